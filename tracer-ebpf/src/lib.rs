@@ -1,0 +1,2 @@
+//! The wire format between the probes and userspace.
+#![no_std]
