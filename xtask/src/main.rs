@@ -1,5 +1,19 @@
 //! Development tasks: `cargo xtask --help`.
 
+mod apt;
+mod bpf_linker;
+mod bpf_sysroot;
+mod build_ebpf;
+mod command;
+mod ebpf_object;
+mod mirror;
+mod rust_source;
+mod toolchain;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Development tasks of devres-tracer.
@@ -10,8 +24,16 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-enum Task {}
+enum Task {
+    /// Builds the eBPF objects that userspace embeds, or checks the committed ones.
+    BuildEbpf(build_ebpf::Args),
+    /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
+    Vm(vm::Args),
+}
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().task {}
+fn main() -> anyhow::Result<ExitCode> {
+    match Arguments::parse().task {
+        Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Vm(args) => vm::run(&args),
+    }
 }
