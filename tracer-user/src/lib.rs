@@ -4,3 +4,4 @@
 
 pub mod coverage;
 pub mod event;
+pub mod source;

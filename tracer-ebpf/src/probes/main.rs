@@ -4,6 +4,14 @@
 //! few shared functions that fill a record. What the words mean is decided in userspace.
 #![no_std]
 #![no_main]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(
+        unstable_features,
+        reason = "inline assembly for this target is not stable yet"
+    ),
+    feature(asm_experimental_arch)
+)]
 
 mod arguments;
 mod calls;

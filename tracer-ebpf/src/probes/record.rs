@@ -78,12 +78,17 @@ pub(crate) fn lost(hook: Hook) {
     }
 }
 
+/// Adds one atomically: a probe can be preempted by another on the same CPU. The target's core library has
+/// no atomic addition.
 #[inline(always)]
 fn add_one(counter: *mut u64) {
-    // SAFETY: the counter is an aligned word of a map's value. It is atomic because a probe can be
-    // preempted by another on the same CPU.
-    unsafe { core::sync::atomic::AtomicU64::from_ptr(counter) }
-        .fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: the counter is an aligned word of a map's value.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    let _ = counter;
 }
 
 /// The number of the current kernel stack.
