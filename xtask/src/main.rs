@@ -2,8 +2,11 @@
 
 mod apt;
 mod command;
+mod kernel;
 mod mirror;
+mod tools;
 mod vm;
+mod vmlinux;
 mod workspace;
 
 use std::process::ExitCode;
