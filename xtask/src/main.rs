@@ -2,9 +2,14 @@
 
 mod apt;
 mod command;
+mod guest;
+mod initramfs;
 mod kernel;
 mod mirror;
+mod modules;
+mod qemu;
 mod tools;
+mod tracer;
 mod vm;
 mod vmlinux;
 mod workspace;
@@ -28,6 +33,6 @@ enum Task {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
-        Task::Vm(args) => vm::run(&args),
+        Task::Vm(args) => vm::run(args),
     }
 }

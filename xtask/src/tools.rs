@@ -64,7 +64,7 @@ fn is_present(program: &str) -> bool {
         .any(|path| path.is_file())
 }
 
-fn package<'a>(program: &'a str) -> &'a str {
+fn package(program: &str) -> &str {
     PACKAGES
         .iter()
         .find(|(known, _)| *known == program)
