@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 /// Drivers of the guest's standard devices, devices without hardware, and what the guest's setup needs. Those that a
 /// kernel does not have are left out: names and options differ between kernels.
-pub(crate) const STANDARD_MODULES: [&str; 39] = [
+pub(crate) const STANDARD_MODULES: [&str; 40] = [
     "9p",
     "9pnet_virtio",
     "ahci",
@@ -48,6 +48,7 @@ pub(crate) const STANDARD_MODULES: [&str; 39] = [
     "virtio_pci",
     "virtio_rng",
     "virtio_scsi",
+    "xhci_pci",
 ];
 
 /// What depmod found out about one kernel's modules.
