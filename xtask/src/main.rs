@@ -6,10 +6,18 @@ mod bpf_sysroot;
 mod build_ebpf;
 mod command;
 mod ebpf_object;
+mod guest;
+mod initramfs;
+mod kernel;
 mod mirror;
+mod modules;
+mod qemu;
 mod rust_source;
 mod toolchain;
+mod tools;
+mod tracer;
 mod vm;
+mod vmlinux;
 mod workspace;
 
 use std::process::ExitCode;
@@ -34,6 +42,6 @@ enum Task {
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
-        Task::Vm(args) => vm::run(&args),
+        Task::Vm(args) => vm::run(args),
     }
 }
