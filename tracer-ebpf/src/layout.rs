@@ -46,6 +46,8 @@ pub struct Layout {
     /// One where a node's own release function lies behind the node (`devres.release`,
     /// `devres_action`), as from 7.1 on.
     pub release_behind_node: u32,
+    /// One where the kernel logs each node itself, by name and size.
+    pub logged: u32,
     /// One where kernel stacks are wanted.
     pub stacks: u32,
     /// One where the probes' own diagnostics are wanted.

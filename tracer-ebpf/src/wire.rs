@@ -7,6 +7,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Longest resource name that a record carries, with its terminating zero.
 pub const NODE_NAME_CAPACITY: usize = 64;
+/// Room for the name in the records of most nodes, whose names are shorter.
+pub const SHORT_NODE_NAME: usize = 24;
 /// Longest device name that a record carries, with its terminating zero.
 pub const DEVICE_NAME_CAPACITY: usize = 64;
 /// Longest driver or bus name that a record carries, with its terminating zero.
@@ -107,9 +109,7 @@ pub struct DeviceRecord {
     pub bus: [u8; DRIVER_NAME_CAPACITY],
 }
 
-/// A node that is being added.
-///
-/// The record is cut after the name's terminating zero, rounded up to eight bytes.
+/// A node that is being added. The name follows, with its terminating zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct AddRecord {
@@ -123,18 +123,11 @@ pub struct AddRecord {
     pub release: u64,
     /// The two words behind the node, where [`release_behind_node`](crate::Layout::release_behind_node).
     pub behind: [u64; 2],
-    /// The first words of the payload; for a group marker the first is the group's id.
+    /// The first words of the payload; for an opening group marker the first is the group's id.
     pub payload: [u64; 4],
-    /// The name, with its terminating zero.
-    pub name: [u8; NODE_NAME_CAPACITY],
 }
 
-impl AddRecord {
-    /// Bytes before the name.
-    pub const FIXED: usize = size_of::<Self>() - NODE_NAME_CAPACITY;
-}
-
-/// A node that is being removed, released or replaced. Cut like an [`AddRecord`].
+/// A node that is being removed, released or replaced. The name follows, with its terminating zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct NodeRecord {
@@ -144,13 +137,6 @@ pub struct NodeRecord {
     pub node: u64,
     /// The size that the kernel logs.
     pub size: u64,
-    /// The name, with its terminating zero.
-    pub name: [u8; NODE_NAME_CAPACITY],
-}
-
-impl NodeRecord {
-    /// Bytes before the name.
-    pub const FIXED: usize = size_of::<Self>() - NODE_NAME_CAPACITY;
 }
 
 /// A function that was entered or has returned.
@@ -192,8 +178,8 @@ pub struct ModuleRecord {
 const _: () = {
     assert!(size_of::<Header>() == 56);
     assert!(size_of::<DeviceRecord>() == 192);
-    assert!(AddRecord::FIXED == 128 && size_of::<AddRecord>() == 192);
-    assert!(NodeRecord::FIXED == 72 && size_of::<NodeRecord>() == 136);
+    assert!(size_of::<AddRecord>() == 128);
+    assert!(size_of::<NodeRecord>() == 72);
     assert!(size_of::<CallRecord>() == 88);
     assert!(size_of::<StackRecord>() == 56 + 8 * STACK_DEPTH);
     assert!(size_of::<ModuleRecord>() == 112);

@@ -23,8 +23,7 @@ const INIT: &str = include_str!("../guest/init.sh");
 
 /// The kernel's parameters: its log on the first serial line, an end instead of a hang after a panic, and short waits
 /// for RCU, which otherwise take most of the time of attaching probes and unbinding drivers.
-const PARAMETERS: &str =
-    "console=ttyS0 panic=-1 rcupdate.rcu_expedited=1 tsc=reliable clocksource=tsc lpj=4000000 mitigations=off";
+const PARAMETERS: &str = "console=ttyS0 panic=-1 rcupdate.rcu_expedited=1 tsc=reliable clocksource=tsc lpj=4000000 mitigations=off";
 
 /// How often the guest's state is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);

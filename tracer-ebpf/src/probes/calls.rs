@@ -15,7 +15,7 @@ use crate::{
     arguments::{Context, kernel_word, registers, returned, words},
     device::{announce, forget},
     maps::layout,
-    record::{header, reserve, stack, wake_up},
+    record::{begin, reserve, stack, wake_up},
 };
 
 /// Hooks whose entry tells who is responsible for what follows, so that a stack is taken there.
@@ -101,13 +101,15 @@ fn call(context: Context, hook_and_direction: u64, device: u64, first: u64, seco
         return;
     };
     let kind = if leaving { Kind::Leave } else { Kind::Enter };
-    entry.write(CallRecord {
-        header: header(kind, hook, device, stack),
-        first,
-        second,
-        pm_domain,
-        pm_detach,
-    });
+    let record = entry.as_mut_ptr();
+    // SAFETY: the entry is as large as the record.
+    unsafe {
+        begin(&raw mut (*record).header, kind, hook, device, stack);
+        (*record).first = first;
+        (*record).second = second;
+        (*record).pm_domain = pm_domain;
+        (*record).pm_detach = pm_detach;
+    }
     entry.submit(wake_up());
 }
 

@@ -8,7 +8,7 @@ use tracer_ebpf::{
 use crate::{
     arguments::{kernel_string, kernel_word},
     maps::{BUS_FILTER, DEVICE_FILTER, DEVICES, DRIVER_FILTER, DeviceSeen, layout},
-    record::{header, reserve, wake_up},
+    record::{begin, reserve, wake_up},
 };
 
 /// Tells who `device` is unless userspace knows already, and whether its events are wanted.
@@ -70,7 +70,13 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
     let record = entry.as_mut_ptr();
     // SAFETY: the entry is as large as the record; every member is written before it is read.
     unsafe {
-        (*record).header = header(Kind::Device, hook, device, NO_STACK);
+        begin(
+            &raw mut (*record).header,
+            Kind::Device,
+            hook,
+            device,
+            NO_STACK,
+        );
         (*record).parent = parent;
         (*record).name = [0; DEVICE_NAME_CAPACITY];
         (*record).driver = [0; DRIVER_NAME_CAPACITY];

@@ -67,6 +67,7 @@ static LAYOUT: Layout = Layout {
     payload: 0,
     group_id: 0,
     release_behind_node: 0,
+    logged: 1,
     stacks: 1,
     log: 0,
     wake_up_at: 0,

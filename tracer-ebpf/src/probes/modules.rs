@@ -9,7 +9,7 @@ use tracer_ebpf::{
 use crate::{
     arguments::{Context, kernel_string, words},
     maps::layout,
-    record::{header, reserve, wake_up},
+    record::{begin, reserve, wake_up},
 };
 
 /// `module_load(mod)`.
@@ -34,7 +34,7 @@ fn module(context: Context, hook: Hook) -> i32 {
     let name = module.wrapping_add(u64::from(layout!(module_name)));
     // SAFETY: the entry is as large as the record.
     unsafe {
-        (*record).header = header(Kind::Module, hook, 0, NO_STACK);
+        begin(&raw mut (*record).header, Kind::Module, hook, 0, NO_STACK);
         (*record).name = [0; MODULE_NAME_CAPACITY];
         kernel_string(name, &raw mut (*record).name);
     }

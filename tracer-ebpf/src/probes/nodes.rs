@@ -2,21 +2,21 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::bpf_probe_read_kernel,
+    helpers::{self, generated::bpf_probe_read_kernel},
     macros::{btf_tracepoint, fentry, kprobe, raw_tracepoint},
     programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
 };
 use aya_log_ebpf::debug;
 use tracer_ebpf::{
     Hook,
-    wire::{AddRecord, Kind, NO_STACK, NODE_NAME_CAPACITY, NodeRecord},
+    wire::{AddRecord, Kind, NO_STACK, NODE_NAME_CAPACITY, NodeRecord, SHORT_NODE_NAME},
 };
 
 use crate::{
     arguments::{Context, kernel_string, kernel_word, registers, words},
     device::announce,
-    maps::{RECORDS, layout},
-    record::{header, lost, stack, wake_up},
+    maps::layout,
+    record::{begin, lost, reserve, stack, wake_up},
 };
 
 /// `devres_log(dev, op, node, name, size)`, typed by BTF.
@@ -51,7 +51,8 @@ fn log(context: Context, [device, operation, node, name, size]: [u64; 5]) -> i32
         return 0;
     }
     // SAFETY: the helper checks the address.
-    let operation = unsafe { bpf_probe_read_kernel(operation as *const [u8; 4]) }.unwrap_or([0; 4]);
+    let operation =
+        unsafe { helpers::bpf_probe_read_kernel(operation as *const [u8; 4]) }.unwrap_or([0; 4]);
     match &operation {
         b"ADD\0" => add(context, device, node, name, size),
         b"REM\0" => remove(
@@ -103,86 +104,127 @@ const KIND_SHIFT: u32 = 56;
 
 #[inline(never)]
 fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
-    let hook = if name == 0 && size == 0 && layout!(release_behind_node) == 0 {
+    let hook = if layout!(logged) == 0 {
         Hook::AddDr
     } else {
         Hook::DevresLog
     };
     let stack = stack(context, hook as u64);
-    let at = |offset: u32| node.wrapping_add(u64::from(offset));
-    let mut record = AddRecord {
-        header: header(Kind::Add, hook, device, stack),
-        node,
-        size,
-        release: kernel_word(at(layout!(node_release))),
-        behind: [0; 2],
-        payload: [0; 4],
-        name: [0; NODE_NAME_CAPACITY],
-    };
-    if layout!(release_behind_node) != 0 {
-        let behind = at(layout!(node_size));
-        record.behind = [kernel_word(behind), kernel_word(behind.wrapping_add(8))];
+    let mut text = [0; NODE_NAME_CAPACITY];
+    // SAFETY: the place is the array.
+    let length = unsafe { kernel_string(name, &raw mut text) };
+    if length <= SHORT_NODE_NAME as u64 {
+        fill_add::<SHORT_NODE_NAME>(hook, stack, [device, node, size], &text);
+    } else {
+        fill_add::<NODE_NAME_CAPACITY>(hook, stack, [device, node, size], &text);
     }
-    // SAFETY: the name is part of the record.
-    let length = unsafe { kernel_string(name, &raw mut record.name) };
-    let payload = if &record.name[..4] == b"grp<" {
+}
+
+#[inline(always)]
+fn fill_add<const NAME: usize>(
+    hook: Hook,
+    stack: i32,
+    [device, node, size]: [u64; 3],
+    text: &[u8; NODE_NAME_CAPACITY],
+) {
+    let Some(mut entry) = reserve::<Named<AddRecord, NAME>>(hook) else {
+        return;
+    };
+    let at = |offset: u32| node.wrapping_add(u64::from(offset));
+    let payload = at(if &text[..4] == b"grp<" {
         layout!(group_id)
     } else {
         layout!(payload)
-    };
-    // SAFETY: the helper checks the address.
-    record.payload =
-        unsafe { bpf_probe_read_kernel(at(payload) as *const [u64; 4]) }.unwrap_or([0; 4]);
-    output(
-        &raw const record as *const u8,
-        AddRecord::FIXED,
-        length,
-        hook,
-    );
+    });
+    let behind = at(layout!(node_size));
+    let place = entry.as_mut_ptr();
+    // SAFETY: the entry is as large as the record; the helper checks the address.
+    unsafe {
+        let record = &raw mut (*place).record;
+        begin(&raw mut (*record).header, Kind::Add, hook, device, stack);
+        (*record).node = node;
+        (*record).size = size;
+        (*record).release = kernel_word(at(layout!(node_release)));
+        (*record).behind = if layout!(release_behind_node) == 0 {
+            [0; 2]
+        } else {
+            [kernel_word(behind), kernel_word(behind.wrapping_add(8))]
+        };
+        (*record).payload = [0; 4];
+        bpf_probe_read_kernel(
+            (&raw mut (*record).payload).cast(),
+            size_of::<[u64; 4]>() as u32,
+            payload as *const _,
+        );
+        copy_name(&raw mut (*place).name, text);
+    }
+    entry.submit(wake_up());
 }
 
 #[inline(never)]
 fn remove(context: Context, device: u64, node: u64, name: u64, size_and_kind: u64) {
+    // A release belongs to a batch, whose beginning has the stack.
+    let release = size_and_kind >> KIND_SHIFT == Kind::Release as u64;
+    let stack = if release {
+        NO_STACK
+    } else {
+        stack(context, Hook::DevresLog as u64)
+    };
+    let mut text = [0; NODE_NAME_CAPACITY];
+    // SAFETY: the place is the array.
+    let length = unsafe { kernel_string(name, &raw mut text) };
+    if length <= SHORT_NODE_NAME as u64 {
+        fill_remove::<SHORT_NODE_NAME>(stack, [device, node, size_and_kind], &text);
+    } else {
+        fill_remove::<NODE_NAME_CAPACITY>(stack, [device, node, size_and_kind], &text);
+    }
+}
+
+#[inline(always)]
+fn fill_remove<const NAME: usize>(
+    stack: i32,
+    [device, node, size_and_kind]: [u64; 3],
+    text: &[u8; NODE_NAME_CAPACITY],
+) {
     let kind = match size_and_kind >> KIND_SHIFT {
         kind if kind == Kind::Remove as u64 => Kind::Remove,
         kind if kind == Kind::Release as u64 => Kind::Release,
         _ => Kind::Replace,
     };
-    // A release belongs to a batch, whose beginning has the stack.
-    let stack = if matches!(kind, Kind::Release) {
-        NO_STACK
-    } else {
-        stack(context, Hook::DevresLog as u64)
+    let Some(mut entry) = reserve::<Named<NodeRecord, NAME>>(Hook::DevresLog) else {
+        return;
     };
-    let mut record = NodeRecord {
-        header: header(kind, Hook::DevresLog, device, stack),
-        node,
-        size: size_and_kind & ((1 << KIND_SHIFT) - 1),
-        name: [0; NODE_NAME_CAPACITY],
-    };
-    // SAFETY: the name is part of the record.
-    let length = unsafe { kernel_string(name, &raw mut record.name) };
-    output(
-        &raw const record as *const u8,
-        NodeRecord::FIXED,
-        length,
-        Hook::DevresLog,
-    );
+    let place = entry.as_mut_ptr();
+    // SAFETY: the entry is as large as the record.
+    unsafe {
+        let record = &raw mut (*place).record;
+        begin(
+            &raw mut (*record).header,
+            kind,
+            Hook::DevresLog,
+            device,
+            stack,
+        );
+        (*record).node = node;
+        (*record).size = size_and_kind & ((1 << KIND_SHIFT) - 1);
+        copy_name(&raw mut (*place).name, text);
+    }
+    entry.submit(wake_up());
 }
 
-/// Copies a record, cut after its name, into the ring buffer, or counts it as lost.
+/// A record with room for a name behind it.
+#[repr(C)]
+struct Named<Record, const NAME: usize> {
+    record: Record,
+    name: [u8; NAME],
+}
+
+/// Copies the first `NAME` bytes of a name.
+///
+/// # Safety
+/// `place` points to so many writable bytes.
 #[inline(always)]
-fn output(record: *const u8, fixed: usize, name: u64, hook: Hook) {
-    // Hidden from the compiler, so that the verifier sees the bound right before the use.
-    let name = core::hint::black_box((name.max(1) + 7) & 0x78);
-    let name = if name > NODE_NAME_CAPACITY as u64 {
-        NODE_NAME_CAPACITY as u64
-    } else {
-        name
-    };
-    // SAFETY: the record is `fixed` bytes and a name of full capacity long.
-    let bytes = unsafe { core::slice::from_raw_parts(record, fixed + name as usize) };
-    if RECORDS.output::<[u8]>(bytes, wake_up()).is_err() {
-        lost(hook);
-    }
+unsafe fn copy_name<const NAME: usize>(place: *mut [u8; NAME], text: &[u8; NODE_NAME_CAPACITY]) {
+    // SAFETY: the place is writable by contract, and neither length exceeds the text's.
+    unsafe { place.write(*text.as_ptr().cast()) };
 }

@@ -3,8 +3,8 @@
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns,
-        generated::{bpf_get_stack, bpf_get_stackid},
+        bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns,
+        generated::{bpf_get_current_comm, bpf_get_stack, bpf_get_stackid},
     },
     maps::ring_buf::RingBufEntry,
 };
@@ -21,24 +21,30 @@ use crate::{
 /// `-EEXIST`: another stack has the place in the map that this one would get.
 const EEXIST: i64 = -17;
 
-/// The beginning of a record.
+/// Fills in the beginning of a record.
+///
+/// # Safety
+/// `place` points to a header's room in the ring buffer.
 #[inline(always)]
-pub(crate) fn header(kind: Kind, hook: Hook, device: u64, stack: i32) -> Header {
+pub(crate) unsafe fn begin(place: *mut Header, kind: Kind, hook: Hook, device: u64, stack: i32) {
     let task = bpf_get_current_pid_tgid();
-    Header {
-        // SAFETY: the helper has no conditions.
-        time: unsafe { bpf_ktime_get_ns() },
-        device,
-        tid: task as u32,
-        tgid: (task >> 32) as u32,
-        comm: bpf_get_current_comm().unwrap_or([0; 16]),
-        stack,
-        lost: LOST_TOTAL.get(0).copied().unwrap_or(0) as u32,
-        // SAFETY: the helper has no conditions.
-        cpu: unsafe { bpf_get_smp_processor_id() } as u16,
-        kind: kind as u8,
-        hook: hook as u8,
-        reserved: 0,
+    // SAFETY: the place is writable by contract, and the helpers have no conditions. A name that can't be
+    // had can't be: the helper only fails without a current task.
+    unsafe {
+        (*place).time = bpf_ktime_get_ns();
+        (*place).device = device;
+        (*place).tid = task as u32;
+        (*place).tgid = (task >> 32) as u32;
+        bpf_get_current_comm(
+            (&raw mut (*place).comm).cast(),
+            size_of::<[u8; 16]>() as u32,
+        );
+        (*place).stack = stack;
+        (*place).lost = LOST_TOTAL.get(0).copied().unwrap_or(0) as u32;
+        (*place).cpu = bpf_get_smp_processor_id() as u16;
+        (*place).kind = kind as u8;
+        (*place).hook = hook as u8;
+        (*place).reserved = 0;
     }
 }
 
@@ -115,7 +121,7 @@ pub(crate) fn stack(context: Context, hook: u64) -> i32 {
     let record = entry.as_mut_ptr();
     // SAFETY: the entry is as large as the record, and the helper writes no more than it is told.
     let length = unsafe {
-        (*record).header = header(Kind::Stack, hook, 0, NO_STACK);
+        begin(&raw mut (*record).header, Kind::Stack, hook, 0, NO_STACK);
         (*record).addresses = [0; STACK_DEPTH];
         bpf_get_stack(
             context,
