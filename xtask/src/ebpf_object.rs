@@ -27,6 +27,11 @@ impl Arch {
     /// All of them.
     pub(crate) const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
 
+    /// The architecture that Rust calls `name`, if there are probes for it.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|arch| arch.name() == name)
+    }
+
     /// Rust's name for the architecture.
     pub(crate) fn name(self) -> &'static str {
         match self {

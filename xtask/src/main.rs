@@ -4,6 +4,7 @@ mod apt;
 mod bpf_linker;
 mod bpf_sysroot;
 mod build_ebpf;
+mod build_tracer;
 mod command;
 mod ebpf_object;
 mod mirror;
@@ -25,6 +26,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Builds the tracer, with the committed eBPF object or one built from source.
+    Build(build_tracer::Args),
     /// Builds the eBPF objects that userspace embeds, or checks the committed ones.
     BuildEbpf(build_ebpf::Args),
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
@@ -33,6 +36,7 @@ enum Task {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
+        Task::Build(args) => build_tracer::run(&args).map(|()| ExitCode::SUCCESS),
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run(&args),
     }
