@@ -1,6 +1,6 @@
 //! Builds the eBPF object from source, the same bytes wherever the workspace, the cache and the registry lie.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -65,6 +65,10 @@ impl ObjectBuilder {
         let directory = cache.join("ebpf").join(toolchain.directory_name());
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
+        // Worktrees may share a cache; the lock ends with this function.
+        let lock =
+            File::create(directory.join("lock")).context("cannot create the cache's lock")?;
+        lock.lock().context("cannot lock the cache")?;
         let source = rust_source::provide(&toolchain, rust_source, &cache, &directory)?;
         Ok(Self {
             sysroot: bpf_sysroot::provide(&source, &directory)?,
@@ -126,11 +130,31 @@ impl ObjectBuilder {
             ),
         ];
         flags.extend(
-            registry_sources()?
+            self.registry_sources()?
                 .iter()
                 .map(|sources| format!("--remap-path-prefix={}=/registry", sources.display())),
         );
         Ok(flags)
+    }
+
+    /// Where cargo unpacks the sources of dependencies: one directory for each registry, named after its address.
+    fn registry_sources(&self) -> Result<Vec<PathBuf>> {
+        // A dependency's sources must be there before the compiler is told what to call their directory.
+        command::output(
+            toolchain::cargo()
+                .args(["fetch", "--locked", "--target", TARGET])
+                .args(["--target", &self.toolchain.host]),
+        )?;
+        let sources = cargo_home()?.join("registry/src");
+        let read = || -> std::io::Result<Vec<PathBuf>> {
+            fs::read_dir(&sources)?
+                .map(|entry| Ok(entry?.path()))
+                .collect()
+        };
+        let mut registries =
+            read().with_context(|| format!("cannot read {}", sources.display()))?;
+        registries.sort_unstable();
+        Ok(registries)
     }
 
     /// Removes the DWARF sections, which only the linker needs; the BTF that the kernel needs stays.
@@ -155,20 +179,6 @@ impl ObjectBuilder {
 /// A target directory for each architecture: they differ in flags, and would evict each other's builds.
 fn target_directory(arch: Arch) -> PathBuf {
     workspace::root().join("target/ebpf").join(arch.name())
-}
-
-/// Where cargo unpacks the sources of dependencies: one directory for each registry, named after its address.
-fn registry_sources() -> Result<Vec<PathBuf>> {
-    // A dependency's sources must be there before the compiler is told how to call their directory.
-    command::output(toolchain::cargo().args(["fetch", "--locked"]))?;
-    let sources = cargo_home()?.join("registry/src");
-    let mut registries = fs::read_dir(&sources)
-        .with_context(|| format!("cannot read {}", sources.display()))?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<std::io::Result<Vec<PathBuf>>>()
-        .with_context(|| format!("cannot read {}", sources.display()))?;
-    registries.sort_unstable();
-    Ok(registries)
 }
 
 fn cargo_home() -> Result<PathBuf> {

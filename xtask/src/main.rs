@@ -6,6 +6,7 @@ mod bpf_sysroot;
 mod build_ebpf;
 mod build_tracer;
 mod command;
+mod deny;
 mod ebpf_object;
 mod mirror;
 mod rust_source;
@@ -30,6 +31,8 @@ enum Task {
     Build(build_tracer::Args),
     /// Builds the eBPF objects that userspace embeds, or checks the committed ones.
     BuildEbpf(build_ebpf::Args),
+    /// Checks licences, sources and versions of the dependencies.
+    Deny(deny::Args),
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
     Vm(vm::Args),
 }
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
         Task::Build(args) => build_tracer::run(&args).map(|()| ExitCode::SUCCESS),
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Deny(args) => deny::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run(&args),
     }
 }
