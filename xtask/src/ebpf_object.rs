@@ -167,6 +167,8 @@ impl ObjectBuilder {
             .join("bin/rust-objcopy");
         command::output(
             Command::new(objcopy)
+                // Without rustup's component llvm-tools there is no libLLVM where rust-objcopy looks for it.
+                .env("LD_LIBRARY_PATH", self.toolchain.sysroot.join("lib"))
                 .arg("--strip-debug")
                 .arg(linked)
                 .arg(object),
