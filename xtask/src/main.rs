@@ -8,10 +8,18 @@ mod build_tracer;
 mod command;
 mod deny;
 mod ebpf_object;
+mod guest;
+mod initramfs;
+mod kernel;
 mod mirror;
+mod modules;
+mod qemu;
 mod rust_source;
 mod toolchain;
+mod tools;
+mod tracer;
 mod vm;
+mod vmlinux;
 mod workspace;
 
 use std::process::ExitCode;
@@ -42,6 +50,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Build(args) => build_tracer::run(&args).map(|()| ExitCode::SUCCESS),
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Deny(args) => deny::run(&args).map(|()| ExitCode::SUCCESS),
-        Task::Vm(args) => vm::run(&args),
+        Task::Vm(args) => vm::run(args),
     }
 }
