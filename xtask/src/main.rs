@@ -42,7 +42,7 @@ enum Task {
     /// Checks licences, sources and versions of the dependencies.
     Deny(deny::Args),
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
-    Vm(vm::Args),
+    Vm(Box<vm::Args>),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -50,6 +50,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Build(args) => build_tracer::run(&args).map(|()| ExitCode::SUCCESS),
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Deny(args) => deny::run(&args).map(|()| ExitCode::SUCCESS),
-        Task::Vm(args) => vm::run(args),
+        Task::Vm(args) => vm::run(*args),
     }
 }
