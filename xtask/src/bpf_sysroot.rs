@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::command;
 use crate::rust_source::{Origin, RustSource};
-use crate::toolchain;
+use crate::{command, toolchain, workspace};
 
 /// The target of the probes: eBPF for little-endian machines.
 pub(crate) const TARGET: &str = "bpfel-unknown-none";
@@ -41,7 +40,8 @@ pub(crate) fn provide(source: &RustSource, directory: &Path) -> Result<PathBuf> 
     }
     eprintln!("building core for {TARGET}");
     // Built aside and renamed, so that what is there is whole.
-    let partial = directory.join(format!("sysroot-partial-{}", std::process::id()));
+    let partial = directory.join("sysroot-partial");
+    workspace::remove_if_present(&partial)?;
     let libraries = partial.join("lib/rustlib").join(TARGET).join("lib");
     fs::create_dir_all(&libraries)
         .with_context(|| format!("cannot create {}", libraries.display()))?;

@@ -1,6 +1,6 @@
 //! Builds the eBPF object from source, the same bytes wherever the workspace, the cache and the registry lie.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,6 +26,11 @@ pub(crate) enum Arch {
 impl Arch {
     /// All of them.
     pub(crate) const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+
+    /// The architecture that Rust calls `name`, if there are probes for it.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|arch| arch.name() == name)
+    }
 
     /// Rust's name for the architecture.
     pub(crate) fn name(self) -> &'static str {
@@ -60,6 +65,10 @@ impl ObjectBuilder {
         let directory = cache.join("ebpf").join(toolchain.directory_name());
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
+        // Worktrees may share a cache; the lock ends with this function.
+        let lock =
+            File::create(directory.join("lock")).context("cannot create the cache's lock")?;
+        lock.lock().context("cannot lock the cache")?;
         let source = rust_source::provide(&toolchain, rust_source, &cache, &directory)?;
         Ok(Self {
             sysroot: bpf_sysroot::provide(&source, &directory)?,
@@ -121,11 +130,31 @@ impl ObjectBuilder {
             ),
         ];
         flags.extend(
-            registry_sources()?
+            self.registry_sources()?
                 .iter()
                 .map(|sources| format!("--remap-path-prefix={}=/registry", sources.display())),
         );
         Ok(flags)
+    }
+
+    /// Where cargo unpacks the sources of dependencies: one directory for each registry, named after its address.
+    fn registry_sources(&self) -> Result<Vec<PathBuf>> {
+        // A dependency's sources must be there before the compiler is told what to call their directory.
+        command::output(
+            toolchain::cargo()
+                .args(["fetch", "--locked", "--target", TARGET])
+                .args(["--target", &self.toolchain.host]),
+        )?;
+        let sources = cargo_home()?.join("registry/src");
+        let read = || -> std::io::Result<Vec<PathBuf>> {
+            fs::read_dir(&sources)?
+                .map(|entry| Ok(entry?.path()))
+                .collect()
+        };
+        let mut registries =
+            read().with_context(|| format!("cannot read {}", sources.display()))?;
+        registries.sort_unstable();
+        Ok(registries)
     }
 
     /// Removes the DWARF sections, which only the linker needs; the BTF that the kernel needs stays.
@@ -138,6 +167,8 @@ impl ObjectBuilder {
             .join("bin/rust-objcopy");
         command::output(
             Command::new(objcopy)
+                // Without rustup's component llvm-tools there is no libLLVM where rust-objcopy looks for it.
+                .env("LD_LIBRARY_PATH", self.toolchain.sysroot.join("lib"))
                 .arg("--strip-debug")
                 .arg(linked)
                 .arg(object),
@@ -150,20 +181,6 @@ impl ObjectBuilder {
 /// A target directory for each architecture: they differ in flags, and would evict each other's builds.
 fn target_directory(arch: Arch) -> PathBuf {
     workspace::root().join("target/ebpf").join(arch.name())
-}
-
-/// Where cargo unpacks the sources of dependencies: one directory for each registry, named after its address.
-fn registry_sources() -> Result<Vec<PathBuf>> {
-    // A dependency's sources must be there before the compiler is told how to call their directory.
-    command::output(toolchain::cargo().args(["fetch", "--locked"]))?;
-    let sources = cargo_home()?.join("registry/src");
-    let mut registries = fs::read_dir(&sources)
-        .with_context(|| format!("cannot read {}", sources.display()))?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<std::io::Result<Vec<PathBuf>>>()
-        .with_context(|| format!("cannot read {}", sources.display()))?;
-    registries.sort_unstable();
-    Ok(registries)
 }
 
 fn cargo_home() -> Result<PathBuf> {

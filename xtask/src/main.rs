@@ -4,7 +4,9 @@ mod apt;
 mod bpf_linker;
 mod bpf_sysroot;
 mod build_ebpf;
+mod build_tracer;
 mod command;
+mod deny;
 mod ebpf_object;
 mod guest;
 mod initramfs;
@@ -33,15 +35,21 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Builds the tracer, with the committed eBPF object or one built from source.
+    Build(build_tracer::Args),
     /// Builds the eBPF objects that userspace embeds, or checks the committed ones.
     BuildEbpf(build_ebpf::Args),
+    /// Checks licences, sources and versions of the dependencies.
+    Deny(deny::Args),
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
-    Vm(vm::Args),
+    Vm(Box<vm::Args>),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
+        Task::Build(args) => build_tracer::run(&args).map(|()| ExitCode::SUCCESS),
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
-        Task::Vm(args) => vm::run(args),
+        Task::Deny(args) => deny::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Vm(args) => vm::run(*args),
     }
 }

@@ -10,8 +10,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::apt::{self, AptRoot, Package};
-use crate::command;
 use crate::toolchain::Toolchain;
+use crate::{command, workspace};
 
 /// The suites that may carry the `rust-src` of a recent release, likeliest first.
 const SUITES: [&str; 5] = ["trixie-backports", "sid", "forky", "experimental", "trixie"];
@@ -93,7 +93,8 @@ fn from_debian(toolchain: &Toolchain, cache: &Path, directory: &Path) -> Result<
     }
     let (apt, package) = find_package(&toolchain.release, cache)?;
     let deb = apt.download(&package)?;
-    let unpacked = directory.join(format!("rust-src-partial-{}", std::process::id()));
+    let unpacked = directory.join("rust-src-partial");
+    workspace::remove_if_present(&unpacked)?;
     apt::unpack(&deb, &unpacked)?;
     let source = unpacked.join(format!("usr/src/rustc-{}/library", toolchain.release));
     fs::rename(&source, &library).with_context(|| {

@@ -24,3 +24,13 @@ pub(crate) fn cache() -> Result<PathBuf> {
     path.canonicalize()
         .with_context(|| format!("cannot resolve the cache's path {}", path.display()))
 }
+
+/// Removes a directory with all in it, such as one that an interrupted run left half filled.
+pub(crate) fn remove_if_present(directory: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", directory.display()))
+        }
+        _ => Ok(()),
+    }
+}
