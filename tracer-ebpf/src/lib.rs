@@ -8,6 +8,6 @@ mod hook;
 mod layout;
 pub mod wire;
 
-pub use filter::{Filter, Pattern, PatternKind};
+pub use filter::{Filter, Pattern};
 pub use hook::Hook;
 pub use layout::Layout;

@@ -8,7 +8,20 @@ async fn main() -> anyhow::Result<()> {
     for hook in &live.coverage().hooks {
         eprintln!("{hook:?}");
     }
-    eprintln!("{:?}", live.coverage().before);
+    for e in std::fs::read_dir("/proc/self/fdinfo")? {
+        let t = std::fs::read_to_string(e?.path()).unwrap_or_default();
+        if t.contains("verified_insns") {
+            eprintln!(
+                "VI {}",
+                t.lines()
+                    .filter(|l| l.starts_with("verified")
+                        || l.starts_with("memlock")
+                        || l.starts_with("prog_id"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            );
+        }
+    }
     let seconds: u64 = std::env::args().nth(1).map_or(3, |s| s.parse().unwrap());
     let mut child = std::env::args().nth(2).map(|c| {
         std::process::Command::new("sh")

@@ -45,17 +45,13 @@ pub(crate) fn kernel_word(address: u64) -> u64 {
 }
 
 /// Reads a zero-terminated string into `place` and tells how many bytes it takes with the terminating
-/// zero. A NULL pointer or unreadable memory leaves the place as it is and takes none.
+/// zero. Where it can't be read, as behind a NULL pointer, it comes out empty.
 ///
 /// # Safety
 /// `place` points to `N` writable bytes.
 #[inline(always)]
-pub(crate) unsafe fn kernel_string<const N: usize>(address: u64, place: *mut [u8; N]) -> u64 {
-    if address == 0 {
-        return 0;
-    }
-    // SAFETY: the place is writable by contract; the helper checks the address.
-    let length =
-        unsafe { bpf_probe_read_kernel_str(place.cast(), N as u32, address as *const c_void) };
-    if length > 0 { length as u64 } else { 0 }
+pub(crate) unsafe fn kernel_string<const N: usize>(address: u64, place: *mut [u8; N]) -> i64 {
+    // SAFETY: the place is writable by contract; the helper checks the address, and fills the place with
+    // zeros where it fails.
+    unsafe { bpf_probe_read_kernel_str(place.cast(), N as u32, address as *const c_void) }
 }

@@ -1,8 +1,8 @@
 //! Who a device is: told before the first event that names it, and again when it changes.
 
 use tracer_ebpf::{
-    Filter, Hook, Pattern, PatternKind,
-    wire::{DEVICE_NAME_CAPACITY, DRIVER_NAME_CAPACITY, DeviceRecord, Kind, NO_STACK},
+    Filter, Hook, Pattern,
+    wire::{DeviceRecord, Kind, NO_STACK},
 };
 
 use crate::{
@@ -54,19 +54,16 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
     let Some(mut entry) = reserve::<DeviceRecord>(hook) else {
         return true;
     };
-    let driver_name = if driver == 0 {
-        0
-    } else {
-        kernel_word(driver.wrapping_add(u64::from(layout!(driver_name))))
-    };
+    // What lies behind a NULL pointer can't be read and comes out as zero, an empty name in the end. Asking
+    // each time whether there is one would double the verifier's work each time.
+    let driver_name = kernel_word(driver.wrapping_add(u64::from(layout!(driver_name))));
     let class = kernel_word(device_offset(layout!(device_class)));
-    let bus_name = if bus != 0 {
-        kernel_word(bus.wrapping_add(u64::from(layout!(bus_name))))
-    } else if class != 0 {
-        kernel_word(class.wrapping_add(u64::from(layout!(class_name))))
+    let (owner, owner_name) = if bus == 0 {
+        (class, layout!(class_name))
     } else {
-        0
+        (bus, layout!(bus_name))
     };
+    let bus_name = kernel_word(owner.wrapping_add(u64::from(owner_name)));
     let record = entry.as_mut_ptr();
     // SAFETY: the entry is as large as the record; every member is written before it is read.
     unsafe {
@@ -78,9 +75,6 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
             NO_STACK,
         );
         (*record).parent = parent;
-        (*record).name = [0; DEVICE_NAME_CAPACITY];
-        (*record).driver = [0; DRIVER_NAME_CAPACITY];
-        (*record).bus = [0; DRIVER_NAME_CAPACITY];
         kernel_string(name, &raw mut (*record).name);
         kernel_string(driver_name, &raw mut (*record).driver);
         kernel_string(bus_name, &raw mut (*record).bus);
@@ -102,56 +96,19 @@ pub(crate) fn forget(device: u64) {
     let _ = DEVICES.remove(&device);
 }
 
-/// Whether a name fits one of the filter's patterns, or there are none.
+/// Whether a name passes a filter that userspace has set.
 ///
 /// # Safety
-/// `name` points to at least [`Pattern::CAPACITY`] readable bytes.
+/// `name` points to at least as many readable words as a pattern has.
 #[inline(always)]
-unsafe fn passes(filter: *const Filter, name: *const u8) -> bool {
-    // SAFETY: the filter is a static that userspace replaces after compilation.
-    let count = unsafe { core::ptr::read_volatile(&raw const (*filter).count) };
-    if count == 0 {
+unsafe fn passes(filter: &'static Filter, name: *const u8) -> bool {
+    // SAFETY: the filter is a valid static; the read is volatile because userspace replaces the value after
+    // compilation.
+    if unsafe { core::ptr::read_volatile(&raw const filter.count) } == 0 {
         return true;
     }
-    for index in 0..Filter::CAPACITY {
-        // SAFETY: the index lies within the array.
-        let pattern = unsafe { (&raw const (*filter).patterns).cast::<Pattern>().add(index) };
-        // SAFETY: the pattern lies within the filter, and the name is long enough by contract.
-        if unsafe { fits(pattern, name) } {
-            return true;
-        }
-    }
-    false
-}
-
-/// # Safety
-/// As [`passes`], for one pattern of the filter.
-#[inline(always)]
-unsafe fn fits(pattern: *const Pattern, name: *const u8) -> bool {
-    // SAFETY: the pattern is part of a static that userspace replaces after compilation.
-    let (kind, length) = unsafe {
-        (
-            core::ptr::read_volatile((&raw const (*pattern).kind).cast::<u32>()),
-            core::ptr::read_volatile(&raw const (*pattern).length) as usize,
-        )
-    };
-    if kind == PatternKind::Unused as u32 {
-        return false;
-    }
-    for index in 0..Pattern::CAPACITY {
-        // SAFETY: both are at least this long.
-        let (wanted, given) = unsafe {
-            (
-                core::ptr::read_volatile((&raw const (*pattern).text).cast::<u8>().add(index)),
-                core::ptr::read_volatile(name.add(index)),
-            )
-        };
-        if index >= length {
-            return kind == PatternKind::Prefix as u32 || given == 0;
-        }
-        if wanted != given {
-            return false;
-        }
-    }
-    true
+    // Hidden from the compiler for the same reason.
+    let filter = core::hint::black_box(filter);
+    // SAFETY: the name is long enough by contract, and names in a record are aligned to words.
+    filter.passes(unsafe { &*name.cast::<[u64; Pattern::WORDS]>() })
 }

@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, RingBuf, StackTrace},
 };
-use tracer_ebpf::{Filter, Hook, Layout, Pattern, PatternKind};
+use tracer_ebpf::{Filter, Hook, Layout};
 
 /// Records for userspace, which sets the size before loading.
 #[map]
@@ -73,24 +73,15 @@ static LAYOUT: Layout = Layout {
     wake_up_at: 0,
 };
 
-const UNUSED: Filter = Filter {
-    count: 0,
-    patterns: [Pattern {
-        kind: PatternKind::Unused,
-        length: 0,
-        text: [0; Pattern::CAPACITY],
-    }; Filter::CAPACITY],
-};
-
 /// Device names that are wanted, set by userspace before loading.
 #[unsafe(no_mangle)]
-pub(crate) static DEVICE_FILTER: Filter = UNUSED;
+pub(crate) static DEVICE_FILTER: Filter = Filter::EVERYTHING;
 /// Driver names that are wanted.
 #[unsafe(no_mangle)]
-pub(crate) static DRIVER_FILTER: Filter = UNUSED;
+pub(crate) static DRIVER_FILTER: Filter = Filter::EVERYTHING;
 /// Bus names that are wanted.
 #[unsafe(no_mangle)]
-pub(crate) static BUS_FILTER: Filter = UNUSED;
+pub(crate) static BUS_FILTER: Filter = Filter::EVERYTHING;
 
 /// A member of the [`Layout`] that userspace has set.
 macro_rules! layout {

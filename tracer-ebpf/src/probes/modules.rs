@@ -3,7 +3,7 @@
 use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
 use tracer_ebpf::{
     Hook,
-    wire::{Kind, MODULE_NAME_CAPACITY, ModuleRecord, NO_STACK},
+    wire::{Kind, ModuleRecord, NO_STACK},
 };
 
 use crate::{
@@ -35,7 +35,6 @@ fn module(context: Context, hook: Hook) -> i32 {
     // SAFETY: the entry is as large as the record.
     unsafe {
         begin(&raw mut (*record).header, Kind::Module, hook, 0, NO_STACK);
-        (*record).name = [0; MODULE_NAME_CAPACITY];
         kernel_string(name, &raw mut (*record).name);
     }
     entry.submit(wake_up());

@@ -1,5 +1,7 @@
 //! Additions, removals and releases of devres nodes.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::{
     EbpfContext as _,
     helpers::{self, generated::bpf_probe_read_kernel},
@@ -110,13 +112,16 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
         Hook::DevresLog
     };
     let stack = stack(context, hook as u64);
-    let mut text = [0; NODE_NAME_CAPACITY];
-    // SAFETY: the place is the array.
-    let length = unsafe { kernel_string(name, &raw mut text) };
-    if length <= SHORT_NODE_NAME as u64 {
-        fill_add::<SHORT_NODE_NAME>(hook, stack, [device, node, size], &text);
+    let mut text = MaybeUninit::<Name>::uninit();
+    // SAFETY: the place is the name's, and the helper fills all of it.
+    let (length, text) = unsafe {
+        let length = kernel_string(name, (&raw mut text).cast::<[u8; NODE_NAME_CAPACITY]>());
+        (length, text.assume_init_ref())
+    };
+    if length <= SHORT_NODE_NAME as i64 {
+        fill_add::<SHORT_NODE_NAME>(hook, stack, [device, node, size], text);
     } else {
-        fill_add::<NODE_NAME_CAPACITY>(hook, stack, [device, node, size], &text);
+        fill_add::<NODE_NAME_CAPACITY>(hook, stack, [device, node, size], text);
     }
 }
 
@@ -125,13 +130,13 @@ fn fill_add<const NAME: usize>(
     hook: Hook,
     stack: i32,
     [device, node, size]: [u64; 3],
-    text: &[u8; NODE_NAME_CAPACITY],
+    text: &Name,
 ) {
     let Some(mut entry) = reserve::<Named<AddRecord, NAME>>(hook) else {
         return;
     };
     let at = |offset: u32| node.wrapping_add(u64::from(offset));
-    let payload = at(if &text[..4] == b"grp<" {
+    let payload = at(if text.0.first_chunk() == Some(b"grp<") {
         layout!(group_id)
     } else {
         layout!(payload)
@@ -170,13 +175,16 @@ fn remove(context: Context, device: u64, node: u64, name: u64, size_and_kind: u6
     } else {
         stack(context, Hook::DevresLog as u64)
     };
-    let mut text = [0; NODE_NAME_CAPACITY];
-    // SAFETY: the place is the array.
-    let length = unsafe { kernel_string(name, &raw mut text) };
-    if length <= SHORT_NODE_NAME as u64 {
-        fill_remove::<SHORT_NODE_NAME>(stack, [device, node, size_and_kind], &text);
+    let mut text = MaybeUninit::<Name>::uninit();
+    // SAFETY: the place is the name's, and the helper fills all of it.
+    let (length, text) = unsafe {
+        let length = kernel_string(name, (&raw mut text).cast::<[u8; NODE_NAME_CAPACITY]>());
+        (length, text.assume_init_ref())
+    };
+    if length <= SHORT_NODE_NAME as i64 {
+        fill_remove::<SHORT_NODE_NAME>(stack, [device, node, size_and_kind], text);
     } else {
-        fill_remove::<NODE_NAME_CAPACITY>(stack, [device, node, size_and_kind], &text);
+        fill_remove::<NODE_NAME_CAPACITY>(stack, [device, node, size_and_kind], text);
     }
 }
 
@@ -184,7 +192,7 @@ fn remove(context: Context, device: u64, node: u64, name: u64, size_and_kind: u6
 fn fill_remove<const NAME: usize>(
     stack: i32,
     [device, node, size_and_kind]: [u64; 3],
-    text: &[u8; NODE_NAME_CAPACITY],
+    text: &Name,
 ) {
     let kind = match size_and_kind >> KIND_SHIFT {
         kind if kind == Kind::Remove as u64 => Kind::Remove,
@@ -216,15 +224,19 @@ fn fill_remove<const NAME: usize>(
 #[repr(C)]
 struct Named<Record, const NAME: usize> {
     record: Record,
-    name: [u8; NAME],
+    name: Name<NAME>,
 }
+
+/// A name, aligned so that it is copied by words.
+#[repr(C, align(8))]
+struct Name<const NAME: usize = NODE_NAME_CAPACITY>([u8; NAME]);
 
 /// Copies the first `NAME` bytes of a name.
 ///
 /// # Safety
 /// `place` points to so many writable bytes.
 #[inline(always)]
-unsafe fn copy_name<const NAME: usize>(place: *mut [u8; NAME], text: &[u8; NODE_NAME_CAPACITY]) {
+unsafe fn copy_name<const NAME: usize>(place: *mut Name<NAME>, text: &Name) {
     // SAFETY: the place is writable by contract, and neither length exceeds the text's.
-    unsafe { place.write(*text.as_ptr().cast()) };
+    unsafe { place.copy_from_nonoverlapping((&raw const *text).cast(), 1) };
 }

@@ -122,7 +122,6 @@ pub(crate) fn stack(context: Context, hook: u64) -> i32 {
     // SAFETY: the entry is as large as the record, and the helper writes no more than it is told.
     let length = unsafe {
         begin(&raw mut (*record).header, Kind::Stack, hook, 0, NO_STACK);
-        (*record).addresses = [0; STACK_DEPTH];
         bpf_get_stack(
             context,
             (&raw mut (*record).addresses).cast(),
