@@ -37,7 +37,7 @@ pub fn resource(node: &Node, released: Option<Time>, early: Time) -> Resource {
         kind: node.kind().name(),
         touches_hardware: node.kind().hazard().is_some_and(Hazard::touches_hardware),
         size: node.size(),
-        function: node.function().map(|function| function.to_string()),
+        function: node.function().map(ToString::to_string),
         added: added_by(node),
         released,
         delay: released.map(|released| released.since(early)),

@@ -77,6 +77,8 @@ pub struct Finding {
     pub meaning: String,
     /// The resources that it is about, in the order in which they went.
     pub resources: Vec<Resource>,
+    /// The step from which the resources' `delay` is counted, in words such as `the detach`.
+    pub delay_since: &'static str,
     /// The order that was seen.
     pub order: Vec<Step>,
     /// The order that would have been right.
@@ -107,7 +109,7 @@ pub struct Resource {
     /// When it was released.
     #[serde(serialize_with = "maybe_nanoseconds")]
     pub released: Option<Time>,
-    /// Nanoseconds from the step that came too early to its release.
+    /// Nanoseconds from the finding's `delay_since` to its release.
     pub delay: Option<u64>,
 }
 
@@ -139,6 +141,21 @@ pub struct Step {
     pub what: String,
 }
 
+impl Resource {
+    /// What to call it: its function where the kernel names all actions alike, else its name.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match &self.function {
+            Some(function) if self.name == "devm_action_release" || self.name == "action" => {
+                function
+                    .split_once(' ')
+                    .map_or(function.as_str(), |(name, _module)| name)
+            }
+            _ => &self.name,
+        }
+    }
+}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes fields by reference"
@@ -147,19 +164,11 @@ fn nanoseconds<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Er
     serializer.serialize_u64(time.0)
 }
 
-#[expect(
-    clippy::ref_option,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes fields by reference"
-)]
+#[expect(clippy::ref_option, reason = "serde passes fields by reference")]
 fn maybe_nanoseconds<S: Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S::Error> {
     time.map(|time| time.0).serialize(serializer)
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes fields by reference"
-)]
 fn instance<S: Serializer>(key: &InstanceKey, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Instance {

@@ -107,8 +107,7 @@ impl Model {
     /// Whatever of this device was entered on this task and can't run any more, now that `hook` was.
     fn leave_stale(&mut self, id: DeviceId, hook: Hook, changes: &mut Changes) {
         let over: &[Hook] = match hook {
-            Hook::Probe => &[Hook::Probe, Hook::Unbind, Hook::Delete],
-            Hook::FinalPut => &[Hook::Probe, Hook::Unbind, Hook::Delete],
+            Hook::Probe | Hook::FinalPut => &[Hook::Probe, Hook::Unbind, Hook::Delete],
             Hook::Unbind => &[Hook::Unbind],
             _ => return,
         };
@@ -165,8 +164,8 @@ impl Model {
     /// Moves the device along its life at a function's entry.
     fn advance(&mut self, id: DeviceId, hook: Hook, changes: &mut Changes) {
         let enclosing_probe = self.runs(id, Hook::Probe);
-        let sees_cleanup = self.facts.sees_cleanup;
-        let sees_remove = self.facts.sees_remove;
+        let sees_cleanup = self.facts.sees(Hook::Cleanup);
+        let sees_remove = self.facts.sees(Hook::Remove);
         let (sequence, time) = (self.sequence, self.now.time);
         let Some(record) = self.devices.get_mut(id) else {
             return;
@@ -216,12 +215,12 @@ impl Model {
                 record.was_bound |= record.phase == State::Bound;
                 record.phase = State::Cleanup;
             }
-            Hook::ReleaseAll if !sees_cleanup => {
-                if record.phase == State::Removing
-                    || record.phase == State::Probing && enclosing_probe
-                {
-                    record.phase = State::Cleanup;
-                }
+            Hook::ReleaseAll
+                if !sees_cleanup
+                    && (record.phase == State::Removing
+                        || record.phase == State::Probing && enclosing_probe) =>
+            {
+                record.phase = State::Cleanup;
             }
             Hook::Delete => {
                 record.deleted = true;
@@ -292,7 +291,7 @@ impl Model {
         if let (Some(id), Some(pm)) = (frame.device, returned.pm) {
             self.saw_pm(id, pm);
         }
-        self.left(&frame, returned.value, returned.pm, changes);
+        changes.push(Change::Left(frame.left(returned.value, returned.pm, false)));
         if let (Some(id), Work::Krealloc { pointer, replaced }, Some(node)) =
             (frame.device, frame.work, returned.node)
         {
@@ -304,23 +303,6 @@ impl Model {
         }
     }
 
-    fn left(
-        &mut self,
-        frame: &Frame,
-        value: Option<i64>,
-        pm: Option<crate::event::PmDomain>,
-        changes: &mut Changes,
-    ) {
-        changes.push(Change::Left(Left {
-            hook: frame.hook,
-            device: frame.device,
-            entered: frame.entered,
-            value,
-            pm,
-            inferred: false,
-        }));
-    }
-
     /// Moves the device along its life at a function's return.
     fn finish(&mut self, id: DeviceId, hook: Hook, value: Option<i64>, changes: &mut Changes) {
         let Some(phase) = self.devices.get(id).map(|record| record.phase) else {
@@ -329,11 +311,11 @@ impl Model {
         match hook {
             Hook::Probe => self.finish_probe(id, value, changes),
             Hook::Cleanup => self.finish_cleanup(id, changes),
-            Hook::ReleaseAll if phase == State::Cleanup && !self.facts.sees_cleanup => {
+            Hook::ReleaseAll if phase == State::Cleanup && !self.facts.sees(Hook::Cleanup) => {
                 self.finish_cleanup(id, changes);
             }
             Hook::ReleaseAll if self.was_recorded(Hook::FinalPut) => {
-                self.finish_final_put(id, changes)
+                self.finish_final_put(id, changes);
             }
             Hook::Unbind if matches!(phase, State::Removing | State::Cleanup) => {
                 self.end_binding(id, State::Unbound, changes);
@@ -356,7 +338,7 @@ impl Model {
             Some(1) => true,
             _ => false,
         };
-        if record.phase == State::Probing && !self.facts.sees_bound && bound {
+        if record.phase == State::Probing && !self.facts.sees(Hook::Bound) && bound {
             record.was_bound = true;
             record.phase = State::Bound;
             changes.push(Change::Bound(id));
@@ -401,14 +383,7 @@ impl Model {
 
     /// A function's return was not seen, and it can't run any more.
     pub(super) fn abandon(&mut self, frame: &Frame, changes: &mut Changes) {
-        changes.push(Change::Left(Left {
-            hook: frame.hook,
-            device: frame.device,
-            entered: frame.entered,
-            value: None,
-            pm: None,
-            inferred: true,
-        }));
+        changes.push(Change::Left(frame.left(None, None, true)));
         let Some(id) = frame.device else { return };
         if self.devices.get(id).is_none() {
             return;

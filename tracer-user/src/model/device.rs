@@ -82,6 +82,10 @@ impl fmt::Display for State {
 
 /// What the model keeps of a device instance.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the instance"
+)]
 pub(super) struct Record {
     pub(super) key: InstanceKey,
     pub(super) epoch: u32,
@@ -231,12 +235,14 @@ impl<'m> Device<'m> {
     }
 
     /// The nodes on its list, oldest first, with group markers.
+    #[must_use]
     pub fn nodes(self) -> impl DoubleEndedIterator<Item = (NodeId, &'m Node)> {
         named(self.model.arena.iter(&self.record.list))
     }
 
     /// The nodes that a running release has taken off the list and not released yet; the last is released
     /// first.
+    #[must_use]
     pub fn releasing(self) -> impl DoubleEndedIterator<Item = (NodeId, &'m Node)> {
         named(self.model.arena.iter(&self.record.releasing))
     }
@@ -256,6 +262,7 @@ impl<'m> Device<'m> {
     }
 
     /// Its groups in the order of opening: id, opening marker, and closing marker if it is closed.
+    #[must_use]
     pub fn groups(self) -> impl DoubleEndedIterator<Item = (GroupId, NodeId, Option<NodeId>)> {
         self.record
             .groups
@@ -287,6 +294,6 @@ impl<'m> Device<'m> {
     }
 }
 
-fn named<'m>(nodes: Nodes<'m>) -> impl DoubleEndedIterator<Item = (NodeId, &'m Node)> + use<'m> {
+fn named(nodes: Nodes<'_>) -> impl DoubleEndedIterator<Item = (NodeId, &Node)> {
     nodes.map(|(id, node)| (NodeId(id), node))
 }

@@ -88,17 +88,14 @@ impl Devices {
         self.epochs = self.epochs.wrapping_add(1);
         let epoch = self.epochs;
         let record = Some(Record::new(key, epoch));
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                if let Some(place) = self.slots.get_mut(slot as usize) {
-                    *place = record;
-                }
-                slot
+        let slot = if let Some(slot) = self.free.pop() {
+            if let Some(place) = self.slots.get_mut(slot as usize) {
+                *place = record;
             }
-            None => {
-                self.slots.push(record);
-                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-            }
+            slot
+        } else {
+            self.slots.push(record);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
         self.at.insert(key.address, slot);
         DeviceId { slot, epoch }
@@ -226,12 +223,11 @@ impl Model {
                 self.end_device(id, false, changes);
             }
         }
-        let id = match placeholder {
-            Some(id) => id,
-            None => {
-                self.tally.devices += 1;
-                self.devices.create(key)
-            }
+        let id = if let Some(id) = placeholder {
+            id
+        } else {
+            self.tally.devices += 1;
+            self.devices.create(key)
         };
         let sequence = self.sequence;
         if let Some(record) = self.devices.get_mut(id) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::{DeviceId, group::Range, node::Context};
-use crate::event::{DeviceAddress, Hook, Task, Time};
+use super::{DeviceId, Left, group::Range, node::Context};
+use crate::event::{DeviceAddress, Hook, PmDomain, Task, Time};
 
 /// Tasks with frames that are kept; beyond that the longest silent one is forgotten.
 const MOST_TASKS: usize = 4096;
@@ -41,6 +41,18 @@ impl Frame {
     #[must_use]
     pub fn entered(&self) -> Time {
         self.entered
+    }
+
+    /// Its return.
+    pub(super) fn left(&self, value: Option<i64>, pm: Option<PmDomain>, inferred: bool) -> Left {
+        Left {
+            hook: self.hook,
+            device: self.device,
+            entered: self.entered,
+            value,
+            pm,
+            inferred,
+        }
     }
 }
 
@@ -180,8 +192,8 @@ impl Tasks {
     pub(super) fn innermost(
         &self,
         task: &Task,
-        mut wanted: impl FnMut(&Frame) -> bool,
+        wanted: impl FnMut(&Frame) -> bool,
     ) -> Option<usize> {
-        self.of(task).iter().rposition(|frame| wanted(frame))
+        self.of(task).iter().rposition(wanted)
     }
 }

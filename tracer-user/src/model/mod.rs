@@ -49,10 +49,8 @@ struct Facts {
     node_addresses: Addresses,
     /// The source is good enough for a disagreement to be the model's fault.
     exact: bool,
-    sees_bound: bool,
-    sees_cleanup: bool,
-    sees_remove: bool,
-    sees_releases: bool,
+    /// Hooks that deliver events.
+    seen: u64,
     /// Hooks whose entries were recorded by another tool, perhaps without their returns.
     entered_only: u64,
 }
@@ -61,21 +59,25 @@ impl Facts {
     fn new(coverage: &Coverage) -> Self {
         let exact = coverage.node_addresses == Addresses::Real
             && coverage.device_addresses != Addresses::Absent;
-        let entered_only = Hook::ALL
-            .into_iter()
-            .filter(|hook| coverage.attachment(*hook) == Some(Attachment::Recorded))
-            .fold(0, |hooks, hook| hooks | bit(hook));
         Self {
             concluded: coverage.nodes == NodeEvents::Concluded,
             node_addresses: coverage.node_addresses,
             exact,
-            sees_bound: coverage.sees(Hook::Bound),
-            sees_cleanup: coverage.sees(Hook::Cleanup),
-            sees_remove: coverage.sees(Hook::Remove),
-            sees_releases: coverage.sees(Hook::ReleaseAll) && coverage.sees(Hook::ReleaseGroup),
-            entered_only,
+            seen: bits(|hook| coverage.sees(hook)),
+            entered_only: bits(|hook| coverage.attachment(hook) == Some(Attachment::Recorded)),
         }
     }
+
+    fn sees(&self, hook: Hook) -> bool {
+        self.seen & bit(hook) != 0
+    }
+}
+
+fn bits(wanted: impl Fn(Hook) -> bool) -> u64 {
+    Hook::ALL
+        .into_iter()
+        .filter(|hook| wanted(*hook))
+        .fold(0, |hooks, hook| hooks | bit(hook))
 }
 
 fn bit(hook: Hook) -> u64 {

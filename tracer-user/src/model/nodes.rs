@@ -40,8 +40,9 @@ impl Model {
         let (phase, binding) = self
             .devices
             .get(id)
-            .map(|record| (record.state(), record.binding))
-            .unwrap_or((super::State::Unknown, 0));
+            .map_or((super::State::Unknown, 0), |record| {
+                (record.state(), record.binding)
+            });
         let is_action = matches!(site.kind, Kind::Action(_)) || added.action_data != 0;
         let data = match site.kind {
             Kind::GroupOpen | Kind::GroupClose => added.group.unwrap_or_default().0,

@@ -170,7 +170,7 @@ impl Model {
         changes: &mut Changes,
     ) -> u32 {
         let found = self.find_node(id, reference);
-        if self.facts.sees_releases {
+        if self.facts.sees(Hook::ReleaseAll) && self.facts.sees(Hook::ReleaseGroup) {
             self.disagree(id, DesyncKind::OutsideRelease(reference.node), changes);
         } else if found.is_none() {
             self.disagree(id, DesyncKind::UnknownNode(reference.node), changes);

@@ -52,17 +52,16 @@ impl Model {
             }
         }
         for found in &snapshot.nodes {
-            let slot = match known.remove(&(found.node, found.name.clone())) {
-                Some(slot) => slot,
-                None => {
-                    if let Some(stale) = self.arena.find(id.slot, found.node) {
-                        self.arena.forget_address(stale);
-                    }
-                    let node = self.make_node(id, found, Origin::Snapshot);
-                    let slot = self.arena.insert(node);
-                    changes.push(Change::NodeAdded(NodeId(slot)));
-                    slot
+            let slot = if let Some(slot) = known.remove(&(found.node, found.name.clone())) {
+                slot
+            } else {
+                if let Some(stale) = self.arena.find(id.slot, found.node) {
+                    self.arena.forget_address(stale);
                 }
+                let node = self.make_node(id, found, Origin::Snapshot);
+                let slot = self.arena.insert(node);
+                changes.push(Change::NodeAdded(NodeId(slot)));
+                slot
             };
             if let Some(record) = self.devices.get_mut(id) {
                 self.arena.push(&mut record.list, slot);

@@ -10,9 +10,11 @@ use hashbrown::HashMap;
 
 use super::{Rule, RuleInfo};
 use crate::{
-    event::{Hook, PmDomain, Time},
+    event::{DeviceIdentity, Hook, Time},
     finding::{self, Certainty, Finding, Report, Severity, Step},
-    model::{Change, Detail, Device, DeviceId, Kind, Left, Model, Node, State, Taint},
+    model::{
+        Change, Detail, Device, DeviceId, Frame, InstanceKey, Model, Node, Origin, State, Taint,
+    },
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -29,6 +31,11 @@ static INFO: RuleInfo = RuleInfo {
     ],
 };
 
+/// Resources whose details a finding keeps.
+const MOST_RESOURCES: usize = 100;
+/// Releases that the order of a finding lists one by one.
+const MOST_STEPS: usize = 16;
+
 /// The rule. It keeps something only of devices between a detach and the end of their binding.
 #[derive(Debug, Default)]
 pub struct PmDetachBeforeRelease {
@@ -38,25 +45,21 @@ pub struct PmDetachBeforeRelease {
 /// A detach that came while resources were live.
 #[derive(Debug)]
 struct Detach {
-    entered: Time,
-    returned: Option<Time>,
-    /// The place of the entry in the order of everything seen.
+    key: InstanceKey,
+    identity: DeviceIdentity,
+    binding: u32,
+    /// Resources added later than this in the order of everything seen count.
+    floor: u64,
+    /// The place of the detach in that order.
     sequence: u64,
-    /// What the device was doing.
-    phase: State,
+    /// When the probe or unbind around it began.
     began: Time,
     probing: bool,
-    /// The resources that were live, still to be released.
-    live: Vec<Live>,
+    entered: Time,
     released: Vec<finding::Resource>,
+    /// All that were released, also those of which no details are kept.
+    count: usize,
     severity: Severity,
-}
-
-#[derive(Debug)]
-struct Live {
-    sequence: u64,
-    kind: Kind,
-    resource: finding::Resource,
 }
 
 impl Rule for PmDetachBeforeRelease {
@@ -67,18 +70,10 @@ impl Rule for PmDetachBeforeRelease {
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Entered(entered) if entered.hook == Hook::PmDetach => {
-                if let (Some(id), Detail::Pm(pm)) = (entered.device, entered.detail) {
-                    self.detach(id, pm, model, report);
-                }
-            }
-            Change::Left(Left {
-                hook: Hook::PmDetach,
-                device: Some(id),
-                inferred: false,
-                ..
-            }) => {
-                if let Some(detach) = self.detached.get_mut(id) {
-                    detach.returned.get_or_insert(model.now());
+                if let (Some(id), Detail::Pm(pm)) = (entered.device, entered.detail)
+                    && pm.detaches()
+                {
+                    self.detach(id, model, report);
                 }
             }
             Change::NodeReleased { node, .. } if !self.detached.is_empty() => {
@@ -86,11 +81,32 @@ impl Rule for PmDetachBeforeRelease {
                     && let Some(device) = model.owner(node)
                     && let Some(detach) = self.detached.get_mut(&device.id())
                 {
-                    detach.released(node, model.now());
+                    detach.release(node, model.now());
                 }
             }
-            Change::BindingEnded { device, .. } => self.conclude(*device, model, report),
-            Change::DeviceGone { device, .. } => self.conclude(*device, model, report),
+            Change::BindingEnded { device, .. } | Change::DeviceGone { device, .. } => {
+                if let Some(detach) = self.detached.remove(device)
+                    && detach.count > 0
+                {
+                    report.submit(detach.finding(Certainty::Confirmed));
+                }
+            }
+            Change::Lost(_) => {
+                for (_, detach) in self.detached.drain() {
+                    detach.stay_silent(
+                        "events were lost between a PM domain's detach and the releases",
+                        report,
+                    );
+                }
+            }
+            Change::Tainted { device, .. } => {
+                if let Some(detach) = self.detached.remove(device) {
+                    detach.stay_silent(
+                        "something was missed between a PM domain's detach and the releases",
+                        report,
+                    );
+                }
+            }
             _ => {}
         }
     }
@@ -98,142 +114,243 @@ impl Rule for PmDetachBeforeRelease {
     fn finish(&mut self, model: &Model, report: &mut Report) {
         let mut open: Vec<_> = self.detached.drain().collect();
         open.sort_by_key(|(_, detach)| detach.sequence);
-        for (id, detach) in open {
-            if let Some(device) = model.device_by_id(id) {
-                report_detach(detach, device, true, report);
+        for (id, mut detach) in open {
+            if detach.count > 0 {
+                report.submit(detach.finding(Certainty::Confirmed));
+                continue;
             }
+            // What was not released yet when the trace ended is likely to be, and no more than that.
+            let Some(device) = model.device_by_id(id) else {
+                continue;
+            };
+            for node in device.resources() {
+                if detach.concerns(node) {
+                    detach.keep(finding::resource(node, None, detach.entered));
+                }
+            }
+            report.submit(detach.finding(Certainty::Likely));
         }
     }
 }
 
 impl PmDetachBeforeRelease {
-    fn detach(&mut self, id: DeviceId, pm: PmDomain, model: &Model, report: &mut Report) {
+    /// A PM domain is about to be detached from a device.
+    fn detach(&mut self, id: DeviceId, model: &Model, report: &mut Report) {
         let Some(device) = model.device_by_id(id) else {
             return;
         };
-        let unbinding = matches!(
+        let within_binding = matches!(
             device.state(),
             State::Probing | State::Removing | State::Cleanup
         );
-        // The virtual devices behind a device with several domains detach by themselves.
-        let virtual_domain = device.identity().bus.as_deref() == Some("genpd");
-        if !pm.detaches() || !unbinding || virtual_domain || self.detached.contains_key(&id) {
+        // The virtual devices behind a device with several domains are detached by their consumer.
+        let virtual_device = device.identity().bus.as_deref() == Some("genpd");
+        if !within_binding || virtual_device || self.detached.contains_key(&id) {
             return;
         }
-        if let Some(reason) = doubt(device, 0) {
-            report.stay_silent(INFO.id, device.key(), device.name(), reason);
-            return;
-        }
-        let live: Vec<Live> = device
-            .resources()
-            .filter(|node| counts(node, device))
-            .map(|node| Live {
-                sequence: node.sequence(),
-                kind: node.kind(),
-                resource: finding::resource(node, None, model.now()),
-            })
-            .collect();
-        if live.is_empty() {
-            return;
-        }
-        let began = model
-            .frames(model.current_task())
-            .iter()
-            .find(|frame| {
-                frame.device() == Some(id) && matches!(frame.hook(), Hook::Unbind | Hook::Probe)
-            })
-            .map_or(model.now(), |frame| frame.entered());
-        self.detached.insert(
-            id,
-            Detach {
-                entered: model.now(),
-                returned: None,
-                sequence: model.sequence(),
-                phase: device.state(),
-                began,
-                probing: model
-                    .frames(model.current_task())
-                    .iter()
-                    .any(|frame| frame.device() == Some(id) && frame.hook() == Hook::Probe),
-                live,
-                released: Vec::new(),
-                severity: Severity::Info,
-            },
-        );
-    }
-
-    fn conclude(&mut self, id: DeviceId, model: &Model, report: &mut Report) {
-        if let Some(detach) = self.detached.remove(&id)
-            && let Some(device) = model.device_by_id(id)
-        {
-            report_detach(detach, device, false, report);
+        let around = model.frames(model.current_task()).iter().rfind(|frame| {
+            frame.device() == Some(id) && matches!(frame.hook(), Hook::Unbind | Hook::Probe)
+        });
+        let detach = Detach {
+            key: device.key(),
+            identity: device.identity().clone(),
+            binding: device.binding(),
+            floor: floor(device),
+            sequence: model.sequence(),
+            began: around.map_or(model.now(), Frame::entered),
+            probing: around.is_some_and(|frame| frame.hook() == Hook::Probe),
+            entered: model.now(),
+            released: Vec::new(),
+            count: 0,
+            severity: Severity::Info,
+        };
+        if let Some(reason) = doubt(device) {
+            detach.stay_silent(reason, report);
+        } else if device.resources().any(|node| detach.concerns(node)) {
+            self.detached.insert(id, detach);
         }
     }
 }
 
-/// Why nothing can be said of the device's current binding: something since its begin, or since `after`,
-/// was missed.
-fn doubt(device: Device<'_>, after: u64) -> Option<&'static str> {
+/// Why nothing can be said of the device's current binding, if something since its begin was missed.
+fn doubt(device: Device<'_>) -> Option<&'static str> {
     let missed = device.tainted_at()?;
-    let since = device.binding_sequence().max(after);
-    if since > missed && device.binding_sequence() > 0 {
+    if device.binding_sequence() > missed {
         return None;
     }
     Some(
         match device.taints().next().unwrap_or(Taint::FirstSeenHalfway) {
             Taint::FirstSeenHalfway => {
-                "a PM domain was detached on a device whose resources were not seen to be added"
+                "a PM domain was detached from a device whose resources were not seen to be added"
             }
-            Taint::Loss(_) => "a PM domain was detached on a device of which events were lost",
+            Taint::Loss(_) => "a PM domain was detached from a device of which events were lost",
             Taint::TornSnapshot | Taint::MissedReturn | Taint::Desync | Taint::Indistinct => {
-                "a PM domain was detached on a device of which something was missed"
+                "a PM domain was detached from a device of which something was missed"
             }
         },
     )
 }
 
-/// Whether a live node belongs to the binding and came after its PM domain was attached: what the driver
-/// core adds before (pin control) is rightly released after the detach.
-fn counts(node: &Node, device: Device<'_>) -> bool {
-    let of_binding = node.binding() == device.binding();
-    let after_attach = device
-        .pm_attached()
-        .is_none_or(|attached| node.sequence() > attached);
-    of_binding && after_attach
+/// From where on resources count: what the driver core adds before it attaches the PM domain (pin
+/// control) is rightly released after the detach.
+fn floor(device: Device<'_>) -> u64 {
+    if let Some(attached) = device.pm_attached() {
+        return attached;
+    }
+    // Attached before the trace began: pinctrl_bind_pins() adds its block and itself first of all.
+    device
+        .nodes()
+        .take(2)
+        .filter(|(_, node)| node.origin() == Origin::Snapshot)
+        .find(|(_, node)| {
+            node.name()
+                .is_some_and(|name| &**name == "devm_pinctrl_release")
+        })
+        .map_or(0, |(_, node)| node.sequence())
 }
 
 impl Detach {
-    fn released(&mut self, node: &Node, now: Time) {
-        let Some(position) = self
-            .live
-            .iter()
-            .position(|live| live.sequence == node.sequence())
-        else {
+    /// Whether a resource that is live after the detach was there before, and counts.
+    fn concerns(&self, node: &Node) -> bool {
+        node.binding() == self.binding
+            && node.sequence() > self.floor
+            && node.sequence() < self.sequence
+            && node.origin() != Origin::Unknown
+            && !node.kind().is_marker()
+    }
+
+    fn release(&mut self, node: &Node, now: Time) {
+        if !self.concerns(node) {
             return;
+        }
+        let severity = match node.kind().hazard() {
+            Some(hazard) if hazard.touches_hardware() => Severity::Error,
+            Some(_) => Severity::Warn,
+            None => Severity::Info,
         };
-        let mut live = self.live.remove(position);
-        live.resource.released = Some(now);
-        live.resource.delay = Some(now.since(self.entered));
-        self.severity = self.severity.max(severity(live.kind));
-        self.released.push(live.resource);
+        self.severity = self.severity.max(severity);
+        self.keep(finding::resource(node, Some(now), self.entered));
     }
-}
 
-fn severity(kind: Kind) -> Severity {
-    match kind.hazard() {
-        Some(hazard) if hazard.touches_hardware() => Severity::Error,
-        Some(_) => Severity::Warn,
-        None => Severity::Info,
+    fn keep(&mut self, resource: finding::Resource) {
+        self.count += 1;
+        if self.released.len() < MOST_RESOURCES {
+            self.released.push(resource);
+        }
     }
-}
 
-fn report_detach(_detach: Detach, _device: Device<'_>, _unfinished: bool, _report: &mut Report) {
-    let _ = (
-        Certainty::Confirmed,
-        Step {
-            time: Time(0),
-            what: String::new(),
-        },
-    );
-    let _ = std::mem::size_of::<Finding>();
+    fn stay_silent(&self, why: &str, report: &mut Report) {
+        let name = self.identity.name.as_deref().unwrap_or("unnamed device");
+        report.stay_silent(INFO.id, self.key, name, why);
+    }
+
+    fn finding(self, certainty: Certainty) -> Finding {
+        let name = self.identity.name.as_deref().unwrap_or("unnamed device");
+        let driver = self.identity.driver.as_deref();
+        let bus = self.identity.bus.as_deref();
+        let last = self
+            .released
+            .last()
+            .and_then(|resource| resource.released)
+            .unwrap_or(self.entered);
+        let summary = self.summary(name, certainty);
+        Finding {
+            rule: INFO.id,
+            severity: self.severity,
+            certainty,
+            device: name.to_owned(),
+            instance: self.key,
+            driver: driver.map(str::to_owned),
+            bus: bus.map(str::to_owned),
+            fingerprint: format!(
+                "{}/{}/{}",
+                INFO.id,
+                bus.unwrap_or("?"),
+                driver.unwrap_or("?")
+            ),
+            count: 1,
+            summary,
+            meaning: self.meaning(certainty).to_owned(),
+            order: self.order(certainty),
+            expected: vec![
+                "the driver's resources are released, the newest first".to_owned(),
+                "dev_pm_domain_detach() detaches the PM domain".to_owned(),
+            ],
+            resources: self.released,
+            delay_since: "the detach",
+            first: self.entered,
+            last,
+        }
+    }
+
+    fn summary(&self, name: &str, certainty: Certainty) -> String {
+        let resources = match self.count {
+            1 => "1 resource".to_owned(),
+            count => format!("{count} resources"),
+        };
+        let verb = if self.count == 1 { "was" } else { "were" };
+        if certainty == Certainty::Likely {
+            return format!(
+                "The PM domain of {name} was detached while {resources} {verb} live; the trace ended \
+                 before the release."
+            );
+        }
+        let harm = self
+            .released
+            .iter()
+            .find(|resource| resource.touches_hardware)
+            .map(|resource| format!("; {} may touch hardware", resource.label()))
+            .unwrap_or_default();
+        format!("The PM domain of {name} was detached before {resources} {verb} released{harm}.")
+    }
+
+    fn meaning(&self, certainty: Certainty) -> &'static str {
+        match (certainty, self.severity) {
+            (Certainty::Likely, _) => {
+                "Not confirmed: no release was seen after the detach, because the trace ended first."
+            }
+            (Certainty::Confirmed, Severity::Error) => {
+                "Code that may touch the device's registers ran, or could still be called, after the \
+                 device had lost its PM domain: power and clocks may have been off."
+            }
+            (Certainty::Confirmed, Severity::Warn) => {
+                "Releases ran after the device had lost its PM domain. None of them is known to touch \
+                 the device's registers."
+            }
+            (Certainty::Confirmed, Severity::Info) => {
+                "Only memory was released after the device had lost its PM domain: the order is wrong, \
+                 and harmless here."
+            }
+        }
+    }
+
+    fn order(&self, certainty: Certainty) -> Vec<Step> {
+        let around = if self.probing { "probe" } else { "unbind" };
+        let mut order = vec![
+            Step {
+                time: self.began,
+                what: format!("{around} begins"),
+            },
+            Step {
+                time: self.entered,
+                what: "dev_pm_domain_detach() detaches the PM domain".to_owned(),
+            },
+        ];
+        if certainty == Certainty::Likely {
+            return order;
+        }
+        for resource in self.released.iter().take(MOST_STEPS) {
+            order.push(Step {
+                time: resource.released.unwrap_or(self.entered),
+                what: format!("{} is released", resource.label()),
+            });
+        }
+        if let Some(last) = self.released.get(MOST_STEPS..).and_then(<[_]>::last) {
+            order.push(Step {
+                time: last.released.unwrap_or(self.entered),
+                what: format!("{} more are released", self.count - MOST_STEPS),
+            });
+        }
+        order
+    }
 }
