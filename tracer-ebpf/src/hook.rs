@@ -111,6 +111,66 @@ impl Hook {
         }
         Some(Self::ALL[number as usize - 1])
     }
+
+    /// The name of the kernel function or tracepoint, as on current kernels.
+    #[must_use]
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::DevresLog => "devres_log",
+            Self::DevresAdd => "devres_add",
+            Self::AddDr => "add_dr",
+            Self::Probe => "really_probe",
+            Self::Bound => "driver_bound",
+            Self::Unbind => "device_release_driver_internal",
+            Self::Remove => "device_remove",
+            Self::Cleanup => "device_unbind_cleanup",
+            Self::ReleaseAll => "devres_release_all",
+            Self::ReleaseGroup => "devres_release_group",
+            Self::OpenGroup => "devres_open_group",
+            Self::CloseGroup => "devres_close_group",
+            Self::RemoveGroup => "devres_remove_group",
+            Self::PmAttach => "dev_pm_domain_attach",
+            Self::PmDetach => "dev_pm_domain_detach",
+            Self::Initialise => "device_initialize",
+            Self::Delete => "device_del",
+            Self::FinalPut => "device_release",
+            Self::Krealloc => "devm_krealloc",
+            Self::Destroy => "devres_destroy",
+            Self::Release => "devres_release",
+            Self::ReleaseAction => "devm_release_action",
+            Self::DevresRemove => "devres_remove",
+            Self::Kfree => "devm_kfree",
+            Self::RemoveAction => "devm_remove_action",
+            Self::FreePages => "devm_free_pages",
+            Self::FreePercpu => "devm_free_percpu",
+            Self::ComponentBringUp => "try_to_bring_up_aggregate_device",
+            Self::ModuleLoad => "module_load",
+            Self::ModuleFree => "module_free",
+        }
+    }
+
+    /// Whether the tracer also observes this function's return. The others are points in time.
+    #[must_use]
+    pub const fn returns(self) -> bool {
+        matches!(
+            self,
+            Self::Probe
+                | Self::Unbind
+                | Self::Remove
+                | Self::Cleanup
+                | Self::ReleaseAll
+                | Self::ReleaseGroup
+                | Self::PmAttach
+                | Self::PmDetach
+                | Self::Delete
+                | Self::FinalPut
+                | Self::Krealloc
+                | Self::Destroy
+                | Self::Release
+                | Self::ReleaseAction
+                | Self::ComponentBringUp
+        )
+    }
 }
 
 const _: () = {

@@ -3,5 +3,10 @@
 //! One way leads through the program: source → [`event`] → model → finding → sink.
 
 pub mod coverage;
+pub mod escape;
 pub mod event;
+pub mod finding;
+pub mod judge;
+pub mod model;
+pub mod rules;
 pub mod source;

@@ -1,0 +1,45 @@
+//! From the model's nodes to what a finding keeps of them.
+
+use super::{Added, Resource};
+use crate::{
+    event::{StackDefinition, Time},
+    model::{Hazard, Node, Origin},
+};
+
+/// A stack's frames as strings, innermost first.
+#[must_use]
+pub fn frames(stack: &StackDefinition) -> Vec<String> {
+    stack.frames.iter().map(ToString::to_string).collect()
+}
+
+/// Who added a node.
+#[must_use]
+pub fn added_by(node: &Node) -> Added {
+    let seen = node.origin() == Origin::Seen;
+    Added {
+        time: seen.then(|| node.added()),
+        task: seen.then(|| node.task().comm.name().into_owned()),
+        tid: seen.then(|| node.task().tid),
+        phase: node.phase().name(),
+        stack_id: node.stack().map(|stack| stack.id.0),
+        stack: node.stack().map(frames).unwrap_or_default(),
+    }
+}
+
+/// A node as a finding keeps it, released at `released` when something had come too early at `early`.
+#[must_use]
+pub fn resource(node: &Node, released: Option<Time>, early: Time) -> Resource {
+    Resource {
+        name: node.name().map_or_else(
+            || node.address().to_string(),
+            |name| name.as_ref().to_owned(),
+        ),
+        kind: node.kind().name(),
+        touches_hardware: node.kind().hazard().is_some_and(Hazard::touches_hardware),
+        size: node.size(),
+        function: node.function().map(ToString::to_string),
+        added: added_by(node),
+        released,
+        delay: released.map(|released| released.since(early)),
+    }
+}

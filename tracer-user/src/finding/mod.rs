@@ -1,0 +1,184 @@
+//! Findings: what a rule has to say, as data.
+
+mod describe;
+mod report;
+pub mod text;
+
+use serde::{Serialize, Serializer};
+
+use crate::{
+    event::{DeviceAddress, Time},
+    model::InstanceKey,
+};
+
+pub use describe::{added_by, frames, resource};
+pub use report::{MOST_FINDINGS, Report, Silence};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Wrong, and harmless as far as can be seen.
+    Warn,
+    /// Wrong, and able to do harm.
+    Error,
+}
+
+impl Severity {
+    /// In one word: stable.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// How sure a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Certainty {
+    /// Every step of it was seen.
+    Confirmed,
+    /// What was seen makes it likely; the end was not seen.
+    Likely,
+}
+
+/// What a rule found on one device; later findings with the same fingerprint are counted, not repeated.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "finding")]
+pub struct Finding {
+    /// The rule's id.
+    pub rule: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How sure it is.
+    pub certainty: Certainty,
+    /// The device's name.
+    pub device: String,
+    /// Which instance of the device.
+    #[serde(flatten, serialize_with = "instance")]
+    pub instance: InstanceKey,
+    /// The driver's name, where one was set.
+    pub driver: Option<String>,
+    /// The bus's or class's name.
+    pub bus: Option<String>,
+    /// What makes two findings the same, in every run: no addresses, no times.
+    pub fingerprint: String,
+    /// How many times it was found.
+    pub count: u64,
+    /// One sentence.
+    pub summary: String,
+    /// What it means, in a sentence or two.
+    pub meaning: String,
+    /// The resources that it is about, in the order in which they went.
+    pub resources: Vec<Resource>,
+    /// The step from which the resources' `delay` is counted, in words such as `the detach`.
+    pub delay_since: &'static str,
+    /// The order that was seen.
+    pub order: Vec<Step>,
+    /// The order that would have been right.
+    pub expected: Vec<String>,
+    /// When it was first found.
+    #[serde(serialize_with = "nanoseconds")]
+    pub first: Time,
+    /// When it was last found.
+    #[serde(serialize_with = "nanoseconds")]
+    pub last: Time,
+}
+
+/// One resource of a finding.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Resource {
+    /// The name that the kernel logs.
+    pub name: String,
+    /// What it is, in a word.
+    pub kind: &'static str,
+    /// Whether its release may touch hardware.
+    pub touches_hardware: bool,
+    /// Payload size in bytes.
+    pub size: Option<u64>,
+    /// What runs on its release.
+    pub function: Option<String>,
+    /// Who added it.
+    pub added: Added,
+    /// When it was released.
+    #[serde(serialize_with = "maybe_nanoseconds")]
+    pub released: Option<Time>,
+    /// Nanoseconds from the finding's `delay_since` to its release.
+    pub delay: Option<u64>,
+}
+
+/// Who added a resource, and when.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Added {
+    /// When; `None` if it was there before the trace began.
+    #[serde(serialize_with = "maybe_nanoseconds")]
+    pub time: Option<Time>,
+    /// The task's name.
+    pub task: Option<String>,
+    /// The thread number.
+    pub tid: Option<u32>,
+    /// What the device was doing.
+    pub phase: &'static str,
+    /// The stack's number in the trace; frames are in `stack`.
+    pub stack_id: Option<u32>,
+    /// The kernel stack, innermost first.
+    pub stack: Vec<String>,
+}
+
+/// One step of an order of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// When.
+    #[serde(serialize_with = "nanoseconds")]
+    pub time: Time,
+    /// What happened.
+    pub what: String,
+}
+
+impl Resource {
+    /// What to call it: its function where the kernel names all actions alike, else its name.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match &self.function {
+            Some(function) if self.name == "devm_action_release" || self.name == "action" => {
+                function
+                    .split_once(' ')
+                    .map_or(function.as_str(), |(name, _module)| name)
+            }
+            _ => &self.name,
+        }
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+fn nanoseconds<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(time.0)
+}
+
+#[expect(clippy::ref_option, reason = "serde passes fields by reference")]
+fn maybe_nanoseconds<S: Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.0).serialize(serializer)
+}
+
+fn instance<S: Serializer>(key: &InstanceKey, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Instance {
+        address: String,
+        generation: u32,
+    }
+    let DeviceAddress(address) = key.address;
+    Instance {
+        address: format!("{address:#x}"),
+        generation: key.generation,
+    }
+    .serialize(serializer)
+}

@@ -1,0 +1,104 @@
+//! What the rules have reported so far.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use super::Finding;
+use crate::model::InstanceKey;
+
+/// Findings with different fingerprints that are kept; the rest is counted.
+pub const MOST_FINDINGS: usize = 10_000;
+
+/// Devices on which one rule stayed silent whose names are kept.
+const MOST_SILENT: usize = 10_000;
+
+/// That a rule had to stay silent on some devices.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Silence {
+    /// The devices, with the reason of the last time.
+    pub devices: BTreeMap<InstanceKey, (String, String)>,
+    /// How many times, on whatever device.
+    pub count: u64,
+}
+
+/// Takes what rules report: findings, counted where they repeat, and where a rule had to stay silent.
+#[derive(Debug, Default)]
+pub struct Report {
+    findings: Vec<Finding>,
+    by_fingerprint: HashMap<String, usize>,
+    updates: Vec<Finding>,
+    silence: BTreeMap<&'static str, Silence>,
+    dropped: u64,
+}
+
+impl Report {
+    /// Reports a finding. One with a known fingerprint is counted, and replaces what is known where it is
+    /// worse.
+    pub fn submit(&mut self, finding: Finding) {
+        if let Some(known) = self
+            .by_fingerprint
+            .get(&finding.fingerprint)
+            .and_then(|index| self.findings.get_mut(*index))
+        {
+            let (count, first) = (known.count.saturating_add(finding.count), known.first);
+            let last = finding.last;
+            if finding.severity > known.severity {
+                *known = finding;
+                known.first = first;
+            }
+            known.count = count;
+            known.last = last;
+            self.updates.push(known.clone());
+            return;
+        }
+        if self.findings.len() >= MOST_FINDINGS {
+            self.dropped += 1;
+            return;
+        }
+        self.by_fingerprint
+            .insert(finding.fingerprint.clone(), self.findings.len());
+        self.updates.push(finding.clone());
+        self.findings.push(finding);
+    }
+
+    /// Reports that `rule` could not judge something on a device, and why.
+    pub fn stay_silent(&mut self, rule: &'static str, device: InstanceKey, name: &str, why: &str) {
+        let silence = self.silence.entry(rule).or_default();
+        silence.count += 1;
+        if silence.devices.len() < MOST_SILENT || silence.devices.contains_key(&device) {
+            silence
+                .devices
+                .insert(device, (name.to_owned(), why.to_owned()));
+        }
+    }
+
+    /// All findings, in the order of their first report.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// What was new or changed since [`forget_updates`](Self::forget_updates).
+    #[must_use]
+    pub fn updates(&self) -> &[Finding] {
+        &self.updates
+    }
+
+    /// What is reported from now on is new.
+    pub fn forget_updates(&mut self) {
+        self.updates.clear();
+    }
+
+    /// Where rules had to stay silent, by rule.
+    #[must_use]
+    pub fn silence(&self) -> &BTreeMap<&'static str, Silence> {
+        &self.silence
+    }
+
+    /// Findings that were not kept because there were too many different ones.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}

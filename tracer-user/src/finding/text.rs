@@ -1,0 +1,206 @@
+//! A finding as text for a person, at most 100 columns wide.
+
+use std::fmt::{self, Write as _};
+
+use super::{Finding, Resource, Severity};
+use crate::{
+    escape::{Escaped, escape},
+    event::Time,
+};
+
+/// The widest line.
+const WIDTH: usize = 100;
+/// Frames of a stack that are shown.
+const MOST_FRAMES: usize = 5;
+/// Resources that are shown one by one.
+const MOST_RESOURCES: usize = 20;
+
+/// Shows a finding with its whole story. Strings from the kernel are escaped.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a>(pub &'a Finding);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let finding = self.0;
+        headline(formatter, finding)?;
+        paragraph(formatter, "  ", "  ", &escape(&finding.summary))?;
+        writeln!(formatter, "\n  Order seen:")?;
+        let start = finding.order.first().map_or(Time(0), |step| step.time);
+        for (step, number) in finding.order.iter().zip(1..) {
+            let since = Milliseconds(step.time.since(start));
+            let head = format!("  {number:4}. {since:>12}  ");
+            paragraph(formatter, &head, &blank(&head), &escape(&step.what))?;
+        }
+        writeln!(formatter, "\n  Order expected:")?;
+        for (step, number) in finding.expected.iter().zip(1..) {
+            let head = format!("  {number:4}. ");
+            paragraph(formatter, &head, &blank(&head), &escape(step))?;
+        }
+        writeln!(formatter, "\n  Resources:")?;
+        for one in finding.resources.iter().take(MOST_RESOURCES) {
+            resource(formatter, one, finding.delay_since)?;
+        }
+        let hidden = finding.resources.len().saturating_sub(MOST_RESOURCES);
+        if hidden > 0 {
+            writeln!(formatter, "    and {hidden} more")?;
+        }
+        writeln!(formatter, "\n  What it means:")?;
+        paragraph(formatter, "    ", "    ", &escape(&finding.meaning))?;
+        if finding.count > 1 {
+            let Finding {
+                count, first, last, ..
+            } = finding;
+            writeln!(
+                formatter,
+                "    Seen {count} times, first at {first}, last at {last}; the worst is shown."
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn headline(formatter: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warn => "warning",
+        Severity::Info => "info",
+    };
+    let mut line = format!("{} {severity}: ", finding.rule);
+    if let Some(driver) = &finding.driver {
+        write!(line, "driver {}, ", Escaped(driver))?;
+    }
+    if let Some(bus) = &finding.bus {
+        write!(line, "{} ", Escaped(bus))?;
+    }
+    write!(line, "device {}", Escaped(&finding.device))?;
+    write!(line, "  [{}]", Escaped(&finding.fingerprint))?;
+    paragraph(formatter, "", "  ", &line)
+}
+
+fn resource(formatter: &mut fmt::Formatter<'_>, resource: &Resource, since: &str) -> fmt::Result {
+    let mut line = escape(resource.label());
+    match resource.size {
+        Some(size) => write!(line, " ({size} bytes, {})", resource.kind)?,
+        None => write!(line, " ({})", resource.kind)?,
+    }
+    if resource.touches_hardware {
+        line.push_str(", may touch hardware");
+    }
+    match resource.delay {
+        Some(delay) => write!(line, ", released {} after {since}", Milliseconds(delay))?,
+        None => line.push_str(", not released when the trace ended"),
+    }
+    paragraph(formatter, "    ", "      ", &line)?;
+    let added = &resource.added;
+    let mut line = match (&added.task, added.tid, added.time) {
+        (Some(task), Some(tid), Some(time)) => {
+            format!("added by {}[{tid}] at {time}", Escaped(task))
+        }
+        _ => "added before the trace began".to_owned(),
+    };
+    write!(line, " while {}", added.phase)?;
+    paragraph(formatter, "      ", "        ", &line)?;
+    for frame in telling(&added.stack) {
+        paragraph(formatter, "        ", "          ", &escape(frame))?;
+    }
+    Ok(())
+}
+
+/// The frames that tell who it was: without what every addition passes through at the inner end, and what
+/// every probe passes through at the outer.
+fn telling(stack: &[String]) -> &[String] {
+    let inner = stack
+        .iter()
+        .position(|frame| is_module(frame) || !is_devres(symbol(frame)))
+        .unwrap_or(0);
+    let rest = stack.get(inner..).unwrap_or_default();
+    let outer = rest
+        .iter()
+        .position(|frame| is_driver_core(symbol(frame)))
+        .filter(|outer| *outer > 0)
+        .unwrap_or(rest.len());
+    rest.get(..outer.min(MOST_FRAMES)).unwrap_or_default()
+}
+
+/// Devres and the driver core are never modules; a module's function with such a name is its own.
+fn is_module(frame: &str) -> bool {
+    frame.ends_with(']')
+}
+
+fn symbol(frame: &str) -> &str {
+    frame.split(['+', ' ']).next().unwrap_or_default()
+}
+
+fn is_devres(symbol: &str) -> bool {
+    let symbol = symbol.trim_start_matches('_');
+    [
+        "devres_",
+        "devm_",
+        "pcim_",
+        "dmam_",
+        "traceiter_devres",
+        "add_dr",
+    ]
+    .iter()
+    .any(|beginning| symbol.starts_with(beginning))
+}
+
+fn is_driver_core(symbol: &str) -> bool {
+    matches!(
+        symbol,
+        "really_probe"
+            | "call_driver_probe"
+            | "__driver_probe_device"
+            | "driver_probe_device"
+            | "platform_probe"
+            | "platform_drv_probe"
+            | "i2c_device_probe"
+            | "spi_probe"
+            | "spi_drv_probe"
+            | "local_pci_probe"
+            | "pci_device_probe"
+            | "usb_probe_interface"
+            | "usb_probe_device"
+            | "amba_probe"
+            | "auxiliary_bus_probe"
+            | "serdev_drv_probe"
+            | "sdio_bus_probe"
+            | "hid_device_probe"
+            | "virtio_dev_probe"
+            | "faux_probe"
+            | "do_one_initcall"
+            | "do_init_module"
+    )
+}
+
+fn blank(head: &str) -> String {
+    " ".repeat(head.len())
+}
+
+fn paragraph(
+    formatter: &mut fmt::Formatter<'_>,
+    first: &str,
+    others: &str,
+    text: &str,
+) -> fmt::Result {
+    let options = textwrap::Options::new(WIDTH)
+        .initial_indent(first)
+        .subsequent_indent(others);
+    for line in textwrap::wrap(text, options) {
+        writeln!(formatter, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// A length of time given in nanoseconds.
+struct Milliseconds(u64);
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&format!(
+            "{}.{:03} ms",
+            self.0 / 1_000_000,
+            self.0 / 1_000 % 1_000
+        ))
+    }
+}

@@ -1,0 +1,432 @@
+//! Functions entered and left: what a device does, and what runs on which task.
+
+use std::sync::Arc;
+
+use super::{
+    Change, Changes, Context, Detail, DeviceId, Entered, Left, Model, NodeId, State, Taint, bit,
+    frames::{Frame, Work},
+    group::GroupCall,
+};
+use crate::event::{Call, CallDetail, DeviceAddress, GroupId, Hook, Return};
+
+impl Model {
+    pub(super) fn enter(&mut self, call: &Call, changes: &mut Changes) {
+        let hook = call.hook;
+        if hook == Hook::Initialise {
+            self.initialise(changes);
+            let device = self.devices.at(self.now.device);
+            self.entered(hook, device, Detail::None, changes);
+            return;
+        }
+        let device = self.subject(changes);
+        let detail = match (&call.detail, device) {
+            (CallDetail::Pm(pm), _) => Detail::Pm(*pm),
+            (CallDetail::Group(group), Some(id)) => self.select_group(hook, id, *group),
+            _ => Detail::None,
+        };
+        let mut work = Work::Nothing;
+        if let Some(id) = device {
+            self.leave_stale(id, hook, changes);
+            self.advance(id, hook, changes);
+            work = self.begin_work(id, call, changes);
+        }
+        self.entered(hook, device, detail, changes);
+        if let (Work::Release(batch), Some(id)) = (&mut work, device)
+            && self.facts.concluded
+        {
+            self.conclude(id, batch, changes);
+        }
+        // Where returns of this function were not recorded, it is a point. Others are over at the latest
+        // when what they are there for is.
+        let unreturned = self.facts.entered_only & bit(hook) != 0 && hook == Hook::Delete;
+        if !hook.returns() || unreturned {
+            return;
+        }
+        let frame = Frame {
+            hook,
+            device,
+            address: self.now.device,
+            entered: self.now.time,
+            sequence: self.sequence,
+            context: None,
+            work,
+        };
+        let sequence = self.sequence;
+        let task = self.now.task;
+        for forgotten in self.tasks.push(&task, sequence, frame) {
+            self.abandon(&forgotten, changes);
+        }
+    }
+
+    fn entered(
+        &mut self,
+        hook: Hook,
+        device: Option<DeviceId>,
+        detail: Detail,
+        changes: &mut Changes,
+    ) {
+        changes.push(Change::Entered(Entered {
+            hook,
+            device,
+            detail,
+        }));
+        if let (Detail::Pm(pm), Some(id)) = (detail, device) {
+            let sequence = self.sequence;
+            let attached = hook == Hook::PmAttach && !pm.detaches();
+            self.saw_pm(id, pm);
+            if let Some(record) = self.devices.get_mut(id)
+                && attached
+            {
+                record.attach_sequence = sequence;
+            }
+        }
+    }
+
+    fn select_group(&mut self, hook: Hook, id: DeviceId, group: GroupId) -> Detail {
+        let tid = self.now.task.tid;
+        let Some(record) = self.devices.get_mut(id) else {
+            return Detail::None;
+        };
+        let open = if hook == Hook::OpenGroup {
+            None
+        } else {
+            record.find_group(group)
+        };
+        record.group_call = Some(GroupCall {
+            hook,
+            tid,
+            id: group,
+            open,
+        });
+        Detail::Group {
+            id: group,
+            selected: open.map(NodeId),
+        }
+    }
+
+    /// Whatever of this device was entered on this task and can't run any more, now that `hook` was.
+    fn leave_stale(&mut self, id: DeviceId, hook: Hook, changes: &mut Changes) {
+        let over: &[Hook] = match hook {
+            Hook::Probe | Hook::FinalPut => &[Hook::Probe, Hook::Unbind, Hook::Delete],
+            Hook::Unbind => &[Hook::Unbind],
+            _ => return,
+        };
+        let task = self.now.task;
+        let stale = self
+            .tasks
+            .of(&task)
+            .iter()
+            .position(|frame| frame.device == Some(id) && over.contains(&frame.hook));
+        if let Some(depth) = stale
+            && self.was_recorded(hook)
+        {
+            while self.tasks.of(&task).len() > depth {
+                let Some(frame) = self.tasks.pop(&task) else {
+                    break;
+                };
+                self.abandon(&frame, changes);
+            }
+        }
+    }
+
+    /// Whether entries of this hook were recorded by another tool, perhaps without returns.
+    fn was_recorded(&self, hook: Hook) -> bool {
+        self.facts.entered_only & bit(hook) != 0
+    }
+
+    fn begin_work(&mut self, id: DeviceId, call: &Call, changes: &mut Changes) -> Work {
+        match (call.hook, &call.detail) {
+            (Hook::ReleaseAll, _) => Work::Release(self.begin_release(id, None)),
+            (Hook::ReleaseGroup, CallDetail::Group(group)) => {
+                Work::Release(self.begin_release(id, Some(*group)))
+            }
+            (Hook::ReleaseGroup, _) => Work::Release(self.begin_release(id, Some(GroupId(0)))),
+            (Hook::Krealloc, CallDetail::Pointer(pointer)) => Work::Krealloc {
+                pointer: *pointer,
+                replaced: None,
+            },
+            (Hook::Krealloc, _) => Work::Krealloc {
+                pointer: 0,
+                replaced: None,
+            },
+            (Hook::Kfree, CallDetail::Pointer(pointer)) if self.facts.concluded => {
+                self.remove_payload(id, *pointer, changes);
+                Work::Nothing
+            }
+            (Hook::FreePages, CallDetail::Pointer(pointer)) if self.facts.concluded => {
+                self.remove_pages(id, *pointer, changes);
+                Work::Nothing
+            }
+            _ => Work::Nothing,
+        }
+    }
+
+    /// Moves the device along its life at a function's entry.
+    fn advance(&mut self, id: DeviceId, hook: Hook, changes: &mut Changes) {
+        let enclosing_probe = self.runs(id, Hook::Probe);
+        let sees_cleanup = self.facts.sees(Hook::Cleanup);
+        let sees_remove = self.facts.sees(Hook::Remove);
+        let (sequence, time) = (self.sequence, self.now.time);
+        let Some(record) = self.devices.get_mut(id) else {
+            return;
+        };
+        match hook {
+            Hook::Probe => {
+                if matches!(record.phase, State::Removing | State::Cleanup) {
+                    self.end_binding(id, State::Unbound, changes);
+                }
+                if let Some(record) = self.devices.get_mut(id) {
+                    record.binding = record.binding.saturating_add(1);
+                    record.binding_sequence = sequence;
+                    record.binding_began = time;
+                    record.binding_ended = false;
+                    record.was_bound = false;
+                    record.phase = State::Probing;
+                }
+                changes.push(Change::BindingBegan(id));
+            }
+            Hook::Bound => {
+                if record.phase != State::Probing {
+                    // device_bind_driver() binds without a probe.
+                    record.binding = record.binding.saturating_add(1);
+                    record.binding_sequence = sequence;
+                    record.binding_began = time;
+                    changes.push(Change::BindingBegan(id));
+                }
+                record.binding_ended = false;
+                record.was_bound = true;
+                record.phase = State::Bound;
+                changes.push(Change::Bound(id));
+            }
+            Hook::Unbind => {
+                // Where device_remove can't be seen, it begins with the unbind of a bound device.
+                let bound = record.phase == State::Bound
+                    || record.phase == State::Unknown && record.identity.driver.is_some();
+                if bound && !sees_remove {
+                    record.was_bound = true;
+                    record.phase = State::Removing;
+                }
+            }
+            Hook::Remove => {
+                record.was_bound |= !enclosing_probe;
+                record.phase = State::Removing;
+            }
+            Hook::Cleanup => {
+                record.was_bound |= record.phase == State::Bound;
+                record.phase = State::Cleanup;
+            }
+            Hook::ReleaseAll
+                if !sees_cleanup
+                    && (record.phase == State::Removing
+                        || record.phase == State::Probing && enclosing_probe) =>
+            {
+                record.phase = State::Cleanup;
+            }
+            Hook::Delete => {
+                record.deleted = true;
+                changes.push(Change::DeviceDeleted(id));
+            }
+            Hook::FinalPut => record.dying = true,
+            _ => {}
+        }
+    }
+
+    /// Whether this function runs for this device on the current task.
+    fn runs(&self, id: DeviceId, hook: Hook) -> bool {
+        self.tasks
+            .innermost(&self.now.task, |frame| {
+                frame.device == Some(id) && frame.hook == hook
+            })
+            .is_some()
+    }
+
+    fn end_binding(&mut self, id: DeviceId, phase: State, changes: &mut Changes) {
+        let Some(record) = self.devices.get_mut(id) else {
+            return;
+        };
+        record.phase = phase;
+        if !std::mem::replace(&mut record.binding_ended, true) {
+            let was_bound = std::mem::take(&mut record.was_bound);
+            changes.push(Change::BindingEnded {
+                device: id,
+                was_bound,
+            });
+        }
+    }
+
+    pub(super) fn leave(&mut self, returned: &Return, changes: &mut Changes) {
+        let hook = returned.hook;
+        // Returns of this hook are recorded after all.
+        self.facts.entered_only &= !bit(hook);
+        let task = self.now.task;
+        let subject = self.now.device;
+        let depth = self.tasks.innermost(&task, |frame| {
+            frame.hook == hook && (subject == DeviceAddress::NONE || frame.address == subject)
+        });
+        let Some(depth) = depth else {
+            // Entered before the source began, or the entry was lost.
+            let device = self.devices.at(subject);
+            changes.push(Change::Left(Left {
+                hook,
+                device,
+                entered: self.now.time,
+                value: returned.value,
+                pm: returned.pm,
+                inferred: false,
+            }));
+            if let Some(id) = device {
+                self.finish(id, hook, returned.value, changes);
+            }
+            return;
+        };
+        while self.tasks.of(&task).len() > depth + 1 {
+            let Some(frame) = self.tasks.pop(&task) else {
+                break;
+            };
+            self.abandon(&frame, changes);
+        }
+        let Some(frame) = self.tasks.pop(&task) else {
+            return;
+        };
+        if let (Some(id), Some(pm)) = (frame.device, returned.pm) {
+            self.saw_pm(id, pm);
+        }
+        changes.push(Change::Left(frame.left(returned.value, returned.pm, false)));
+        if let (Some(id), Work::Krealloc { pointer, replaced }, Some(node)) =
+            (frame.device, frame.work, returned.node)
+        {
+            self.finish_krealloc(id, (pointer, replaced), node, changes);
+        }
+        if let Some(id) = frame.device {
+            self.settle(id, &frame, returned.value, false, changes);
+            self.finish(id, hook, returned.value, changes);
+        }
+    }
+
+    /// Moves the device along its life at a function's return.
+    fn finish(&mut self, id: DeviceId, hook: Hook, value: Option<i64>, changes: &mut Changes) {
+        let Some(phase) = self.devices.get(id).map(|record| record.phase) else {
+            return;
+        };
+        match hook {
+            Hook::Probe => self.finish_probe(id, value, changes),
+            Hook::Cleanup => self.finish_cleanup(id, changes),
+            Hook::ReleaseAll if phase == State::Cleanup && !self.facts.sees(Hook::Cleanup) => {
+                self.finish_cleanup(id, changes);
+            }
+            Hook::ReleaseAll if self.was_recorded(Hook::FinalPut) => {
+                self.finish_final_put(id, changes);
+            }
+            Hook::Unbind if matches!(phase, State::Removing | State::Cleanup) => {
+                self.end_binding(id, State::Unbound, changes);
+            }
+            Hook::FinalPut => self.end_device(id, true, changes),
+            _ => {}
+        }
+    }
+
+    fn finish_probe(&mut self, id: DeviceId, value: Option<i64>, changes: &mut Changes) {
+        let Some(record) = self.devices.get_mut(id) else {
+            return;
+        };
+        if record.phase == State::Bound {
+            return;
+        }
+        // Without driver_bound the value must tell: 0 since 5.18, 1 before.
+        let bound = match value {
+            Some(0) => !self.facts.concluded,
+            Some(1) => true,
+            _ => false,
+        };
+        if record.phase == State::Probing && !self.facts.sees(Hook::Bound) && bound {
+            record.was_bound = true;
+            record.phase = State::Bound;
+            changes.push(Change::Bound(id));
+        } else {
+            self.end_binding(id, State::Unbound, changes);
+        }
+    }
+
+    fn finish_cleanup(&mut self, id: DeviceId, changes: &mut Changes) {
+        // A probe that failed is still running; with CONFIG_DEBUG_TEST_DRIVER_REMOVE it even goes on.
+        let phase = if self.runs(id, Hook::Probe) {
+            State::Probing
+        } else {
+            State::Unbound
+        };
+        self.end_binding(id, phase, changes);
+        if self.was_recorded(Hook::Unbind) {
+            self.drop_frame(id, Hook::Unbind);
+        }
+    }
+
+    /// Where the return of the last put is not recorded, it is over with its `devres_release_all`.
+    fn finish_final_put(&mut self, id: DeviceId, changes: &mut Changes) {
+        if self.runs(id, Hook::FinalPut) {
+            while self.drop_frame(id, Hook::FinalPut)
+                || self.drop_frame(id, Hook::Unbind)
+                || self.drop_frame(id, Hook::Delete)
+            {}
+            self.end_device(id, true, changes);
+        }
+    }
+
+    fn drop_frame(&mut self, id: DeviceId, hook: Hook) -> bool {
+        let task = self.now.task;
+        self.tasks
+            .innermost(&task, |frame| {
+                frame.hook == hook && frame.device == Some(id)
+            })
+            .and_then(|depth| self.tasks.remove(&task, depth))
+            .is_some()
+    }
+
+    /// A function's return was not seen, and it can't run any more.
+    pub(super) fn abandon(&mut self, frame: &Frame, changes: &mut Changes) {
+        changes.push(Change::Left(frame.left(None, None, true)));
+        let Some(id) = frame.device else { return };
+        if self.devices.get(id).is_none() {
+            return;
+        }
+        if matches!(frame.work, Work::Release(_)) {
+            self.settle(id, frame, None, true, changes);
+        }
+        if !self.was_recorded(frame.hook) {
+            self.taint(id, Taint::MissedReturn, changes);
+        }
+        if let Hook::Probe | Hook::Cleanup | Hook::Unbind | Hook::FinalPut = frame.hook {
+            self.finish(id, frame.hook, None, changes);
+        }
+    }
+
+    /// What runs around the current event: the innermost frame that says whose doing it is.
+    pub(super) fn context(&mut self) -> Option<Arc<Context>> {
+        let task = self.now.task;
+        let depth = self.tasks.innermost(&task, |frame| {
+            matches!(
+                frame.hook,
+                Hook::Probe
+                    | Hook::Unbind
+                    | Hook::Remove
+                    | Hook::Cleanup
+                    | Hook::ReleaseAll
+                    | Hook::ReleaseGroup
+                    | Hook::Delete
+                    | Hook::FinalPut
+            )
+        })?;
+        let frame = self.tasks.of(&task).get(depth)?;
+        if let Some(context) = &frame.context {
+            return Some(Arc::clone(context));
+        }
+        let record = self.devices.get(frame.device?)?;
+        let context = Arc::new(Context {
+            hook: frame.hook,
+            device: record.key,
+            name: record.identity.name.clone(),
+        });
+        let frame = self.tasks.of_mut(&task).get_mut(depth)?;
+        frame.context = Some(Arc::clone(&context));
+        Some(context)
+    }
+}

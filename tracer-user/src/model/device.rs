@@ -1,0 +1,299 @@
+//! One device instance.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    Model, Node, NodeId, Taint,
+    arena::{List, Nodes},
+    group::{Group, GroupCall},
+    taint::Taints,
+};
+use crate::event::{DeviceAddress, DeviceIdentity, GroupId, PmDomain, Time};
+
+/// Where the model has a device instance. It never stands for another instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeviceId {
+    pub(super) slot: u32,
+    pub(super) epoch: u32,
+}
+
+/// A device instance for people and files: addresses are reused, so a number tells the uses apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct InstanceKey {
+    /// The address of the `struct device`.
+    pub address: DeviceAddress,
+    /// How many times `device_initialize` had been seen at this address; zero for an instance that the
+    /// source did not see begin.
+    pub generation: u32,
+}
+
+impl fmt::Display for InstanceKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}#{}", self.address, self.generation)
+    }
+}
+
+/// Where a device is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// Not known: the device was first seen halfway.
+    Unknown,
+    /// It has begun, or is known to have no driver, and was never seen to be probed.
+    Initialised,
+    /// A driver is being probed.
+    Probing,
+    /// A driver is bound.
+    Bound,
+    /// The driver's and the bus's `remove` run.
+    Removing,
+    /// What the binding left is being released.
+    Cleanup,
+    /// It had a driver, or a failed probe, and has none now.
+    Unbound,
+    /// `device_del` has been entered and it has no driver.
+    Deleted,
+    /// Its last reference is gone.
+    Dead,
+}
+
+impl State {
+    /// In one word, for people and machines: stable.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Initialised => "initialised",
+            Self::Probing => "probing",
+            Self::Bound => "bound",
+            Self::Removing => "removing",
+            Self::Cleanup => "cleanup",
+            Self::Unbound => "unbound",
+            Self::Deleted => "deleted",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// What the model keeps of a device instance.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the instance"
+)]
+pub(super) struct Record {
+    pub(super) key: InstanceKey,
+    pub(super) epoch: u32,
+    pub(super) identity: Arc<DeviceIdentity>,
+    /// Nothing but its identity was told since the last event of this address.
+    pub(super) just_named: bool,
+    /// Nothing but its identity was ever told.
+    pub(super) untouched: bool,
+    pub(super) phase: State,
+    pub(super) deleted: bool,
+    pub(super) dying: bool,
+    pub(super) binding: u32,
+    pub(super) binding_sequence: u64,
+    pub(super) binding_began: Time,
+    pub(super) was_bound: bool,
+    pub(super) binding_ended: bool,
+    pub(super) pm: PmDomain,
+    /// The entry of the `dev_pm_domain_attach` that gave the device its domain; zero if not seen.
+    pub(super) attach_sequence: u64,
+    /// Nodes on `dev->devres_head`.
+    pub(super) list: List,
+    /// Nodes that a running release has taken off it and not released yet, in the order in which the
+    /// kernel put them on its own list: the last is released first.
+    pub(super) releasing: List,
+    pub(super) groups: Vec<Group>,
+    pub(super) group_call: Option<GroupCall>,
+    pub(super) last_added: u64,
+    pub(super) taints: Taints,
+    pub(super) tainted_at: u64,
+    /// Losses before this don't count.
+    pub(super) clean_since: u64,
+}
+
+impl Record {
+    pub(super) fn new(key: InstanceKey, epoch: u32) -> Self {
+        Self {
+            key,
+            epoch,
+            identity: Arc::new(DeviceIdentity::default()),
+            just_named: false,
+            untouched: true,
+            phase: State::Unknown,
+            deleted: false,
+            dying: false,
+            binding: 0,
+            binding_sequence: 0,
+            binding_began: Time(0),
+            was_bound: false,
+            binding_ended: false,
+            pm: PmDomain::default(),
+            attach_sequence: 0,
+            list: List::default(),
+            releasing: List::default(),
+            groups: Vec::new(),
+            group_call: None,
+            last_added: 0,
+            taints: Taints::default(),
+            tainted_at: 0,
+            clean_since: 0,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self.phase {
+            State::Probing | State::Bound | State::Removing | State::Cleanup => self.phase,
+            _ if self.dying => State::Dead,
+            _ if self.deleted => State::Deleted,
+            phase => phase,
+        }
+    }
+}
+
+/// A device instance and what it owns.
+#[derive(Debug, Clone, Copy)]
+pub struct Device<'m> {
+    pub(super) model: &'m Model,
+    pub(super) record: &'m Record,
+    pub(super) id: DeviceId,
+}
+
+impl<'m> Device<'m> {
+    /// Where the model has it.
+    #[must_use]
+    pub fn id(self) -> DeviceId {
+        self.id
+    }
+
+    /// Its address and generation.
+    #[must_use]
+    pub fn key(self) -> InstanceKey {
+        self.record.key
+    }
+
+    /// The address of the `struct device`.
+    #[must_use]
+    pub fn address(self) -> DeviceAddress {
+        self.record.key.address
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn identity(self) -> &'m DeviceIdentity {
+        &self.record.identity
+    }
+
+    /// `dev_name()`, or an empty string where not known.
+    #[must_use]
+    pub fn name(self) -> &'m str {
+        self.record.identity.name.as_deref().unwrap_or_default()
+    }
+
+    /// Where it is in its life.
+    #[must_use]
+    pub fn state(self) -> State {
+        self.record.state()
+    }
+
+    /// How many bindings were seen to begin; zero is the one that was there before.
+    #[must_use]
+    pub fn binding(self) -> u32 {
+        self.record.binding
+    }
+
+    /// When the last binding that was seen to begin did so.
+    #[must_use]
+    pub fn binding_began(self) -> Time {
+        self.record.binding_began
+    }
+
+    /// The place of the last binding's begin in the order of everything seen; zero if it was not seen.
+    #[must_use]
+    pub fn binding_sequence(self) -> u64 {
+        self.record.binding_sequence
+    }
+
+    /// Its PM domain, as last seen.
+    #[must_use]
+    pub fn pm(self) -> PmDomain {
+        self.record.pm
+    }
+
+    /// The place of the `dev_pm_domain_attach` that gave it its PM domain in the order of everything
+    /// seen, if it was seen.
+    #[must_use]
+    pub fn pm_attached(self) -> Option<u64> {
+        (self.record.attach_sequence != 0).then_some(self.record.attach_sequence)
+    }
+
+    /// The nodes on its list, oldest first, with group markers.
+    #[must_use]
+    pub fn nodes(self) -> impl DoubleEndedIterator<Item = (NodeId, &'m Node)> {
+        named(self.model.arena.iter(&self.record.list))
+    }
+
+    /// The nodes that a running release has taken off the list and not released yet; the last is released
+    /// first.
+    #[must_use]
+    pub fn releasing(self) -> impl DoubleEndedIterator<Item = (NodeId, &'m Node)> {
+        named(self.model.arena.iter(&self.record.releasing))
+    }
+
+    /// Everything that it owns: what is being released and what is on its list, without group markers.
+    pub fn resources(self) -> impl Iterator<Item = &'m Node> {
+        self.releasing()
+            .chain(self.nodes())
+            .map(|(_, node)| node)
+            .filter(|node| !node.kind().is_marker())
+    }
+
+    /// How many nodes it has, with group markers and those that are being released.
+    #[must_use]
+    pub fn node_count(self) -> usize {
+        (self.record.list.length() + self.record.releasing.length()) as usize
+    }
+
+    /// Its groups in the order of opening: id, opening marker, and closing marker if it is closed.
+    #[must_use]
+    pub fn groups(self) -> impl DoubleEndedIterator<Item = (GroupId, NodeId, Option<NodeId>)> {
+        self.record
+            .groups
+            .iter()
+            .map(|group| (group.id, NodeId(group.open), group.close.map(NodeId)))
+    }
+
+    /// Why what the model says of it may be incomplete.
+    pub fn taints(self) -> impl Iterator<Item = Taint> {
+        let loss = self
+            .model
+            .last_loss
+            .filter(|(sequence, _)| *sequence > self.record.clean_since)
+            .map(|(_, cause)| Taint::Loss(cause));
+        self.record.taints.iter().chain(loss)
+    }
+
+    /// Whether what the model says of it may be incomplete.
+    #[must_use]
+    pub fn is_tainted(self) -> bool {
+        self.tainted_at().is_some()
+    }
+
+    /// The last place in the order of everything seen where something of it was missed; what came after
+    /// is whole.
+    #[must_use]
+    pub fn tainted_at(self) -> Option<u64> {
+        self.model.tainted_at(self.record)
+    }
+}
+
+fn named(nodes: Nodes<'_>) -> impl DoubleEndedIterator<Item = (NodeId, &Node)> {
+    nodes.map(|(id, node)| (NodeId(id), node))
+}

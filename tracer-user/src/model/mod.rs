@@ -1,0 +1,315 @@
+//! The state machine: what every device owns, reconstructed from events.
+//!
+//! It does no input or output and has no clock, so that a live trace, a replay and a test are the same to
+//! it. What an event changed is returned as [`Changes`], for rules and views.
+
+mod arena;
+mod calls;
+mod change;
+mod device;
+mod devices;
+mod frames;
+mod group;
+pub mod kind;
+mod node;
+mod nodes;
+mod release;
+mod share;
+mod snapshot;
+mod taint;
+
+use std::sync::Arc;
+
+pub use change::{Change, Changes, Desync, DesyncKind, Detail, Entered, Left};
+pub use device::{Device, DeviceId, InstanceKey, State};
+pub use frames::Frame;
+use hashbrown::HashMap;
+pub use kind::{Hazard, Kind};
+pub use node::{Context, Node, NodeId, Origin};
+pub use taint::Taint;
+
+use crate::{
+    coverage::{Addresses, Attachment, Coverage, NodeEvents},
+    event::{
+        DeviceAddress, Event, EventKind, Hook, Loss, LossCause, StackDefinition, StackId, Task,
+        Time,
+    },
+};
+use arena::Arena;
+use device::Record;
+use devices::Devices;
+use frames::Tasks;
+use share::Sharing;
+
+/// What the coverage says, in the form in which the model asks for it.
+#[derive(Debug)]
+struct Facts {
+    /// Releases are concluded from the functions that release.
+    concluded: bool,
+    node_addresses: Addresses,
+    /// The source is good enough for a disagreement to be the model's fault.
+    exact: bool,
+    /// Hooks that deliver events.
+    seen: u64,
+    /// Hooks whose entries were recorded by another tool, perhaps without their returns.
+    entered_only: u64,
+}
+
+impl Facts {
+    fn new(coverage: &Coverage) -> Self {
+        let exact = coverage.node_addresses == Addresses::Real
+            && coverage.device_addresses != Addresses::Absent;
+        Self {
+            concluded: coverage.nodes == NodeEvents::Concluded,
+            node_addresses: coverage.node_addresses,
+            exact,
+            seen: bits(|hook| coverage.sees(hook)),
+            entered_only: bits(|hook| coverage.attachment(hook) == Some(Attachment::Recorded)),
+        }
+    }
+
+    fn sees(&self, hook: Hook) -> bool {
+        self.seen & bit(hook) != 0
+    }
+}
+
+fn bits(wanted: impl Fn(Hook) -> bool) -> u64 {
+    Hook::ALL
+        .into_iter()
+        .filter(|hook| wanted(*hook))
+        .fold(0, |hooks, hook| hooks | bit(hook))
+}
+
+fn bit(hook: Hook) -> u64 {
+    1 << hook as u64
+}
+
+/// How much the model has seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events applied.
+    pub events: u64,
+    /// Events that the source reported as lost.
+    pub lost: u64,
+    /// Device instances.
+    pub devices: u64,
+    /// Device instances that ended while something of them was missing for want of events, or for a fault.
+    pub gone_tainted: u64,
+    /// Disagreements with the kernel.
+    pub desyncs: u64,
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Model {
+    coverage: Arc<Coverage>,
+    facts: Facts,
+    arena: Arena,
+    devices: Devices,
+    tasks: Tasks,
+    sharing: Sharing,
+    stacks: HashMap<StackId, Arc<StackDefinition>>,
+    /// The last loss and its place in the order of everything seen.
+    last_loss: Option<(u64, LossCause)>,
+    /// The place in the order of everything seen of what was seen last.
+    sequence: u64,
+    batches: u32,
+    /// Nodes that went with the last event.
+    departed: Vec<u32>,
+    now: Moment,
+    tally: Tally,
+}
+
+/// The event that is being applied.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moment {
+    time: Time,
+    task: Task,
+    stack: Option<StackId>,
+    device: DeviceAddress,
+}
+
+impl Model {
+    /// A model that knows nothing yet of what a source with this coverage sees.
+    #[must_use]
+    pub fn new(coverage: Arc<Coverage>) -> Self {
+        Self {
+            facts: Facts::new(&coverage),
+            devices: Devices::new(&coverage.before),
+            coverage,
+            arena: Arena::new(),
+            tasks: Tasks::default(),
+            sharing: Sharing::new(),
+            stacks: HashMap::new(),
+            last_loss: None,
+            sequence: 0,
+            batches: 0,
+            departed: Vec::new(),
+            now: Moment::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes one event in and says what it changed.
+    pub fn apply(&mut self, event: &Event) -> Changes {
+        self.forget_departed();
+        self.sequence += 1;
+        self.tally.events += 1;
+        self.now = Moment {
+            time: event.time,
+            task: event.task,
+            stack: event.stack,
+            device: event.device,
+        };
+        let mut changes = Changes::new();
+        if self.tasks.has_foreign(&event.task) {
+            // The thread number belongs to another process now: whatever ran on it has ended.
+            for frame in self.tasks.forget(event.task.tid) {
+                self.abandon(&frame, &mut changes);
+            }
+        }
+        match &event.kind {
+            EventKind::Stack(definition) => {
+                self.stacks
+                    .insert(definition.id, Arc::new(definition.clone()));
+            }
+            EventKind::Device(identity) => self.identify(identity, &mut changes),
+            EventKind::Snapshot(snapshot) => self.snapshot(snapshot, &mut changes),
+            EventKind::Add(node) => self.add(node, &mut changes),
+            EventKind::Remove(reference) => self.remove(reference, &mut changes),
+            EventKind::Release(reference) => self.release(reference, &mut changes),
+            EventKind::Replace(reference) => self.replace(reference, &mut changes),
+            EventKind::RemoveAction { function, data } => {
+                self.remove_action(*function, *data, &mut changes);
+            }
+            EventKind::Enter(call) => self.enter(call, &mut changes),
+            EventKind::Leave(returned) => self.leave(returned, &mut changes),
+            EventKind::Loss(loss) => self.lose(loss, &mut changes),
+        }
+        changes
+    }
+
+    /// What the source can see.
+    #[must_use]
+    pub fn coverage(&self) -> &Arc<Coverage> {
+        &self.coverage
+    }
+
+    /// The device instances that live, in no particular but a stable order.
+    pub fn devices(&self) -> impl Iterator<Item = Device<'_>> {
+        self.devices.living().map(|(id, record)| Device {
+            model: self,
+            record,
+            id,
+        })
+    }
+
+    /// The device instance that lives at this address.
+    #[must_use]
+    pub fn device(&self, address: DeviceAddress) -> Option<Device<'_>> {
+        self.device_by_id(self.devices.at(address)?)
+    }
+
+    /// The device instance with this id, until the event after the one that ended it.
+    #[must_use]
+    pub fn device_by_id(&self, id: DeviceId) -> Option<Device<'_>> {
+        self.devices.get(id).map(|record| Device {
+            model: self,
+            record,
+            id,
+        })
+    }
+
+    /// The node with this id, until the event after the one that ended it.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.arena.get(id.0)
+    }
+
+    /// The device that owns, or owned, a node.
+    #[must_use]
+    pub fn owner(&self, node: &Node) -> Option<Device<'_>> {
+        self.device_by_id(self.devices.id_in(node.device)?)
+    }
+
+    /// What a stack number means at this moment.
+    #[must_use]
+    pub fn stack(&self, id: StackId) -> Option<&StackDefinition> {
+        self.stacks.get(&id).map(|definition| &**definition)
+    }
+
+    /// The stack of the last event.
+    #[must_use]
+    pub fn current_stack(&self) -> Option<&StackDefinition> {
+        self.stack(self.now.stack?)
+    }
+
+    /// The time of the last event.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now.time
+    }
+
+    /// The task of the last event.
+    #[must_use]
+    pub fn current_task(&self) -> &Task {
+        &self.now.task
+    }
+
+    /// What runs on a task, outermost first. On [`Change::Left`] the frame has been taken off already.
+    #[must_use]
+    pub fn frames(&self, task: &Task) -> &[Frame] {
+        self.tasks.of(task)
+    }
+
+    /// How much has been seen.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// How many living devices lack something that the source should have seen. Walks all of them.
+    #[must_use]
+    pub fn doubtful_devices(&self) -> u64 {
+        self.devices
+            .living()
+            .filter(|(_, record)| self.is_doubtful(record))
+            .count() as u64
+    }
+
+    /// The place of the last event in the order of everything seen.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    fn lose(&mut self, loss: &Loss, changes: &mut Changes) {
+        self.tally.lost = self.tally.lost.saturating_add(loss.count);
+        self.last_loss = Some((self.sequence, loss.cause));
+        changes.push(Change::Lost(loss.clone()));
+    }
+
+    fn tainted_at(&self, record: &Record) -> Option<u64> {
+        let loss = self
+            .last_loss
+            .map(|(sequence, _)| sequence)
+            .filter(|sequence| *sequence > record.clean_since);
+        let own = (!record.taints.is_empty()).then_some(record.tainted_at);
+        loss.max(own)
+    }
+
+    fn forget_departed(&mut self) {
+        while let Some(slot) = self.departed.pop() {
+            self.arena.free(slot);
+        }
+        for mut record in self.devices.take_gone() {
+            for mut list in [record.list, record.releasing] {
+                while let Some(slot) = list.last() {
+                    self.arena.unlink(&mut list, slot);
+                    self.arena.free(slot);
+                }
+            }
+            record.groups.clear();
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Single nodes: added, removed, replaced.
+
+use std::sync::Arc;
+
+use super::{
+    Change, Changes, DesyncKind, DeviceId, Kind, Model, Node, NodeId, Origin,
+    frames::{NodeMark, Work},
+    group::Group,
+    node::NO_SIZE,
+    share::SiteKey,
+};
+use crate::{
+    coverage::Addresses,
+    event::{AddedNode, GroupId, Hook, NodeAddress, NodeReference, Text},
+};
+
+/// The name that the kernel gives a block that `devm_krealloc` has moved.
+pub(super) const KREALLOC: &str = "devm_krealloc_release";
+
+impl Model {
+    /// A node for the arena, with what the current event and its device's state tell of it.
+    pub(super) fn make_node(&mut self, id: DeviceId, added: &AddedNode, origin: Origin) -> Node {
+        self.sequence += 1;
+        let generic = added.name.as_deref() == Some("devm_action_release");
+        let stack = match origin {
+            Origin::Seen => self.now.stack.and_then(|stack| self.stacks.get(&stack)),
+            Origin::Snapshot | Origin::Unknown => None,
+        };
+        let site = self.sharing.site(SiteKey {
+            name: added.name.as_ref(),
+            function: added.function.as_ref(),
+            stack,
+            action: generic || added.action_data != 0,
+        });
+        let task = self.sharing.task(&self.now.task);
+        let context = match origin {
+            Origin::Seen => self.context(),
+            Origin::Snapshot | Origin::Unknown => None,
+        };
+        let (phase, binding) = self
+            .devices
+            .get(id)
+            .map_or((super::State::Unknown, 0), |record| {
+                (record.state(), record.binding)
+            });
+        let is_action = matches!(site.kind, Kind::Action(_)) || added.action_data != 0;
+        let data = match site.kind {
+            Kind::GroupOpen | Kind::GroupClose => added.group.unwrap_or_default().0,
+            _ => added.action_data,
+        };
+        let payload = (!is_action && !site.kind.is_marker() && added.payload != [0; 4])
+            .then(|| Box::new(added.payload));
+        Node {
+            address: added.node,
+            sequence: self.sequence,
+            added: self.now.time,
+            size: added.size.unwrap_or(NO_SIZE),
+            data,
+            payload_address: added.payload_address,
+            payload,
+            site,
+            task,
+            context,
+            device: id.slot,
+            binding,
+            batch: 0,
+            phase,
+            origin,
+            moved: false,
+        }
+    }
+
+    pub(super) fn add(&mut self, added: &AddedNode, changes: &mut Changes) {
+        let Some(id) = self.subject(changes) else {
+            return;
+        };
+        if let Some(stale) = self.find_address(id, added.node) {
+            self.disagree(id, DesyncKind::AddedTwice(added.node), changes);
+            self.depart(id, stale);
+            changes.push(Change::NodeVanished(NodeId(stale)));
+        }
+        let node = self.make_node(id, added, Origin::Seen);
+        let (kind, sequence) = (node.kind(), node.sequence);
+        let slot = self.arena.insert(node);
+        if let Some(record) = self.devices.get_mut(id) {
+            record.last_added = sequence;
+            self.arena.push(&mut record.list, slot);
+        }
+        match kind {
+            Kind::GroupOpen => self.open_group(id, slot, added.group),
+            Kind::GroupClose => self.close_group(id, slot, changes),
+            Kind::Memory | Kind::Action(_) | Kind::Resource(_) => {}
+        }
+        changes.push(Change::NodeAdded(NodeId(slot)));
+    }
+
+    fn open_group(&mut self, id: DeviceId, slot: u32, told: Option<GroupId>) {
+        let tid = self.now.task.tid;
+        let address = self.arena.get(slot).map(|node| node.address.0);
+        let Some(record) = self.devices.get_mut(id) else {
+            return;
+        };
+        let called = record
+            .group_call
+            .take_if(|call| call.hook == Hook::OpenGroup && call.tid == tid)
+            .map(|call| call.id);
+        let group = told
+            .or(called)
+            .filter(|group| group.0 != 0)
+            .unwrap_or(GroupId(address.unwrap_or_default()));
+        record.groups.push(Group {
+            id: group,
+            open: slot,
+            close: None,
+        });
+        if let Some(node) = self.arena.get_mut(slot) {
+            node.data = group.0;
+        }
+    }
+
+    fn close_group(&mut self, id: DeviceId, slot: u32, changes: &mut Changes) {
+        let tid = self.now.task.tid;
+        let address = self
+            .arena
+            .get(slot)
+            .map(|node| node.address)
+            .unwrap_or_default();
+        let Some(record) = self.devices.get_mut(id) else {
+            return;
+        };
+        let selected = record
+            .group_call
+            .take_if(|call| call.hook == Hook::CloseGroup && call.tid == tid)
+            .and_then(|call| call.open);
+        let real = self.facts.node_addresses == Addresses::Real;
+        let position = record.group_of_closing(&self.arena, id.slot, address, selected, real);
+        let group = position.and_then(|position| record.groups.get_mut(position));
+        if let Some(group) = group {
+            group.close = Some(slot);
+            let data = group.id.0;
+            if let Some(node) = self.arena.get_mut(slot) {
+                node.data = data;
+            }
+        } else {
+            self.disagree(id, DesyncKind::UnknownGroup(address), changes);
+        }
+    }
+
+    /// Takes a node off its device's lists and out of its groups. It can be looked at until the next
+    /// event. Returns the closing marker that goes silently with an opening one.
+    pub(super) fn depart(&mut self, id: DeviceId, slot: u32) -> Option<u32> {
+        let (batch, kind) = self.arena.get(slot).map(|node| (node.batch, node.kind()))?;
+        let record = self.devices.get_mut(id)?;
+        let list = if batch == 0 {
+            &mut record.list
+        } else {
+            &mut record.releasing
+        };
+        self.arena.unlink(list, slot);
+        self.arena.forget_address(slot);
+        self.departed.push(slot);
+        let mut silent = None;
+        match kind {
+            Kind::GroupOpen => {
+                if let Some(position) = record.group_position(slot) {
+                    silent = record.groups.remove(position).close;
+                }
+                if let Some(close) = silent {
+                    self.arena.unlink(&mut record.list, close);
+                    self.arena.forget_address(close);
+                    self.departed.push(close);
+                }
+            }
+            Kind::GroupClose => {
+                for group in &mut record.groups {
+                    if group.close == Some(slot) {
+                        group.close = None;
+                    }
+                }
+            }
+            Kind::Memory | Kind::Action(_) | Kind::Resource(_) => {}
+        }
+        silent
+    }
+
+    /// A node of this device by its address, where addresses are worth anything.
+    pub(super) fn find_address(&self, id: DeviceId, address: NodeAddress) -> Option<u32> {
+        if self.facts.node_addresses == Addresses::Absent {
+            return None;
+        }
+        self.arena.find(id.slot, address)
+    }
+
+    /// Whether a node can be the one that `reference` names.
+    pub(super) fn fits(&self, node: &Node, reference: &NodeReference) -> bool {
+        if node.moved {
+            return reference.name.is_none() || reference.name.as_deref() == Some(KREALLOC);
+        }
+        if self.facts.node_addresses == Addresses::Absent {
+            return node.name() == reference.name.as_ref() && node.size() == reference.size;
+        }
+        node.address == reference.node
+    }
+
+    /// The node that `reference` names: by its address, else the newest that fits.
+    pub(super) fn find_node(&self, id: DeviceId, reference: &NodeReference) -> Option<u32> {
+        if let Some(slot) = self.find_address(id, reference.node) {
+            return Some(slot);
+        }
+        let may_scan = self.facts.node_addresses == Addresses::Absent
+            || reference.name.is_none()
+            || reference.name.as_deref() == Some(KREALLOC);
+        if !may_scan {
+            return None;
+        }
+        let record = self.devices.get(id)?;
+        self.arena
+            .iter(&record.releasing)
+            .rev()
+            .chain(self.arena.iter(&record.list).rev())
+            .find(|(_, node)| self.fits(node, reference))
+            .map(|(slot, _)| slot)
+    }
+
+    /// Gives a node that `devm_krealloc` moved the address and size under which it is named now.
+    pub(super) fn learn(&mut self, slot: u32, reference: &NodeReference) {
+        if !self.arena.get(slot).is_some_and(|node| node.moved) {
+            return;
+        }
+        self.arena.set_address(slot, reference.node);
+        if let Some(node) = self.arena.get_mut(slot) {
+            node.moved = false;
+            node.size = reference.size.unwrap_or(NO_SIZE);
+        }
+    }
+
+    /// A node that goes and was never seen to come, so that rules see it go.
+    pub(super) fn unknown_node(&mut self, id: DeviceId, reference: &NodeReference) -> u32 {
+        let added = AddedNode {
+            node: reference.node,
+            name: reference.name.clone(),
+            size: reference.size,
+            ..AddedNode::default()
+        };
+        let node = self.make_node(id, &added, Origin::Unknown);
+        let slot = self.arena.insert(node);
+        self.departed.push(slot);
+        slot
+    }
+
+    pub(super) fn remove(&mut self, reference: &NodeReference, changes: &mut Changes) {
+        let Some(id) = self.subject(changes) else {
+            return;
+        };
+        let Some(slot) = self.find_node(id, reference) else {
+            self.disagree(id, DesyncKind::UnknownNode(reference.node), changes);
+            let slot = self.unknown_node(id, reference);
+            changes.push(Change::NodeRemoved(NodeId(slot)));
+            return;
+        };
+        self.learn(slot, reference);
+        self.remove_slot(id, slot, changes);
+    }
+
+    fn remove_slot(&mut self, id: DeviceId, slot: u32, changes: &mut Changes) {
+        let silent = self.depart(id, slot);
+        changes.push(Change::NodeRemoved(NodeId(slot)));
+        if let Some(silent) = silent {
+            changes.push(Change::NodeVanished(NodeId(silent)));
+        }
+    }
+
+    /// An action was removed, told by its function and argument: the kernel takes the newest.
+    pub(super) fn remove_action(&mut self, function: u64, data: u64, changes: &mut Changes) {
+        let Some(id) = self.subject(changes) else {
+            return;
+        };
+        self.remove_newest(id, changes, |node| {
+            node.data == data
+                && !node.kind().is_marker()
+                && node
+                    .function()
+                    .is_some_and(|known| known.address == function)
+        });
+    }
+
+    /// A block was freed, told by its payload's address.
+    pub(super) fn remove_payload(&mut self, id: DeviceId, pointer: u64, changes: &mut Changes) {
+        if pointer != 0 {
+            self.remove_newest(id, changes, |node| node.payload_address == pointer);
+        }
+    }
+
+    /// Pages were freed, told by their address, which is the first word of the payload.
+    pub(super) fn remove_pages(&mut self, id: DeviceId, pointer: u64, changes: &mut Changes) {
+        if pointer != 0 {
+            self.remove_newest(id, changes, |node| {
+                node.kind() == Kind::Memory && node.payload().first() == Some(&pointer)
+            });
+        }
+    }
+
+    fn remove_newest(
+        &mut self,
+        id: DeviceId,
+        changes: &mut Changes,
+        wanted: impl Fn(&Node) -> bool,
+    ) {
+        let found = self.devices.get(id).and_then(|record| {
+            self.arena
+                .iter(&record.list)
+                .rev()
+                .find(|(_, node)| wanted(node))
+                .map(|(slot, _)| slot)
+        });
+        match found {
+            Some(slot) => self.remove_slot(id, slot, changes),
+            None => self.disagree(id, DesyncKind::UnknownNode(NodeAddress(0)), changes),
+        }
+    }
+
+    pub(super) fn replace(&mut self, reference: &NodeReference, changes: &mut Changes) {
+        let Some(id) = self.subject(changes) else {
+            return;
+        };
+        let Some(slot) = self.find_node(id, reference) else {
+            self.disagree(id, DesyncKind::UnknownNode(reference.node), changes);
+            return;
+        };
+        self.learn(slot, reference);
+        self.start_move(slot, changes);
+        let mark = self.mark(slot);
+        let subject = self.now.device;
+        let frame = self
+            .tasks
+            .of_mut(&self.now.task)
+            .iter_mut()
+            .rfind(|frame| frame.hook == Hook::Krealloc && frame.address == subject);
+        if let Some(frame) = frame
+            && let Work::Krealloc { replaced, .. } = &mut frame.work
+        {
+            *replaced = mark;
+        }
+    }
+
+    /// A node's block is replaced: until told, nothing is known of the new one but its place.
+    fn start_move(&mut self, slot: u32, changes: &mut Changes) {
+        self.arena.forget_address(slot);
+        let name: Text = Arc::from(KREALLOC);
+        let site = self.arena.get(slot).map(|node| Arc::clone(&node.site));
+        let Some(old) = site else { return };
+        let site = self.sharing.site(SiteKey {
+            name: Some(&name),
+            function: old.function.as_ref(),
+            stack: old.stack.as_ref(),
+            action: false,
+        });
+        if let Some(node) = self.arena.get_mut(slot) {
+            let before = std::mem::take(&mut node.address);
+            node.site = site;
+            node.size = NO_SIZE;
+            node.payload_address = 0;
+            node.payload = None;
+            node.moved = true;
+            changes.push(Change::NodeReplaced {
+                node: NodeId(slot),
+                before,
+            });
+        }
+    }
+
+    /// `devm_krealloc` returned the block of a new node.
+    pub(super) fn finish_krealloc(
+        &mut self,
+        id: DeviceId,
+        (pointer, replaced): (u64, Option<NodeMark>),
+        address: NodeAddress,
+        changes: &mut Changes,
+    ) {
+        let slot = match replaced {
+            Some(mark) => self.still(mark),
+            None if self.facts.concluded && pointer != 0 => {
+                let found = self.devices.get(id).and_then(|record| {
+                    self.arena
+                        .iter(&record.list)
+                        .rev()
+                        .find(|(_, node)| node.payload_address == pointer)
+                        .map(|(slot, _)| slot)
+                });
+                // A pointer that the kernel found and the model doesn't: the kernel returned a new block.
+                if let Some(slot) = found {
+                    if self
+                        .arena
+                        .get(slot)
+                        .is_some_and(|node| node.address == address)
+                    {
+                        return;
+                    }
+                    self.start_move(slot, changes);
+                }
+                found
+            }
+            None => None,
+        };
+        let Some(slot) = slot else { return };
+        if self.arena.get(slot).is_some_and(|node| node.moved) {
+            self.arena.set_address(slot, address);
+            if let Some(node) = self.arena.get_mut(slot) {
+                node.moved = false;
+            }
+            changes.push(Change::NodeMoved(NodeId(slot)));
+        }
+    }
+
+    fn mark(&self, slot: u32) -> Option<NodeMark> {
+        let sequence = self.arena.get(slot)?.sequence;
+        Some(NodeMark { slot, sequence })
+    }
+
+    /// The marked node's slot, if it is still the same node.
+    pub(super) fn still(&self, mark: NodeMark) -> Option<u32> {
+        (self.arena.get(mark.slot)?.sequence == mark.sequence).then_some(mark.slot)
+    }
+}

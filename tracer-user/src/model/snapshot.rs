@@ -1,0 +1,129 @@
+//! What a device owned at one moment, read from the kernel's memory.
+
+use hashbrown::HashMap;
+
+use super::{Change, Changes, DeviceId, Kind, Model, NodeId, Origin, State, Taint, group::Group};
+use crate::{
+    coverage::Addresses,
+    event::{DeviceSnapshot, GroupId, NodeAddress},
+};
+use std::sync::Arc;
+
+impl Model {
+    pub(super) fn snapshot(&mut self, snapshot: &DeviceSnapshot, changes: &mut Changes) {
+        let Some(id) = self.subject(changes) else {
+            return;
+        };
+        let Some(record) = self.devices.get_mut(id) else {
+            return;
+        };
+        record.identity = Arc::new(snapshot.identity.clone());
+        record.pm = snapshot.pm;
+        if record.phase == State::Unknown {
+            record.phase = if snapshot.identity.driver.is_some() {
+                record.was_bound = true;
+                State::Bound
+            } else {
+                State::Initialised
+            };
+        }
+        changes.push(Change::DeviceNamed(id));
+        if snapshot.consistent && record.releasing.is_empty() {
+            self.replace_list(id, snapshot, changes);
+            self.clear(id, changes);
+        } else {
+            self.merge_list(id, snapshot, changes);
+            self.taint(id, Taint::TornSnapshot, changes);
+        }
+        changes.push(Change::SnapshotTaken(id));
+    }
+
+    /// The list is what the snapshot says. What was seen to be added keeps what is known of it.
+    fn replace_list(&mut self, id: DeviceId, snapshot: &DeviceSnapshot, changes: &mut Changes) {
+        let Some(record) = self.devices.get_mut(id) else {
+            return;
+        };
+        record.groups.clear();
+        let mut known = HashMap::new();
+        while let Some(slot) = record.list.last() {
+            self.arena.unlink(&mut record.list, slot);
+            if let Some(node) = self.arena.get(slot) {
+                known.insert((node.address, node.name().cloned()), slot);
+            }
+        }
+        for found in &snapshot.nodes {
+            let slot = if let Some(slot) = known.remove(&(found.node, found.name.clone())) {
+                slot
+            } else {
+                if let Some(stale) = self.arena.find(id.slot, found.node) {
+                    self.arena.forget_address(stale);
+                }
+                let node = self.make_node(id, found, Origin::Snapshot);
+                let slot = self.arena.insert(node);
+                changes.push(Change::NodeAdded(NodeId(slot)));
+                slot
+            };
+            if let Some(record) = self.devices.get_mut(id) {
+                self.arena.push(&mut record.list, slot);
+            }
+            self.join_group(id, slot);
+        }
+        for slot in known.into_values() {
+            self.arena.forget_address(slot);
+            self.departed.push(slot);
+            changes.push(Change::NodeVanished(NodeId(slot)));
+        }
+    }
+
+    /// Nodes of the snapshot that were never seen are older than what was.
+    fn merge_list(&mut self, id: DeviceId, snapshot: &DeviceSnapshot, changes: &mut Changes) {
+        let mut after = None;
+        for found in &snapshot.nodes {
+            if self.arena.find(id.slot, found.node).is_some() {
+                continue;
+            }
+            let node = self.make_node(id, found, Origin::Snapshot);
+            let slot = self.arena.insert(node);
+            if let Some(record) = self.devices.get_mut(id) {
+                self.arena.link_after(&mut record.list, after, slot);
+            }
+            after = Some(slot);
+            self.join_group(id, slot);
+            changes.push(Change::NodeAdded(NodeId(slot)));
+        }
+    }
+
+    fn join_group(&mut self, id: DeviceId, slot: u32) {
+        let Some(node) = self.arena.get(slot) else {
+            return;
+        };
+        let (kind, address, data) = (node.kind(), node.address, node.data);
+        let Some(record) = self.devices.get_mut(id) else {
+            return;
+        };
+        match kind {
+            Kind::GroupOpen => {
+                let group = GroupId(if data == 0 { address.0 } else { data });
+                record.groups.push(Group {
+                    id: group,
+                    open: slot,
+                    close: None,
+                });
+                if let Some(node) = self.arena.get_mut(slot) {
+                    node.data = group.0;
+                }
+            }
+            Kind::GroupClose => {
+                let real =
+                    self.facts.node_addresses == Addresses::Real && address != NodeAddress(0);
+                if let Some(position) =
+                    record.group_of_closing(&self.arena, id.slot, address, None, real)
+                    && let Some(group) = record.groups.get_mut(position)
+                {
+                    group.close = Some(slot);
+                }
+            }
+            Kind::Memory | Kind::Action(_) | Kind::Resource(_) => {}
+        }
+    }
+}

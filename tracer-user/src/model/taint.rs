@@ -1,0 +1,97 @@
+//! Why what the model says of a device may be incomplete.
+
+use std::fmt;
+
+use crate::event::LossCause;
+
+/// Why what the model says of a device may be incomplete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Taint {
+    /// The device lived before the source began, and nothing told what it owned.
+    FirstSeenHalfway,
+    /// What it owned was read while it changed.
+    TornSnapshot,
+    /// Events were lost during its life, for this reason.
+    Loss(LossCause),
+    /// A function was never seen to return although it must have.
+    MissedReturn,
+    /// The model and the kernel disagreed: a fault of the tracer, reported as DR900.
+    Desync,
+    /// The source cannot tell nodes apart well enough, and an event fitted none or the wrong one.
+    Indistinct,
+}
+
+impl fmt::Display for Taint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::FirstSeenHalfway => {
+                "it existed before the trace began, and what it owned then is not known"
+            }
+            Self::TornSnapshot => "what it owned was read while it was changing",
+            Self::Loss(LossCause::RingFull) => "events were lost: the ring buffer was full",
+            Self::Loss(LossCause::ProbeSkipped) => "events were lost: the kernel skipped a probe",
+            Self::Loss(LossCause::Undecodable) => "events were lost: a record was not readable",
+            Self::Loss(LossCause::Input) => "events were lost: the input is incomplete",
+            Self::MissedReturn => "a function was not seen to return",
+            Self::Desync => "the tracer's model and the kernel disagreed",
+            Self::Indistinct => "the input does not tell its resources apart",
+        })
+    }
+}
+
+impl Taint {
+    /// In one word, for machines: stable.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::FirstSeenHalfway => "first-seen-halfway",
+            Self::TornSnapshot => "torn-snapshot",
+            Self::Loss(_) => "loss",
+            Self::MissedReturn => "missed-return",
+            Self::Desync => "desync",
+            Self::Indistinct => "indistinct",
+        }
+    }
+}
+
+/// The taints of one device other than loss, which is kept once for all devices.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Taints(u8);
+
+impl Taints {
+    const ALL: [Taint; 5] = [
+        Taint::FirstSeenHalfway,
+        Taint::TornSnapshot,
+        Taint::MissedReturn,
+        Taint::Desync,
+        Taint::Indistinct,
+    ];
+
+    fn bit(taint: Taint) -> u8 {
+        Self::ALL
+            .iter()
+            .position(|known| *known == taint)
+            .map_or(0, |position| 1 << position)
+    }
+
+    /// Adds `taint`; whether it is new.
+    pub(super) fn insert(&mut self, taint: Taint) -> bool {
+        let new = self.0 & Self::bit(taint) == 0;
+        self.0 |= Self::bit(taint);
+        new
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0 = 0;
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Taint> {
+        Self::ALL
+            .into_iter()
+            .filter(move |taint| self.0 & Self::bit(*taint) != 0)
+    }
+}

@@ -1,0 +1,356 @@
+//! DR001 pm-detach-before-release: a device's PM domain is detached while resources of its driver are
+//! still to be released.
+//!
+//! Releasing them then runs without power or clocks. Whether that does harm depends on what the release
+//! does: disabling runtime PM, unregistering a thermal zone or freeing an interrupt may touch registers,
+//! memory does not. On buses that were not converted to detach in `device_unbind_cleanup()` this is so for
+//! every driver, so findings are counted per bus and driver.
+
+use hashbrown::HashMap;
+
+use super::{Rule, RuleInfo};
+use crate::{
+    event::{DeviceIdentity, Hook, Time},
+    finding::{self, Certainty, Finding, Report, Severity, Step},
+    model::{
+        Change, Detail, Device, DeviceId, Frame, InstanceKey, Model, Node, Origin, State, Taint,
+    },
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR001",
+    name: "pm-detach-before-release",
+    severities: &[Severity::Error, Severity::Warn, Severity::Info],
+    description: "A device's PM domain is detached before its driver's resources are released.",
+    needs: &[
+        &[Hook::DevresLog, Hook::AddDr],
+        &[Hook::PmAttach],
+        &[Hook::PmDetach],
+        &[Hook::Probe],
+        &[Hook::Unbind, Hook::Remove],
+    ],
+};
+
+/// Resources whose details a finding keeps.
+const MOST_RESOURCES: usize = 100;
+/// Releases that the order of a finding lists one by one.
+const MOST_STEPS: usize = 16;
+
+/// The rule. It keeps something only of devices between a detach and the end of their binding.
+#[derive(Debug, Default)]
+pub struct PmDetachBeforeRelease {
+    detached: HashMap<DeviceId, Detach>,
+}
+
+/// A detach that came while resources were live.
+#[derive(Debug)]
+struct Detach {
+    key: InstanceKey,
+    identity: DeviceIdentity,
+    binding: u32,
+    /// Resources added later than this in the order of everything seen count.
+    floor: u64,
+    /// The place of the detach in that order.
+    sequence: u64,
+    /// When the probe or unbind around it began.
+    began: Time,
+    probing: bool,
+    entered: Time,
+    released: Vec<finding::Resource>,
+    /// All that were released, also those of which no details are kept.
+    count: usize,
+    severity: Severity,
+}
+
+impl Rule for PmDetachBeforeRelease {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        match change {
+            Change::Entered(entered) if entered.hook == Hook::PmDetach => {
+                if let (Some(id), Detail::Pm(pm)) = (entered.device, entered.detail)
+                    && pm.detaches()
+                {
+                    self.detach(id, model, report);
+                }
+            }
+            Change::NodeReleased { node, .. } if !self.detached.is_empty() => {
+                if let Some(node) = model.node(*node)
+                    && let Some(device) = model.owner(node)
+                    && let Some(detach) = self.detached.get_mut(&device.id())
+                {
+                    detach.release(node, model.now());
+                }
+            }
+            Change::BindingEnded { device, .. } | Change::DeviceGone { device, .. } => {
+                if let Some(detach) = self.detached.remove(device)
+                    && detach.count > 0
+                {
+                    report.submit(detach.finding(Certainty::Confirmed));
+                }
+            }
+            Change::Lost(_) => {
+                for (_, detach) in self.detached.drain() {
+                    detach.stay_silent(
+                        "events were lost between a PM domain's detach and the releases",
+                        report,
+                    );
+                }
+            }
+            Change::Tainted { device, .. } => {
+                if let Some(detach) = self.detached.remove(device) {
+                    detach.stay_silent(
+                        "something was missed between a PM domain's detach and the releases",
+                        report,
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, model: &Model, report: &mut Report) {
+        let mut open: Vec<_> = self.detached.drain().collect();
+        open.sort_by_key(|(_, detach)| detach.sequence);
+        for (id, mut detach) in open {
+            if detach.count > 0 {
+                report.submit(detach.finding(Certainty::Confirmed));
+                continue;
+            }
+            // What was not released yet when the trace ended is likely to be, and no more than that.
+            let Some(device) = model.device_by_id(id) else {
+                continue;
+            };
+            for node in device.resources() {
+                if detach.concerns(node) {
+                    detach.keep(finding::resource(node, None, detach.entered));
+                }
+            }
+            report.submit(detach.finding(Certainty::Likely));
+        }
+    }
+}
+
+impl PmDetachBeforeRelease {
+    /// A PM domain is about to be detached from a device.
+    fn detach(&mut self, id: DeviceId, model: &Model, report: &mut Report) {
+        let Some(device) = model.device_by_id(id) else {
+            return;
+        };
+        let within_binding = matches!(
+            device.state(),
+            State::Probing | State::Removing | State::Cleanup
+        );
+        // The virtual devices behind a device with several domains are detached by their consumer.
+        let virtual_device = device.identity().bus.as_deref() == Some("genpd");
+        if !within_binding || virtual_device || self.detached.contains_key(&id) {
+            return;
+        }
+        let around = model.frames(model.current_task()).iter().rfind(|frame| {
+            frame.device() == Some(id) && matches!(frame.hook(), Hook::Unbind | Hook::Probe)
+        });
+        let detach = Detach {
+            key: device.key(),
+            identity: device.identity().clone(),
+            binding: device.binding(),
+            floor: floor(device),
+            sequence: model.sequence(),
+            began: around.map_or(model.now(), Frame::entered),
+            probing: around.is_some_and(|frame| frame.hook() == Hook::Probe),
+            entered: model.now(),
+            released: Vec::new(),
+            count: 0,
+            severity: Severity::Info,
+        };
+        if let Some(reason) = doubt(device) {
+            detach.stay_silent(reason, report);
+        } else if device.resources().any(|node| detach.concerns(node)) {
+            self.detached.insert(id, detach);
+        }
+    }
+}
+
+/// Why nothing can be said of the device's current binding, if something since its begin was missed.
+fn doubt(device: Device<'_>) -> Option<&'static str> {
+    let missed = device.tainted_at()?;
+    if device.binding_sequence() > missed {
+        return None;
+    }
+    Some(
+        match device.taints().next().unwrap_or(Taint::FirstSeenHalfway) {
+            Taint::FirstSeenHalfway => {
+                "a PM domain was detached from a device whose resources were not seen to be added"
+            }
+            Taint::Loss(_) => "a PM domain was detached from a device of which events were lost",
+            Taint::TornSnapshot | Taint::MissedReturn | Taint::Desync | Taint::Indistinct => {
+                "a PM domain was detached from a device of which something was missed"
+            }
+        },
+    )
+}
+
+/// From where on resources count: what the driver core adds before it attaches the PM domain (pin
+/// control) is rightly released after the detach.
+fn floor(device: Device<'_>) -> u64 {
+    if let Some(attached) = device.pm_attached() {
+        return attached;
+    }
+    // Attached before the trace began: pinctrl_bind_pins() adds its block and itself first of all.
+    device
+        .nodes()
+        .take(2)
+        .filter(|(_, node)| node.origin() == Origin::Snapshot)
+        .find(|(_, node)| {
+            node.name()
+                .is_some_and(|name| &**name == "devm_pinctrl_release")
+        })
+        .map_or(0, |(_, node)| node.sequence())
+}
+
+impl Detach {
+    /// Whether a resource that is live after the detach was there before, and counts.
+    fn concerns(&self, node: &Node) -> bool {
+        node.binding() == self.binding
+            && node.sequence() > self.floor
+            && node.sequence() < self.sequence
+            && node.origin() != Origin::Unknown
+            && !node.kind().is_marker()
+    }
+
+    fn release(&mut self, node: &Node, now: Time) {
+        if !self.concerns(node) {
+            return;
+        }
+        let severity = match node.kind().hazard() {
+            Some(hazard) if hazard.touches_hardware() => Severity::Error,
+            Some(_) => Severity::Warn,
+            None => Severity::Info,
+        };
+        self.severity = self.severity.max(severity);
+        self.keep(finding::resource(node, Some(now), self.entered));
+    }
+
+    fn keep(&mut self, resource: finding::Resource) {
+        self.count += 1;
+        if self.released.len() < MOST_RESOURCES {
+            self.released.push(resource);
+        }
+    }
+
+    fn stay_silent(&self, why: &str, report: &mut Report) {
+        let name = self.identity.name.as_deref().unwrap_or("unnamed device");
+        report.stay_silent(INFO.id, self.key, name, why);
+    }
+
+    fn finding(self, certainty: Certainty) -> Finding {
+        let name = self.identity.name.as_deref().unwrap_or("unnamed device");
+        let driver = self.identity.driver.as_deref();
+        let bus = self.identity.bus.as_deref();
+        let last = self
+            .released
+            .last()
+            .and_then(|resource| resource.released)
+            .unwrap_or(self.entered);
+        let summary = self.summary(name, certainty);
+        Finding {
+            rule: INFO.id,
+            severity: self.severity,
+            certainty,
+            device: name.to_owned(),
+            instance: self.key,
+            driver: driver.map(str::to_owned),
+            bus: bus.map(str::to_owned),
+            fingerprint: format!(
+                "{}/{}/{}",
+                INFO.id,
+                bus.unwrap_or("?"),
+                driver.unwrap_or("?")
+            ),
+            count: 1,
+            summary,
+            meaning: self.meaning(certainty).to_owned(),
+            order: self.order(certainty),
+            expected: vec![
+                "the driver's resources are released, the newest first".to_owned(),
+                "dev_pm_domain_detach() detaches the PM domain".to_owned(),
+            ],
+            resources: self.released,
+            delay_since: "the detach",
+            first: self.entered,
+            last,
+        }
+    }
+
+    fn summary(&self, name: &str, certainty: Certainty) -> String {
+        let resources = match self.count {
+            1 => "1 resource".to_owned(),
+            count => format!("{count} resources"),
+        };
+        let verb = if self.count == 1 { "was" } else { "were" };
+        if certainty == Certainty::Likely {
+            return format!(
+                "The PM domain of {name} was detached while {resources} {verb} live; the trace ended \
+                 before the release."
+            );
+        }
+        let harm = self
+            .released
+            .iter()
+            .find(|resource| resource.touches_hardware)
+            .map(|resource| format!("; {} may touch hardware", resource.label()))
+            .unwrap_or_default();
+        format!("The PM domain of {name} was detached before {resources} {verb} released{harm}.")
+    }
+
+    fn meaning(&self, certainty: Certainty) -> &'static str {
+        match (certainty, self.severity) {
+            (Certainty::Likely, _) => {
+                "Not confirmed: no release was seen after the detach, because the trace ended first."
+            }
+            (Certainty::Confirmed, Severity::Error) => {
+                "Code that may touch the device's registers ran, or could still be called, after the \
+                 device had lost its PM domain: power and clocks may have been off."
+            }
+            (Certainty::Confirmed, Severity::Warn) => {
+                "Releases ran after the device had lost its PM domain. None of them is known to touch \
+                 the device's registers."
+            }
+            (Certainty::Confirmed, Severity::Info) => {
+                "Only memory was released after the device had lost its PM domain: the order is wrong, \
+                 and harmless here."
+            }
+        }
+    }
+
+    fn order(&self, certainty: Certainty) -> Vec<Step> {
+        let around = if self.probing { "probe" } else { "unbind" };
+        let mut order = vec![
+            Step {
+                time: self.began,
+                what: format!("{around} begins"),
+            },
+            Step {
+                time: self.entered,
+                what: "dev_pm_domain_detach() detaches the PM domain".to_owned(),
+            },
+        ];
+        if certainty == Certainty::Likely {
+            return order;
+        }
+        for resource in self.released.iter().take(MOST_STEPS) {
+            order.push(Step {
+                time: resource.released.unwrap_or(self.entered),
+                what: format!("{} is released", resource.label()),
+            });
+        }
+        if let Some(last) = self.released.get(MOST_STEPS..).and_then(<[_]>::last) {
+            order.push(Step {
+                time: last.released.unwrap_or(self.entered),
+                what: format!("{} more are released", self.count - MOST_STEPS),
+            });
+        }
+        order
+    }
+}
