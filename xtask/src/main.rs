@@ -8,6 +8,7 @@ mod kernel;
 mod mirror;
 mod modules;
 mod qemu;
+mod run_directory;
 mod tools;
 mod tracer;
 mod vm;
