@@ -1,7 +1,11 @@
 //! Development tasks: `cargo xtask --help`.
 
 mod apt;
+mod bpf_linker;
+mod bpf_sysroot;
+mod build_ebpf;
 mod command;
+mod ebpf_object;
 mod guest;
 mod initramfs;
 mod kernel;
@@ -9,6 +13,8 @@ mod mirror;
 mod modules;
 mod qemu;
 mod run_directory;
+mod rust_source;
+mod toolchain;
 mod tools;
 mod tracer;
 mod vm;
@@ -28,12 +34,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Builds the eBPF objects that userspace embeds, or checks the committed ones.
+    BuildEbpf(build_ebpf::Args),
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
     Vm(vm::Args),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
+        Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run(args),
     }
 }
