@@ -37,12 +37,12 @@ enum Task {
     /// Builds the eBPF objects that userspace embeds, or checks the committed ones.
     BuildEbpf(build_ebpf::Args),
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
-    Vm(vm::Args),
+    Vm(Box<vm::Args>),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
-        Task::Vm(args) => vm::run(args),
+        Task::Vm(args) => vm::run(*args),
     }
 }
