@@ -69,8 +69,7 @@ if [ -e /job/script ]; then
 	mv /job/exit-code.new /job/exit-code
 else
 	read -r rows columns </job/terminal
-	stty -F /dev/ttyS1 rows "$rows" cols "$columns"
-	setsid sh -c 'exec sh -l </dev/ttyS1 >/dev/ttyS1 2>&1'
+	setsid -c sh -c 'stty rows "$0" cols "$1"; exec sh -l' "$rows" "$columns" </dev/ttyS1 >/dev/ttyS1 2>&1
 	echo $? >/job/exit-code
 fi
 end

@@ -57,6 +57,8 @@ pub(crate) struct ModuleIndex {
     modules: BTreeMap<String, (String, Vec<String>)>,
     /// The modules that are built into the kernel.
     builtin: BTreeSet<String>,
+    /// The same as depmod's file.
+    builtin_file: String,
     /// Device identifiers with the module for each: the lines of `modules.alias`.
     aliases: String,
 }
@@ -93,6 +95,7 @@ impl ModuleIndex {
         Self {
             modules: modules.collect(),
             builtin: builtin.lines().map(module_name).collect(),
+            builtin_file: builtin.to_owned(),
             aliases,
         }
     }
@@ -126,6 +129,11 @@ impl ModuleIndex {
             text.push('\n');
         }
         text
+    }
+
+    /// `modules.builtin`: the guest's modprobe succeeds for what is built in.
+    pub(crate) fn builtin_file(&self) -> &str {
+        &self.builtin_file
     }
 
     /// `modules.alias` for the closure.
