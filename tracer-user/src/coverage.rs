@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use crate::event::Hook;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Hook, hook_name};
 
 /// What a source could see of the kernel.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// The hooks that the source tried, with how each was attached or why it was not.
     pub hooks: Vec<HookCoverage>,
@@ -24,16 +26,18 @@ pub struct Coverage {
 }
 
 /// One hook and its state.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HookCoverage {
     /// Which one.
+    #[serde(with = "hook_name")]
     pub hook: Hook,
     /// How it is attached, or why not, in words for a person.
     pub state: HookState,
 }
 
 /// Whether a hook delivers events.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HookState {
     /// It does.
     Attached(Attachment),
@@ -44,7 +48,8 @@ pub enum HookState {
 }
 
 /// How a hook is attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Attachment {
     /// A BTF-typed raw tracepoint.
     TpBtf,
@@ -71,7 +76,8 @@ impl fmt::Display for Attachment {
 }
 
 /// How node events came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NodeEvents {
     /// The kernel logged each addition, removal and release.
     #[default]
@@ -82,7 +88,8 @@ pub enum NodeEvents {
 }
 
 /// What an address in an event is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Addresses {
     /// The kernel's own.
     #[default]
@@ -94,7 +101,8 @@ pub enum Addresses {
 }
 
 /// What is known of the time before the source began.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Before {
     /// Nothing existed before: the source saw every device's whole life.
     #[default]

@@ -2,11 +2,14 @@
 //!
 //! One way leads through the program: source → [`event`] → model → finding → sink.
 
+pub mod command;
 pub mod coverage;
 pub mod escape;
 pub mod event;
+pub mod filter;
 pub mod finding;
 pub mod judge;
 pub mod model;
 pub mod rules;
+pub mod sink;
 pub mod source;

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use super::{AddedNode, Text};
+use serde::{Deserialize, Serialize};
+
+use super::{AddedNode, Text, hex};
 
 /// The address of a `struct device`. Addresses are reused: an instance is an address and a generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct DeviceAddress(pub u64);
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct DeviceAddress(#[serde(with = "hex")] pub u64);
 
 impl DeviceAddress {
     /// No device.
@@ -20,24 +24,29 @@ impl fmt::Display for DeviceAddress {
 }
 
 /// Who a device is: what `dev_name()`, `dev->driver`, `dev->bus` and `dev->parent` say at this moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DeviceIdentity {
     /// `dev_name()`; `None` before the device has a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
     /// The driver's name while one is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<Text>,
     /// The bus's name, or the class's where there is no bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bus: Option<Text>,
     /// The parent device.
     pub parent: DeviceAddress,
 }
 
 /// The PM domain of a device: zero where there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PmDomain {
     /// `dev->pm_domain`.
+    #[serde(with = "hex")]
     pub domain: u64,
     /// `dev->pm_domain->detach`: without it `dev_pm_domain_detach()` does nothing.
+    #[serde(with = "hex")]
     pub detach: u64,
 }
 
@@ -50,7 +59,7 @@ impl PmDomain {
 }
 
 /// What a device owned at one moment, read from the kernel's memory without its lock.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeviceSnapshot {
     /// Who the device is.
     pub identity: DeviceIdentity,

@@ -6,11 +6,15 @@
 //! [`EventKind::Loss`], at the place in the order where it was lost.
 
 mod device;
+mod hex;
+pub(crate) mod hook_name;
 mod node;
 mod stack;
 mod task;
 
 use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
 
 pub use device::{DeviceAddress, DeviceIdentity, DeviceSnapshot, PmDomain};
 pub use node::{AddedNode, GroupId, NodeAddress, NodeReference};
@@ -23,7 +27,9 @@ pub type Text = Arc<str>;
 
 /// Nanoseconds of the kernel's monotonic clock. A source without times counts events instead and says so
 /// in its coverage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Time(pub u64);
 
 impl Time {
@@ -47,24 +53,29 @@ impl fmt::Display for Time {
 }
 
 /// One thing that happened in the kernel, or that the source has to say about what it saw.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// When it happened.
     pub time: Time,
     /// The task in whose context it happened.
+    #[serde(flatten)]
     pub task: Task,
     /// The CPU it happened on.
     pub cpu: u16,
     /// The device it happened to; [`DeviceAddress::NONE`] where there is none.
+    #[serde(rename = "address")]
     pub device: DeviceAddress,
     /// The kernel stack at that moment, if one was taken; defined by an earlier [`EventKind::Stack`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<StackId>,
     /// What happened.
+    #[serde(flatten)]
     pub kind: EventKind,
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "detail", rename_all = "snake_case")]
 pub enum EventKind {
     /// Who the device is. Comes before the first event of a device and whenever name, driver, bus or
     /// parent has changed.
@@ -86,8 +97,10 @@ pub enum EventKind {
     /// An action was removed, told by its function and data, where the kernel does not say which node.
     RemoveAction {
         /// Address of the action's function.
+        #[serde(with = "hex")]
         function: u64,
         /// The action's argument.
+        #[serde(with = "hex")]
         data: u64,
     },
     /// A function was entered. Functions that are only entered, never left, are points in time.
@@ -99,16 +112,19 @@ pub enum EventKind {
 }
 
 /// A function's entry.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// Which function.
+    #[serde(with = "hook_name", rename = "function")]
     pub hook: Hook,
     /// What is known of its arguments.
+    #[serde(rename = "arguments")]
     pub detail: CallDetail,
 }
 
 /// The arguments of a function, as far as they matter.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CallDetail {
     /// Nothing but the device.
     None,
@@ -117,32 +133,38 @@ pub enum CallDetail {
     /// The device's PM domain at the entry of `dev_pm_domain_attach` or `_detach`.
     Pm(PmDomain),
     /// `devm_krealloc`, `devm_kfree`: the payload's address.
-    Pointer(u64),
+    Pointer(#[serde(with = "hex")] u64),
     /// `devres_destroy`, `devres_release`, `devm_release_action`: the function that identifies the node
     /// and the data it is matched with.
     Match {
         /// Address of the release or action function.
+        #[serde(with = "hex")]
         function: u64,
         /// The match data or action argument.
+        #[serde(with = "hex")]
         data: u64,
     },
 }
 
 /// A function's return.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Return {
     /// Which function.
+    #[serde(with = "hook_name", rename = "function")]
     pub hook: Hook,
     /// Its return value, sign-extended, if it has one and the hook can see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<i64>,
     /// The device's PM domain on return from `dev_pm_domain_attach` and `really_probe`, if seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pm: Option<PmDomain>,
     /// The new node of a `devm_krealloc` that moved the block, if seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeAddress>,
 }
 
 /// Events that did not reach the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// How many.
     pub count: u64,
@@ -151,7 +173,8 @@ pub struct Loss {
 }
 
 /// Why events were lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LossCause {
     /// The ring buffer was full.
     RingFull,

@@ -2,11 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Function, Text};
+use serde::{Deserialize, Serialize};
+
+use super::{Function, Text, hex};
 
 /// The address of a `struct devres_node`. Addresses are reused within one probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct NodeAddress(pub u64);
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct NodeAddress(#[serde(with = "hex")] pub u64);
 
 impl fmt::Display for NodeAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,38 +19,49 @@ impl fmt::Display for NodeAddress {
 }
 
 /// The id of a devres group: what its opener passed, or the group's own address where that was NULL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct GroupId(pub u64);
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct GroupId(#[serde(with = "hex")] pub u64);
 
 /// A node that is being added to a device's list, or that was found on it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct AddedNode {
     /// Its address.
     pub node: NodeAddress,
     /// The name that the kernel logs: the release function, the action's expression, `grp<` or `grp>`.
     /// On kernels that log no names it is the release function's symbol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
     /// Payload size in bytes as the kernel logs it; `None` where it keeps none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The function that runs on release: the action where the node is an action, else the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<Arc<Function>>,
     /// The action's argument; zero where the node is none.
+    #[serde(with = "hex")]
     pub action_data: u64,
     /// Where the payload begins; zero where not known.
+    #[serde(with = "hex")]
     pub payload_address: u64,
     /// The first words of the payload.
+    #[serde(with = "hex::words")]
     pub payload: [u64; 4],
     /// The group's id, for `grp<`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupId>,
 }
 
 /// A node that was on a device's list, as REM, REL and REPLACE name it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NodeReference {
     /// Its address; zero where the source does not tell nodes apart.
     pub node: NodeAddress,
     /// The name that the kernel logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
     /// Payload size in bytes as the kernel logs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
 }

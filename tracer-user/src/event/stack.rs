@@ -2,14 +2,16 @@
 
 use std::{fmt, sync::Arc};
 
-use super::Text;
+use serde::{Deserialize, Serialize};
+
+use super::{Text, hex};
 
 /// A number that stands for a kernel stack from its definition on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StackId(pub u32);
 
 /// What a stack number means.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StackDefinition {
     /// The number.
     pub id: StackId,
@@ -18,24 +20,29 @@ pub struct StackDefinition {
 }
 
 /// One frame of a kernel stack.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackFrame {
     /// The return address, or zero where the source gives none.
+    #[serde(with = "hex")]
     pub address: u64,
     /// The function it lies in, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<Arc<Function>>,
     /// Bytes from the function's start.
     pub offset: u64,
 }
 
 /// A kernel function.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Function {
     /// Its address; zero where the source gives only the name.
+    #[serde(with = "hex")]
     pub address: u64,
     /// Its name in kallsyms; `None` for an address that no symbol covers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
     /// The module it belongs to; `None` for the kernel itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<Text>,
 }
 

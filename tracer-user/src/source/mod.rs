@@ -1,3 +1,4 @@
 //! Where events come from.
 
+pub mod lines;
 pub mod live;

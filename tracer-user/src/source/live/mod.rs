@@ -3,6 +3,7 @@
 mod attach;
 mod decode;
 mod hooks;
+mod kernel;
 mod layout;
 mod load;
 mod skipped;
@@ -12,7 +13,8 @@ mod symbol_service;
 mod symbols;
 
 pub use attach::WAYS;
+pub use kernel::Kernel;
 pub use layout::{KERNEL_BTF, KernelTypes, LayoutError};
-pub use load::{Live, LiveError, Options};
+pub use load::{Live, LiveError, Options, ProbeFilters};
 pub use snapshot::SnapshotError;
 pub use symbols::{KALLSYMS, SymbolError};

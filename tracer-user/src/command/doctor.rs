@@ -1,0 +1,202 @@
+//! `devres-tracer doctor`.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Exit;
+use crate::{
+    coverage::{Before, Coverage, HookState, NodeEvents},
+    rules::RuleSet,
+    source::live::{Kernel, Live, Options},
+};
+
+/// Tells what of this kernel can be traced, and what can't be and why
+///
+/// Exit code 0: everything; 3: with gaps; 4: nothing.
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Write one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found out.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "doctor")]
+struct Diagnosis {
+    kernel: Kernel,
+    /// Why nothing can be traced, if so.
+    impossible: Option<String>,
+    /// Milliseconds from the start until everything was attached and the snapshot taken.
+    start_milliseconds: u128,
+    coverage: Option<Coverage>,
+    /// Rules that can't decide on this kernel, with the functions they miss.
+    undecided_rules: Vec<(&'static str, Vec<&'static str>)>,
+}
+
+impl Doctor {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let began = std::time::Instant::now();
+        let live = Live::start(&Options::default());
+        let (coverage, impossible) = match &live {
+            Ok(live) => (Some(live.coverage().clone()), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let diagnosis = Diagnosis {
+            kernel: Kernel::running(),
+            undecided_rules: coverage.as_ref().map(undecided_rules).unwrap_or_default(),
+            start_milliseconds: began.elapsed().as_millis(),
+            coverage,
+            impossible,
+        };
+        let mut writer = io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut writer, &diagnosis)?;
+            writeln!(writer)?;
+        } else {
+            diagnosis.write(&mut writer)?;
+        }
+        Ok(match &diagnosis.coverage {
+            None => Exit::CouldNotRun,
+            Some(coverage) if is_full(coverage) => Exit::Clean,
+            Some(_) => Exit::Inconclusive,
+        })
+    }
+}
+
+fn is_full(coverage: &Coverage) -> bool {
+    coverage.missing().next().is_none()
+        && coverage.before == Before::Snapshot
+        && coverage.nodes == NodeEvents::Logged
+}
+
+fn undecided_rules(coverage: &Coverage) -> Vec<(&'static str, Vec<&'static str>)> {
+    let rules = RuleSet::all();
+    rules
+        .infos()
+        .filter_map(|info| {
+            let missing: Vec<_> = info
+                .needs
+                .iter()
+                .filter(|any| !any.iter().any(|hook| coverage.sees(*hook)))
+                .flat_map(|any| any.iter().map(|hook| hook.symbol()))
+                .collect();
+            (!missing.is_empty()).then_some((info.id, missing))
+        })
+        .collect()
+}
+
+impl Diagnosis {
+    fn write(&self, writer: &mut impl Write) -> io::Result<()> {
+        let yes_or_no = |fact| if fact { "yes" } else { "no" };
+        writeln!(
+            writer,
+            "kernel         {} ({})",
+            self.kernel.release, self.kernel.machine
+        )?;
+        writeln!(writer, "BTF            {}", yes_or_no(self.kernel.btf))?;
+        writeln!(
+            writer,
+            "lockdown       {}",
+            self.kernel
+                .lockdown
+                .as_deref()
+                .unwrap_or("not in this kernel")
+        )?;
+        writeln!(
+            writer,
+            "capabilities   {}",
+            self.kernel.capabilities_in_words()
+        )?;
+        let Some(coverage) = &self.coverage else {
+            return writeln!(
+                writer,
+                "\nNothing can be traced: {}",
+                self.impossible.as_deref().unwrap_or_default()
+            );
+        };
+        let before = match &coverage.before {
+            Before::Snapshot => "read from the kernel's memory",
+            Before::Nothing => "nothing existed",
+            Before::Unknown(reason) => reason,
+        };
+        writeln!(writer, "existing       {before}")?;
+        let nodes = match coverage.nodes {
+            NodeEvents::Logged => "the kernel logs each one",
+            NodeEvents::Concluded => {
+                "concluded from the functions that add and release (this kernel has no tracepoint devres_log)"
+            }
+        };
+        writeln!(writer, "resources      {nodes}")?;
+        writeln!(writer, "start          {} ms", self.start_milliseconds)?;
+        writeln!(writer, "\nhooks")?;
+        for entry in &coverage.hooks {
+            let symbol = entry.hook.symbol();
+            match &entry.state {
+                HookState::Attached(way) => writeln!(writer, "  {symbol:<34} {way}")?,
+                HookState::NotNeeded(reason) => {
+                    writeln!(writer, "  {symbol:<34} not needed: {reason}")?
+                }
+                HookState::Missing(reason) => {
+                    writeln!(writer, "  {symbol:<34} MISSING: {reason}")?;
+                    writeln!(writer, "  {:<34} without it: {}", "", cost(entry.hook))?;
+                }
+            }
+        }
+        for (rule, missing) in &self.undecided_rules {
+            writeln!(
+                writer,
+                "\n{rule} can't decide on this kernel: it needs {}",
+                missing.join(" or ")
+            )?;
+        }
+        let verdict = if is_full(coverage) {
+            "Everything can be traced."
+        } else {
+            "Tracing works, with the gaps named above: verdicts that depend on them are inconclusive (exit code 3)."
+        };
+        writeln!(writer, "\n{verdict}")
+    }
+}
+
+/// What is not known without a hook.
+const fn cost(hook: tracer_ebpf::Hook) -> &'static str {
+    use tracer_ebpf::Hook;
+    match hook {
+        Hook::DevresLog => "removals and releases are not seen one by one",
+        Hook::AddDr
+        | Hook::DevresRemove
+        | Hook::Kfree
+        | Hook::RemoveAction
+        | Hook::FreePages
+        | Hook::FreePercpu => "some additions or removals are not seen",
+        Hook::DevresAdd => {
+            "additions are not counted a second time, so that a missed one goes unnoticed"
+        }
+        Hook::Probe => "the beginning and end of probes are not known",
+        Hook::Bound => "a device that is bound without a probe looks unbound",
+        Hook::Unbind => "unbinds are not known",
+        Hook::Remove => "the driver's remove can't be told from the rest of the unbind",
+        Hook::Cleanup => "the end of the unbind is not marked",
+        Hook::ReleaseAll => "which releases belong together is not known",
+        Hook::ReleaseGroup | Hook::OpenGroup | Hook::CloseGroup | Hook::RemoveGroup => {
+            "calls on groups are not known"
+        }
+        Hook::PmAttach | Hook::PmDetach => "when the PM domain comes and goes is not known",
+        Hook::Initialise | Hook::Delete | Hook::FinalPut => {
+            "the beginning or end of a device's life is not known"
+        }
+        Hook::Krealloc => "the new address of a reallocated block is not known",
+        Hook::Destroy | Hook::Release | Hook::ReleaseAction => {
+            "whether a removed resource was released is not known"
+        }
+        Hook::ComponentBringUp => {
+            "what a component master binds can't be told from what its driver adds"
+        }
+        Hook::ModuleLoad | Hook::ModuleFree => {
+            "functions of modules that come while tracing may have no names"
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The command line.
+
+mod child;
+mod demo;
+mod doctor;
+mod exit;
+mod run;
+mod source_options;
+mod stacks;
+mod trace;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// Traces the Linux kernel's managed device resources (devres): what each device owns, in what order it is
+/// given back, and who is to blame when that order is wrong.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Shown under the help.
+const EXIT_CODES: &str = "\
+Exit codes of the commands that judge:
+  0  clean: everything was seen, and no finding counts
+  1  findings at or above --fail-on
+  2  the command line is wrong
+  3  inconclusive: nothing found, but not everything could be seen
+  4  could not run";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tells what of this kernel can be traced, and what can't be and why
+    Doctor(doctor::Doctor),
+    /// Shows what each device owns right now
+    Stacks(stacks::Stacks),
+    /// Traces this kernel until a command ends, and judges what happened
+    Trace(trace::Trace),
+    /// Shows the tool at work on a recording of a stock kernel; needs no privilege
+    Demo(demo::Demo),
+}
+
+impl Arguments {
+    /// Runs the command.
+    pub async fn run(self) -> anyhow::Result<Exit> {
+        match self.command {
+            Command::Doctor(doctor) => doctor.run(),
+            Command::Stacks(stacks) => stacks.run(),
+            Command::Trace(trace) => trace.run().await,
+            Command::Demo(demo) => demo.run(),
+        }
+    }
+}

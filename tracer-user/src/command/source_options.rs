@@ -1,0 +1,122 @@
+//! Options of the commands that look at the running kernel.
+
+use clap::Args;
+
+use crate::{
+    coverage::Attachment,
+    filter::{BadGlob, DeviceFilter},
+    source::live::{Options, WAYS},
+};
+
+/// Which devices are wanted.
+#[derive(Debug, Args)]
+pub(super) struct FilterOptions {
+    /// Only devices whose name fits this glob; can be repeated
+    #[arg(long, value_name = "GLOB")]
+    device: Vec<String>,
+    /// Only devices whose driver's name fits this glob; can be repeated
+    #[arg(long, value_name = "GLOB")]
+    driver: Vec<String>,
+    /// Only devices whose bus's (or class's) name fits this glob; can be repeated
+    #[arg(long, value_name = "GLOB")]
+    bus: Vec<String>,
+}
+
+impl FilterOptions {
+    /// The filter.
+    pub(super) fn filter(&self) -> Result<DeviceFilter, BadGlob> {
+        DeviceFilter::new(&self.device, &self.driver, &self.bus)
+    }
+}
+
+/// How the running kernel is observed.
+#[derive(Debug, Args)]
+pub(super) struct ProbeOptions {
+    /// Size of the ring buffer between the kernel and this tool, such as 64M
+    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = ring_size)]
+    ring_size: u32,
+    /// Take no kernel stacks: cheaper for the traced kernel, but findings don't tell who added what
+    #[arg(long)]
+    no_stacks: bool,
+    /// Show the probes' own diagnostics on standard error
+    #[arg(long)]
+    pub(super) probe_log: bool,
+    /// Attach hooks only in these ways; can be repeated
+    #[arg(long, value_name = "WAY", value_parser = way)]
+    attach: Vec<Attachment>,
+}
+
+impl ProbeOptions {
+    /// Options for the live source.
+    pub(super) fn options(&self, filter: &DeviceFilter) -> Options {
+        Options {
+            ring_bytes: self.ring_size,
+            stacks: !self.no_stacks,
+            probe_log: self.probe_log,
+            ways: if self.attach.is_empty() {
+                WAYS.to_vec()
+            } else {
+                self.attach.clone()
+            },
+            filters: filter.for_probes(),
+            attach: true,
+        }
+    }
+}
+
+fn way(text: &str) -> Result<Attachment, String> {
+    let known = WAYS.into_iter().find(|way| way.to_string() == text);
+    known.ok_or_else(|| {
+        format!(
+            "the ways are {}",
+            WAYS.map(|way| way.to_string()).join(", ")
+        )
+    })
+}
+
+/// The kernel wants a power of two that is a multiple of the page size.
+fn ring_size(text: &str) -> Result<u32, String> {
+    let (number, unit) = match text.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']) {
+        number if number.len() == text.len() => (number, 1),
+        number => match text.as_bytes().last() {
+            Some(b'k' | b'K') => (number, 1 << 10),
+            Some(b'm' | b'M') => (number, 1 << 20),
+            _ => (number, 1 << 30),
+        },
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "a size is a number such as 65536, 512K or 16M".to_owned())?;
+    let bytes = number.saturating_mul(unit);
+    let page = u64::try_from(page_size()).unwrap_or(4096);
+    if !(page..=1 << 30).contains(&bytes) {
+        return Err(format!("the size must be between {page} bytes and 1G"));
+    }
+    u32::try_from(bytes.next_power_of_two()).map_err(|error| error.to_string())
+}
+
+fn page_size() -> i64 {
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ring_size;
+
+    #[test]
+    fn sizes_have_units_and_become_powers_of_two() {
+        assert_eq!(ring_size("16M"), Ok(16 << 20));
+        assert_eq!(ring_size("65536"), Ok(65536));
+        assert_eq!(ring_size("100k"), Ok(128 << 10));
+    }
+
+    #[test]
+    fn impossible_sizes_are_refused() {
+        for text in ["", "M", "12", "4G", "-1", "16 M", "99999999999999999999G"] {
+            assert!(ring_size(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Which devices are wanted: globs over device, driver and bus.
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use tracer_ebpf::{Filter, Pattern};
+
+use crate::{event::DeviceIdentity, source::live::ProbeFilters};
+
+/// Globs over a device's name, its driver's and its bus's. Each list lets everything through if it is
+/// empty; else one of its globs must fit.
+#[derive(Debug, Clone, Default)]
+pub struct DeviceFilter {
+    device: Globs,
+    driver: Globs,
+    bus: Globs,
+}
+
+/// A glob is malformed.
+#[derive(Debug, thiserror::Error)]
+#[error("{glob:?} is not a glob: {reason}")]
+pub struct BadGlob {
+    glob: String,
+    reason: String,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Globs {
+    texts: Vec<String>,
+    set: GlobSet,
+}
+
+impl DeviceFilter {
+    /// A filter of these globs.
+    pub fn new(device: &[String], driver: &[String], bus: &[String]) -> Result<Self, BadGlob> {
+        Ok(Self {
+            device: Globs::new(device)?,
+            driver: Globs::new(driver)?,
+            bus: Globs::new(bus)?,
+        })
+    }
+
+    /// Whether a device is wanted.
+    #[must_use]
+    pub fn wants(&self, identity: &DeviceIdentity) -> bool {
+        self.device.fit(identity.name.as_deref())
+            && self.driver.fit(identity.driver.as_deref())
+            && self.bus.fit(identity.bus.as_deref())
+    }
+
+    /// Whether a finding on a device of these names is wanted.
+    #[must_use]
+    pub fn wants_names(&self, device: &str, driver: Option<&str>, bus: Option<&str>) -> bool {
+        self.device.fit(Some(device)) && self.driver.fit(driver) && self.bus.fit(bus)
+    }
+
+    /// Whether every device is wanted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.device.texts.is_empty() && self.driver.texts.is_empty() && self.bus.texts.is_empty()
+    }
+
+    /// What of this the probes can do themselves: names, and globs that only end in a star. They let
+    /// through more than is wanted, never less.
+    #[must_use]
+    pub fn for_probes(&self) -> ProbeFilters {
+        ProbeFilters {
+            device: self.device.for_probes(),
+            driver: self.driver.for_probes(),
+            bus: self.bus.for_probes(),
+        }
+    }
+}
+
+impl Globs {
+    fn new(texts: &[String]) -> Result<Self, BadGlob> {
+        let bad = |glob: &str, error: &globset::Error| BadGlob {
+            glob: glob.to_owned(),
+            reason: error.kind().to_string(),
+        };
+        let mut set = GlobSetBuilder::new();
+        for text in texts {
+            set.add(Glob::new(text).map_err(|error| bad(text, &error))?);
+        }
+        let set = set.build().map_err(|error| bad(&texts.join(","), &error))?;
+        Ok(Self {
+            texts: texts.to_vec(),
+            set,
+        })
+    }
+
+    fn fit(&self, name: Option<&str>) -> bool {
+        self.texts.is_empty() || name.is_some_and(|name| self.set.is_match(name))
+    }
+
+    fn for_probes(&self) -> Option<Filter> {
+        if self.texts.is_empty() || self.texts.len() > Filter::CAPACITY {
+            return None;
+        }
+        let mut filter = Filter::EVERYTHING;
+        for (text, place) in self.texts.iter().zip(&mut filter.patterns) {
+            *place = pattern(text)?;
+            filter.count += 1;
+        }
+        Some(filter)
+    }
+}
+
+fn pattern(glob: &str) -> Option<Pattern> {
+    let special = |text: &str| text.contains(['*', '?', '[', ']', '{', '}', '\\']);
+    match glob.strip_suffix('*') {
+        Some(beginning) if !special(beginning) => Pattern::prefix(beginning.as_bytes()),
+        None if !special(glob) => Pattern::exact(glob.as_bytes()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(name: &str, driver: Option<&str>, bus: &str) -> DeviceIdentity {
+        DeviceIdentity {
+            name: Some(name.into()),
+            driver: driver.map(Into::into),
+            bus: Some(bus.into()),
+            ..Default::default()
+        }
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn every_list_must_be_satisfied() {
+        let filter =
+            DeviceFilter::new(&texts(&["0000:00:*"]), &texts(&["nvme", "ahci"]), &[]).unwrap();
+        assert!(filter.wants(&identity("0000:00:1f.2", Some("ahci"), "pci")));
+        assert!(!filter.wants(&identity("0000:01:00.0", Some("ahci"), "pci")));
+        assert!(!filter.wants(&identity("0000:00:1f.2", Some("e1000e"), "pci")));
+        assert!(!filter.wants(&identity("0000:00:1f.2", None, "pci")));
+    }
+
+    #[test]
+    fn names_and_prefixes_are_left_to_the_probes() {
+        let filter =
+            DeviceFilter::new(&texts(&["QEMU0001:00", "virtio*"]), &[], &texts(&["?ci"])).unwrap();
+        let probes = filter.for_probes();
+        assert_eq!(probes.device.map(|filter| filter.count), Some(2));
+        assert_eq!(probes.driver, None);
+        assert_eq!(
+            probes.bus, None,
+            "this glob is beyond the probes, so they let everything through"
+        );
+    }
+
+    #[test]
+    fn a_malformed_glob_is_an_error() {
+        let error = DeviceFilter::new(&texts(&["[a"]), &[], &[]).unwrap_err();
+        assert!(error.to_string().contains("[a"), "{error}");
+    }
+}

@@ -1,0 +1,97 @@
+//! JSON lines: one object in each, told apart by `type`. `docs/json.md` describes them.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{Sink, SourceInformation, Summary};
+use crate::{
+    event::{Event, EventKind, Loss, LossCause, Time},
+    finding::Finding,
+    model::Model,
+};
+
+/// Writes JSON lines.
+pub struct JsonSink<W> {
+    writer: W,
+    events: bool,
+}
+
+impl<W: Write> JsonSink<W> {
+    /// Writes to `writer`; without `events` only findings, losses and the summary.
+    pub const fn new(writer: W, events: bool) -> Self {
+        Self { writer, events }
+    }
+
+    fn line(&mut self, object: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.writer, object)?;
+        self.writer.write_all(b"\n")
+    }
+}
+
+/// An event with the names that its addresses stand for.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "event")]
+struct EventLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    driver: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bus: Option<&'a str>,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "loss")]
+struct LossLine {
+    time: Time,
+    count: u64,
+    cause: LossCause,
+}
+
+impl<W: Write> Sink for JsonSink<W> {
+    fn begin(&mut self, source: &SourceInformation) -> io::Result<()> {
+        self.line(source)
+    }
+
+    fn event(&mut self, event: &Event, model: &Model) -> io::Result<()> {
+        if let EventKind::Loss(Loss { count, cause }) = event.kind {
+            return self.line(&LossLine {
+                time: event.time,
+                count,
+                cause,
+            });
+        }
+        if !self.events {
+            return Ok(());
+        }
+        let identity = model
+            .device(event.device)
+            .map(crate::model::Device::identity);
+        self.line(&EventLine {
+            device: identity.and_then(|identity| identity.name.as_deref()),
+            driver: identity.and_then(|identity| identity.driver.as_deref()),
+            bus: identity.and_then(|identity| identity.bus.as_deref()),
+            event,
+        })
+    }
+
+    /// Findings are written at the end, each once, when all that there is to say about them is known.
+    fn finding(&mut self, _finding: &Finding) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self, findings: &[Finding], summary: &Summary) -> io::Result<()> {
+        for finding in findings {
+            self.line(finding)?;
+        }
+        self.line(summary)?;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}

@@ -1,0 +1,133 @@
+//! Where events, findings and summaries go. A sink doesn't know which source they came from.
+
+pub mod json;
+pub mod stacks;
+pub mod text;
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    coverage::Coverage,
+    event::Event,
+    finding::{Finding, Severity},
+    judge::{Outcome, Verdict},
+    model::Model,
+};
+
+/// What the first line of a stream says about its source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "source")]
+pub struct SourceInformation {
+    /// The version of the tool that saw the events.
+    pub tool: String,
+    /// The kernel's release, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// The machine's architecture, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// What could be seen.
+    pub coverage: Coverage,
+}
+
+/// What the last line of a stream says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "summary")]
+pub struct Summary {
+    /// Events seen.
+    pub events: u64,
+    /// Device instances seen.
+    pub devices: u64,
+    /// Findings by severity: different ones, not how often each was found.
+    pub findings: FindingCounts,
+    /// Events lost.
+    pub lost: u64,
+    /// Where they were lost, as far as the kernel side tells.
+    pub lost_by: Vec<LostBy>,
+    /// Device instances of which something is missing that should have been seen.
+    pub tainted: u64,
+    /// Disagreements of the model with the kernel: a fault of the tool.
+    pub desyncs: u64,
+    /// The first of them, in words.
+    pub desync_details: Vec<String>,
+    /// What the rules could not decide, and why.
+    pub undecided: Vec<crate::judge::Undecided>,
+    /// What could be seen.
+    pub coverage: Coverage,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// Findings by severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct FindingCounts {
+    /// Wrong, and able to do harm.
+    pub error: u64,
+    /// Wrong, and harmless as far as can be seen.
+    pub warn: u64,
+    /// Worth knowing.
+    pub info: u64,
+}
+
+/// Records that found no room in the ring buffer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LostBy {
+    /// The CPU they were lost on.
+    pub cpu: usize,
+    /// The function or tracepoint they were of.
+    pub hook: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+impl Summary {
+    /// The summary of a run; findings at or above `fail_on` count for the verdict.
+    #[must_use]
+    pub fn new(
+        outcome: &Outcome,
+        coverage: Coverage,
+        lost_by: Vec<LostBy>,
+        fail_on: Severity,
+    ) -> Self {
+        let count = |severity| {
+            outcome
+                .findings
+                .iter()
+                .filter(|finding| finding.severity == severity)
+                .count() as u64
+        };
+        Self {
+            events: outcome.events,
+            devices: outcome.devices,
+            findings: FindingCounts {
+                error: count(Severity::Error),
+                warn: count(Severity::Warn),
+                info: count(Severity::Info),
+            },
+            lost: outcome.lost,
+            lost_by,
+            tainted: outcome.tainted,
+            desyncs: outcome.desyncs,
+            desync_details: outcome.desync_details.clone(),
+            undecided: outcome.undecided.clone(),
+            coverage,
+            verdict: outcome.verdict(fail_on),
+        }
+    }
+}
+
+/// Takes what a run yields, in order.
+pub trait Sink {
+    /// The stream begins.
+    fn begin(&mut self, source: &SourceInformation) -> io::Result<()>;
+    /// Something happened; the model already knows.
+    fn event(&mut self, event: &Event, model: &Model) -> io::Result<()>;
+    /// A rule found something, or found it again.
+    fn finding(&mut self, finding: &Finding) -> io::Result<()>;
+    /// The stream ends.
+    fn end(&mut self, findings: &[Finding], summary: &Summary) -> io::Result<()>;
+    /// Everything so far is to be seen now.
+    fn flush(&mut self) -> io::Result<()>;
+}

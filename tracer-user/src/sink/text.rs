@@ -1,0 +1,244 @@
+//! Lines for people.
+
+use std::io::{self, Write};
+
+use super::{Sink, SourceInformation, Summary};
+use crate::{
+    coverage::{Before, NodeEvents},
+    escape::Escaped,
+    event::{
+        AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, NodeReference, Time,
+    },
+    finding::{self, Finding, Severity},
+    judge::Verdict,
+    model::Model,
+};
+
+/// Writes lines for people.
+pub struct TextSink<W> {
+    writer: W,
+    events: bool,
+    /// Times are counted from the first event.
+    began: Option<Time>,
+}
+
+impl<W: Write> TextSink<W> {
+    /// Writes to `writer`; without `events` only findings, losses and the summary.
+    pub const fn new(writer: W, events: bool) -> Self {
+        Self {
+            writer,
+            events,
+            began: None,
+        }
+    }
+}
+
+impl<W: Write> Sink for TextSink<W> {
+    fn begin(&mut self, source: &SourceInformation) -> io::Result<()> {
+        if let Some(kernel) = &source.kernel {
+            writeln!(self.writer, "kernel {}", Escaped(kernel))?;
+        }
+        if let Before::Unknown(reason) = &source.coverage.before {
+            writeln!(
+                self.writer,
+                "what existed before is not known: {}",
+                Escaped(reason)
+            )?;
+        }
+        if source.coverage.nodes == NodeEvents::Concluded {
+            writeln!(
+                self.writer,
+                "this kernel doesn't log releases: they are concluded from the functions that release"
+            )?;
+        }
+        for (hook, reason) in source.coverage.missing() {
+            writeln!(
+                self.writer,
+                "not seen: {}: {}",
+                hook.symbol(),
+                Escaped(reason)
+            )?;
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event, model: &Model) -> io::Result<()> {
+        if let EventKind::Loss(loss) = &event.kind {
+            let why = match loss.cause {
+                LossCause::RingFull => "the ring buffer was full (give it more with --ring-size)",
+                LossCause::ProbeSkipped => "the kernel skipped a probe",
+                LossCause::Undecodable => "a record could not be decoded",
+                LossCause::Input => "the input says so",
+            };
+            return writeln!(self.writer, "LOST {} events here: {why}", loss.count);
+        }
+        if !self.events {
+            return Ok(());
+        }
+        let Some(what) = words(&event.kind) else {
+            return Ok(());
+        };
+        let began = *self.began.get_or_insert(event.time);
+        let depth = model
+            .frames(&event.task)
+            .len()
+            .saturating_sub(usize::from(matches!(event.kind, EventKind::Enter(_))));
+        let device = model.device(event.device);
+        let name = device
+            .and_then(|device| device.identity().name.as_deref())
+            .unwrap_or("-");
+        let task = format!("{}-{}", Escaped(&event.task.comm.name()), event.task.tid);
+        let since = event.time.since(began);
+        writeln!(
+            self.writer,
+            "{:>5}.{:06} {task:<18} {:<20} {}{what}",
+            since / 1_000_000_000,
+            since / 1_000 % 1_000_000,
+            Escaped(name).to_string(),
+            "  ".repeat(depth.min(20)),
+        )
+    }
+
+    /// A finding is written in full when it is new or has become worse; the end tells how often each was found.
+    fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        if finding.count > 1 {
+            return Ok(());
+        }
+        writeln!(self.writer, "\n{}", finding::text::Text(finding))
+    }
+
+    fn end(&mut self, findings: &[Finding], summary: &Summary) -> io::Result<()> {
+        for finding in findings.iter().filter(|finding| finding.count > 1) {
+            writeln!(
+                self.writer,
+                "{} was found {} times",
+                Escaped(&finding.fingerprint),
+                finding.count
+            )?;
+        }
+        write_summary(&mut self.writer, summary)?;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Writes the summary.
+pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
+    let verdict = match summary.verdict {
+        Verdict::Clean => "CLEAN",
+        Verdict::Findings => "FINDINGS",
+        Verdict::Inconclusive => "INCONCLUSIVE",
+    };
+    writeln!(
+        writer,
+        "{verdict}: {} {}, {} {}, {} info; {} events on {} devices, {} lost",
+        summary.findings.error,
+        plural(summary.findings.error, "error", "errors"),
+        summary.findings.warn,
+        plural(summary.findings.warn, "warning", "warnings"),
+        summary.findings.info,
+        summary.events,
+        summary.devices,
+        summary.lost,
+    )?;
+    for lost in &summary.lost_by {
+        writeln!(
+            writer,
+            "  lost on CPU {}: {} of {}",
+            lost.cpu, lost.count, lost.hook
+        )?;
+    }
+    for undecided in &summary.undecided {
+        write!(writer, "  {} could not decide", undecided.rule)?;
+        if undecided.devices > 0 {
+            write!(
+                writer,
+                " on {} {}",
+                undecided.devices,
+                plural(undecided.devices, "device", "devices")
+            )?;
+        }
+        writeln!(writer, ": {}", Escaped(&undecided.reason))?;
+    }
+    if summary.desyncs > 0 {
+        writeln!(
+            writer,
+            "  DR900: the tool's model disagreed with the kernel {} {}: please report this",
+            summary.desyncs,
+            plural(summary.desyncs, "time", "times")
+        )?;
+        for desync in &summary.desync_details {
+            writeln!(writer, "    {}", Escaped(desync))?;
+        }
+    }
+    Ok(())
+}
+
+const fn plural<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
+    if count == 1 { one } else { many }
+}
+
+/// An event in a few words; `None` for what is only bookkeeping.
+fn words(kind: &EventKind) -> Option<String> {
+    Some(match kind {
+        EventKind::Device(_)
+        | EventKind::Stack(_)
+        | EventKind::Snapshot(_)
+        | EventKind::Loss(_) => return None,
+        EventKind::Add(node) => format!("ADD {}", added(node)),
+        EventKind::Remove(node) => format!("REM {}", reference(node)),
+        EventKind::Release(node) => format!("REL {}", reference(node)),
+        EventKind::Replace(node) => format!("REPLACE {}", reference(node)),
+        EventKind::RemoveAction { function, data } => {
+            format!("REM action {function:#x} data {data:#x}")
+        }
+        EventKind::Enter(call) => match (&call.detail, call.hook) {
+            (_, Hook::DevresAdd) => return None,
+            (CallDetail::Group(GroupId(0)), hook) => format!("{}(id NULL)", hook.symbol()),
+            (CallDetail::Group(GroupId(id)), hook) => format!("{}(id {id:#x})", hook.symbol()),
+            (CallDetail::Pm(pm), Hook::PmDetach) if !pm.detaches() => {
+                "dev_pm_domain_detach: nothing to detach".to_owned()
+            }
+            (_, hook) => hook.symbol().to_owned(),
+        },
+        EventKind::Leave(left) => match left.value {
+            Some(value) if left.hook != Hook::Krealloc => {
+                format!("{} returned {value}", left.hook.symbol())
+            }
+            _ => format!("{} returned", left.hook.symbol()),
+        },
+    })
+}
+
+fn added(node: &AddedNode) -> String {
+    let mut words = reference(&NodeReference {
+        node: node.node,
+        name: node.name.clone(),
+        size: node.size,
+    });
+    if let Some(function) = &node.function
+        && node.name.as_deref() == Some("devm_action_release")
+    {
+        words = format!("{words} → {}", Escaped(&function.to_string()));
+    }
+    words
+}
+
+fn reference(node: &NodeReference) -> String {
+    let name = node.name.as_deref().unwrap_or("(no name)");
+    match node.size {
+        Some(size) => format!("{} ({size} bytes) {}", Escaped(name), node.node),
+        None => format!("{} {}", Escaped(name), node.node),
+    }
+}
+
+/// The lowest severity whose findings count.
+#[must_use]
+pub fn severity(name: &str) -> Option<Severity> {
+    [Severity::Info, Severity::Warn, Severity::Error]
+        .into_iter()
+        .find(|severity| severity.name() == name)
+}
