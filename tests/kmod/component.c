@@ -125,6 +125,7 @@ static int run_component(const struct dt_scenario *scenario,
 	ret = dt_bind(&master_driver, &master, NULL);
 	if (!ret) {
 		device_release_driver(component_device);
+		pr_info("devres_test: component is unbound\n");
 		dt_unbind(&master_driver, master);
 	}
 	dt_unbind(&component_driver, component);

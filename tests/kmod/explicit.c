@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Resources changed or given up while their device is bound: krealloc, kfree,
- * single actions, frees that find nothing. Each body runs as the probe of a
- * platform driver whose device is unbound afterwards. Rules: DR013
- * (krealloc-dangling), DR015 (the out-of-order ones), DR016 (the missing ones);
- * all kernels alike.
+ * single actions, frees that find nothing. Each body runs on a platform device
+ * that is bound, as from a driver's ioctl, and is unbound afterwards. Rules:
+ * DR013 (krealloc-dangling, kfree-below-irq), DR015 (kfree-out-of-order,
+ * kfree-below-irq), DR016 (the missing ones); all kernels alike.
  */
 #include <linux/interrupt.h>
 #include <linux/slab.h>
@@ -23,14 +23,15 @@ static int krealloc_grow(struct device *dev)
 	return devm_krealloc(dev, block, 4000, GFP_KERNEL) ? 0 : -ENOMEM;
 }
 
-/* Nothing is logged, and the recorded size stays 40. */
+/* Nothing is logged, and the recorded size stays 33. */
 static int krealloc_fit(struct device *dev)
 {
-	void *block = devm_kmalloc(dev, 40, GFP_KERNEL);
+	/* With the node of any kernel before it, 34 bytes need no larger slab. */
+	void *block = devm_kmalloc(dev, 33, GFP_KERNEL);
 
 	if (!block)
 		return -ENOMEM;
-	return devm_krealloc(dev, block, 41, GFP_KERNEL) == block ? 0 : -EPROTO;
+	return devm_krealloc(dev, block, 34, GFP_KERNEL) == block ? 0 : -EPROTO;
 }
 
 static void forget_block(void *data)
@@ -183,27 +184,20 @@ static int (*const bodies[])(struct device *dev) = {
 	custom_release, custom_get,
 };
 
-static int probe_ret;
-
-static int explicit_probe(struct device *dev)
-{
-	probe_ret = bodies[current_scenario->variant](dev);
-	return probe_ret;
-}
-
-static struct dt_driver explicit_driver = {
-	.name = "devres-test-explicit",
-	.probe = explicit_probe,
-};
+static struct dt_driver explicit_driver = { .name = "devres-test-explicit" };
 
 static int run_explicit(const struct dt_scenario *scenario, unsigned long count)
 {
+	struct platform_device *pdev;
 	int ret;
 
 	current_scenario = scenario;
-	probe_ret = 0;
-	ret = dt_bind_and_unbind(&explicit_driver);
-	return probe_ret ?: ret;
+	ret = dt_bind(&explicit_driver, &pdev, NULL);
+	if (ret)
+		return ret;
+	ret = bodies[scenario->variant](&pdev->dev);
+	dt_unbind(&explicit_driver, pdev);
+	return ret;
 }
 
 const struct dt_scenario dt_explicit_scenarios[] = {

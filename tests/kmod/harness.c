@@ -149,7 +149,8 @@ void dt_note(void *data)
 
 int dt_irq_alloc(void)
 {
-	int irq = irq_alloc_desc(NUMA_NO_NODE);
+	/* Without an owner: a requested interrupt would keep the module loaded. */
+	int irq = __irq_alloc_descs(-1, 0, 1, NUMA_NO_NODE, NULL, NULL);
 
 	if (irq < 0)
 		return irq;
