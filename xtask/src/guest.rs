@@ -1,0 +1,430 @@
+//! A kernel in QEMU that runs one script and ends.
+//!
+//! The script comes in, and what it writes goes out, through a directory shared with the guest, so that its output
+//! arrives byte by byte and apart from the kernel's log. `guest/init.sh` is the other end.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::kernel::Kernel;
+use crate::modules::{ModuleIndex, STANDARD_MODULES};
+use crate::qemu::{self, Boot, Machine};
+use crate::{command, initramfs, tools};
+
+/// PID 1 of the guest.
+const INIT: &str = include_str!("../guest/init.sh");
+
+/// The kernel's parameters: its log on the first serial line, an end instead of a hang after a panic, and short waits
+/// for RCU, which otherwise take most of the time of attaching probes and unbinding drivers.
+const PARAMETERS: &str = "console=ttyS0 panic=-1 rcupdate.rcu_expedited=1";
+
+/// How often the guest's state is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How much of the kernel's log an error shows.
+const CONSOLE_LINES_SHOWN: usize = 60;
+
+/// A guest to be started. All fields can be changed between [`Guest::new`] and [`Guest::run`].
+#[derive(Clone, Debug)]
+pub(crate) struct Guest {
+    /// The kernel.
+    pub(crate) kernel: Kernel,
+    /// Which image of it is booted.
+    pub(crate) boot: Boot,
+    /// Whether KVM runs the guest instead of QEMU's emulator.
+    pub(crate) kvm: bool,
+    /// Whether the guest has the standard devices, with their drivers loaded.
+    pub(crate) standard_devices: bool,
+    /// Further devices, each a value of QEMU's `-device`.
+    pub(crate) devices: Vec<String>,
+    /// Further arguments of QEMU, word by word.
+    pub(crate) qemu_arguments: Vec<String>,
+    /// Modules that can be loaded in the guest, besides the standard ones; what they need comes along.
+    pub(crate) modules: Vec<String>,
+    /// Modules that are loaded before the script starts, each with its parameters after a space.
+    pub(crate) load: Vec<String>,
+    /// Further files, each with its absolute path in the guest; all of them are executable there.
+    pub(crate) files: Vec<(PathBuf, String)>,
+    /// The directory at `/mnt/share` in the guest, writable; without one the run has a directory of its own there.
+    pub(crate) share: Option<PathBuf>,
+    /// Further parameters of the kernel.
+    pub(crate) append: String,
+    /// How long the guest may run, from power-on to power-off.
+    pub(crate) timeout: Duration,
+    /// The Debian mirror, as in [`crate::apt::AptRoot::open`], should the busybox be missing in the cache.
+    pub(crate) mirror: Option<String>,
+}
+
+/// What a guest left behind.
+#[derive(Debug)]
+pub(crate) struct GuestRun {
+    /// The script's exit code.
+    pub(crate) exit_code: u8,
+    /// The script's standard output.
+    pub(crate) stdout: String,
+    /// The script's standard error.
+    pub(crate) stderr: String,
+    /// The kernel's log.
+    pub(crate) console: String,
+    /// What was at `/mnt/share` in the guest. If the run made it, it goes away with this value.
+    pub(crate) share_dir: PathBuf,
+    /// The time from power-on to power-off.
+    pub(crate) duration: Duration,
+    _directory: TempDir,
+}
+
+/// Where the script's output goes while it runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// Only into the [`GuestRun`].
+    Collected,
+    /// Also to this process's standard output and standard error.
+    Forwarded,
+}
+
+impl Guest {
+    /// A guest with the standard devices and modules, and two minutes to finish in.
+    pub(crate) fn new(kernel: Kernel) -> Self {
+        Self {
+            kernel,
+            boot: Boot::Pvh,
+            kvm: false,
+            standard_devices: true,
+            devices: Vec::new(),
+            qemu_arguments: Vec::new(),
+            modules: Vec::new(),
+            load: Vec::new(),
+            files: Vec::new(),
+            share: None,
+            append: String::new(),
+            timeout: Duration::from_secs(120),
+            mirror: None,
+        }
+    }
+
+    /// Boots the guest and runs `script` in it with `sh`, as root and in `/`.
+    ///
+    /// A script that fails is a result like any other. An error means that the guest could not be started, could not
+    /// start the script, crashed, or ran out of time; it shows the end of the kernel's log.
+    pub(crate) fn run(&self, script: &str) -> Result<GuestRun> {
+        self.run_to(script, Output::Collected)
+    }
+
+    /// As [`Guest::run`], and passes the script's output on while it runs.
+    pub(crate) fn run_forwarding(&self, script: &str) -> Result<GuestRun> {
+        self.run_to(script, Output::Forwarded)
+    }
+
+    /// Boots the guest with a shell on this process's terminal; the shell's exit code is the result.
+    pub(crate) fn run_shell(&self) -> Result<u8> {
+        let directory = RunDirectory::new(self, None)?;
+        let terminal = TerminalSettings::save();
+        eprintln!(
+            "{}: `exit` powers the guest off, Ctrl-A X kills it",
+            self.kernel.release
+        );
+        let mut command = self.machine_command(&directory, true)?;
+        let status = command
+            .status()
+            .with_context(|| format!("cannot run {}", qemu::PROGRAM));
+        terminal.restore();
+        self.exit_code(&directory, status?)
+    }
+
+    fn run_to(&self, script: &str, output: Output) -> Result<GuestRun> {
+        let directory = RunDirectory::new(self, Some(script))?;
+        let started = Instant::now();
+        let mut command = self.machine_command(&directory, false)?;
+        let log = File::create(directory.path("qemu.log")).context("cannot create QEMU's log")?;
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("cannot share QEMU's log")?)
+            .stderr(log);
+        let mut machine = Running::start(&mut command)?;
+
+        let mut stdout = GrowingFile::open(&directory.path("job/stdout"))?;
+        let mut stderr = GrowingFile::open(&directory.path("job/stderr"))?;
+        let mut forward = || -> Result<()> {
+            if output == Output::Forwarded {
+                stdout.pass_on(&mut io::stdout().lock())?;
+                stderr.pass_on(&mut io::stderr().lock())?;
+            }
+            Ok(())
+        };
+        let status = loop {
+            let ended = machine.ended()?;
+            // After the end once more, for what came last.
+            forward()?;
+            if let Some(status) = ended {
+                break status;
+            }
+            if started.elapsed() > self.timeout {
+                drop(machine);
+                forward()?;
+                bail!(
+                    "the guest ({}) did not finish within {} s\n{}",
+                    self.kernel.release,
+                    self.timeout.as_secs(),
+                    directory.report()
+                );
+            }
+            thread::sleep(POLL_INTERVAL);
+        };
+        let duration = started.elapsed();
+        Ok(GuestRun {
+            exit_code: self.exit_code(&directory, status)?,
+            stdout: directory.text("job/stdout"),
+            stderr: directory.text("job/stderr"),
+            console: directory.text("console.log"),
+            share_dir: directory.share.clone(),
+            duration,
+            _directory: directory.directory,
+        })
+    }
+
+    /// The exit code that the guest left, if it came so far.
+    fn exit_code(&self, directory: &RunDirectory, status: ExitStatus) -> Result<u8> {
+        let release = &self.kernel.release;
+        let setup_error = directory.text("job/setup-error");
+        ensure!(
+            setup_error.is_empty(),
+            "the guest ({release}) did not start its job: {}",
+            setup_error.trim()
+        );
+        let code = directory.text("job/exit-code");
+        if code.is_empty() {
+            bail!(
+                "the guest ({release}) ended without finishing its job ({status})\n{}",
+                directory.report()
+            );
+        }
+        code.trim()
+            .parse()
+            .with_context(|| format!("the guest left the exit code `{}`", code.trim()))
+    }
+
+    /// Writes the initramfs into the run's directory and makes the command that boots it.
+    fn machine_command(&self, directory: &RunDirectory, interactive: bool) -> Result<Command> {
+        tools::require(&[qemu::PROGRAM, "setpriv", "xz", "zstd"])?;
+        let index = ModuleIndex::read(&self.kernel.modules())?;
+        let mut wanted = self.modules.clone();
+        wanted.extend(
+            self.load
+                .iter()
+                .filter_map(|line| line.split_whitespace().next())
+                .map(str::to_owned),
+        );
+        let missing = index.closure(&wanted).missing;
+        ensure!(
+            missing.is_empty(),
+            "{} has no modules {}",
+            self.kernel.release,
+            missing.join(", ")
+        );
+        wanted.extend(STANDARD_MODULES.map(str::to_owned));
+        let base = initramfs::base(
+            &self.kernel,
+            &index,
+            &index.closure(&wanted),
+            self.mirror.as_deref(),
+        )?;
+        let initramfs = directory.path("initramfs.cpio");
+        initramfs::write(&initramfs, &base, INIT, &self.files)?;
+
+        let image = match self.boot {
+            Boot::Pvh => self.kernel.vmlinux(),
+            Boot::BzImage => self.kernel.bzimage(),
+        };
+        let mut arguments = self.qemu_arguments.clone();
+        arguments.extend(
+            self.devices
+                .iter()
+                .flat_map(|device| ["-device".to_owned(), device.clone()]),
+        );
+        let machine = Machine {
+            image: &image,
+            initramfs: &initramfs,
+            append: &format!("{PARAMETERS} {}", self.append),
+            console: &directory.path("console.log"),
+            shares: &[("job", &directory.path("job")), ("share", &directory.share)],
+            standard_devices: self.standard_devices,
+            arguments: &arguments,
+            interactive,
+            kvm: self.kvm,
+        };
+        machine.command()
+    }
+}
+
+/// The files of one run.
+struct RunDirectory {
+    directory: TempDir,
+    share: PathBuf,
+}
+
+impl RunDirectory {
+    /// Makes the directory, with the files that the guest's init expects; without a script it starts a shell.
+    fn new(guest: &Guest, script: Option<&str>) -> Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("devres-vm-")
+            .tempdir()
+            .context("cannot create a directory")?;
+        let own_share = directory.path().join("share");
+        let share = match &guest.share {
+            Some(share) => share
+                .canonicalize()
+                .with_context(|| format!("cannot share {}", share.display()))?,
+            None => own_share,
+        };
+        ensure!(
+            guest.share.is_none() || share.is_dir(),
+            "cannot share {}: it is no directory",
+            share.display()
+        );
+        let run = Self { directory, share };
+        fs::create_dir_all(&run.share).context("cannot create the run's share")?;
+        fs::create_dir(run.path("job")).context("cannot create the run's job directory")?;
+
+        let load: String = guest
+            .load
+            .iter()
+            .flat_map(|line| [line.as_str(), "\n"])
+            .collect();
+        run.write("job/load", &load)?;
+        if guest.standard_devices || !guest.devices.is_empty() {
+            run.write("job/coldplug", "")?;
+        }
+        match script {
+            Some(script) => {
+                run.write("job/script", script)?;
+                run.write("job/stdout", "")?;
+                run.write("job/stderr", "")?;
+            }
+            None => run.write("job/terminal", &terminal_size())?,
+        }
+        Ok(run)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) -> Result<()> {
+        fs::write(self.path(name), content)
+            .with_context(|| format!("cannot write the run's file {name}"))
+    }
+
+    /// A file's content; nothing if it is not there.
+    fn text(&self, name: &str) -> String {
+        fs::read(self.path(name))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// What is known about a guest that did not end well.
+    fn report(&self) -> String {
+        let mut report = String::new();
+        for (title, name) in [
+            ("QEMU", "qemu.log"),
+            ("standard error", "job/stderr"),
+            ("kernel's log", "console.log"),
+        ] {
+            let text = self.text(name);
+            let lines: Vec<&str> = text.lines().collect();
+            let shown = lines
+                .get(lines.len().saturating_sub(CONSOLE_LINES_SHOWN)..)
+                .unwrap_or_default();
+            if !shown.is_empty() {
+                report.push_str(&format!("--- {title} (end)\n{}\n", shown.join("\n")));
+            }
+        }
+        report
+    }
+}
+
+/// A machine that is killed if it is still running when this value goes away.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Result<Self> {
+        Ok(Self(command.spawn().with_context(|| {
+            format!("cannot run `{}`", command::describe(command))
+        })?))
+    }
+
+    fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.0.try_wait().context("cannot wait for QEMU")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A file that the guest appends to.
+struct GrowingFile(File);
+
+impl GrowingFile {
+    fn open(path: &Path) -> Result<Self> {
+        Ok(Self(File::open(path).with_context(|| {
+            format!("cannot open {}", path.display())
+        })?))
+    }
+
+    /// Copies what is new to `output`.
+    fn pass_on(&mut self, output: &mut impl Write) -> Result<()> {
+        let mut new = Vec::new();
+        self.0
+            .read_to_end(&mut new)
+            .context("cannot read the guest's output")?;
+        output
+            .write_all(&new)
+            .and_then(|()| output.flush())
+            .context("cannot pass on the guest's output")
+    }
+}
+
+/// The terminal's settings as they were before QEMU took it over; QEMU restores them only if it ends regularly.
+struct TerminalSettings(Option<String>);
+
+impl TerminalSettings {
+    fn save() -> Self {
+        Self(stty(&["-g"]))
+    }
+
+    fn restore(&self) {
+        if let Some(settings) = &self.0 {
+            stty(&[settings.trim()]);
+        }
+    }
+}
+
+/// The terminal's rows and columns.
+fn terminal_size() -> String {
+    stty(&["size"]).unwrap_or_else(|| "24 80\n".to_owned())
+}
+
+/// Calls `stty` on standard input; nothing if that is no terminal.
+fn stty(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("stty")
+        .args(arguments)
+        .stdin(Stdio::inherit())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,76 @@
+//! Programs of the host that the tasks call, and the Debian packages they come from.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command;
+
+/// The programs with their packages.
+const PACKAGES: [(&str, &str); 4] = [
+    ("depmod", "kmod"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("xz", "xz-utils"),
+    ("zstd", "zstd"),
+];
+
+/// Makes sure that `programs` are there: as root by installing them, otherwise by an error with the command to run.
+pub(crate) fn require(programs: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = programs
+        .iter()
+        .filter(|program| !is_present(program))
+        .map(|program| package(program))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = format!(
+        "apt-get install --no-install-recommends {}",
+        missing.join(" ")
+    );
+    if !is_root()? {
+        bail!("programs are missing: run `sudo {install}`");
+    }
+    eprintln!("installing {}", missing.join(", "));
+    let mut command = command("apt-get");
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(&missing);
+    command::output(&mut command)
+        .with_context(|| format!("programs are missing: run `apt-get update && {install}`"))?;
+    Ok(())
+}
+
+/// A call of a host program, found also where only root's path leads.
+pub(crate) fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("PATH", search_path());
+    command
+}
+
+fn search_path() -> OsString {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
+}
+
+fn is_present(program: &str) -> bool {
+    env::split_paths(&search_path())
+        .map(|directory: PathBuf| directory.join(program))
+        .any(|path| path.is_file())
+}
+
+fn package(program: &str) -> &str {
+    PACKAGES
+        .iter()
+        .find(|(known, _)| *known == program)
+        .map_or(program, |(_, package)| package)
+}
+
+fn is_root() -> Result<bool> {
+    Ok(command::output(Command::new("id").arg("-u"))?.trim() == "0")
+}

@@ -1,0 +1,40 @@
+//! The tracer as guests need it: one static program.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::workspace;
+
+/// The guests' architecture and C library.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Builds `devres-tracer` for guests and returns its path.
+///
+/// It has a target directory of its own: its flags differ from the ordinary build's, and would undo it each time.
+pub(crate) fn build_static() -> Result<PathBuf> {
+    let directory = workspace::root().join("target/guest");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--package",
+            "devres-tracer",
+            "--target",
+            TARGET,
+        ])
+        .current_dir(workspace::root())
+        .env("CARGO_TARGET_DIR", &directory)
+        .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
+        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let status = cargo.status().context("cannot run cargo")?;
+    ensure!(
+        status.success(),
+        "the static build of devres-tracer failed ({status})"
+    );
+    Ok(directory.join(TARGET).join("release/devres-tracer"))
+}
