@@ -3,8 +3,10 @@
 mod apt;
 mod command;
 mod guest;
+mod headers;
 mod initramfs;
 mod kernel;
+mod kmod;
 mod mirror;
 mod modules;
 mod qemu;
@@ -29,10 +31,13 @@ struct Arguments {
 enum Task {
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
     Vm(vm::Args),
+    /// Builds the kernel module that makes devres situations on demand, for a stock Debian kernel.
+    Kmod(kmod::Args),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
         Task::Vm(args) => vm::run(args),
+        Task::Kmod(args) => kmod::run(&args),
     }
 }
