@@ -1,2 +1,13 @@
-//! The wire format between the probes and userspace.
+//! The wire format between the probes and userspace: what a record in the ring buffer looks like, which
+//! kernel functions are observed, and what userspace tells the probes about the running kernel. Both
+//! sides compile this one definition.
 #![no_std]
+
+mod filter;
+mod hook;
+mod layout;
+pub mod wire;
+
+pub use filter::{Filter, Pattern, PatternKind};
+pub use hook::Hook;
+pub use layout::Layout;

@@ -1,10 +1,9 @@
 #!/bin/busybox sh
 # PID 1 of a guest: mounts the kernel's file systems, loads drivers, runs the job that the host put into the share
 # "job", leaves its exit code there, and powers off. Embedded into xtask; `xtask/src/guest.rs` writes the job's files:
-#   coldplug   present if drivers for all devices found shall be loaded
+#   coldplug   present if the drivers of the devices found shall be loaded, those found by these drivers excepted
 #   load       one line for each further module: its name and parameters
 #   script     the job; without it there is a shell on the second serial line
-#   share      present if the host offers the share "share"
 #   terminal   rows and columns of the host's terminal, for the shell
 # and reads these:
 #   stdout, stderr, exit-code   of the job
@@ -49,14 +48,12 @@ fail() {
 	end
 }
 
-if [ -e /job/share ]; then
-	mount_share share /mnt/share || fail 'cannot mount the shared directory at /mnt/share'
-fi
+mount_share share /mnt/share || fail 'cannot mount the shared directory at /mnt/share'
 if modprobe -q configfs; then
 	mount -t configfs configfs /sys/kernel/config
 fi
 if [ -e /job/coldplug ]; then
-	find /sys/devices -name modalias -exec cat {} + 2>/dev/null | sort -u >/tmp/modaliases
+	cat /sys/bus/*/devices/*/modalias | sort -u >/tmp/modaliases
 	xargs modprobe -a -q </tmp/modaliases 2>/dev/null
 fi
 while read -r module; do
@@ -72,8 +69,7 @@ if [ -e /job/script ]; then
 	mv /job/exit-code.new /job/exit-code
 else
 	read -r rows columns </job/terminal
-	stty -F /dev/ttyS1 rows "$rows" cols "$columns"
-	setsid sh -c 'exec sh -l </dev/ttyS1 >/dev/ttyS1 2>&1'
+	setsid -c sh -c 'stty rows "$0" cols "$1"; exec sh -l' "$rows" "$columns" </dev/ttyS1 >/dev/ttyS1 2>&1
 	echo $? >/job/exit-code
 fi
 end

@@ -46,3 +46,14 @@ pub(crate) fn describe(command: &Command) -> String {
     );
     words.join(" ")
 }
+
+/// Runs `command` to its end with its output going where ours goes; fails if it fails.
+pub(crate) fn show(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run `{}`", describe(command)))?;
+    if !status.success() {
+        bail!("`{}` failed ({status})", describe(command));
+    }
+    Ok(())
+}

@@ -3,7 +3,7 @@
 //! The script comes in, and what it writes goes out, through a directory shared with the guest, so that its output
 //! arrives byte by byte and apart from the kernel's log. `guest/init.sh` is the other end.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -11,11 +11,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use tempfile::TempDir;
 
 use crate::kernel::Kernel;
 use crate::modules::{ModuleIndex, STANDARD_MODULES};
 use crate::qemu::{self, Boot, Machine};
+use crate::run_directory::RunDirectory;
 use crate::{command, initramfs, tools};
 
 /// PID 1 of the guest.
@@ -23,13 +23,10 @@ const INIT: &str = include_str!("../guest/init.sh");
 
 /// The kernel's parameters: its log on the first serial line, an end instead of a hang after a panic, and short waits
 /// for RCU, which otherwise take most of the time of attaching probes and unbinding drivers.
-const PARAMETERS: &str = "console=ttyS0 panic=-1 rcupdate.rcu_expedited=1";
+const PARAMETERS: &str = "console=ttyS0 panic=-1 rcupdate.rcu_expedited=1 tsc=reliable clocksource=tsc lpj=4000000 mitigations=off";
 
 /// How often the guest's state is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// How much of the kernel's log an error shows.
-const CONSOLE_LINES_SHOWN: usize = 60;
 
 /// A guest to be started. All fields can be changed between [`Guest::new`] and [`Guest::run`].
 #[derive(Clone, Debug)]
@@ -54,6 +51,8 @@ pub(crate) struct Guest {
     pub(crate) files: Vec<(PathBuf, String)>,
     /// The directory at `/mnt/share` in the guest, writable; without one the run has a directory of its own there.
     pub(crate) share: Option<PathBuf>,
+    /// The file that gets the kernel's log, also of a guest that fails; without one it is only in the [`GuestRun`].
+    pub(crate) console_log: Option<PathBuf>,
     /// Further parameters of the kernel.
     pub(crate) append: String,
     /// How long the guest may run, from power-on to power-off.
@@ -75,9 +74,7 @@ pub(crate) struct GuestRun {
     pub(crate) console: String,
     /// What was at `/mnt/share` in the guest. If the run made it, it goes away with this value.
     pub(crate) share_dir: PathBuf,
-    /// The time from power-on to power-off.
-    pub(crate) duration: Duration,
-    _directory: TempDir,
+    _directory: RunDirectory,
 }
 
 /// Where the script's output goes while it runs.
@@ -103,6 +100,7 @@ impl Guest {
             load: Vec::new(),
             files: Vec::new(),
             share: None,
+            console_log: None,
             append: String::new(),
             timeout: Duration::from_secs(120),
             mirror: None,
@@ -124,7 +122,8 @@ impl Guest {
 
     /// Boots the guest with a shell on this process's terminal; the shell's exit code is the result.
     pub(crate) fn run_shell(&self) -> Result<u8> {
-        let directory = RunDirectory::new(self, None)?;
+        let directory = self.run_directory()?;
+        directory.write("job/terminal", &terminal_size())?;
         let terminal = TerminalSettings::save();
         eprintln!(
             "{}: `exit` powers the guest off, Ctrl-A X kills it",
@@ -139,7 +138,10 @@ impl Guest {
     }
 
     fn run_to(&self, script: &str, output: Output) -> Result<GuestRun> {
-        let directory = RunDirectory::new(self, Some(script))?;
+        let directory = self.run_directory()?;
+        directory.write("job/script", script)?;
+        directory.write("job/stdout", "")?;
+        directory.write("job/stderr", "")?;
         let started = Instant::now();
         let mut command = self.machine_command(&directory, false)?;
         let log = File::create(directory.path("qemu.log")).context("cannot create QEMU's log")?;
@@ -177,15 +179,13 @@ impl Guest {
             }
             thread::sleep(POLL_INTERVAL);
         };
-        let duration = started.elapsed();
         Ok(GuestRun {
             exit_code: self.exit_code(&directory, status)?,
             stdout: directory.text("job/stdout"),
             stderr: directory.text("job/stderr"),
-            console: directory.text("console.log"),
-            share_dir: directory.share.clone(),
-            duration,
-            _directory: directory.directory,
+            console: directory.console(),
+            share_dir: directory.share().to_owned(),
+            _directory: directory,
         })
     }
 
@@ -210,6 +210,21 @@ impl Guest {
             .with_context(|| format!("the guest left the exit code `{}`", code.trim()))
     }
 
+    /// The run's directory, with the files that tell the guest's init what to load.
+    fn run_directory(&self) -> Result<RunDirectory> {
+        let directory = RunDirectory::new(self.share.as_deref(), self.console_log.as_deref())?;
+        let load: String = self
+            .load
+            .iter()
+            .flat_map(|line| [line.as_str(), "\n"])
+            .collect();
+        directory.write("job/load", &load)?;
+        if self.standard_devices || !self.devices.is_empty() {
+            directory.write("job/coldplug", "")?;
+        }
+        Ok(directory)
+    }
+
     /// Writes the initramfs into the run's directory and makes the command that boots it.
     fn machine_command(&self, directory: &RunDirectory, interactive: bool) -> Result<Command> {
         tools::require(&[qemu::PROGRAM, "setpriv", "xz", "zstd"])?;
@@ -224,7 +239,7 @@ impl Guest {
         let missing = index.closure(&wanted).missing;
         ensure!(
             missing.is_empty(),
-            "{} has no modules {}",
+            "{} has no module {}",
             self.kernel.release,
             missing.join(", ")
         );
@@ -252,100 +267,17 @@ impl Guest {
             image: &image,
             initramfs: &initramfs,
             append: &format!("{PARAMETERS} {}", self.append),
-            console: &directory.path("console.log"),
-            shares: &[("job", &directory.path("job")), ("share", &directory.share)],
+            console: directory.console_path(),
+            shares: &[
+                ("job", &directory.path("job")),
+                ("share", directory.share()),
+            ],
             standard_devices: self.standard_devices,
             arguments: &arguments,
             interactive,
             kvm: self.kvm,
         };
         machine.command()
-    }
-}
-
-/// The files of one run.
-struct RunDirectory {
-    directory: TempDir,
-    share: PathBuf,
-}
-
-impl RunDirectory {
-    /// Makes the directory, with the files that the guest's init expects; without a script it starts a shell.
-    fn new(guest: &Guest, script: Option<&str>) -> Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("devres-vm-")
-            .tempdir()
-            .context("cannot create a directory")?;
-        let own_share = directory.path().join("share");
-        let share = match &guest.share {
-            Some(share) => share
-                .canonicalize()
-                .with_context(|| format!("cannot share {}", share.display()))?,
-            None => own_share,
-        };
-        ensure!(
-            guest.share.is_none() || share.is_dir(),
-            "cannot share {}: it is no directory",
-            share.display()
-        );
-        let run = Self { directory, share };
-        fs::create_dir_all(&run.share).context("cannot create the run's share")?;
-        fs::create_dir(run.path("job")).context("cannot create the run's job directory")?;
-
-        let load: String = guest
-            .load
-            .iter()
-            .flat_map(|line| [line.as_str(), "\n"])
-            .collect();
-        run.write("job/load", &load)?;
-        if guest.standard_devices || !guest.devices.is_empty() {
-            run.write("job/coldplug", "")?;
-        }
-        match script {
-            Some(script) => {
-                run.write("job/script", script)?;
-                run.write("job/stdout", "")?;
-                run.write("job/stderr", "")?;
-            }
-            None => run.write("job/terminal", &terminal_size())?,
-        }
-        Ok(run)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: &str) -> Result<()> {
-        fs::write(self.path(name), content)
-            .with_context(|| format!("cannot write the run's file {name}"))
-    }
-
-    /// A file's content; nothing if it is not there.
-    fn text(&self, name: &str) -> String {
-        fs::read(self.path(name))
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
-    }
-
-    /// What is known about a guest that did not end well.
-    fn report(&self) -> String {
-        let mut report = String::new();
-        for (title, name) in [
-            ("QEMU", "qemu.log"),
-            ("standard error", "job/stderr"),
-            ("kernel's log", "console.log"),
-        ] {
-            let text = self.text(name);
-            let lines: Vec<&str> = text.lines().collect();
-            let shown = lines
-                .get(lines.len().saturating_sub(CONSOLE_LINES_SHOWN)..)
-                .unwrap_or_default();
-            if !shown.is_empty() {
-                report.push_str(&format!("--- {title} (end)\n{}\n", shown.join("\n")));
-            }
-        }
-        report
     }
 }
 
@@ -427,4 +359,120 @@ fn stty(arguments: &[&str]) -> Option<String> {
         .status
         .success()
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// These boot the kernel named by `DEVRES_TRACER_TEST_KERNEL`, or the newest in the cache, or else fetch one:
+/// `cargo test -p xtask -- --ignored`.
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn guest() -> Result<Guest> {
+        let name =
+            std::env::var("DEVRES_TRACER_TEST_KERNEL").unwrap_or_else(|_| "newest".to_owned());
+        let mut guest = Guest::new(Kernel::obtain(&name, false, None)?);
+        guest.standard_devices = false;
+        Ok(guest)
+    }
+
+    #[test]
+    #[ignore = "boots a kernel in QEMU"]
+    fn output_exit_code_and_shared_files_come_back_unchanged() -> Result<()> {
+        let mut guest = guest()?;
+        let file = tempfile::NamedTempFile::new()?;
+        fs::write(file.path(), "carried in")?;
+        guest.files = vec![(file.path().to_owned(), "/some/where/file".to_owned())];
+        let script = r"
+            uname -r
+            printf 'a\tb\r\n\n'
+            printf 'to the other stream' >&2
+            cp /some/where/file /mnt/share/copy
+            exit 42
+        ";
+        let run = guest.run(script)?;
+        assert_eq!(run.stdout, format!("{}\na\tb\r\n\n", guest.kernel.release));
+        assert_eq!(run.stderr, "to the other stream");
+        assert_eq!(run.exit_code, 42);
+        assert_eq!(
+            fs::read_to_string(run.share_dir.join("copy"))?,
+            "carried in"
+        );
+        assert!(
+            run.console.contains("Run /init as init process"),
+            "{}",
+            run.console
+        );
+        Ok(())
+    }
+
+    #[test]
+    #[ignore = "boots a kernel in QEMU"]
+    fn devices_and_modules_are_ready_for_the_script() -> Result<()> {
+        let mut guest = guest()?;
+        guest.devices = vec!["pvpanic".to_owned()];
+        guest.load = vec![
+            "i2c-stub chip_addr=0x48".to_owned(),
+            "lm75".to_owned(),
+            "virtio_pci".to_owned(),
+        ];
+        let script = r"
+            set -e
+            cd -P /sys/bus/acpi/devices/QEMU0001:00
+            [ -e driver ] || cd -P physical_node
+            device=${PWD##*/}
+            cd -P driver
+            echo $device >unbind
+            [ ! -e $device ]
+            echo $device >bind
+            [ -e $device ]
+            bus=$(grep -l 'SMBus stub' /sys/bus/i2c/devices/i2c-*/name)
+            echo lm75 0x48 >${bus%name}new_device
+            ls /sys/bus/i2c/drivers/lm75 | grep 0048
+        ";
+        let run = guest.run(script)?;
+        assert_eq!((run.exit_code, run.stderr.as_str()), (0, ""));
+        assert!(run.stdout.ends_with("-0048\n"), "{}", run.stdout);
+        Ok(())
+    }
+
+    #[test]
+    #[ignore = "boots a kernel in QEMU"]
+    fn a_guest_that_hangs_or_crashes_is_an_error_that_shows_its_logs() -> Result<()> {
+        let mut guest = guest()?;
+        guest.timeout = Duration::from_secs(30);
+        let crash = guest
+            .run("echo c >/proc/sysrq-trigger")
+            .expect_err("the kernel panics")
+            .to_string();
+        assert!(
+            crash.contains("without finishing") && crash.contains("sysrq triggered crash"),
+            "{crash}"
+        );
+
+        guest.timeout = Duration::from_secs(15);
+        let hang = guest
+            .run("echo waiting >&2; sleep 1000")
+            .expect_err("the script sleeps")
+            .to_string();
+        assert!(
+            hang.contains("did not finish within 15 s") && hang.contains("waiting"),
+            "{hang}"
+        );
+
+        guest.load = vec!["i2c-stub".to_owned()];
+        let setup = guest
+            .run("true")
+            .expect_err("i2c-stub needs a parameter")
+            .to_string();
+        assert!(setup.contains("modprobe i2c-stub"), "{setup}");
+        guest.load = vec!["no-such".to_owned()];
+        let missing = guest
+            .run("true")
+            .expect_err("there is no such module")
+            .to_string();
+        assert!(missing.contains("no_such"), "{missing}");
+        Ok(())
+    }
 }

@@ -79,6 +79,10 @@ pub(crate) fn base(
         &format!("{directory}/modules.alias"),
         modules.alias_file(closure).as_bytes(),
     )?;
+    archive.program(
+        &format!("{directory}/modules.builtin"),
+        modules.builtin_file().as_bytes(),
+    )?;
     archive
         .finish()?
         .flush()
@@ -114,6 +118,13 @@ pub(crate) fn write(
 fn busybox(mirror: Option<&str>) -> Result<PathBuf> {
     let directory = workspace::cache()?.join("busybox");
     let path = directory.join("busybox");
+    if path.exists() {
+        return Ok(path);
+    }
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    let lock = File::create(directory.join("lock")).context("cannot create busybox's lock")?;
+    lock.lock().context("cannot lock busybox's directory")?;
     if path.exists() {
         return Ok(path);
     }

@@ -1,7 +1,11 @@
 //! Development tasks: `cargo xtask --help`.
 
 mod apt;
+mod bpf_linker;
+mod bpf_sysroot;
+mod build_ebpf;
 mod command;
+mod ebpf_object;
 mod guest;
 mod headers;
 mod initramfs;
@@ -10,6 +14,9 @@ mod kmod;
 mod mirror;
 mod modules;
 mod qemu;
+mod run_directory;
+mod rust_source;
+mod toolchain;
 mod tools;
 mod tracer;
 mod vm;
@@ -29,6 +36,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Builds the eBPF objects that userspace embeds, or checks the committed ones.
+    BuildEbpf(build_ebpf::Args),
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
     Vm(vm::Args),
     /// Builds the kernel module that makes devres situations on demand, for a stock Debian kernel.
@@ -37,6 +46,7 @@ enum Task {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
+        Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run(args),
         Task::Kmod(args) => kmod::run(&args),
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 /// Drivers of the guest's standard devices, devices without hardware, and what the guest's setup needs. Those that a
 /// kernel does not have are left out: names and options differ between kernels.
-pub(crate) const STANDARD_MODULES: [&str; 39] = [
+pub(crate) const STANDARD_MODULES: [&str; 40] = [
     "9p",
     "9pnet_virtio",
     "ahci",
@@ -48,6 +48,7 @@ pub(crate) const STANDARD_MODULES: [&str; 39] = [
     "virtio_pci",
     "virtio_rng",
     "virtio_scsi",
+    "xhci_pci",
 ];
 
 /// What depmod found out about one kernel's modules.
@@ -56,6 +57,8 @@ pub(crate) struct ModuleIndex {
     modules: BTreeMap<String, (String, Vec<String>)>,
     /// The modules that are built into the kernel.
     builtin: BTreeSet<String>,
+    /// The same as depmod's file.
+    builtin_file: String,
     /// Device identifiers with the module for each: the lines of `modules.alias`.
     aliases: String,
 }
@@ -92,6 +95,7 @@ impl ModuleIndex {
         Self {
             modules: modules.collect(),
             builtin: builtin.lines().map(module_name).collect(),
+            builtin_file: builtin.to_owned(),
             aliases,
         }
     }
@@ -125,6 +129,11 @@ impl ModuleIndex {
             text.push('\n');
         }
         text
+    }
+
+    /// `modules.builtin`: the guest's modprobe succeeds for what is built in.
+    pub(crate) fn builtin_file(&self) -> &str {
+        &self.builtin_file
     }
 
     /// `modules.alias` for the closure.

@@ -7,6 +7,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::workspace;
 
+/// Where guests have it: on their search path.
+pub(crate) const PATH_IN_GUEST: &str = "/usr/local/bin/devres-tracer";
+
 /// The guests' architecture and C library.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 

@@ -1,11 +1,10 @@
 //! `cargo xtask vm`: kernels to be had, and commands run in them.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::apt::{AptRoot, Package};
 use crate::guest::Guest;
@@ -13,11 +12,12 @@ use crate::kernel::{self, Kernel, KernelOffer};
 use crate::qemu::Boot;
 use crate::{tracer, workspace};
 
-/// Where the tracer lies in the guest.
-const TRACER_IN_GUEST: &str = "/usr/local/bin/devres-tracer";
-
 /// Arguments of `cargo xtask vm`.
 #[derive(clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
 pub(crate) struct Args {
     /// List the kernels to be had: the newest of each series, and those in the cache.
     #[arg(long)]
@@ -102,20 +102,18 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     guest.files = args.file;
     guest
         .files
-        .push((tracer::build_static()?, TRACER_IN_GUEST.to_owned()));
+        .push((tracer::build_static()?, tracer::PATH_IN_GUEST.to_owned()));
     guest.share = args.share;
+    guest.console_log = args.log;
     guest.append = args.append;
     guest.timeout = Duration::from_secs(args.timeout);
     guest.mirror = args.mirror;
     if args.command.is_empty() {
         return Ok(ExitCode::from(guest.run_shell()?));
     }
-    let result = guest.run_forwarding(&shell_line(&args.command))?;
-    if let Some(log) = args.log {
-        fs::write(&log, &result.console)
-            .with_context(|| format!("cannot write {}", log.display()))?;
-    }
-    Ok(ExitCode::from(result.exit_code))
+    Ok(ExitCode::from(
+        guest.run_forwarding(&shell_line(&args.command))?.exit_code,
+    ))
 }
 
 /// Prints the newest kernel of each series.

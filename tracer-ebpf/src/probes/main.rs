@@ -1,19 +1,30 @@
 //! The probes of devres-tracer.
+//!
+//! Each probe reads its arguments as plain words, whatever way it is attached, and hands them to one of a
+//! few shared functions that fill a record. What the words mean is decided in userspace.
 #![no_std]
 #![no_main]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(
+        unstable_features,
+        reason = "inline assembly for this target is not stable yet"
+    ),
+    feature(asm_experimental_arch)
+)]
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use aya_log_ebpf::debug;
-
-/// `devres_log`, the kernel's own account of each addition, removal and release.
-#[btf_tracepoint(function = "devres_log")]
-pub fn devres_log(context: BtfTracePointContext) -> i32 {
-    debug!(&context, "devres_log");
-    0
-}
+mod arguments;
+mod calls;
+mod device;
+mod maps;
+mod memory;
+mod modules;
+mod nodes;
+mod record;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier rejects a program in which this can be reached.
     loop {}
 }
 

@@ -1,0 +1,122 @@
+//! The kernel functions and tracepoints that the tracer observes.
+
+/// One observation point in the kernel.
+///
+/// The number is what a record carries, so numbers are never reused for something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Hook {
+    /// Tracepoint `devres:devres_log`: every addition, removal, release and replacement of a node.
+    DevresLog = 1,
+    /// `devres_add(dev, res)`: additions through the public call, with the payload's address.
+    DevresAdd = 2,
+    /// `add_dr(dev, node)`: every addition, on kernels without the tracepoint.
+    AddDr = 3,
+    /// `really_probe(dev, drv)`.
+    Probe = 4,
+    /// `driver_bound(dev)`.
+    Bound = 5,
+    /// `device_release_driver_internal(dev, drv, parent)`; before 5.18 `__device_release_driver`.
+    Unbind = 6,
+    /// `device_remove(dev)`: the driver's and the bus's `remove` callbacks.
+    Remove = 7,
+    /// `device_unbind_cleanup(dev)`.
+    Cleanup = 8,
+    /// `devres_release_all(dev)`.
+    ReleaseAll = 9,
+    /// `devres_release_group(dev, id)`.
+    ReleaseGroup = 10,
+    /// `devres_open_group(dev, id, gfp)`.
+    OpenGroup = 11,
+    /// `devres_close_group(dev, id)`.
+    CloseGroup = 12,
+    /// `devres_remove_group(dev, id)`.
+    RemoveGroup = 13,
+    /// `dev_pm_domain_attach(dev, …)`.
+    PmAttach = 14,
+    /// `dev_pm_domain_detach(dev, power_off)`.
+    PmDetach = 15,
+    /// `device_initialize(dev)`: a device instance begins.
+    Initialise = 16,
+    /// `device_del(dev)`.
+    Delete = 17,
+    /// `device_release(kobj)`: the last reference is gone and the instance ends.
+    FinalPut = 18,
+    /// `devm_krealloc(dev, ptr, new_size, gfp)`.
+    Krealloc = 19,
+    /// `devres_destroy(dev, release, match, data)`: removes a node without running its release.
+    Destroy = 20,
+    /// `devres_release(dev, release, match, data)`: removes a node and runs its release.
+    Release = 21,
+    /// `devm_release_action(dev, action, data)`: removes an action and runs it.
+    ReleaseAction = 22,
+    /// `devres_remove(dev, release, match, data)`, on kernels without the tracepoint.
+    DevresRemove = 23,
+    /// `devm_kfree(dev, p)`, on kernels without the tracepoint.
+    Kfree = 24,
+    /// `devm_remove_action(dev, action, data)`, on kernels without the tracepoint.
+    RemoveAction = 25,
+    /// `devm_free_pages(dev, addr)`, on kernels without the tracepoint.
+    FreePages = 26,
+    /// `devm_free_percpu(dev, pdata)`, on kernels without the tracepoint.
+    FreePercpu = 27,
+    /// `try_to_bring_up_aggregate_device(adev, component)`; before 5.18 `try_to_bring_up_master`.
+    ComponentBringUp = 28,
+    /// Tracepoint `module:module_load`, for symbols of modules that come while tracing.
+    ModuleLoad = 29,
+    /// Tracepoint `module:module_free`, for symbols of modules that go while tracing.
+    ModuleFree = 30,
+}
+
+impl Hook {
+    /// Every hook, in the order of their numbers.
+    pub const ALL: [Self; 30] = [
+        Self::DevresLog,
+        Self::DevresAdd,
+        Self::AddDr,
+        Self::Probe,
+        Self::Bound,
+        Self::Unbind,
+        Self::Remove,
+        Self::Cleanup,
+        Self::ReleaseAll,
+        Self::ReleaseGroup,
+        Self::OpenGroup,
+        Self::CloseGroup,
+        Self::RemoveGroup,
+        Self::PmAttach,
+        Self::PmDetach,
+        Self::Initialise,
+        Self::Delete,
+        Self::FinalPut,
+        Self::Krealloc,
+        Self::Destroy,
+        Self::Release,
+        Self::ReleaseAction,
+        Self::DevresRemove,
+        Self::Kfree,
+        Self::RemoveAction,
+        Self::FreePages,
+        Self::FreePercpu,
+        Self::ComponentBringUp,
+        Self::ModuleLoad,
+        Self::ModuleFree,
+    ];
+
+    /// The hook with this number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        if number == 0 || number as usize > Self::ALL.len() {
+            return None;
+        }
+        Some(Self::ALL[number as usize - 1])
+    }
+}
+
+const _: () = {
+    let mut index = 0;
+    while index < Hook::ALL.len() {
+        assert!(Hook::ALL[index] as usize == index + 1);
+        index += 1;
+    }
+};

@@ -1,0 +1,55 @@
+//! What userspace tells the probes about the running kernel, found in its BTF.
+
+use zerocopy::{FromZeros, Immutable, IntoBytes};
+
+/// Offsets in bytes of the structure members that the probes read, and a few switches.
+///
+/// Filled in by userspace before the probes are loaded, and constant from then on, so that the verifier
+/// removes what a kernel does not need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromZeros, IntoBytes, Immutable)]
+#[repr(C)]
+pub struct Layout {
+    /// `device.kobj.name`.
+    pub device_name: u32,
+    /// `device.init_name`.
+    pub device_init_name: u32,
+    /// `device.parent`.
+    pub device_parent: u32,
+    /// `device.bus`.
+    pub device_bus: u32,
+    /// `device.class`.
+    pub device_class: u32,
+    /// `device.driver`.
+    pub device_driver: u32,
+    /// `device.pm_domain`.
+    pub device_pm_domain: u32,
+    /// `device.devres_head`.
+    pub device_devres_head: u32,
+    /// `dev_pm_domain.detach`.
+    pub pm_domain_detach: u32,
+    /// `device_driver.name`.
+    pub driver_name: u32,
+    /// `bus_type.name`.
+    pub bus_name: u32,
+    /// `class.name`.
+    pub class_name: u32,
+    /// `module.name`.
+    pub module_name: u32,
+    /// `devres_node.release`.
+    pub node_release: u32,
+    /// Size of `struct devres_node`: what a kind of node adds to it begins here.
+    pub node_size: u32,
+    /// `devres.data`: the payload.
+    pub payload: u32,
+    /// `devres_group.id`.
+    pub group_id: u32,
+    /// One where a node's own release function lies behind the node (`devres.release`,
+    /// `devres_action`), as from 7.1 on.
+    pub release_behind_node: u32,
+    /// One where kernel stacks are wanted.
+    pub stacks: u32,
+    /// One where the probes' own diagnostics are wanted.
+    pub log: u32,
+    /// Unread bytes in the ring buffer from which on userspace is woken at once.
+    pub wake_up_at: u32,
+}

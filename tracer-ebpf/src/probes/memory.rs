@@ -1,0 +1,35 @@
+//! Reads kernel memory for userspace, which walks the device set at start.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated::bpf_probe_read_kernel,
+    macros::{map, raw_tracepoint},
+    maps::Array,
+    programs::RawTracePointContext,
+};
+
+use crate::arguments::words;
+
+/// The most bytes that one run reads.
+const CAPACITY: usize = 1024;
+
+/// What the last run read.
+#[map]
+static MEMORY: Array<[u8; CAPACITY]> = Array::with_max_entries(1, 0);
+
+/// Reads `length` bytes at `address` into [`MEMORY`]. Never attached: userspace runs it with the two
+/// numbers as its arguments, and is told whether the memory could be read.
+#[raw_tracepoint(tracepoint = "devres_tracer_never_attached")]
+pub(crate) fn read_memory(context: RawTracePointContext) -> i32 {
+    let [address, length] = words(context.as_ptr());
+    let Some(place) = MEMORY.get_ptr_mut(0) else {
+        return 1;
+    };
+    let length = core::hint::black_box(length & (2 * CAPACITY as u64 - 1));
+    if length > CAPACITY as u64 {
+        return 1;
+    }
+    // SAFETY: the place is `CAPACITY` bytes long; the helper checks the address.
+    let result = unsafe { bpf_probe_read_kernel(place.cast(), length as u32, address as *const _) };
+    i32::from(result != 0)
+}

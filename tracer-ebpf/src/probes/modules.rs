@@ -1,0 +1,43 @@
+//! Modules that come and go, because symbols come and go with them.
+
+use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
+use tracer_ebpf::{
+    Hook,
+    wire::{Kind, MODULE_NAME_CAPACITY, ModuleRecord, NO_STACK},
+};
+
+use crate::{
+    arguments::{Context, kernel_string, words},
+    maps::layout,
+    record::{header, reserve, wake_up},
+};
+
+/// `module_load(mod)`.
+#[btf_tracepoint(function = "module_load")]
+pub(crate) fn module_load(context: BtfTracePointContext) -> i32 {
+    module(context.as_ptr(), Hook::ModuleLoad)
+}
+
+/// `module_free(mod)`.
+#[btf_tracepoint(function = "module_free")]
+pub(crate) fn module_free(context: BtfTracePointContext) -> i32 {
+    module(context.as_ptr(), Hook::ModuleFree)
+}
+
+#[inline(always)]
+fn module(context: Context, hook: Hook) -> i32 {
+    let [module] = words(context);
+    let Some(mut entry) = reserve::<ModuleRecord>(hook) else {
+        return 0;
+    };
+    let record = entry.as_mut_ptr();
+    let name = module.wrapping_add(u64::from(layout!(module_name)));
+    // SAFETY: the entry is as large as the record.
+    unsafe {
+        (*record).header = header(Kind::Module, hook, 0, NO_STACK);
+        (*record).name = [0; MODULE_NAME_CAPACITY];
+        kernel_string(name, &raw mut (*record).name);
+    }
+    entry.submit(wake_up());
+    0
+}

@@ -1,0 +1,134 @@
+//! What a source could see, and what it could not: no verdict is better than this.
+
+use std::fmt;
+
+use crate::event::Hook;
+
+/// What a source could see of the kernel.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Coverage {
+    /// The hooks that the source tried, with how each was attached or why it was not.
+    pub hooks: Vec<HookCoverage>,
+    /// How node events came about.
+    pub nodes: NodeEvents,
+    /// Whether node addresses identify nodes.
+    pub node_addresses: Addresses,
+    /// Whether device addresses identify devices; without, a device is its name.
+    pub device_addresses: Addresses,
+    /// Whether event times are real.
+    pub times: bool,
+    /// Whether kernel stacks are taken.
+    pub stacks: bool,
+    /// What is known of the time before the source began.
+    pub before: Before,
+}
+
+/// One hook and its state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HookCoverage {
+    /// Which one.
+    pub hook: Hook,
+    /// How it is attached, or why not, in words for a person.
+    pub state: HookState,
+}
+
+/// Whether a hook delivers events.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HookState {
+    /// It does.
+    Attached(Attachment),
+    /// It does not, for this reason.
+    Missing(String),
+    /// It is not wanted on this kernel: another hook tells the same.
+    NotNeeded(String),
+}
+
+/// How a hook is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachment {
+    /// A BTF-typed raw tracepoint.
+    TpBtf,
+    /// A raw tracepoint.
+    RawTracepoint,
+    /// fentry, with fexit where the return is of interest.
+    Fentry,
+    /// kprobe, with kretprobe where the return is of interest.
+    Kprobe,
+    /// The events were read from a text or file that another tool recorded.
+    Recorded,
+}
+
+impl fmt::Display for Attachment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::TpBtf => "tp_btf",
+            Self::RawTracepoint => "raw_tp",
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+            Self::Recorded => "recorded",
+        })
+    }
+}
+
+/// How node events came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NodeEvents {
+    /// The kernel logged each addition, removal and release.
+    #[default]
+    Logged,
+    /// Additions and removals were seen at their functions; releases are concluded by the model from
+    /// `devres_release_all` and `devres_release_group`.
+    Concluded,
+}
+
+/// What an address in an event is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Addresses {
+    /// The kernel's own.
+    #[default]
+    Real,
+    /// Hashed by the kernel's `%p`: equal addresses have equal hashes, nothing more.
+    Hashed,
+    /// None, or useless.
+    Absent,
+}
+
+/// What is known of the time before the source began.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Before {
+    /// Nothing existed before: the source saw every device's whole life.
+    #[default]
+    Nothing,
+    /// The resources that existed were read from the kernel's memory.
+    Snapshot,
+    /// Nothing is known, for this reason.
+    Unknown(String),
+}
+
+impl Coverage {
+    /// How `hook` is attached, if it is.
+    #[must_use]
+    pub fn attachment(&self, hook: Hook) -> Option<Attachment> {
+        self.hooks
+            .iter()
+            .find(|entry| entry.hook == hook)
+            .and_then(|entry| match entry.state {
+                HookState::Attached(attachment) => Some(attachment),
+                HookState::Missing(_) | HookState::NotNeeded(_) => None,
+            })
+    }
+
+    /// Whether `hook` delivers events.
+    #[must_use]
+    pub fn sees(&self, hook: Hook) -> bool {
+        self.attachment(hook).is_some()
+    }
+
+    /// The hooks that should be there and are not, with the reason.
+    pub fn missing(&self) -> impl Iterator<Item = (Hook, &str)> {
+        self.hooks.iter().filter_map(|entry| match &entry.state {
+            HookState::Missing(reason) => Some((entry.hook, reason.as_str())),
+            HookState::Attached(_) | HookState::NotNeeded(_) => None,
+        })
+    }
+}

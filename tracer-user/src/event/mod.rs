@@ -1,0 +1,164 @@
+//! What happened in the kernel, told the same way by every source.
+//!
+//! A source (live kernel, trace file, imported log) yields [`Event`]s in the order in which the kernel
+//! produced them. Nothing behind it can tell, or needs to know, which source it was. What a source could
+//! not see is said once in its [`Coverage`](crate::coverage::Coverage), and what it lost on the way in
+//! [`EventKind::Loss`], at the place in the order where it was lost.
+
+mod device;
+mod node;
+mod stack;
+mod task;
+
+use std::{fmt, sync::Arc};
+
+pub use device::{DeviceAddress, DeviceIdentity, DeviceSnapshot, PmDomain};
+pub use node::{AddedNode, GroupId, NodeAddress, NodeReference};
+pub use stack::{Function, StackDefinition, StackFrame, StackId};
+pub use task::{Comm, Task};
+pub use tracer_ebpf::Hook;
+
+/// A string from the kernel or a file: shared, immutable, and not to be trusted on a terminal.
+pub type Text = Arc<str>;
+
+/// Nanoseconds of the kernel's monotonic clock. A source without times counts events instead and says so
+/// in its coverage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// Nanoseconds from `earlier` to this time; zero where the order is reversed.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl fmt::Display for Time {
+    /// Seconds with six decimals, as the kernel's own log prints them.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}.{:06}",
+            self.0 / 1_000_000_000,
+            self.0 / 1_000 % 1_000_000
+        )
+    }
+}
+
+/// One thing that happened in the kernel, or that the source has to say about what it saw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// When it happened.
+    pub time: Time,
+    /// The task in whose context it happened.
+    pub task: Task,
+    /// The CPU it happened on.
+    pub cpu: u16,
+    /// The device it happened to; [`DeviceAddress::NONE`] where there is none.
+    pub device: DeviceAddress,
+    /// The kernel stack at that moment, if one was taken; defined by an earlier [`EventKind::Stack`].
+    pub stack: Option<StackId>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventKind {
+    /// Who the device is. Comes before the first event of a device and whenever name, driver, bus or
+    /// parent has changed.
+    Device(Arc<DeviceIdentity>),
+    /// What a stack number means. Comes before the first event that refers to it; a number that is
+    /// defined again means something else from here on.
+    Stack(StackDefinition),
+    /// What the device owned at this moment, read from the kernel's memory.
+    Snapshot(Box<DeviceSnapshot>),
+    /// `devres_log` ADD: a node is about to be appended to the device's list.
+    Add(AddedNode),
+    /// `devres_log` REM: a node was taken off the list; whether its release runs is not said.
+    Remove(NodeReference),
+    /// `devres_log` REL: a node's release is about to run, by `release_nodes()`.
+    Release(NodeReference),
+    /// `devres_log` REPLACE: `devm_krealloc` moves a block; the old node's address, while the new one is
+    /// told by the [`Hook::Krealloc`] leave that follows.
+    Replace(NodeReference),
+    /// An action was removed, told by its function and data, where the kernel does not say which node.
+    RemoveAction {
+        /// Address of the action's function.
+        function: u64,
+        /// The action's argument.
+        data: u64,
+    },
+    /// A function was entered. Functions that are only entered, never left, are points in time.
+    Enter(Call),
+    /// A function returned.
+    Leave(Return),
+    /// Events were lost here.
+    Loss(Loss),
+}
+
+/// A function's entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// Which function.
+    pub hook: Hook,
+    /// What is known of its arguments.
+    pub detail: CallDetail,
+}
+
+/// The arguments of a function, as far as they matter.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CallDetail {
+    /// Nothing but the device.
+    None,
+    /// A group function's `id`; zero is the kernel's NULL.
+    Group(GroupId),
+    /// The device's PM domain at the entry of `dev_pm_domain_attach` or `_detach`.
+    Pm(PmDomain),
+    /// `devm_krealloc`, `devm_kfree`: the payload's address.
+    Pointer(u64),
+    /// `devres_destroy`, `devres_release`, `devm_release_action`: the function that identifies the node
+    /// and the data it is matched with.
+    Match {
+        /// Address of the release or action function.
+        function: u64,
+        /// The match data or action argument.
+        data: u64,
+    },
+}
+
+/// A function's return.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Return {
+    /// Which function.
+    pub hook: Hook,
+    /// Its return value, sign-extended, if it has one and the hook can see it.
+    pub value: Option<i64>,
+    /// The device's PM domain on return from `dev_pm_domain_attach` and `really_probe`, if seen.
+    pub pm: Option<PmDomain>,
+    /// The new node of a `devm_krealloc` that moved the block, if seen.
+    pub node: Option<NodeAddress>,
+}
+
+/// Events that did not reach the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// How many.
+    pub count: u64,
+    /// Why.
+    pub cause: LossCause,
+}
+
+/// Why events were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LossCause {
+    /// The ring buffer was full.
+    RingFull,
+    /// The kernel did not run a probe: a recursion, or no free kretprobe instance.
+    ProbeSkipped,
+    /// A record could not be decoded.
+    Undecodable,
+    /// The input itself says that events are missing, or part of it is damaged.
+    Input,
+}

@@ -1,0 +1,186 @@
+//! Attaches each hook in the best way that the kernel allows, and says why where it can't.
+
+use std::{error::Error as _, path::Path};
+
+use aya::{
+    Btf, Ebpf,
+    programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
+};
+use tracer_ebpf::Hook;
+
+use super::{
+    hooks::{FUNCTIONS, FunctionHook, Need, Programs, TRACEPOINTS},
+    layout::KernelTypes,
+};
+use crate::coverage::{Attachment, HookCoverage, HookState};
+
+/// What the attaching needs to know of the kernel.
+pub(super) struct Kernel<'kernel> {
+    /// For aya, which resolves attach targets in it.
+    pub(super) btf: &'kernel Btf,
+    /// To know which functions can be attached to at all.
+    pub(super) types: &'kernel KernelTypes,
+    /// Which ways are tried, in order.
+    pub(super) ways: &'kernel [Attachment],
+}
+
+/// Every way, best first.
+pub const WAYS: [Attachment; 4] =
+    [Attachment::TpBtf, Attachment::RawTracepoint, Attachment::Fentry, Attachment::Kprobe];
+
+/// Attaches every hook and tells how.
+pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> {
+    let mut coverage = Vec::with_capacity(Hook::ALL.len());
+    for (hook, tracepoint, typed, raw) in TRACEPOINTS {
+        let state = attach_tracepoint(ebpf, kernel, tracepoint, typed, raw);
+        coverage.push(HookCoverage { hook, state });
+    }
+    let logged = coverage.iter().any(|entry| entry.hook == Hook::DevresLog && matches!(entry.state, HookState::Attached(_)));
+    for function in &FUNCTIONS {
+        let state = if function.need == Need::WithoutLog && logged {
+            HookState::NotNeeded("the tracepoint devres_log tells the same".to_owned())
+        } else {
+            attach_function(ebpf, kernel, function)
+        };
+        coverage.push(HookCoverage { hook: function.hook, state });
+    }
+    coverage
+}
+
+fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, tracepoint: &str, typed: &str, raw: Option<&str>) -> HookState {
+    if !kernel.types.has_tracepoint(tracepoint) {
+        return HookState::Missing(format!("this kernel has no tracepoint {tracepoint}"));
+    }
+    let mut reasons = Vec::new();
+    for way in kernel.ways {
+        let result = match (way, raw) {
+            (Attachment::TpBtf, _) => with::<BtfTracePoint>(ebpf, typed, |program| {
+                program.load(tracepoint, kernel.btf)?;
+                program.attach().map(drop)
+            }),
+            (Attachment::RawTracepoint, Some(raw)) => with::<RawTracePoint>(ebpf, raw, |program| {
+                program.load()?;
+                program.attach(tracepoint).map(drop)
+            }),
+            _ => continue,
+        };
+        match result {
+            Ok(()) => return HookState::Attached(*way),
+            Err(reason) => reasons.push(format!("{way}: {reason}")),
+        }
+    }
+    HookState::Missing(reasons.join("; "))
+}
+
+fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &FunctionHook) -> HookState {
+    let Some(function) = hook.functions.iter().find(|name| kernel.types.has_function(name)) else {
+        return HookState::Missing(format!("this kernel has no function {} (inlined, renamed, or not there yet)", hook.functions.join(" or ")));
+    };
+    let mut reasons = Vec::new();
+    for way in kernel.ways {
+        let result = match way {
+            Attachment::Fentry => fentry(ebpf, kernel.btf, hook, function),
+            Attachment::Kprobe => kprobe(ebpf, hook, function),
+            _ => continue,
+        };
+        match result {
+            Ok(()) => return HookState::Attached(*way),
+            Err(reason) => reasons.push(format!("{way}: {reason}")),
+        }
+    }
+    HookState::Missing(reasons.join("; "))
+}
+
+fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &FunctionHook, function: &str) -> Result<(), String> {
+    // The return first: a frame whose end can't be seen must not be seen to begin.
+    if let Some(Programs { fentry, .. }) = hook.leave {
+        with::<FExit>(ebpf, fentry, |program| {
+            program.load(function, btf)?;
+            program.attach().map(drop)
+        })?;
+    }
+    let Some(Programs { fentry, .. }) = hook.enter else { return Ok(()) };
+    let entered = with::<FEntry>(ebpf, fentry, |program| {
+        program.load(function, btf)?;
+        program.attach().map(drop)
+    });
+    if let (Err(_), Some(Programs { fentry, .. })) = (&entered, hook.leave) {
+        unload(ebpf, fentry);
+    }
+    entered
+}
+
+fn kprobe(ebpf: &mut Ebpf, hook: &FunctionHook, function: &str) -> Result<(), String> {
+    if !Path::new("/sys/bus/event_source/devices/kprobe").exists() {
+        return Err("kprobes are not compiled into this kernel (CONFIG_KPROBE_EVENTS)".to_owned());
+    }
+    for Programs { kprobe, .. } in [hook.leave, hook.enter].into_iter().flatten() {
+        let attached = with::<KProbe>(ebpf, kprobe, |program| {
+            program.load()?;
+            program.attach(function, 0).map(drop)
+        });
+        if let (Err(_), Some(Programs { kprobe, .. })) = (&attached, hook.leave) {
+            unload(ebpf, kprobe);
+        }
+        attached?;
+    }
+    Ok(())
+}
+
+/// Runs `action` on the program of this name; an error becomes words for a person.
+fn with<'ebpf, P>(
+    ebpf: &'ebpf mut Ebpf,
+    name: &str,
+    action: impl FnOnce(&mut P) -> Result<(), ProgramError>,
+) -> Result<(), String>
+where
+    &'ebpf mut P: TryFrom<&'ebpf mut Program, Error = ProgramError> + 'ebpf,
+    P: 'ebpf,
+{
+    let program = ebpf.program_mut(name).ok_or_else(|| format!("the eBPF object has no program {name}"))?;
+    let program: &mut P = program.try_into().map_err(|error: ProgramError| reason(&error))?;
+    action(program).map_err(|error| reason(&error))
+}
+
+fn unload(ebpf: &mut Ebpf, name: &str) {
+    // A program that never got as far has nothing to unload.
+    if let Some(program) = ebpf.program_mut(name) {
+        let _ = match program {
+            Program::FExit(program) => program.unload(),
+            Program::KProbe(program) => program.unload(),
+            _ => Ok(()),
+        };
+    }
+}
+
+/// One line on why a program could not be loaded or attached.
+fn reason(error: &ProgramError) -> String {
+    if let ProgramError::LoadError { io_error, verifier_log } = error {
+        let log = verifier_log.to_string();
+        let last = log.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("processed "));
+        return match last {
+            Some(last) => format!("refused by the verifier: {last} ({io_error})"),
+            None => known(io_error),
+        };
+    }
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
+            return known(cause);
+        }
+        source = cause.source();
+    }
+    error.to_string()
+}
+
+/// `ENOTSUPP`, which the C library has no words for.
+const ENOTSUPP: i32 = 524;
+
+fn known(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EPERM) => "the kernel refuses it (EPERM)".to_owned(),
+        Some(ENOTSUPP) => "the kernel can't attach to functions that way (it needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)".to_owned(),
+        Some(libc::ENOENT) => "the kernel does not know the function or tracepoint (ENOENT)".to_owned(),
+        _ => error.to_string(),
+    }
+}

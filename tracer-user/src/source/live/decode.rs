@@ -1,0 +1,361 @@
+//! Records from the ring buffer become events.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use tracer_ebpf::{
+    Hook, Layout,
+    wire::{AddRecord, CallRecord, DeviceRecord, Header, Kind, ModuleRecord, NO_STACK, NodeRecord, STACK_BEFORE, StackRecord},
+};
+use zerocopy::FromBytes;
+
+use super::{stacks::Stacks, symbol_service::SymbolService};
+use crate::event::{
+    AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Loss, LossCause,
+    NodeAddress, NodeReference, PmDomain, Return, StackId, Task, Text, Time,
+};
+
+/// Turns records into events. One for each source, because records refer to earlier ones.
+pub struct Decoder {
+    layout: Layout,
+    /// Whether node events come from `devres_log`; else from the functions that it would be in.
+    logged: bool,
+    symbols: SymbolService,
+    stacks: Stacks,
+    texts: Texts,
+    /// The value of [`Header::lost`] in the last record.
+    lost: u32,
+    /// The stack that came in front of the next record of a task.
+    stack_before: Option<(u32, StackId)>,
+}
+
+impl Decoder {
+    /// A decoder for records of a kernel with this layout.
+    #[must_use]
+    pub fn new(layout: Layout, logged: bool, symbols: SymbolService, stacks: Stacks) -> Self {
+        Self { layout, logged, symbols, stacks, texts: Texts::default(), lost: 0, stack_before: None }
+    }
+
+    /// The symbols that the decoder resolves addresses with.
+    pub fn symbols(&mut self) -> &mut SymbolService {
+        &mut self.symbols
+    }
+
+    /// Decodes one record and hands the events it stands for to `sink`, in order: often one, more where a
+    /// stack must be defined first or records were lost before this one.
+    pub fn decode(&mut self, record: &[u8], sink: &mut impl FnMut(Event)) {
+        let Ok((header, _)) = Header::read_from_prefix(record) else {
+            undecodable(sink, Time(0));
+            return;
+        };
+        let lost = header.lost.wrapping_sub(self.lost);
+        if lost > 0 && lost < u32::MAX / 2 {
+            self.lost = header.lost;
+            sink(event(&header, None, EventKind::Loss(Loss { count: u64::from(lost), cause: LossCause::RingFull })));
+        }
+        if self.record(&header, record, sink).is_none() {
+            undecodable(sink, Time(header.time));
+        }
+    }
+
+    /// Tells of records that were lost after the last one that was decoded; `lost` is their number since
+    /// the beginning.
+    pub(super) fn account_for_loss(&mut self, lost: u64, time: Time, sink: &mut impl FnMut(Event)) {
+        #[expect(clippy::cast_possible_truncation, reason = "the probes count modulo 2^32")]
+        let since = (lost as u32).wrapping_sub(self.lost);
+        if since > 0 && since < u32::MAX / 2 {
+            self.lost = self.lost.wrapping_add(since);
+            sink(outside_any_task(time, Loss { count: u64::from(since), cause: LossCause::RingFull }));
+        }
+    }
+
+    fn record(&mut self, header: &Header, record: &[u8], sink: &mut impl FnMut(Event)) -> Option<()> {
+        let hook = Hook::from_number(header.hook)?;
+        match Kind::from_number(header.kind)? {
+            Kind::Device => {
+                let identity = self.identity(record)?;
+                sink(event(header, None, EventKind::Device(Arc::new(identity))));
+            }
+            Kind::Add => {
+                let node = self.added(record)?;
+                let stack = self.stack(header, sink);
+                sink(event(header, stack, EventKind::Add(node)));
+            }
+            kind @ (Kind::Remove | Kind::Release | Kind::Replace) => {
+                let node = self.reference(record)?;
+                let stack = self.stack(header, sink);
+                let kind = match kind {
+                    Kind::Remove => EventKind::Remove(node),
+                    Kind::Release => EventKind::Release(node),
+                    _ => EventKind::Replace(node),
+                };
+                sink(event(header, stack, kind));
+            }
+            Kind::Enter => {
+                let (call, _) = CallRecord::read_from_prefix(record).ok()?;
+                let stack = self.stack(header, sink);
+                sink(event(header, stack, self.entered(hook, &call)));
+            }
+            Kind::Leave => {
+                let (call, _) = CallRecord::read_from_prefix(record).ok()?;
+                if let Some(kind) = self.left(hook, &call) {
+                    sink(event(header, None, kind));
+                }
+            }
+            Kind::Stack => {
+                let (stack, _) = StackRecord::read_from_prefix(record).ok()?;
+                let (id, definition) = self.stacks.define(&stack.addresses, &mut self.symbols);
+                if let Some(definition) = definition {
+                    sink(event(header, None, EventKind::Stack(definition)));
+                }
+                self.stack_before = Some((header.tid, id));
+            }
+            Kind::Module => {
+                let (module, _) = ModuleRecord::read_from_prefix(record).ok()?;
+                // Either way what an address in module space means is not what it meant before.
+                self.stacks.forget_modules();
+                if hook == Hook::ModuleLoad {
+                    self.symbols.module_loaded(self.texts.get(&module.name).as_deref());
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn identity(&mut self, record: &[u8]) -> Option<DeviceIdentity> {
+        let (device, _) = DeviceRecord::read_from_prefix(record).ok()?;
+        Some(DeviceIdentity {
+            name: self.texts.get(&device.name),
+            driver: self.texts.get(&device.driver),
+            bus: self.texts.get(&device.bus),
+            parent: DeviceAddress(device.parent),
+        })
+    }
+
+    fn added(&mut self, record: &[u8]) -> Option<AddedNode> {
+        let (fixed, name) = record.split_at_checked(AddRecord::FIXED)?;
+        // The record is cut after the name; the structure is read from its fixed part.
+        let word = |index: usize| {
+            let at = size_of::<Header>() + 8 * index;
+            fixed.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes)
+        };
+        let (node, size, release) = (word(0)?, word(1)?, word(2)?);
+        let behind = [word(3)?, word(4)?];
+        let payload = [word(5)?, word(6)?, word(7)?, word(8)?];
+        let name = self.texts.get(name);
+        Some(self.node(&NodeFacts { node, size, release, behind, payload, name }))
+    }
+
+    /// What the kernel's words about a node mean. The snapshot asks the same of nodes that it finds.
+    pub(super) fn node(&mut self, facts: &NodeFacts) -> AddedNode {
+        let release = self.symbols.function(facts.release);
+        let release_name = release.name.clone();
+        let release_name = release_name.as_deref().unwrap_or_default();
+        let is_group = matches!(release_name, "group_open_release" | "group_close_release")
+            || matches!(facts.name.as_deref(), Some("grp<" | "grp>"));
+        let (mut function, mut action_data) = (release, 0);
+        let mut payload_at = facts.node + u64::from(self.layout.payload);
+        let mut payload = facts.payload;
+        if is_group {
+            payload_at = 0;
+        } else if release_name == "devm_action_release" {
+            let action = if self.layout.release_behind_node == 0 {
+                action_data = facts.payload[0];
+                facts.payload[1]
+            } else {
+                action_data = facts.behind[0];
+                payload_at = 0;
+                facts.behind[1]
+            };
+            function = self.symbols.function(action);
+        } else if release_name == "dr_node_release" {
+            function = self.symbols.function(facts.behind[0]);
+        }
+        if payload_at == 0 {
+            payload = [0; 4];
+        } else if self.logged {
+            // What lies behind the payload is not the resource's.
+            for (index, word) in payload.iter_mut().enumerate() {
+                if facts.size < 8 * (index as u64 + 1) {
+                    *word = 0;
+                }
+            }
+        }
+        let group = (is_group && release_name != "group_close_release" && facts.name.as_deref() != Some("grp>"))
+            .then_some(GroupId(facts.payload[0]));
+        AddedNode {
+            node: NodeAddress(facts.node),
+            name: facts.name.clone().or_else(|| self.name_without_log(&function, release_name)),
+            size: self.logged.then_some(facts.size),
+            function: Some(function),
+            action_data,
+            payload_address: payload_at,
+            payload,
+            group,
+        }
+    }
+
+    /// What kernels that log call a node, as far as it can be told from its functions.
+    fn name_without_log(&mut self, function: &Function, release: &str) -> Option<Text> {
+        match release {
+            "group_open_release" => Some(self.texts.of("grp<")),
+            "group_close_release" => Some(self.texts.of("grp>")),
+            "devm_action_release" | "dr_node_release" => function.name.clone(),
+            "" => None,
+            release => Some(self.texts.of(release)),
+        }
+    }
+
+    fn reference(&mut self, record: &[u8]) -> Option<NodeReference> {
+        let (fixed, name) = record.split_at_checked(NodeRecord::FIXED)?;
+        let words = fixed.get(size_of::<Header>()..)?;
+        let (node, size) = words.split_at_checked(8)?;
+        Some(NodeReference {
+            node: NodeAddress(u64::from_ne_bytes(node.try_into().ok()?)),
+            name: self.texts.get(name),
+            size: Some(u64::from_ne_bytes(size.get(..8)?.try_into().ok()?)),
+        })
+    }
+
+    fn entered(&self, hook: Hook, call: &CallRecord) -> EventKind {
+        let node_of_payload = |payload: u64| NodeReference {
+            node: NodeAddress(payload.wrapping_sub(u64::from(self.layout.payload))),
+            name: None,
+            size: None,
+        };
+        let detail = match hook {
+            Hook::ReleaseGroup | Hook::OpenGroup | Hook::CloseGroup | Hook::RemoveGroup => CallDetail::Group(GroupId(call.first)),
+            Hook::PmAttach | Hook::PmDetach | Hook::Probe => CallDetail::Pm(pm(call)),
+            Hook::Krealloc | Hook::DevresAdd => CallDetail::Pointer(call.first),
+            Hook::Destroy | Hook::Release => CallDetail::Match { function: call.first, data: 0 },
+            Hook::ReleaseAction if self.logged => CallDetail::Match { function: call.first, data: call.second },
+            Hook::ReleaseAction | Hook::RemoveAction => {
+                return EventKind::RemoveAction { function: call.first, data: call.second };
+            }
+            Hook::Kfree => return EventKind::Remove(node_of_payload(call.first)),
+            Hook::FreePages | Hook::FreePercpu => return EventKind::RemoveAction { function: 0, data: call.first },
+            _ => CallDetail::None,
+        };
+        EventKind::Enter(Call { hook, detail })
+    }
+
+    fn left(&self, hook: Hook, call: &CallRecord) -> Option<EventKind> {
+        let signed = call.first.cast_signed();
+        let value = match hook {
+            // An `int` fills half of the register; the other half is not defined.
+            Hook::Probe | Hook::ReleaseAll | Hook::ReleaseGroup | Hook::PmAttach | Hook::Destroy | Hook::Release | Hook::ComponentBringUp => {
+                #[expect(clippy::cast_possible_truncation, reason = "the kernel's int")]
+                Some(i64::from(signed as i32))
+            }
+            Hook::Krealloc => Some(signed),
+            _ => None,
+        };
+        if hook == Hook::DevresRemove {
+            // NULL: nothing was found.
+            return (call.first != 0).then(|| {
+                EventKind::Remove(NodeReference {
+                    node: NodeAddress(call.first.wrapping_sub(u64::from(self.layout.payload))),
+                    name: None,
+                    size: None,
+                })
+            });
+        }
+        if hook == Hook::ReleaseAction && !self.logged {
+            return None;
+        }
+        let pm = (matches!(hook, Hook::PmAttach | Hook::PmDetach | Hook::Probe) && call.header.device != 0).then(|| pm(call));
+        let node = (hook == Hook::Krealloc && call.first != 0)
+            .then(|| NodeAddress(call.first.wrapping_sub(u64::from(self.layout.payload))));
+        Some(EventKind::Leave(Return { hook, value, pm, node }))
+    }
+
+    fn stack(&mut self, header: &Header, sink: &mut impl FnMut(Event)) -> Option<StackId> {
+        match header.stack {
+            NO_STACK => None,
+            STACK_BEFORE => self.stack_before.take().filter(|(tid, _)| *tid == header.tid).map(|(_, id)| id),
+            number => {
+                let (id, definition) = self.stacks.resolve(u32::try_from(number).ok()?, &mut self.symbols)?;
+                if let Some(definition) = definition {
+                    sink(event(header, None, EventKind::Stack(definition)));
+                }
+                Some(id)
+            }
+        }
+    }
+
+    /// A shared copy of a string from the kernel, up to its terminating zero; `None` if it is empty.
+    pub(super) fn text(&mut self, bytes: &[u8]) -> Option<Text> {
+        self.texts.get(bytes)
+    }
+}
+
+/// The kernel's words about a node.
+#[derive(Debug, Clone)]
+pub(super) struct NodeFacts {
+    pub(super) node: u64,
+    pub(super) size: u64,
+    pub(super) release: u64,
+    pub(super) behind: [u64; 2],
+    pub(super) payload: [u64; 4],
+    pub(super) name: Option<Text>,
+}
+
+fn pm(call: &CallRecord) -> PmDomain {
+    PmDomain { domain: call.pm_domain, detach: call.pm_detach }
+}
+
+fn event(header: &Header, stack: Option<StackId>, kind: EventKind) -> Event {
+    Event {
+        time: Time(header.time),
+        task: Task { tid: header.tid, tgid: header.tgid, comm: Comm(header.comm) },
+        cpu: header.cpu,
+        device: DeviceAddress(header.device),
+        stack,
+        kind,
+    }
+}
+
+fn undecodable(sink: &mut impl FnMut(Event), time: Time) {
+    sink(outside_any_task(time, Loss { count: 1, cause: LossCause::Undecodable }));
+}
+
+/// A loss that no task in particular has suffered.
+pub(super) fn outside_any_task(time: Time, loss: Loss) -> Event {
+    Event {
+        time,
+        task: Task::default(),
+        cpu: 0,
+        device: DeviceAddress::NONE,
+        stack: None,
+        kind: EventKind::Loss(loss),
+    }
+}
+
+/// Strings seen before, so that each is kept once.
+#[derive(Default)]
+struct Texts {
+    known: HashMap<Box<[u8]>, Text>,
+}
+
+impl Texts {
+    /// From this many strings on, those that nothing else uses any more are dropped.
+    const MANY: usize = 16 * 1024;
+
+    fn get(&mut self, bytes: &[u8]) -> Option<Text> {
+        let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        let bytes = bytes.get(..length).filter(|bytes| !bytes.is_empty())?;
+        if let Some(known) = self.known.get(bytes) {
+            return Some(Arc::clone(known));
+        }
+        if self.known.len() >= Self::MANY {
+            self.known.retain(|_, text| Arc::strong_count(text) > 1);
+        }
+        let text: Text = String::from_utf8_lossy(bytes).into();
+        self.known.insert(bytes.into(), Arc::clone(&text));
+        Some(text)
+    }
+
+    fn of(&mut self, text: &str) -> Text {
+        self.get(text.as_bytes()).unwrap_or_else(|| text.into())
+    }
+}

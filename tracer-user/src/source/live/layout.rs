@@ -1,0 +1,187 @@
+//! Structure offsets of the running kernel, from its BTF.
+
+use std::path::Path;
+
+use btf_rs::{Btf, Type};
+use tracer_ebpf::Layout;
+
+/// Where the kernel publishes its own types.
+pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why the kernel's types could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// There is no BTF file.
+    #[error(
+        "this kernel has no BTF ({KERNEL_BTF} is missing): it must be built with CONFIG_DEBUG_INFO_BTF=y, as \
+         distribution kernels since 2020 are"
+    )]
+    NoBtf,
+    /// The BTF can't be read or parsed.
+    #[error("{KERNEL_BTF} can't be read: {0}")]
+    Unreadable(String),
+    /// A structure or member that every known kernel has is not there.
+    #[error("this kernel's BTF has no `{0}`: it is newer or older than what this tool knows; please report it")]
+    Missing(String),
+}
+
+/// The types of the running kernel.
+pub struct KernelTypes {
+    btf: Btf,
+}
+
+/// Offsets that only the snapshot's walk over the device set needs, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceSetLayout {
+    /// Size of `struct device`.
+    pub device_size: usize,
+    /// `device.kobj.entry`: the link in its set.
+    pub device_entry: usize,
+    /// `kset.list`.
+    pub set_list: usize,
+    /// `devres_node.entry`.
+    pub node_entry: usize,
+    /// `devres_node.name`, on kernels that keep it.
+    pub node_name: Option<usize>,
+    /// `devres_node.size`, on kernels that keep it.
+    pub node_size: Option<usize>,
+}
+
+impl KernelTypes {
+    /// Reads the running kernel's BTF.
+    pub fn of_running_kernel() -> Result<Self, LayoutError> {
+        if !Path::new(KERNEL_BTF).exists() {
+            return Err(LayoutError::NoBtf);
+        }
+        let btf = Btf::from_file(KERNEL_BTF).map_err(|error| LayoutError::Unreadable(error.to_string()))?;
+        Ok(Self { btf })
+    }
+
+    /// Whether the kernel has a function of this name that BTF describes, so that fentry could attach.
+    #[must_use]
+    pub fn has_function(&self, name: &str) -> bool {
+        self.types(name).iter().any(|found| matches!(found, Type::Func(_)))
+    }
+
+    /// Whether the kernel has this tracepoint.
+    #[must_use]
+    pub fn has_tracepoint(&self, name: &str) -> bool {
+        !self.types(&format!("btf_trace_{name}")).is_empty()
+    }
+
+    /// How many parameters a kernel function takes.
+    #[must_use]
+    pub fn parameters(&self, name: &str) -> Option<usize> {
+        let function = self.types(name).into_iter().find_map(|found| match found {
+            Type::Func(function) => Some(function),
+            _ => None,
+        })?;
+        match self.btf.resolve_chained_type(&function).ok()? {
+            Type::FuncProto(prototype) => Some(prototype.parameters.len()),
+            _ => None,
+        }
+    }
+
+    /// What the probes must know.
+    pub fn layout(&self) -> Result<Layout, LayoutError> {
+        let release_behind_node = self.offset("devres", &["release"]).is_ok();
+        Ok(Layout {
+            device_name: self.word("device", &["kobj", "name"])?,
+            device_init_name: self.word("device", &["init_name"])?,
+            device_parent: self.word("device", &["parent"])?,
+            device_bus: self.word("device", &["bus"])?,
+            device_class: self.word("device", &["class"])?,
+            device_driver: self.word("device", &["driver"])?,
+            device_pm_domain: self.word("device", &["pm_domain"])?,
+            device_devres_head: self.word("device", &["devres_head"])?,
+            pm_domain_detach: self.word("dev_pm_domain", &["detach"])?,
+            driver_name: self.word("device_driver", &["name"])?,
+            bus_name: self.word("bus_type", &["name"])?,
+            class_name: self.word("class", &["name"])?,
+            module_name: self.word("module", &["name"])?,
+            node_release: self.word("devres_node", &["release"])?,
+            node_size: word(self.size("devres_node")?)?,
+            payload: self.word("devres", &["data"])?,
+            group_id: self.word("devres_group", &["id"])?,
+            release_behind_node: u32::from(release_behind_node),
+            stacks: 1,
+            log: 0,
+            wake_up_at: 0,
+        })
+    }
+
+    /// What the walk over the device set must know.
+    pub fn device_set(&self) -> Result<DeviceSetLayout, LayoutError> {
+        Ok(DeviceSetLayout {
+            device_size: self.size("device")?,
+            device_entry: self.offset("device", &["kobj", "entry"])?,
+            set_list: self.offset("kset", &["list"])?,
+            node_entry: self.offset("devres_node", &["entry"])?,
+            node_name: self.offset("devres_node", &["name"]).ok(),
+            node_size: self.offset("devres_node", &["size"]).ok(),
+        })
+    }
+
+    fn types(&self, name: &str) -> Vec<Type> {
+        self.btf.resolve_types_by_name(name).unwrap_or_default()
+    }
+
+    fn structure(&self, name: &str) -> Result<btf_rs::Struct, LayoutError> {
+        self.types(name)
+            .into_iter()
+            .find_map(|found| match found {
+                Type::Struct(structure) => Some(structure),
+                _ => None,
+            })
+            .ok_or_else(|| LayoutError::Missing(format!("struct {name}")))
+    }
+
+    fn size(&self, name: &str) -> Result<usize, LayoutError> {
+        Ok(self.structure(name)?.size())
+    }
+
+    fn word(&self, name: &str, path: &[&str]) -> Result<u32, LayoutError> {
+        word(self.offset(name, path)?)
+    }
+
+    /// The offset of a member, or of a member of a member, also inside anonymous structures and unions.
+    fn offset(&self, name: &str, path: &[&str]) -> Result<usize, LayoutError> {
+        let missing = || LayoutError::Missing(format!("struct {name}, member {}", path.join(".")));
+        let mut structure = self.structure(name)?;
+        let mut bits = 0;
+        for (depth, wanted) in path.iter().enumerate() {
+            let (offset, member) = self.member(&structure, wanted, 0).ok_or_else(missing)?;
+            bits += offset;
+            if depth + 1 < path.len() {
+                structure = match member {
+                    Type::Struct(inner) => inner,
+                    _ => return Err(missing()),
+                };
+            }
+        }
+        Ok(bits as usize / 8)
+    }
+
+    fn member(&self, structure: &btf_rs::Struct, wanted: &str, depth: u32) -> Option<(u32, Type)> {
+        /// Anonymous members nest two or three levels deep in the kernel.
+        const DEEPEST: u32 = 8;
+        for member in &structure.members {
+            let name = self.btf.resolve_name(member).unwrap_or_default();
+            let found = self.btf.resolve_chained_type(member).ok();
+            if name == wanted {
+                return Some((member.bit_offset(), found?));
+            }
+            if let (true, true, Some(Type::Struct(inner) | Type::Union(inner))) =
+                (name.is_empty(), depth < DEEPEST, found)
+                && let Some((offset, found)) = self.member(&inner, wanted, depth + 1)
+            {
+                return Some((member.bit_offset() + offset, found));
+            }
+        }
+        None
+    }
+}
+
+fn word(offset: usize) -> Result<u32, LayoutError> {
+    u32::try_from(offset).map_err(|_| LayoutError::Missing("a member within four gigabytes".to_owned()))
+}

@@ -1,0 +1,394 @@
+//! Loads the probes, attaches them, takes the snapshot, and yields events.
+
+use aya::{
+    Btf, Ebpf, EbpfError, EbpfLoader,
+    maps::{MapData, PerCpuArray, RingBuf, StackTraceMap},
+};
+use nix::{
+    sys::resource::{Resource, setrlimit},
+    time::{ClockId, clock_gettime},
+};
+use tokio::io::unix::AsyncFd;
+use tracer_ebpf::{Filter, Hook, Layout};
+use zerocopy::IntoBytes as _;
+
+use super::{
+    attach::{self, Kernel, WAYS},
+    decode::{Decoder, NodeFacts, outside_any_task},
+    layout::{DeviceSetLayout, KernelTypes, LayoutError},
+    skipped::Skipped,
+    snapshot::{BpfMemory, Found, SnapshotError, Walk},
+    stacks::Stacks,
+    symbol_service::SymbolService,
+};
+use crate::{
+    coverage::{Addresses, Attachment, Before, Coverage, HookState, NodeEvents},
+    event::{DeviceAddress, DeviceIdentity, DeviceSnapshot, Event, EventKind, Loss, LossCause, Task, Time},
+};
+
+/// The probes, built from `tracer-ebpf`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("DEVRES_TRACER_EBPF_OBJECT"));
+
+/// How the running kernel is to be traced.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Size of the ring buffer in bytes: a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// Whether kernel stacks are taken.
+    pub stacks: bool,
+    /// Whether the probes' own diagnostics are wanted.
+    pub probe_log: bool,
+    /// The ways of attachment that are tried, in order.
+    pub ways: Vec<Attachment>,
+    /// What the probes let through.
+    pub filters: ProbeFilters,
+    /// Whether hooks are attached; without, only the snapshot is taken.
+    pub attach: bool,
+}
+
+impl Options {
+    /// The default size of the ring buffer in bytes.
+    pub const RING_BYTES: u32 = 16 * 1024 * 1024;
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            ring_bytes: Self::RING_BYTES,
+            stacks: true,
+            probe_log: false,
+            ways: WAYS.to_vec(),
+            filters: ProbeFilters::default(),
+            attach: true,
+        }
+    }
+}
+
+/// What the probes let through, by device, driver and bus.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProbeFilters {
+    /// Device names.
+    pub device: Option<Filter>,
+    /// Driver names.
+    pub driver: Option<Filter>,
+    /// Bus names.
+    pub bus: Option<Filter>,
+}
+
+/// Why the running kernel can't be traced.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The kernel's types can't be had.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The right to load eBPF programs is missing.
+    #[error(
+        "loading eBPF programs is not permitted: run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_SYSLOG"
+    )]
+    NotPermitted,
+    /// The kernel is locked down.
+    #[error(
+        "the kernel is locked down in confidentiality mode, which forbids eBPF to read kernel memory: boot with lockdown=integrity or none"
+    )]
+    LockedDown,
+    /// Loading failed for another reason.
+    #[error("the probes can't be loaded: {0}")]
+    Load(String),
+}
+
+/// The running kernel, traced.
+pub struct Live {
+    /// Keeps the probes attached.
+    _ebpf: Ebpf,
+    ring: AsyncFd<RingBuf<MapData>>,
+    lost: Option<PerCpuArray<MapData, LostByHook>>,
+    skipped: Skipped,
+    decoder: Decoder,
+    coverage: Coverage,
+    /// Events that the snapshot has taken out of the ring buffer, and the snapshot itself, in order.
+    first: std::vec::IntoIter<Event>,
+}
+
+/// Lost records by hook number, on one CPU.
+type LostByHook = [u64; 32];
+
+impl Live {
+    /// Loads and attaches the probes and takes the snapshot.
+    ///
+    /// # Errors
+    /// When nothing can be traced at all. A hook that can't attach is no error: the
+    /// [`coverage`](Self::coverage) says so.
+    pub fn start(options: &Options) -> Result<Self, LiveError> {
+        let symbols = SymbolService::start();
+        let btf = std::thread::spawn(Btf::from_sys_fs);
+        let types = KernelTypes::of_running_kernel()?;
+        let mut layout = types.layout()?;
+        let set = types.device_set()?;
+        layout.stacks = u32::from(options.stacks);
+        layout.log = u32::from(options.probe_log);
+        layout.wake_up_at = options.ring_bytes / 4;
+        let btf = btf
+            .join()
+            .map_err(|_| LiveError::Load("the kernel's BTF can't be parsed".to_owned()))?
+            .map_err(|error| LiveError::Load(error.to_string()))?;
+        // Before 5.11 map memory counts against this limit.
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, nix::libc::RLIM_INFINITY, nix::libc::RLIM_INFINITY);
+        let mut ebpf = load(&layout, &btf, options)?;
+
+        let mut map = |name: &str| ebpf.take_map(name).ok_or_else(|| LiveError::Load(format!("the eBPF object has no map {name}")));
+        let ring = RingBuf::try_from(map("RECORDS")?).map_err(|error| LiveError::Load(error.to_string()))?;
+        let stacks = StackTraceMap::try_from(map("STACKS")?).map_err(|error| LiveError::Load(error.to_string()))?;
+        let lost = PerCpuArray::try_from(map("LOST")?).map_err(|error| LiveError::Load(error.to_string()))?;
+        // SAFETY: the ring buffer owns its descriptor and lives as long as the registration that it is moved into.
+        let ring = unsafe { AsyncFd::register_with_interest(ring, tokio::io::Interest::READABLE) }
+            .map_err(|error| LiveError::Load(format!("the ring buffer can't be polled: {error}")))?;
+
+        let hooks = if options.attach {
+            attach::attach(&mut ebpf, &Kernel { btf: &btf, types: &types, ways: &options.ways })
+        } else {
+            Vec::new()
+        };
+        let logged = hooks.iter().any(|entry| entry.hook == Hook::DevresLog && matches!(entry.state, HookState::Attached(_)));
+        let concluded = options.attach && !logged && !types.has_tracepoint("devres_log");
+        let mut live = Self {
+            _ebpf: ebpf,
+            ring,
+            lost: Some(lost),
+            skipped: Skipped::default(),
+            decoder: Decoder::new(layout, set.node_name.is_some(), symbols, Stacks::new(Some(stacks))),
+            coverage: Coverage {
+                hooks,
+                nodes: if concluded { NodeEvents::Concluded } else { NodeEvents::Logged },
+                node_addresses: Addresses::Real,
+                device_addresses: Addresses::Real,
+                times: true,
+                stacks: options.stacks,
+                before: Before::Snapshot,
+            },
+            first: Vec::new().into_iter(),
+        };
+        live.take_snapshot(&layout, &set);
+        Ok(live)
+    }
+
+    /// What is seen of this kernel, and what is not.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// Waits until the ring buffer fills up. Records don't wake the reader one by one: call
+    /// [`drain`](Self::drain) every few milliseconds as well.
+    pub async fn filling_up(&mut self) -> std::io::Result<()> {
+        let mut guard = self.ring.readable().await?;
+        guard.clear_ready();
+        Ok(())
+    }
+
+    /// Hands up to `most` records' events to `sink`, in order, and tells how many records there were.
+    pub fn drain(&mut self, most: usize, sink: &mut impl FnMut(Event)) -> usize {
+        for event in self.first.by_ref() {
+            sink(event);
+        }
+        let ring = self.ring.get_mut();
+        let mut records = 0;
+        while records < most
+            && let Some(record) = ring.next()
+        {
+            self.decoder.decode(&record, sink);
+            records += 1;
+        }
+        records
+    }
+
+    /// Hands what is left to `sink`, and what the kernel has not delivered, so that nothing is missing
+    /// that happened before this call.
+    pub fn drain_all(&mut self, sink: &mut impl FnMut(Event)) {
+        self.drain(usize::MAX, sink);
+        let skipped = self.skipped.since_last();
+        if skipped > 0 {
+            sink(outside_any_task(now(), Loss { count: skipped, cause: LossCause::ProbeSkipped }));
+        }
+        self.decoder.account_for_loss(self.lost_by_hook().iter().map(|(_, _, count)| count).sum(), now(), sink);
+    }
+
+    /// Records that found no room in the ring buffer: CPU, hook, how many.
+    #[must_use]
+    pub fn lost_by_hook(&self) -> Vec<(usize, Hook, u64)> {
+        let Some(cpus) = self.lost.as_ref().and_then(|lost| lost.get(&0, 0).ok()) else {
+            return Vec::new();
+        };
+        let mut lost = Vec::new();
+        for (cpu, slots) in cpus.iter().enumerate() {
+            for hook in Hook::ALL {
+                match slots.get(hook as usize) {
+                    Some(count) if *count > 0 => lost.push((cpu, hook, *count)),
+                    _ => {}
+                }
+            }
+        }
+        lost
+    }
+
+    /// Takes the snapshot; where it can't be had, the coverage says why.
+    ///
+    /// Hooks are attached already, so an event may have happened while its device was read. Such a device
+    /// is read again, and marked inconsistent if that doesn't help.
+    fn take_snapshot(&mut self, layout: &Layout, set: &DeviceSetLayout) {
+        let mut events = Vec::new();
+        let found = self.walk(layout, set, &mut events);
+        match found {
+            Ok((found, complete)) => {
+                if !complete {
+                    self.coverage.before = Before::Unknown(
+                        "the kernel's device set changed while it was read, so that not every device was found".to_owned(),
+                    );
+                }
+                let snapshots = found.into_iter().map(|device| self.snapshot_event(device)).collect();
+                self.first = merged(snapshots, events).into_iter();
+            }
+            Err(error) => {
+                self.coverage.before = Before::Unknown(error.to_string());
+                self.first = events.into_iter();
+            }
+        }
+    }
+
+    fn walk(&mut self, layout: &Layout, set: &DeviceSetLayout, events: &mut Vec<Event>) -> Result<(Vec<Found>, bool), SnapshotError> {
+        /// How often devices to which something happened meanwhile are read again.
+        const TRIES: u32 = 3;
+        let devices_kset = self.decoder.symbols().table().data("devices_kset").ok_or(SnapshotError::NoDeviceSet)?;
+        let Self { _ebpf: ebpf, ring, decoder, .. } = self;
+        let memory = BpfMemory::load(ebpf).map_err(SnapshotError::NoMemory)?;
+        let mut walk = Walk::new(memory, layout, set, now);
+        let (mut found, complete) = walk.devices(devices_kset)?;
+        let mut checked = 0;
+        for attempt in 0..=TRIES {
+            while let Some(record) = ring.get_mut().next() {
+                decoder.decode(&record, &mut |event| events.push(event));
+            }
+            let mut touched: hashbrown::HashMap<DeviceAddress, Vec<Time>> = hashbrown::HashMap::new();
+            for event in events.get(checked..).unwrap_or_default() {
+                if changes_resources(&event.kind) {
+                    touched.entry(event.device).or_default().push(event.time);
+                }
+            }
+            if touched.is_empty() {
+                break;
+            }
+            checked = if attempt == 0 { 0 } else { checked };
+            for device in &mut found {
+                let meanwhile = |times: &Vec<Time>| times.iter().any(|time| *time >= device.read.0 && *time <= device.read.1);
+                if touched.get(&device.device).is_some_and(meanwhile) {
+                    match walk.device(device.device) {
+                        Ok(again) if attempt < TRIES => *device = again,
+                        _ => device.consistent = false,
+                    }
+                }
+            }
+        }
+        Ok((found, complete))
+    }
+
+    fn snapshot_event(&mut self, found: Found) -> Event {
+        let nodes = found
+            .nodes
+            .into_iter()
+            .map(|node| {
+                self.decoder.node(&NodeFacts {
+                    node: node.node,
+                    size: node.size,
+                    release: node.release,
+                    behind: node.behind,
+                    payload: node.payload,
+                    name: node.name,
+                })
+            })
+            .collect();
+        Event {
+            time: found.read.1,
+            task: Task::default(),
+            cpu: 0,
+            device: found.device,
+            stack: None,
+            kind: EventKind::Snapshot(Box::new(DeviceSnapshot {
+                identity: DeviceIdentity { name: found.name, driver: found.driver, bus: found.bus, parent: found.parent },
+                nodes,
+                pm: found.pm,
+                consistent: found.consistent,
+            })),
+        }
+    }
+}
+
+fn load(layout: &Layout, btf: &Btf, options: &Options) -> Result<Ebpf, LiveError> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(Some(btf)).override_global("LAYOUT", layout.as_bytes(), true).map_max_entries("RECORDS", options.ring_bytes);
+    let ProbeFilters { device, driver, bus } = &options.filters;
+    for (name, filter) in [("DEVICE_FILTER", device), ("DRIVER_FILTER", driver), ("BUS_FILTER", bus)] {
+        if let Some(filter) = filter {
+            loader.override_global(name, filter.as_bytes(), true);
+        }
+    }
+    loader.load(OBJECT).map_err(|error| match root_cause(&error) {
+        Some(libc::EPERM | libc::EACCES) if locked_down() => LiveError::LockedDown,
+        Some(libc::EPERM | libc::EACCES) => LiveError::NotPermitted,
+        _ => LiveError::Load(chain(&error)),
+    })
+}
+
+/// The error number at the bottom of an error, if there is one.
+fn root_cause(error: &EbpfError) -> Option<i32> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return error.raw_os_error();
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}
+
+fn locked_down() -> bool {
+    std::fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|modes| modes.contains("[confidentiality]"))
+}
+
+/// The clock of `bpf_ktime_get_ns()`.
+fn now() -> Time {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(std::time::Duration::from).unwrap_or_default();
+    Time(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn changes_resources(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Add(_) | EventKind::Remove(_) | EventKind::Release(_) | EventKind::Replace(_) | EventKind::RemoveAction { .. }
+    )
+}
+
+/// Puts each snapshot before the first event that is later.
+fn merged(mut snapshots: Vec<Event>, events: Vec<Event>) -> Vec<Event> {
+    snapshots.sort_by_key(|snapshot| snapshot.time);
+    let mut merged = Vec::with_capacity(snapshots.len() + events.len());
+    let mut snapshots = snapshots.into_iter().peekable();
+    for event in events {
+        while let Some(snapshot) = snapshots.next_if(|snapshot| snapshot.time < event.time) {
+            merged.push(snapshot);
+        }
+        merged.push(event);
+    }
+    merged.extend(snapshots);
+    merged
+}

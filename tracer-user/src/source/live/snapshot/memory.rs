@@ -1,0 +1,69 @@
+//! Reading the kernel's memory.
+
+use aya::{
+    Ebpf,
+    maps::{Array, MapData},
+    programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
+};
+
+/// The address can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("kernel memory at {0:#x} can't be read")]
+pub struct Unreadable(pub u64);
+
+/// A way to read the kernel's memory.
+pub trait Memory {
+    /// Fills `into` from `address` on.
+    fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), Unreadable>;
+
+    /// One word.
+    fn word(&mut self, address: u64) -> Result<u64, Unreadable> {
+        let mut bytes = [0; 8];
+        self.read(address, &mut bytes)?;
+        Ok(u64::from_ne_bytes(bytes))
+    }
+}
+
+/// The most bytes that the probe reads at once.
+const CAPACITY: usize = 1024;
+
+/// Reads with a small eBPF program that is never attached, only run. It needs no more privilege than the
+/// probes themselves.
+pub struct BpfMemory<'ebpf> {
+    program: &'ebpf RawTracePoint,
+    place: Array<&'ebpf MapData, [u8; CAPACITY]>,
+}
+
+impl<'ebpf> BpfMemory<'ebpf> {
+    /// Loads the program; an error tells why it could not be.
+    pub fn load(ebpf: &'ebpf mut Ebpf) -> Result<Self, String> {
+        let missing = || "the eBPF object has no program to read memory".to_owned();
+        let program: &mut RawTracePoint =
+            ebpf.program_mut("read_memory").ok_or_else(missing)?.try_into().map_err(|_| missing())?;
+        program.load().map_err(|error| error.to_string())?;
+        let ebpf: &'ebpf Ebpf = ebpf;
+        let program = ebpf.program("read_memory").ok_or_else(missing)?.try_into().map_err(|_| missing())?;
+        let place = ebpf.map("MEMORY").ok_or_else(missing)?;
+        let place = Array::try_from(place).map_err(|error| error.to_string())?;
+        Ok(Self { program, place })
+    }
+}
+
+impl Memory for BpfMemory<'_> {
+    fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), Unreadable> {
+        let mut at = address;
+        for part in into.chunks_mut(CAPACITY) {
+            let mut options = RawTracePointRunOptions::default();
+            options.args[0] = at;
+            options.args[1] = part.len() as u64;
+            let run = self.program.test_run(options).map_err(|_| Unreadable(at))?;
+            if run.return_value != 0 {
+                return Err(Unreadable(at));
+            }
+            let bytes = self.place.get(&0, 0).map_err(|_| Unreadable(at))?;
+            part.copy_from_slice(bytes.get(..part.len()).ok_or(Unreadable(at))?);
+            at += part.len() as u64;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! The walk along the device set.
+
+use std::collections::{HashMap, HashSet};
+
+use tracer_ebpf::Layout;
+
+use super::memory::{Memory, Unreadable};
+use crate::{
+    event::{DeviceAddress, PmDomain, Text, Time},
+    source::live::layout::DeviceSetLayout,
+};
+
+/// Why there is no snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// The set's address is not known.
+    #[error("the kernel's symbol table has no `devices_kset` (it lacks CONFIG_KALLSYMS_ALL)")]
+    NoDeviceSet,
+    /// The memory reader could not be loaded.
+    #[error("kernel memory can't be read: {0}")]
+    NoMemory(String),
+    /// The very beginning of the set can't be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+/// A device as it was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Its address.
+    pub device: DeviceAddress,
+    /// `dev_name()`.
+    pub name: Option<Text>,
+    /// Its driver's name, if one is set.
+    pub driver: Option<Text>,
+    /// Its bus's name, else its class's.
+    pub bus: Option<Text>,
+    /// Its parent.
+    pub parent: DeviceAddress,
+    /// Its PM domain.
+    pub pm: PmDomain,
+    /// Its nodes, oldest first.
+    pub nodes: Vec<FoundNode>,
+    /// Whether the list was read twice and was the same, to its end.
+    pub consistent: bool,
+    /// When the reading of this device began and ended.
+    pub read: (Time, Time),
+}
+
+/// A devres node as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundNode {
+    /// Its address.
+    pub node: u64,
+    /// Its name, on kernels that keep it.
+    pub name: Option<Text>,
+    /// Its size, on kernels that keep it.
+    pub size: u64,
+    /// `node->release`.
+    pub release: u64,
+    /// The two words behind the node.
+    pub behind: [u64; 2],
+    /// The first words of the payload; for an opening group marker the group's id is the first.
+    pub payload: [u64; 4],
+}
+
+/// More devices than any machine has: a list that is longer goes in a circle.
+const MOST_DEVICES: usize = 1 << 18;
+/// More resources than any device has.
+const MOST_NODES: usize = 1 << 20;
+/// Bytes of a node that are read at once: the node itself and what is known to lie behind it.
+const NODE_BYTES: usize = 168;
+/// How often an inconsistent list is read again.
+const TRIES: u32 = 3;
+
+/// A walk along the device set.
+pub struct Walk<'kernel, M> {
+    memory: M,
+    layout: &'kernel Layout,
+    set: &'kernel DeviceSetLayout,
+    clock: fn() -> Time,
+    strings: HashMap<u64, Option<Text>>,
+}
+
+impl<'kernel, M: Memory> Walk<'kernel, M> {
+    /// A walk with these offsets; `clock` is the clock that events are timed with.
+    pub fn new(memory: M, layout: &'kernel Layout, set: &'kernel DeviceSetLayout, clock: fn() -> Time) -> Self {
+        Self { memory, layout, set, clock, strings: HashMap::new() }
+    }
+
+    /// Reads every device. `devices_kset` is the address of the variable of that name.
+    ///
+    /// The second value tells whether the set was followed to its end.
+    pub fn devices(&mut self, devices_kset: u64) -> Result<(Vec<Found>, bool), SnapshotError> {
+        let set = self.memory.word(devices_kset)?;
+        let head = set.wrapping_add(self.set.set_list as u64);
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        let mut entry = self.memory.word(head)?;
+        while entry != head {
+            let device = entry.wrapping_sub(self.set.device_entry as u64);
+            // Read before the device itself: a device that goes away takes its link with it.
+            let next = self.memory.word(entry);
+            if !seen.insert(device) || found.len() >= MOST_DEVICES {
+                return Ok((found, false));
+            }
+            if let Ok(device) = self.device(DeviceAddress(device)) {
+                found.push(device);
+            }
+            match next {
+                Ok(next) => entry = next,
+                Err(_) => return Ok((found, false)),
+            }
+        }
+        Ok((found, true))
+    }
+
+    /// Reads one device.
+    pub fn device(&mut self, device: DeviceAddress) -> Result<Found, Unreadable> {
+        let mut last = self.device_once(device)?;
+        for _ in 0..TRIES {
+            let again = self.device_once(device)?;
+            let same = last.consistent && again.consistent && last.nodes == again.nodes && last.driver == again.driver;
+            let read = (last.read.0, again.read.1);
+            if same {
+                return Ok(Found { read, ..again });
+            }
+            last = again;
+        }
+        Ok(Found { consistent: false, ..last })
+    }
+
+    fn device_once(&mut self, device: DeviceAddress) -> Result<Found, Unreadable> {
+        let began = (self.clock)();
+        let mut bytes = vec![0; self.set.device_size];
+        self.memory.read(device.0, &mut bytes)?;
+        let member = |offset: u32| {
+            let at = offset as usize;
+            let word = bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_ne_bytes);
+            word.ok_or(Unreadable(device.0 + u64::from(offset)))
+        };
+        let init_name = member(self.layout.device_init_name)?;
+        let name = if init_name == 0 { member(self.layout.device_name)? } else { init_name };
+        let driver = member(self.layout.device_driver)?;
+        let bus = member(self.layout.device_bus)?;
+        let class = member(self.layout.device_class)?;
+        let parent = DeviceAddress(member(self.layout.device_parent)?);
+        let pm_domain = member(self.layout.device_pm_domain)?;
+        let first = member(self.layout.device_devres_head)?;
+
+        // A device's name can change, so it is read each time; the others are constant.
+        let name = self.fresh_string(name);
+        let driver = self.named(driver, self.layout.driver_name);
+        let bus = if bus == 0 { self.named(class, self.layout.class_name) } else { self.named(bus, self.layout.bus_name) };
+        let detach = if pm_domain == 0 {
+            0
+        } else {
+            self.memory.word(pm_domain + u64::from(self.layout.pm_domain_detach)).unwrap_or(0)
+        };
+        let head = device.0 + u64::from(self.layout.device_devres_head);
+        let (nodes, consistent) = self.nodes(head, first);
+        Ok(Found {
+            device,
+            name,
+            driver,
+            bus,
+            parent,
+            pm: PmDomain { domain: pm_domain, detach },
+            nodes,
+            consistent,
+            read: (began, (self.clock)()),
+        })
+    }
+
+    /// Follows a device's list from its first link; the second value tells whether it led back to the head.
+    fn nodes(&mut self, head: u64, first: u64) -> (Vec<FoundNode>, bool) {
+        let mut nodes = Vec::new();
+        let mut entry = first;
+        // A list head of zeros belongs to a device that has not been initialised.
+        while entry != head && entry != 0 {
+            let node = entry.wrapping_sub(self.set.node_entry as u64);
+            if nodes.len() >= MOST_NODES {
+                return (nodes, false);
+            }
+            match self.node(node) {
+                Ok((found, next)) => {
+                    nodes.push(found);
+                    entry = next;
+                }
+                Err(_) => return (nodes, false),
+            }
+        }
+        (nodes, true)
+    }
+
+    /// One node, and the link to the next.
+    fn node(&mut self, node: u64) -> Result<(FoundNode, u64), Unreadable> {
+        let mut bytes = [0; NODE_BYTES];
+        self.memory.read(node, &mut bytes)?;
+        let word = |at: usize| {
+            let word = bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_ne_bytes);
+            word.unwrap_or(0)
+        };
+        let name = match self.set.node_name.map(word) {
+            None | Some(0) => None,
+            Some(name) => self.string(name),
+        };
+        let behind = self.layout.node_size as usize;
+        let is_group = name.as_deref() == Some("grp<");
+        // Without names a group is recognised later, by its release function: the id is kept for that.
+        let payload = if is_group { self.layout.group_id } else { self.layout.payload } as usize;
+        let found = FoundNode {
+            node,
+            name,
+            size: self.set.node_size.map_or(0, word),
+            release: word(self.layout.node_release as usize),
+            behind: [word(behind), word(behind + 8)],
+            payload: [word(payload), word(payload + 8), word(payload + 16), word(payload + 24)],
+        };
+        Ok((found, word(self.set.node_entry)))
+    }
+
+    fn named(&mut self, structure: u64, member: u32) -> Option<Text> {
+        if structure == 0 {
+            return None;
+        }
+        let name = self.memory.word(structure + u64::from(member)).ok()?;
+        self.string(name)
+    }
+
+    /// A string that stays what it is.
+    fn string(&mut self, address: u64) -> Option<Text> {
+        if let Some(known) = self.strings.get(&address) {
+            return known.clone();
+        }
+        let string = self.fresh_string(address);
+        self.strings.insert(address, string.clone());
+        string
+    }
+
+    fn fresh_string(&mut self, address: u64) -> Option<Text> {
+        if address == 0 {
+            return None;
+        }
+        // In steps that don't cross a page: the next one may not be there.
+        let mut string = Vec::new();
+        let mut at = address;
+        while string.len() < 64 {
+            let step = (32 - at % 32).min(64 - string.len() as u64);
+            let mut bytes = vec![0; usize::try_from(step).ok()?];
+            self.memory.read(at, &mut bytes).ok()?;
+            if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
+                string.extend_from_slice(&bytes[..end]);
+                break;
+            }
+            string.extend_from_slice(&bytes);
+            at += step;
+        }
+        (!string.is_empty()).then(|| String::from_utf8_lossy(&string).into())
+    }
+}

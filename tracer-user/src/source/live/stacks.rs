@@ -1,0 +1,89 @@
+//! Kernel stacks: from a number in the map to named frames.
+
+use std::{collections::hash_map::DefaultHasher, hash::{Hash as _, Hasher as _}};
+
+use aya::maps::{MapData, StackTraceMap};
+use hashbrown::HashMap;
+
+use super::symbol_service::SymbolService;
+use crate::event::{StackDefinition, StackFrame, StackId};
+
+/// Numbers for stacks, in the order in which they are first seen.
+pub struct Stacks {
+    map: Option<StackTraceMap<MapData>>,
+    by_number: HashMap<u32, Known>,
+    /// Stacks that came in a record of their own, by the hash of their addresses.
+    by_hash: HashMap<u64, Known>,
+    next: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    id: StackId,
+    /// Whether its meaning may change when a module comes or goes.
+    in_module: bool,
+}
+
+impl Stacks {
+    /// Resolves numbers with the map that the probes fill; without one there are no numbers to resolve.
+    #[must_use]
+    pub fn new(map: Option<StackTraceMap<MapData>>) -> Self {
+        Self { map, by_number: HashMap::new(), by_hash: HashMap::new(), next: 0 }
+    }
+
+    /// The stack that has this number in the map, with its definition if it was not defined before.
+    pub(super) fn resolve(&mut self, number: u32, symbols: &mut SymbolService) -> Option<(StackId, Option<StackDefinition>)> {
+        if let Some(known) = self.by_number.get(&number) {
+            return Some((known.id, None));
+        }
+        let trace = self.map.as_ref()?.get(&number, 0).ok()?;
+        let addresses: Vec<u64> = trace.frames().iter().map(|frame| frame.ip).collect();
+        let (known, definition) = self.new_stack(&addresses, symbols);
+        self.by_number.insert(number, known);
+        Some((known.id, Some(definition)))
+    }
+
+    /// The stack with these addresses.
+    pub(super) fn define(&mut self, addresses: &[u64], symbols: &mut SymbolService) -> (StackId, Option<StackDefinition>) {
+        let mut hasher = DefaultHasher::new();
+        addresses.hash(&mut hasher);
+        let hash = hasher.finish();
+        if let Some(known) = self.by_hash.get(&hash) {
+            return (known.id, None);
+        }
+        let (known, definition) = self.new_stack(addresses, symbols);
+        self.by_hash.insert(hash, known);
+        (known.id, Some(definition))
+    }
+
+    /// Forgets the stacks that go through modules: their addresses may mean something else from now on.
+    pub(super) fn forget_modules(&mut self) {
+        self.by_number.retain(|_, known| !known.in_module);
+        self.by_hash.retain(|_, known| !known.in_module);
+    }
+
+    fn new_stack(&mut self, addresses: &[u64], symbols: &mut SymbolService) -> (Known, StackDefinition) {
+        let id = StackId(self.next);
+        self.next += 1;
+        let mut frames: Vec<StackFrame> =
+            addresses.iter().take_while(|address| **address != 0).map(|address| symbols.frame(*address)).collect();
+        // Where no frame has a name, none can be told to be the tracer's own.
+        let own = frames.iter().position(|frame| !is_own(frame)).unwrap_or(0);
+        frames.drain(..own);
+        let in_module =
+            frames.iter().any(|frame| frame.function.as_ref().is_none_or(|function| function.module.is_some()));
+        (Known { id, in_module }, StackDefinition { id, frames: frames.into() })
+    }
+}
+
+/// Whether an innermost frame belongs to the way from the kernel's code into the probe. The probes came
+/// after the symbol table was read, so they have no names there.
+fn is_own(frame: &StackFrame) -> bool {
+    let Some(name) = frame.function.as_ref().and_then(|function| function.name.as_deref()) else {
+        return true;
+    };
+    ["bpf_", "__bpf_", "__traceiter_", "trace_call_bpf", "kprobe_", "kretprobe_", "ftrace_", "__ftrace", "arch_rethook", "rethook_", "trace_event_raw_event", "perf_trace", "__probestub", "aggr_pre_handler", "opt_pre_handler", "optimized_callback"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+        || name == "devres_log"
+}

@@ -1,0 +1,87 @@
+//! The symbol table, read and read again in the background.
+
+use std::{sync::Arc, thread::JoinHandle};
+
+use super::symbols::{SymbolError, Symbols};
+use crate::event::{Function, StackFrame};
+
+/// Resolves addresses; waits for the table where an answer depends on it.
+pub struct SymbolService {
+    table: Symbols,
+    reading: Option<JoinHandle<Result<Symbols, SymbolError>>>,
+    /// A module came while the table was being read: what is being read may lack it.
+    stale: bool,
+    error: Option<SymbolError>,
+}
+
+impl SymbolService {
+    /// Begins to read the running kernel's table.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { table: Symbols::default(), reading: Some(read()), stale: false, error: None }
+    }
+
+    /// Uses a table that was read before, and never reads again.
+    #[must_use]
+    pub fn fixed(table: Symbols) -> Self {
+        Self { table, reading: None, stale: false, error: None }
+    }
+
+    /// Why there are no symbols, if there are none.
+    pub fn error(&mut self) -> Option<&SymbolError> {
+        self.wait();
+        self.error.as_ref()
+    }
+
+    /// The table, when it has been read.
+    pub fn table(&mut self) -> &mut Symbols {
+        self.wait();
+        &mut self.table
+    }
+
+    /// The function that begins at or holds this address.
+    pub fn function(&mut self, address: u64) -> Arc<Function> {
+        self.ready_for(address);
+        self.table.function(address)
+    }
+
+    /// One frame of a stack.
+    pub fn frame(&mut self, address: u64) -> StackFrame {
+        self.ready_for(address.saturating_sub(1));
+        self.table.frame(address)
+    }
+
+    /// A module was loaded: its symbols are in the kernel's table from now on.
+    pub(super) fn module_loaded(&mut self, _name: Option<&str>) {
+        if self.reading.is_some() {
+            self.stale = true;
+        } else if self.error.is_none() {
+            self.reading = Some(read());
+        }
+    }
+
+    /// Waits for the table unless it can already tell what lies at the address: the kernel's own functions
+    /// don't move.
+    fn ready_for(&mut self, address: u64) {
+        if self.reading.is_some() && !self.table.is_of_kernel_itself(address) {
+            self.wait();
+        }
+    }
+
+    fn wait(&mut self) {
+        while let Some(reading) = self.reading.take() {
+            match reading.join() {
+                Ok(Ok(table)) => self.table = table,
+                Ok(Err(error)) => self.error = Some(error),
+                Err(_) => self.error = Some(SymbolError::Unreadable(std::io::Error::other("its reader failed"))),
+            }
+            if std::mem::take(&mut self.stale) {
+                self.reading = Some(read());
+            }
+        }
+    }
+}
+
+fn read() -> JoinHandle<Result<Symbols, SymbolError>> {
+    std::thread::spawn(Symbols::of_running_kernel)
+}

@@ -1,0 +1,246 @@
+//! The kernel's own symbols, from `/proc/kallsyms`.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, BufReader},
+    sync::Arc,
+};
+
+use crate::event::{Function, StackFrame, Text};
+
+/// Where the kernel lists its symbols.
+pub const KALLSYMS: &str = "/proc/kallsyms";
+
+/// Why the symbols could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SymbolError {
+    /// The file can't be read.
+    #[error("{KALLSYMS} can't be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// All addresses are zero.
+    #[error(
+        "{KALLSYMS} shows no addresses: run as root with CAP_SYSLOG, or set the sysctl kernel.kptr_restrict to 1 or 0"
+    )]
+    Hidden,
+}
+
+/// A symbol table.
+#[derive(Debug, Default)]
+pub struct Symbols {
+    /// Functions by address.
+    functions: Vec<Symbol>,
+    /// The names of all functions, one behind another.
+    names: String,
+    /// Module names; a symbol refers to them by index plus one.
+    modules: Vec<Text>,
+    /// Data symbols that were asked for.
+    data: HashMap<&'static str, u64>,
+    /// Functions that have been looked up, so that each is one shared value.
+    known: HashMap<u64, Arc<Function>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Symbol {
+    address: u64,
+    name: u32,
+    length: u16,
+    module: u16,
+}
+
+/// Data symbols that the tool needs.
+const WANTED_DATA: [&str; 1] = ["devices_kset"];
+
+/// The longest distance from a function's start at which an address is still taken to lie in it, where the
+/// table doesn't tell its end: functions are smaller than this.
+const LONGEST_FUNCTION: u64 = 1 << 20;
+
+impl Symbols {
+    /// Reads the running kernel's table.
+    pub fn of_running_kernel() -> Result<Self, SymbolError> {
+        let symbols = Self::read(BufReader::with_capacity(1 << 16, File::open(KALLSYMS)?))?;
+        if symbols.functions.is_empty() { Err(SymbolError::Hidden) } else { Ok(symbols) }
+    }
+
+    /// Reads a table in the format of `/proc/kallsyms`; lines that are not in it are passed over.
+    pub fn read(mut table: impl io::BufRead) -> io::Result<Self> {
+        let mut symbols = Self::default();
+        let mut modules: HashMap<Text, u16> = HashMap::new();
+        let mut line = Vec::with_capacity(128);
+        while table.read_until(b'\n', &mut line)? > 0 {
+            if let Ok(text) = std::str::from_utf8(&line) {
+                symbols.line(text.trim_end(), &mut modules);
+            }
+            line.clear();
+        }
+        symbols.functions.sort_by_key(|symbol| symbol.address);
+        Ok(symbols)
+    }
+
+    fn line(&mut self, line: &str, modules: &mut HashMap<Text, u16>) {
+        let mut fields = line.split_ascii_whitespace();
+        let (Some(address), Some(kind), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
+            return;
+        };
+        let Ok(address) = u64::from_str_radix(address, 16) else {
+            return;
+        };
+        if address == 0 {
+            return;
+        }
+        if !matches!(kind, "t" | "T" | "w" | "W") {
+            if let Some(wanted) = WANTED_DATA.iter().find(|wanted| **wanted == name) {
+                self.data.insert(wanted, address);
+            }
+            return;
+        }
+        let module = fields.next().map_or(0, |module| {
+            let module = module.trim_start_matches('[').trim_end_matches(']');
+            if let Some(index) = modules.get(module) {
+                return *index;
+            }
+            let name: Text = module.into();
+            self.modules.push(name.clone());
+            let index = u16::try_from(self.modules.len()).unwrap_or(0);
+            modules.insert(name, index);
+            index
+        });
+        let (Ok(start), Ok(length)) = (u32::try_from(self.names.len()), u16::try_from(name.len())) else {
+            return;
+        };
+        self.names.push_str(name);
+        self.functions.push(Symbol { address, name: start, length, module });
+    }
+
+    /// The address of a data symbol that the tool needs; `None` on kernels without `CONFIG_KALLSYMS_ALL`.
+    #[must_use]
+    pub fn data(&self, name: &str) -> Option<u64> {
+        self.data.get(name).copied()
+    }
+
+    /// Whether there is a function of this name.
+    #[must_use]
+    pub fn has_function(&self, name: &str) -> bool {
+        self.functions.iter().any(|symbol| self.name(*symbol) == name)
+    }
+
+    /// The function that begins at, or holds, this address.
+    pub fn function(&mut self, address: u64) -> Arc<Function> {
+        let (start, symbol) = match self.find(address) {
+            Some(symbol) => (symbol.address, Some(symbol)),
+            None => (address, None),
+        };
+        if let Some(known) = self.known.get(&start) {
+            return Arc::clone(known);
+        }
+        let function = Arc::new(Function {
+            address: start,
+            name: symbol.map(|symbol| self.name(symbol).into()),
+            module: symbol.and_then(|symbol| self.module(symbol)),
+        });
+        self.known.insert(start, Arc::clone(&function));
+        function
+    }
+
+    /// One frame of a stack.
+    pub fn frame(&mut self, address: u64) -> StackFrame {
+        // A return address lies behind its call, which may be the function's last instruction.
+        let function = self.function(address.saturating_sub(1));
+        let offset = address.saturating_sub(function.address);
+        let known = function.name.is_some();
+        StackFrame { address, function: known.then_some(function), offset: if known { offset } else { 0 } }
+    }
+
+    /// Whether the address lies in a function that the table knows.
+    #[must_use]
+    pub fn covers(&self, address: u64) -> bool {
+        self.find(address).is_some()
+    }
+
+    /// Whether the address lies in a function of the kernel itself, not of a module.
+    #[must_use]
+    pub fn is_of_kernel_itself(&self, address: u64) -> bool {
+        self.find(address).is_some_and(|symbol| symbol.module == 0)
+    }
+
+    fn find(&self, address: u64) -> Option<Symbol> {
+        let behind = self.functions.partition_point(|symbol| symbol.address <= address);
+        let mut symbol = *self.functions.get(behind.checked_sub(1)?)?;
+        if address - symbol.address > LONGEST_FUNCTION {
+            return None;
+        }
+        // Of several names for one address the first in the table is the one that the kernel prints.
+        for earlier in self.functions[..behind - 1].iter().rev() {
+            if earlier.address != symbol.address {
+                break;
+            }
+            symbol = *earlier;
+        }
+        Some(symbol)
+    }
+
+    fn name(&self, symbol: Symbol) -> &str {
+        let start = symbol.name as usize;
+        self.names.get(start..start + usize::from(symbol.length)).unwrap_or_default()
+    }
+
+    fn module(&self, symbol: Symbol) -> Option<Text> {
+        self.modules.get(usize::from(symbol.module).checked_sub(1)?).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+ffffffff81000000 T startup_64
+ffffffff81001000 t devm_action_release
+ffffffff81001000 t devm_action_alias
+ffffffff81001100 D not_a_function
+ffffffff82000000 d devices_kset
+ffffffffc0001000 t pvpanic_remove\t[pvpanic]
+ffffffffc0001040 t pvpanic_probe\t[pvpanic]
+0000000000000000 t hidden
+garbage
+";
+
+    fn symbols() -> Symbols {
+        Symbols::read(TABLE.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_address_lies_in_the_function_that_begins_before_it() {
+        let function = symbols().function(0xffff_ffff_c000_103f);
+        assert_eq!(function.name.as_deref(), Some("pvpanic_remove"));
+        assert_eq!(function.module.as_deref(), Some("pvpanic"));
+        assert_eq!(function.address, 0xffff_ffff_c000_1000);
+    }
+
+    #[test]
+    fn the_first_of_several_names_is_taken() {
+        let function = symbols().function(0xffff_ffff_8100_1000);
+        assert_eq!(function.name.as_deref(), Some("devm_action_release"));
+        assert_eq!(function.module, None);
+    }
+
+    #[test]
+    fn an_address_far_from_any_function_has_no_name() {
+        assert!(!symbols().covers(0xffff_ffff_f000_0000));
+        assert!(!symbols().covers(0x1000));
+        assert_eq!(symbols().function(0x1000).name, None);
+    }
+
+    #[test]
+    fn a_return_address_behind_the_last_instruction_belongs_to_the_caller() {
+        let frame = symbols().frame(0xffff_ffff_c000_1040);
+        assert_eq!(frame.to_string(), "pvpanic_remove+0x40 [pvpanic]");
+    }
+
+    #[test]
+    fn only_wanted_data_is_kept() {
+        assert_eq!(symbols().data("devices_kset"), Some(0xffff_ffff_8200_0000));
+        assert_eq!(symbols().data("not_a_function"), None);
+        assert!(!symbols().has_function("hidden"));
+    }
+}
