@@ -35,6 +35,7 @@ struct dt_scenario {
 /* Scenario tables, each ended by an entry without a name. */
 extern const struct dt_scenario dt_platform_scenarios[];
 extern const struct dt_scenario dt_pm_domain_scenarios[];
+extern const struct dt_scenario dt_pm_bus_scenarios[];
 extern const struct dt_scenario dt_group_scenarios[];
 extern const struct dt_scenario dt_explicit_scenarios[];
 extern const struct dt_scenario dt_component_scenarios[];

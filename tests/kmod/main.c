@@ -15,10 +15,19 @@ module_param(platform, bool, 0444);
 MODULE_PARM_DESC(platform, "register devres-test.0 at load, as the scenario platform-register does");
 
 static const struct dt_scenario *const tables[] = {
-	dt_platform_scenarios, dt_pm_domain_scenarios, dt_group_scenarios,
-	dt_explicit_scenarios, dt_component_scenarios, dt_lifetime_scenarios,
-	dt_late_add_scenarios, dt_foreign_scenarios,   dt_irq_scenarios,
-	dt_growth_scenarios,   dt_load_scenarios,      dt_callback_scenarios,
+	dt_platform_scenarios,
+	dt_pm_domain_scenarios,
+	dt_pm_bus_scenarios,
+	dt_group_scenarios,
+	dt_explicit_scenarios,
+	dt_component_scenarios,
+	dt_lifetime_scenarios,
+	dt_late_add_scenarios,
+	dt_foreign_scenarios,
+	dt_irq_scenarios,
+	dt_growth_scenarios,
+	dt_load_scenarios,
+	dt_callback_scenarios,
 };
 
 static struct dentry *directory;
