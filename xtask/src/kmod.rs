@@ -123,3 +123,6 @@ fn write_files(directory: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

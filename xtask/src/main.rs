@@ -39,7 +39,7 @@ enum Task {
     /// Builds the eBPF objects that userspace embeds, or checks the committed ones.
     BuildEbpf(build_ebpf::Args),
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
-    Vm(vm::Args),
+    Vm(Box<vm::Args>),
     /// Builds the kernel module that makes devres situations on demand, for a stock Debian kernel.
     Kmod(kmod::Args),
 }
@@ -47,7 +47,7 @@ enum Task {
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
-        Task::Vm(args) => vm::run(args),
+        Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
     }
 }

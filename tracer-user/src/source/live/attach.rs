@@ -25,8 +25,12 @@ pub(super) struct Kernel<'kernel> {
 }
 
 /// Every way, best first.
-pub const WAYS: [Attachment; 4] =
-    [Attachment::TpBtf, Attachment::RawTracepoint, Attachment::Fentry, Attachment::Kprobe];
+pub const WAYS: [Attachment; 4] = [
+    Attachment::TpBtf,
+    Attachment::RawTracepoint,
+    Attachment::Fentry,
+    Attachment::Kprobe,
+];
 
 /// Attaches every hook and tells how.
 pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> {
@@ -35,19 +39,30 @@ pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> 
         let state = attach_tracepoint(ebpf, kernel, tracepoint, typed, raw);
         coverage.push(HookCoverage { hook, state });
     }
-    let logged = coverage.iter().any(|entry| entry.hook == Hook::DevresLog && matches!(entry.state, HookState::Attached(_)));
+    let logged = coverage.iter().any(|entry| {
+        entry.hook == Hook::DevresLog && matches!(entry.state, HookState::Attached(_))
+    });
     for function in &FUNCTIONS {
         let state = if function.need == Need::WithoutLog && logged {
             HookState::NotNeeded("the tracepoint devres_log tells the same".to_owned())
         } else {
             attach_function(ebpf, kernel, function)
         };
-        coverage.push(HookCoverage { hook: function.hook, state });
+        coverage.push(HookCoverage {
+            hook: function.hook,
+            state,
+        });
     }
     coverage
 }
 
-fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, tracepoint: &str, typed: &str, raw: Option<&str>) -> HookState {
+fn attach_tracepoint(
+    ebpf: &mut Ebpf,
+    kernel: &Kernel<'_>,
+    tracepoint: &str,
+    typed: &str,
+    raw: Option<&str>,
+) -> HookState {
     if !kernel.types.has_tracepoint(tracepoint) {
         return HookState::Missing(format!("this kernel has no tracepoint {tracepoint}"));
     }
@@ -73,8 +88,15 @@ fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, tracepoint: &str, typ
 }
 
 fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &FunctionHook) -> HookState {
-    let Some(function) = hook.functions.iter().find(|name| kernel.types.has_function(name)) else {
-        return HookState::Missing(format!("this kernel has no function {} (inlined, renamed, or not there yet)", hook.functions.join(" or ")));
+    let Some(function) = hook
+        .functions
+        .iter()
+        .find(|name| kernel.types.has_function(name))
+    else {
+        return HookState::Missing(format!(
+            "this kernel has no function {} (inlined, renamed, or not there yet)",
+            hook.functions.join(" or ")
+        ));
     };
     let mut reasons = Vec::new();
     for way in kernel.ways {
@@ -99,7 +121,9 @@ fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &FunctionHook, function: &str) -> Re
             program.attach().map(drop)
         })?;
     }
-    let Some(Programs { fentry, .. }) = hook.enter else { return Ok(()) };
+    let Some(Programs { fentry, .. }) = hook.enter else {
+        return Ok(());
+    };
     let entered = with::<FEntry>(ebpf, fentry, |program| {
         program.load(function, btf)?;
         program.attach().map(drop)
@@ -137,8 +161,12 @@ where
     &'ebpf mut P: TryFrom<&'ebpf mut Program, Error = ProgramError> + 'ebpf,
     P: 'ebpf,
 {
-    let program = ebpf.program_mut(name).ok_or_else(|| format!("the eBPF object has no program {name}"))?;
-    let program: &mut P = program.try_into().map_err(|error: ProgramError| reason(&error))?;
+    let program = ebpf
+        .program_mut(name)
+        .ok_or_else(|| format!("the eBPF object has no program {name}"))?;
+    let program: &mut P = program
+        .try_into()
+        .map_err(|error: ProgramError| reason(&error))?;
     action(program).map_err(|error| reason(&error))
 }
 
@@ -155,9 +183,17 @@ fn unload(ebpf: &mut Ebpf, name: &str) {
 
 /// One line on why a program could not be loaded or attached.
 fn reason(error: &ProgramError) -> String {
-    if let ProgramError::LoadError { io_error, verifier_log } = error {
+    if let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    {
         let log = verifier_log.to_string();
-        let last = log.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("processed "));
+        let last = log
+            .lines()
+            .rev()
+            .map(str::trim)
+            .find(|line| !line.is_empty() && !line.starts_with("processed "));
         return match last {
             Some(last) => format!("refused by the verifier: {last} ({io_error})"),
             None => known(io_error),

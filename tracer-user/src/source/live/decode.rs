@@ -5,14 +5,18 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tracer_ebpf::{
     Hook, Layout,
-    wire::{AddRecord, CallRecord, DeviceRecord, Header, Kind, ModuleRecord, NO_STACK, NodeRecord, STACK_BEFORE, StackRecord},
+    wire::{
+        AddRecord, CallRecord, DeviceRecord, Header, Kind, ModuleRecord, NO_STACK, NodeRecord,
+        STACK_BEFORE, StackRecord,
+    },
 };
 use zerocopy::FromBytes;
 
 use super::{stacks::Stacks, symbol_service::SymbolService};
 use crate::event::{
-    AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Loss, LossCause,
-    NodeAddress, NodeReference, PmDomain, Return, StackId, Task, Text, Time,
+    AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function,
+    GroupId, Loss, LossCause, NodeAddress, NodeReference, PmDomain, Return, StackId, Task, Text,
+    Time,
 };
 
 /// Turns records into events. One for each source, because records refer to earlier ones.
@@ -33,7 +37,15 @@ impl Decoder {
     /// A decoder for records of a kernel with this layout.
     #[must_use]
     pub fn new(layout: Layout, logged: bool, symbols: SymbolService, stacks: Stacks) -> Self {
-        Self { layout, logged, symbols, stacks, texts: Texts::default(), lost: 0, stack_before: None }
+        Self {
+            layout,
+            logged,
+            symbols,
+            stacks,
+            texts: Texts::default(),
+            lost: 0,
+            stack_before: None,
+        }
     }
 
     /// The symbols that the decoder resolves addresses with.
@@ -51,7 +63,14 @@ impl Decoder {
         let lost = header.lost.wrapping_sub(self.lost);
         if lost > 0 && lost < u32::MAX / 2 {
             self.lost = header.lost;
-            sink(event(&header, None, EventKind::Loss(Loss { count: u64::from(lost), cause: LossCause::RingFull })));
+            sink(event(
+                &header,
+                None,
+                EventKind::Loss(Loss {
+                    count: u64::from(lost),
+                    cause: LossCause::RingFull,
+                }),
+            ));
         }
         if self.record(&header, record, sink).is_none() {
             undecodable(sink, Time(header.time));
@@ -61,15 +80,29 @@ impl Decoder {
     /// Tells of records that were lost after the last one that was decoded; `lost` is their number since
     /// the beginning.
     pub(super) fn account_for_loss(&mut self, lost: u64, time: Time, sink: &mut impl FnMut(Event)) {
-        #[expect(clippy::cast_possible_truncation, reason = "the probes count modulo 2^32")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the probes count modulo 2^32"
+        )]
         let since = (lost as u32).wrapping_sub(self.lost);
         if since > 0 && since < u32::MAX / 2 {
             self.lost = self.lost.wrapping_add(since);
-            sink(outside_any_task(time, Loss { count: u64::from(since), cause: LossCause::RingFull }));
+            sink(outside_any_task(
+                time,
+                Loss {
+                    count: u64::from(since),
+                    cause: LossCause::RingFull,
+                },
+            ));
         }
     }
 
-    fn record(&mut self, header: &Header, record: &[u8], sink: &mut impl FnMut(Event)) -> Option<()> {
+    fn record(
+        &mut self,
+        header: &Header,
+        record: &[u8],
+        sink: &mut impl FnMut(Event),
+    ) -> Option<()> {
         let hook = Hook::from_number(header.hook)?;
         match Kind::from_number(header.kind)? {
             Kind::Device => {
@@ -115,7 +148,8 @@ impl Decoder {
                 // Either way what an address in module space means is not what it meant before.
                 self.stacks.forget_modules();
                 if hook == Hook::ModuleLoad {
-                    self.symbols.module_loaded(self.texts.get(&module.name).as_deref());
+                    self.symbols
+                        .module_loaded(self.texts.get(&module.name).as_deref());
                 }
             }
         }
@@ -137,13 +171,23 @@ impl Decoder {
         // The record is cut after the name; the structure is read from its fixed part.
         let word = |index: usize| {
             let at = size_of::<Header>() + 8 * index;
-            fixed.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes)
+            fixed
+                .get(at..at + 8)
+                .and_then(|bytes| bytes.try_into().ok())
+                .map(u64::from_ne_bytes)
         };
         let (node, size, release) = (word(0)?, word(1)?, word(2)?);
         let behind = [word(3)?, word(4)?];
         let payload = [word(5)?, word(6)?, word(7)?, word(8)?];
         let name = self.texts.get(name);
-        Some(self.node(&NodeFacts { node, size, release, behind, payload, name }))
+        Some(self.node(&NodeFacts {
+            node,
+            size,
+            release,
+            behind,
+            payload,
+            name,
+        }))
     }
 
     /// What the kernel's words about a node mean. The snapshot asks the same of nodes that it finds.
@@ -181,11 +225,16 @@ impl Decoder {
                 }
             }
         }
-        let group = (is_group && release_name != "group_close_release" && facts.name.as_deref() != Some("grp>"))
-            .then_some(GroupId(facts.payload[0]));
+        let group = (is_group
+            && release_name != "group_close_release"
+            && facts.name.as_deref() != Some("grp>"))
+        .then_some(GroupId(facts.payload[0]));
         AddedNode {
             node: NodeAddress(facts.node),
-            name: facts.name.clone().or_else(|| self.name_without_log(&function, release_name)),
+            name: facts
+                .name
+                .clone()
+                .or_else(|| self.name_without_log(&function, release_name)),
             size: self.logged.then_some(facts.size),
             function: Some(function),
             action_data,
@@ -224,16 +273,32 @@ impl Decoder {
             size: None,
         };
         let detail = match hook {
-            Hook::ReleaseGroup | Hook::OpenGroup | Hook::CloseGroup | Hook::RemoveGroup => CallDetail::Group(GroupId(call.first)),
+            Hook::ReleaseGroup | Hook::OpenGroup | Hook::CloseGroup | Hook::RemoveGroup => {
+                CallDetail::Group(GroupId(call.first))
+            }
             Hook::PmAttach | Hook::PmDetach | Hook::Probe => CallDetail::Pm(pm(call)),
             Hook::Krealloc | Hook::DevresAdd => CallDetail::Pointer(call.first),
-            Hook::Destroy | Hook::Release => CallDetail::Match { function: call.first, data: 0 },
-            Hook::ReleaseAction if self.logged => CallDetail::Match { function: call.first, data: call.second },
+            Hook::Destroy | Hook::Release => CallDetail::Match {
+                function: call.first,
+                data: 0,
+            },
+            Hook::ReleaseAction if self.logged => CallDetail::Match {
+                function: call.first,
+                data: call.second,
+            },
             Hook::ReleaseAction | Hook::RemoveAction => {
-                return EventKind::RemoveAction { function: call.first, data: call.second };
+                return EventKind::RemoveAction {
+                    function: call.first,
+                    data: call.second,
+                };
             }
             Hook::Kfree => return EventKind::Remove(node_of_payload(call.first)),
-            Hook::FreePages | Hook::FreePercpu => return EventKind::RemoveAction { function: 0, data: call.first },
+            Hook::FreePages | Hook::FreePercpu => {
+                return EventKind::RemoveAction {
+                    function: 0,
+                    data: call.first,
+                };
+            }
             _ => CallDetail::None,
         };
         EventKind::Enter(Call { hook, detail })
@@ -243,7 +308,14 @@ impl Decoder {
         let signed = call.first.cast_signed();
         let value = match hook {
             // An `int` fills half of the register; the other half is not defined.
-            Hook::Probe | Hook::ReleaseAll | Hook::ReleaseGroup | Hook::PmAttach | Hook::Destroy | Hook::Release | Hook::ComponentBringUp => {
+            Hook::Probe
+            | Hook::ReleaseAll
+            | Hook::ReleaseGroup
+            | Hook::PmAttach
+            | Hook::Destroy
+            | Hook::Release
+            | Hook::ComponentBringUp =>
+            {
                 #[expect(clippy::cast_possible_truncation, reason = "the kernel's int")]
                 Some(i64::from(signed as i32))
             }
@@ -263,18 +335,31 @@ impl Decoder {
         if hook == Hook::ReleaseAction && !self.logged {
             return None;
         }
-        let pm = (matches!(hook, Hook::PmAttach | Hook::PmDetach | Hook::Probe) && call.header.device != 0).then(|| pm(call));
+        let pm = (matches!(hook, Hook::PmAttach | Hook::PmDetach | Hook::Probe)
+            && call.header.device != 0)
+            .then(|| pm(call));
         let node = (hook == Hook::Krealloc && call.first != 0)
             .then(|| NodeAddress(call.first.wrapping_sub(u64::from(self.layout.payload))));
-        Some(EventKind::Leave(Return { hook, value, pm, node }))
+        Some(EventKind::Leave(Return {
+            hook,
+            value,
+            pm,
+            node,
+        }))
     }
 
     fn stack(&mut self, header: &Header, sink: &mut impl FnMut(Event)) -> Option<StackId> {
         match header.stack {
             NO_STACK => None,
-            STACK_BEFORE => self.stack_before.take().filter(|(tid, _)| *tid == header.tid).map(|(_, id)| id),
+            STACK_BEFORE => self
+                .stack_before
+                .take()
+                .filter(|(tid, _)| *tid == header.tid)
+                .map(|(_, id)| id),
             number => {
-                let (id, definition) = self.stacks.resolve(u32::try_from(number).ok()?, &mut self.symbols)?;
+                let (id, definition) = self
+                    .stacks
+                    .resolve(u32::try_from(number).ok()?, &mut self.symbols)?;
                 if let Some(definition) = definition {
                     sink(event(header, None, EventKind::Stack(definition)));
                 }
@@ -301,13 +386,20 @@ pub(super) struct NodeFacts {
 }
 
 fn pm(call: &CallRecord) -> PmDomain {
-    PmDomain { domain: call.pm_domain, detach: call.pm_detach }
+    PmDomain {
+        domain: call.pm_domain,
+        detach: call.pm_detach,
+    }
 }
 
 fn event(header: &Header, stack: Option<StackId>, kind: EventKind) -> Event {
     Event {
         time: Time(header.time),
-        task: Task { tid: header.tid, tgid: header.tgid, comm: Comm(header.comm) },
+        task: Task {
+            tid: header.tid,
+            tgid: header.tgid,
+            comm: Comm(header.comm),
+        },
         cpu: header.cpu,
         device: DeviceAddress(header.device),
         stack,
@@ -316,7 +408,13 @@ fn event(header: &Header, stack: Option<StackId>, kind: EventKind) -> Event {
 }
 
 fn undecodable(sink: &mut impl FnMut(Event), time: Time) {
-    sink(outside_any_task(time, Loss { count: 1, cause: LossCause::Undecodable }));
+    sink(outside_any_task(
+        time,
+        Loss {
+            count: 1,
+            cause: LossCause::Undecodable,
+        },
+    ));
 }
 
 /// A loss that no task in particular has suffered.
@@ -342,7 +440,10 @@ impl Texts {
     const MANY: usize = 16 * 1024;
 
     fn get(&mut self, bytes: &[u8]) -> Option<Text> {
-        let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        let length = bytes
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(bytes.len());
         let bytes = bytes.get(..length).filter(|bytes| !bytes.is_empty())?;
         if let Some(known) = self.known.get(bytes) {
             return Some(Arc::clone(known));

@@ -83,7 +83,12 @@ pub(super) const FUNCTIONS: [FunctionHook; 27] = [
 
 /// Hooks that are tracepoints: the hook, the tracepoint, the program typed by BTF, and the one without.
 pub(super) const TRACEPOINTS: [(Hook, &str, &str, Option<&str>); 3] = [
-    (Hook::DevresLog, "devres_log", "devres_log", Some("raw_devres_log")),
+    (
+        Hook::DevresLog,
+        "devres_log",
+        "devres_log",
+        Some("raw_devres_log"),
+    ),
     (Hook::ModuleLoad, "module_load", "module_load", None),
     (Hook::ModuleFree, "module_free", "module_free", None),
 ];

@@ -21,7 +21,9 @@ pub enum LayoutError {
     #[error("{KERNEL_BTF} can't be read: {0}")]
     Unreadable(String),
     /// A structure or member that every known kernel has is not there.
-    #[error("this kernel's BTF has no `{0}`: it is newer or older than what this tool knows; please report it")]
+    #[error(
+        "this kernel's BTF has no `{0}`: it is newer or older than what this tool knows; please report it"
+    )]
     Missing(String),
 }
 
@@ -53,14 +55,17 @@ impl KernelTypes {
         if !Path::new(KERNEL_BTF).exists() {
             return Err(LayoutError::NoBtf);
         }
-        let btf = Btf::from_file(KERNEL_BTF).map_err(|error| LayoutError::Unreadable(error.to_string()))?;
+        let btf = Btf::from_file(KERNEL_BTF)
+            .map_err(|error| LayoutError::Unreadable(error.to_string()))?;
         Ok(Self { btf })
     }
 
     /// Whether the kernel has a function of this name that BTF describes, so that fentry could attach.
     #[must_use]
     pub fn has_function(&self, name: &str) -> bool {
-        self.types(name).iter().any(|found| matches!(found, Type::Func(_)))
+        self.types(name)
+            .iter()
+            .any(|found| matches!(found, Type::Func(_)))
     }
 
     /// Whether the kernel has this tracepoint.
@@ -183,5 +188,6 @@ impl KernelTypes {
 }
 
 fn word(offset: usize) -> Result<u32, LayoutError> {
-    u32::try_from(offset).map_err(|_| LayoutError::Missing("a member within four gigabytes".to_owned()))
+    u32::try_from(offset)
+        .map_err(|_| LayoutError::Missing("a member within four gigabytes".to_owned()))
 }

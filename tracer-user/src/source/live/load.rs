@@ -23,7 +23,10 @@ use super::{
 };
 use crate::{
     coverage::{Addresses, Attachment, Before, Coverage, HookState, NodeEvents},
-    event::{DeviceAddress, DeviceIdentity, DeviceSnapshot, Event, EventKind, Loss, LossCause, Task, Time},
+    event::{
+        DeviceAddress, DeviceIdentity, DeviceSnapshot, Event, EventKind, Loss, LossCause, Task,
+        Time,
+    },
 };
 
 /// The probes, built from `tracer-ebpf`.
@@ -132,33 +135,63 @@ impl Live {
             .map_err(|_| LiveError::Load("the kernel's BTF can't be parsed".to_owned()))?
             .map_err(|error| LiveError::Load(error.to_string()))?;
         // Before 5.11 map memory counts against this limit.
-        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, nix::libc::RLIM_INFINITY, nix::libc::RLIM_INFINITY);
+        let _ = setrlimit(
+            Resource::RLIMIT_MEMLOCK,
+            nix::libc::RLIM_INFINITY,
+            nix::libc::RLIM_INFINITY,
+        );
         let mut ebpf = load(&layout, &btf, options)?;
 
-        let mut map = |name: &str| ebpf.take_map(name).ok_or_else(|| LiveError::Load(format!("the eBPF object has no map {name}")));
-        let ring = RingBuf::try_from(map("RECORDS")?).map_err(|error| LiveError::Load(error.to_string()))?;
-        let stacks = StackTraceMap::try_from(map("STACKS")?).map_err(|error| LiveError::Load(error.to_string()))?;
-        let lost = PerCpuArray::try_from(map("LOST")?).map_err(|error| LiveError::Load(error.to_string()))?;
+        let mut map = |name: &str| {
+            ebpf.take_map(name)
+                .ok_or_else(|| LiveError::Load(format!("the eBPF object has no map {name}")))
+        };
+        let ring = RingBuf::try_from(map("RECORDS")?)
+            .map_err(|error| LiveError::Load(error.to_string()))?;
+        let stacks = StackTraceMap::try_from(map("STACKS")?)
+            .map_err(|error| LiveError::Load(error.to_string()))?;
+        let lost = PerCpuArray::try_from(map("LOST")?)
+            .map_err(|error| LiveError::Load(error.to_string()))?;
         // SAFETY: the ring buffer owns its descriptor and lives as long as the registration that it is moved into.
         let ring = unsafe { AsyncFd::register_with_interest(ring, tokio::io::Interest::READABLE) }
-            .map_err(|error| LiveError::Load(format!("the ring buffer can't be polled: {error}")))?;
+            .map_err(|error| {
+                LiveError::Load(format!("the ring buffer can't be polled: {error}"))
+            })?;
 
         let hooks = if options.attach {
-            attach::attach(&mut ebpf, &Kernel { btf: &btf, types: &types, ways: &options.ways })
+            attach::attach(
+                &mut ebpf,
+                &Kernel {
+                    btf: &btf,
+                    types: &types,
+                    ways: &options.ways,
+                },
+            )
         } else {
             Vec::new()
         };
-        let logged = hooks.iter().any(|entry| entry.hook == Hook::DevresLog && matches!(entry.state, HookState::Attached(_)));
+        let logged = hooks.iter().any(|entry| {
+            entry.hook == Hook::DevresLog && matches!(entry.state, HookState::Attached(_))
+        });
         let concluded = options.attach && !logged && !types.has_tracepoint("devres_log");
         let mut live = Self {
             _ebpf: ebpf,
             ring,
             lost: Some(lost),
             skipped: Skipped::default(),
-            decoder: Decoder::new(layout, set.node_name.is_some(), symbols, Stacks::new(Some(stacks))),
+            decoder: Decoder::new(
+                layout,
+                set.node_name.is_some(),
+                symbols,
+                Stacks::new(Some(stacks)),
+            ),
             coverage: Coverage {
                 hooks,
-                nodes: if concluded { NodeEvents::Concluded } else { NodeEvents::Logged },
+                nodes: if concluded {
+                    NodeEvents::Concluded
+                } else {
+                    NodeEvents::Logged
+                },
                 node_addresses: Addresses::Real,
                 device_addresses: Addresses::Real,
                 times: true,
@@ -207,9 +240,19 @@ impl Live {
         self.drain(usize::MAX, sink);
         let skipped = self.skipped.since_last();
         if skipped > 0 {
-            sink(outside_any_task(now(), Loss { count: skipped, cause: LossCause::ProbeSkipped }));
+            sink(outside_any_task(
+                now(),
+                Loss {
+                    count: skipped,
+                    cause: LossCause::ProbeSkipped,
+                },
+            ));
         }
-        self.decoder.account_for_loss(self.lost_by_hook().iter().map(|(_, _, count)| count).sum(), now(), sink);
+        self.decoder.account_for_loss(
+            self.lost_by_hook().iter().map(|(_, _, count)| count).sum(),
+            now(),
+            sink,
+        );
     }
 
     /// Records that found no room in the ring buffer: CPU, hook, how many.
@@ -244,7 +287,10 @@ impl Live {
                         "the kernel's device set changed while it was read, so that not every device was found".to_owned(),
                     );
                 }
-                let snapshots = found.into_iter().map(|device| self.snapshot_event(device)).collect();
+                let snapshots = found
+                    .into_iter()
+                    .map(|device| self.snapshot_event(device))
+                    .collect();
                 self.first = merged(snapshots, events).into_iter();
             }
             Err(error) => {
@@ -254,11 +300,26 @@ impl Live {
         }
     }
 
-    fn walk(&mut self, layout: &Layout, set: &DeviceSetLayout, events: &mut Vec<Event>) -> Result<(Vec<Found>, bool), SnapshotError> {
+    fn walk(
+        &mut self,
+        layout: &Layout,
+        set: &DeviceSetLayout,
+        events: &mut Vec<Event>,
+    ) -> Result<(Vec<Found>, bool), SnapshotError> {
         /// How often devices to which something happened meanwhile are read again.
         const TRIES: u32 = 3;
-        let devices_kset = self.decoder.symbols().table().data("devices_kset").ok_or(SnapshotError::NoDeviceSet)?;
-        let Self { _ebpf: ebpf, ring, decoder, .. } = self;
+        let devices_kset = self
+            .decoder
+            .symbols()
+            .table()
+            .data("devices_kset")
+            .ok_or(SnapshotError::NoDeviceSet)?;
+        let Self {
+            _ebpf: ebpf,
+            ring,
+            decoder,
+            ..
+        } = self;
         let memory = BpfMemory::load(ebpf).map_err(SnapshotError::NoMemory)?;
         let mut walk = Walk::new(memory, layout, set, now);
         let (mut found, complete) = walk.devices(devices_kset)?;
@@ -267,7 +328,8 @@ impl Live {
             while let Some(record) = ring.get_mut().next() {
                 decoder.decode(&record, &mut |event| events.push(event));
             }
-            let mut touched: hashbrown::HashMap<DeviceAddress, Vec<Time>> = hashbrown::HashMap::new();
+            let mut touched: hashbrown::HashMap<DeviceAddress, Vec<Time>> =
+                hashbrown::HashMap::new();
             for event in events.get(checked..).unwrap_or_default() {
                 if changes_resources(&event.kind) {
                     touched.entry(event.device).or_default().push(event.time);
@@ -278,7 +340,11 @@ impl Live {
             }
             checked = if attempt == 0 { 0 } else { checked };
             for device in &mut found {
-                let meanwhile = |times: &Vec<Time>| times.iter().any(|time| *time >= device.read.0 && *time <= device.read.1);
+                let meanwhile = |times: &Vec<Time>| {
+                    times
+                        .iter()
+                        .any(|time| *time >= device.read.0 && *time <= device.read.1)
+                };
                 if touched.get(&device.device).is_some_and(meanwhile) {
                     match walk.device(device.device) {
                         Ok(again) if attempt < TRIES => *device = again,
@@ -312,7 +378,12 @@ impl Live {
             device: found.device,
             stack: None,
             kind: EventKind::Snapshot(Box::new(DeviceSnapshot {
-                identity: DeviceIdentity { name: found.name, driver: found.driver, bus: found.bus, parent: found.parent },
+                identity: DeviceIdentity {
+                    name: found.name,
+                    driver: found.driver,
+                    bus: found.bus,
+                    parent: found.parent,
+                },
                 nodes,
                 pm: found.pm,
                 consistent: found.consistent,
@@ -323,18 +394,31 @@ impl Live {
 
 fn load(layout: &Layout, btf: &Btf, options: &Options) -> Result<Ebpf, LiveError> {
     let mut loader = EbpfLoader::new();
-    loader.btf(Some(btf)).override_global("LAYOUT", layout.as_bytes(), true).map_max_entries("RECORDS", options.ring_bytes);
-    let ProbeFilters { device, driver, bus } = &options.filters;
-    for (name, filter) in [("DEVICE_FILTER", device), ("DRIVER_FILTER", driver), ("BUS_FILTER", bus)] {
+    loader
+        .btf(Some(btf))
+        .override_global("LAYOUT", layout.as_bytes(), true)
+        .map_max_entries("RECORDS", options.ring_bytes);
+    let ProbeFilters {
+        device,
+        driver,
+        bus,
+    } = &options.filters;
+    for (name, filter) in [
+        ("DEVICE_FILTER", device),
+        ("DRIVER_FILTER", driver),
+        ("BUS_FILTER", bus),
+    ] {
         if let Some(filter) = filter {
             loader.override_global(name, filter.as_bytes(), true);
         }
     }
-    loader.load(OBJECT).map_err(|error| match root_cause(&error) {
-        Some(libc::EPERM | libc::EACCES) if locked_down() => LiveError::LockedDown,
-        Some(libc::EPERM | libc::EACCES) => LiveError::NotPermitted,
-        _ => LiveError::Load(chain(&error)),
-    })
+    loader
+        .load(OBJECT)
+        .map_err(|error| match root_cause(&error) {
+            Some(libc::EPERM | libc::EACCES) if locked_down() => LiveError::LockedDown,
+            Some(libc::EPERM | libc::EACCES) => LiveError::NotPermitted,
+            _ => LiveError::Load(chain(&error)),
+        })
 }
 
 /// The error number at the bottom of an error, if there is one.
@@ -362,19 +446,26 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn locked_down() -> bool {
-    std::fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|modes| modes.contains("[confidentiality]"))
+    std::fs::read_to_string("/sys/kernel/security/lockdown")
+        .is_ok_and(|modes| modes.contains("[confidentiality]"))
 }
 
 /// The clock of `bpf_ktime_get_ns()`.
 fn now() -> Time {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(std::time::Duration::from).unwrap_or_default();
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map(std::time::Duration::from)
+        .unwrap_or_default();
     Time(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn changes_resources(kind: &EventKind) -> bool {
     matches!(
         kind,
-        EventKind::Add(_) | EventKind::Remove(_) | EventKind::Release(_) | EventKind::Replace(_) | EventKind::RemoveAction { .. }
+        EventKind::Add(_)
+            | EventKind::Remove(_)
+            | EventKind::Release(_)
+            | EventKind::Replace(_)
+            | EventKind::RemoveAction { .. }
     )
 }
 

@@ -28,7 +28,10 @@ fn counts() -> Vec<(String, u64)> {
     let Ok(descriptors) = fs::read_dir("/proc/self/fdinfo") else {
         return Vec::new();
     };
-    descriptors.flatten().filter_map(|entry| count(&fs::read_to_string(entry.path()).ok()?)).collect()
+    descriptors
+        .flatten()
+        .filter_map(|entry| count(&fs::read_to_string(entry.path()).ok()?))
+        .collect()
 }
 
 /// The identity and the count that one `fdinfo` tells.
@@ -36,7 +39,9 @@ fn count(information: &str) -> Option<(String, u64)> {
     let mut identity = None;
     let mut count = None;
     for line in information.lines() {
-        let Some((key, value)) = line.split_once(':') else { continue };
+        let Some((key, value)) = line.split_once(':') else {
+            continue;
+        };
         match key {
             "prog_id" if identity.is_none() => identity = Some(format!("program {}", value.trim())),
             "link_id" => identity = Some(format!("link {}", value.trim())),
@@ -59,7 +64,8 @@ mod tests {
 
     #[test]
     fn a_links_misses_are_its_own_not_its_programs() {
-        let information = "link_type:\tperf\nlink_id:\t5\nprog_tag:\tab\nprog_id:\t77\nmissed:\t2\n";
+        let information =
+            "link_type:\tperf\nlink_id:\t5\nprog_tag:\tab\nprog_id:\t77\nmissed:\t2\n";
         assert_eq!(count(information), Some(("link 5".to_owned(), 2)));
     }
 

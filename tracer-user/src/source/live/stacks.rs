@@ -1,6 +1,9 @@
 //! Kernel stacks: from a number in the map to named frames.
 
-use std::{collections::hash_map::DefaultHasher, hash::{Hash as _, Hasher as _}};
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash as _, Hasher as _},
+};
 
 use aya::maps::{MapData, StackTraceMap};
 use hashbrown::HashMap;
@@ -28,11 +31,20 @@ impl Stacks {
     /// Resolves numbers with the map that the probes fill; without one there are no numbers to resolve.
     #[must_use]
     pub fn new(map: Option<StackTraceMap<MapData>>) -> Self {
-        Self { map, by_number: HashMap::new(), by_hash: HashMap::new(), next: 0 }
+        Self {
+            map,
+            by_number: HashMap::new(),
+            by_hash: HashMap::new(),
+            next: 0,
+        }
     }
 
     /// The stack that has this number in the map, with its definition if it was not defined before.
-    pub(super) fn resolve(&mut self, number: u32, symbols: &mut SymbolService) -> Option<(StackId, Option<StackDefinition>)> {
+    pub(super) fn resolve(
+        &mut self,
+        number: u32,
+        symbols: &mut SymbolService,
+    ) -> Option<(StackId, Option<StackDefinition>)> {
         if let Some(known) = self.by_number.get(&number) {
             return Some((known.id, None));
         }
@@ -44,7 +56,11 @@ impl Stacks {
     }
 
     /// The stack with these addresses.
-    pub(super) fn define(&mut self, addresses: &[u64], symbols: &mut SymbolService) -> (StackId, Option<StackDefinition>) {
+    pub(super) fn define(
+        &mut self,
+        addresses: &[u64],
+        symbols: &mut SymbolService,
+    ) -> (StackId, Option<StackDefinition>) {
         let mut hasher = DefaultHasher::new();
         addresses.hash(&mut hasher);
         let hash = hasher.finish();
@@ -62,28 +78,66 @@ impl Stacks {
         self.by_hash.retain(|_, known| !known.in_module);
     }
 
-    fn new_stack(&mut self, addresses: &[u64], symbols: &mut SymbolService) -> (Known, StackDefinition) {
+    fn new_stack(
+        &mut self,
+        addresses: &[u64],
+        symbols: &mut SymbolService,
+    ) -> (Known, StackDefinition) {
         let id = StackId(self.next);
         self.next += 1;
-        let mut frames: Vec<StackFrame> =
-            addresses.iter().take_while(|address| **address != 0).map(|address| symbols.frame(*address)).collect();
+        let mut frames: Vec<StackFrame> = addresses
+            .iter()
+            .take_while(|address| **address != 0)
+            .map(|address| symbols.frame(*address))
+            .collect();
         // Where no frame has a name, none can be told to be the tracer's own.
         let own = frames.iter().position(|frame| !is_own(frame)).unwrap_or(0);
         frames.drain(..own);
-        let in_module =
-            frames.iter().any(|frame| frame.function.as_ref().is_none_or(|function| function.module.is_some()));
-        (Known { id, in_module }, StackDefinition { id, frames: frames.into() })
+        let in_module = frames.iter().any(|frame| {
+            frame
+                .function
+                .as_ref()
+                .is_none_or(|function| function.module.is_some())
+        });
+        (
+            Known { id, in_module },
+            StackDefinition {
+                id,
+                frames: frames.into(),
+            },
+        )
     }
 }
 
 /// Whether an innermost frame belongs to the way from the kernel's code into the probe. The probes came
 /// after the symbol table was read, so they have no names there.
 fn is_own(frame: &StackFrame) -> bool {
-    let Some(name) = frame.function.as_ref().and_then(|function| function.name.as_deref()) else {
+    let Some(name) = frame
+        .function
+        .as_ref()
+        .and_then(|function| function.name.as_deref())
+    else {
         return true;
     };
-    ["bpf_", "__bpf_", "__traceiter_", "trace_call_bpf", "kprobe_", "kretprobe_", "ftrace_", "__ftrace", "arch_rethook", "rethook_", "trace_event_raw_event", "perf_trace", "__probestub", "aggr_pre_handler", "opt_pre_handler", "optimized_callback"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    [
+        "bpf_",
+        "__bpf_",
+        "__traceiter_",
+        "trace_call_bpf",
+        "kprobe_",
+        "kretprobe_",
+        "ftrace_",
+        "__ftrace",
+        "arch_rethook",
+        "rethook_",
+        "trace_event_raw_event",
+        "perf_trace",
+        "__probestub",
+        "aggr_pre_handler",
+        "opt_pre_handler",
+        "optimized_callback",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
         || name == "devres_log"
 }

@@ -18,13 +18,23 @@ impl SymbolService {
     /// Begins to read the running kernel's table.
     #[must_use]
     pub fn start() -> Self {
-        Self { table: Symbols::default(), reading: Some(read()), stale: false, error: None }
+        Self {
+            table: Symbols::default(),
+            reading: Some(read()),
+            stale: false,
+            error: None,
+        }
     }
 
     /// Uses a table that was read before, and never reads again.
     #[must_use]
     pub fn fixed(table: Symbols) -> Self {
-        Self { table, reading: None, stale: false, error: None }
+        Self {
+            table,
+            reading: None,
+            stale: false,
+            error: None,
+        }
     }
 
     /// Why there are no symbols, if there are none.
@@ -73,7 +83,11 @@ impl SymbolService {
             match reading.join() {
                 Ok(Ok(table)) => self.table = table,
                 Ok(Err(error)) => self.error = Some(error),
-                Err(_) => self.error = Some(SymbolError::Unreadable(std::io::Error::other("its reader failed"))),
+                Err(_) => {
+                    self.error = Some(SymbolError::Unreadable(std::io::Error::other(
+                        "its reader failed",
+                    )))
+                }
             }
             if std::mem::take(&mut self.stale) {
                 self.reading = Some(read());

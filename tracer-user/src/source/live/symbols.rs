@@ -59,7 +59,11 @@ impl Symbols {
     /// Reads the running kernel's table.
     pub fn of_running_kernel() -> Result<Self, SymbolError> {
         let symbols = Self::read(BufReader::with_capacity(1 << 16, File::open(KALLSYMS)?))?;
-        if symbols.functions.is_empty() { Err(SymbolError::Hidden) } else { Ok(symbols) }
+        if symbols.functions.is_empty() {
+            Err(SymbolError::Hidden)
+        } else {
+            Ok(symbols)
+        }
     }
 
     /// Reads a table in the format of `/proc/kallsyms`; lines that are not in it are passed over.
@@ -79,7 +83,8 @@ impl Symbols {
 
     fn line(&mut self, line: &str, modules: &mut HashMap<Text, u16>) {
         let mut fields = line.split_ascii_whitespace();
-        let (Some(address), Some(kind), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
+        let (Some(address), Some(kind), Some(name)) = (fields.next(), fields.next(), fields.next())
+        else {
             return;
         };
         let Ok(address) = u64::from_str_radix(address, 16) else {
@@ -105,11 +110,17 @@ impl Symbols {
             modules.insert(name, index);
             index
         });
-        let (Ok(start), Ok(length)) = (u32::try_from(self.names.len()), u16::try_from(name.len())) else {
+        let (Ok(start), Ok(length)) = (u32::try_from(self.names.len()), u16::try_from(name.len()))
+        else {
             return;
         };
         self.names.push_str(name);
-        self.functions.push(Symbol { address, name: start, length, module });
+        self.functions.push(Symbol {
+            address,
+            name: start,
+            length,
+            module,
+        });
     }
 
     /// The address of a data symbol that the tool needs; `None` on kernels without `CONFIG_KALLSYMS_ALL`.
@@ -121,7 +132,9 @@ impl Symbols {
     /// Whether there is a function of this name.
     #[must_use]
     pub fn has_function(&self, name: &str) -> bool {
-        self.functions.iter().any(|symbol| self.name(*symbol) == name)
+        self.functions
+            .iter()
+            .any(|symbol| self.name(*symbol) == name)
     }
 
     /// The function that begins at, or holds, this address.
@@ -148,7 +161,11 @@ impl Symbols {
         let function = self.function(address.saturating_sub(1));
         let offset = address.saturating_sub(function.address);
         let known = function.name.is_some();
-        StackFrame { address, function: known.then_some(function), offset: if known { offset } else { 0 } }
+        StackFrame {
+            address,
+            function: known.then_some(function),
+            offset: if known { offset } else { 0 },
+        }
     }
 
     /// Whether the address lies in a function that the table knows.
@@ -164,7 +181,9 @@ impl Symbols {
     }
 
     fn find(&self, address: u64) -> Option<Symbol> {
-        let behind = self.functions.partition_point(|symbol| symbol.address <= address);
+        let behind = self
+            .functions
+            .partition_point(|symbol| symbol.address <= address);
         let mut symbol = *self.functions.get(behind.checked_sub(1)?)?;
         if address - symbol.address > LONGEST_FUNCTION {
             return None;
@@ -181,11 +200,15 @@ impl Symbols {
 
     fn name(&self, symbol: Symbol) -> &str {
         let start = symbol.name as usize;
-        self.names.get(start..start + usize::from(symbol.length)).unwrap_or_default()
+        self.names
+            .get(start..start + usize::from(symbol.length))
+            .unwrap_or_default()
     }
 
     fn module(&self, symbol: Symbol) -> Option<Text> {
-        self.modules.get(usize::from(symbol.module).checked_sub(1)?).cloned()
+        self.modules
+            .get(usize::from(symbol.module).checked_sub(1)?)
+            .cloned()
     }
 }
 

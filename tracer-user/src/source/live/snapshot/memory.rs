@@ -38,11 +38,18 @@ impl<'ebpf> BpfMemory<'ebpf> {
     /// Loads the program; an error tells why it could not be.
     pub fn load(ebpf: &'ebpf mut Ebpf) -> Result<Self, String> {
         let missing = || "the eBPF object has no program to read memory".to_owned();
-        let program: &mut RawTracePoint =
-            ebpf.program_mut("read_memory").ok_or_else(missing)?.try_into().map_err(|_| missing())?;
+        let program: &mut RawTracePoint = ebpf
+            .program_mut("read_memory")
+            .ok_or_else(missing)?
+            .try_into()
+            .map_err(|_| missing())?;
         program.load().map_err(|error| error.to_string())?;
         let ebpf: &'ebpf Ebpf = ebpf;
-        let program = ebpf.program("read_memory").ok_or_else(missing)?.try_into().map_err(|_| missing())?;
+        let program = ebpf
+            .program("read_memory")
+            .ok_or_else(missing)?
+            .try_into()
+            .map_err(|_| missing())?;
         let place = ebpf.map("MEMORY").ok_or_else(missing)?;
         let place = Array::try_from(place).map_err(|error| error.to_string())?;
         Ok(Self { program, place })

@@ -84,8 +84,19 @@ pub struct Walk<'kernel, M> {
 
 impl<'kernel, M: Memory> Walk<'kernel, M> {
     /// A walk with these offsets; `clock` is the clock that events are timed with.
-    pub fn new(memory: M, layout: &'kernel Layout, set: &'kernel DeviceSetLayout, clock: fn() -> Time) -> Self {
-        Self { memory, layout, set, clock, strings: HashMap::new() }
+    pub fn new(
+        memory: M,
+        layout: &'kernel Layout,
+        set: &'kernel DeviceSetLayout,
+        clock: fn() -> Time,
+    ) -> Self {
+        Self {
+            memory,
+            layout,
+            set,
+            clock,
+            strings: HashMap::new(),
+        }
     }
 
     /// Reads every device. `devices_kset` is the address of the variable of that name.
@@ -120,14 +131,20 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
         let mut last = self.device_once(device)?;
         for _ in 0..TRIES {
             let again = self.device_once(device)?;
-            let same = last.consistent && again.consistent && last.nodes == again.nodes && last.driver == again.driver;
+            let same = last.consistent
+                && again.consistent
+                && last.nodes == again.nodes
+                && last.driver == again.driver;
             let read = (last.read.0, again.read.1);
             if same {
                 return Ok(Found { read, ..again });
             }
             last = again;
         }
-        Ok(Found { consistent: false, ..last })
+        Ok(Found {
+            consistent: false,
+            ..last
+        })
     }
 
     fn device_once(&mut self, device: DeviceAddress) -> Result<Found, Unreadable> {
@@ -136,11 +153,18 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
         self.memory.read(device.0, &mut bytes)?;
         let member = |offset: u32| {
             let at = offset as usize;
-            let word = bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_ne_bytes);
+            let word = bytes
+                .get(at..at + 8)
+                .and_then(|word| word.try_into().ok())
+                .map(u64::from_ne_bytes);
             word.ok_or(Unreadable(device.0 + u64::from(offset)))
         };
         let init_name = member(self.layout.device_init_name)?;
-        let name = if init_name == 0 { member(self.layout.device_name)? } else { init_name };
+        let name = if init_name == 0 {
+            member(self.layout.device_name)?
+        } else {
+            init_name
+        };
         let driver = member(self.layout.device_driver)?;
         let bus = member(self.layout.device_bus)?;
         let class = member(self.layout.device_class)?;
@@ -151,11 +175,17 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
         // A device's name can change, so it is read each time; the others are constant.
         let name = self.fresh_string(name);
         let driver = self.named(driver, self.layout.driver_name);
-        let bus = if bus == 0 { self.named(class, self.layout.class_name) } else { self.named(bus, self.layout.bus_name) };
+        let bus = if bus == 0 {
+            self.named(class, self.layout.class_name)
+        } else {
+            self.named(bus, self.layout.bus_name)
+        };
         let detach = if pm_domain == 0 {
             0
         } else {
-            self.memory.word(pm_domain + u64::from(self.layout.pm_domain_detach)).unwrap_or(0)
+            self.memory
+                .word(pm_domain + u64::from(self.layout.pm_domain_detach))
+                .unwrap_or(0)
         };
         let head = device.0 + u64::from(self.layout.device_devres_head);
         let (nodes, consistent) = self.nodes(head, first);
@@ -165,7 +195,10 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
             driver,
             bus,
             parent,
-            pm: PmDomain { domain: pm_domain, detach },
+            pm: PmDomain {
+                domain: pm_domain,
+                detach,
+            },
             nodes,
             consistent,
             read: (began, (self.clock)()),
@@ -198,7 +231,10 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
         let mut bytes = [0; NODE_BYTES];
         self.memory.read(node, &mut bytes)?;
         let word = |at: usize| {
-            let word = bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_ne_bytes);
+            let word = bytes
+                .get(at..at + 8)
+                .and_then(|word| word.try_into().ok())
+                .map(u64::from_ne_bytes);
             word.unwrap_or(0)
         };
         let name = match self.set.node_name.map(word) {
@@ -208,14 +244,23 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
         let behind = self.layout.node_size as usize;
         let is_group = name.as_deref() == Some("grp<");
         // Without names a group is recognised later, by its release function: the id is kept for that.
-        let payload = if is_group { self.layout.group_id } else { self.layout.payload } as usize;
+        let payload = if is_group {
+            self.layout.group_id
+        } else {
+            self.layout.payload
+        } as usize;
         let found = FoundNode {
             node,
             name,
             size: self.set.node_size.map_or(0, word),
             release: word(self.layout.node_release as usize),
             behind: [word(behind), word(behind + 8)],
-            payload: [word(payload), word(payload + 8), word(payload + 16), word(payload + 24)],
+            payload: [
+                word(payload),
+                word(payload + 8),
+                word(payload + 16),
+                word(payload + 24),
+            ],
         };
         Ok((found, word(self.set.node_entry)))
     }
