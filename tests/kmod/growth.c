@@ -15,16 +15,20 @@
 static bool correct;
 static unsigned long wanted;
 
-/* As in a driver that adds an action on each resume; the twin drops it again. */
+static void undo_resume(void *data)
+{
+}
+
+/* As in a driver that adds an action on each resume; the twin releases it. */
 static int growing_resume(struct device *dev)
 {
-	return devm_add_action(dev, dt_note, "of a resume");
+	return devm_add_action(dev, undo_resume, dev);
 }
 
 static int growing_suspend(struct device *dev)
 {
 	if (correct)
-		devm_remove_action(dev, dt_note, "of a resume");
+		devm_release_action(dev, undo_resume, dev);
 	return 0;
 }
 
@@ -180,7 +184,7 @@ static int run_deferral(const struct dt_scenario *scenario, unsigned long count)
 
 const struct dt_scenario dt_growth_scenarios[] = {
 	{ "growth-resume", "each resume adds an action; COUNT resumes, or 48", run_growth_resume, false },
-	{ "growth-resume-ok", "the same, suspend removes it", run_growth_resume, true },
+	{ "growth-resume-ok", "the same, suspend releases it", run_growth_resume, true },
 	{ "growth-rebind", "each binding adds one block more than the last; COUNT bindings, or 6", run_growth_rebind, false },
 	{ "growth-rebind-ok", "the same with one block each", run_growth_rebind, true },
 	{ "slow-release", "an action sleeps COUNT, or 200, ms", run_slow, false },

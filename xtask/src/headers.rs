@@ -46,14 +46,14 @@ impl Headers {
         let lock = File::create(all.join(format!("{name}.lock")))
             .context("cannot create the headers' lock")?;
         lock.lock().context("cannot lock the headers")?;
-        if headers.is_prepared().exists() {
+        if headers.prepared_mark().exists() {
             return Ok(headers);
         }
         headers
             .fetch(kernel, mirror)
             .with_context(|| format!("cannot get the headers of {}", kernel.release))?;
         headers.prepare()?;
-        fs::write(headers.is_prepared(), "").context("cannot mark the headers as prepared")?;
+        fs::write(headers.prepared_mark(), "").context("cannot mark the headers as prepared")?;
         Ok(headers)
     }
 
@@ -75,7 +75,7 @@ impl Headers {
     }
 
     /// A file that is there once the directory is complete.
-    fn is_prepared(&self) -> PathBuf {
+    fn prepared_mark(&self) -> PathBuf {
         self.directory.join("prepared")
     }
 
@@ -109,10 +109,7 @@ impl Headers {
             let names = apt.depends(package)?.into_iter().map(|needed| needed.name);
             tools.extend(names.filter(|name| is_library(name) || name == "pahole"));
         }
-        let tools: Vec<String> = tools
-            .into_iter()
-            .map(|name| name_in(name, library_suite))
-            .collect();
+        let tools: Vec<String> = tools.into_iter().collect();
         for package in closure(&apt, &tools, &[library_suite, suite], None, is_library)? {
             apt::unpack(&apt.download(&package)?, &self.directory.join("tools"))?;
         }
@@ -184,16 +181,9 @@ fn library_suite(suite: &str) -> &str {
     }
 }
 
-/// What a library is called in the suite it is taken from.
-fn name_in(library: String, suite: &str) -> String {
-    match (library.as_str(), suite) {
-        ("libssl1.1", "bookworm") => "libssl3".to_owned(),
-        _ => library,
-    }
-}
-
+/// Whether a package has libraries that the tools of a build need; those for signing are not called.
 fn is_library(name: &str) -> bool {
-    name.starts_with("lib") || name == "zlib1g"
+    name == "zlib1g" || (name.starts_with("lib") && !name.starts_with("libssl"))
 }
 
 /// The packages `names` and all they depend on whose names are `wanted`, each from the first of `suites` that has it,
