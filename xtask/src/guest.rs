@@ -16,6 +16,7 @@ use crate::kernel::Kernel;
 use crate::modules::{ModuleIndex, STANDARD_MODULES};
 use crate::qemu::{self, Boot, Machine};
 use crate::run_directory::RunDirectory;
+use crate::terminal::{self, TerminalSettings};
 use crate::{command, initramfs, tools};
 
 /// PID 1 of the guest.
@@ -123,7 +124,7 @@ impl Guest {
     /// Boots the guest with a shell on this process's terminal; the shell's exit code is the result.
     pub(crate) fn run_shell(&self) -> Result<u8> {
         let directory = self.run_directory()?;
-        directory.write("job/terminal", &terminal_size())?;
+        directory.write("job/terminal", &terminal::size())?;
         let terminal = TerminalSettings::save();
         eprintln!(
             "{}: `exit` powers the guest off, Ctrl-A X kills it",
@@ -325,40 +326,6 @@ impl GrowingFile {
             .and_then(|()| output.flush())
             .context("cannot pass on the guest's output")
     }
-}
-
-/// The terminal's settings as they were before QEMU took it over; QEMU restores them only if it ends regularly.
-struct TerminalSettings(Option<String>);
-
-impl TerminalSettings {
-    fn save() -> Self {
-        Self(stty(&["-g"]))
-    }
-
-    fn restore(&self) {
-        if let Some(settings) = &self.0 {
-            stty(&[settings.trim()]);
-        }
-    }
-}
-
-/// The terminal's rows and columns.
-fn terminal_size() -> String {
-    stty(&["size"]).unwrap_or_else(|| "24 80\n".to_owned())
-}
-
-/// Calls `stty` on standard input; nothing if that is no terminal.
-fn stty(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("stty")
-        .args(arguments)
-        .stdin(Stdio::inherit())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// These boot the kernel named by `DEVRES_TRACER_TEST_KERNEL`, or the newest in the cache, or else fetch one:

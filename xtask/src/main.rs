@@ -16,6 +16,7 @@ mod modules;
 mod qemu;
 mod run_directory;
 mod rust_source;
+mod terminal;
 mod toolchain;
 mod tools;
 mod tracer;

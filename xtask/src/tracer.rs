@@ -16,6 +16,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Builds `devres-tracer` for guests and returns its path.
 ///
 /// It has a target directory of its own: its flags differ from the ordinary build's, and would undo it each time.
+/// Warnings are left to the ordinary build.
 pub(crate) fn build_static() -> Result<PathBuf> {
     let directory = workspace::root().join("target/guest");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -32,7 +33,7 @@ pub(crate) fn build_static() -> Result<PathBuf> {
         .current_dir(workspace::root())
         .env("CARGO_TARGET_DIR", &directory)
         .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
-        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static -Awarnings")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     let status = cargo.status().context("cannot run cargo")?;
     ensure!(
