@@ -9,8 +9,10 @@ mod command;
 mod deny;
 mod ebpf_object;
 mod guest;
+mod headers;
 mod initramfs;
 mod kernel;
+mod kmod;
 mod mirror;
 mod modules;
 mod qemu;
@@ -45,6 +47,8 @@ enum Task {
     Deny(deny::Args),
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
     Vm(Box<vm::Args>),
+    /// Builds the kernel module that makes devres situations on demand, for a stock Debian kernel.
+    Kmod(kmod::Args),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -53,5 +57,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Deny(args) => deny::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run(*args),
+        Task::Kmod(args) => kmod::run(&args),
     }
 }

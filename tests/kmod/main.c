@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The debugfs interface: run, scenarios, stacks. */
+#include <linux/debugfs.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "devres_test.h"
+
+static bool platform;
+module_param(platform, bool, 0444);
+MODULE_PARM_DESC(platform, "register devres-test.0 at load, as the scenario platform-register does");
+
+static const struct dt_scenario *const tables[] = {
+	dt_platform_scenarios,
+	dt_pm_domain_scenarios,
+	dt_pm_bus_scenarios,
+	dt_group_scenarios,
+	dt_explicit_scenarios,
+	dt_component_scenarios,
+	dt_lifetime_scenarios,
+	dt_late_add_scenarios,
+	dt_foreign_scenarios,
+	dt_irq_scenarios,
+	dt_growth_scenarios,
+	dt_load_scenarios,
+	dt_callback_scenarios,
+};
+
+static struct dentry *directory;
+
+/* Scenarios share their drivers and the interrupt, so one runs at a time. */
+static DEFINE_MUTEX(run_lock);
+
+static const struct dt_scenario *find_scenario(const char *name)
+{
+	const struct dt_scenario *scenario;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(tables); i++)
+		for (scenario = tables[i]; scenario->name; scenario++)
+			if (!strcmp(scenario->name, name))
+				return scenario;
+	return NULL;
+}
+
+/* Takes "NAME" or "NAME COUNT". */
+static ssize_t run_write(struct file *file, const char __user *user,
+			 size_t size, loff_t *position)
+{
+	const struct dt_scenario *scenario;
+	unsigned long count = 0;
+	char buffer[64], *rest, *name;
+	int ret;
+
+	if (size >= sizeof(buffer))
+		return -EINVAL;
+	if (copy_from_user(buffer, user, size))
+		return -EFAULT;
+	buffer[size] = '\0';
+
+	rest = strim(buffer);
+	name = strsep(&rest, " ");
+	if (rest) {
+		ret = kstrtoul(skip_spaces(rest), 0, &count);
+		if (ret)
+			return ret;
+	}
+	scenario = find_scenario(name);
+	if (!scenario)
+		return -EINVAL;
+
+	ret = mutex_lock_interruptible(&run_lock);
+	if (ret)
+		return ret;
+	pr_info("devres_test: %s begins\n", scenario->name);
+	ret = scenario->run(scenario, count);
+	pr_info("devres_test: %s ends: %d\n", scenario->name, ret);
+	mutex_unlock(&run_lock);
+
+	return ret < 0 ? ret : size;
+}
+
+static const struct file_operations run_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = run_write,
+};
+
+static int scenarios_show(struct seq_file *seq, void *unused)
+{
+	const struct dt_scenario *scenario;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(tables); i++)
+		for (scenario = tables[i]; scenario->name; scenario++)
+			seq_printf(seq, "%s\t%s\n", scenario->name,
+				   scenario->about);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(scenarios);
+DEFINE_SHOW_ATTRIBUTE(dt_stacks);
+
+static int __init devres_test_init(void)
+{
+	int ret;
+
+	dt_irq = dt_irq_alloc();
+	if (dt_irq < 0)
+		return dt_irq;
+	ret = dt_stacks_init();
+	if (ret)
+		goto free_irq;
+	ret = dt_lifetime_init();
+	if (ret)
+		goto free_irq;
+	ret = dt_callback_init();
+	if (ret)
+		goto exit_lifetime;
+	if (platform) {
+		ret = dt_platform_register();
+		if (ret)
+			goto exit_callback;
+	}
+
+	directory = debugfs_create_dir("devres_test", NULL);
+	debugfs_create_file("run", 0200, directory, NULL, &run_fops);
+	debugfs_create_file("scenarios", 0444, directory, NULL,
+			    &scenarios_fops);
+	debugfs_create_file("stacks", 0400, directory, NULL, &dt_stacks_fops);
+	return 0;
+
+exit_callback:
+	dt_callback_exit();
+exit_lifetime:
+	dt_lifetime_exit();
+free_irq:
+	dt_irq_free(dt_irq);
+	return ret;
+}
+
+static void __exit devres_test_exit(void)
+{
+	debugfs_remove_recursive(directory);
+	dt_platform_unregister();
+	dt_callback_exit();
+	dt_lifetime_exit();
+	dt_irq_free(dt_irq);
+}
+
+module_init(devres_test_init);
+module_exit(devres_test_exit);
+MODULE_DESCRIPTION("Scenarios for tracers of managed device resources");
+MODULE_LICENSE("GPL");

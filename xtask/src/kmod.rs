@@ -1,0 +1,128 @@
+//! `cargo xtask kmod`: the test module of `tests/kmod`, built for a stock kernel.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use crate::headers::Headers;
+use crate::kernel::Kernel;
+use crate::{command, tools, workspace};
+
+/// The module with the scenarios.
+const MODULE: &str = "devres_test.ko";
+
+/// A module that adds an action to a device of the first one; it lies beside it.
+const CALLBACK_MODULE: &str = "devres_test_callback.ko";
+
+/// Arguments of `cargo xtask kmod`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The kernel: a series (`6.1`, `7`), a release (`6.1.0-56-amd64`), or `newest`.
+    #[arg(long, value_name = "NAME", default_value = "newest")]
+    kernel: String,
+    /// Fetch the newest point release even if the cache has one of the series.
+    #[arg(long)]
+    update: bool,
+    /// Debian mirror to fetch from, if the machine's apt is not configured for one.
+    #[arg(long, value_name = "URL")]
+    mirror: Option<String>,
+}
+
+/// Builds the module and prints its path.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let mirror = args.mirror.as_deref();
+    let kernel = Kernel::obtain(&args.kernel, args.update, mirror)?;
+    println!("{}", build(&kernel, mirror)?.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The path of `devres_test.ko` for `kernel`, built if its sources have changed since it last was;
+/// `devres_test_callback.ko` lies beside it. `mirror` as in [`crate::apt::AptRoot::open`].
+///
+/// Compiler warnings are errors. On kernels whose headers come without BTF (up to 6.1) the module has none.
+pub(crate) fn build(kernel: &Kernel, mirror: Option<&str>) -> Result<PathBuf> {
+    let directory = kernel.derived_files()?.join("kmod");
+    let lock = File::create(directory.with_extension("lock"))
+        .context("cannot create the test module's lock")?;
+    lock.lock().context("cannot lock the test module")?;
+
+    let sources = read_files(&workspace::root().join("tests/kmod"))?;
+    let built = directory.join("built");
+    if built.exists() && read_files(&directory.join("sources"))? == sources {
+        return Ok(built.join(MODULE));
+    }
+    let headers = Headers::obtain(kernel, mirror)?;
+    tools::require(&["gcc", "make"])?;
+
+    if directory.exists() {
+        fs::remove_dir_all(&directory)
+            .with_context(|| format!("cannot remove {}", directory.display()))?;
+    }
+    let work = directory.join("work");
+    // A copy that no build files mix with is what the next call compares.
+    for copy in [&work, &directory.join("sources")] {
+        write_files(copy, &sources)?;
+    }
+    make(&headers, &work)
+        .with_context(|| format!("cannot build the test module for {}", kernel.release))?;
+    let finished = directory.join("finished");
+    fs::create_dir_all(&finished).context("cannot create the test module's directory")?;
+    for module in [MODULE, CALLBACK_MODULE] {
+        fs::rename(work.join(module), finished.join(module))
+            .with_context(|| format!("the build left no {module}"))?;
+    }
+    fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
+    fs::rename(&finished, &built).context("cannot move the test module into place")?;
+    Ok(built.join(MODULE))
+}
+
+fn make(headers: &Headers, work: &Path) -> Result<()> {
+    let mut make = Command::new("make");
+    make.arg("-C")
+        .arg(headers.build_directory())
+        .arg(format!("M={}", work.display()))
+        .arg(format!("CC={}", headers.compiler().display()));
+    if let Some(pahole) = headers.pahole() {
+        make.arg(format!("PAHOLE={}", pahole.display()));
+    }
+    let output = command::run(make.args(["-j2", "modules"]))?;
+    if !output.status.success() {
+        bail!(
+            "`{}` failed:\n{}",
+            command::describe(&make),
+            command::error_text(&output)
+        );
+    }
+    Ok(())
+}
+
+/// The names and contents of the files in a directory.
+fn read_files(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    for entry in
+        fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?
+    {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let contents =
+            fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        files.insert(name.into_owned(), contents);
+    }
+    Ok(files)
+}
+
+fn write_files(directory: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    for (name, contents) in files {
+        let path = directory.join(name);
+        fs::write(&path, contents).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
