@@ -295,7 +295,7 @@ impl Model {
         if let (Some(id), Work::Krealloc { pointer, replaced }, Some(node)) =
             (frame.device, frame.work, returned.node)
         {
-            self.finish_krealloc(id, (pointer, replaced), node, changes);
+            self.finish_krealloc(id, pointer, replaced, node, changes);
         }
         if let Some(id) = frame.device {
             self.settle(id, &frame, returned.value, false, changes);

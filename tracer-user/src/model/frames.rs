@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::{DeviceId, Left, group::Range, node::Context};
-use crate::event::{DeviceAddress, Hook, PmDomain, Task, Time};
+use crate::event::{DeviceAddress, Hook, NodeAddress, PmDomain, Task, Time};
 
 /// Tasks with frames that are kept; beyond that the longest silent one is forgotten.
 const MOST_TASKS: usize = 4096;
@@ -63,7 +63,8 @@ pub(super) enum Work {
     Release(Batch),
     Krealloc {
         pointer: u64,
-        replaced: Option<NodeMark>,
+        /// The node that was replaced, and its address before.
+        replaced: Option<(NodeMark, NodeAddress)>,
     },
 }
 

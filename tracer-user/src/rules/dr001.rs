@@ -210,11 +210,13 @@ fn floor(device: Device<'_>) -> u64 {
 }
 
 impl Detach {
-    /// Whether a resource that is live after the detach was there before, and counts.
+    /// Whether a resource that is live after the detach was there before, and counts. What a release adds
+    /// is left over by that release, whatever comes after it.
     fn concerns(&self, node: &Node) -> bool {
         node.binding() == self.binding
             && node.sequence() > self.floor
             && node.sequence() < self.sequence
+            && node.phase() != State::Cleanup
             && node.origin() != Origin::Unknown
             && !node.kind().is_marker()
     }
