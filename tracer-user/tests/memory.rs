@@ -1,4 +1,5 @@
 //! How much a live resource takes.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 mod support;
 
@@ -81,7 +82,7 @@ fn what_has_gone_leaves_nothing_behind() {
 
 /// How many bytes the model takes for as many live resources: a third memory, a third with a payload,
 /// a third actions; added by 300 call sites, with a stack each.
-fn live(devices: u64, each: u64) -> (usize, usize) {
+fn live(devices: usize, each: usize) -> (usize, usize) {
     let mut story = Story::new();
     for site in 0..300 {
         story.stack(&[&format!("driver_function_{site}"), "really_probe"]);
@@ -116,7 +117,7 @@ fn live(devices: u64, each: u64) -> (usize, usize) {
     }
     let mut address = 0xff11_2000_0000_0000;
     for device in 0..devices {
-        let subject = Dev(0xff11_0000_0500_0000 + device * 0x800);
+        let subject = Dev(0xff11_0000_0500_0000 + device as u64 * 0x800);
         let mut story = Story::new();
         story
             .enter(subject, Hook::Initialise)
@@ -124,12 +125,7 @@ fn live(devices: u64, each: u64) -> (usize, usize) {
         for event in &story.events {
             model.apply(event);
         }
-        for (event, node) in nodes
-            .iter()
-            .cycle()
-            .skip(3 * device as usize)
-            .take(each as usize)
-        {
+        for (event, node) in nodes.iter().cycle().skip(3 * device).take(each) {
             let mut event = event.clone();
             event.device = subject.address();
             address += 0x80;
@@ -147,6 +143,9 @@ fn live(devices: u64, each: u64) -> (usize, usize) {
         }
     }
     let bytes = ALLOCATED.current_usage() - before;
-    let resources: usize = model.devices().map(|device| device.node_count()).sum();
+    let resources: usize = model
+        .devices()
+        .map(devres_tracer::model::Device::node_count)
+        .sum();
     (resources, bytes)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use devres_tracer::{
     coverage::{Addresses, Before, Coverage},
     event::{CallDetail, EventKind, Function, Hook, LossCause, NodeReference, StackId},
-    model::{Change, Changes, Kind, Model, Origin, State, Taint},
+    model::{Change, Changes, Device, Kind, Model, Origin, State, Taint},
 };
 use support::{Dev, Story, added, desyncs, list, recorded, reduced, reference, whole, without};
 
@@ -15,19 +15,34 @@ const DEVICE: Dev = Dev(0xff11_0000_0500_0000);
 const OTHER: Dev = Dev(0xff11_0000_0600_0000);
 const NOBODY: Dev = Dev(0);
 
+/// Tells a part of a story.
+type Telling<'a> = &'a dyn Fn(&mut Story);
+
 fn state(model: &Model, device: Dev) -> Option<State> {
-    model.device(device.address()).map(|device| device.state())
+    model.device(device.address()).map(Device::state)
 }
 
 fn taints(model: &Model, device: Dev) -> Vec<Taint> {
-    let device = model.device(device.address()).unwrap();
-    device.taints().collect()
+    let device = model.device(device.address());
+    device.into_iter().flat_map(Device::taints).collect()
 }
 
 fn began() -> Story {
     let mut story = Story::new();
     story.enter(DEVICE, Hook::Initialise);
     story
+}
+
+fn enters(hook: Hook) -> impl Fn(&mut Story) {
+    move |story| {
+        story.enter(DEVICE, hook);
+    }
+}
+
+fn leaves(hook: Hook, value: Option<i64>) -> impl Fn(&mut Story) {
+    move |story| {
+        story.returned(DEVICE, hook, value);
+    }
 }
 
 #[track_caller]
@@ -41,72 +56,19 @@ fn quiet(story: &Story, coverage: Coverage) -> (Vec<Changes>, Model) {
 fn a_device_goes_through_its_states() {
     let mut model = Model::new(Arc::new(whole()));
     let mut story = Story::new();
-    let steps: [(&dyn Fn(&mut Story), State); 12] = [
-        (
-            &|story| drop(story.enter(DEVICE, Hook::Initialise)),
-            State::Initialised,
-        ),
-        (
-            &|story| drop(story.enter(DEVICE, Hook::Probe)),
-            State::Probing,
-        ),
-        (
-            &|story| drop(story.enter(DEVICE, Hook::Cleanup)),
-            State::Cleanup,
-        ),
-        (
-            &|story| drop(story.leave(DEVICE, Hook::Cleanup)),
-            State::Probing,
-        ),
-        (
-            &|story| drop(story.returned(DEVICE, Hook::Probe, Some(517))),
-            State::Unbound,
-        ),
-        (
-            &|story| drop(story.enter(DEVICE, Hook::Probe)),
-            State::Probing,
-        ),
-        (
-            &|story| drop(story.enter(DEVICE, Hook::Bound)),
-            State::Bound,
-        ),
-        (
-            &|story| drop(story.returned(DEVICE, Hook::Probe, Some(0))),
-            State::Bound,
-        ),
-        (
-            &|story| drop(story.enter(DEVICE, Hook::Delete)),
-            State::Bound,
-        ),
-        (
-            &|story| {
-                drop(
-                    story
-                        .enter(DEVICE, Hook::Unbind)
-                        .enter(DEVICE, Hook::Remove),
-                )
-            },
-            State::Removing,
-        ),
-        (
-            &|story| {
-                drop(
-                    story
-                        .leave(DEVICE, Hook::Remove)
-                        .enter(DEVICE, Hook::Cleanup),
-                )
-            },
-            State::Cleanup,
-        ),
-        (
-            &|story| {
-                story
-                    .leave(DEVICE, Hook::Cleanup)
-                    .leave(DEVICE, Hook::Unbind)
-                    .leave(DEVICE, Hook::Delete);
-            },
-            State::Deleted,
-        ),
+    let steps: [(Telling<'_>, State); 12] = [
+        (&enters(Hook::Initialise), State::Initialised),
+        (&enters(Hook::Probe), State::Probing),
+        (&enters(Hook::Cleanup), State::Cleanup),
+        (&leaves(Hook::Cleanup, None), State::Probing),
+        (&leaves(Hook::Probe, Some(517)), State::Unbound),
+        (&enters(Hook::Probe), State::Probing),
+        (&enters(Hook::Bound), State::Bound),
+        (&leaves(Hook::Probe, Some(0)), State::Bound),
+        (&enters(Hook::Delete), State::Bound),
+        (&enters(Hook::Remove), State::Removing),
+        (&enters(Hook::Cleanup), State::Cleanup),
+        (&leaves(Hook::Cleanup, None), State::Deleted),
     ];
     for (number, (step, expected)) in steps.into_iter().enumerate() {
         story.events.clear();
@@ -320,7 +282,7 @@ fn disagreements_are_told() {
             .add(DEVICE, 2, "devm_clk_release", 16)
             .enter(DEVICE, Hook::ReleaseAll);
     };
-    let cases: [(&dyn Fn(&mut Story), &str); 6] = [
+    let cases: [(Telling<'_>, &str); 6] = [
         (
             &|story| {
                 two(story);

@@ -1,4 +1,5 @@
 //! The model against a plain implementation of drivers/base/devres.c.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 mod support;
 

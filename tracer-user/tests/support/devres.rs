@@ -439,7 +439,6 @@ impl Kernel {
 
     fn call_back(&mut self, device: Dev, callback: Callback) {
         match callback {
-            Callback::Nothing => {}
             Callback::Adds => {
                 self.add(device, Callback::Nothing, false);
             }
@@ -449,7 +448,7 @@ impl Kernel {
             }
             Callback::OpensGroup => self.open_group(device, 0),
             Callback::ReleasesGroup if self.depth < 4 => self.release_group(device, 0, 0, 0),
-            Callback::ReleasesGroup => {}
+            Callback::Nothing | Callback::ReleasesGroup => {}
         }
     }
 
@@ -469,7 +468,7 @@ impl Kernel {
         for _ in 0..count {
             self.add(device, Callback::Nothing, true);
         }
-        let bound = if self.logs { 0 } else { 1 };
+        let bound = i64::from(!self.logs);
         self.story
             .enter(device, Hook::Bound)
             .returned(device, Hook::Probe, Some(bound));

@@ -2,7 +2,8 @@
 #![allow(
     dead_code,
     clippy::allow_attributes,
-    reason = "each test program uses its own part of it"
+    clippy::unwrap_used,
+    reason = "each test program uses its own part of it, and a helper of tests may fail like one"
 )]
 
 pub(crate) mod devres;
@@ -18,7 +19,7 @@ use devres_tracer::{
     },
     finding::{Finding, Severity},
     judge::{Judge, Outcome},
-    model::{Change, Changes, Model},
+    model::{Change, Changes, Device, Model},
     rules::RuleSet,
 };
 
@@ -369,7 +370,7 @@ pub(crate) fn list(model: &Model, device: Dev) -> Vec<u64> {
     model
         .device(device.address())
         .into_iter()
-        .flat_map(|device| device.nodes())
+        .flat_map(Device::nodes)
         .map(|(_, node)| node.address().0)
         .collect()
 }
