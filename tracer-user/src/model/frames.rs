@@ -43,6 +43,13 @@ impl Frame {
         self.entered
     }
 
+    /// The place of its entry in the order of everything seen. If events were lost later than this, it may
+    /// have returned unseen.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// Its return.
     pub(super) fn left(&self, value: Option<i64>, pm: Option<PmDomain>, inferred: bool) -> Left {
         Left {

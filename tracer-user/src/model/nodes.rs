@@ -76,8 +76,9 @@ impl Model {
         };
         if let Some(stale) = self.find_address(id, added.node) {
             self.disagree(id, DesyncKind::AddedTwice(added.node), changes);
-            self.depart(id, stale);
-            changes.push(Change::NodeVanished(NodeId(stale)));
+            let silent = self.depart(id, stale);
+            let vanished = std::iter::once(stale).chain(silent);
+            changes.extend(vanished.map(|slot| Change::NodeVanished(NodeId(slot))));
         }
         let node = self.make_node(id, added, Origin::Seen);
         let (kind, sequence) = (node.kind(), node.sequence);
@@ -323,7 +324,11 @@ impl Model {
         let Some(id) = self.subject(changes) else {
             return;
         };
-        let Some(slot) = self.find_node(id, reference) else {
+        let found = self.find_node(id, reference).filter(|slot| {
+            let node = self.arena.get(*slot);
+            node.is_some_and(|node| !node.kind().is_marker())
+        });
+        let Some(slot) = found else {
             self.disagree(id, DesyncKind::UnknownNode(reference.node), changes);
             return;
         };
