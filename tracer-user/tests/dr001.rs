@@ -406,7 +406,7 @@ fn names_cannot_steer_a_terminal() {
     probe(&mut story, DEVICE, &names);
     unbind(&mut story, DEVICE, DOMAIN, &names);
     let outcome = story.judge(whole());
-    let text = Text(only(&outcome, Severity::Warn)).to_string();
+    let text = Text(only(&outcome, Severity::Error)).to_string();
     assert!(text.contains("evil\\x1b[2J"), "{text}");
     assert!(text.contains("plat\\nform"), "{text}");
     assert!(
