@@ -123,7 +123,9 @@ impl Kind {
             _ => {}
         }
         let generic = matches!(logged, "devm_action_release" | "action" | "");
-        let action = action || matches!(logged, "devm_action_release" | "action");
+        let action = action
+            || matches!(logged, "devm_action_release" | "action")
+            || sounds_like_action(logged);
         let symbol = function.and_then(|function| function.name.as_deref());
         let effective = match symbol {
             Some(symbol) if generic => symbol,
@@ -133,51 +135,67 @@ impl Kind {
         if MEMORY.contains(&effective) || effective.starts_with("dmam_") {
             return Self::Memory;
         }
-        let hazard = by_words(effective);
-        if !action {
-            return Self::Resource(hazard.unwrap_or(Hazard::Other));
+        let hazard = if HARMLESS.contains(&effective) {
+            Some(Hazard::Reference)
+        } else {
+            by_words(effective)
+        };
+        if action {
+            // An action of which nothing is known is the driver's own code.
+            Self::Action(hazard.unwrap_or(Hazard::Driver))
+        } else {
+            Self::Resource(hazard.unwrap_or(Hazard::Other))
         }
-        Self::Action(match hazard {
-            Some(hazard) if hazard.touches_hardware() || hazard == Hazard::Mapping => hazard,
-            _ if HARMLESS.contains(&effective) => Hazard::Reference,
-            _ => Hazard::Driver,
-        })
     }
+}
+
+/// Whether a logged name is that of an action although nobody said so. Release functions of `devres_alloc`
+/// are called `devm_…` or `…release`, with few exceptions; `Devres<T>` is Rust's.
+fn sounds_like_action(name: &str) -> bool {
+    !name.is_empty()
+        && !name.contains("release")
+        && !name.contains('<')
+        && !["devm_", "dmam_", "pcim_"]
+            .iter()
+            .any(|beginning| name.trim_start_matches('_').starts_with(beginning))
 }
 
 /// The function's name in what the kernel logs for an action: the expression without casts, `&`, blanks.
 #[must_use]
 pub fn plain_name(expression: &str) -> &str {
     let mut rest = expression.trim();
-    // Casts such as `(void(*)(void *))` nest parentheses.
-    while rest.starts_with('(') {
-        let mut depth = 0_usize;
-        let Some(end) = rest.char_indices().find_map(|(index, character)| {
-            match character {
-                '(' => depth += 1,
-                ')' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            (depth == 0).then_some(index)
-        }) else {
-            return rest;
+    // More casts than this are none that a driver would write.
+    for _ in 0..4 {
+        let Some((inner, behind)) = parenthesised(rest) else {
+            break;
         };
-        let Some(behind) = rest.get(end + 1..).map(str::trim_start) else {
-            return rest;
-        };
-        if behind.is_empty() {
-            // The whole expression stands in parentheses.
-            return plain_name(rest.get(1..end).unwrap_or_default());
-        }
-        rest = behind;
+        // A cast in front of something, or the whole expression in parentheses.
+        rest = if behind.is_empty() { inner } else { behind };
     }
     rest.trim_start_matches('&').trim()
+}
+
+/// What stands in the parentheses with which `expression` begins, and what stands behind them.
+fn parenthesised(expression: &str) -> Option<(&str, &str)> {
+    let inside = expression.strip_prefix('(')?;
+    let mut depth = 1_usize;
+    let end = inside.find(|character| {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    })?;
+    let (inner, behind) = inside.split_at_checked(end)?;
+    Some((inner.trim(), behind.strip_prefix(')')?.trim()))
 }
 
 /// Releases that only give memory back.
 const MEMORY: &[&str] = &[
     "bitmap_free",
     "devm_bitmap_free",
+    "devm_component_match_release",
     "devm_kfree_strarray",
     "devm_kmalloc_release",
     "devm_krealloc_release",
@@ -192,12 +210,12 @@ const MEMORY: &[&str] = &[
     "vfree",
 ];
 
-/// Actions that are known not to touch the device. Any other may be the driver's own code.
+/// Releases that are known to drop no more than a reference, or to undo bookkeeping.
 const HARMLESS: &[&str] = &[
     "cpufreq_cpu_put",
-    "debugfs_remove",
-    "debugfs_remove_recursive",
     "dev_get_regmap_release",
+    "devm_acpi_dev_release_driver_gpios",
+    "devm_irq_desc_release",
     "devm_pinctrl_release",
     "devm_regmap_release",
     "fwnode_handle_put",
@@ -214,17 +232,6 @@ const HARMLESS: &[&str] = &[
 /// Words in a release's name and what they mean; the first entry that matches decides. A word is what
 /// stands between underscores; `*` at the end stands for any ending.
 const WORDS: &[(&str, Hazard)] = &[
-    // Dropped references and bookkeeping whose names also hold a word of another class.
-    ("debugfs", Hazard::Reference),
-    ("procfs", Hazard::Reference),
-    ("ida", Hazard::Reference),
-    ("mutex", Hazard::Reference),
-    ("node", Hazard::Reference),
-    ("nodes", Hazard::Reference),
-    ("fwnode", Hazard::Reference),
-    ("nvmem", Hazard::Reference),
-    ("regmap", Hazard::Reference),
-    ("pinctrl", Hazard::Reference),
     // What touches hardware.
     ("regulator*", Hazard::Regulator),
     ("vdd", Hazard::Regulator),
@@ -238,6 +245,7 @@ const WORDS: &[(&str, Hazard)] = &[
     ("interrupt*", Hazard::Interrupt),
     ("msi*", Hazard::Interrupt),
     ("intx", Hazard::Interrupt),
+    ("ahci", Hazard::Power),
     ("pm", Hazard::Power),
     ("rpm", Hazard::Power),
     ("runtime", Hazard::Power),
@@ -289,7 +297,7 @@ const WORDS: &[(&str, Hazard)] = &[
     ("controller", Hazard::Interface),
     ("host", Hazard::Interface),
     ("reset*", Hazard::Line),
-    ("phy*", Hazard::Line),
+    ("phy", Hazard::Line),
     ("pwm", Hazard::Line),
     ("gpio*", Hazard::Line),
     ("dma*", Hazard::Line),
@@ -310,9 +318,6 @@ const WORDS: &[(&str, Hazard)] = &[
     ("resource", Hazard::Mapping),
     ("memtype", Hazard::Mapping),
     ("addr", Hazard::Mapping),
-    ("put", Hazard::Reference),
-    ("destroy", Hazard::Reference),
-    ("free", Hazard::Reference),
 ];
 
 fn by_words(name: &str) -> Option<Hazard> {
@@ -419,6 +424,16 @@ mod tests {
                 true,
                 Kind::Action(Hazard::Reference),
             ),
+            (
+                "devm_regmap_irq_chip_release",
+                false,
+                Kind::Resource(Hazard::Interrupt),
+            ),
+            (
+                "devm_arch_phys_ac_add_release",
+                false,
+                Kind::Resource(Hazard::Other),
+            ),
             ("Devres<T>", false, Kind::Resource(Hazard::Other)),
             (
                 "pm_runtime_disable_action",
@@ -432,6 +447,7 @@ mod tests {
             ),
             ("&rmi_irq_teardown", true, Kind::Action(Hazard::Interrupt)),
             ("pvpanic_remove", true, Kind::Action(Hazard::Driver)),
+            ("pvpanic_remove", false, Kind::Action(Hazard::Driver)),
             // An action whose function nobody told may be anything.
             ("devm_action_release", false, Kind::Action(Hazard::Driver)),
         ] {
