@@ -203,6 +203,25 @@ fn a_detach_in_a_probe_that_succeeds_or_attaches_again_is_innocent() {
 }
 
 #[test]
+fn what_a_release_leaves_over_is_innocent() {
+    // In the right order, and the trace ends right after the detach.
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, &["devm_irq_release"]);
+    story
+        .enter(DEVICE, Hook::Unbind)
+        .enter(DEVICE, Hook::Remove)
+        .leave(DEVICE, Hook::Remove)
+        .enter(DEVICE, Hook::Cleanup)
+        .enter(DEVICE, Hook::ReleaseAll)
+        .rel(DEVICE, DEVICE.0 + 0x80, "devm_irq_release", 8)
+        .add(DEVICE, DEVICE.0 + 0x200, "devm_kzalloc_release", 8)
+        .returned(DEVICE, Hook::ReleaseAll, Some(1))
+        .detach(DEVICE);
+    innocent(&story);
+}
+
+#[test]
 fn another_devices_detach_inside_an_unbind_is_its_own() {
     let mut story = Story::new();
     for (device, name) in [(DEVICE, "dev0"), (OTHER, "dev1")] {
