@@ -8,8 +8,8 @@ use std::{
 use aya::maps::{MapData, StackTraceMap};
 use hashbrown::HashMap;
 
-use super::symbol_service::SymbolService;
-use crate::event::{StackDefinition, StackFrame, StackId};
+use super::{hooks::FUNCTIONS, symbol_service::SymbolService};
+use crate::event::{StackDefinition, StackFrame, StackId, Text};
 
 /// Numbers for stacks, in the order in which they are first seen.
 pub struct Stacks {
@@ -93,6 +93,7 @@ impl Stacks {
         // Where no frame has a name, none can be told to be the tracer's own.
         let own = frames.iter().position(|frame| !is_own(frame)).unwrap_or(0);
         frames.drain(..own);
+        drop_trampolines(&mut frames);
         let in_module = frames.iter().any(|frame| {
             frame
                 .function
@@ -107,6 +108,33 @@ impl Stacks {
             },
         )
     }
+}
+
+/// Takes out what attaching fentry to a function puts between its frame and its caller's: the trampoline,
+/// which has no name in a symbol table that was read before, and the function's own first instruction.
+fn drop_trampolines(frames: &mut Vec<StackFrame>) {
+    /// The call into the trampoline is among the function's first bytes.
+    const BEGINNING: u64 = 16;
+    let mut hooked: Option<Text> = None;
+    frames.retain(|frame| {
+        let function = frame
+            .function
+            .as_ref()
+            .and_then(|function| function.name.clone());
+        let is_trampoline = match function.as_deref() {
+            None => hooked.is_some(),
+            Some(name) => name.starts_with("bpf_trampoline_") || name == "ftrace_trampoline",
+        };
+        if is_trampoline || function.is_some() && function == hooked && frame.offset <= BEGINNING {
+            return false;
+        }
+        hooked = function.filter(|name| {
+            FUNCTIONS
+                .iter()
+                .any(|hook| hook.functions.contains(&&**name))
+        });
+        true
+    });
 }
 
 /// Whether an innermost frame belongs to the way from the kernel's code into the probe. The probes came
