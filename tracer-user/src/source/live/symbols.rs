@@ -101,9 +101,8 @@ const WANTED_DATA: [&str; 1] = ["devices_kset"];
 /// The longest distance from a function's start at which an address is still taken to lie in it: the table
 /// tells no ends, but functions are smaller than this.
 const LONGEST_FUNCTION: u64 = 1 << 16;
-/// The same for what is put together at run time: trampolines and eBPF programs lie page by page between
-/// modules, whose functions must not be taken for theirs.
-const LONGEST_GENERATED: u64 = 1 << 12;
+/// Modules and generated code begin at pages.
+const PAGE: u64 = 1 << 12;
 
 impl Symbols {
     /// Reads the running kernel's table.
@@ -258,15 +257,17 @@ impl Symbols {
             .functions
             .partition_point(|symbol| symbol.address <= address);
         let mut symbol = *self.functions.get(behind.checked_sub(1)?)?;
-        let generated = self
-            .module(symbol)
-            .is_some_and(|module| matches!(&*module, "bpf" | "__builtin__ftrace"));
-        let longest = if generated {
-            LONGEST_GENERATED
-        } else {
-            LONGEST_FUNCTION
-        };
-        if address - symbol.address >= longest {
+        if address - symbol.address >= LONGEST_FUNCTION {
+            return None;
+        }
+        // Between modules lie trampolines and programs that the table may not have. A module's last function
+        // is taken to end with its page.
+        let last = self
+            .functions
+            .get(behind)
+            .is_none_or(|next| next.module != symbol.module);
+        let generated = self.module(symbol).is_some_and(|module| &*module == "bpf");
+        if symbol.module != 0 && (last || generated) && address / PAGE > symbol.address / PAGE {
             return None;
         }
         // Of several names for one address the first in the table is the one that the kernel prints.
