@@ -18,6 +18,7 @@ use super::{
     attach::{self, Kernel, WAYS},
     decode::{Decoder, NodeFacts, outside_any_task},
     layout::{DeviceSetLayout, KernelTypes, LayoutError},
+    probe_log::ProbeLog,
     skipped::Skipped,
     snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk},
     stacks::Stacks,
@@ -110,6 +111,7 @@ pub struct Live {
     skipped: Skipped,
     decoder: Decoder,
     check: AdditionCheck,
+    probe_log: Option<ProbeLog>,
     coverage: Coverage,
     /// Events that the snapshot has taken out of the ring buffer, and the snapshot itself, in order.
     first: std::vec::IntoIter<Event>,
@@ -127,6 +129,8 @@ impl Live {
     pub fn start(options: &Options) -> Result<Self, LiveError> {
         let symbols = SymbolService::start();
         let btf = std::thread::spawn(Btf::from_sys_fs);
+        // Each parses the kernel's types for itself, and takes its time for it.
+        let loader = std::thread::spawn(EbpfLoader::new);
         let types = KernelTypes::of_running_kernel()?;
         let mut layout = types.layout()?;
         let set = types.device_set()?;
@@ -143,8 +147,18 @@ impl Live {
             nix::libc::RLIM_INFINITY,
             nix::libc::RLIM_INFINITY,
         );
-        let mut ebpf = load(&layout, &btf, options)?;
+        let loader = loader
+            .join()
+            .map_err(|_| LiveError::Load("the kernel's BTF can't be parsed".to_owned()))?;
+        let mut ebpf = load(loader, &layout, options)?;
 
+        let probe_log = options
+            .probe_log
+            .then(|| ProbeLog::open(&mut ebpf))
+            .transpose()
+            .map_err(|error| {
+                LiveError::Load(format!("the probes' log can't be opened: {error}"))
+            })?;
         let mut map = |name: &str| {
             ebpf.take_map(name)
                 .ok_or_else(|| LiveError::Load(format!("the eBPF object has no map {name}")))
@@ -183,6 +197,7 @@ impl Live {
             lost: Some(lost),
             skipped: Skipped::default(),
             check: AdditionCheck::default(),
+            probe_log,
             decoder: Decoder::new(
                 layout,
                 types.modules(),
@@ -233,8 +248,12 @@ impl Live {
             ring,
             decoder,
             check,
+            probe_log,
             ..
         } = self;
+        if let Some(log) = probe_log {
+            log.write();
+        }
         let mut memory = memory(ebpf);
         let mut records = 0;
         while records < most
@@ -410,10 +429,12 @@ fn memory(ebpf: &Ebpf) -> Box<dyn Memory + '_> {
     }
 }
 
-fn load(layout: &Layout, btf: &Btf, options: &Options) -> Result<Ebpf, LiveError> {
-    let mut loader = EbpfLoader::new();
+fn load<'data>(
+    mut loader: EbpfLoader<'data>,
+    layout: &'data Layout,
+    options: &'data Options,
+) -> Result<Ebpf, LiveError> {
     loader
-        .btf(Some(btf))
         .override_global("LAYOUT", layout.as_bytes(), true)
         .map_max_entries("RECORDS", options.ring_bytes);
     let ProbeFilters {

@@ -8,6 +8,7 @@ mod kernel;
 mod layout;
 mod load;
 mod module_symbols;
+mod probe_log;
 mod skipped;
 mod snapshot;
 mod stacks;
