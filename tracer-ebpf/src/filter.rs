@@ -55,13 +55,13 @@ impl Pattern {
 
     /// Whether a name fits, given as the first words of its bytes.
     #[must_use]
-    #[inline(always)]
+    #[inline]
     pub const fn fits(&self, name: &[u64; Self::WORDS]) -> bool {
         // Written out, because a probe's verifier follows each turn of a loop.
-        (name[0] & self.mask[0] == self.text[0])
-            & (name[1] & self.mask[1] == self.text[1])
-            & (name[2] & self.mask[2] == self.text[2])
-            & (name[3] & self.mask[3] == self.text[3])
+        name[0] & self.mask[0] == self.text[0]
+            && name[1] & self.mask[1] == self.text[1]
+            && name[2] & self.mask[2] == self.text[2]
+            && name[3] & self.mask[3] == self.text[3]
     }
 }
 
@@ -94,7 +94,7 @@ impl Filter {
 
     /// Whether a name passes, given as the first words of its bytes.
     #[must_use]
-    #[inline(always)]
+    #[inline]
     pub const fn passes(&self, name: &[u64; Pattern::WORDS]) -> bool {
         self.count == 0
             || self.patterns[0].fits(name)

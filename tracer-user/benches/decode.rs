@@ -91,7 +91,7 @@ fn cycle() -> Vec<Vec<u8>> {
         records.push(identity(device, number));
         records.push(call(Kind::Enter, Hook::Initialise, device));
         records.push(call(Kind::Enter, Hook::Probe, device));
-        for (index, (name, size)) in (1..COUNT + 1).zip(RESOURCES) {
+        for (index, (name, size)) in (1..=COUNT).zip(RESOURCES) {
             records.push(add(device, device + 0x10 * u64::from(index), name, size));
         }
         records.push(call(Kind::Enter, Hook::Bound, device));
@@ -102,7 +102,7 @@ fn cycle() -> Vec<Vec<u8>> {
         records.push(call(Kind::Leave, Hook::Remove, device));
         records.push(call(Kind::Enter, Hook::Cleanup, device));
         records.push(call(Kind::Enter, Hook::ReleaseAll, device));
-        for (index, (name, size)) in (1..COUNT + 1).zip(RESOURCES).rev() {
+        for (index, (name, size)) in (1..=COUNT).zip(RESOURCES).rev() {
             records.push(release(
                 device,
                 device + 0x10 * u64::from(index),
