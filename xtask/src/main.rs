@@ -9,6 +9,7 @@ mod command;
 mod deny;
 mod ebpf_object;
 mod guest;
+mod guest_tests;
 mod headers;
 mod initramfs;
 mod kernel;
@@ -19,6 +20,7 @@ mod qemu;
 mod run_directory;
 mod rust_source;
 mod terminal;
+mod test;
 mod toolchain;
 mod tools;
 mod tracer;
@@ -49,6 +51,8 @@ enum Task {
     Vm(Box<vm::Args>),
     /// Builds the kernel module that makes devres situations on demand, for a stock Debian kernel.
     Kmod(kmod::Args),
+    /// Runs all tests: those of the workspace, and those of the tracer in stock Debian kernels under QEMU.
+    Test(test::Args),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -58,5 +62,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Deny(args) => deny::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
+        Task::Test(args) => test::run(&args),
     }
 }
