@@ -115,8 +115,12 @@ pub(super) fn check<'a>(
     Ok(Some(finding))
 }
 
+/// Whether a stack leads from the driver core through the driver's probe, or the function that it tail-calls.
 fn is_probe(frames: &str) -> bool {
-    frames.contains("pvpanic_mmio_probe") && frames.contains("really_probe")
+    ["pvpanic_mmio_probe", "devm_pvpanic_probe"]
+        .iter()
+        .any(|probe| frames.contains(probe))
+        && frames.contains("really_probe")
 }
 
 fn additions_have_stacks(evidence: &Evidence) -> Result<()> {
