@@ -26,6 +26,7 @@ impl Model {
         };
         let mut work = Work::Nothing;
         if let Some(id) = device {
+            self.leave_dead(changes);
             self.leave_stale(id, hook, changes);
             self.advance(id, hook, changes);
             work = self.begin_work(id, call, changes);
@@ -112,20 +113,30 @@ impl Model {
             _ => return,
         };
         let task = self.now.task;
-        let stale = self
-            .tasks
-            .of(&task)
-            .iter()
-            .position(|frame| frame.device == Some(id) && over.contains(&frame.hook));
-        if let Some(depth) = stale
-            && self.was_recorded(hook)
+        let stale = self.tasks.of(&task).iter().position(|frame| {
+            frame.device == Some(id)
+                && over.contains(&frame.hook)
+                && (self.was_recorded(frame.hook) || self.last_loss() > Some(frame.sequence))
+        });
+        let depth = stale.unwrap_or(usize::MAX);
+        while self.tasks.of(&task).len() > depth {
+            let Some(frame) = self.tasks.pop(&task) else {
+                break;
+            };
+            self.abandon(&frame, changes);
+        }
+    }
+
+    /// The outermost frames of devices that are no more: their returns were lost.
+    fn leave_dead(&mut self, changes: &mut Changes) {
+        let task = self.now.task;
+        while let Some(frame) = self.tasks.of(&task).first()
+            && frame
+                .device
+                .is_some_and(|id| self.devices.get(id).is_none())
+            && let Some(frame) = self.tasks.remove(&task, 0)
         {
-            while self.tasks.of(&task).len() > depth {
-                let Some(frame) = self.tasks.pop(&task) else {
-                    break;
-                };
-                self.abandon(&frame, changes);
-            }
+            self.abandon(&frame, changes);
         }
     }
 
@@ -295,7 +306,7 @@ impl Model {
         if let (Some(id), Work::Krealloc { pointer, replaced }, Some(node)) =
             (frame.device, frame.work, returned.node)
         {
-            self.finish_krealloc(id, (pointer, replaced), node, changes);
+            self.finish_krealloc(id, pointer, replaced, node, changes);
         }
         if let Some(id) = frame.device {
             self.settle(id, &frame, returned.value, false, changes);

@@ -215,7 +215,8 @@ impl<'m> Device<'m> {
         self.record.binding_began
     }
 
-    /// The place of the last binding's begin in the order of everything seen; zero if it was not seen.
+    /// The place of the last binding's begin in the order of everything seen, or of the snapshot that found
+    /// the device bound; zero if neither was seen.
     #[must_use]
     pub fn binding_sequence(self) -> u64 {
         self.record.binding_sequence

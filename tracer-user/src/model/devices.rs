@@ -247,6 +247,9 @@ impl Model {
         let Some(record) = self.devices.get_mut(id) else {
             return;
         };
+        if record.phase == State::Dead {
+            return;
+        }
         record.dying = true;
         record.phase = State::Dead;
         let Some(record) = self.devices.get(id) else {
@@ -271,9 +274,7 @@ impl Model {
 
     /// Whether something of the device is missing that the source should have seen.
     pub(super) fn is_doubtful(&self, record: &Record) -> bool {
-        let lost = self
-            .last_loss
-            .is_some_and(|(sequence, _)| sequence > record.clean_since);
+        let lost = self.last_loss() > Some(record.clean_since);
         lost || record
             .taints
             .iter()

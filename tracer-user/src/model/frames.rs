@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::{DeviceId, Left, group::Range, node::Context};
-use crate::event::{DeviceAddress, Hook, PmDomain, Task, Time};
+use crate::event::{DeviceAddress, Hook, NodeAddress, PmDomain, Task, Time};
 
 /// Tasks with frames that are kept; beyond that the longest silent one is forgotten.
 const MOST_TASKS: usize = 4096;
@@ -43,6 +43,13 @@ impl Frame {
         self.entered
     }
 
+    /// The place of its entry in the order of everything seen. If events were lost later than this, it may
+    /// have returned unseen.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// Its return.
     pub(super) fn left(&self, value: Option<i64>, pm: Option<PmDomain>, inferred: bool) -> Left {
         Left {
@@ -63,7 +70,8 @@ pub(super) enum Work {
     Release(Batch),
     Krealloc {
         pointer: u64,
-        replaced: Option<NodeMark>,
+        /// The node that was replaced, and its address before.
+        replaced: Option<(NodeMark, NodeAddress)>,
     },
 }
 

@@ -283,6 +283,12 @@ impl Model {
         self.sequence
     }
 
+    /// The place of the last loss of events in the order of everything seen.
+    #[must_use]
+    pub fn last_loss(&self) -> Option<u64> {
+        self.last_loss.map(|(sequence, _)| sequence)
+    }
+
     fn lose(&mut self, loss: &Loss, changes: &mut Changes) {
         self.tally.lost = self.tally.lost.saturating_add(loss.count);
         self.last_loss = Some((self.sequence, loss.cause));
@@ -291,8 +297,7 @@ impl Model {
 
     fn tainted_at(&self, record: &Record) -> Option<u64> {
         let loss = self
-            .last_loss
-            .map(|(sequence, _)| sequence)
+            .last_loss()
             .filter(|sequence| *sequence > record.clean_since);
         let own = (!record.taints.is_empty()).then_some(record.tainted_at);
         loss.max(own)

@@ -76,8 +76,9 @@ impl Model {
         };
         if let Some(stale) = self.find_address(id, added.node) {
             self.disagree(id, DesyncKind::AddedTwice(added.node), changes);
-            self.depart(id, stale);
-            changes.push(Change::NodeVanished(NodeId(stale)));
+            let silent = self.depart(id, stale);
+            let vanished = std::iter::once(stale).chain(silent);
+            changes.extend(vanished.map(|slot| Change::NodeVanished(NodeId(slot))));
         }
         let node = self.make_node(id, added, Origin::Seen);
         let (kind, sequence) = (node.kind(), node.sequence);
@@ -323,13 +324,16 @@ impl Model {
         let Some(id) = self.subject(changes) else {
             return;
         };
-        let Some(slot) = self.find_node(id, reference) else {
+        let found = self.find_node(id, reference).filter(|slot| {
+            let node = self.arena.get(*slot);
+            node.is_some_and(|node| !node.kind().is_marker())
+        });
+        let Some(slot) = found else {
             self.disagree(id, DesyncKind::UnknownNode(reference.node), changes);
             return;
         };
         self.learn(slot, reference);
-        self.start_move(slot, changes);
-        let mark = self.mark(slot);
+        let mark = self.start_move(slot, changes);
         let subject = self.now.device;
         let frame = self
             .tasks
@@ -344,77 +348,69 @@ impl Model {
     }
 
     /// A node's block is replaced: until told, nothing is known of the new one but its place.
-    fn start_move(&mut self, slot: u32, changes: &mut Changes) {
+    fn start_move(&mut self, slot: u32, changes: &mut Changes) -> Option<(NodeMark, NodeAddress)> {
         self.arena.forget_address(slot);
+        let old = Arc::clone(&self.arena.get(slot)?.site);
         let name: Text = Arc::from(KREALLOC);
-        let site = self.arena.get(slot).map(|node| Arc::clone(&node.site));
-        let Some(old) = site else { return };
         let site = self.sharing.site(SiteKey {
             name: Some(&name),
             function: old.function.as_ref(),
             stack: old.stack.as_ref(),
             action: false,
         });
-        if let Some(node) = self.arena.get_mut(slot) {
-            let before = std::mem::take(&mut node.address);
-            node.site = site;
-            node.size = NO_SIZE;
-            node.payload_address = 0;
-            node.payload = None;
-            node.moved = true;
-            changes.push(Change::NodeReplaced {
-                node: NodeId(slot),
-                before,
-            });
-        }
+        let node = self.arena.get_mut(slot)?;
+        let before = std::mem::take(&mut node.address);
+        let sequence = node.sequence;
+        node.site = site;
+        node.size = NO_SIZE;
+        node.payload_address = 0;
+        node.payload = None;
+        node.moved = true;
+        changes.push(Change::NodeReplaced {
+            node: NodeId(slot),
+            before,
+        });
+        Some((NodeMark { slot, sequence }, before))
     }
 
-    /// `devm_krealloc` returned the block of a new node.
+    /// `devm_krealloc` of the block at `pointer` returned that of a new node.
     pub(super) fn finish_krealloc(
         &mut self,
         id: DeviceId,
-        (pointer, replaced): (u64, Option<NodeMark>),
+        pointer: u64,
+        replaced: Option<(NodeMark, NodeAddress)>,
         address: NodeAddress,
         changes: &mut Changes,
     ) {
-        let slot = match replaced {
-            Some(mark) => self.still(mark),
-            None if self.facts.concluded && pointer != 0 => {
-                let found = self.devices.get(id).and_then(|record| {
-                    self.arena
-                        .iter(&record.list)
-                        .rev()
-                        .find(|(_, node)| node.payload_address == pointer)
-                        .map(|(slot, _)| slot)
-                });
-                // A pointer that the kernel found and the model doesn't: the kernel returned a new block.
-                if let Some(slot) = found {
-                    if self
-                        .arena
-                        .get(slot)
-                        .is_some_and(|node| node.address == address)
-                    {
-                        return;
-                    }
-                    self.start_move(slot, changes);
-                }
-                found
+        // Where replacements are not logged, the old block tells which node it was.
+        let replaced = replaced.or_else(|| {
+            let record = self.devices.get(id)?;
+            let (slot, node) = self
+                .arena
+                .iter(&record.list)
+                .rev()
+                .find(|(_, node)| pointer != 0 && node.payload_address == pointer)?;
+            if !self.facts.concluded || node.address == address {
+                return None;
             }
-            None => None,
+            self.start_move(slot, changes)
+        });
+        let Some((mark, before)) = replaced else {
+            return;
         };
-        let Some(slot) = slot else { return };
+        let Some(slot) = self.still(mark) else {
+            return;
+        };
         if self.arena.get(slot).is_some_and(|node| node.moved) {
             self.arena.set_address(slot, address);
             if let Some(node) = self.arena.get_mut(slot) {
                 node.moved = false;
+                if pointer > before.0 && before.0 != 0 {
+                    node.payload_address = address.0.wrapping_add(pointer - before.0);
+                }
             }
             changes.push(Change::NodeMoved(NodeId(slot)));
         }
-    }
-
-    fn mark(&self, slot: u32) -> Option<NodeMark> {
-        let sequence = self.arena.get(slot)?.sequence;
-        Some(NodeMark { slot, sequence })
     }
 
     /// The marked node's slot, if it is still the same node.

@@ -247,9 +247,7 @@ impl Model {
             return;
         };
         if self.tainted_at(record).is_some() {
-            let lost = self
-                .last_loss
-                .is_some_and(|(sequence, _)| sequence > frame.sequence);
+            let lost = self.last_loss() > Some(frame.sequence);
             let emptied = frame.hook == Hook::ReleaseAll && record.releasing.is_empty();
             if emptied
                 && told.is_some()

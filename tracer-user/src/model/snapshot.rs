@@ -1,6 +1,6 @@
 //! What a device owned at one moment, read from the kernel's memory.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::{Change, Changes, DeviceId, Kind, Model, NodeId, Origin, State, Taint, group::Group};
 use crate::{
@@ -14,6 +14,7 @@ impl Model {
         let Some(id) = self.subject(changes) else {
             return;
         };
+        let sequence = self.sequence;
         let Some(record) = self.devices.get_mut(id) else {
             return;
         };
@@ -22,6 +23,7 @@ impl Model {
         if record.phase == State::Unknown {
             record.phase = if snapshot.identity.driver.is_some() {
                 record.was_bound = true;
+                record.binding_sequence = sequence;
                 State::Bound
             } else {
                 State::Initialised
@@ -45,13 +47,18 @@ impl Model {
         };
         record.groups.clear();
         let mut known = HashMap::new();
+        let mut vanished = Vec::new();
         while let Some(slot) = record.list.last() {
             self.arena.unlink(&mut record.list, slot);
             if let Some(node) = self.arena.get(slot) {
-                known.insert((node.address, node.name().cloned()), slot);
+                vanished.extend(known.insert((node.address, node.name().cloned()), slot));
             }
         }
+        let mut placed = HashSet::new();
         for found in &snapshot.nodes {
+            if !placed.insert(found.node) {
+                continue;
+            }
             let slot = if let Some(slot) = known.remove(&(found.node, found.name.clone())) {
                 slot
             } else {
@@ -68,7 +75,9 @@ impl Model {
             }
             self.join_group(id, slot);
         }
-        for slot in known.into_values() {
+        vanished.extend(known.into_values());
+        vanished.sort_unstable();
+        for slot in vanished {
             self.arena.forget_address(slot);
             self.departed.push(slot);
             changes.push(Change::NodeVanished(NodeId(slot)));

@@ -164,7 +164,7 @@ impl PmDetachBeforeRelease {
             count: 0,
             severity: Severity::Info,
         };
-        if let Some(reason) = doubt(device) {
+        if let Some(reason) = doubt(device, model) {
             detach.stay_silent(reason, report);
         } else if device.resources().any(|node| detach.concerns(node)) {
             self.detached.insert(id, detach);
@@ -172,11 +172,16 @@ impl PmDetachBeforeRelease {
     }
 }
 
-/// Why nothing can be said of the device's current binding, if something since its begin was missed.
-fn doubt(device: Device<'_>) -> Option<&'static str> {
-    let missed = device.tainted_at()?;
+/// Why nothing can be said of the device's current binding, if something since its begin was missed. A
+/// release that accounts for every resource makes the list certain again, but not what the device does.
+fn doubt(device: Device<'_>, model: &Model) -> Option<&'static str> {
+    let (tainted, lost) = (device.tainted_at(), model.last_loss());
+    let missed = tainted.max(lost)?;
     if device.binding_sequence() > missed {
         return None;
+    }
+    if lost > tainted {
+        return Some("a PM domain was detached from a device of which events were lost");
     }
     Some(
         match device.taints().next().unwrap_or(Taint::FirstSeenHalfway) {
@@ -210,11 +215,13 @@ fn floor(device: Device<'_>) -> u64 {
 }
 
 impl Detach {
-    /// Whether a resource that is live after the detach was there before, and counts.
+    /// Whether a resource that is live after the detach was there before, and counts. What a release adds
+    /// is left over by that release, whatever comes after it.
     fn concerns(&self, node: &Node) -> bool {
         node.binding() == self.binding
             && node.sequence() > self.floor
             && node.sequence() < self.sequence
+            && node.phase() != State::Cleanup
             && node.origin() != Origin::Unknown
             && !node.kind().is_marker()
     }

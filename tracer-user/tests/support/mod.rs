@@ -2,10 +2,11 @@
 #![allow(
     dead_code,
     clippy::allow_attributes,
-    reason = "each test program uses its own part of it"
+    clippy::unwrap_used,
+    reason = "each test program uses its own part of it, and a helper of tests may fail like one"
 )]
 
-pub mod devres;
+pub(crate) mod devres;
 
 use std::sync::Arc;
 
@@ -18,23 +19,23 @@ use devres_tracer::{
     },
     finding::{Finding, Severity},
     judge::{Judge, Outcome},
-    model::{Change, Changes, Model},
+    model::{Change, Changes, Device, Model},
     rules::RuleSet,
 };
 
 /// A PM domain that is really detached.
-pub const DOMAIN: PmDomain = PmDomain {
+pub(crate) const DOMAIN: PmDomain = PmDomain {
     domain: 0xffff_ffff_82b9_fc20,
     detach: 0xffff_ffff_815f_0ba0,
 };
 /// No PM domain.
-pub const NO_DOMAIN: PmDomain = PmDomain {
+pub(crate) const NO_DOMAIN: PmDomain = PmDomain {
     domain: 0,
     detach: 0,
 };
 
 /// A source that saw everything from the beginning, by fentry and the tracepoint.
-pub fn whole() -> Coverage {
+pub(crate) fn whole() -> Coverage {
     Coverage {
         hooks: Hook::ALL
             .into_iter()
@@ -53,7 +54,7 @@ pub fn whole() -> Coverage {
 }
 
 /// Like [`whole`], with hooks that another tool recorded without their returns.
-pub fn recorded() -> Coverage {
+pub(crate) fn recorded() -> Coverage {
     let mut coverage = whole();
     for entry in &mut coverage.hooks {
         entry.state = HookState::Attached(Attachment::Recorded);
@@ -63,14 +64,14 @@ pub fn recorded() -> Coverage {
 }
 
 /// Kernel 5.10: no tracepoint, neither `device_remove` nor `device_unbind_cleanup`.
-pub fn reduced() -> Coverage {
+pub(crate) fn reduced() -> Coverage {
     let mut coverage = whole();
     coverage.nodes = NodeEvents::Concluded;
     without(coverage, &[Hook::DevresLog, Hook::Remove, Hook::Cleanup])
 }
 
 /// The coverage without these hooks.
-pub fn without(mut coverage: Coverage, hooks: &[Hook]) -> Coverage {
+pub(crate) fn without(mut coverage: Coverage, hooks: &[Hook]) -> Coverage {
     for entry in &mut coverage.hooks {
         if hooks.contains(&entry.hook) {
             entry.state = HookState::Missing("not on this kernel".to_owned());
@@ -81,8 +82,8 @@ pub fn without(mut coverage: Coverage, hooks: &[Hook]) -> Coverage {
 
 /// Events, in the order of telling, a microsecond apart unless told otherwise.
 #[derive(Debug, Clone, Default)]
-pub struct Story {
-    pub events: Vec<Event>,
+pub(crate) struct Story {
+    pub(crate) events: Vec<Event>,
     time: u64,
     task: Task,
     stack: Option<StackId>,
@@ -91,16 +92,16 @@ pub struct Story {
 
 /// A device in a story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dev(pub u64);
+pub(crate) struct Dev(pub(crate) u64);
 
 impl Dev {
-    pub fn address(self) -> DeviceAddress {
+    pub(crate) fn address(self) -> DeviceAddress {
         DeviceAddress(self.0)
     }
 }
 
 impl Story {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut story = Self {
             time: 1_000_000_000,
             ..Self::default()
@@ -110,7 +111,7 @@ impl Story {
     }
 
     /// What follows happens on this task.
-    pub fn task(&mut self, comm: &str, tid: u32) -> &mut Self {
+    pub(crate) fn task(&mut self, comm: &str, tid: u32) -> &mut Self {
         self.task = Task {
             tid,
             tgid: tid,
@@ -120,13 +121,13 @@ impl Story {
     }
 
     /// What follows happens this much later.
-    pub fn wait(&mut self, microseconds: u64) -> &mut Self {
+    pub(crate) fn wait(&mut self, microseconds: u64) -> &mut Self {
         self.time += microseconds * 1_000;
         self
     }
 
     /// The next event has this stack, given innermost first.
-    pub fn stack(&mut self, frames: &[&str]) -> &mut Self {
+    pub(crate) fn stack(&mut self, frames: &[&str]) -> &mut Self {
         self.stacks += 1;
         let id = StackId(self.stacks);
         let frames: Vec<_> = frames
@@ -156,7 +157,7 @@ impl Story {
         self
     }
 
-    pub fn push(&mut self, device: Dev, kind: EventKind) -> &mut Self {
+    pub(crate) fn push(&mut self, device: Dev, kind: EventKind) -> &mut Self {
         self.time += 1_000;
         let stack = match kind {
             EventKind::Add(_) => self.stack.take(),
@@ -173,7 +174,7 @@ impl Story {
         self
     }
 
-    pub fn named(&mut self, device: Dev, name: &str, bus: &str, driver: &str) -> &mut Self {
+    pub(crate) fn named(&mut self, device: Dev, name: &str, bus: &str, driver: &str) -> &mut Self {
         let some = |text: &str| (!text.is_empty()).then(|| Text::from(text));
         let identity = DeviceIdentity {
             name: some(name),
@@ -184,19 +185,19 @@ impl Story {
         self.push(device, EventKind::Device(Arc::new(identity)))
     }
 
-    pub fn call(&mut self, device: Dev, hook: Hook, detail: CallDetail) -> &mut Self {
+    pub(crate) fn call(&mut self, device: Dev, hook: Hook, detail: CallDetail) -> &mut Self {
         self.push(device, EventKind::Enter(Call { hook, detail }))
     }
 
-    pub fn enter(&mut self, device: Dev, hook: Hook) -> &mut Self {
+    pub(crate) fn enter(&mut self, device: Dev, hook: Hook) -> &mut Self {
         self.call(device, hook, CallDetail::None)
     }
 
-    pub fn leave(&mut self, device: Dev, hook: Hook) -> &mut Self {
+    pub(crate) fn leave(&mut self, device: Dev, hook: Hook) -> &mut Self {
         self.returned(device, hook, None)
     }
 
-    pub fn returned(&mut self, device: Dev, hook: Hook, value: Option<i64>) -> &mut Self {
+    pub(crate) fn returned(&mut self, device: Dev, hook: Hook, value: Option<i64>) -> &mut Self {
         let returned = Return {
             hook,
             value,
@@ -206,7 +207,7 @@ impl Story {
         self.push(device, EventKind::Leave(returned))
     }
 
-    pub fn krealloc(&mut self, device: Dev, before: u64, after: u64) -> &mut Self {
+    pub(crate) fn krealloc(&mut self, device: Dev, before: u64, after: u64) -> &mut Self {
         self.call(device, Hook::Krealloc, CallDetail::Pointer(before + 40));
         self.push(
             device,
@@ -221,12 +222,12 @@ impl Story {
         self.push(device, EventKind::Leave(returned))
     }
 
-    pub fn add(&mut self, device: Dev, node: u64, name: &str, size: u64) -> &mut Self {
+    pub(crate) fn add(&mut self, device: Dev, node: u64, name: &str, size: u64) -> &mut Self {
         self.push(device, EventKind::Add(added(node, name, size)))
     }
 
     /// An action as kernels before 6.4 log it: only its function tells what it is.
-    pub fn add_action(&mut self, device: Dev, node: u64, function: &str) -> &mut Self {
+    pub(crate) fn add_action(&mut self, device: Dev, node: u64, function: &str) -> &mut Self {
         let (name, module) = match function.split_once('@') {
             Some((name, module)) => (name, Some(Text::from(module))),
             None => (function, None),
@@ -241,41 +242,41 @@ impl Story {
         self.push(device, EventKind::Add(action))
     }
 
-    pub fn rem(&mut self, device: Dev, node: u64, name: &str, size: u64) -> &mut Self {
+    pub(crate) fn rem(&mut self, device: Dev, node: u64, name: &str, size: u64) -> &mut Self {
         self.push(device, EventKind::Remove(reference(node, name, size)))
     }
 
-    pub fn rel(&mut self, device: Dev, node: u64, name: &str, size: u64) -> &mut Self {
+    pub(crate) fn rel(&mut self, device: Dev, node: u64, name: &str, size: u64) -> &mut Self {
         self.push(device, EventKind::Release(reference(node, name, size)))
     }
 
-    pub fn open_group(&mut self, device: Dev, id: u64, node: u64) -> &mut Self {
+    pub(crate) fn open_group(&mut self, device: Dev, id: u64, node: u64) -> &mut Self {
         self.call(device, Hook::OpenGroup, CallDetail::Group(GroupId(id)));
         let mut marker = added(node, "grp<", 0);
         marker.group = Some(GroupId(if id == 0 { node } else { id }));
         self.push(device, EventKind::Add(marker))
     }
 
-    pub fn close_group(&mut self, device: Dev, id: u64, node: u64) -> &mut Self {
+    pub(crate) fn close_group(&mut self, device: Dev, id: u64, node: u64) -> &mut Self {
         self.call(device, Hook::CloseGroup, CallDetail::Group(GroupId(id)));
         self.add(device, node + 0x28, "grp>", 0)
     }
 
-    pub fn remove_group(&mut self, device: Dev, id: u64, node: u64) -> &mut Self {
+    pub(crate) fn remove_group(&mut self, device: Dev, id: u64, node: u64) -> &mut Self {
         self.call(device, Hook::RemoveGroup, CallDetail::Group(GroupId(id)));
         self.rem(device, node, "grp<", 0)
     }
 
-    pub fn release_group(&mut self, device: Dev, id: u64) -> &mut Self {
+    pub(crate) fn release_group(&mut self, device: Dev, id: u64) -> &mut Self {
         self.call(device, Hook::ReleaseGroup, CallDetail::Group(GroupId(id)))
     }
 
-    pub fn pm(&mut self, device: Dev, hook: Hook, domain: PmDomain) -> &mut Self {
+    pub(crate) fn pm(&mut self, device: Dev, hook: Hook, domain: PmDomain) -> &mut Self {
         self.call(device, hook, CallDetail::Pm(domain))
     }
 
     /// `dev_pm_domain_attach`, which finds a domain.
-    pub fn attach(&mut self, device: Dev) -> &mut Self {
+    pub(crate) fn attach(&mut self, device: Dev) -> &mut Self {
         self.pm(device, Hook::PmAttach, NO_DOMAIN);
         let returned = Return {
             hook: Hook::PmAttach,
@@ -287,13 +288,13 @@ impl Story {
     }
 
     /// `dev_pm_domain_detach` of a domain.
-    pub fn detach(&mut self, device: Dev) -> &mut Self {
+    pub(crate) fn detach(&mut self, device: Dev) -> &mut Self {
         self.pm(device, Hook::PmDetach, DOMAIN)
             .leave(device, Hook::PmDetach)
     }
 
     /// The two nodes that pin control adds and removes on every probe.
-    pub fn pinctrl(&mut self, device: Dev) -> &mut Self {
+    pub(crate) fn pinctrl(&mut self, device: Dev) -> &mut Self {
         self.add(device, 0xa5_cde0, "devm_kzalloc_release", 40)
             .add(device, 0x99_6880, "devm_pinctrl_release", 8)
             .rem(device, 0x99_6880, "devm_pinctrl_release", 8)
@@ -301,12 +302,12 @@ impl Story {
     }
 
     /// `devres_release_all` with nothing to release.
-    pub fn release_nothing(&mut self, device: Dev) -> &mut Self {
+    pub(crate) fn release_nothing(&mut self, device: Dev) -> &mut Self {
         self.enter(device, Hook::ReleaseAll)
             .returned(device, Hook::ReleaseAll, Some(0))
     }
 
-    pub fn snapshot(&mut self, device: Dev, driver: &str, nodes: &[AddedNode]) -> &mut Self {
+    pub(crate) fn snapshot(&mut self, device: Dev, driver: &str, nodes: &[AddedNode]) -> &mut Self {
         let some = |text: &str| (!text.is_empty()).then(|| Text::from(text));
         let snapshot = DeviceSnapshot {
             identity: DeviceIdentity {
@@ -322,7 +323,7 @@ impl Story {
         self.push(device, EventKind::Snapshot(Box::new(snapshot)))
     }
 
-    pub fn lose(&mut self, count: u64) -> &mut Self {
+    pub(crate) fn lose(&mut self, count: u64) -> &mut Self {
         let loss = Loss {
             count,
             cause: LossCause::RingFull,
@@ -331,14 +332,14 @@ impl Story {
     }
 
     /// All changes of the story, and the model after it.
-    pub fn run(&self, coverage: Coverage) -> (Vec<Changes>, Model) {
+    pub(crate) fn run(&self, coverage: Coverage) -> (Vec<Changes>, Model) {
         let mut model = Model::new(Arc::new(coverage));
         let changes = self.events.iter().map(|event| model.apply(event)).collect();
         (changes, model)
     }
 
     /// What all rules have to say.
-    pub fn judge(&self, coverage: Coverage) -> Outcome {
+    pub(crate) fn judge(&self, coverage: Coverage) -> Outcome {
         let mut judge = Judge::new(Arc::new(coverage), RuleSet::all());
         for event in &self.events {
             judge.apply(event);
@@ -347,7 +348,7 @@ impl Story {
     }
 }
 
-pub fn added(node: u64, name: &str, size: u64) -> AddedNode {
+pub(crate) fn added(node: u64, name: &str, size: u64) -> AddedNode {
     AddedNode {
         node: NodeAddress(node),
         name: Some(Text::from(name)),
@@ -356,7 +357,7 @@ pub fn added(node: u64, name: &str, size: u64) -> AddedNode {
     }
 }
 
-pub fn reference(node: u64, name: &str, size: u64) -> NodeReference {
+pub(crate) fn reference(node: u64, name: &str, size: u64) -> NodeReference {
     NodeReference {
         node: NodeAddress(node),
         name: Some(Text::from(name)),
@@ -365,16 +366,16 @@ pub fn reference(node: u64, name: &str, size: u64) -> NodeReference {
 }
 
 /// The addresses on a device's list, oldest first.
-pub fn list(model: &Model, device: Dev) -> Vec<u64> {
+pub(crate) fn list(model: &Model, device: Dev) -> Vec<u64> {
     model
         .device(device.address())
         .into_iter()
-        .flat_map(|device| device.nodes())
+        .flat_map(Device::nodes)
         .map(|(_, node)| node.address().0)
         .collect()
 }
 
-pub fn desyncs(changes: &[Changes]) -> Vec<String> {
+pub(crate) fn desyncs(changes: &[Changes]) -> Vec<String> {
     changes
         .iter()
         .flatten()
@@ -386,7 +387,7 @@ pub fn desyncs(changes: &[Changes]) -> Vec<String> {
 }
 
 /// The only finding, which must have this severity.
-pub fn only(outcome: &Outcome, severity: Severity) -> &Finding {
+pub(crate) fn only(outcome: &Outcome, severity: Severity) -> &Finding {
     let [finding] = &outcome.findings[..] else {
         panic!("one finding expected: {:#?}", outcome.findings);
     };

@@ -1,0 +1,464 @@
+//! DR001: what it accuses, and the nearest innocents.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
+
+mod support;
+
+use devres_tracer::{
+    event::{EventKind, Hook, PmDomain},
+    finding::{Certainty, Severity, text::Text},
+    judge::Verdict,
+};
+use support::{DOMAIN, Dev, NO_DOMAIN, Story, added, only, whole, without};
+
+const DEVICE: Dev = Dev(0xff11_0000_0500_0000);
+const OTHER: Dev = Dev(0xff11_0000_0600_0000);
+
+fn begin(story: &mut Story, device: Dev, name: &str) {
+    story
+        .enter(device, Hook::Initialise)
+        .named(device, name, "platform", "driver");
+}
+
+/// A probe that adds these after its PM domain was attached.
+fn probe(story: &mut Story, device: Dev, names: &[&str]) {
+    story.enter(device, Hook::Probe).attach(device);
+    add_all(story, device, names);
+    story
+        .enter(device, Hook::Bound)
+        .returned(device, Hook::Probe, Some(0));
+}
+
+fn add_all(story: &mut Story, device: Dev, names: &[&str]) {
+    for (name, number) in names.iter().zip(1..) {
+        story.add(device, device.0 + 0x80 * number, name, 8);
+    }
+}
+
+fn release_all(story: &mut Story, device: Dev, names: &[&str]) {
+    story.enter(device, Hook::ReleaseAll);
+    for (name, number) in names.iter().zip(1..).collect::<Vec<_>>().into_iter().rev() {
+        story.rel(device, device.0 + 0x80 * number, name, 8);
+    }
+    let count = i64::try_from(names.len()).unwrap();
+    story.returned(device, Hook::ReleaseAll, Some(count));
+}
+
+/// An unbind that detaches with `domain` and releases these then.
+fn unbind(story: &mut Story, device: Dev, domain: PmDomain, names: &[&str]) {
+    story
+        .enter(device, Hook::Unbind)
+        .enter(device, Hook::Remove)
+        .pm(device, Hook::PmDetach, domain)
+        .leave(device, Hook::PmDetach)
+        .leave(device, Hook::Remove)
+        .enter(device, Hook::Cleanup);
+    release_all(story, device, names);
+    story
+        .leave(device, Hook::Cleanup)
+        .leave(device, Hook::Unbind);
+}
+
+fn inverted(names: &[&str]) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, names);
+    unbind(&mut story, DEVICE, DOMAIN, names);
+    story
+}
+
+#[track_caller]
+fn innocent(story: &Story) {
+    let outcome = story.judge(whole());
+    assert_eq!(outcome.findings, []);
+    assert_eq!(
+        outcome.verdict(Severity::Info),
+        Verdict::Clean,
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn what_is_released_decides_the_severity() {
+    for (names, severity) in [
+        (&["devm_kzalloc_release"][..], Severity::Info),
+        (
+            &["devm_kzalloc_release", "devm_ioremap_release"],
+            Severity::Warn,
+        ),
+        (
+            &["devm_ioremap_release", "devm_irq_release"],
+            Severity::Error,
+        ),
+        (&["pm_runtime_disable_action"], Severity::Error),
+        (&["devm_thermal_of_zone_release"], Severity::Error),
+        (&["(void(*)(void *))put_device"], Severity::Warn),
+    ] {
+        let outcome = inverted(names).judge(whole());
+        let finding = only(&outcome, severity);
+        assert_eq!(finding.certainty, Certainty::Confirmed);
+        assert_eq!(finding.resources.len(), names.len());
+        assert_eq!(outcome.desyncs, 0);
+    }
+}
+
+#[test]
+fn a_detach_that_detaches_nothing_is_innocent() {
+    let no_callback = PmDomain {
+        domain: DOMAIN.domain,
+        detach: 0,
+    };
+    for domain in [NO_DOMAIN, no_callback] {
+        let mut story = Story::new();
+        begin(&mut story, DEVICE, "dev0");
+        probe(&mut story, DEVICE, &["devm_irq_release"]);
+        unbind(&mut story, DEVICE, domain, &["devm_irq_release"]);
+        innocent(&story);
+    }
+}
+
+#[test]
+fn a_virtual_domain_device_is_innocent() {
+    let mut story = Story::new();
+    story
+        .enter(DEVICE, Hook::Initialise)
+        .named(DEVICE, "genpd:0:soc", "genpd", "driver");
+    probe(&mut story, DEVICE, &["devm_irq_release"]);
+    unbind(&mut story, DEVICE, DOMAIN, &["devm_irq_release"]);
+    innocent(&story);
+}
+
+#[test]
+fn a_device_that_was_never_probed_is_innocent() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    story.attach(DEVICE);
+    add_all(&mut story, DEVICE, &["devm_irq_release"]);
+    story.detach(DEVICE).enter(DEVICE, Hook::Delete);
+    release_all(&mut story, DEVICE, &["devm_irq_release"]);
+    story.leave(DEVICE, Hook::Delete);
+    innocent(&story);
+}
+
+#[test]
+fn what_was_there_before_the_attach_is_innocent() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    let names = ["devm_kzalloc_release", "devm_pinctrl_release"];
+    story.enter(DEVICE, Hook::Probe);
+    add_all(&mut story, DEVICE, &names);
+    story
+        .attach(DEVICE)
+        .enter(DEVICE, Hook::Bound)
+        .returned(DEVICE, Hook::Probe, Some(0));
+    unbind(&mut story, DEVICE, DOMAIN, &names);
+    innocent(&story);
+}
+
+#[test]
+fn what_is_freed_before_the_release_is_innocent() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, &["devm_irq_release"]);
+    story
+        .enter(DEVICE, Hook::Unbind)
+        .enter(DEVICE, Hook::Remove)
+        .rem(DEVICE, DEVICE.0 + 0x80, "devm_irq_release", 8)
+        .detach(DEVICE)
+        .leave(DEVICE, Hook::Remove)
+        .enter(DEVICE, Hook::Cleanup)
+        .release_nothing(DEVICE)
+        .leave(DEVICE, Hook::Cleanup)
+        .leave(DEVICE, Hook::Unbind);
+    innocent(&story);
+}
+
+#[test]
+fn another_devices_detach_inside_an_unbind_is_its_own() {
+    let mut story = Story::new();
+    for (device, name) in [(DEVICE, "dev0"), (OTHER, "dev1")] {
+        begin(&mut story, device, name);
+        probe(&mut story, device, &["devm_irq_release"]);
+    }
+    // The bound neighbour is detached while the other is being removed.
+    story
+        .enter(DEVICE, Hook::Unbind)
+        .enter(DEVICE, Hook::Remove)
+        .detach(OTHER)
+        .leave(DEVICE, Hook::Remove)
+        .enter(DEVICE, Hook::Cleanup);
+    release_all(&mut story, DEVICE, &["devm_irq_release"]);
+    story
+        .detach(DEVICE)
+        .leave(DEVICE, Hook::Cleanup)
+        .leave(DEVICE, Hook::Unbind);
+    innocent(&story);
+
+    // A consumer that is unbound inside the supplier's unbind in the wrong order is accused, alone.
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "supplier");
+    probe(&mut story, DEVICE, &["devm_irq_release"]);
+    begin(&mut story, OTHER, "consumer");
+    probe(&mut story, OTHER, &["devm_irq_release"]);
+    story.enter(DEVICE, Hook::Unbind);
+    unbind(&mut story, OTHER, DOMAIN, &["devm_irq_release"]);
+    story
+        .enter(DEVICE, Hook::Remove)
+        .leave(DEVICE, Hook::Remove)
+        .enter(DEVICE, Hook::Cleanup);
+    release_all(&mut story, DEVICE, &["devm_irq_release"]);
+    story
+        .detach(DEVICE)
+        .leave(DEVICE, Hook::Cleanup)
+        .leave(DEVICE, Hook::Unbind);
+    assert_eq!(
+        only(&story.judge(whole()), Severity::Error).device,
+        "consumer"
+    );
+}
+
+/// A probe that is deferred: until 6.16 the platform bus detaches inside `bus->probe`.
+fn deferred(wrong: bool) -> Story {
+    let names = ["devm_clk_release"];
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    for _ in 0..3 {
+        story.enter(DEVICE, Hook::Probe).attach(DEVICE);
+        add_all(&mut story, DEVICE, &names);
+        if wrong {
+            story.detach(DEVICE);
+        }
+        story.enter(DEVICE, Hook::Cleanup);
+        release_all(&mut story, DEVICE, &names);
+        if !wrong {
+            story.detach(DEVICE);
+        }
+        story
+            .leave(DEVICE, Hook::Cleanup)
+            .returned(DEVICE, Hook::Probe, Some(517));
+    }
+    story
+}
+
+#[test]
+fn a_failed_probe_shows_it_too_and_is_counted() {
+    innocent(&deferred(false));
+    let outcome = deferred(true).judge(whole());
+    let finding = only(&outcome, Severity::Error);
+    assert_eq!(finding.count, 3);
+    assert_eq!(finding.order[0].what, "probe begins");
+    assert!(finding.first < finding.last);
+}
+
+#[test]
+fn one_finding_per_bus_and_driver_shows_the_worst() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "mild");
+    probe(&mut story, DEVICE, &["devm_kzalloc_release"]);
+    unbind(&mut story, DEVICE, DOMAIN, &["devm_kzalloc_release"]);
+    begin(&mut story, OTHER, "bad");
+    probe(&mut story, OTHER, &["devm_irq_release"]);
+    unbind(&mut story, OTHER, DOMAIN, &["devm_irq_release"]);
+    let outcome = story.judge(whole());
+    let finding = only(&outcome, Severity::Error);
+    assert_eq!((finding.count, finding.device.as_str()), (2, "bad"));
+    assert_eq!(finding.fingerprint, "DR001/platform/driver");
+}
+
+#[test]
+fn an_end_before_the_release_is_likely_at_most() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, &["devm_irq_release"]);
+    story
+        .enter(DEVICE, Hook::Unbind)
+        .enter(DEVICE, Hook::Remove)
+        .detach(DEVICE);
+    let outcome = story.judge(whole());
+    let finding = only(&outcome, Severity::Info);
+    assert_eq!(finding.certainty, Certainty::Likely);
+    assert_eq!(finding.resources[0].released, None);
+    assert_eq!(outcome.verdict(Severity::Warn), Verdict::Clean);
+}
+
+#[test]
+fn a_loss_silences_until_the_next_whole_binding() {
+    let names = ["devm_irq_release"];
+    // During the binding, and between the detach and the release.
+    let during = {
+        let mut story = Story::new();
+        begin(&mut story, DEVICE, "dev0");
+        probe(&mut story, DEVICE, &names);
+        story.lose(7);
+        unbind(&mut story, DEVICE, DOMAIN, &names);
+        story
+    };
+    let between = {
+        let mut story = inverted(&names);
+        let release = story
+            .events
+            .iter()
+            .position(|event| matches!(event.kind, EventKind::Release(_)))
+            .unwrap();
+        let loss = Story::new().lose(7).events.pop().unwrap();
+        story.events.insert(release, loss);
+        story
+    };
+    for mut story in [during, between] {
+        let outcome = story.judge(whole());
+        assert_eq!(outcome.findings, []);
+        assert_eq!(outcome.lost, 7);
+        assert_eq!(outcome.undecided.len(), 1);
+        assert_eq!(outcome.undecided[0].devices, 1);
+        assert_eq!(outcome.verdict(Severity::Error), Verdict::Inconclusive);
+
+        probe(&mut story, DEVICE, &names);
+        unbind(&mut story, DEVICE, DOMAIN, &names);
+        let outcome = story.judge(whole());
+        assert_eq!(only(&outcome, Severity::Error).count, 1);
+        // A finding is real in spite of loss.
+        assert_eq!(outcome.verdict(Severity::Error), Verdict::Findings);
+    }
+}
+
+#[test]
+fn a_device_seen_halfway_silences_only_where_it_matters() {
+    let mut coverage = whole();
+    coverage.before = devres_tracer::coverage::Before::Unknown("the trace began late".to_owned());
+    let mut story = Story::new();
+    story.named(DEVICE, "dev0", "platform", "driver");
+    story.release_nothing(OTHER);
+    let idle = story.judge(coverage.clone());
+    assert_eq!(idle.verdict(Severity::Info), Verdict::Clean, "{idle:?}");
+
+    unbind(&mut story, DEVICE, DOMAIN, &["devm_irq_release"]);
+    let outcome = story.judge(coverage.clone());
+    assert_eq!(outcome.findings, []);
+    assert_eq!(outcome.undecided.len(), 1, "{outcome:?}");
+    assert_eq!(outcome.verdict(Severity::Info), Verdict::Inconclusive);
+    assert_eq!(outcome.desyncs, 0);
+}
+
+#[test]
+fn what_a_snapshot_found_is_judged() {
+    let mut coverage = whole();
+    coverage.before = devres_tracer::coverage::Before::Snapshot;
+    let pinctrl = [
+        added(DEVICE.0 + 0x80, "devm_kzalloc_release", 8),
+        added(DEVICE.0 + 0x100, "devm_pinctrl_release", 8),
+    ];
+    let names = ["devm_kzalloc_release", "devm_pinctrl_release"];
+    let mut story = Story::new();
+    story.snapshot(DEVICE, "driver", &pinctrl);
+    unbind(&mut story, DEVICE, DOMAIN, &names);
+    let outcome = story.judge(coverage.clone());
+    assert_eq!(outcome.findings, []);
+    assert_eq!(outcome.verdict(Severity::Info), Verdict::Clean);
+
+    let mut with_irq = pinctrl.to_vec();
+    with_irq.push(added(DEVICE.0 + 0x180, "devm_irq_release", 8));
+    let names = [names[0], names[1], "devm_irq_release"];
+    let mut story = Story::new();
+    story.snapshot(DEVICE, "driver", &with_irq);
+    unbind(&mut story, DEVICE, DOMAIN, &names);
+    let outcome = story.judge(coverage);
+    let finding = only(&outcome, Severity::Error);
+    assert_eq!(finding.resources.len(), 1);
+    assert_eq!(finding.resources[0].added.time, None);
+    assert!(
+        Text(finding)
+            .to_string()
+            .contains("added before the trace began")
+    );
+}
+
+#[test]
+fn without_its_hooks_the_rule_cannot_decide() {
+    let story = inverted(&[]);
+    let outcome = story.judge(without(whole(), &[Hook::PmDetach]));
+    assert_eq!(outcome.verdict(Severity::Error), Verdict::Inconclusive);
+    assert_eq!(
+        outcome.undecided[0].reason,
+        "dev_pm_domain_detach is not seen: not on this kernel"
+    );
+    // One of two is enough.
+    let outcome = story.judge(without(whole(), &[Hook::AddDr]));
+    assert_eq!(outcome.verdict(Severity::Error), Verdict::Clean);
+}
+
+#[test]
+fn verdicts_count_from_the_severity_asked_for() {
+    let outcome = inverted(&["devm_ioremap_release"]).judge(whole());
+    assert_eq!(outcome.verdict(Severity::Error), Verdict::Clean);
+    assert_eq!(outcome.verdict(Severity::Warn), Verdict::Findings);
+    assert_eq!(outcome.verdict(Severity::Info), Verdict::Findings);
+}
+
+#[test]
+fn names_cannot_steer_a_terminal() {
+    let mut story = Story::new();
+    story.enter(DEVICE, Hook::Initialise).named(
+        DEVICE,
+        "dev\u{1b}]0;pwned\u{7}",
+        "plat\nform",
+        "drv\u{202e}",
+    );
+    let names = ["evil\u{1b}[2J"];
+    probe(&mut story, DEVICE, &names);
+    unbind(&mut story, DEVICE, DOMAIN, &names);
+    let outcome = story.judge(whole());
+    let text = Text(only(&outcome, Severity::Warn)).to_string();
+    assert!(text.contains("evil\\x1b[2J"), "{text}");
+    assert!(text.contains("plat\\nform"), "{text}");
+    assert!(
+        !text
+            .chars()
+            .any(|character| character != '\n'
+                && (character.is_control() || character == '\u{202e}')),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn the_json_has_its_shape() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    story
+        .enter(DEVICE, Hook::Probe)
+        .attach(DEVICE)
+        .stack(&["devres_add", "driver_probe@driver"]);
+    story
+        .add(DEVICE, DEVICE.0 + 0x80, "devm_irq_release", 8)
+        .enter(DEVICE, Hook::Bound)
+        .returned(DEVICE, Hook::Probe, Some(0));
+    unbind(&mut story, DEVICE, DOMAIN, &["devm_irq_release"]);
+    let outcome = story.judge(whole());
+    let json = serde_json::to_value(only(&outcome, Severity::Error)).unwrap();
+    for (key, value) in [
+        ("type", "finding"),
+        ("rule", "DR001"),
+        ("severity", "error"),
+        ("certainty", "confirmed"),
+        ("device", "dev0"),
+        ("driver", "driver"),
+        ("bus", "platform"),
+        ("address", "0xff11000005000000"),
+        ("fingerprint", "DR001/platform/driver"),
+    ] {
+        assert_eq!(json[key], value, "{key} in {json}");
+    }
+    assert_eq!(json["generation"], 1);
+    assert_eq!(json["count"], 1);
+    assert!(json["summary"].is_string());
+    let resource = &json["resources"][0];
+    assert_eq!(resource["name"], "devm_irq_release");
+    assert_eq!(resource["added"]["phase"], "probing");
+    assert_eq!(
+        resource["added"]["stack"],
+        serde_json::json!(["devres_add+0x2b", "driver_probe+0x2b [driver]"])
+    );
+    assert_eq!(
+        resource["released"].as_u64().unwrap() - json["order"][1]["time"].as_u64().unwrap(),
+        resource["delay"].as_u64().unwrap()
+    );
+    assert_eq!(json["expected"].as_array().unwrap().len(), 2);
+}

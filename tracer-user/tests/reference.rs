@@ -1,0 +1,224 @@
+//! The model against a plain implementation of drivers/base/devres.c.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
+
+mod support;
+
+use std::sync::Arc;
+
+use devres_tracer::{
+    coverage::Coverage,
+    event::{Event, EventKind, Loss, LossCause},
+    finding::Severity,
+    judge::{Judge, Verdict},
+    model::{Change, Model},
+    rules::RuleSet,
+};
+use proptest::{collection::vec, prelude::*};
+use support::{
+    Dev,
+    devres::{Callback, Checkpoint, Kernel},
+    reduced, whole,
+};
+
+const DEVICES: [Dev; 2] = [Dev(0xff11_0000_aaaa_0000), Dev(0xff11_0000_bbbb_0000)];
+
+#[derive(Debug, Clone)]
+enum Operation {
+    Add(Callback),
+    Remove(usize),
+    Krealloc(usize),
+    OpenGroup(u64),
+    CloseGroup(usize),
+    RemoveGroup(usize),
+    ReleaseGroup(usize, usize, usize),
+    ReleaseAll(usize, usize),
+    Probe(usize),
+    Unbind,
+    Reincarnate,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let callback = prop_oneof![
+        6 => Just(Callback::Nothing),
+        1 => Just(Callback::Adds),
+        1 => Just(Callback::AddsAndRemoves),
+        1 => Just(Callback::OpensGroup),
+        1 => Just(Callback::ReleasesGroup),
+    ];
+    prop_oneof![
+        10 => callback.prop_map(Operation::Add),
+        3 => any::<usize>().prop_map(Operation::Remove),
+        2 => any::<usize>().prop_map(Operation::Krealloc),
+        4 => prop_oneof![Just(0), 0x1000..0x1003_u64].prop_map(Operation::OpenGroup),
+        3 => any::<usize>().prop_map(Operation::CloseGroup),
+        1 => any::<usize>().prop_map(Operation::RemoveGroup),
+        2 => (any::<usize>(), 0..2_usize, 0..2_usize)
+            .prop_map(|(id, before, after)| Operation::ReleaseGroup(id, before, after)),
+        1 => (0..3_usize, 0..3_usize)
+            .prop_map(|(before, after)| Operation::ReleaseAll(before, after)),
+        2 => (0..4_usize).prop_map(Operation::Probe),
+        2 => Just(Operation::Unbind),
+        1 => Just(Operation::Reincarnate),
+    ]
+}
+
+fn kernel(operations: &[(usize, Operation)], logs: bool, inverted: bool) -> Kernel {
+    let mut kernel = Kernel::new(logs, inverted);
+    let names = ["one", "two"];
+    for (device, name) in DEVICES.into_iter().zip(names) {
+        kernel.begin(device, name);
+    }
+    for (index, operation) in operations {
+        let device = DEVICES[*index];
+        match *operation {
+            Operation::Add(callback) => {
+                kernel.add(device, callback, false);
+            }
+            Operation::Remove(choice) => kernel.remove(device, choice),
+            Operation::Krealloc(choice) => kernel.krealloc(device, choice),
+            Operation::OpenGroup(id) => kernel.open_group(device, id),
+            Operation::CloseGroup(choice) => {
+                let id = kernel.group_id(device, choice);
+                kernel.close_group(device, id);
+            }
+            Operation::RemoveGroup(choice) => {
+                let id = kernel.group_id(device, choice);
+                kernel.remove_group(device, id);
+            }
+            Operation::ReleaseGroup(choice, before, after) => {
+                let id = kernel.group_id(device, choice);
+                kernel.release_group(device, id, before, after);
+            }
+            Operation::ReleaseAll(before, after) => kernel.release_all(device, before, after),
+            Operation::Probe(count) => kernel.probe(device, count),
+            Operation::Unbind => kernel.unbind(device),
+            Operation::Reincarnate => kernel.reincarnate(device, names[*index]),
+        }
+        kernel.check(device);
+    }
+    kernel
+}
+
+fn operations(most: usize) -> impl Strategy<Value = Vec<(usize, Operation)>> {
+    vec((0..DEVICES.len(), operation()), 1..most)
+}
+
+fn state(model: &Model, device: Dev, events: usize) -> Checkpoint {
+    let found = model.device(device.address()).unwrap();
+    Checkpoint {
+        events,
+        device,
+        list: found.nodes().map(|(_, node)| node.address().0).collect(),
+        groups: found
+            .groups()
+            .map(|(id, _, close)| (id.0, close.is_some()))
+            .collect(),
+    }
+}
+
+fn follow(kernel: &Kernel, coverage: Coverage) -> Result<(), TestCaseError> {
+    let mut model = Model::new(Arc::new(coverage));
+    let mut checkpoints = kernel.checkpoints.iter().peekable();
+    for (event, number) in kernel.story.events.iter().zip(1..) {
+        for change in model.apply(event) {
+            prop_assert!(
+                !matches!(change, Change::Desynced(_) | Change::Tainted { .. }),
+                "{change:?} at {event:?}"
+            );
+        }
+        while let Some(expected) = checkpoints.next_if(|checkpoint| checkpoint.events == number) {
+            prop_assert_eq!(&state(&model, expected.device, number), expected);
+        }
+    }
+    prop_assert!(checkpoints.next().is_none());
+    Ok(())
+}
+
+/// The events without those that `dropped` says, and a loss in the place of each gap.
+fn with_losses(events: &[Event], dropped: &[bool]) -> Vec<Event> {
+    let mut kept: Vec<Event> = Vec::new();
+    for (event, dropped) in events.iter().zip(dropped.iter().cycle()) {
+        if !dropped {
+            kept.push(event.clone());
+            continue;
+        }
+        if let Some(Event {
+            kind: EventKind::Loss(loss),
+            ..
+        }) = kept.last_mut()
+        {
+            loss.count += 1;
+            continue;
+        }
+        kept.push(Event {
+            kind: EventKind::Loss(Loss {
+                count: 1,
+                cause: LossCause::RingFull,
+            }),
+            ..event.clone()
+        });
+    }
+    kept
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_model_is_what_the_kernel_has(operations in operations(60)) {
+        follow(&kernel(&operations, true, false), whole())?;
+    }
+
+    #[test]
+    fn the_model_concludes_what_the_kernel_does_not_log(operations in operations(60)) {
+        follow(&kernel(&operations, false, false), reduced())?;
+    }
+
+    #[test]
+    fn losses_taint_and_never_accuse(
+        operations in operations(40),
+        dropped in prop_oneof![
+            vec(proptest::bool::weighted(0.02), 1..400),
+            vec(proptest::bool::weighted(0.3), 1..200),
+        ],
+    ) {
+        let events = with_losses(&kernel(&operations, true, false).story.events, &dropped);
+        let lost = events.iter().any(|event| matches!(event.kind, EventKind::Loss(_)));
+        let mut judge = Judge::new(Arc::new(whole()), RuleSet::all());
+        for event in &events {
+            judge.apply(event);
+        }
+        let outcome = judge.finish();
+        prop_assert_eq!(&outcome.desync_details, &Vec::<String>::new());
+        prop_assert_eq!(&outcome.findings, &[]);
+        let verdict = outcome.verdict(Severity::Info);
+        prop_assert_eq!(verdict, if lost { Verdict::Inconclusive } else { Verdict::Clean });
+    }
+
+    #[test]
+    fn losses_on_a_kernel_in_the_wrong_order_are_no_desync(
+        operations in operations(40),
+        dropped in vec(proptest::bool::weighted(0.05), 1..400),
+    ) {
+        let events = with_losses(&kernel(&operations, true, true).story.events, &dropped);
+        let mut judge = Judge::new(Arc::new(whole()), RuleSet::all());
+        for event in &events {
+            judge.apply(event);
+        }
+        prop_assert_eq!(judge.finish().desync_details, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_kernel_in_the_wrong_order_is_accused_and_no_other(
+        operations in operations(40),
+        inverted: bool,
+    ) {
+        let kernel = kernel(&operations, true, inverted);
+        let outcome = kernel.story.judge(whole());
+        let found: u64 = outcome.findings.iter().map(|finding| finding.count).sum();
+        prop_assert!(found >= kernel.inversions as u64);
+        if !inverted {
+            prop_assert_eq!(outcome.verdict(Severity::Info), Verdict::Clean);
+        }
+    }
+}
