@@ -171,6 +171,8 @@ pub struct StackRecord {
 pub struct ModuleRecord {
     /// The beginning of every record; `device` is zero.
     pub header: Header,
+    /// The `struct module *`.
+    pub module: u64,
     /// The module's name.
     pub name: [u8; MODULE_NAME_CAPACITY],
 }
@@ -182,6 +184,6 @@ const _: () = {
     assert!(size_of::<NodeRecord>() == 72);
     assert!(size_of::<CallRecord>() == 88);
     assert!(size_of::<StackRecord>() == 56 + 8 * STACK_DEPTH);
-    assert!(size_of::<ModuleRecord>() == 112);
+    assert!(size_of::<ModuleRecord>() == 120);
     assert!(align_of::<StackRecord>() == 8);
 };

@@ -11,7 +11,7 @@ use devres_tracer::{
     },
     finding::Severity,
     judge::Judge,
-    model::Model,
+    model::{Device, Model},
     rules::RuleSet,
 };
 use proptest::{collection::vec, prelude::*};
@@ -83,7 +83,7 @@ fn whole_lists(model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(releasing, device.releasing().rev().count());
         prop_assert_eq!(listed + releasing, device.node_count());
         for (_, node) in device.nodes().chain(device.releasing()) {
-            let owner = model.owner(node).map(|owner| owner.key());
+            let owner = model.owner(node).map(Device::key);
             prop_assert_eq!(owner, Some(device.key()));
         }
         for (_, open, close) in device.groups() {
@@ -107,7 +107,7 @@ proptest! {
                 whole_lists(judge.model())?;
             }
             let outcome = judge.finish();
-            outcome.verdict(Severity::Error);
+            let _ = outcome.verdict(Severity::Error);
             prop_assert_eq!(outcome.events, events.len() as u64);
         }
     }

@@ -219,7 +219,7 @@ fn groups_are_selected_and_released_as_measured() {
         .rel(DEVICE, 4, "act_c", 16)
         .returned(DEVICE, Hook::ReleaseGroup, Some(1));
     let (changes, model) = quiet(&story, whole());
-    assert_eq!(list(&model, DEVICE), []);
+    assert!(list(&model, DEVICE).is_empty());
     let selected = changes.iter().flatten().any(|change| {
         matches!(change, Change::Entered(entered)
             if entered.hook == Hook::ReleaseGroup
@@ -376,7 +376,7 @@ fn doubt_ends_when_a_release_accounts_for_everything() {
         .returned(DEVICE, Hook::ReleaseAll, Some(2));
     let (changes, model) = quiet(&story, whole());
     assert_eq!(taints(&model, DEVICE), []);
-    assert_eq!(list(&model, DEVICE), []);
+    assert!(list(&model, DEVICE).is_empty());
     assert!(
         changes
             .last()
@@ -531,7 +531,7 @@ fn a_kernel_log_has_nothing_but_nodes() {
             .rel(DEVICE, 3, "devm_clk_release", 8);
     }
     let (changes, model) = quiet(&story, coverage);
-    assert_eq!(list(&model, DEVICE), []);
+    assert!(list(&model, DEVICE).is_empty());
     let released = changes
         .iter()
         .flatten()

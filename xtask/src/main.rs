@@ -16,6 +16,7 @@ mod kmod;
 mod mirror;
 mod modules;
 mod qemu;
+mod record_demo;
 mod run_directory;
 mod rust_source;
 mod terminal;
@@ -49,6 +50,8 @@ enum Task {
     Vm(Box<vm::Args>),
     /// Builds the kernel module that makes devres situations on demand, for a stock Debian kernel.
     Kmod(kmod::Args),
+    /// Makes the recording that `devres-tracer demo` shows, in a stock kernel.
+    RecordDemo(record_demo::Args),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -58,5 +61,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Deny(args) => deny::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
+        Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -35,6 +35,7 @@ fn module(context: Context, hook: Hook) -> i32 {
     // SAFETY: the entry is as large as the record.
     unsafe {
         begin(&raw mut (*record).header, Kind::Module, hook, 0, NO_STACK);
+        (*record).module = module;
         kernel_string(name, &raw mut (*record).name);
     }
     entry.submit(wake_up());

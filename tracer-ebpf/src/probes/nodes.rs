@@ -80,13 +80,12 @@ fn log(context: Context, [device, operation, node, name, size]: [u64; 5]) -> i32
         ),
         _ => {
             lost(Hook::DevresLog);
-            if layout!(log) != 0 {
-                let [first, second, third, _] = operation;
-                debug!(
-                    &BtfTracePointContext::new(context),
-                    "devres_log: unknown operation {:x} {:x} {:x}", first, second, third
-                );
-            }
+            complain(
+                context,
+                "devres_log: unknown operation",
+                u64::from(u32::from_le_bytes(operation)),
+                device,
+            );
         }
     }
     0
@@ -104,6 +103,17 @@ fn added_without_log(context: Context, device: u64, node: u64) -> i32 {
 /// take no more than five arguments: no payload is that large.
 const KIND_SHIFT: u32 = 56;
 
+/// Says in the probes' own log, if it is wanted, what is not as it should be.
+#[inline(always)]
+fn complain(context: Context, what: &'static str, value: u64, device: u64) {
+    if layout!(log) != 0 {
+        debug!(
+            &BtfTracePointContext::new(context),
+            "{}: {:x}, device {:x}", what, value, device
+        );
+    }
+}
+
 #[inline(never)]
 fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
     let hook = if layout!(logged) == 0 {
@@ -118,10 +128,19 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
         let length = kernel_string(name, (&raw mut text).cast::<[u8; NODE_NAME_CAPACITY]>());
         (length, text.assume_init_ref())
     };
+    let release = kernel_word(node.wrapping_add(u64::from(layout!(node_release))));
+    if release >> 63 == 0 {
+        complain(
+            context,
+            "a node's release is no kernel address",
+            release,
+            device,
+        );
+    }
     if length <= SHORT_NODE_NAME as i64 {
-        fill_add::<SHORT_NODE_NAME>(hook, stack, [device, node, size], text);
+        fill_add::<SHORT_NODE_NAME>(hook, stack, [device, node, size, release], text);
     } else {
-        fill_add::<NODE_NAME_CAPACITY>(hook, stack, [device, node, size], text);
+        fill_add::<NODE_NAME_CAPACITY>(hook, stack, [device, node, size, release], text);
     }
 }
 
@@ -129,7 +148,7 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
 fn fill_add<const NAME: usize>(
     hook: Hook,
     stack: i32,
-    [device, node, size]: [u64; 3],
+    [device, node, size, release]: [u64; 4],
     text: &Name,
 ) {
     let Some(mut entry) = reserve::<Named<AddRecord, NAME>>(hook) else {
@@ -149,7 +168,7 @@ fn fill_add<const NAME: usize>(
         begin(&raw mut (*record).header, Kind::Add, hook, device, stack);
         (*record).node = node;
         (*record).size = size;
-        (*record).release = kernel_word(at(layout!(node_release)));
+        (*record).release = release;
         (*record).behind = if layout!(release_behind_node) == 0 {
             [0; 2]
         } else {

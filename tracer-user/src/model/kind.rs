@@ -1,9 +1,6 @@
 //! What a resource is, judged by the name and the function that the kernel gives it.
-//!
-//! The tables were made from the release functions and actions of the kernels 5.10 to 7.3. They decide
-//! two things: whether releasing a resource runs code that may touch hardware, and how to call the
-//! resource in a sentence.
 
+use super::hazard::{HARMLESS, Hazard, MEMORY, by_words};
 use crate::event::Function;
 
 /// What a devres node is.
@@ -19,70 +16,6 @@ pub enum Kind {
     Action(Hazard),
     /// Anything else that was added by `devres_add`.
     Resource(Hazard),
-}
-
-/// What releasing a resource may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Hazard {
-    /// Runtime PM or power is switched.
-    Power,
-    /// A clock is disabled or put.
-    Clock,
-    /// A regulator is disabled or put.
-    Regulator,
-    /// An interrupt is freed: its handler may run until then.
-    Interrupt,
-    /// A thermal zone or cooling device is unregistered, which calls into the driver.
-    Thermal,
-    /// An interface to other code or to user space is unregistered, through which the driver can be
-    /// called until then: hwmon, input, iio, rtc, sysfs attributes, a bus controller and the like.
-    Interface,
-    /// A reset, phy, PWM, GPIO, DMA channel or mailbox is given back.
-    Line,
-    /// The driver's own code.
-    Driver,
-    /// A mapping or reserved range is given up.
-    Mapping,
-    /// A reference is dropped, or bookkeeping undone.
-    Reference,
-    /// None of the known ones.
-    Other,
-}
-
-impl Hazard {
-    /// Whether the release, or what can still be called until it, may touch the device's registers.
-    #[must_use]
-    pub const fn touches_hardware(self) -> bool {
-        match self {
-            Self::Power
-            | Self::Clock
-            | Self::Regulator
-            | Self::Interrupt
-            | Self::Thermal
-            | Self::Interface
-            | Self::Line
-            | Self::Driver => true,
-            Self::Mapping | Self::Reference | Self::Other => false,
-        }
-    }
-
-    /// In a word or two, for a person.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Power => "power",
-            Self::Clock => "clock",
-            Self::Regulator => "regulator",
-            Self::Interrupt => "interrupt",
-            Self::Thermal => "thermal",
-            Self::Interface => "interface",
-            Self::Line => "line",
-            Self::Driver => "driver code",
-            Self::Mapping => "mapping",
-            Self::Reference => "reference",
-            Self::Other => "other",
-        }
-    }
 }
 
 impl Kind {
@@ -123,7 +56,9 @@ impl Kind {
             _ => {}
         }
         let generic = matches!(logged, "devm_action_release" | "action" | "");
-        let action = action || matches!(logged, "devm_action_release" | "action");
+        let action = action
+            || matches!(logged, "devm_action_release" | "action")
+            || sounds_like_action(logged);
         let symbol = function.and_then(|function| function.name.as_deref());
         let effective = match symbol {
             Some(symbol) if generic => symbol,
@@ -133,209 +68,68 @@ impl Kind {
         if MEMORY.contains(&effective) || effective.starts_with("dmam_") {
             return Self::Memory;
         }
-        let hazard = by_words(effective);
-        if !action {
-            return Self::Resource(hazard.unwrap_or(Hazard::Other));
+        let hazard = if HARMLESS.contains(&effective) {
+            Some(Hazard::Reference)
+        } else {
+            by_words(effective)
+        };
+        if action {
+            // An action of which nothing is known is the driver's own code.
+            Self::Action(hazard.unwrap_or(Hazard::Driver))
+        } else {
+            Self::Resource(hazard.unwrap_or(Hazard::Other))
         }
-        Self::Action(match hazard {
-            Some(hazard) if hazard.touches_hardware() || hazard == Hazard::Mapping => hazard,
-            _ if HARMLESS.contains(&effective) => Hazard::Reference,
-            _ => Hazard::Driver,
-        })
     }
+}
+
+/// Whether a logged name is that of an action although nobody said so. Release functions of `devres_alloc`
+/// are called `devm_…` or `…release`, with few exceptions; `Devres<T>` is Rust's.
+fn sounds_like_action(name: &str) -> bool {
+    !name.is_empty()
+        && !name.contains("release")
+        && !name.contains('<')
+        && !["devm_", "dmam_", "pcim_"]
+            .iter()
+            .any(|beginning| name.trim_start_matches('_').starts_with(beginning))
 }
 
 /// The function's name in what the kernel logs for an action: the expression without casts, `&`, blanks.
 #[must_use]
 pub fn plain_name(expression: &str) -> &str {
     let mut rest = expression.trim();
-    // Casts such as `(void(*)(void *))` nest parentheses.
-    while rest.starts_with('(') {
-        let mut depth = 0_usize;
-        let Some(end) = rest.char_indices().find_map(|(index, character)| {
-            match character {
-                '(' => depth += 1,
-                ')' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            (depth == 0).then_some(index)
-        }) else {
-            return rest;
+    // More casts than this are none that a driver would write.
+    for _ in 0..4 {
+        let Some((inner, behind)) = parenthesised(rest) else {
+            break;
         };
-        let Some(behind) = rest.get(end + 1..).map(str::trim_start) else {
-            return rest;
-        };
-        if behind.is_empty() {
-            // The whole expression stands in parentheses.
-            return plain_name(rest.get(1..end).unwrap_or_default());
-        }
-        rest = behind;
+        // A cast in front of something, or the whole expression in parentheses.
+        rest = if behind.is_empty() { inner } else { behind };
     }
     rest.trim_start_matches('&').trim()
 }
 
-/// Releases that only give memory back.
-const MEMORY: &[&str] = &[
-    "bitmap_free",
-    "devm_bitmap_free",
-    "devm_kfree_strarray",
-    "devm_kmalloc_release",
-    "devm_krealloc_release",
-    "devm_kzalloc_release",
-    "devm_pages_release",
-    "devm_percpu_release",
-    "kfree",
-    "kfree_const",
-    "kfree_sensitive",
-    "kvfree",
-    "kzfree",
-    "vfree",
-];
-
-/// Actions that are known not to touch the device. Any other may be the driver's own code.
-const HARMLESS: &[&str] = &[
-    "cpufreq_cpu_put",
-    "debugfs_remove",
-    "debugfs_remove_recursive",
-    "dev_get_regmap_release",
-    "devm_pinctrl_release",
-    "devm_regmap_release",
-    "fwnode_handle_put",
-    "fwnode_remove_software_node",
-    "i2c_put_adapter",
-    "mutex_destroy",
-    "of_node_put",
-    "of_reserved_mem_device_release",
-    "pci_dev_put",
-    "put_device",
-    "software_node_unregister_node_group",
-];
-
-/// Words in a release's name and what they mean; the first entry that matches decides. A word is what
-/// stands between underscores; `*` at the end stands for any ending.
-const WORDS: &[(&str, Hazard)] = &[
-    // Dropped references and bookkeeping whose names also hold a word of another class.
-    ("debugfs", Hazard::Reference),
-    ("procfs", Hazard::Reference),
-    ("ida", Hazard::Reference),
-    ("mutex", Hazard::Reference),
-    ("node", Hazard::Reference),
-    ("nodes", Hazard::Reference),
-    ("fwnode", Hazard::Reference),
-    ("nvmem", Hazard::Reference),
-    ("regmap", Hazard::Reference),
-    ("pinctrl", Hazard::Reference),
-    // What touches hardware.
-    ("regulator*", Hazard::Regulator),
-    ("vdd", Hazard::Regulator),
-    ("vcc", Hazard::Regulator),
-    ("vref", Hazard::Regulator),
-    ("vbus", Hazard::Regulator),
-    ("clk*", Hazard::Clock),
-    ("clks", Hazard::Clock),
-    ("clock*", Hazard::Clock),
-    ("irq*", Hazard::Interrupt),
-    ("interrupt*", Hazard::Interrupt),
-    ("msi*", Hazard::Interrupt),
-    ("intx", Hazard::Interrupt),
-    ("pm", Hazard::Power),
-    ("rpm", Hazard::Power),
-    ("runtime", Hazard::Power),
-    ("genpd", Hazard::Power),
-    ("power", Hazard::Power),
-    ("poweroff", Hazard::Power),
-    ("powerdown", Hazard::Power),
-    ("pwrctrl", Hazard::Power),
-    ("pwrseq", Hazard::Power),
-    ("suspend", Hazard::Power),
-    ("thermal*", Hazard::Thermal),
-    ("cooling", Hazard::Thermal),
-    ("tsensor", Hazard::Thermal),
-    ("hwmon", Hazard::Interface),
-    ("input", Hazard::Interface),
-    ("iio", Hazard::Interface),
-    ("rtc", Hazard::Interface),
-    ("led*", Hazard::Interface),
-    ("watchdog", Hazard::Interface),
-    ("backlight", Hazard::Interface),
-    ("lcd", Hazard::Interface),
-    ("extcon", Hazard::Interface),
-    ("uio", Hazard::Interface),
-    ("hwrng", Hazard::Interface),
-    ("supply", Hazard::Interface),
-    ("counter", Hazard::Interface),
-    ("attr", Hazard::Interface),
-    ("attrs", Hazard::Interface),
-    ("sysfs", Hazard::Interface),
-    ("cdev", Hazard::Interface),
-    ("spi", Hazard::Interface),
-    ("spmi", Hazard::Interface),
-    ("i2c", Hazard::Interface),
-    ("serdev", Hazard::Interface),
-    ("mdiobus", Hazard::Interface),
-    ("snd", Hazard::Interface),
-    ("card", Hazard::Interface),
-    ("rc", Hazard::Interface),
-    ("devfreq", Hazard::Interface),
-    ("rdev", Hazard::Interface),
-    ("typec", Hazard::Interface),
-    ("drm", Hazard::Interface),
-    ("component", Hazard::Interface),
-    ("notifier*", Hazard::Interface),
-    ("pwmchip", Hazard::Interface),
-    ("gpiochip", Hazard::Interface),
-    ("chip", Hazard::Interface),
-    ("provider", Hazard::Interface),
-    ("controller", Hazard::Interface),
-    ("host", Hazard::Interface),
-    ("reset*", Hazard::Line),
-    ("phy*", Hazard::Line),
-    ("pwm", Hazard::Line),
-    ("gpio*", Hazard::Line),
-    ("dma*", Hazard::Line),
-    ("mbox*", Hazard::Line),
-    ("mailbox", Hazard::Line),
-    ("hwspin", Hazard::Line),
-    ("icc", Hazard::Line),
-    ("mux", Hazard::Line),
-    // What does not.
-    ("ioremap*", Hazard::Mapping),
-    ("ioport*", Hazard::Mapping),
-    ("iomap*", Hazard::Mapping),
-    ("iounmap*", Hazard::Mapping),
-    ("iospace", Hazard::Mapping),
-    ("memremap*", Hazard::Mapping),
-    ("memunmap*", Hazard::Mapping),
-    ("region", Hazard::Mapping),
-    ("resource", Hazard::Mapping),
-    ("memtype", Hazard::Mapping),
-    ("addr", Hazard::Mapping),
-    ("put", Hazard::Reference),
-    ("destroy", Hazard::Reference),
-    ("free", Hazard::Reference),
-];
-
-fn by_words(name: &str) -> Option<Hazard> {
-    let lower = name.to_ascii_lowercase();
-    WORDS
-        .iter()
-        .find(|(pattern, _)| {
-            lower
-                .split(|character: char| !character.is_ascii_alphanumeric())
-                .any(|word| match pattern.strip_suffix('*') {
-                    Some(beginning) => word.starts_with(beginning),
-                    None => word == *pattern,
-                })
-        })
-        .map(|(_, hazard)| *hazard)
+/// What stands in the parentheses with which `expression` begins, and what stands behind them.
+fn parenthesised(expression: &str) -> Option<(&str, &str)> {
+    let inside = expression.strip_prefix('(')?;
+    let mut depth = 1_usize;
+    let end = inside.find(|character| {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    })?;
+    let (inner, behind) = inside.split_at_checked(end)?;
+    Some((inner.trim(), behind.strip_prefix(')')?.trim()))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{Hazard, Kind, plain_name};
-    use crate::event::Function;
+    use super::{Kind, plain_name};
+    use crate::{event::Function, model::Hazard};
 
     fn function(name: &str, module: Option<&str>) -> Function {
         Function {
@@ -419,6 +213,16 @@ mod tests {
                 true,
                 Kind::Action(Hazard::Reference),
             ),
+            (
+                "devm_regmap_irq_chip_release",
+                false,
+                Kind::Resource(Hazard::Interrupt),
+            ),
+            (
+                "devm_arch_phys_ac_add_release",
+                false,
+                Kind::Resource(Hazard::Other),
+            ),
             ("Devres<T>", false, Kind::Resource(Hazard::Other)),
             (
                 "pm_runtime_disable_action",
@@ -432,6 +236,7 @@ mod tests {
             ),
             ("&rmi_irq_teardown", true, Kind::Action(Hazard::Interrupt)),
             ("pvpanic_remove", true, Kind::Action(Hazard::Driver)),
+            ("pvpanic_remove", false, Kind::Action(Hazard::Driver)),
             // An action whose function nobody told may be anything.
             ("devm_action_release", false, Kind::Action(Hazard::Driver)),
         ] {

@@ -10,6 +10,7 @@ mod device;
 mod devices;
 mod frames;
 mod group;
+mod hazard;
 pub mod kind;
 mod node;
 mod nodes;
@@ -24,7 +25,8 @@ pub use change::{Change, Changes, Desync, DesyncKind, Detail, Entered, Left};
 pub use device::{Device, DeviceId, InstanceKey, State};
 pub use frames::Frame;
 use hashbrown::HashMap;
-pub use kind::{Hazard, Kind};
+pub use hazard::Hazard;
+pub use kind::Kind;
 pub use node::{Context, Node, NodeId, Origin};
 pub use taint::Taint;
 

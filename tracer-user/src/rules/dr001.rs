@@ -13,7 +13,8 @@ use crate::{
     event::{DeviceIdentity, Hook, Time},
     finding::{self, Certainty, Finding, Report, Severity, Step},
     model::{
-        Change, Detail, Device, DeviceId, Frame, InstanceKey, Model, Node, Origin, State, Taint,
+        Change, Detail, Device, DeviceId, Entered, Frame, InstanceKey, Model, Node, Origin, State,
+        Taint,
     },
 };
 
@@ -75,6 +76,16 @@ impl Rule for PmDetachBeforeRelease {
                 {
                     self.detach(id, model, report);
                 }
+            }
+            Change::Entered(Entered {
+                hook: Hook::PmAttach,
+                device: Some(device),
+                ..
+            })
+            | Change::Bound(device) => {
+                // It has a PM domain again, or the probe that had detached one goes on without: what is
+                // released later is released by somebody else.
+                self.detached.remove(device);
             }
             Change::NodeReleased { node, .. } if !self.detached.is_empty() => {
                 if let Some(node) = model.node(*node)

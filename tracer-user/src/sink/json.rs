@@ -78,13 +78,17 @@ impl<W: Write> Sink for JsonSink<W> {
         })
     }
 
-    /// Findings are written at the end, each once, when all that there is to say about them is known.
-    fn finding(&mut self, _finding: &Finding) -> io::Result<()> {
-        Ok(())
+    /// A finding is written when it is new, and once more at the end if it was found again.
+    fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        if finding.count > 1 {
+            Ok(())
+        } else {
+            self.line(finding)
+        }
     }
 
     fn end(&mut self, findings: &[Finding], summary: &Summary) -> io::Result<()> {
-        for finding in findings {
+        for finding in findings.iter().filter(|finding| finding.count > 1) {
             self.line(finding)?;
         }
         self.line(summary)?;

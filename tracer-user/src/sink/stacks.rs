@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     escape::Escaped,
     event::GroupId,
+    finding::text::telling,
     model::{Device, Node, Origin},
 };
 
@@ -173,7 +174,7 @@ impl StackEntry {
                 if let Some(size) = self.size {
                     write!(writer, "  {size} bytes")?;
                 }
-                match self.added_by.first() {
+                match telling(&self.added_by).first() {
                     Some(frame) => writeln!(writer, "  added by {}", Escaped(frame)),
                     None => writeln!(writer),
                 }

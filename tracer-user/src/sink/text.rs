@@ -51,11 +51,18 @@ impl<W: Write> Sink for TextSink<W> {
                 "this kernel doesn't log releases: they are concluded from the functions that release"
             )?;
         }
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for (hook, reason) in source.coverage.missing() {
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, hooks)) => hooks.push(hook.symbol()),
+                None => reasons.push((reason, vec![hook.symbol()])),
+            }
+        }
+        for (reason, hooks) in reasons {
             writeln!(
                 self.writer,
                 "not seen: {}: {}",
-                hook.symbol(),
+                hooks.join(", "),
                 Escaped(reason)
             )?;
         }

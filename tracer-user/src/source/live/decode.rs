@@ -12,7 +12,10 @@ use tracer_ebpf::{
 };
 use zerocopy::FromBytes;
 
-use super::{stacks::Stacks, symbol_service::SymbolService};
+use super::{
+    layout::ModuleLayout, module_symbols, snapshot::Memory, stacks::Stacks,
+    symbol_service::SymbolService,
+};
 use crate::event::{
     AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function,
     GroupId, Loss, LossCause, NodeAddress, NodeReference, PmDomain, Return, StackId, Task, Text,
@@ -22,6 +25,7 @@ use crate::event::{
 /// Turns records into events. One for each source, because records refer to earlier ones.
 pub struct Decoder {
     layout: Layout,
+    modules: Option<ModuleLayout>,
     /// Whether node events come from `devres_log`; else from the functions that it would be in.
     logged: bool,
     symbols: SymbolService,
@@ -36,9 +40,16 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder for records of a kernel with this layout.
     #[must_use]
-    pub fn new(layout: Layout, logged: bool, symbols: SymbolService, stacks: Stacks) -> Self {
+    pub fn new(
+        layout: Layout,
+        modules: Option<ModuleLayout>,
+        logged: bool,
+        symbols: SymbolService,
+        stacks: Stacks,
+    ) -> Self {
         Self {
             layout,
+            modules,
             logged,
             symbols,
             stacks,
@@ -55,7 +66,8 @@ impl Decoder {
 
     /// Decodes one record and hands the events it stands for to `sink`, in order: often one, more where a
     /// stack must be defined first or records were lost before this one.
-    pub fn decode(&mut self, record: &[u8], sink: &mut impl FnMut(Event)) {
+    /// What a record refers to is looked up in `memory`.
+    pub fn decode(&mut self, record: &[u8], memory: &mut dyn Memory, sink: &mut impl FnMut(Event)) {
         let Ok((header, _)) = Header::read_from_prefix(record) else {
             undecodable(sink, Time(0));
             return;
@@ -72,7 +84,7 @@ impl Decoder {
                 }),
             ));
         }
-        if self.record(&header, record, sink).is_none() {
+        if self.record(&header, record, memory, sink).is_none() {
             undecodable(sink, Time(header.time));
         }
     }
@@ -101,6 +113,7 @@ impl Decoder {
         &mut self,
         header: &Header,
         record: &[u8],
+        memory: &mut dyn Memory,
         sink: &mut impl FnMut(Event),
     ) -> Option<()> {
         let hook = Hook::from_number(header.hook)?;
@@ -148,8 +161,14 @@ impl Decoder {
                 // Either way what an address in module space means is not what it meant before.
                 self.stacks.forget_modules();
                 if hook == Hook::ModuleLoad {
-                    self.symbols
-                        .module_loaded(self.texts.get(&module.name).as_deref());
+                    let name = self.texts.get(&module.name)?;
+                    let read = self.modules.and_then(|layout| {
+                        module_symbols::read(memory, &layout, module.module, name).ok()
+                    });
+                    match read {
+                        Some(module) => self.symbols.add_module(module),
+                        None => self.symbols.read_again(),
+                    }
                 }
             }
         }

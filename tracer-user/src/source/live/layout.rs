@@ -49,6 +49,19 @@ pub struct DeviceSetLayout {
     pub node_size: Option<usize>,
 }
 
+/// Offsets that finding a module's symbols needs, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModuleLayout {
+    /// `module.kallsyms`.
+    pub kallsyms: u64,
+    /// `mod_kallsyms.symtab`.
+    pub symbols: u64,
+    /// `mod_kallsyms.num_symtab`.
+    pub count: u64,
+    /// `mod_kallsyms.strtab`.
+    pub strings: u64,
+}
+
 impl KernelTypes {
     /// Reads the running kernel's BTF.
     pub fn of_running_kernel() -> Result<Self, LayoutError> {
@@ -125,6 +138,18 @@ impl KernelTypes {
             node_entry: self.offset("devres_node", &["entry"])?,
             node_name: self.offset("devres_node", &["name"]).ok(),
             node_size: self.offset("devres_node", &["size"]).ok(),
+        })
+    }
+
+    /// Where a module's symbols are; `None` on kernels without them.
+    #[must_use]
+    pub fn modules(&self) -> Option<ModuleLayout> {
+        let offset = |name, path: &[&str]| self.offset(name, path).ok().map(|offset| offset as u64);
+        Some(ModuleLayout {
+            kallsyms: offset("module", &["kallsyms"])?,
+            symbols: offset("mod_kallsyms", &["symtab"])?,
+            count: offset("mod_kallsyms", &["num_symtab"])?,
+            strings: offset("mod_kallsyms", &["strtab"])?,
         })
     }
 

@@ -4,6 +4,7 @@ use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader,
     maps::{MapData, PerCpuArray, RingBuf, StackTraceMap},
 };
+use hashbrown::HashMap;
 use nix::{
     sys::resource::{Resource, setrlimit},
     time::{ClockId, clock_gettime},
@@ -13,11 +14,13 @@ use tracer_ebpf::{Filter, Hook, Layout};
 use zerocopy::IntoBytes as _;
 
 use super::{
+    addition_check::AdditionCheck,
     attach::{self, Kernel, WAYS},
     decode::{Decoder, NodeFacts, outside_any_task},
     layout::{DeviceSetLayout, KernelTypes, LayoutError},
+    probe_log::ProbeLog,
     skipped::Skipped,
-    snapshot::{BpfMemory, Found, SnapshotError, Walk},
+    snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk},
     stacks::Stacks,
     symbol_service::SymbolService,
 };
@@ -101,12 +104,14 @@ pub enum LiveError {
 
 /// The running kernel, traced.
 pub struct Live {
-    /// Keeps the probes attached.
-    _ebpf: Ebpf,
+    /// Keeps the probes attached, and reads memory.
+    ebpf: Ebpf,
     ring: AsyncFd<RingBuf<MapData>>,
     lost: Option<PerCpuArray<MapData, LostByHook>>,
     skipped: Skipped,
     decoder: Decoder,
+    check: AdditionCheck,
+    probe_log: Option<ProbeLog>,
     coverage: Coverage,
     /// Events that the snapshot has taken out of the ring buffer, and the snapshot itself, in order.
     first: std::vec::IntoIter<Event>,
@@ -124,6 +129,8 @@ impl Live {
     pub fn start(options: &Options) -> Result<Self, LiveError> {
         let symbols = SymbolService::start();
         let btf = std::thread::spawn(Btf::from_sys_fs);
+        // Each parses the kernel's types for itself, and takes its time for it.
+        let loader = std::thread::spawn(EbpfLoader::new);
         let types = KernelTypes::of_running_kernel()?;
         let mut layout = types.layout()?;
         let set = types.device_set()?;
@@ -140,8 +147,18 @@ impl Live {
             nix::libc::RLIM_INFINITY,
             nix::libc::RLIM_INFINITY,
         );
-        let mut ebpf = load(&layout, &btf, options)?;
+        let loader = loader
+            .join()
+            .map_err(|_| LiveError::Load("the kernel's BTF can't be parsed".to_owned()))?;
+        let mut ebpf = load(loader, &layout, options)?;
 
+        let probe_log = options
+            .probe_log
+            .then(|| ProbeLog::open(&mut ebpf))
+            .transpose()
+            .map_err(|error| {
+                LiveError::Load(format!("the probes' log can't be opened: {error}"))
+            })?;
         let mut map = |name: &str| {
             ebpf.take_map(name)
                 .ok_or_else(|| LiveError::Load(format!("the eBPF object has no map {name}")))
@@ -175,12 +192,15 @@ impl Live {
         });
         let concluded = options.attach && !logged && !types.has_tracepoint("devres_log");
         let mut live = Self {
-            _ebpf: ebpf,
+            ebpf,
             ring,
             lost: Some(lost),
             skipped: Skipped::default(),
+            check: AdditionCheck::default(),
+            probe_log,
             decoder: Decoder::new(
                 layout,
+                types.modules(),
                 set.node_name.is_some(),
                 symbols,
                 Stacks::new(Some(stacks)),
@@ -223,12 +243,23 @@ impl Live {
         for event in self.first.by_ref() {
             sink(event);
         }
-        let ring = self.ring.get_mut();
+        let Self {
+            ebpf,
+            ring,
+            decoder,
+            check,
+            probe_log,
+            ..
+        } = self;
+        if let Some(log) = probe_log {
+            log.write();
+        }
+        let mut memory = memory(ebpf);
         let mut records = 0;
         while records < most
-            && let Some(record) = ring.next()
+            && let Some(record) = ring.get_mut().next()
         {
-            self.decoder.decode(&record, sink);
+            decoder.decode(&record, &mut *memory, &mut |event| check.pass(event, sink));
             records += 1;
         }
         records
@@ -315,42 +346,40 @@ impl Live {
             .data("devices_kset")
             .ok_or(SnapshotError::NoDeviceSet)?;
         let Self {
-            _ebpf: ebpf,
+            ebpf,
             ring,
             decoder,
             ..
         } = self;
-        let memory = BpfMemory::load(ebpf).map_err(SnapshotError::NoMemory)?;
+        BpfMemory::load(ebpf).map_err(SnapshotError::NoMemory)?;
+        let mut module_memory = BpfMemory::new(ebpf).map_err(SnapshotError::NoMemory)?;
+        let memory = BpfMemory::new(ebpf).map_err(SnapshotError::NoMemory)?;
         let mut walk = Walk::new(memory, layout, set, now);
         let (mut found, complete) = walk.devices(devices_kset)?;
-        let mut checked = 0;
         for attempt in 0..=TRIES {
             while let Some(record) = ring.get_mut().next() {
-                decoder.decode(&record, &mut |event| events.push(event));
+                decoder.decode(&record, &mut module_memory, &mut |event| events.push(event));
             }
-            let mut touched: hashbrown::HashMap<DeviceAddress, Vec<Time>> =
-                hashbrown::HashMap::new();
-            for event in events.get(checked..).unwrap_or_default() {
-                if changes_resources(&event.kind) {
-                    touched.entry(event.device).or_default().push(event.time);
-                }
+            let mut changed: HashMap<DeviceAddress, Vec<Time>> = HashMap::new();
+            for event in events.iter().filter(|event| changes_resources(&event.kind)) {
+                changed.entry(event.device).or_default().push(event.time);
             }
-            if touched.is_empty() {
-                break;
-            }
-            checked = if attempt == 0 { 0 } else { checked };
+            let mut settled = true;
             for device in &mut found {
-                let meanwhile = |times: &Vec<Time>| {
-                    times
-                        .iter()
-                        .any(|time| *time >= device.read.0 && *time <= device.read.1)
-                };
-                if touched.get(&device.device).is_some_and(meanwhile) {
+                let read = device.read.0..=device.read.1;
+                if changed
+                    .get(&device.device)
+                    .is_some_and(|times| times.iter().any(|time| read.contains(time)))
+                {
+                    settled = false;
                     match walk.device(device.device) {
                         Ok(again) if attempt < TRIES => *device = again,
                         _ => device.consistent = false,
                     }
                 }
+            }
+            if settled {
+                break;
             }
         }
         Ok((found, complete))
@@ -392,10 +421,20 @@ impl Live {
     }
 }
 
-fn load(layout: &Layout, btf: &Btf, options: &Options) -> Result<Ebpf, LiveError> {
-    let mut loader = EbpfLoader::new();
+/// A way to read the kernel's memory, if the program for it could be loaded.
+fn memory(ebpf: &Ebpf) -> Box<dyn Memory + '_> {
+    match BpfMemory::new(ebpf) {
+        Ok(memory) => Box::new(memory),
+        Err(_) => Box::new(NoMemory),
+    }
+}
+
+fn load<'data>(
+    mut loader: EbpfLoader<'data>,
+    layout: &'data Layout,
+    options: &'data Options,
+) -> Result<Ebpf, LiveError> {
     loader
-        .btf(Some(btf))
         .override_global("LAYOUT", layout.as_bytes(), true)
         .map_max_entries("RECORDS", options.ring_bytes);
     let ProbeFilters {

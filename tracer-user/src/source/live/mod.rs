@@ -1,11 +1,14 @@
 //! The running kernel as a source of events.
 
+mod addition_check;
 mod attach;
 mod decode;
 mod hooks;
 mod kernel;
 mod layout;
 mod load;
+mod module_symbols;
+mod probe_log;
 mod skipped;
 mod snapshot;
 mod stacks;

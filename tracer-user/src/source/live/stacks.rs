@@ -8,7 +8,7 @@ use std::{
 use aya::maps::{MapData, StackTraceMap};
 use hashbrown::HashMap;
 
-use super::symbol_service::SymbolService;
+use super::{hooks::FUNCTIONS, symbol_service::SymbolService};
 use crate::event::{StackDefinition, StackFrame, StackId};
 
 /// Numbers for stacks, in the order in which they are first seen.
@@ -93,6 +93,7 @@ impl Stacks {
         // Where no frame has a name, none can be told to be the tracer's own.
         let own = frames.iter().position(|frame| !is_own(frame)).unwrap_or(0);
         frames.drain(..own);
+        drop_trampolines(&mut frames);
         let in_module = frames.iter().any(|frame| {
             frame
                 .function
@@ -107,6 +108,46 @@ impl Stacks {
             },
         )
     }
+}
+
+/// Takes out what attaching fentry to a function puts between its frame and its caller's: the trampoline,
+/// which has no name in a symbol table that was read before, and below it the function's first instruction,
+/// the call into the trampoline. Where the function has no other frame, because it ended in a jump to the
+/// one above, that one stays.
+fn drop_trampolines(frames: &mut Vec<StackFrame>) {
+    /// The call into the trampoline is among the function's first bytes.
+    const BEGINNING: u64 = 16;
+    let name = |frame: &StackFrame| {
+        frame
+            .function
+            .as_ref()
+            .and_then(|function| function.name.clone())
+    };
+    let is_call = |frame: &StackFrame| {
+        frame.offset <= BEGINNING
+            && name(frame).is_some_and(|name| {
+                FUNCTIONS
+                    .iter()
+                    .any(|hook| hook.functions.contains(&&*name))
+            })
+    };
+    let mut kept: Vec<StackFrame> = Vec::with_capacity(frames.len());
+    let mut rest = frames.drain(..).peekable();
+    while let Some(frame) = rest.next() {
+        let nameless = name(&frame).is_none_or(|name| {
+            name.starts_with("bpf_trampoline_") || &*name == "ftrace_trampoline"
+        });
+        match rest.peek() {
+            Some(next) if nameless && is_call(next) => {
+                if kept.last().is_some_and(|above| name(above) == name(next)) {
+                    rest.next();
+                }
+            }
+            _ => kept.push(frame),
+        }
+    }
+    drop(rest);
+    *frames = kept;
 }
 
 /// Whether an innermost frame belongs to the way from the kernel's code into the probe. The probes came
@@ -140,4 +181,86 @@ fn is_own(frame: &StackFrame) -> bool {
     .iter()
     .any(|prefix| name.starts_with(prefix))
         || name == "devres_log"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::event::Function;
+
+    fn frame(name: Option<&str>, offset: u64) -> StackFrame {
+        let function = name.map(|name| {
+            Arc::new(Function {
+                address: 0,
+                name: Some(name.into()),
+                module: None,
+            })
+        });
+        StackFrame {
+            address: 0x1000,
+            function,
+            offset,
+        }
+    }
+
+    fn without_trampolines(frames: &[(Option<&str>, u64)]) -> Vec<String> {
+        let mut frames: Vec<_> = frames
+            .iter()
+            .map(|(name, offset)| frame(*name, *offset))
+            .collect();
+        drop_trampolines(&mut frames);
+        frames.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_trampoline_and_the_call_into_it_are_no_frames() {
+        let frames = [
+            (Some("pinctrl_bind_pins"), 0x40),
+            (Some("really_probe"), 0x80),
+            (None, 0),
+            (Some("really_probe"), 5),
+            (Some("__driver_probe_device"), 0x7),
+        ];
+        assert_eq!(
+            without_trampolines(&frames),
+            [
+                "pinctrl_bind_pins+0x40",
+                "really_probe+0x80",
+                "__driver_probe_device+0x7"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_function_that_ended_in_a_jump_keeps_its_call() {
+        let frames = [
+            (Some("i2c_device_remove"), 0x40),
+            (None, 0),
+            (Some("device_remove"), 9),
+            (Some("unbind_store"), 0x20),
+        ];
+        assert_eq!(
+            without_trampolines(&frames),
+            [
+                "i2c_device_remove+0x40",
+                "device_remove+0x9",
+                "unbind_store+0x20"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_address_without_a_name_stays_where_no_function_is_hooked() {
+        let frames = [
+            (Some("devm_kmalloc"), 0x40),
+            (None, 0),
+            (Some("do_one_initcall"), 5),
+        ];
+        assert_eq!(
+            without_trampolines(&frames),
+            ["devm_kmalloc+0x40", "0x1000", "do_one_initcall+0x5"]
+        );
+    }
 }

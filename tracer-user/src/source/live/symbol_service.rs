@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread::JoinHandle};
 
-use super::symbols::{SymbolError, Symbols};
+use super::symbols::{ModuleSymbols, SymbolError, Symbols};
 use crate::event::{Function, StackFrame};
 
 /// Resolves addresses; waits for the table where an answer depends on it.
@@ -61,8 +61,14 @@ impl SymbolService {
         self.table.frame(address)
     }
 
-    /// A module was loaded: its symbols are in the kernel's table from now on.
-    pub(super) fn module_loaded(&mut self, _name: Option<&str>) {
+    /// A module was loaded, and these are its functions.
+    pub(super) fn add_module(&mut self, module: ModuleSymbols) {
+        self.wait();
+        self.table.add_module(module);
+    }
+
+    /// A module was loaded, and its functions could not be read: they are in the kernel's table from now on.
+    pub(super) fn read_again(&mut self) {
         if self.reading.is_some() {
             self.stale = true;
         } else if self.error.is_none() {

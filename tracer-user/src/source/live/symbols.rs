@@ -30,6 +30,8 @@ pub enum SymbolError {
 pub struct Symbols {
     /// Functions by address.
     functions: Vec<Symbol>,
+    /// Modules that came after the table was read, the newest last.
+    newer: Vec<ModuleSymbols>,
     /// The names of all functions, one behind another.
     names: String,
     /// Module names; a symbol refers to them by index plus one.
@@ -38,6 +40,51 @@ pub struct Symbols {
     data: HashMap<&'static str, u64>,
     /// Functions that have been looked up, so that each is one shared value.
     known: HashMap<u64, Arc<Function>>,
+}
+
+/// The functions of one module, with their sizes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleSymbols {
+    /// The module's name.
+    pub name: Text,
+    /// Its functions by address.
+    pub functions: Vec<ModuleFunction>,
+}
+
+/// A function of a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleFunction {
+    /// Where it begins.
+    pub address: u64,
+    /// How many bytes it takes.
+    pub size: u64,
+    /// Its name.
+    pub name: Text,
+}
+
+impl ModuleSymbols {
+    /// From the first function's beginning to the last one's end.
+    fn range(&self) -> std::ops::Range<u64> {
+        let start = self
+            .functions
+            .first()
+            .map_or(0, |function| function.address);
+        let end = self
+            .functions
+            .iter()
+            .map(|function| function.address + function.size)
+            .max();
+        start..end.unwrap_or(start)
+    }
+
+    fn find(&self, address: u64) -> Option<&ModuleFunction> {
+        let behind = self
+            .functions
+            .partition_point(|function| function.address <= address);
+        self.functions
+            .get(behind.checked_sub(1)?)
+            .filter(|function| address - function.address < function.size)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,9 +98,11 @@ struct Symbol {
 /// Data symbols that the tool needs.
 const WANTED_DATA: [&str; 1] = ["devices_kset"];
 
-/// The longest distance from a function's start at which an address is still taken to lie in it, where the
-/// table doesn't tell its end: functions are smaller than this.
-const LONGEST_FUNCTION: u64 = 1 << 20;
+/// The longest distance from a function's start at which an address is still taken to lie in it: the table
+/// tells no ends, but functions are smaller than this.
+const LONGEST_FUNCTION: u64 = 1 << 16;
+/// Modules and generated code begin at pages.
+const PAGE: u64 = 1 << 12;
 
 impl Symbols {
     /// Reads the running kernel's table.
@@ -139,18 +188,33 @@ impl Symbols {
 
     /// The function that begins at, or holds, this address.
     pub fn function(&mut self, address: u64) -> Arc<Function> {
-        let (start, symbol) = match self.find(address) {
-            Some(symbol) => (symbol.address, Some(symbol)),
-            None => (address, None),
+        let found = self
+            .newer
+            .iter()
+            .rev()
+            .find_map(|module| Some((module, module.find(address)?)));
+        let function = match (found, self.find(address)) {
+            (Some((module, function)), _) => Function {
+                address: function.address,
+                name: Some(function.name.clone()),
+                module: Some(module.name.clone()),
+            },
+            (None, Some(symbol)) => Function {
+                address: symbol.address,
+                name: Some(self.name(symbol).into()),
+                module: self.module(symbol),
+            },
+            (None, None) => Function {
+                address,
+                name: None,
+                module: None,
+            },
         };
+        let start = function.address;
         if let Some(known) = self.known.get(&start) {
             return Arc::clone(known);
         }
-        let function = Arc::new(Function {
-            address: start,
-            name: symbol.map(|symbol| self.name(symbol).into()),
-            module: symbol.and_then(|symbol| self.module(symbol)),
-        });
+        let function = Arc::new(function);
         self.known.insert(start, Arc::clone(&function));
         function
     }
@@ -168,10 +232,18 @@ impl Symbols {
         }
     }
 
-    /// Whether the address lies in a function that the table knows.
-    #[must_use]
-    pub fn covers(&self, address: u64) -> bool {
-        self.find(address).is_some()
+    /// Takes in the functions of a module that came after the table was read. What lay at their addresses
+    /// before is gone.
+    pub fn add_module(&mut self, mut module: ModuleSymbols) {
+        module.functions.sort_by_key(|function| function.address);
+        let range = module.range();
+        self.newer.retain(|earlier| {
+            let other = earlier.range();
+            earlier.name != module.name && (other.end <= range.start || range.end <= other.start)
+        });
+        self.known
+            .retain(|_, function| function.module.is_none() && function.name.is_some());
+        self.newer.push(module);
     }
 
     /// Whether the address lies in a function of the kernel itself, not of a module.
@@ -185,7 +257,17 @@ impl Symbols {
             .functions
             .partition_point(|symbol| symbol.address <= address);
         let mut symbol = *self.functions.get(behind.checked_sub(1)?)?;
-        if address - symbol.address > LONGEST_FUNCTION {
+        if address - symbol.address >= LONGEST_FUNCTION {
+            return None;
+        }
+        // Between modules lie trampolines and programs that the table may not have. A module's last function
+        // is taken to end with its page.
+        let last = self
+            .functions
+            .get(behind)
+            .is_none_or(|next| next.module != symbol.module);
+        let generated = self.module(symbol).is_some_and(|module| &*module == "bpf");
+        if symbol.module != 0 && (last || generated) && address / PAGE > symbol.address / PAGE {
             return None;
         }
         // Of several names for one address the first in the table is the one that the kernel prints.
@@ -249,8 +331,7 @@ garbage
 
     #[test]
     fn an_address_far_from_any_function_has_no_name() {
-        assert!(!symbols().covers(0xffff_ffff_f000_0000));
-        assert!(!symbols().covers(0x1000));
+        assert_eq!(symbols().function(0xffff_ffff_f000_0000).name, None);
         assert_eq!(symbols().function(0x1000).name, None);
     }
 
@@ -258,6 +339,48 @@ garbage
     fn a_return_address_behind_the_last_instruction_belongs_to_the_caller() {
         let frame = symbols().frame(0xffff_ffff_c000_1040);
         assert_eq!(frame.to_string(), "pvpanic_remove+0x40 [pvpanic]");
+    }
+
+    fn lm75(at: u64) -> ModuleSymbols {
+        let function = |address, name: &str| ModuleFunction {
+            address,
+            size: 0x40,
+            name: name.into(),
+        };
+        ModuleSymbols {
+            name: "lm75".into(),
+            functions: vec![
+                function(at + 0x40, "lm75_remove"),
+                function(at, "lm75_probe"),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_module_that_comes_later_takes_the_place_of_what_was_there() {
+        let mut symbols = symbols();
+        let at = 0xffff_ffff_c000_1000;
+        assert_eq!(symbols.function(at).name.as_deref(), Some("pvpanic_remove"));
+        symbols.add_module(lm75(at));
+        assert_eq!(symbols.function(at + 4).to_string(), "lm75_probe [lm75]");
+        assert_eq!(
+            symbols.function(at + 0x7f).to_string(),
+            "lm75_remove [lm75]"
+        );
+        symbols.add_module(lm75(at + 0x10_0000));
+        assert_eq!(
+            symbols.function(at).name.as_deref(),
+            Some("pvpanic_remove"),
+            "the module has moved"
+        );
+    }
+
+    #[test]
+    fn a_trampoline_is_not_taken_for_the_module_behind_it() {
+        let table = "ffffffffc0000000 t bpf_trampoline_1\t[bpf]\n";
+        let mut symbols = Symbols::read(table.as_bytes()).unwrap();
+        assert!(symbols.function(0xffff_ffff_c000_0800).name.is_some());
+        assert_eq!(symbols.function(0xffff_ffff_c000_1000).name, None);
     }
 
     #[test]

@@ -36,23 +36,41 @@ pub struct BpfMemory<'ebpf> {
 
 impl<'ebpf> BpfMemory<'ebpf> {
     /// Loads the program; an error tells why it could not be.
-    pub fn load(ebpf: &'ebpf mut Ebpf) -> Result<Self, String> {
-        let missing = || "the eBPF object has no program to read memory".to_owned();
+    pub fn load(ebpf: &mut Ebpf) -> Result<(), String> {
         let program: &mut RawTracePoint = ebpf
-            .program_mut("read_memory")
+            .program_mut(PROGRAM)
             .ok_or_else(missing)?
             .try_into()
             .map_err(|_| missing())?;
-        program.load().map_err(|error| error.to_string())?;
-        let ebpf: &'ebpf Ebpf = ebpf;
+        program.load().map_err(|error| error.to_string())
+    }
+
+    /// Reads with the program that has been loaded.
+    pub fn new(ebpf: &'ebpf Ebpf) -> Result<Self, String> {
         let program = ebpf
-            .program("read_memory")
+            .program(PROGRAM)
             .ok_or_else(missing)?
             .try_into()
             .map_err(|_| missing())?;
         let place = ebpf.map("MEMORY").ok_or_else(missing)?;
         let place = Array::try_from(place).map_err(|error| error.to_string())?;
         Ok(Self { program, place })
+    }
+}
+
+const PROGRAM: &str = "read_memory";
+
+fn missing() -> String {
+    "the eBPF object has no program to read memory".to_owned()
+}
+
+/// Memory that can't be read at all.
+#[derive(Debug, Clone, Copy)]
+pub struct NoMemory;
+
+impl Memory for NoMemory {
+    fn read(&mut self, address: u64, _into: &mut [u8]) -> Result<(), Unreadable> {
+        Err(Unreadable(address))
     }
 }
 

@@ -12,6 +12,6 @@
 mod memory;
 mod walk;
 
-pub(super) use memory::BpfMemory;
+pub(super) use memory::{BpfMemory, Memory, NoMemory, Unreadable};
 pub use walk::SnapshotError;
 pub(super) use walk::{Found, Walk};

@@ -1,0 +1,90 @@
+//! The functions of a module that has just been loaded, read from the kernel's memory.
+//!
+//! A module can be gone again before the kernel's whole table, a hundred thousand lines of text, could be
+//! read once more.
+
+use super::{
+    layout::ModuleLayout,
+    snapshot::{Memory, Unreadable},
+    symbols::{ModuleFunction, ModuleSymbols},
+};
+use crate::event::Text;
+
+/// Size of an `Elf64_Sym`: the name's place, type and binding, section, address, size.
+const SYMBOL: usize = 24;
+/// `STT_FUNC`.
+const FUNCTION: u8 = 2;
+/// More symbols than any module has.
+const MOST_SYMBOLS: u64 = 1 << 18;
+/// The longest name that is read.
+const LONGEST_NAME: usize = 256;
+
+/// Reads the functions of the module whose `struct module` lies at `module`.
+pub(super) fn read(
+    memory: &mut dyn Memory,
+    layout: &ModuleLayout,
+    module: u64,
+    name: Text,
+) -> Result<ModuleSymbols, Unreadable> {
+    let table = memory.word(module + layout.kallsyms)?;
+    let symbols = memory.word(table + layout.symbols)?;
+    let count = memory.word(table + layout.count)? & u64::from(u32::MAX);
+    let strings = memory.word(table + layout.strings)?;
+    if count > MOST_SYMBOLS {
+        return Err(Unreadable(table));
+    }
+    let mut bytes = vec![0; usize::try_from(count).unwrap_or(0) * SYMBOL];
+    memory.read(symbols, &mut bytes)?;
+    let mut names = Names {
+        start: strings,
+        bytes: Vec::new(),
+    };
+    let mut functions = Vec::new();
+    for symbol in bytes.as_chunks::<SYMBOL>().0 {
+        let word = |at: usize| {
+            let word = symbol.get(at..at + 8).and_then(|word| word.try_into().ok());
+            word.map_or(0, u64::from_ne_bytes)
+        };
+        let (address, size) = (word(8), word(16));
+        if symbol[4] & 0xf != FUNCTION || address == 0 || size == 0 {
+            continue;
+        }
+        let name = names.get(memory, word(0) & u64::from(u32::MAX))?;
+        functions.push(ModuleFunction {
+            address,
+            size,
+            name,
+        });
+    }
+    Ok(ModuleSymbols { name, functions })
+}
+
+/// The module's string table, read as far as it has been needed.
+struct Names {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Names {
+    fn get(&mut self, memory: &mut dyn Memory, at: u64) -> Result<Text, Unreadable> {
+        /// The table is read in pieces of this size.
+        const PIECE: usize = 1024;
+        let at = usize::try_from(at).map_err(|_| Unreadable(self.start))?;
+        if at > MOST_SYMBOLS as usize * LONGEST_NAME {
+            return Err(Unreadable(self.start));
+        }
+        loop {
+            let known = self.bytes.get(at..).unwrap_or_default();
+            if let Some(end) = known.iter().position(|byte| *byte == 0) {
+                return Ok(String::from_utf8_lossy(&known[..end]).into());
+            }
+            if known.len() > LONGEST_NAME {
+                return Err(Unreadable(self.start));
+            }
+            let next = self.start + self.bytes.len() as u64;
+            let mut piece = [0; PIECE];
+            memory.read(next, &mut piece)?;
+            self.bytes.extend_from_slice(&piece);
+        }
+    }
+}
