@@ -48,6 +48,8 @@ pub(super) struct Call {
     pub(super) domain: Option<u64>,
     pub(super) detach: Option<u64>,
     pub(super) value: Option<u64>,
+    /// Of a return: the function returned to.
+    pub(super) caller: Option<Hook>,
     /// Of a return: the call that was entered.
     pub(super) entered: Option<u32>,
 }
@@ -78,8 +80,16 @@ impl Call {
             domain: None,
             detach: None,
             value: None,
+            caller: None,
             entered: None,
         }
+    }
+
+    /// Whether this can be the call that `left` is the return of. `around` is the innermost call for the
+    /// same device that is still running where this was entered.
+    pub(super) fn may_return(&self, left: &Self, around: Option<Hook>) -> bool {
+        let elsewhere = left.caller.is_some() && around.is_some() && left.caller != around;
+        self.hook == left.hook && !elsewhere
     }
 
     /// Reads `name=value` pairs.

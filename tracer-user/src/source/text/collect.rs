@@ -131,20 +131,15 @@ impl Collector {
             }
             (hook, true) if hook.returns() => {
                 let calls = &mut self.records.calls;
-                let entered = context.frames.iter().rposition(|frame| {
-                    calls
-                        .get(*frame as usize)
-                        .is_some_and(|call| call.hook == hook)
-                });
-                if let Some(depth) = entered {
+                if let Some(depth) = frame_of(&call, &context.frames, calls) {
                     call.entered = context.frames.get(depth).copied();
                     context.frames.truncate(depth);
                 }
                 // What a function will return tells what it found.
-                if let Some(entered) = call
+                let entered = call
                     .entered
-                    .and_then(|entered| calls.get_mut(entered as usize))
-                {
+                    .and_then(|entered| calls.get_mut(entered as usize));
+                if let Some(entered) = entered {
                     entered.value = call.value;
                 }
             }
@@ -190,11 +185,11 @@ impl Collector {
     }
 
     fn next_record(&self) -> u32 {
-        u32::try_from(self.records.records.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.records.all.len()).unwrap_or(u32::MAX)
     }
 
     fn push(&mut self, place: Place, kind: RecordKind) {
-        self.records.records.push(Record {
+        self.records.all.push(Record {
             time: self.clock,
             task: place.task,
             cpu: place.cpu,
@@ -210,19 +205,16 @@ impl Collector {
     ) -> NodeRecord {
         let names = &mut self.records.names;
         let node = resource.node.value();
-        let id = match device {
-            Some(name) => {
-                let name = names.intern(name);
-                self.identify_unnamed(operation, name, node);
-                name
+        let id = if let Some(name) = device {
+            let name = names.intern(name);
+            self.identify_unnamed(operation, name, node);
+            name
+        } else {
+            let id = *self.unnamed.get_or_insert_with(|| names.unnamed());
+            if operation == Operation::Add && node != 0 {
+                self.of_unnamed.insert(node, id);
             }
-            None => {
-                let id = *self.unnamed.get_or_insert_with(|| names.unnamed());
-                if operation == Operation::Add && node != 0 {
-                    self.of_unnamed.insert(node, id);
-                }
-                id
-            }
+            id
         };
         self.records.pointers.count(operation, resource.node);
         NodeRecord {
@@ -296,6 +288,27 @@ impl Collector {
         }
         Some(facts)
     }
+}
+
+/// The depth of the frame that returns: the innermost of its function that was called from where it returns
+/// to. Captures lack returns where a kretprobe had no room for a recursion.
+fn frame_of(left: &Call, frames: &[u32], calls: &[Call]) -> Option<usize> {
+    let call = |depth: usize| calls.get(*frames.get(depth)? as usize);
+    let may_return = |depth: &usize| {
+        call(*depth).is_some_and(|entered| {
+            let around = (0..*depth)
+                .rev()
+                .filter_map(call)
+                .find(|around| around.device == entered.device)
+                .map(|around| around.hook);
+            entered.may_return(left, around)
+        })
+    };
+    let innermost = || {
+        let is_it = |depth: &usize| call(*depth).is_some_and(|call| call.hook == left.hook);
+        (0..frames.len()).rev().find(is_it)
+    };
+    (0..frames.len()).rev().find(may_return).or_else(innermost)
 }
 
 fn context(contexts: &mut HashMap<u32, Context>, tid: u32) -> &mut Context {

@@ -60,7 +60,7 @@ pub(super) fn coverage(records: &Records) -> Coverage {
 
 /// Real only if the address of every device is told.
 fn device_addresses(records: &Records) -> Addresses {
-    let nameless = records.records.iter().any(|record| match &record.kind {
+    let nameless = records.all.iter().any(|record| match &record.kind {
         RecordKind::Node(node) => {
             records.facts(node.facts).device == 0 && !records.devices.knows(node.device)
         }

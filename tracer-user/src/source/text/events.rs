@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// The argument of an action that is known to be one and no more: no object lies at the last address.
+const SOME_ARGUMENT: u64 = u64::MAX;
+
 /// The events of an import, in the order of its lines.
 #[derive(Debug)]
 pub struct Events<'a> {
@@ -113,6 +116,7 @@ impl<'a> Events<'a> {
                 name: reference.name,
                 size: reference.size,
                 function: facts.release.and_then(|release| self.released_by(release)),
+                action_data: self.argument(facts.release),
                 payload_address: facts.payload,
                 group: (facts.group != 0).then_some(GroupId(facts.group)),
                 ..AddedNode::default()
@@ -211,7 +215,7 @@ impl<'a> Events<'a> {
 
     /// What `add_dr` adds, where the tracepoint doesn't tell.
     fn added(&mut self, call: &Call) -> AddedNode {
-        let symbol = self.symbol(call);
+        let symbol = self.symbol(call.release);
         let name = match symbol.as_deref() {
             Some("group_open_release") => Some(Text::from("grp<")),
             Some("group_close_release") => Some(Text::from("grp>")),
@@ -228,13 +232,20 @@ impl<'a> Events<'a> {
             name,
             size: call.size,
             function: call.release.and_then(|release| self.released_by(release)),
+            action_data: self.argument(call.release),
             payload_address: payload,
             ..AddedNode::default()
         }
     }
 
-    fn symbol(&self, call: &Call) -> Option<Text> {
-        match call.release? {
+    /// The argument, of an action.
+    fn argument(&self, release: Option<Release>) -> u64 {
+        let is_action = self.symbol(release).as_deref() == Some("devm_action_release");
+        if is_action { SOME_ARGUMENT } else { 0 }
+    }
+
+    fn symbol(&self, release: Option<Release>) -> Option<Text> {
+        match release? {
             Release::Symbol(symbol, _) => self.records.names.text(symbol),
             Release::Address(_) => None,
         }
@@ -242,7 +253,7 @@ impl<'a> Events<'a> {
 
     /// Says what was not recorded before this call, as far as the call shows it.
     fn conclude(&mut self, record: &Record, device: DeviceAddress, call: &Call) {
-        let symbol = self.symbol(call);
+        let symbol = self.symbol(call.release);
         let Some(unseen) = &mut self.unseen else {
             return;
         };
@@ -287,7 +298,7 @@ impl Iterator for Events<'_> {
     fn next(&mut self) -> Option<Event> {
         while self.ready.is_empty() {
             let records = self.records;
-            let record = records.records.get(self.next)?;
+            let record = records.all.get(self.next)?;
             let number = u32::try_from(self.next).unwrap_or(u32::MAX);
             self.next += 1;
             match &record.kind {

@@ -29,6 +29,8 @@ pub(super) struct FunctionLine<'a> {
     pub(super) hook: Hook,
     /// The function returns; else it is entered.
     pub(super) returns: bool,
+    /// Where it returns to, if that function has a hook.
+    pub(super) caller: Option<Hook>,
     /// `name=value`, separated by blanks.
     pub(super) arguments: &'a [u8],
 }
@@ -52,9 +54,9 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<FunctionLine<'_>> {
         };
     };
     let (place, arguments) = place.split_at(end);
-    let (probed, returns) = match around(place, b"<- ") {
-        Some((_, probed)) => (probed, true),
-        None => (place, false),
+    let (caller, probed) = match around(place, b"<- ") {
+        Some((caller, probed)) => (Some(caller), probed),
+        None => (None, place),
     };
     let Some(hook) = word(probed)
         .and_then(|(probed, _)| function(probed))
@@ -65,7 +67,8 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<FunctionLine<'_>> {
     Parsed::Event(FunctionLine {
         head: trace_line::head(before),
         hook,
-        returns,
+        returns: caller.is_some(),
+        caller: caller.and_then(calling),
         arguments: arguments.get(1..).unwrap_or_default(),
     })
 }
@@ -83,6 +86,12 @@ fn function(place: &[u8]) -> Option<Hook> {
         }
     }
     hook(name)
+}
+
+/// The hook on the function of `device_del+0x297/0x410`, at whatever offset.
+fn calling(place: &[u8]) -> Option<Hook> {
+    let (caller, _) = word(place)?;
+    hook(caller.split(|byte| *byte == b'+').next()?)
 }
 
 /// The hook on a function, by the name that it has on any kernel from 5.10 on.
@@ -195,6 +204,34 @@ mod tests {
             ),
         ] {
             assert_eq!(found(event), Some(expected), "{event}");
+        }
+    }
+
+    #[test]
+    fn the_caller_of_what_returns_is_told() {
+        for (place, caller) in [
+            (
+                "device_del+0x297/0x410 <ffffffff816ed707> <- devres_release_all <ffffffff816fa420>",
+                Some(Hook::Delete),
+            ),
+            (
+                "__device_release_driver+0x186/0x250 <- devres_release_all",
+                Some(Hook::Unbind),
+            ),
+            (
+                "0xffffffffc0489723 <ffffffffc0489723> <- devres_release_all",
+                None,
+            ),
+        ] {
+            let line = format!("x: ({place}) cnt=7");
+            let Parsed::Event(found) = read(line.as_bytes(), 1) else {
+                panic!("{line}");
+            };
+            assert_eq!(
+                (found.hook, found.caller),
+                (Hook::ReleaseAll, caller),
+                "{line}"
+            );
         }
     }
 

@@ -99,7 +99,7 @@ pub enum ImportError {
 /// Reads a text of any kind, in any encoding.
 pub fn read(reader: impl BufRead) -> Result<Import, ImportError> {
     let found = reader::read(reader)?;
-    let (statistics, notes) = (found.statistics, found.notes.notes);
+    let (statistics, notes) = (found.statistics, found.notes.found);
     if statistics.event_lines == 0 {
         return Err(ImportError::NoEvents { statistics, notes });
     }

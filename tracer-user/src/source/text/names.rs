@@ -59,7 +59,7 @@ impl Names {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     known: HashMap<Task, u32>,
-    tasks: Vec<Task>,
+    by_number: Vec<Task>,
     last: Option<(Task, u32)>,
 }
 
@@ -70,16 +70,19 @@ impl Tasks {
         {
             return number;
         }
-        let next = u32::try_from(self.tasks.len()).unwrap_or(u32::MAX);
+        let next = u32::try_from(self.by_number.len()).unwrap_or(u32::MAX);
         let number = *self.known.entry(task).or_insert(next);
         if number == next {
-            self.tasks.push(task);
+            self.by_number.push(task);
         }
         self.last = Some((task, number));
         number
     }
 
     pub(super) fn get(&self, number: u32) -> Task {
-        self.tasks.get(number as usize).copied().unwrap_or_default()
+        self.by_number
+            .get(number as usize)
+            .copied()
+            .unwrap_or_default()
     }
 }

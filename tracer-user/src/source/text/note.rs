@@ -53,7 +53,7 @@ const WARNING: [&[u8]; 10] = [
 /// Notes in the order of the lines.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    pub(super) notes: Vec<Note>,
+    pub(super) found: Vec<Note>,
     /// The line of the last warning.
     last: Option<u64>,
     /// The last line ended where a warning's function should stand.
@@ -71,7 +71,7 @@ impl Notes {
                         function: unknown, ..
                     },
                 ..
-            }) = self.notes.last_mut()
+            }) = self.found.last_mut()
         {
             *unknown = Some(function);
             return true;
@@ -83,7 +83,7 @@ impl Notes {
             self.last = Some(number);
             self.cut = function.is_none();
         }
-        self.notes.push(Note {
+        self.found.push(Note {
             line: number,
             kind,
             device,
@@ -104,7 +104,7 @@ impl Notes {
             return false;
         }
         self.last = Some(number);
-        self.notes.push(Note {
+        self.found.push(Note {
             line: number,
             kind: NoteKind::Warning {
                 source_line: None,
@@ -153,7 +153,7 @@ mod tests {
         for (line, number) in lines.iter().zip(1..) {
             notes.look(line.as_bytes(), number);
         }
-        notes.notes
+        notes.found
     }
 
     fn warning(line: u64, source_line: Option<u64>, function: &str) -> Note {

@@ -137,6 +137,7 @@ impl Reader {
             Parsed::Event(event) => {
                 self.statistics.functions += 1;
                 let mut call = Call::new(event.hook, event.returns);
+                call.caller = event.caller;
                 call.take(event.arguments, &mut self.collector.records.names);
                 self.call = Some((event.head, call));
                 Line::Event

@@ -63,7 +63,7 @@ pub(super) struct Facts {
 /// Everything that was read.
 #[derive(Debug, Default)]
 pub(super) struct Records {
-    pub(super) records: Vec<Record>,
+    pub(super) all: Vec<Record>,
     pub(super) calls: Vec<Call>,
     pub(super) facts: Vec<Facts>,
     pub(super) names: Names,

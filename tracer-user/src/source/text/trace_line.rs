@@ -138,37 +138,33 @@ fn time(word: &[u8]) -> Option<u64> {
 /// `comm-pid`, `comm-pid (tgid)`, or perf's `comm pid`.
 fn task(before: &[u8]) -> Task {
     let mut rest = before.trim_ascii_end();
-    let mut tgid = None;
+    let mut process = None;
     if let Some(inner) = rest.strip_suffix(b")")
         && let Some(open) = inner.iter().rposition(|byte| *byte == b'(')
     {
         let (outer, inner) = inner.split_at(open);
-        tgid = decimal(inner.get(1..).unwrap_or_default().trim_ascii());
+        process = decimal(inner.get(1..).unwrap_or_default().trim_ascii());
         rest = outer.trim_ascii_end();
     }
     let Some((before, last)) = last_word(rest) else {
         return Task::default();
     };
-    let (comm, tid) = match last.iter().rposition(|byte| *byte == b'-') {
-        Some(dash) => (
-            last.get(..dash).unwrap_or_default(),
-            last.get(dash + 1..).unwrap_or_default(),
-        ),
-        None => {
-            let comm = last_word(before).map(|(_, comm)| comm);
-            let tid = last.rsplit(|byte| *byte == b'/').next();
-            (comm.unwrap_or_default(), tid.unwrap_or_default())
-        }
+    let (comm, thread) = if let Some(dash) = last.iter().rposition(|byte| *byte == b'-') {
+        let (comm, thread) = last.split_at(dash);
+        (comm, thread.get(1..).unwrap_or_default())
+    } else {
+        let comm = last_word(before).map(|(_, comm)| comm);
+        let thread = last.rsplit(|byte| *byte == b'/').next();
+        (comm.unwrap_or_default(), thread.unwrap_or_default())
     };
-    let Some(tid) = decimal(tid).and_then(|tid| u32::try_from(tid).ok()) else {
+    let number = |number: u64| u32::try_from(number).ok();
+    let Some(tid) = decimal(thread).and_then(number) else {
         return Task::default();
     };
     let comm = if comm == b"<...>" { b"" } else { comm };
     Task {
         tid,
-        tgid: tgid
-            .and_then(|tgid| u32::try_from(tgid).ok())
-            .unwrap_or(tid),
+        tgid: process.and_then(number).unwrap_or(tid),
         comm: Comm::new(&String::from_utf8_lossy(comm)),
     }
 }
@@ -178,10 +174,10 @@ mod tests {
     use super::*;
     use crate::source::text::resource::Pointer;
 
-    fn task(comm: &str, tid: u32, tgid: u32) -> Task {
+    fn task(comm: &str, thread: u32, process: u32) -> Task {
         Task {
-            tid,
-            tgid,
+            tid: thread,
+            tgid: process,
             comm: Comm::new(comm),
         }
     }
