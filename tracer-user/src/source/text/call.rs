@@ -21,11 +21,30 @@
 //!
 //! Numbers are decimal, or hexadecimal with `0x` or where tools leave that out before an address.
 
+use std::num::NonZeroU64;
+
 use super::{
     names::{NameId, Names},
     scan::{decimal, hexadecimal},
 };
 use crate::event::Hook;
+
+/// A number that an argument has. `Option<Number>` takes eight bytes, for which one number is given up that no
+/// argument has: the most negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Number(NonZeroU64);
+
+impl Number {
+    const GIVEN_UP: u64 = i64::MIN.cast_unsigned();
+
+    pub(super) fn new(number: u64) -> Option<Self> {
+        NonZeroU64::new(number ^ Self::GIVEN_UP).map(Self)
+    }
+
+    pub(super) fn get(self) -> u64 {
+        self.0.get() ^ Self::GIVEN_UP
+    }
+}
 
 /// A function that was entered or returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +59,14 @@ pub(super) struct Call {
     /// Zero where not told.
     pub(super) node: u64,
     pub(super) release: Option<Release>,
-    pub(super) pointer: Option<u64>,
-    pub(super) size: Option<u64>,
-    pub(super) group: Option<u64>,
-    pub(super) function: Option<u64>,
-    pub(super) data: Option<u64>,
-    pub(super) domain: Option<u64>,
-    pub(super) detach: Option<u64>,
-    pub(super) value: Option<u64>,
+    pub(super) pointer: Option<Number>,
+    pub(super) size: Option<Number>,
+    pub(super) group: Option<Number>,
+    pub(super) function: Option<Number>,
+    pub(super) data: Option<Number>,
+    pub(super) domain: Option<Number>,
+    pub(super) detach: Option<Number>,
+    pub(super) value: Option<Number>,
     /// Of a return: the function returned to.
     pub(super) caller: Option<Hook>,
     /// Of a return: the call that was entered.
@@ -116,14 +135,14 @@ impl Call {
                         }),
                     };
                 }
-                b"res" | b"ptr" | b"p" => self.pointer = known,
-                b"size" => self.size = known,
-                b"id" | b"group" => self.group = known,
-                b"action" | b"fn" | b"func" => self.function = known,
-                b"data" => self.data = known,
-                b"pmd" | b"pm_domain" => self.domain = known,
-                b"detach" => self.detach = known,
-                b"ret" | b"retval" | b"cnt" => self.value = known,
+                b"res" | b"ptr" | b"p" => self.pointer = known.and_then(Number::new),
+                b"size" => self.size = known.and_then(Number::new),
+                b"id" | b"group" => self.group = known.and_then(Number::new),
+                b"action" | b"fn" | b"func" => self.function = known.and_then(Number::new),
+                b"data" => self.data = known.and_then(Number::new),
+                b"pmd" | b"pm_domain" => self.domain = known.and_then(Number::new),
+                b"detach" => self.detach = known.and_then(Number::new),
+                b"ret" | b"retval" | b"cnt" => self.value = known.and_then(Number::new),
                 _ => {}
             }
         }
@@ -237,7 +256,10 @@ mod tests {
     #[test]
     fn release_functions_are_symbols_or_addresses() {
         let (call, names) = call(" node=ff11000006a5cde0 rel=foo_release+0x0/0x10 [foo] size=8");
-        assert_eq!((call.node, call.size), (0xff11_0000_06a5_cde0, Some(8)));
+        assert_eq!(
+            (call.node, call.size),
+            (0xff11_0000_06a5_cde0, Number::new(8))
+        );
         let Some(Release::Symbol(symbol, module)) = call.release else {
             panic!("{call:?}");
         };
@@ -251,12 +273,24 @@ mod tests {
 
     #[test]
     fn values_may_be_negative_or_missing() {
-        assert_eq!(call("ret=-517").0.value, Some(517_u64.wrapping_neg()));
-        assert_eq!(call("ret=0xfffffdfb").0.value, Some(0xffff_fdfb));
-        assert_eq!(call("cnt=7").0.value, Some(7));
+        assert_eq!(
+            call("ret=-517").0.value,
+            Number::new(517_u64.wrapping_neg())
+        );
+        assert_eq!(call("ret=0xfffffdfb").0.value, Number::new(0xffff_fdfb));
+        assert_eq!(call("cnt=7").0.value, Number::new(7));
         let (call, _) = call("remark name=(null) drv=0x10 ret= pmd=0x0 off=0x1");
         assert_eq!((call.name, call.driver, call.value), (None, None, None));
-        assert_eq!((call.domain, call.detach), (Some(0), None));
+        assert_eq!((call.domain, call.detach), (Number::new(0), None));
+    }
+
+    #[test]
+    fn numbers_take_little_room() {
+        assert_eq!(size_of::<Option<Number>>(), 8);
+        for number in [0, 1, 1 << 62, u64::MAX] {
+            assert_eq!(Number::new(number).map(Number::get), Some(number));
+        }
+        assert_eq!(Number::new(1 << 63), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use hashbrown::HashMap;
 
 use super::{
-    call::Call,
+    call::{Call, Number},
     kernel_log::KernelLine,
     names::NameId,
     prefix::Stamp,
@@ -103,24 +103,26 @@ impl Collector {
         match (call.hook, call.returns) {
             (Hook::Initialise, false) => self.records.devices.begin(record, call.device),
             (Hook::DevresAdd, false) => {
-                context.payload = call.pointer.map(|payload| (call.device, payload));
+                context.payload = call.pointer.map(|payload| (call.device, payload.get()));
             }
             (Hook::AddDr, false) => {
                 if let Some((device, payload)) = context.payload.take()
                     && device == call.device
                 {
-                    call.pointer = Some(payload);
+                    call.pointer = Number::new(payload);
                     self.offset_differs |= learn_offset(&mut self.records, payload, call.node);
                 }
                 context.added = Some(call);
             }
-            (Hook::OpenGroup, false) => context.opening = Some((call.group.unwrap_or(0), None)),
+            (Hook::OpenGroup, false) => {
+                context.opening = Some((call.group.map_or(0, Number::get), None));
+            }
             (Hook::OpenGroup, true) => {
                 let id = call.group.or(call.value);
                 if let (Some((0, Some(facts))), Some(id)) = (context.opening.take(), id)
                     && let Some(facts) = self.records.facts_mut(facts)
                 {
-                    facts.group = id;
+                    facts.group = id.get();
                 }
             }
             (hook, false) if hook.returns() => {
@@ -271,7 +273,7 @@ impl Collector {
             device: added.map_or(0, |call| call.device),
             node: added.map_or(0, |call| call.node),
             release: added.and_then(|call| call.release),
-            payload: added.and_then(|call| call.pointer).unwrap_or_default(),
+            payload: added.and_then(|call| call.pointer).map_or(0, Number::get),
             group: opening.as_ref().map_or(0, |(id, _)| *id),
         })?;
         if let Some(opening) = opening {

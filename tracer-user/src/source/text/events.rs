@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use hashbrown::HashMap;
 
 use super::{
-    call::{Call, Release},
+    call::{Call, Number, Release},
     coverage,
     function_event::{FunctionEvent, function_event},
     identity::{Identities, Told},
@@ -223,14 +223,14 @@ impl<'a> Events<'a> {
         };
         let is_marker = symbol.is_some_and(|symbol| symbol.starts_with("group_"));
         let payload = match (call.pointer, self.records.payload_offset) {
-            (Some(payload), _) => payload,
+            (Some(payload), _) => payload.get(),
             (None, Some(offset)) if !is_marker => call.node.wrapping_add(offset),
             _ => 0,
         };
         AddedNode {
             node: NodeAddress(call.node),
             name,
-            size: call.size,
+            size: call.size.map(Number::get),
             function: call.release.and_then(|release| self.released_by(release)),
             action_data: self.argument(call.release),
             payload_address: payload,
@@ -270,7 +270,7 @@ impl<'a> Events<'a> {
                 }
             }
             Hook::ReleaseAll => {
-                let missing = unseen.release_all(device, call.value);
+                let missing = unseen.release_all(device, call.value.map(Number::get));
                 if missing > 0 {
                     self.lose(record, missing);
                 }

@@ -1,6 +1,6 @@
 //! What a function event means.
 
-use super::call::Call;
+use super::call::{Call, Number};
 use crate::event::{
     Call as Entry, CallDetail, EventKind, GroupId, Hook, NodeAddress, NodeReference, PmDomain,
     Return,
@@ -37,10 +37,10 @@ pub(super) fn function_event(call: &Call, concluded: bool, offset: Option<u64>) 
 
 fn entered(call: &Call, concluded: bool, offset: Option<u64>) -> Option<EventKind> {
     let hook = call.hook;
-    let payload = call.pointer;
+    let payload = call.pointer.map(Number::get);
     let detail = match hook {
         Hook::ReleaseGroup | Hook::OpenGroup | Hook::CloseGroup | Hook::RemoveGroup => {
-            call.group.map(|id| CallDetail::Group(GroupId(id)))
+            call.group.map(|id| CallDetail::Group(GroupId(id.get())))
         }
         Hook::PmAttach => {
             // Without a word on it there is none yet: with one, the function returns at once.
@@ -54,8 +54,8 @@ fn entered(call: &Call, concluded: bool, offset: Option<u64>) -> Option<EventKin
         }
         Hook::ReleaseAction | Hook::RemoveAction if concluded && call.function.is_some() => {
             return Some(EventKind::RemoveAction {
-                function: call.function?,
-                data: call.data.unwrap_or_default(),
+                function: call.function?.get(),
+                data: call.data.map_or(0, Number::get),
             });
         }
         Hook::Krealloc | Hook::DevresAdd | Hook::Kfree | Hook::FreePages | Hook::FreePercpu => {
@@ -63,8 +63,8 @@ fn entered(call: &Call, concluded: bool, offset: Option<u64>) -> Option<EventKin
         }
         Hook::Destroy | Hook::Release | Hook::ReleaseAction => {
             call.function.map(|function| CallDetail::Match {
-                function,
-                data: call.data.unwrap_or_default(),
+                function: function.get(),
+                data: call.data.map_or(0, Number::get),
             })
         }
         _ => None,
@@ -75,9 +75,10 @@ fn entered(call: &Call, concluded: bool, offset: Option<u64>) -> Option<EventKin
 
 fn left(call: &Call, concluded: bool, offset: Option<u64>) -> Option<EventKind> {
     let hook = call.hook;
+    let returned = call.value.map(Number::get);
     if hook == Hook::DevresRemove && concluded {
         // NULL: nothing was found.
-        let payload = call.value.filter(|payload| *payload != 0);
+        let payload = returned.filter(|payload| *payload != 0);
         return payload.zip(offset).map(removed);
     }
     if !hook.returns() {
@@ -94,14 +95,12 @@ fn left(call: &Call, concluded: bool, offset: Option<u64>) -> Option<EventKind> 
         | Hook::ComponentBringUp =>
         {
             #[expect(clippy::cast_possible_truncation, reason = "the kernel's int")]
-            call.value
-                .map(|value| i64::from(value.cast_signed() as i32))
+            returned.map(|value| i64::from(value.cast_signed() as i32))
         }
-        Hook::Krealloc => call.value.map(u64::cast_signed),
+        Hook::Krealloc => returned.map(u64::cast_signed),
         _ => None,
     };
-    let node = call
-        .value
+    let node = returned
         .filter(|payload| hook == Hook::Krealloc && concluded && *payload != 0)
         .zip(offset)
         .map(|(payload, offset)| NodeAddress(payload.wrapping_sub(offset)));
@@ -123,7 +122,10 @@ fn removed((payload, offset): (u64, u64)) -> EventKind {
 
 /// The PM domain, if enough is told of it.
 fn pm(call: &Call) -> Option<PmDomain> {
-    let domain = call.domain?;
-    let detach = call.detach.or((domain == 0).then_some(0))?;
+    let domain = call.domain?.get();
+    let detach = call
+        .detach
+        .map(Number::get)
+        .or((domain == 0).then_some(0))?;
     Some(PmDomain { domain, detach })
 }

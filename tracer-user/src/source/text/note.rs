@@ -91,15 +91,27 @@ impl Notes {
         true
     }
 
+    /// The function of the last warning.
+    fn last_function(&self) -> Option<&str> {
+        self.found.iter().rev().find_map(|note| match &note.kind {
+            NoteKind::Warning { function, .. } => function.as_deref(),
+            NoteKind::ResourcesBeforeProbe => None,
+        })
+    }
+
     /// `RIP: 0010:devres_release_group+0x362/0x530` tells of a warning whose first lines were cut off.
     fn registers(&mut self, line: &[u8], number: u64) -> bool {
         let Some((_, at)) = around(line, b"RIP: 0010:").or_else(|| around(line, b"pc : ")) else {
             return false;
         };
-        let known = self
+        let name = at.split(|byte| *byte == b'+').next().unwrap_or_default();
+        let recent = self
             .last
             .is_some_and(|last| number.saturating_sub(last) <= REGISTERS_WITHIN);
-        let name = at.split(|byte| *byte == b'+').next().unwrap_or_default();
+        let known = recent
+            && self
+                .last_function()
+                .is_some_and(|last| last.as_bytes() == name);
         if known || !WARNING.contains(&name) {
             return false;
         }
@@ -216,10 +228,14 @@ mod tests {
     fn registers_alone_tell_of_a_warning_that_was_cut() {
         assert_eq!(
             notes(&[
+                "WARNING: CPU: 1 PID: 0 at drivers/base/devres.c:1064 devm_kfree+0x88/0x98",
                 "\tRIP: 0010:devres_release_group+0x362/0x530",
                 "RIP: 0010:kfree+0x1/0x2"
             ]),
-            [warning(1, None, "devres_release_group")]
+            [
+                warning(1, Some(1064), "devm_kfree"),
+                warning(2, None, "devres_release_group")
+            ]
         );
     }
 }
