@@ -40,14 +40,13 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
     };
     // SAFETY: the value is copied out at once; a racing update leaves old or new words, either of which
     // only decides whether the device is told once more.
-    if let Some(known) = unsafe { DEVICES.get(&device) } {
-        if known.name == name
-            && known.driver == driver
-            && known.bus == bus
-            && known.parent == parent
-        {
-            return known.wanted != 0;
-        }
+    if let Some(known) = unsafe { DEVICES.get(device) }
+        && known.name == name
+        && known.driver == driver
+        && known.bus == bus
+        && known.parent == parent
+    {
+        return known.wanted != 0;
     }
 
     let hook = Hook::from_number(hook as u8).unwrap_or(Hook::DevresLog);
@@ -86,22 +85,22 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
     }
     entry.submit(wake_up());
     // A full map is no harm: the device is told again next time.
-    let _ = DEVICES.insert(&device, &seen, 0);
+    let _ = DEVICES.insert(device, seen, 0);
     seen.wanted != 0
 }
 
 /// Forgets a device, because its address now means another.
 #[inline(always)]
 pub(crate) fn forget(device: u64) {
-    let _ = DEVICES.remove(&device);
+    let _ = DEVICES.remove(device);
 }
 
 /// Whether a name passes a filter that userspace has set.
 ///
 /// # Safety
-/// `name` points to at least as many readable words as a pattern has.
+/// `name` points to readable words, aligned.
 #[inline(always)]
-unsafe fn passes(filter: &'static Filter, name: *const u8) -> bool {
+unsafe fn passes(filter: &'static Filter, name: *const [u64; Pattern::WORDS]) -> bool {
     // SAFETY: the filter is a valid static; the read is volatile because userspace replaces the value after
     // compilation.
     if unsafe { core::ptr::read_volatile(&raw const filter.count) } == 0 {
@@ -109,6 +108,6 @@ unsafe fn passes(filter: &'static Filter, name: *const u8) -> bool {
     }
     // Hidden from the compiler for the same reason.
     let filter = core::hint::black_box(filter);
-    // SAFETY: the name is long enough by contract, and names in a record are aligned to words.
-    filter.passes(unsafe { &*name.cast::<[u64; Pattern::WORDS]>() })
+    // SAFETY: the name is readable by contract.
+    filter.passes(unsafe { &*name })
 }

@@ -37,14 +37,16 @@ pub(crate) fn raw_devres_log(context: RawTracePointContext) -> i32 {
 #[fentry(function = "add_dr")]
 pub(crate) fn enter_add_dr(context: FEntryContext) -> i32 {
     let [device, node] = words(context.as_ptr());
-    added_without_log(context.as_ptr(), device, node)
+    added_without_log(context.as_ptr(), device, node);
+    0
 }
 
 /// The same as a kprobe.
 #[kprobe]
 pub(crate) fn kprobe_add_dr(context: ProbeContext) -> u32 {
     let [device, node, _] = registers(&context);
-    added_without_log(context.as_ptr(), device, node) as u32
+    added_without_log(context.as_ptr(), device, node);
+    0
 }
 
 #[inline(always)]
@@ -92,12 +94,16 @@ fn log(context: Context, [device, operation, node, name, size]: [u64; 5]) -> i32
 }
 
 #[inline(always)]
-fn added_without_log(context: Context, device: u64, node: u64) -> i32 {
+fn added_without_log(context: Context, device: u64, node: u64) {
     if announce(device, 0, Hook::AddDr as u64) {
         add(context, device, node, 0, 0);
     }
-    0
 }
+
+/// Room for most names, as the helper counts it.
+const SHORT: i64 = 24;
+
+const _: () = assert!(SHORT.unsigned_abs() as usize == SHORT_NODE_NAME);
 
 /// Where the record's kind is kept in the size argument of [`remove`], because a function of a probe can
 /// take no more than five arguments: no payload is that large.
@@ -137,7 +143,7 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
             device,
         );
     }
-    if length <= SHORT_NODE_NAME as i64 {
+    if length <= SHORT {
         fill_add::<SHORT_NODE_NAME>(hook, stack, [device, node, size, release], text);
     } else {
         fill_add::<NODE_NAME_CAPACITY>(hook, stack, [device, node, size, release], text);
@@ -161,6 +167,11 @@ fn fill_add<const NAME: usize>(
         layout!(payload)
     });
     let behind = at(layout!(node_size));
+    let behind = if layout!(release_behind_node) == 0 {
+        [0; 2]
+    } else {
+        [kernel_word(behind), kernel_word(behind.wrapping_add(8))]
+    };
     let place = entry.as_mut_ptr();
     // SAFETY: the entry is as large as the record; the helper checks the address.
     unsafe {
@@ -169,11 +180,7 @@ fn fill_add<const NAME: usize>(
         (*record).node = node;
         (*record).size = size;
         (*record).release = release;
-        (*record).behind = if layout!(release_behind_node) == 0 {
-            [0; 2]
-        } else {
-            [kernel_word(behind), kernel_word(behind.wrapping_add(8))]
-        };
+        (*record).behind = behind;
         (*record).payload = [0; 4];
         bpf_probe_read_kernel(
             (&raw mut (*record).payload).cast(),
@@ -200,7 +207,7 @@ fn remove(context: Context, device: u64, node: u64, name: u64, size_and_kind: u6
         let length = kernel_string(name, (&raw mut text).cast::<[u8; NODE_NAME_CAPACITY]>());
         (length, text.assume_init_ref())
     };
-    if length <= SHORT_NODE_NAME as i64 {
+    if length <= SHORT {
         fill_remove::<SHORT_NODE_NAME>(stack, [device, node, size_and_kind], text);
     } else {
         fill_remove::<NODE_NAME_CAPACITY>(stack, [device, node, size_and_kind], text);

@@ -383,11 +383,6 @@ impl Decoder {
             }
         }
     }
-
-    /// A shared copy of a string from the kernel, up to its terminating zero; `None` if it is empty.
-    pub(super) fn text(&mut self, bytes: &[u8]) -> Option<Text> {
-        self.texts.get(bytes)
-    }
 }
 
 /// The kernel's words about a node.

@@ -16,8 +16,11 @@ mod symbol_service;
 mod symbols;
 
 pub use attach::WAYS;
+pub use decode::Decoder;
 pub use kernel::Kernel;
 pub use layout::{KERNEL_BTF, KernelTypes, LayoutError};
 pub use load::{Live, LiveError, Options, ProbeFilters};
-pub use snapshot::SnapshotError;
-pub use symbols::{KALLSYMS, SymbolError};
+pub use snapshot::{Memory, NoMemory, SnapshotError, Unreadable};
+pub use stacks::Stacks;
+pub use symbol_service::SymbolService;
+pub use symbols::{KALLSYMS, SymbolError, Symbols};
