@@ -7,7 +7,9 @@ use devres_tracer::source::live::{Live, Options};
 use divan::Bencher;
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let Ok(runtime) = runtime else {
         eprintln!("the runtime can't be started");
         return;
@@ -27,6 +29,9 @@ fn attached_and_snapshot_taken(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn snapshot_alone(bencher: Bencher<'_, '_>) {
-    let options = Options { attach: false, ..Options::default() };
+    let options = Options {
+        attach: false,
+        ..Options::default()
+    };
     bencher.bench_local(|| Live::start(&options));
 }
