@@ -286,7 +286,7 @@ impl KernelRun<'_> {
             (self.programs.module.clone(), format!("/{}", kmod::MODULE)),
         ];
         // Addresses that ftrace prints are to be compared.
-        guest.append = "no_hash_pointers".to_owned();
+        "no_hash_pointers".clone_into(&mut guest.append);
         guest.share = Some(self.directory.clone());
         guest.console_log = Some(self.directory.join(CONSOLE_LOG));
         guest.mirror = self.mirror.map(str::to_owned);

@@ -10,8 +10,8 @@ use super::recording::NodeEvent;
 /// The tracepoint's words for what happens to a node.
 const OPERATIONS: [&str; 4] = ["ADD", "REM", "REL", "REPLACE"];
 
-/// What ftrace prints for a name that it must not read any more; up to 6.12 for all names in modules.
-const UNREADABLE: &str = "[UNSAFE-MEMORY]";
+/// What ftrace appends to a name in a module, up to 6.12: `(0xffffffffc04d1ddb:custom_release)[UNSAFE-MEMORY]`.
+const IN_MODULE: &str = ")[UNSAFE-MEMORY]";
 
 /// Events that a message about a difference shows before and after it.
 const SHOWN_AROUND: usize = 3;
@@ -30,12 +30,10 @@ pub(super) struct Truth {
 #[derive(Clone, Debug)]
 struct Step<'a>(&'a NodeEvent);
 
-impl PartialEq for Step<'_> {
+impl<'a> PartialEq for Step<'a> {
     fn eq(&self, other: &Self) -> bool {
-        let (ours, theirs) = (self.0, other.0);
-        let either_is_unreadable = ours.name == UNREADABLE || theirs.name == UNREADABLE;
-        (ours.operation, ours.node, ours.size) == (theirs.operation, theirs.node, theirs.size)
-            && (either_is_unreadable || ours.name == theirs.name)
+        let content = |event: &'a NodeEvent| (event.operation, event.node, &event.name, event.size);
+        content(self.0) == content(other.0)
     }
 }
 
@@ -99,9 +97,16 @@ fn parse_event(time: u64, text: &str) -> Option<NodeEvent> {
         device: device.to_owned(),
         operation,
         node: u64::from_str_radix(node.trim_start_matches("0x"), 16).ok()?,
-        name: name.to_owned(),
+        name: plain_name(name).to_owned(),
         size: size.parse().ok()?,
     })
+}
+
+/// A name without what ftrace puts around one that lies in a module.
+fn plain_name(name: &str) -> &str {
+    name.strip_suffix(IN_MODULE)
+        .and_then(|rest| rest.strip_prefix("(0x")?.split_once(':'))
+        .map_or(name, |(_, name)| name)
 }
 
 impl Truth {
@@ -196,7 +201,7 @@ mod tests {
               sh-1  [000] .....     9.000001: devres_log: early ADD ffff888000000001 devm_kzalloc_release (8 bytes)
               sh-1  [000] .....    10.000001: tracing_mark_write: begin
               sh-1  [000] d..1.    10.100002: devres_log: 0-0048 ADD ffff888000000010 (void(*)(void *))put_device (16 bytes)
-          <idle>-0  [001] d..1.    10.200003: devres_log: 0-0048 REL ffff888000000010 [UNSAFE-MEMORY] (16 bytes)
+          <idle>-0  [001] d..1.    10.200003: devres_log: 0-0048 REL ffff888000000020 (0xffffffffc06c0569:custom_release)[UNSAFE-MEMORY] (24 bytes)
               sh-1  [000] .....    11.000001: tracing_mark_write: end
 ";
 
@@ -213,6 +218,8 @@ mod tests {
             size: 16,
         };
         assert_eq!(truth.events.first(), Some(&expected));
+        let in_module = truth.events.last().map(|event| event.name.as_str());
+        assert_eq!(in_module, Some("custom_release"));
         assert!(parse("").is_err());
         Ok(())
     }
@@ -267,8 +274,8 @@ mod tests {
         resized[5].size = 9;
         assert!(difference_of(many(), &resized).contains("device5"));
 
-        let mut unreadable = many();
-        unreadable[5].name = UNREADABLE.to_owned();
-        assert_eq!(difference_of(unreadable, &many()), "");
+        let mut renamed = many();
+        "other".clone_into(&mut renamed[5].name);
+        assert!(difference_of(many(), &renamed).contains("device5"));
     }
 }

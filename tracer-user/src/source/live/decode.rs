@@ -243,10 +243,17 @@ impl Decoder {
                 }
             }
         }
+        // Without a name to tell a group by, what was read begins where a resource's payload does.
+        let id_word = match facts.name {
+            Some(_) => 0,
+            None => usize::try_from(self.layout.group_id.saturating_sub(self.layout.payload) / 8)
+                .unwrap_or(usize::MAX),
+        };
         let group = (is_group
             && release_name != "group_close_release"
             && facts.name.as_deref() != Some("grp>"))
-        .then_some(GroupId(facts.payload[0]));
+        .then(|| facts.payload.get(id_word).copied().map(GroupId))
+        .flatten();
         AddedNode {
             node: NodeAddress(facts.node),
             name: facts
