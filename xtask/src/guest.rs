@@ -74,6 +74,10 @@ pub(crate) struct GuestRun {
     /// The kernel's log.
     pub(crate) console: String,
     /// What was at `/mnt/share` in the guest. If the run made it, it goes away with this value.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the tasks share directories of their own")
+    )]
     pub(crate) share_dir: PathBuf,
     _directory: RunDirectory,
 }

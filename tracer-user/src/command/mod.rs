@@ -4,6 +4,7 @@ mod child;
 mod demo;
 mod doctor;
 mod exit;
+mod import;
 mod run;
 mod source_options;
 mod stacks;
@@ -39,6 +40,8 @@ enum Command {
     Stacks(stacks::Stacks),
     /// Traces this kernel until a command ends, and judges what happened
     Trace(trace::Trace),
+    /// Reads a pasted kernel log or trace, and judges what happened
+    Import(import::Import),
     /// Shows the tool at work on a recording of a stock kernel; needs no privilege
     Demo(demo::Demo),
 }
@@ -50,6 +53,7 @@ impl Arguments {
             Command::Doctor(doctor) => doctor.run(),
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,
+            Command::Import(import) => import.run(),
             Command::Demo(demo) => demo.run(),
         }
     }

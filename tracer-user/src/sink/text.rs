@@ -151,6 +151,13 @@ pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<(
         summary.devices,
         summary.lost,
     )?;
+    if let Some(lines) = summary.lines {
+        writeln!(
+            writer,
+            "  {} of {} lines are events",
+            lines.event_lines, lines.lines
+        )?;
+    }
     for lost in &summary.lost_by {
         writeln!(
             writer,
