@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use super::{
     call::{Call, Number},
+    chunks::Chunks,
     kernel_log::KernelLine,
     names::NameId,
     prefix::Stamp,
@@ -93,7 +94,7 @@ impl Collector {
     pub(super) fn call(&mut self, head: &Head, mut call: Call) {
         let place = self.place(head);
         let record = self.next_record();
-        let number = u32::try_from(self.records.calls.len()).unwrap_or(u32::MAX);
+        let number = self.records.calls.len();
         self.records.hooks |= 1 << call.hook as u64;
         if let (Some(name), true) = (call.name, call.device != 0) {
             self.records.devices.learn(record, name, call.device);
@@ -138,9 +139,7 @@ impl Collector {
                     context.frames.truncate(depth);
                 }
                 // What a function will return tells what it found.
-                let entered = call
-                    .entered
-                    .and_then(|entered| calls.get_mut(entered as usize));
+                let entered = call.entered.and_then(|entered| calls.get_mut(entered));
                 if let Some(entered) = entered {
                     entered.value = call.value;
                 }
@@ -187,7 +186,7 @@ impl Collector {
     }
 
     fn next_record(&self) -> u32 {
-        u32::try_from(self.records.all.len()).unwrap_or(u32::MAX)
+        self.records.all.len()
     }
 
     fn push(&mut self, place: Place, kind: RecordKind) {
@@ -294,8 +293,8 @@ impl Collector {
 
 /// The depth of the frame that returns: the innermost of its function that was called from where it returns
 /// to. Captures lack returns where a kretprobe had no room for a recursion.
-fn frame_of(left: &Call, frames: &[u32], calls: &[Call]) -> Option<usize> {
-    let call = |depth: usize| calls.get(*frames.get(depth)? as usize);
+fn frame_of(left: &Call, frames: &[u32], calls: &Chunks<Call>) -> Option<usize> {
+    let call = |depth: usize| calls.get(*frames.get(depth)?);
     let may_return = |depth: &usize| {
         call(*depth).is_some_and(|entered| {
             let around = (0..*depth)

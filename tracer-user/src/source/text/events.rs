@@ -28,7 +28,7 @@ const SOME_ARGUMENT: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Events<'a> {
     records: &'a Records,
-    next: usize,
+    next: u32,
     /// Events made so far: the time, where lines have none.
     count: u64,
     ready: VecDeque<Event>,
@@ -191,7 +191,7 @@ impl<'a> Events<'a> {
     /// The device that a call is about; a return's is the one that was entered.
     fn device_of(&self, number: u32, call: &Call) -> DeviceAddress {
         let calls = &self.records.calls;
-        let entered = call.entered.and_then(|entered| calls.get(entered as usize));
+        let entered = call.entered.and_then(|entered| calls.get(entered));
         let subject = entered.unwrap_or(call);
         match subject.name {
             _ if subject.device != 0 => DeviceAddress(subject.device),
@@ -299,12 +299,12 @@ impl Iterator for Events<'_> {
         while self.ready.is_empty() {
             let records = self.records;
             let record = records.all.get(self.next)?;
-            let number = u32::try_from(self.next).unwrap_or(u32::MAX);
+            let number = self.next;
             self.next += 1;
             match &record.kind {
                 RecordKind::Node(node) => self.node(number, record, node),
                 RecordKind::Call(call) => {
-                    if let Some(call) = records.calls.get(*call as usize) {
+                    if let Some(call) = records.calls.get(*call) {
                         self.call(number, record, call);
                     }
                 }

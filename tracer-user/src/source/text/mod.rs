@@ -16,6 +16,7 @@
 //! - A log alone has no function events: no probe and no unbind begins or ends in it.
 
 mod call;
+mod chunks;
 mod collect;
 mod coverage;
 mod date;

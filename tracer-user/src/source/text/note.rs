@@ -33,6 +33,14 @@ pub enum NoteKind {
     },
 }
 
+/// What such messages contain.
+pub(super) const WORDS: [&str; 4] = [REFUSED, SOURCE, REGISTERS_X86, REGISTERS_ARM64];
+
+const REFUSED: &str = "Resources present before probing";
+const SOURCE: &str = "drivers/base/devres.c:";
+const REGISTERS_X86: &str = "RIP: 0010:";
+const REGISTERS_ARM64: &str = "pc : ";
+
 /// Lines behind a warning in which its registers are expected.
 const REGISTERS_WITHIN: u64 = 60;
 
@@ -61,6 +69,11 @@ pub(super) struct Notes {
 }
 
 impl Notes {
+    /// Whether the next line may go with the last one, whatever it contains.
+    pub(super) fn expects_more(&self) -> bool {
+        self.cut
+    }
+
     /// Looks at a line that is no event. Whether it is kept, or goes with one that is.
     pub(super) fn look(&mut self, line: &[u8], number: u64) -> bool {
         if std::mem::take(&mut self.cut)
@@ -101,7 +114,9 @@ impl Notes {
 
     /// `RIP: 0010:devres_release_group+0x362/0x530` tells of a warning whose first lines were cut off.
     fn registers(&mut self, line: &[u8], number: u64) -> bool {
-        let Some((_, at)) = around(line, b"RIP: 0010:").or_else(|| around(line, b"pc : ")) else {
+        let Some((_, at)) = around(line, REGISTERS_X86.as_bytes())
+            .or_else(|| around(line, REGISTERS_ARM64.as_bytes()))
+        else {
             return false;
         };
         let name = at.split(|byte| *byte == b'+').next().unwrap_or_default();
@@ -129,14 +144,14 @@ impl Notes {
 }
 
 fn read(line: &[u8]) -> Option<(NoteKind, Option<Text>)> {
-    if let Some(at) = memmem::find(line, b"Resources present before probing") {
+    if let Some(at) = memmem::find(line, REFUSED.as_bytes()) {
         let (_, who) = kernel_log::subject(line.get(..at)?)?;
         let device = who
             .device
             .map(|name| Text::from(String::from_utf8_lossy(name)));
         return Some((NoteKind::ResourcesBeforeProbe, device));
     }
-    let (before, place) = around(line, b"drivers/base/devres.c:")?;
+    let (before, place) = around(line, SOURCE.as_bytes())?;
     memmem::find(before, b"WARNING: ")?;
     let (source_line, rest) = digits(place)?;
     let rest = rest.trim_ascii_start();

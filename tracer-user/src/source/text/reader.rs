@@ -2,15 +2,15 @@
 
 use std::io::{self, BufRead};
 
+use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
 
 use super::{
     Parsed, Statistics,
     call::{self, Call},
     collect::Collector,
-    function_line, kernel_log, lines,
-    loss::Losses,
-    note::Notes,
+    function_line, kernel_log, lines, loss,
+    note::{self, Notes},
     prefix,
     records::Records,
     trace_line::{self, Head},
@@ -43,7 +43,8 @@ struct Reader {
     collector: Collector,
     statistics: Statistics,
     notes: Notes,
-    losses: Losses,
+    /// Finds what losses and notes contain; without it every line is looked at closely.
+    telling: Option<AhoCorasick>,
     devres: Finder<'static>,
     tracepoint: Finder<'static>,
     function: Finder<'static>,
@@ -73,7 +74,7 @@ impl Reader {
             collector: Collector::default(),
             statistics: Statistics::default(),
             notes: Notes::default(),
-            losses: Losses::new(),
+            telling: telling(),
             devres: Finder::new(kernel_log::WORD),
             tracepoint: Finder::new(trace_line::EVENT),
             function: Finder::new(function_line::OPENING),
@@ -101,7 +102,6 @@ impl Reader {
         match self.event(line) {
             Line::Event => self.statistics.event_lines += 1,
             Line::Cut => self.hold(line, true),
-            Line::Other if may_begin(line) => self.hold(line, false),
             Line::Other => self.other(line),
         }
     }
@@ -185,8 +185,17 @@ impl Reader {
     }
 
     fn other(&mut self, line: &[u8]) {
+        let expected = self.notes.expects_more();
+        if !expected && may_begin(line) {
+            self.hold(line, false);
+            return;
+        }
         self.statistics.other_lines += 1;
-        if let Some(count) = self.losses.look(line) {
+        let telling = self.telling.as_ref();
+        if !expected && telling.is_some_and(|telling| !telling.is_match(line)) {
+            return;
+        }
+        if let Some(count) = loss::read(line) {
             self.statistics.lost = self.statistics.lost.saturating_add(count);
             self.collector.lost(count);
         } else {
@@ -211,6 +220,11 @@ impl Reader {
             notes: self.notes,
         }
     }
+}
+
+/// One search for all that tells of a loss or a note: most lines contain none of it.
+fn telling() -> Option<AhoCorasick> {
+    AhoCorasick::new(loss::WORDS.into_iter().chain(note::WORDS)).ok()
 }
 
 enum Joined {

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use super::{
     call::{Call, Release},
+    chunks::Chunks,
     devices::Devices,
     names::{NameId, Names, Tasks},
     pointers::Pointers,
@@ -63,9 +64,9 @@ pub(super) struct Facts {
 /// Everything that was read.
 #[derive(Debug, Default)]
 pub(super) struct Records {
-    pub(super) all: Vec<Record>,
-    pub(super) calls: Vec<Call>,
-    pub(super) facts: Vec<Facts>,
+    pub(super) all: Chunks<Record>,
+    pub(super) calls: Chunks<Call>,
+    pub(super) facts: Chunks<Facts>,
     pub(super) names: Names,
     pub(super) tasks: Tasks,
     pub(super) devices: Devices,
@@ -80,19 +81,18 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn facts(&self, id: Option<FactsId>) -> Facts {
-        id.and_then(|id| self.facts.get(id.0.get() as usize - 1))
+        id.and_then(|id| self.facts.get(id.0.get() - 1))
             .copied()
             .unwrap_or_default()
     }
 
     pub(super) fn facts_mut(&mut self, id: FactsId) -> Option<&mut Facts> {
-        self.facts.get_mut(id.0.get() as usize - 1)
+        self.facts.get_mut(id.0.get() - 1)
     }
 
     /// Keeps facts.
     pub(super) fn keep(&mut self, facts: Facts) -> Option<FactsId> {
         self.facts.push(facts);
-        let number = u32::try_from(self.facts.len()).ok()?;
-        NonZeroU32::new(number).map(FactsId)
+        NonZeroU32::new(self.facts.len()).map(FactsId)
     }
 }
