@@ -6,7 +6,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    arguments::{kernel_string, kernel_word},
+    arguments::{Beginning, kernel_string, kernel_word},
     maps::{BUS_FILTER, DEVICE_FILTER, DEVICES, DRIVER_FILTER, DeviceSeen, layout},
     record::{begin, reserve, wake_up},
 };
@@ -16,20 +16,20 @@ use crate::{
 /// `driver` is the driver that is about to be tried, before the kernel has set it; else zero.
 #[inline(never)]
 pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
-    let device_offset = |offset: u32| device.wrapping_add(u64::from(offset));
-    let init_name = kernel_word(device_offset(layout!(device_init_name)));
+    let known = Beginning::read(device);
+    let init_name = known.word(layout!(device_init_name));
     let name = if init_name == 0 {
-        kernel_word(device_offset(layout!(device_name)))
+        known.word(layout!(device_name))
     } else {
         init_name
     };
     let driver = if driver == 0 {
-        kernel_word(device_offset(layout!(device_driver)))
+        known.word(layout!(device_driver))
     } else {
         driver
     };
-    let bus = kernel_word(device_offset(layout!(device_bus)));
-    let parent = kernel_word(device_offset(layout!(device_parent)));
+    let bus = known.word(layout!(device_bus));
+    let parent = known.word(layout!(device_parent));
 
     let mut seen = DeviceSeen {
         name,
@@ -56,7 +56,7 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
     // What lies behind a NULL pointer can't be read and comes out as zero, an empty name in the end. Asking
     // each time whether there is one would double the verifier's work each time.
     let driver_name = kernel_word(driver.wrapping_add(u64::from(layout!(driver_name))));
-    let class = kernel_word(device_offset(layout!(device_class)));
+    let class = kernel_word(device.wrapping_add(u64::from(layout!(device_class))));
     let (owner, owner_name) = if bus == 0 {
         (class, layout!(class_name))
     } else {

@@ -15,7 +15,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    arguments::{Context, kernel_string, kernel_word, registers, words},
+    arguments::{Beginning, Context, kernel_string, registers, words},
     device::announce,
     maps::layout,
     record::{begin, lost, reserve, stack, wake_up},
@@ -134,7 +134,16 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
         let length = kernel_string(name, (&raw mut text).cast::<[u8; NODE_NAME_CAPACITY]>());
         (length, text.assume_init_ref())
     };
-    let release = kernel_word(node.wrapping_add(u64::from(layout!(node_release))));
+    let known = Beginning::read(node);
+    let release = known.word(layout!(node_release));
+    let behind = if layout!(release_behind_node) == 0 {
+        [0; 2]
+    } else {
+        [
+            known.word(layout!(node_size)),
+            known.word(layout!(node_size) + 8),
+        ]
+    };
     if release >> 63 == 0 {
         complain(
             context,
@@ -144,9 +153,9 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
         );
     }
     if length <= SHORT {
-        fill_add::<SHORT_NODE_NAME>(hook, stack, [device, node, size, release], text);
+        fill_add::<SHORT_NODE_NAME>(hook, stack, [device, node, size, release], behind, text);
     } else {
-        fill_add::<NODE_NAME_CAPACITY>(hook, stack, [device, node, size, release], text);
+        fill_add::<NODE_NAME_CAPACITY>(hook, stack, [device, node, size, release], behind, text);
     }
 }
 
@@ -155,6 +164,7 @@ fn fill_add<const NAME: usize>(
     hook: Hook,
     stack: i32,
     [device, node, size, release]: [u64; 4],
+    behind: [u64; 2],
     text: &Name,
 ) {
     let Some(mut entry) = reserve::<Named<AddRecord, NAME>>(hook) else {
@@ -166,14 +176,9 @@ fn fill_add<const NAME: usize>(
     } else {
         layout!(payload)
     });
-    let behind = at(layout!(node_size));
-    let behind = if layout!(release_behind_node) == 0 {
-        [0; 2]
-    } else {
-        [kernel_word(behind), kernel_word(behind.wrapping_add(8))]
-    };
     let place = entry.as_mut_ptr();
-    // SAFETY: the entry is as large as the record; the helper checks the address.
+    // SAFETY: the entry is as large as the record; the helper checks the address, and
+    // fills the place with zeros where it fails.
     unsafe {
         let record = &raw mut (*place).record;
         begin(&raw mut (*record).header, Kind::Add, hook, device, stack);
@@ -181,7 +186,6 @@ fn fill_add<const NAME: usize>(
         (*record).size = size;
         (*record).release = release;
         (*record).behind = behind;
-        (*record).payload = [0; 4];
         bpf_probe_read_kernel(
             (&raw mut (*record).payload).cast(),
             size_of::<[u64; 4]>() as u32,
