@@ -22,6 +22,7 @@ use crate::{
 /// devres_log and function events. Lines that are no events are counted and passed over. What text can't tell
 /// is said, and the rules that would need it stay silent.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
 pub(super) struct Import {
     #[command(flatten)]
     filter: FilterOptions,
