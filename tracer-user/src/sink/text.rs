@@ -9,7 +9,7 @@ use crate::{
     event::{
         AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, NodeReference, Time,
     },
-    finding::{self, Finding, Severity},
+    finding::{self, Finding},
     judge::Verdict,
     model::Model,
 };
@@ -247,12 +247,4 @@ fn reference(node: &NodeReference) -> String {
         Some(size) => format!("{} ({size} bytes) {}", Escaped(name), node.node),
         None => format!("{} {}", Escaped(name), node.node),
     }
-}
-
-/// The lowest severity whose findings count.
-#[must_use]
-pub fn severity(name: &str) -> Option<Severity> {
-    [Severity::Info, Severity::Warn, Severity::Error]
-        .into_iter()
-        .find(|severity| severity.name() == name)
 }

@@ -42,7 +42,7 @@ pub struct Live {
     /// Keeps the probes attached, and reads memory.
     ebpf: Ebpf,
     ring: AsyncFd<RingBuf<MapData>>,
-    lost: Option<PerCpuArray<MapData, LostByHook>>,
+    lost: PerCpuArray<MapData, LostByHook>,
     skipped: Skipped,
     decoder: Decoder,
     check: AdditionCheck,
@@ -129,7 +129,7 @@ impl Live {
         let mut live = Self {
             ebpf,
             ring,
-            lost: Some(lost),
+            lost,
             skipped: Skipped::default(),
             check: AdditionCheck::default(),
             probe_log,
@@ -224,7 +224,7 @@ impl Live {
     /// Records that found no room in the ring buffer: CPU, hook, how many.
     #[must_use]
     pub fn lost_by_hook(&self) -> Vec<(usize, Hook, u64)> {
-        let Some(cpus) = self.lost.as_ref().and_then(|lost| lost.get(&0, 0).ok()) else {
+        let Ok(cpus) = self.lost.get(&0, 0) else {
             return Vec::new();
         };
         let mut lost = Vec::new();
