@@ -1,6 +1,6 @@
 //! Other ways to attach than those that are tried first.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::evidence::Evidence;
 use super::recording::text;
@@ -32,10 +32,13 @@ fn kprobes_are_enough(evidence: &Evidence) -> Result<()> {
         .flatten()
     {
         // How modules come and go is only told by typed tracepoints; it serves for names, not for verdicts.
-        ensure!(
-            hook["state"].get("missing").is_none() || text(hook, "/hook").starts_with("module_"),
-            "a hook is missing: {hook}"
-        );
+        match hook["state"].get("missing") {
+            Some(reason) if text(hook, "/hook").starts_with("module_") => {
+                ensure!(reason != "", "a hook is missing without a reason: {hook}");
+            }
+            Some(_) => bail!("a hook is missing: {hook}"),
+            None => {}
+        }
         ways.push(text(hook, "/state/attached"));
     }
     ensure!(
