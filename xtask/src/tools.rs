@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -18,7 +19,11 @@ const PACKAGES: [(&str, &str); 4] = [
 ];
 
 /// Makes sure that `programs` are there: as root by installing them, otherwise by an error with the command to run.
+///
+/// Guests start on several threads at once, and apt serves one at a time.
 pub(crate) fn require(programs: &[&str]) -> Result<()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let missing: Vec<&str> = programs
         .iter()
         .filter(|program| !is_present(program))
@@ -48,6 +53,8 @@ fn apt_get_install(packages: &[&str]) -> Result<()> {
     let mut command = command("apt-get");
     command
         .env("DEBIAN_FRONTEND", "noninteractive")
+        // Another process may be installing something.
+        .args(["-o", "DPkg::Lock::Timeout=600"])
         .args(["install", "--yes", "--no-install-recommends"])
         .args(packages);
     command::output(&mut command).map(drop)
