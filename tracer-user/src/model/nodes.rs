@@ -374,7 +374,7 @@ impl Model {
         let node = self.arena.get_mut(slot)?;
         let before = std::mem::take(&mut node.address);
         let sequence = node.sequence;
-        let (payload, size) = (node.payload_address, node.size());
+        let (payload, bytes) = (node.payload_address, node.size());
         node.site = site;
         node.size = NO_SIZE;
         node.payload_address = 0;
@@ -384,7 +384,7 @@ impl Model {
             node: NodeId(slot),
             before,
             payload,
-            size,
+            size: bytes,
         });
         Some((NodeMark { slot, sequence }, before))
     }

@@ -89,14 +89,14 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
         );
         return;
     };
-    let whose = if named {
+    let origin = if named {
         "opened with an identifier of its own".to_owned()
     } else {
         opener.map_or_else(String::new, |opener| format!("opened by {opener}"))
     };
     let what = caller.name.as_deref().unwrap_or("?");
     report.submit(Finding {
-        summary: format!("{caller} called {function}(NULL) on {}, which selected a group {whose}.", subject.name()),
+        summary: format!("{caller} called {function}(NULL) on {}, which selected a group {origin}.", subject.name()),
         meaning: "NULL stands for the group that was opened last of those still open. If another one was meant, \
                   that one is left alone and this one is closed or released in its place."
             .to_owned(),

@@ -7,7 +7,7 @@ use super::{Rule, RuleInfo};
 use crate::{
     event::{Hook, Time},
     finding::{self, Finding, Report, Severity, Step, Subject},
-    model::{Change, DeviceId, Entered, Left, Model},
+    model::{Change, Device, DeviceId, Entered, Left, Model},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -66,9 +66,7 @@ impl Rule for ResourcesBeforeProbe {
                     && left.value == Some(-EBUSY)
                 {
                     // The device may have been doubtful before; what is told now is what the kernel says.
-                    let still = model
-                        .device_by_id(*id)
-                        .is_some_and(|device| device.is_whole());
+                    let still = model.device_by_id(*id).is_some_and(Device::is_whole);
                     probe.report(still, model.now(), report);
                 }
             }

@@ -160,13 +160,12 @@ impl Story {
     pub(crate) fn push(&mut self, device: Dev, kind: EventKind) -> &mut Self {
         self.time += 1_000;
         let stack = match kind {
-            EventKind::Add(_) => self.stack.take(),
             // The marker that it adds has the same.
             EventKind::Enter(Call {
                 hook: Hook::OpenGroup,
                 ..
             }) => self.stack,
-            EventKind::Enter(_) => self.stack.take(),
+            EventKind::Add(_) | EventKind::Enter(_) => self.stack.take(),
             _ => None,
         };
         self.events.push(Event {
