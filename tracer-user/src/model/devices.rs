@@ -173,11 +173,12 @@ impl Model {
         changes.push(Change::DeviceSeen(id));
         let before = self.devices.before;
         let sequence = self.sequence;
+        let lost = self.last_loss.is_some();
         if let Some(record) = self.devices.get_mut(id) {
             if let Some(taint) = before {
                 record.taints.insert(taint);
                 record.tainted_at = sequence;
-            } else {
+            } else if !lost {
                 record.known_since = sequence;
             }
         }

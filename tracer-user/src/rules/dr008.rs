@@ -66,7 +66,7 @@ impl AddDuringRelease {
         let Some(node) = model.node(id) else { return };
         if matches!(
             node.phase(),
-            State::Probing | State::Bound | State::Initialised
+            State::Unknown | State::Probing | State::Bound | State::Initialised
         ) || node.kind().is_marker()
         {
             return;
