@@ -4,6 +4,8 @@ mod child;
 mod demo;
 mod doctor;
 mod exit;
+mod explain;
+mod rules;
 mod run;
 mod source_options;
 mod stacks;
@@ -41,6 +43,10 @@ enum Command {
     Trace(trace::Trace),
     /// Shows the tool at work on a recording of a stock kernel; needs no privilege
     Demo(demo::Demo),
+    /// Lists the rules: what each finds, how bad that can be, and what it needs to see
+    Rules(rules::Rules),
+    /// Explains a rule: what its findings mean, a real case, what to do, and how it can be wrong
+    Explain(explain::Explain),
 }
 
 impl Arguments {
@@ -51,6 +57,8 @@ impl Arguments {
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,
             Command::Demo(demo) => demo.run(),
+            Command::Rules(rules) => rules.run(),
+            Command::Explain(explain) => explain.run(),
         }
     }
 }

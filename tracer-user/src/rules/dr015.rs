@@ -15,6 +15,8 @@ static INFO: RuleInfo = RuleInfo {
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::DevresLog, Hook::DevresRemove],
+        &[Hook::Probe],
+        &[Hook::Bound],
     ],
     sharpened_by: &[],
     optional: false,

@@ -174,6 +174,12 @@ impl RuleSet {
         Ok(self)
     }
 
+    /// The rule with this id or name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&'static RuleInfo> {
+        self.infos().find(|info| is(info, name))
+    }
+
     /// All but the rules with these ids or names.
     pub fn without<S: AsRef<str>>(mut self, unwanted: &[S]) -> Result<Self, UnknownRule> {
         self.known(unwanted)?;
