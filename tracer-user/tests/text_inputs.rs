@@ -39,7 +39,7 @@ fn read(name: &str) -> Option<Result<Import, ImportError>> {
 }
 
 fn judge(import: &Import) -> Outcome {
-    let mut judge = Judge::new(Arc::new(import.coverage().clone()), RuleSet::all());
+    let mut judge = Judge::new(Arc::new(import.coverage().clone()), RuleSet::checked());
     for event in import.events() {
         judge.apply(&event);
     }

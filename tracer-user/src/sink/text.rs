@@ -209,6 +209,7 @@ fn words(kind: &EventKind) -> Option<String> {
         EventKind::RemoveAction { function, data } => {
             format!("REM action {function:#x} data {data:#x}")
         }
+        EventKind::ModuleFree { module } => format!("module_free {}", Escaped(module)),
         EventKind::Enter(call) => match (&call.detail, call.hook) {
             (_, Hook::DevresAdd) => return None,
             (CallDetail::Group(GroupId(0)), hook) => format!("{}(id NULL)", hook.symbol()),
@@ -216,6 +217,7 @@ fn words(kind: &EventKind) -> Option<String> {
             (CallDetail::Pm(pm), Hook::PmDetach) if !pm.detaches() => {
                 "dev_pm_domain_detach: nothing to detach".to_owned()
             }
+            (CallDetail::Irq { number, .. }, hook) => format!("{}(irq {number})", hook.symbol()),
             (_, hook) => hook.symbol().to_owned(),
         },
         EventKind::Leave(left) => match left.value {
