@@ -89,8 +89,8 @@ fn rules_keep_nothing_of_what_has_gone() {
         }
         ALLOCATED.current_usage()
     };
-    let early = (0..200).map(|_| round()).max().unwrap();
-    let late = (0..2000).map(|_| round()).max().unwrap();
+    let early = (0..100).map(|_| round()).max().unwrap();
+    let late = (0..500).map(|_| round()).max().unwrap();
     let outcome = judge.finish();
     let found: BTreeSet<_> = outcome
         .findings

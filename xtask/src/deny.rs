@@ -46,7 +46,8 @@ fn provide() -> Result<PathBuf> {
     command::show(
         toolchain::cargo()
             .env("CARGO_TARGET_DIR", &build)
-            .args(["install", "cargo-deny", "--locked", "--quiet"])
+            // Unoptimized: it is built for longer than it ever runs.
+            .args(["install", "cargo-deny", "--locked", "--quiet", "--debug"])
             .args(["--version", VERSION])
             .arg("--root")
             .arg(&root),

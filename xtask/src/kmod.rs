@@ -12,7 +12,7 @@ use crate::kernel::Kernel;
 use crate::{command, tools, workspace};
 
 /// The module with the scenarios.
-const MODULE: &str = "devres_test.ko";
+pub(crate) const MODULE: &str = "devres_test.ko";
 
 /// A module that adds an action to a device of the first one; it lies beside it.
 const CALLBACK_MODULE: &str = "devres_test_callback.ko";

@@ -9,6 +9,7 @@ mod command;
 mod deny;
 mod ebpf_object;
 mod guest;
+mod guest_tests;
 mod headers;
 mod initramfs;
 mod kernel;
@@ -20,6 +21,7 @@ mod record_demo;
 mod run_directory;
 mod rust_source;
 mod terminal;
+mod test;
 mod toolchain;
 mod tools;
 mod tracer;
@@ -52,6 +54,8 @@ enum Task {
     Kmod(kmod::Args),
     /// Makes the recording that `devres-tracer demo` shows, in a stock kernel.
     RecordDemo(record_demo::Args),
+    /// Runs all tests: those of the workspace, and those of the tracer in stock Debian kernels under QEMU.
+    Test(test::Args),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -62,5 +66,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Test(args) => test::run(&args),
     }
 }

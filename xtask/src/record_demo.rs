@@ -38,7 +38,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let kernel = Kernel::obtain(KERNEL, false, args.mirror.as_deref())?;
     let mut guest = Guest::new(kernel);
-    guest.files.push((tracer::build_static()?, tracer::PATH_IN_GUEST.to_owned()));
+    guest
+        .files
+        .push((tracer::build_static()?, tracer::PATH_IN_GUEST.to_owned()));
     let run = guest.run(SCRIPT)?;
     ensure!(
         run.exit_code == FINDINGS,

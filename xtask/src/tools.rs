@@ -35,14 +35,22 @@ pub(crate) fn require(programs: &[&str]) -> Result<()> {
         bail!("programs are missing: run `sudo {install}`");
     }
     eprintln!("installing {}", missing.join(", "));
+    // A new machine has no package lists yet, and old lists name packages that are gone.
+    if apt_get_install(&missing).is_err() {
+        command::output(command("apt-get").arg("update")).context("programs are missing")?;
+        apt_get_install(&missing)
+            .with_context(|| format!("programs are missing: run `{install}`"))?;
+    }
+    Ok(())
+}
+
+fn apt_get_install(packages: &[&str]) -> Result<()> {
     let mut command = command("apt-get");
     command
         .env("DEBIAN_FRONTEND", "noninteractive")
         .args(["install", "--yes", "--no-install-recommends"])
-        .args(&missing);
-    command::output(&mut command)
-        .with_context(|| format!("programs are missing: run `apt-get update && {install}`"))?;
-    Ok(())
+        .args(packages);
+    command::output(&mut command).map(drop)
 }
 
 /// A call of a host program, found also where only root's path leads.

@@ -1,9 +1,12 @@
 //! The arguments of a probed function as plain words, and what they point to.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::{
-    helpers::{bpf_probe_read_kernel, generated::bpf_probe_read_kernel_str},
+    helpers::{
+        bpf_probe_read_kernel,
+        generated::{self, bpf_probe_read_kernel_str},
+    },
     programs::{ProbeContext, RetProbeContext},
 };
 
@@ -42,6 +45,44 @@ pub(crate) fn returned(context: &RetProbeContext) -> u64 {
 pub(crate) fn kernel_word(address: u64) -> u64 {
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_kernel(address as *const u64) }.unwrap_or(0)
+}
+
+/// The first words of a structure, read at once: members that lie near its beginning are had for the price
+/// of one.
+pub(crate) struct Beginning {
+    address: u64,
+    words: [u64; Self::WORDS],
+}
+
+impl Beginning {
+    const WORDS: usize = 16;
+    const BYTES: u32 = 8 * Self::WORDS as u32;
+
+    /// Reads the first words at `address`.
+    #[inline(always)]
+    pub(crate) fn read(address: u64) -> Self {
+        let mut words = MaybeUninit::<[u64; Self::WORDS]>::uninit();
+        // SAFETY: the helper checks the address, and fills the place with zeros where it fails.
+        let words = unsafe {
+            generated::bpf_probe_read_kernel(
+                words.as_mut_ptr().cast(),
+                Self::BYTES,
+                address as *const c_void,
+            );
+            words.assume_init()
+        };
+        Self { address, words }
+    }
+
+    /// The word at this offset, which is constant to the verifier.
+    #[inline(always)]
+    pub(crate) fn word(&self, offset: u32) -> u64 {
+        if offset + 8 <= Self::BYTES {
+            self.words[(offset / 8) as usize % Self::WORDS]
+        } else {
+            kernel_word(self.address.wrapping_add(u64::from(offset)))
+        }
+    }
 }
 
 /// Reads a zero-terminated string into `place` and tells how many bytes it takes with the terminating

@@ -49,21 +49,19 @@ const fn bit(hook: Hook) -> u64 {
 const LEAVE: u64 = 1 << 8;
 
 #[inline(always)]
-fn entered(context: Context, hook: Hook, [device, first, second]: [u64; 3]) -> i32 {
+fn entered(context: Context, hook: Hook, [device, first, second]: [u64; 3]) {
     if matches!(hook, Hook::Initialise) {
         forget(device);
     }
     call(context, hook as u64, device, first, second);
-    0
 }
 
 #[inline(always)]
-fn left(context: Context, hook: Hook, device: u64, value: u64) -> i32 {
+fn left(context: Context, hook: Hook, device: u64, value: u64) {
     call(context, hook as u64 | LEAVE, device, value, 0);
     if matches!(hook, Hook::FinalPut) && device != 0 {
         forget(device);
     }
-    0
 }
 
 #[inline(never)]
@@ -125,12 +123,14 @@ macro_rules! entry {
     ($hook:ident, $fentry:ident, $kprobe:ident) => {
         #[fentry]
         pub(crate) fn $fentry(context: FEntryContext) -> i32 {
-            entered(context.as_ptr(), Hook::$hook, words(context.as_ptr()))
+            entered(context.as_ptr(), Hook::$hook, words(context.as_ptr()));
+            0
         }
 
         #[kprobe]
         pub(crate) fn $kprobe(context: ProbeContext) -> u32 {
-            entered(context.as_ptr(), Hook::$hook, registers(&context)) as u32
+            entered(context.as_ptr(), Hook::$hook, registers(&context));
+            0
         }
     };
 }
@@ -142,12 +142,14 @@ macro_rules! exit {
         #[fexit]
         pub(crate) fn $fexit(context: FExitContext) -> i32 {
             let words: [u64; $arguments + 1] = words(context.as_ptr());
-            left(context.as_ptr(), Hook::$hook, words[0], words[$arguments])
+            left(context.as_ptr(), Hook::$hook, words[0], words[$arguments]);
+            0
         }
 
         #[kretprobe]
         pub(crate) fn $kretprobe(context: RetProbeContext) -> u32 {
-            left(context.as_ptr(), Hook::$hook, 0, returned(&context)) as u32
+            left(context.as_ptr(), Hook::$hook, 0, returned(&context));
+            0
         }
     };
 }

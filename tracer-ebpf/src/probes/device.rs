@@ -6,7 +6,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    arguments::{kernel_string, kernel_word},
+    arguments::{Beginning, kernel_string, kernel_word},
     maps::{BUS_FILTER, DEVICE_FILTER, DEVICES, DRIVER_FILTER, DeviceSeen, layout},
     record::{begin, reserve, wake_up},
 };
@@ -16,20 +16,20 @@ use crate::{
 /// `driver` is the driver that is about to be tried, before the kernel has set it; else zero.
 #[inline(never)]
 pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
-    let device_offset = |offset: u32| device.wrapping_add(u64::from(offset));
-    let init_name = kernel_word(device_offset(layout!(device_init_name)));
+    let known = Beginning::read(device);
+    let init_name = known.word(layout!(device_init_name));
     let name = if init_name == 0 {
-        kernel_word(device_offset(layout!(device_name)))
+        known.word(layout!(device_name))
     } else {
         init_name
     };
     let driver = if driver == 0 {
-        kernel_word(device_offset(layout!(device_driver)))
+        known.word(layout!(device_driver))
     } else {
         driver
     };
-    let bus = kernel_word(device_offset(layout!(device_bus)));
-    let parent = kernel_word(device_offset(layout!(device_parent)));
+    let bus = known.word(layout!(device_bus));
+    let parent = known.word(layout!(device_parent));
 
     let mut seen = DeviceSeen {
         name,
@@ -40,14 +40,13 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
     };
     // SAFETY: the value is copied out at once; a racing update leaves old or new words, either of which
     // only decides whether the device is told once more.
-    if let Some(known) = unsafe { DEVICES.get(&device) } {
-        if known.name == name
-            && known.driver == driver
-            && known.bus == bus
-            && known.parent == parent
-        {
-            return known.wanted != 0;
-        }
+    if let Some(known) = unsafe { DEVICES.get(device) }
+        && known.name == name
+        && known.driver == driver
+        && known.bus == bus
+        && known.parent == parent
+    {
+        return known.wanted != 0;
     }
 
     let hook = Hook::from_number(hook as u8).unwrap_or(Hook::DevresLog);
@@ -57,7 +56,7 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
     // What lies behind a NULL pointer can't be read and comes out as zero, an empty name in the end. Asking
     // each time whether there is one would double the verifier's work each time.
     let driver_name = kernel_word(driver.wrapping_add(u64::from(layout!(driver_name))));
-    let class = kernel_word(device_offset(layout!(device_class)));
+    let class = kernel_word(device.wrapping_add(u64::from(layout!(device_class))));
     let (owner, owner_name) = if bus == 0 {
         (class, layout!(class_name))
     } else {
@@ -86,22 +85,22 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
     }
     entry.submit(wake_up());
     // A full map is no harm: the device is told again next time.
-    let _ = DEVICES.insert(&device, &seen, 0);
+    let _ = DEVICES.insert(device, seen, 0);
     seen.wanted != 0
 }
 
 /// Forgets a device, because its address now means another.
 #[inline(always)]
 pub(crate) fn forget(device: u64) {
-    let _ = DEVICES.remove(&device);
+    let _ = DEVICES.remove(device);
 }
 
 /// Whether a name passes a filter that userspace has set.
 ///
 /// # Safety
-/// `name` points to at least as many readable words as a pattern has.
+/// `name` points to readable words, aligned.
 #[inline(always)]
-unsafe fn passes(filter: &'static Filter, name: *const u8) -> bool {
+unsafe fn passes(filter: &'static Filter, name: *const [u64; Pattern::WORDS]) -> bool {
     // SAFETY: the filter is a valid static; the read is volatile because userspace replaces the value after
     // compilation.
     if unsafe { core::ptr::read_volatile(&raw const filter.count) } == 0 {
@@ -109,6 +108,6 @@ unsafe fn passes(filter: &'static Filter, name: *const u8) -> bool {
     }
     // Hidden from the compiler for the same reason.
     let filter = core::hint::black_box(filter);
-    // SAFETY: the name is long enough by contract, and names in a record are aligned to words.
-    filter.passes(unsafe { &*name.cast::<[u64; Pattern::WORDS]>() })
+    // SAFETY: the name is readable by contract.
+    filter.passes(unsafe { &*name })
 }

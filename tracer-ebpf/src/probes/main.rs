@@ -4,6 +4,18 @@
 //! few shared functions that fill a record. What the words mean is decided in userspace.
 #![no_std]
 #![no_main]
+#![expect(
+    clippy::inline_always,
+    reason = "a function of a probe takes no more than five arguments, and each call costs the traced code"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "halves of the kernel's words are taken on purpose, and a check would be one more branch to verify"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the macros hand the context over by value"
+)]
 #![cfg_attr(
     target_arch = "bpf",
     expect(

@@ -15,7 +15,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    arguments::{Context, kernel_string, kernel_word, registers, words},
+    arguments::{Beginning, Context, kernel_string, registers, words},
     device::announce,
     maps::layout,
     record::{begin, lost, reserve, stack, wake_up},
@@ -37,14 +37,16 @@ pub(crate) fn raw_devres_log(context: RawTracePointContext) -> i32 {
 #[fentry(function = "add_dr")]
 pub(crate) fn enter_add_dr(context: FEntryContext) -> i32 {
     let [device, node] = words(context.as_ptr());
-    added_without_log(context.as_ptr(), device, node)
+    added_without_log(context.as_ptr(), device, node);
+    0
 }
 
 /// The same as a kprobe.
 #[kprobe]
 pub(crate) fn kprobe_add_dr(context: ProbeContext) -> u32 {
     let [device, node, _] = registers(&context);
-    added_without_log(context.as_ptr(), device, node) as u32
+    added_without_log(context.as_ptr(), device, node);
+    0
 }
 
 #[inline(always)]
@@ -92,12 +94,16 @@ fn log(context: Context, [device, operation, node, name, size]: [u64; 5]) -> i32
 }
 
 #[inline(always)]
-fn added_without_log(context: Context, device: u64, node: u64) -> i32 {
+fn added_without_log(context: Context, device: u64, node: u64) {
     if announce(device, 0, Hook::AddDr as u64) {
         add(context, device, node, 0, 0);
     }
-    0
 }
+
+/// Room for most names, as the helper counts it.
+const SHORT: i64 = 24;
+
+const _: () = assert!(SHORT.unsigned_abs() as usize == SHORT_NODE_NAME);
 
 /// Where the record's kind is kept in the size argument of [`remove`], because a function of a probe can
 /// take no more than five arguments: no payload is that large.
@@ -128,7 +134,16 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
         let length = kernel_string(name, (&raw mut text).cast::<[u8; NODE_NAME_CAPACITY]>());
         (length, text.assume_init_ref())
     };
-    let release = kernel_word(node.wrapping_add(u64::from(layout!(node_release))));
+    let known = Beginning::read(node);
+    let release = known.word(layout!(node_release));
+    let behind = if layout!(release_behind_node) == 0 {
+        [0; 2]
+    } else {
+        [
+            known.word(layout!(node_size)),
+            known.word(layout!(node_size) + 8),
+        ]
+    };
     if release >> 63 == 0 {
         complain(
             context,
@@ -137,10 +152,10 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
             device,
         );
     }
-    if length <= SHORT_NODE_NAME as i64 {
-        fill_add::<SHORT_NODE_NAME>(hook, stack, [device, node, size, release], text);
+    if length <= SHORT {
+        fill_add::<SHORT_NODE_NAME>(hook, stack, [device, node, size, release], behind, text);
     } else {
-        fill_add::<NODE_NAME_CAPACITY>(hook, stack, [device, node, size, release], text);
+        fill_add::<NODE_NAME_CAPACITY>(hook, stack, [device, node, size, release], behind, text);
     }
 }
 
@@ -149,6 +164,7 @@ fn fill_add<const NAME: usize>(
     hook: Hook,
     stack: i32,
     [device, node, size, release]: [u64; 4],
+    behind: [u64; 2],
     text: &Name,
 ) {
     let Some(mut entry) = reserve::<Named<AddRecord, NAME>>(hook) else {
@@ -160,21 +176,16 @@ fn fill_add<const NAME: usize>(
     } else {
         layout!(payload)
     });
-    let behind = at(layout!(node_size));
     let place = entry.as_mut_ptr();
-    // SAFETY: the entry is as large as the record; the helper checks the address.
+    // SAFETY: the entry is as large as the record; the helper checks the address, and
+    // fills the place with zeros where it fails.
     unsafe {
         let record = &raw mut (*place).record;
         begin(&raw mut (*record).header, Kind::Add, hook, device, stack);
         (*record).node = node;
         (*record).size = size;
         (*record).release = release;
-        (*record).behind = if layout!(release_behind_node) == 0 {
-            [0; 2]
-        } else {
-            [kernel_word(behind), kernel_word(behind.wrapping_add(8))]
-        };
-        (*record).payload = [0; 4];
+        (*record).behind = behind;
         bpf_probe_read_kernel(
             (&raw mut (*record).payload).cast(),
             size_of::<[u64; 4]>() as u32,
@@ -200,7 +211,7 @@ fn remove(context: Context, device: u64, node: u64, name: u64, size_and_kind: u6
         let length = kernel_string(name, (&raw mut text).cast::<[u8; NODE_NAME_CAPACITY]>());
         (length, text.assume_init_ref())
     };
-    if length <= SHORT_NODE_NAME as i64 {
+    if length <= SHORT {
         fill_remove::<SHORT_NODE_NAME>(stack, [device, node, size_and_kind], text);
     } else {
         fill_remove::<NODE_NAME_CAPACITY>(stack, [device, node, size_and_kind], text);

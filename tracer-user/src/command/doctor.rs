@@ -133,7 +133,7 @@ impl Diagnosis {
             match &entry.state {
                 HookState::Attached(way) => writeln!(writer, "  {symbol:<34} {way}")?,
                 HookState::NotNeeded(reason) => {
-                    writeln!(writer, "  {symbol:<34} not needed: {reason}")?
+                    writeln!(writer, "  {symbol:<34} not needed: {reason}")?;
                 }
                 HookState::Missing(reason) => {
                     writeln!(writer, "  {symbol:<34} MISSING: {reason}")?;

@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod explain;
+mod import;
 mod rules;
 mod run;
 mod source_options;
@@ -41,6 +42,8 @@ enum Command {
     Stacks(stacks::Stacks),
     /// Traces this kernel until a command ends, and judges what happened
     Trace(trace::Trace),
+    /// Reads a pasted kernel log or trace, and judges what happened
+    Import(import::Import),
     /// Shows the tool at work on a recording of a stock kernel; needs no privilege
     Demo(demo::Demo),
     /// Lists the rules: what each finds, how bad that can be, and what it needs to see
@@ -56,6 +59,7 @@ impl Arguments {
             Command::Doctor(doctor) => doctor.run(),
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,
+            Command::Import(import) => import.run(),
             Command::Demo(demo) => demo.run(),
             Command::Rules(rules) => rules.run(),
             Command::Explain(explain) => explain.run(),

@@ -14,7 +14,7 @@ use crate::{
     judge::Judge,
     model::Model,
     rules::RuleSet,
-    sink::{LostBy, Sink, SourceInformation, Summary},
+    sink::{LineCounts, LostBy, Sink, SourceInformation, Summary},
 };
 
 /// A run: the judge, what is wanted of what it says, and where that goes.
@@ -24,6 +24,7 @@ pub(super) struct Run<'sink> {
     fail_on: Severity,
     coverage: Arc<Coverage>,
     sink: &'sink mut dyn Sink,
+    lines: Option<LineCounts>,
     /// Why nothing can be written any more. A reader that has gone away is no error.
     broken: Option<io::Error>,
 }
@@ -45,6 +46,7 @@ impl<'sink> Run<'sink> {
             fail_on,
             coverage,
             sink,
+            lines: None,
             broken,
         }
     }
@@ -85,6 +87,11 @@ impl<'sink> Run<'sink> {
         self.judge.model()
     }
 
+    /// The source is a text of so many lines.
+    pub(super) fn count_lines(&mut self, lines: LineCounts) {
+        self.lines = Some(lines);
+    }
+
     /// Ends the run: the rules say their last, and the verdict becomes the exit code.
     pub(super) fn end(mut self, lost_by: Vec<LostBy>) -> anyhow::Result<Exit> {
         let reported = self.judge.findings().to_vec();
@@ -92,12 +99,13 @@ impl<'sink> Run<'sink> {
         outcome
             .findings
             .retain(|finding| is_wanted_finding(&self.filter, finding));
-        let summary = Summary::new(
+        let mut summary = Summary::new(
             &outcome,
             Coverage::clone(&self.coverage),
             lost_by,
             self.fail_on,
         );
+        summary.lines = self.lines;
         if self.broken.is_none() {
             let mut result = Ok(());
             for finding in outcome

@@ -75,8 +75,7 @@ pub(super) struct OutputOptions {
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
-    crate::sink::text::severity(text)
-        .ok_or_else(|| "the severities are info, warn and error".to_owned())
+    Severity::from_name(text).ok_or_else(|| "the severities are info, warn and error".to_owned())
 }
 
 impl OutputOptions {

@@ -38,6 +38,14 @@ impl Severity {
             Self::Error => "error",
         }
     }
+
+    /// The severity of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Info, Self::Warn, Self::Error]
+            .into_iter()
+            .find(|severity| severity.name() == name)
+    }
 }
 
 /// How sure a finding is.

@@ -40,6 +40,9 @@ pub struct Summary {
     pub events: u64,
     /// Device instances seen.
     pub devices: u64,
+    /// How much of the input was recognised, where it is a text.
+    #[serde(flatten)]
+    pub lines: Option<LineCounts>,
     /// Findings by severity: different ones, not how often each was found.
     pub findings: FindingCounts,
     /// Events lost.
@@ -58,6 +61,15 @@ pub struct Summary {
     pub coverage: Coverage,
     /// The verdict.
     pub verdict: Verdict,
+}
+
+/// How much of a text was recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LineCounts {
+    /// All lines.
+    pub lines: u64,
+    /// Lines that are events or part of one.
+    pub event_lines: u64,
 }
 
 /// Findings by severity.
@@ -101,6 +113,7 @@ impl Summary {
         Self {
             events: outcome.events,
             devices: outcome.devices,
+            lines: None,
             findings: FindingCounts {
                 error: count(Severity::Error),
                 warn: count(Severity::Warn),

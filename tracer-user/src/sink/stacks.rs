@@ -139,9 +139,12 @@ impl StackEntry {
     fn of(node: &Node, depth: usize) -> Self {
         Self {
             node: node.address().to_string(),
-            name: node.name().map(|name| name.to_string()).unwrap_or_default(),
+            name: node
+                .name()
+                .map(std::string::ToString::to_string)
+                .unwrap_or_default(),
             size: node.size(),
-            function: node.function().map(|function| function.to_string()),
+            function: node.function().map(std::string::ToString::to_string),
             group: None,
             open: None,
             depth,

@@ -9,7 +9,7 @@ use crate::{
     event::{
         AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, NodeReference, Time,
     },
-    finding::{self, Finding, Severity},
+    finding::{self, Finding},
     judge::Verdict,
     model::Model,
 };
@@ -151,6 +151,13 @@ pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<(
         summary.devices,
         summary.lost,
     )?;
+    if let Some(lines) = summary.lines {
+        writeln!(
+            writer,
+            "  {} of {} lines are events",
+            lines.event_lines, lines.lines
+        )?;
+    }
     for lost in &summary.lost_by {
         writeln!(
             writer,
@@ -158,17 +165,44 @@ pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<(
             lost.cpu, lost.count, lost.hook
         )?;
     }
-    for undecided in &summary.undecided {
-        write!(writer, "  {} could not decide", undecided.rule)?;
-        if undecided.devices > 0 {
-            write!(
-                writer,
-                " on {} {}",
-                undecided.devices,
-                plural(undecided.devices, "device", "devices")
-            )?;
+    // What is not seen at all was told at the beginning; here only whom that silences.
+    let mut blind: Vec<_> = summary
+        .undecided
+        .iter()
+        .filter(|undecided| undecided.devices == 0)
+        .map(|undecided| undecided.rule)
+        .collect();
+    blind.dedup();
+    if !blind.is_empty() {
+        let line = format!(
+            "{} could not decide: some of what {} to see is not seen (`devres-tracer rules` tells what)",
+            blind.join(", "),
+            if blind.len() == 1 {
+                "it needs"
+            } else {
+                "they need"
+            },
+        );
+        let options = textwrap::Options::new(100)
+            .initial_indent("  ")
+            .subsequent_indent("    ");
+        for line in textwrap::wrap(&line, options) {
+            writeln!(writer, "{line}")?;
         }
-        writeln!(writer, ": {}", Escaped(&undecided.reason))?;
+    }
+    for undecided in summary
+        .undecided
+        .iter()
+        .filter(|undecided| undecided.devices > 0)
+    {
+        writeln!(
+            writer,
+            "  {} could not decide on {} {}: {}",
+            undecided.rule,
+            undecided.devices,
+            plural(undecided.devices, "device", "devices"),
+            Escaped(&undecided.reason)
+        )?;
     }
     if summary.desyncs > 0 {
         writeln!(
@@ -242,12 +276,4 @@ fn reference(node: &NodeReference) -> String {
         Some(size) => format!("{} ({size} bytes) {}", Escaped(name), node.node),
         None => format!("{} {}", Escaped(name), node.node),
     }
-}
-
-/// The lowest severity whose findings count.
-#[must_use]
-pub fn severity(name: &str) -> Option<Severity> {
-    [Severity::Info, Severity::Warn, Severity::Error]
-        .into_iter()
-        .find(|severity| severity.name() == name)
 }

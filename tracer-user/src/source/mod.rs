@@ -2,3 +2,4 @@
 
 pub mod lines;
 pub mod live;
+pub mod text;

@@ -84,7 +84,16 @@ fn attach_tracepoint(
             Err(reason) => reasons.push(format!("{way}: {reason}")),
         }
     }
-    HookState::Missing(reasons.join("; "))
+    missing(&reasons)
+}
+
+/// That none of the ways has worked. Where none was tried, the wanted ones don't fit the hook.
+fn missing(reasons: &[String]) -> HookState {
+    HookState::Missing(if reasons.is_empty() {
+        "it can't be attached in the ways asked for".to_owned()
+    } else {
+        reasons.join("; ")
+    })
 }
 
 fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &FunctionHook) -> HookState {
@@ -110,7 +119,7 @@ fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &FunctionHook) ->
             Err(reason) => reasons.push(format!("{way}: {reason}")),
         }
     }
-    HookState::Missing(reasons.join("; "))
+    missing(&reasons)
 }
 
 fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &FunctionHook, function: &str) -> Result<(), String> {

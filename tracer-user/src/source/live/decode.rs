@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use tracer_ebpf::{
     Hook, Layout,
     wire::{
@@ -14,7 +13,7 @@ use zerocopy::FromBytes;
 
 use super::{
     layout::ModuleLayout, module_symbols, snapshot::Memory, stacks::Stacks,
-    symbol_service::SymbolService,
+    symbol_service::SymbolService, texts::Texts,
 };
 use crate::event::{
     AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function,
@@ -248,10 +247,17 @@ impl Decoder {
                 }
             }
         }
+        // Without a name to tell a group by, what was read begins where a resource's payload does.
+        let id_word = match facts.name {
+            Some(_) => 0,
+            None => usize::try_from(self.layout.group_id.saturating_sub(self.layout.payload) / 8)
+                .unwrap_or(usize::MAX),
+        };
         let group = (is_group
             && release_name != "group_close_release"
             && facts.name.as_deref() != Some("grp>"))
-        .then_some(GroupId(facts.payload[0]));
+        .then(|| facts.payload.get(id_word).copied().map(GroupId))
+        .flatten();
         AddedNode {
             node: NodeAddress(facts.node),
             name: facts
@@ -388,11 +394,6 @@ impl Decoder {
             }
         }
     }
-
-    /// A shared copy of a string from the kernel, up to its terminating zero; `None` if it is empty.
-    pub(super) fn text(&mut self, bytes: &[u8]) -> Option<Text> {
-        self.texts.get(bytes)
-    }
 }
 
 /// The kernel's words about a node.
@@ -447,37 +448,5 @@ pub(super) fn outside_any_task(time: Time, loss: Loss) -> Event {
         device: DeviceAddress::NONE,
         stack: None,
         kind: EventKind::Loss(loss),
-    }
-}
-
-/// Strings seen before, so that each is kept once.
-#[derive(Default)]
-struct Texts {
-    known: HashMap<Box<[u8]>, Text>,
-}
-
-impl Texts {
-    /// From this many strings on, those that nothing else uses any more are dropped.
-    const MANY: usize = 16 * 1024;
-
-    fn get(&mut self, bytes: &[u8]) -> Option<Text> {
-        let length = bytes
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(bytes.len());
-        let bytes = bytes.get(..length).filter(|bytes| !bytes.is_empty())?;
-        if let Some(known) = self.known.get(bytes) {
-            return Some(Arc::clone(known));
-        }
-        if self.known.len() >= Self::MANY {
-            self.known.retain(|_, text| Arc::strong_count(text) > 1);
-        }
-        let text: Text = String::from_utf8_lossy(bytes).into();
-        self.known.insert(bytes.into(), Arc::clone(&text));
-        Some(text)
-    }
-
-    fn of(&mut self, text: &str) -> Text {
-        self.get(text.as_bytes()).unwrap_or_else(|| text.into())
     }
 }

@@ -1,7 +1,7 @@
 //! Loads the probes, attaches them, takes the snapshot, and yields events.
 
 use aya::{
-    Btf, Ebpf, EbpfError, EbpfLoader,
+    Btf, Ebpf, EbpfLoader,
     maps::{MapData, PerCpuArray, RingBuf, StackTraceMap},
 };
 use hashbrown::HashMap;
@@ -10,14 +10,16 @@ use nix::{
     time::{ClockId, clock_gettime},
 };
 use tokio::io::unix::AsyncFd;
-use tracer_ebpf::{Filter, Hook, Layout};
+use tracer_ebpf::{Hook, Layout};
 use zerocopy::IntoBytes as _;
 
 use super::{
     addition_check::AdditionCheck,
-    attach::{self, Kernel, WAYS},
+    attach::{self, Kernel},
     decode::{Decoder, NodeFacts, outside_any_task},
-    layout::{DeviceSetLayout, KernelTypes, LayoutError},
+    error::LiveError,
+    layout::{DeviceSetLayout, KernelTypes},
+    options::{Options, ProbeFilters},
     probe_log::ProbeLog,
     skipped::Skipped,
     snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk},
@@ -25,7 +27,7 @@ use super::{
     symbol_service::SymbolService,
 };
 use crate::{
-    coverage::{Addresses, Attachment, Before, Coverage, HookState, NodeEvents},
+    coverage::{Addresses, Before, Coverage, HookState, NodeEvents},
     event::{
         DeviceAddress, DeviceIdentity, DeviceSnapshot, Event, EventKind, Loss, LossCause, Task,
         Time,
@@ -35,79 +37,12 @@ use crate::{
 /// The probes, built from `tracer-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("DEVRES_TRACER_EBPF_OBJECT"));
 
-/// How the running kernel is to be traced.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Size of the ring buffer in bytes: a power of two and a multiple of the page size.
-    pub ring_bytes: u32,
-    /// Whether kernel stacks are taken.
-    pub stacks: bool,
-    /// Whether the probes' own diagnostics are wanted.
-    pub probe_log: bool,
-    /// The ways of attachment that are tried, in order.
-    pub ways: Vec<Attachment>,
-    /// What the probes let through.
-    pub filters: ProbeFilters,
-    /// Whether hooks are attached; without, only the snapshot is taken.
-    pub attach: bool,
-}
-
-impl Options {
-    /// The default size of the ring buffer in bytes.
-    pub const RING_BYTES: u32 = 16 * 1024 * 1024;
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            ring_bytes: Self::RING_BYTES,
-            stacks: true,
-            probe_log: false,
-            ways: WAYS.to_vec(),
-            filters: ProbeFilters::default(),
-            attach: true,
-        }
-    }
-}
-
-/// What the probes let through, by device, driver and bus.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ProbeFilters {
-    /// Device names.
-    pub device: Option<Filter>,
-    /// Driver names.
-    pub driver: Option<Filter>,
-    /// Bus names.
-    pub bus: Option<Filter>,
-}
-
-/// Why the running kernel can't be traced.
-#[derive(Debug, thiserror::Error)]
-pub enum LiveError {
-    /// The kernel's types can't be had.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// The right to load eBPF programs is missing.
-    #[error(
-        "loading eBPF programs is not permitted: run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_SYSLOG"
-    )]
-    NotPermitted,
-    /// The kernel is locked down.
-    #[error(
-        "the kernel is locked down in confidentiality mode, which forbids eBPF to read kernel memory: boot with lockdown=integrity or none"
-    )]
-    LockedDown,
-    /// Loading failed for another reason.
-    #[error("the probes can't be loaded: {0}")]
-    Load(String),
-}
-
 /// The running kernel, traced.
 pub struct Live {
     /// Keeps the probes attached, and reads memory.
     ebpf: Ebpf,
     ring: AsyncFd<RingBuf<MapData>>,
-    lost: Option<PerCpuArray<MapData, LostByHook>>,
+    lost: PerCpuArray<MapData, LostByHook>,
     skipped: Skipped,
     decoder: Decoder,
     check: AdditionCheck,
@@ -194,7 +129,7 @@ impl Live {
         let mut live = Self {
             ebpf,
             ring,
-            lost: Some(lost),
+            lost,
             skipped: Skipped::default(),
             check: AdditionCheck::default(),
             probe_log,
@@ -289,7 +224,7 @@ impl Live {
     /// Records that found no room in the ring buffer: CPU, hook, how many.
     #[must_use]
     pub fn lost_by_hook(&self) -> Vec<(usize, Hook, u64)> {
-        let Some(cpus) = self.lost.as_ref().and_then(|lost| lost.get(&0, 0).ok()) else {
+        let Ok(cpus) = self.lost.get(&0, 0) else {
             return Vec::new();
         };
         let mut lost = Vec::new();
@@ -451,42 +386,7 @@ fn load<'data>(
             loader.override_global(name, filter.as_bytes(), true);
         }
     }
-    loader
-        .load(OBJECT)
-        .map_err(|error| match root_cause(&error) {
-            Some(libc::EPERM | libc::EACCES) if locked_down() => LiveError::LockedDown,
-            Some(libc::EPERM | libc::EACCES) => LiveError::NotPermitted,
-            _ => LiveError::Load(chain(&error)),
-        })
-}
-
-/// The error number at the bottom of an error, if there is one.
-fn root_cause(error: &EbpfError) -> Option<i32> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return error.raw_os_error();
-        }
-        cause = error.source();
-    }
-    None
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    words
-}
-
-fn locked_down() -> bool {
-    std::fs::read_to_string("/sys/kernel/security/lockdown")
-        .is_ok_and(|modes| modes.contains("[confidentiality]"))
+    loader.load(OBJECT).map_err(|error| LiveError::of(&error))
 }
 
 /// The clock of `bpf_ktime_get_ns()`.

@@ -18,6 +18,8 @@ const FUNCTION: u8 = 2;
 const MOST_SYMBOLS: u64 = 1 << 18;
 /// The longest name that is read.
 const LONGEST_NAME: usize = 256;
+/// More bytes of names than any module has.
+const LONGEST_TABLE: usize = 1 << 26;
 
 /// Reads the functions of the module whose `struct module` lies at `module`.
 pub(super) fn read(
@@ -70,7 +72,7 @@ impl Names {
         /// The table is read in pieces of this size.
         const PIECE: usize = 1024;
         let at = usize::try_from(at).map_err(|_| Unreadable(self.start))?;
-        if at > MOST_SYMBOLS as usize * LONGEST_NAME {
+        if at > LONGEST_TABLE {
             return Err(Unreadable(self.start));
         }
         loop {

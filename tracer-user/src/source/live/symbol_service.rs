@@ -92,7 +92,7 @@ impl SymbolService {
                 Err(_) => {
                     self.error = Some(SymbolError::Unreadable(std::io::Error::other(
                         "its reader failed",
-                    )))
+                    )));
                 }
             }
             if std::mem::take(&mut self.stale) {

@@ -1,11 +1,12 @@
 //! The kernel's own symbols, from `/proc/kallsyms`.
 
 use std::{
-    collections::HashMap,
     fs::File,
     io::{self, BufReader},
     sync::Arc,
 };
+
+use hashbrown::HashMap;
 
 use crate::event::{Function, StackFrame, Text};
 
@@ -38,7 +39,7 @@ pub struct Symbols {
     modules: Vec<Text>,
     /// Data symbols that were asked for.
     data: HashMap<&'static str, u64>,
-    /// Functions that have been looked up, so that each is one shared value.
+    /// Addresses that have been looked up.
     known: HashMap<u64, Arc<Function>>,
 }
 
@@ -188,6 +189,9 @@ impl Symbols {
 
     /// The function that begins at, or holds, this address.
     pub fn function(&mut self, address: u64) -> Arc<Function> {
+        if let Some(known) = self.known.get(&address) {
+            return Arc::clone(known);
+        }
         let found = self
             .newer
             .iter()
@@ -210,12 +214,8 @@ impl Symbols {
                 module: None,
             },
         };
-        let start = function.address;
-        if let Some(known) = self.known.get(&start) {
-            return Arc::clone(known);
-        }
         let function = Arc::new(function);
-        self.known.insert(start, Arc::clone(&function));
+        self.known.insert(address, Arc::clone(&function));
         function
     }
 

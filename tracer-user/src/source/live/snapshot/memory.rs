@@ -29,14 +29,14 @@ const CAPACITY: usize = 1024;
 
 /// Reads with a small eBPF program that is never attached, only run. It needs no more privilege than the
 /// probes themselves.
-pub struct BpfMemory<'ebpf> {
+pub(in crate::source::live) struct BpfMemory<'ebpf> {
     program: &'ebpf RawTracePoint,
     place: Array<&'ebpf MapData, [u8; CAPACITY]>,
 }
 
 impl<'ebpf> BpfMemory<'ebpf> {
     /// Loads the program; an error tells why it could not be.
-    pub fn load(ebpf: &mut Ebpf) -> Result<(), String> {
+    pub(in crate::source::live) fn load(ebpf: &mut Ebpf) -> Result<(), String> {
         let program: &mut RawTracePoint = ebpf
             .program_mut(PROGRAM)
             .ok_or_else(missing)?
@@ -46,7 +46,7 @@ impl<'ebpf> BpfMemory<'ebpf> {
     }
 
     /// Reads with the program that has been loaded.
-    pub fn new(ebpf: &'ebpf Ebpf) -> Result<Self, String> {
+    pub(in crate::source::live) fn new(ebpf: &'ebpf Ebpf) -> Result<Self, String> {
         let program = ebpf
             .program(PROGRAM)
             .ok_or_else(missing)?

@@ -12,6 +12,7 @@
 mod memory;
 mod walk;
 
-pub(super) use memory::{BpfMemory, Memory, NoMemory, Unreadable};
+pub(super) use memory::BpfMemory;
+pub use memory::{Memory, NoMemory, Unreadable};
 pub use walk::SnapshotError;
 pub(super) use walk::{Found, Walk};

@@ -26,7 +26,7 @@ pub enum SnapshotError {
 
 /// A device as it was found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub(in crate::source::live) struct Found {
     /// Its address.
     pub device: DeviceAddress,
     /// `dev_name()`.
@@ -49,7 +49,7 @@ pub struct Found {
 
 /// A devres node as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundNode {
+pub(in crate::source::live) struct FoundNode {
     /// Its address.
     pub node: u64,
     /// Its name, on kernels that keep it.
@@ -74,7 +74,7 @@ const NODE_BYTES: usize = 168;
 const TRIES: u32 = 3;
 
 /// A walk along the device set.
-pub struct Walk<'kernel, M> {
+pub(in crate::source::live) struct Walk<'kernel, M> {
     memory: M,
     layout: &'kernel Layout,
     set: &'kernel DeviceSetLayout,
@@ -84,7 +84,7 @@ pub struct Walk<'kernel, M> {
 
 impl<'kernel, M: Memory> Walk<'kernel, M> {
     /// A walk with these offsets; `clock` is the clock that events are timed with.
-    pub fn new(
+    pub(in crate::source::live) fn new(
         memory: M,
         layout: &'kernel Layout,
         set: &'kernel DeviceSetLayout,
@@ -102,7 +102,10 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
     /// Reads every device. `devices_kset` is the address of the variable of that name.
     ///
     /// The second value tells whether the set was followed to its end.
-    pub fn devices(&mut self, devices_kset: u64) -> Result<(Vec<Found>, bool), SnapshotError> {
+    pub(in crate::source::live) fn devices(
+        &mut self,
+        devices_kset: u64,
+    ) -> Result<(Vec<Found>, bool), SnapshotError> {
         let set = self.memory.word(devices_kset)?;
         let head = set.wrapping_add(self.set.set_list as u64);
         let mut found = Vec::new();
@@ -127,7 +130,10 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
     }
 
     /// Reads one device.
-    pub fn device(&mut self, device: DeviceAddress) -> Result<Found, Unreadable> {
+    pub(in crate::source::live) fn device(
+        &mut self,
+        device: DeviceAddress,
+    ) -> Result<Found, Unreadable> {
         let mut last = self.device_once(device)?;
         for _ in 0..TRIES {
             let again = self.device_once(device)?;

@@ -1,0 +1,66 @@
+//! Why the running kernel can't be traced.
+
+use aya::EbpfError;
+
+use super::layout::LayoutError;
+
+/// Why the running kernel can't be traced.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The kernel's types can't be had.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The right to load eBPF programs is missing.
+    #[error(
+        "loading eBPF programs is not permitted: run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_SYSLOG"
+    )]
+    NotPermitted,
+    /// The kernel is locked down.
+    #[error(
+        "the kernel is locked down in confidentiality mode, which forbids eBPF to read kernel memory: boot with lockdown=integrity or none"
+    )]
+    LockedDown,
+    /// Loading failed for another reason.
+    #[error("the probes can't be loaded: {0}")]
+    Load(String),
+}
+
+impl LiveError {
+    /// What to say of an error from loading the object.
+    pub(super) fn of(error: &EbpfError) -> Self {
+        match root_cause(error) {
+            Some(libc::EPERM | libc::EACCES) if locked_down() => Self::LockedDown,
+            Some(libc::EPERM | libc::EACCES) => Self::NotPermitted,
+            _ => Self::Load(chain(error)),
+        }
+    }
+}
+
+/// The error number at the bottom of an error, if there is one.
+fn root_cause(error: &EbpfError) -> Option<i32> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return error.raw_os_error();
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}
+
+fn locked_down() -> bool {
+    std::fs::read_to_string("/sys/kernel/security/lockdown")
+        .is_ok_and(|modes| modes.contains("[confidentiality]"))
+}

@@ -1,0 +1,328 @@
+//! Collects what lines tell, and finds what belongs together.
+//!
+//! `devres_log` prints a hash of a node's address and the device's name. Where `add_dr` was probed too, it
+//! comes right before on the same task and has both addresses, so the hash is replaced by the address from
+//! there on, and the device is called by its address.
+
+use hashbrown::HashMap;
+
+use super::{
+    call::{Call, Number},
+    chunks::Chunks,
+    kernel_log::KernelLine,
+    names::NameId,
+    prefix::Stamp,
+    records::{Facts, FactsId, NodeRecord, Record, RecordKind, Records},
+    resource::{Operation, Resource},
+    trace_line::{Head, TraceLine},
+};
+use crate::event::{Comm, Hook, Task};
+
+/// Tasks about which something is remembered at the same time.
+const MOST_TASKS: usize = 4096;
+/// Functions of one task that are entered and have not returned.
+const MOST_FRAMES: usize = 128;
+
+/// What was just seen on a task.
+#[derive(Debug, Default)]
+struct Context {
+    /// `add_dr` was entered, and nothing else happened since.
+    added: Option<Call>,
+    /// `devres_add` was entered with this device and payload.
+    payload: Option<(u64, u64)>,
+    /// `devres_open_group` was entered with this id, and adds its marker.
+    opening: Option<(u64, Option<FactsId>)>,
+    /// Functions entered and not left, by their place among the calls.
+    frames: Vec<u32>,
+}
+
+/// Collects what lines tell.
+#[derive(Debug, Default)]
+pub(super) struct Collector {
+    pub(super) records: Records,
+    contexts: HashMap<u32, Context>,
+    /// Nodes whose address is known, by what the tracepoint prints.
+    printed: HashMap<u64, FactsId>,
+    /// The device without a name at present.
+    unnamed: Option<NameId>,
+    /// Nodes of devices without a name.
+    of_unnamed: HashMap<u64, NameId>,
+    clock: u64,
+    offset_differs: bool,
+}
+
+/// When and where something happened.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    task: u32,
+    tid: u32,
+    cpu: u16,
+}
+
+impl Collector {
+    /// A line of the kernel's log.
+    pub(super) fn kernel_line(&mut self, line: &KernelLine<'_>) {
+        match line.prefix.time {
+            Some(Stamp::At(time)) => self.at(Some(time)),
+            Some(Stamp::After(time)) => self.at(Some(self.clock.saturating_add(time))),
+            None => {}
+        }
+        let tid = line.prefix.thread.unwrap_or_default();
+        let task = self.records.tasks.intern(Task {
+            tid,
+            tgid: tid,
+            comm: Comm::default(),
+        });
+        let cpu = line.prefix.cpu.unwrap_or_default();
+        let driver = line.who.driver.map(|name| self.records.names.intern(name));
+        let node = self.node(line.operation, line.who.device, &line.resource);
+        let node = NodeRecord { driver, ..node };
+        let place = Place { task, tid, cpu };
+        self.push(place, RecordKind::Node(node));
+    }
+
+    /// A line of the tracepoint.
+    pub(super) fn trace_line(&mut self, line: &TraceLine<'_>) {
+        let place = self.place(&line.head);
+        let node = self.node(line.operation, line.device, &line.resource);
+        let facts = self.pair(place, &node);
+        let node = NodeRecord { facts, ..node };
+        self.push(place, RecordKind::Node(node));
+    }
+
+    /// A function event.
+    pub(super) fn call(&mut self, head: &Head, mut call: Call) {
+        let place = self.place(head);
+        let record = self.next_record();
+        let number = self.records.calls.len();
+        self.records.hooks |= 1 << call.hook as u64;
+        if let (Some(name), true) = (call.name, call.device != 0) {
+            self.records.devices.learn(record, name, call.device);
+        }
+        let context = context(&mut self.contexts, place.tid);
+        context.added = None;
+        match (call.hook, call.returns) {
+            (Hook::Initialise, false) => self.records.devices.begin(record, call.device),
+            (Hook::DevresAdd, false) => {
+                context.payload = call.pointer.map(|payload| (call.device, payload.get()));
+            }
+            (Hook::AddDr, false) => {
+                if let Some((device, payload)) = context.payload.take()
+                    && device == call.device
+                {
+                    call.pointer = Number::new(payload);
+                    self.offset_differs |= learn_offset(&mut self.records, payload, call.node);
+                }
+                context.added = Some(call);
+            }
+            (Hook::OpenGroup, false) => {
+                context.opening = Some((call.group.map_or(0, Number::get), None));
+            }
+            (Hook::OpenGroup, true) => {
+                let id = call.group.or(call.value);
+                if let (Some((0, Some(facts))), Some(id)) = (context.opening.take(), id)
+                    && let Some(facts) = self.records.facts_mut(facts)
+                {
+                    facts.group = id.get();
+                }
+            }
+            (hook, false) if hook.returns() => {
+                if context.frames.len() >= MOST_FRAMES {
+                    context.frames.remove(0);
+                }
+                context.frames.push(number);
+            }
+            (hook, true) if hook.returns() => {
+                let calls = &mut self.records.calls;
+                if let Some(depth) = frame_of(&call, &context.frames, calls) {
+                    call.entered = context.frames.get(depth).copied();
+                    context.frames.truncate(depth);
+                }
+                // What a function will return tells what it found.
+                let entered = call.entered.and_then(|entered| calls.get_mut(entered));
+                if let Some(entered) = entered {
+                    entered.value = call.value;
+                }
+            }
+            _ => {}
+        }
+        self.records.calls.push(call);
+        self.push(place, RecordKind::Call(number));
+    }
+
+    /// The input says that events are missing.
+    pub(super) fn lost(&mut self, count: u64) {
+        let task = self.records.tasks.intern(Task::default());
+        let place = Place {
+            task,
+            tid: 0,
+            cpu: 0,
+        };
+        self.push(place, RecordKind::Lost(count));
+    }
+
+    /// Everything is collected.
+    pub(super) fn finish(mut self) -> Records {
+        if self.offset_differs {
+            self.records.payload_offset = None;
+        }
+        self.records
+    }
+
+    fn at(&mut self, time: Option<u64>) {
+        if let Some(time) = time {
+            self.records.timed = true;
+            self.clock = time;
+        }
+    }
+
+    fn place(&mut self, head: &Head) -> Place {
+        self.at(head.time);
+        Place {
+            task: self.records.tasks.intern(head.task),
+            tid: head.task.tid,
+            cpu: head.cpu,
+        }
+    }
+
+    fn next_record(&self) -> u32 {
+        self.records.all.len()
+    }
+
+    fn push(&mut self, place: Place, kind: RecordKind) {
+        self.records.all.push(Record {
+            time: self.clock,
+            task: place.task,
+            cpu: place.cpu,
+            kind,
+        });
+    }
+
+    fn node(
+        &mut self,
+        operation: Operation,
+        device: Option<&[u8]>,
+        resource: &Resource<'_>,
+    ) -> NodeRecord {
+        let names = &mut self.records.names;
+        let node = resource.node.value();
+        let id = if let Some(name) = device {
+            let name = names.intern(name);
+            self.identify_unnamed(operation, name, node);
+            name
+        } else {
+            let id = *self.unnamed.get_or_insert_with(|| names.unnamed());
+            if operation == Operation::Add && node != 0 {
+                self.of_unnamed.insert(node, id);
+            }
+            id
+        };
+        self.records.pointers.count(operation, resource.node);
+        NodeRecord {
+            operation,
+            device: id,
+            driver: None,
+            name: resource.name.map(|name| self.records.names.intern(name)),
+            size: resource.size,
+            node,
+            facts: None,
+        }
+    }
+
+    /// A node that was added when its device had no name tells which device that was.
+    fn identify_unnamed(&mut self, operation: Operation, name: NameId, node: u64) {
+        if self.of_unnamed.is_empty() {
+            return;
+        }
+        if let Some(unnamed) = self.of_unnamed.remove(&node)
+            && operation != Operation::Add
+        {
+            self.records.devices.named(unnamed, name);
+            if self.unnamed == Some(unnamed) {
+                self.unnamed = None;
+            }
+        }
+    }
+
+    /// What function events told of the node that a line of the tracepoint names.
+    fn pair(&mut self, place: Place, node: &NodeRecord) -> Option<FactsId> {
+        if self.records.hooks == 0 {
+            return None;
+        }
+        let record = self.next_record();
+        let context = context(&mut self.contexts, place.tid);
+        let added = context.added.take();
+        if node.operation != Operation::Add {
+            let known = self.printed.get(&node.node).copied();
+            if node.operation != Operation::Replace {
+                self.printed.remove(&node.node);
+            }
+            return known;
+        }
+        self.printed.remove(&node.node);
+        let is_group = node
+            .name
+            .and_then(|name| self.records.names.text(name))
+            .is_some_and(|name| &*name == "grp<");
+        let opening = context.opening.as_mut().filter(|_| is_group);
+        if added.is_none() && opening.is_none() {
+            return None;
+        }
+        let facts = self.records.keep(Facts {
+            device: added.map_or(0, |call| call.device),
+            node: added.map_or(0, |call| call.node),
+            release: added.and_then(|call| call.release),
+            payload: added.and_then(|call| call.pointer).map_or(0, Number::get),
+            group: opening.as_ref().map_or(0, |(id, _)| *id),
+        })?;
+        if let Some(opening) = opening {
+            opening.1 = Some(facts);
+        }
+        if let Some(added) = added {
+            self.printed.insert(node.node, facts);
+            self.records.pointers.pair();
+            if self.records.names.text(node.device).is_some() && added.device != 0 {
+                self.records
+                    .devices
+                    .learn(record, node.device, added.device);
+            }
+        }
+        Some(facts)
+    }
+}
+
+/// The depth of the frame that returns: the innermost of its function that was called from where it returns
+/// to. Captures lack returns where a kretprobe had no room for a recursion.
+fn frame_of(left: &Call, frames: &[u32], calls: &Chunks<Call>) -> Option<usize> {
+    let call = |depth: usize| calls.get(*frames.get(depth)?);
+    let may_return = |depth: &usize| {
+        call(*depth).is_some_and(|entered| {
+            let around = (0..*depth)
+                .rev()
+                .filter_map(call)
+                .find(|around| around.device == entered.device)
+                .map(|around| around.hook);
+            entered.may_return(left, around)
+        })
+    };
+    let innermost = || {
+        let is_it = |depth: &usize| call(*depth).is_some_and(|call| call.hook == left.hook);
+        (0..frames.len()).rev().find(is_it)
+    };
+    (0..frames.len()).rev().find(may_return).or_else(innermost)
+}
+
+fn context(contexts: &mut HashMap<u32, Context>, tid: u32) -> &mut Context {
+    if contexts.len() >= MOST_TASKS && !contexts.contains_key(&tid) {
+        contexts.clear();
+    }
+    contexts.entry(tid).or_default()
+}
+
+/// Learns how far behind a node its payload lies. Whether that contradicts what was learned before.
+fn learn_offset(records: &mut Records, payload: u64, node: u64) -> bool {
+    let Some(offset) = payload.checked_sub(node).filter(|_| node != 0) else {
+        return false;
+    };
+    *records.payload_offset.get_or_insert(offset) != offset
+}

@@ -1,0 +1,316 @@
+//! From records to events.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use hashbrown::HashMap;
+
+use super::{
+    call::{Call, Number, Release},
+    coverage,
+    function_event::{FunctionEvent, function_event},
+    identity::{Identities, Told},
+    records::{NodeRecord, Record, RecordKind, Records},
+    resource::Operation,
+    unseen::Unseen,
+};
+use crate::{
+    coverage::Addresses,
+    event::{
+        AddedNode, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Hook, Loss,
+        LossCause, NodeAddress, NodeReference, Task, Text, Time,
+    },
+};
+
+/// The argument of an action that is known to be one and no more: no object lies at the last address.
+const SOME_ARGUMENT: u64 = u64::MAX;
+
+/// The events of an import, in the order of its lines.
+#[derive(Debug)]
+pub struct Events<'a> {
+    records: &'a Records,
+    next: u32,
+    /// Events made so far: the time, where lines have none.
+    count: u64,
+    ready: VecDeque<Event>,
+    identities: Identities,
+    functions: HashMap<Release, Arc<Function>>,
+    /// Whether printed node addresses tell nodes apart.
+    addressed: bool,
+    concluded: bool,
+    /// What is missing where neither the tracepoint nor removals were recorded.
+    unseen: Option<Unseen>,
+}
+
+impl<'a> Events<'a> {
+    pub(super) fn new(records: &'a Records) -> Self {
+        let concluded = coverage::concluded(records);
+        let removals_missing = concluded && !coverage::sees(records, Hook::DevresRemove);
+        Self {
+            records,
+            next: 0,
+            count: 0,
+            ready: VecDeque::new(),
+            identities: Identities::default(),
+            functions: HashMap::new(),
+            addressed: coverage::node_addresses(records) != Addresses::Absent,
+            concluded,
+            unseen: removals_missing.then(Unseen::default),
+        }
+    }
+
+    fn push(&mut self, record: &Record, device: DeviceAddress, kind: EventKind) {
+        self.count += 1;
+        let time = if self.records.timed {
+            record.time
+        } else {
+            self.count
+        };
+        self.ready.push_back(Event {
+            time: Time(time),
+            task: self.records.tasks.get(record.task),
+            cpu: record.cpu,
+            device,
+            stack: None,
+            kind,
+        });
+    }
+
+    fn introduce(&mut self, record: &Record, device: DeviceAddress, told: Told) {
+        if device == DeviceAddress::NONE {
+            return;
+        }
+        let changed: Option<DeviceIdentity> =
+            self.identities.learn(device, told, &self.records.names);
+        if let Some(identity) = changed {
+            self.push(record, device, EventKind::Device(Arc::new(identity)));
+        }
+    }
+
+    fn node(&mut self, number: u32, record: &Record, node: &NodeRecord) {
+        let records = self.records;
+        let facts = records.facts(node.facts);
+        let device = if facts.device == 0 {
+            records.devices.address(node.device, number)
+        } else {
+            DeviceAddress(facts.device)
+        };
+        let told = Told {
+            name: records.names.text(node.device).map(|_| node.device),
+            driver_or_bus: node.driver,
+            ..Told::default()
+        };
+        self.introduce(record, device, told);
+        let address = match (self.addressed, facts.node) {
+            (false, _) => NodeAddress(0),
+            (true, 0) => NodeAddress(node.node),
+            (true, real) => NodeAddress(real),
+        };
+        let reference = NodeReference {
+            node: address,
+            name: node.name.and_then(|name| records.names.text(name)),
+            size: Some(node.size),
+        };
+        let kind = match node.operation {
+            Operation::Add => EventKind::Add(AddedNode {
+                node: address,
+                name: reference.name,
+                size: reference.size,
+                function: facts.release.and_then(|release| self.released_by(release)),
+                action_data: self.argument(facts.release),
+                payload_address: facts.payload,
+                group: (facts.group != 0).then_some(GroupId(facts.group)),
+                ..AddedNode::default()
+            }),
+            Operation::Remove => EventKind::Remove(reference),
+            Operation::Release => EventKind::Release(reference),
+            Operation::Replace => EventKind::Replace(reference),
+        };
+        self.push(record, device, kind);
+    }
+
+    /// The function that runs on release; `None` where that is not the one that the node has.
+    fn released_by(&mut self, release: Release) -> Option<Arc<Function>> {
+        let names = &self.records.names;
+        let function = self.functions.entry(release).or_insert_with(|| {
+            Arc::new(match release {
+                Release::Symbol(symbol, module) => Function {
+                    address: 0,
+                    name: names.text(symbol),
+                    module: module.and_then(|module| names.text(module)),
+                },
+                Release::Address(address) => Function {
+                    address,
+                    name: None,
+                    module: None,
+                },
+            })
+        });
+        let wraps = matches!(
+            function.name.as_deref(),
+            Some("devm_action_release" | "dr_node_release")
+        );
+        (!wraps).then(|| Arc::clone(function))
+    }
+
+    fn call(&mut self, number: u32, record: &Record, call: &Call) {
+        let device = self.device_of(number, call);
+        if call.returns {
+            self.returned(record, device, call);
+            return;
+        }
+        if call.hook == Hook::Initialise {
+            self.identities.begin(device);
+        }
+        let name = call
+            .name
+            .or_else(|| self.records.devices.name(device.0, number));
+        let told = Told {
+            name,
+            driver: call.driver,
+            bus: call.bus,
+            driver_or_bus: None,
+        };
+        self.introduce(record, device, told);
+        if self.concluded {
+            self.conclude(record, device, call);
+        }
+        if let Some(kind) = self.event_of(call) {
+            self.push(record, device, kind);
+        }
+    }
+
+    fn returned(&mut self, record: &Record, device: DeviceAddress, call: &Call) {
+        if let Some(kind) = self.event_of(call) {
+            self.push(record, device, kind);
+        }
+        if matches!(call.hook, Hook::Cleanup | Hook::Unbind) {
+            self.identities.unbind(device);
+        }
+    }
+
+    /// The device that a call is about; a return's is the one that was entered.
+    fn device_of(&self, number: u32, call: &Call) -> DeviceAddress {
+        let calls = &self.records.calls;
+        let entered = call.entered.and_then(|entered| calls.get(entered));
+        let subject = entered.unwrap_or(call);
+        match subject.name {
+            _ if subject.device != 0 => DeviceAddress(subject.device),
+            Some(name) => self.records.devices.address(name, number),
+            None => DeviceAddress::NONE,
+        }
+    }
+
+    fn event_of(&mut self, call: &Call) -> Option<EventKind> {
+        match function_event(call, self.concluded, self.records.payload_offset) {
+            FunctionEvent::Nothing => None,
+            FunctionEvent::Is(kind) => {
+                if let (EventKind::Remove(removed), Some(unseen)) = (&kind, &mut self.unseen) {
+                    unseen.remove(removed.node);
+                }
+                Some(kind)
+            }
+            FunctionEvent::Adds => Some(EventKind::Add(self.added(call))),
+        }
+    }
+
+    /// What `add_dr` adds, where the tracepoint doesn't tell.
+    fn added(&mut self, call: &Call) -> AddedNode {
+        let symbol = self.symbol(call.release);
+        let name = match symbol.as_deref() {
+            Some("group_open_release") => Some(Text::from("grp<")),
+            Some("group_close_release") => Some(Text::from("grp>")),
+            _ => symbol.clone(),
+        };
+        let is_marker = symbol.is_some_and(|symbol| symbol.starts_with("group_"));
+        let payload = match (call.pointer, self.records.payload_offset) {
+            (Some(payload), _) => payload.get(),
+            (None, Some(offset)) if !is_marker => call.node.wrapping_add(offset),
+            _ => 0,
+        };
+        AddedNode {
+            node: NodeAddress(call.node),
+            name,
+            size: call.size.map(Number::get),
+            function: call.release.and_then(|release| self.released_by(release)),
+            action_data: self.argument(call.release),
+            payload_address: payload,
+            ..AddedNode::default()
+        }
+    }
+
+    /// The argument, of an action.
+    fn argument(&self, release: Option<Release>) -> u64 {
+        let is_action = self.symbol(release).as_deref() == Some("devm_action_release");
+        if is_action { SOME_ARGUMENT } else { 0 }
+    }
+
+    fn symbol(&self, release: Option<Release>) -> Option<Text> {
+        match release? {
+            Release::Symbol(symbol, _) => self.records.names.text(symbol),
+            Release::Address(_) => None,
+        }
+    }
+
+    /// Says what was not recorded before this call, as far as the call shows it.
+    fn conclude(&mut self, record: &Record, device: DeviceAddress, call: &Call) {
+        let symbol = self.symbol(call.release);
+        let Some(unseen) = &mut self.unseen else {
+            return;
+        };
+        match call.hook {
+            Hook::AddDr => {
+                let release = symbol.as_deref().unwrap_or_default();
+                for (owner, node) in unseen.add(device, NodeAddress(call.node), release) {
+                    let reference = NodeReference {
+                        node,
+                        name: None,
+                        size: None,
+                    };
+                    self.push(record, owner, EventKind::Remove(reference));
+                }
+            }
+            Hook::ReleaseAll => {
+                let missing = unseen.release_all(device, call.value.map(Number::get));
+                if missing > 0 {
+                    self.lose(record, missing);
+                }
+            }
+            Hook::ReleaseGroup => unseen.release_group(device),
+            _ => {}
+        }
+    }
+
+    fn lose(&mut self, record: &Record, count: u64) {
+        let loss = Loss {
+            count,
+            cause: LossCause::Input,
+        };
+        self.push(record, DeviceAddress::NONE, EventKind::Loss(loss));
+        if let Some(event) = self.ready.back_mut() {
+            event.task = Task::default();
+        }
+    }
+}
+
+impl Iterator for Events<'_> {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        while self.ready.is_empty() {
+            let records = self.records;
+            let record = records.all.get(self.next)?;
+            let number = self.next;
+            self.next += 1;
+            match &record.kind {
+                RecordKind::Node(node) => self.node(number, record, node),
+                RecordKind::Call(call) => {
+                    if let Some(call) = records.calls.get(*call) {
+                        self.call(number, record, call);
+                    }
+                }
+                RecordKind::Lost(count) => self.lose(record, *count),
+            }
+        }
+        self.ready.pop_front()
+    }
+}

@@ -1,0 +1,250 @@
+//! Function events of the kernel's tracing: kprobes, kretprobes and fprobes, and their counterparts in
+//! perf.
+//!
+//! They are recognised by the probed function in the parentheses, whatever the event is called:
+//! `(device_remove+0x0/0x60 <ffffffff816f3af0>)` is an entry, `(caller+0x84/0x150 <- really_probe)` a
+//! return. Tools that print bare addresses there, as trace-cmd and perf do, are understood if the event's
+//! name contains the function's as `perf probe` and tracefs choose it by default.
+
+use memchr::{memchr, memmem};
+
+use super::{
+    Parsed,
+    scan::{around, hexadecimal, last_word, word},
+    trace_line::{self, Head},
+};
+use crate::event::Hook;
+
+/// What stands between an event's name and the function.
+pub(super) const OPENING: &[u8] = b": (";
+
+/// Bytes from a function's start within which a probe is one on its entry: behind a landing pad and the
+/// call that tracing patches.
+const ENTRY: u64 = 16;
+
+/// A function event.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FunctionLine<'a> {
+    pub(super) head: Head,
+    pub(super) hook: Hook,
+    /// The function returns; else it is entered.
+    pub(super) returns: bool,
+    /// Where it returns to, if that function has a hook.
+    pub(super) caller: Option<Hook>,
+    /// `name=value`, separated by blanks.
+    pub(super) arguments: &'a [u8],
+}
+
+/// Reads a line in which [`OPENING`] begins at `at`.
+pub(super) fn read(line: &[u8], at: usize) -> Parsed<FunctionLine<'_>> {
+    let Some((before, place)) = line.split_at_checked(at) else {
+        return Parsed::Other;
+    };
+    let Some((before, event)) = last_word(before) else {
+        return Parsed::Other;
+    };
+    let place = place.get(OPENING.len()..).unwrap_or_default();
+    let Some(end) = memchr(b')', place) else {
+        let known = word(place).is_some_and(|(first, _)| function(first).is_some());
+        let returning = memmem::find(place, b" <- ").is_some();
+        return if known || returning {
+            Parsed::Cut
+        } else {
+            Parsed::Other
+        };
+    };
+    let (place, arguments) = place.split_at(end);
+    let (caller, probed) = match around(place, b"<- ") {
+        Some((caller, probed)) => (Some(caller), probed),
+        None => (None, place),
+    };
+    let Some(hook) = word(probed)
+        .and_then(|(probed, _)| function(probed))
+        .or_else(|| by_event(event, probed))
+    else {
+        return Parsed::Other;
+    };
+    Parsed::Event(FunctionLine {
+        head: trace_line::head(before),
+        hook,
+        returns: caller.is_some(),
+        caller: caller.and_then(calling),
+        arguments: arguments.get(1..).unwrap_or_default(),
+    })
+}
+
+/// The hook on the function of `device_remove+0x0/0x60`, if the offset is that of its entry.
+fn function(place: &[u8]) -> Option<Hook> {
+    let (name, offset) = match memchr(b'+', place) {
+        Some(plus) => place.split_at(plus),
+        None => (place, &b""[..]),
+    };
+    if let Some(offset) = offset.strip_prefix(b"+0x") {
+        let offset = offset.split(|byte| *byte == b'/').next()?;
+        if hexadecimal(offset)? > ENTRY {
+            return None;
+        }
+    }
+    hook(name)
+}
+
+/// The hook on the function of `device_del+0x297/0x410`, at whatever offset.
+fn calling(place: &[u8]) -> Option<Hook> {
+    let (caller, _) = word(place)?;
+    hook(caller.split(|byte| *byte == b'+').next()?)
+}
+
+/// The hook on a function, by the name that it has on any kernel from 5.10 on.
+fn hook(name: &[u8]) -> Option<Hook> {
+    let name = name.split(|byte| *byte == b'.').next()?;
+    match name {
+        b"__device_release_driver" => Some(Hook::Unbind),
+        b"try_to_bring_up_master" => Some(Hook::ComponentBringUp),
+        b"devm_remove_action_nowarn" => Some(Hook::RemoveAction),
+        b"devres_log" | b"module_load" | b"module_free" => None,
+        _ => Hook::ALL
+            .into_iter()
+            .find(|hook| hook.symbol().as_bytes() == name),
+    }
+}
+
+/// The hook by an event's name, where only addresses stand in the parentheses: `probe:add_dr`,
+/// `probe:really_probe__return`, `p_really_probe_0`.
+fn by_event(event: &[u8], place: &[u8]) -> Option<Hook> {
+    let (first, _) = word(place)?;
+    hexadecimal(first.strip_prefix(b"0x").unwrap_or(first))?;
+    let mut name = event.rsplit(|byte| *byte == b':').next()?;
+    name = name
+        .strip_prefix(b"p_")
+        .or(name.strip_prefix(b"r_"))
+        .unwrap_or(name);
+    if let Some(number) = name.iter().rposition(|byte| *byte == b'_')
+        && let (counted, [_, digits @ ..]) = name.split_at(number)
+        && !digits.is_empty()
+        && digits.iter().all(u8::is_ascii_digit)
+    {
+        name = counted;
+    }
+    for ending in [
+        &b"__return"[..],
+        b"_return",
+        b"_ret",
+        b"_exit",
+        b"_entry",
+        b"_enter",
+    ] {
+        name = name.strip_suffix(ending).unwrap_or(name);
+    }
+    hook(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(event: &str) -> Option<(Hook, bool)> {
+        let line = format!("init-1 [000] ..... 6.512727: {event} dev=0x10");
+        let at = line.find(": (").unwrap();
+        match read(line.as_bytes(), at) {
+            Parsed::Event(found) => {
+                assert_eq!(found.head.task.tid, 1, "{line}");
+                assert_eq!(found.arguments, b" dev=0x10", "{line}");
+                Some((found.hook, found.returns))
+            }
+            Parsed::Cut | Parsed::Other => None,
+        }
+    }
+
+    #[test]
+    fn functions_are_recognised_by_what_is_probed() {
+        for (event, expected) in [
+            (
+                "anything: (device_remove+0x0/0x60 <ffffffff816f3af0>)",
+                (Hook::Remove, false),
+            ),
+            ("anything: (device_remove+0x0/0x60)", (Hook::Remove, false)),
+            (
+                "anything: (device_del+0x4/0x3e0 <ffffffff8191a634>)",
+                (Hook::Delete, false),
+            ),
+            ("x: (device_del)", (Hook::Delete, false)),
+            ("x: (device_del.cold+0x0/0x10)", (Hook::Delete, false)),
+            (
+                "x: (__device_release_driver+0x0/0x250 <ffffffff81660840>)",
+                (Hook::Unbind, false),
+            ),
+            (
+                "x: (__driver_probe_device+0x84/0x150 <ffffffff816f4494> <- really_probe <ffffffff816f4090>)",
+                (Hook::Probe, true),
+            ),
+            (
+                "x: (i2c_device_probe+0x10c/0x330 <- devres_release_group)",
+                (Hook::ReleaseGroup, true),
+            ),
+            (
+                "x: ([unknown/kretprobe'd] <ffffffff81076840> <- dev_pm_domain_detach <ffffffff81702070>)",
+                (Hook::PmDetach, true),
+            ),
+            (
+                "x: (pvpanic_init+0x5d0/0x1000 [pvpanic_mmio] <ffffffffc03c75d0> <- devres_release_group <ffffffff816f92a0>)",
+                (Hook::ReleaseGroup, true),
+            ),
+            ("probe:add_dr: (ffffffff816f93b0)", (Hook::AddDr, false)),
+            (
+                "probe:really_probe__return: (ffffffff816f4494 <- ffffffff816f4090)",
+                (Hook::Probe, true),
+            ),
+            (
+                "p_really_probe_0: (0xffffffff816f4494)",
+                (Hook::Probe, false),
+            ),
+            (
+                "devres_release_all_ret: (ffffffff816f4494 <- ffffffff816f4090)",
+                (Hook::ReleaseAll, true),
+            ),
+        ] {
+            assert_eq!(found(event), Some(expected), "{event}");
+        }
+    }
+
+    #[test]
+    fn the_caller_of_what_returns_is_told() {
+        for (place, caller) in [
+            (
+                "device_del+0x297/0x410 <ffffffff816ed707> <- devres_release_all <ffffffff816fa420>",
+                Some(Hook::Delete),
+            ),
+            (
+                "__device_release_driver+0x186/0x250 <- devres_release_all",
+                Some(Hook::Unbind),
+            ),
+            (
+                "0xffffffffc0489723 <ffffffffc0489723> <- devres_release_all",
+                None,
+            ),
+        ] {
+            let line = format!("x: ({place}) cnt=7");
+            let Parsed::Event(found) = read(line.as_bytes(), 1) else {
+                panic!("{line}");
+            };
+            assert_eq!(
+                (found.hook, found.caller),
+                (Hook::ReleaseAll, caller),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_functions_and_places_within_functions_are_not() {
+        for event in [
+            "device_remove: (kfree+0x0/0x60 <ffffffff816f3af0>)",
+            "x: (device_remove+0x40/0x60 <ffffffff816f3b30>)",
+            "x: (some remark)",
+            "x: (device_remove_file+0x0/0x60)",
+            "myprobe: (ffffffff816f3af0)",
+        ] {
+            assert_eq!(found(event), None, "{event}");
+        }
+    }
+}

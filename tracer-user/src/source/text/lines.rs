@@ -1,0 +1,116 @@
+//! Lines of any input: of any length, in any encoding.
+
+use std::io::{self, BufRead};
+
+use memchr::{memchr, memchr_iter};
+
+/// Bytes of a line that are looked at. What is longer is no line of a log or trace.
+const LONGEST: usize = 64 * 1024;
+
+/// Calls `line` with each line of the input, without its end and at most [`LONGEST`] bytes of it.
+pub(super) fn for_each(mut reader: impl BufRead, mut line: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut begun = Vec::new();
+    loop {
+        let buffer = match reader.fill_buf() {
+            Ok(buffer) => buffer,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if buffer.is_empty() {
+            if !begun.is_empty() {
+                line(&begun);
+            }
+            return Ok(());
+        }
+        let mut start = 0;
+        for end in memchr_iter(b'\n', buffer) {
+            let piece = buffer.get(start..end).unwrap_or_default();
+            if begun.is_empty() {
+                line(piece.get(..LONGEST).unwrap_or(piece));
+            } else {
+                extend(&mut begun, piece);
+                line(&begun);
+                begun.clear();
+            }
+            start = end + 1;
+        }
+        extend(&mut begun, buffer.get(start..).unwrap_or_default());
+        let length = buffer.len();
+        reader.consume(length);
+    }
+}
+
+fn extend(begun: &mut Vec<u8>, piece: &[u8]) {
+    let room = LONGEST.saturating_sub(begun.len());
+    begun.extend_from_slice(piece.get(..room).unwrap_or(piece));
+}
+
+/// Leaves out the terminal's colours.
+pub(super) fn without_colours<'a>(line: &'a [u8], space: &'a mut Vec<u8>) -> &'a [u8] {
+    let Some(first) = memchr(b'\x1b', line) else {
+        return line;
+    };
+    let (plain, mut rest) = line.split_at(first);
+    space.clear();
+    space.extend_from_slice(plain);
+    while let [b'\x1b', behind @ ..] = rest {
+        rest = match behind.strip_prefix(b"[") {
+            Some(sequence) => {
+                let end = sequence
+                    .iter()
+                    .position(|byte| (0x40..=0x7e).contains(byte));
+                end.and_then(|end| sequence.get(end + 1..))
+                    .unwrap_or_default()
+            }
+            None => behind,
+        };
+        let end = memchr(b'\x1b', rest).unwrap_or(rest.len());
+        let (plain, next) = rest.split_at(end);
+        space.extend_from_slice(plain);
+        rest = next;
+    }
+    space
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Cursor};
+
+    use super::*;
+
+    fn lines(input: &[u8], buffer: usize) -> Vec<Vec<u8>> {
+        let mut lines = Vec::new();
+        let reader = BufReader::with_capacity(buffer, Cursor::new(input));
+        for_each(reader, |line| lines.push(line.to_vec())).unwrap();
+        lines
+    }
+
+    #[test]
+    fn lines_are_whole_whatever_the_buffer() {
+        for buffer in 1..12 {
+            let found = lines(b"one\n\ntwo three\nfour", buffer);
+            assert_eq!(found, [&b"one"[..], b"", b"two three", b"four"], "{buffer}");
+        }
+        assert_eq!(lines(b"", 8), Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn endless_lines_are_cut() {
+        let input = [vec![b'x'; 3 * LONGEST], b"\ny".to_vec()].concat();
+        for buffer in [7, LONGEST, 8 * LONGEST] {
+            let found = lines(&input, buffer);
+            assert_eq!(found.len(), 2);
+            assert_eq!(found[0].len(), LONGEST);
+            assert_eq!(found[1], b"y");
+        }
+    }
+
+    #[test]
+    fn colours_are_left_out() {
+        let mut space = Vec::new();
+        let plain = without_colours(b"\x1b[32m[ 1.0] \x1b[0;1mx\x1b[0m: y", &mut space);
+        assert_eq!(plain, b"[ 1.0] x: y");
+        assert_eq!(without_colours(b"x\x1b", &mut Vec::new()), b"x");
+        assert_eq!(without_colours(b"x\x1b[", &mut Vec::new()), b"x");
+    }
+}

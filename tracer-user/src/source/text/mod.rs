@@ -1,0 +1,150 @@
+//! What people paste, as a source of events: the kernel's log with `DEVRES` lines, traces of the tracepoint
+//! `devres_log`, and function events of the kernel's tracing.
+//!
+//! Whatever else is among the lines is counted and passed over. [`read`] reads everything at once, because
+//! only the whole input tells what it covers, and keeps it in about as much room as the text took; events
+//! are made of that when they are asked for.
+//!
+//! What text can't tell is said in the [`Coverage`]:
+//!
+//! - The kernel's log and the tracepoint name devices, they don't tell their addresses. Where function events
+//!   tell addresses too, a device is called by its address. Else it is called by its name, and two devices
+//!   with the same name, at once or one after the other, are one.
+//! - Nodes are told by hashed addresses, by real ones, or not at all. Hashes are replaced by addresses where
+//!   `add_dr` was probed too. One `(ptrval)` or missing address makes the others useless as well, since such a
+//!   node is told by another one later.
+//! - A log alone has no function events: no probe and no unbind begins or ends in it.
+
+mod call;
+mod chunks;
+mod collect;
+mod coverage;
+mod date;
+mod devices;
+mod events;
+mod function_event;
+mod function_line;
+mod identity;
+mod kernel_log;
+mod lines;
+mod loss;
+mod names;
+mod note;
+mod pointers;
+mod prefix;
+mod reader;
+mod records;
+mod resource;
+mod scan;
+mod trace_line;
+mod unseen;
+
+use std::io::{self, BufRead};
+
+pub use events::Events;
+pub use note::{Note, NoteKind};
+
+use crate::coverage::Coverage;
+use records::Records;
+
+/// What was read from a text.
+#[derive(Debug)]
+pub struct Import {
+    records: Records,
+    coverage: Coverage,
+    statistics: Statistics,
+    notes: Vec<Note>,
+}
+
+/// How many lines there were of which kind.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Statistics {
+    /// All lines.
+    pub lines: u64,
+    /// Lines that are events or part of one.
+    pub event_lines: u64,
+    /// Lines that are not.
+    pub other_lines: u64,
+    /// Events that are `DEVRES` messages of the kernel's log.
+    pub kernel_log: u64,
+    /// Events of the tracepoint `devres_log`.
+    pub tracepoint: u64,
+    /// Function events.
+    pub functions: u64,
+    /// Lines among the others that begin like an event and have no end.
+    pub cut: u64,
+    /// Events that the input itself says are missing.
+    pub lost: u64,
+}
+
+/// Why a text is no source of events.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// Reading failed.
+    #[error("the input can't be read: {0}")]
+    Read(#[from] io::Error),
+    /// There is not one event in it.
+    #[error(
+        "none of the {} lines is a devres event: record them with `devres.log=1` on a kernel with \
+         CONFIG_DEBUG_DEVRES, or with the tracepoint devres:devres_log",
+        .statistics.lines
+    )]
+    NoEvents {
+        /// How many lines there were.
+        statistics: Statistics,
+        /// What they tell of devres nevertheless.
+        notes: Vec<Note>,
+    },
+}
+
+/// Reads a text of any kind, in any encoding.
+pub fn read(reader: impl BufRead) -> Result<Import, ImportError> {
+    let found = reader::read(reader)?;
+    let (statistics, notes) = (found.statistics, found.notes.found);
+    if statistics.event_lines == 0 {
+        return Err(ImportError::NoEvents { statistics, notes });
+    }
+    Ok(Import {
+        coverage: coverage::coverage(&found.records),
+        records: found.records,
+        statistics,
+        notes,
+    })
+}
+
+impl Import {
+    /// What the text could tell.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// How many lines there were of which kind.
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Messages that tell of devres without being events.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// The events, in the order of the lines.
+    #[must_use]
+    pub fn events(&self) -> Events<'_> {
+        Events::new(&self.records)
+    }
+}
+
+/// What a line turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+enum Parsed<T> {
+    /// An event.
+    Event(T),
+    /// The beginning of one; the rest may be on the next line.
+    Cut,
+    /// Something else.
+    Other,
+}

@@ -1,0 +1,98 @@
+//! What was read, in little room: events are made of it when they are asked for.
+
+use std::num::NonZeroU32;
+
+use super::{
+    call::{Call, Release},
+    chunks::Chunks,
+    devices::Devices,
+    names::{NameId, Names, Tasks},
+    pointers::Pointers,
+    resource::Operation,
+};
+
+/// One event of the input.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record {
+    /// Nanoseconds; of a line without time those of the line before.
+    pub(super) time: u64,
+    pub(super) task: u32,
+    pub(super) cpu: u16,
+    pub(super) kind: RecordKind,
+}
+
+/// What a record tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RecordKind {
+    /// The tracepoint, or its counterpart in the kernel's log.
+    Node(NodeRecord),
+    /// A function: its place in [`Records::calls`].
+    Call(u32),
+    /// This many events are missing.
+    Lost(u64),
+}
+
+/// What `devres_log` says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NodeRecord {
+    pub(super) operation: Operation,
+    pub(super) device: NameId,
+    /// In the kernel's log, the driver's name, or the bus's where there is no driver.
+    pub(super) driver: Option<NameId>,
+    pub(super) name: Option<NameId>,
+    pub(super) size: u64,
+    /// As printed; zero where it isn't.
+    pub(super) node: u64,
+    /// What function events told of the node.
+    pub(super) facts: Option<FactsId>,
+}
+
+/// The place of a node's [`Facts`], counted from one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FactsId(pub(super) NonZeroU32);
+
+/// What function events tell of an added node beyond the tracepoint. Zero where they don't.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Facts {
+    pub(super) device: u64,
+    pub(super) node: u64,
+    pub(super) release: Option<Release>,
+    pub(super) payload: u64,
+    pub(super) group: u64,
+}
+
+/// Everything that was read.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    pub(super) all: Chunks<Record>,
+    pub(super) calls: Chunks<Call>,
+    pub(super) facts: Chunks<Facts>,
+    pub(super) names: Names,
+    pub(super) tasks: Tasks,
+    pub(super) devices: Devices,
+    pub(super) pointers: Pointers,
+    /// A bit for each hook whose function occurs.
+    pub(super) hooks: u64,
+    /// Whether any line has a time.
+    pub(super) timed: bool,
+    /// Bytes from a node to its payload, where `devres_add` and `add_dr` told it.
+    pub(super) payload_offset: Option<u64>,
+}
+
+impl Records {
+    pub(super) fn facts(&self, id: Option<FactsId>) -> Facts {
+        id.and_then(|id| self.facts.get(id.0.get() - 1))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    pub(super) fn facts_mut(&mut self, id: FactsId) -> Option<&mut Facts> {
+        self.facts.get_mut(id.0.get() - 1)
+    }
+
+    /// Keeps facts.
+    pub(super) fn keep(&mut self, facts: Facts) -> Option<FactsId> {
+        self.facts.push(facts);
+        NonZeroU32::new(self.facts.len()).map(FactsId)
+    }
+}

@@ -1,0 +1,140 @@
+//! Whatever the bytes, reading ends, every line is counted, and every event can be judged.
+
+use std::sync::Arc;
+
+use devres_tracer::{
+    judge::Judge,
+    rules::RuleSet,
+    source::text::{self, ImportError},
+};
+use proptest::{collection::vec, prelude::*};
+
+/// Lines of all formats, to be mutated.
+const LINES: &[&str] = &[
+    "[  126.886032] snd 0000:00:1f.3: DEVRES ADD 00000000323ccdc5 grp< (0 bytes)",
+    "> [7.138679] platform (null): DEVRES REM ffff800081443800 (void(*)(void *))put_device (64 bytes)",
+    "Mar  8 22:20:36 pc kernel: x: DEVRES REL (ptrval) devm_clk_release (16 bytes)",
+    "2023-03-08T22:20:36.12+01:00 pc kernel: [   1.0][  T12] x y: DEVRES REPLACE 1234abcd a (16 bytes)",
+    "3,77,7138679,-;x y: DEVRES ADD",
+    "sh-124 [000] d..1. 439.921733: devres_log: (null) ADD 44be06af devm_kzalloc_release (64 bytes)",
+    "sh 124 [000] 439.921733: devres:devres_log: counter0 REL 44be06af devm_kzalloc_release (64 bytes)",
+    "i-1 [000] ..... 1.1: a: (add_dr+0x0/0xc0 <ffffffff81000060>) dev=0xff10 node=0xff20 rel=foo_release+0x0/0x10 [foo]",
+    "i-1 [000] ..... 1.1: a: (devres_add+0x0/0xc0) dev=0xff10 res=0xff38",
+    "i-1 [000] ..... 1.1: a: (devres_release_all+0x0/0xc0) dev=0xff10 name=\"x\"",
+    "i-1 [000] ..... 1.1: a: (device_del+0x297/0x410 <ffffffff816ed707> <- devres_release_all <ffffffff816fa420>) cnt=3",
+    "i-1 [000] ..... 1.1: a: (devres_open_group+0x0/0x10) dev=0xff10 id=0x0",
+    "i-1 [000] ..... 1.1: a: (x <- devres_open_group) id=0xff20",
+    "i-1 [000] ..... 1.1: a: (devm_krealloc+0x0/0x10) dev=0xff10 p=0xff38 data=18446744073709551615",
+    "node=0xff20 ret=-9223372036854775808",
+    "CPU:2 [LOST 18446744073709551615 EVENTS]",
+    "[ 1.0] WARNING: CPU: 0 PID: 1 at drivers/base/devres.c:1064",
+    "[ 1.0] x y: Resources present before probing",
+];
+
+fn check(input: &[u8]) {
+    let lines = input.split_inclusive(|byte| *byte == b'\n').count();
+    match text::read(input) {
+        Ok(import) => {
+            let statistics = import.statistics();
+            assert_eq!(statistics.lines, lines as u64);
+            assert_eq!(
+                statistics.event_lines + statistics.other_lines,
+                statistics.lines
+            );
+            assert_eq!(import.events().count(), import.events().count());
+            let mut judge = Judge::new(Arc::new(import.coverage().clone()), RuleSet::all());
+            for event in import.events() {
+                judge.apply(&event);
+            }
+            drop(judge.finish());
+        }
+        Err(ImportError::NoEvents { statistics, .. }) => {
+            assert_eq!(
+                (statistics.lines, statistics.other_lines),
+                (lines as u64, lines as u64)
+            );
+        }
+        Err(ImportError::Read(error)) => panic!("{error}"),
+    }
+}
+
+/// A change to a line.
+#[derive(Debug, Clone)]
+enum Mutation {
+    Set(usize, u8),
+    Insert(usize, u8),
+    Cut(usize),
+    Drop(usize, usize),
+    Split(usize),
+}
+
+fn mutation() -> impl Strategy<Value = Mutation> {
+    let place = 0_usize..160;
+    prop_oneof![
+        (place.clone(), any::<u8>()).prop_map(|(at, byte)| Mutation::Set(at, byte)),
+        (place.clone(), any::<u8>()).prop_map(|(at, byte)| Mutation::Insert(at, byte)),
+        place.clone().prop_map(Mutation::Cut),
+        (place.clone(), place.clone()).prop_map(|(from, length)| Mutation::Drop(from, length)),
+        place.prop_map(Mutation::Split),
+    ]
+}
+
+fn mutate(line: &str, mutations: &[Mutation]) -> Vec<u8> {
+    let mut line = line.as_bytes().to_vec();
+    for mutation in mutations {
+        let end = line.len();
+        match *mutation {
+            Mutation::Set(at, byte) if at < end => line[at] = byte,
+            Mutation::Insert(at, byte) => line.insert(at.min(end), byte),
+            Mutation::Split(at) => line.insert(at.min(end), b'\n'),
+            Mutation::Cut(at) => line.truncate(at),
+            Mutation::Drop(from, length) => {
+                drop(line.drain(from.min(end)..from.saturating_add(length).min(end)));
+            }
+            Mutation::Set(..) => {}
+        }
+    }
+    line.push(b'\n');
+    line
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read(input in vec(any::<u8>(), 0..2000)) {
+        check(&input);
+    }
+
+    #[test]
+    fn mutated_lines_are_read(
+        lines in vec((0..LINES.len(), vec(mutation(), 0..3)), 0..40),
+    ) {
+        let input: Vec<u8> = lines
+            .iter()
+            .flat_map(|(line, mutations)| mutate(LINES[*line], mutations))
+            .collect();
+        check(&input);
+    }
+
+    #[test]
+    fn words_in_any_order_are_read(
+        words in vec(prop::sample::select(vec![
+            "DEVRES", "ADD", "REL", ":", ": (", "devres_log: ", "add_dr", "<- ", ")", "\n", " ", "x",
+            "(8 bytes)", "[", "]", "1.0", "dev=", "\"", "0x10", "devres_release_all", "(null)", "> ",
+        ]), 0..60),
+    ) {
+        check(words.concat().as_bytes());
+    }
+}
+
+#[test]
+fn endless_lines_and_zeros_are_read() {
+    let event = "x y: DEVRES ADD 0000000000000001 a (8 bytes)\n";
+    for byte in [b'\0', b'>', b'[', b' ', b'(', 0xff, 0x1b] {
+        let mut input = vec![byte; 1 << 20];
+        input.push(b'\n');
+        input.extend_from_slice(event.as_bytes());
+        let import = text::read(&input[..]).unwrap();
+        assert_eq!(import.statistics().kernel_log, 1, "{byte}");
+        assert_eq!(import.statistics().other_lines, 1, "{byte}");
+    }
+}

@@ -1,0 +1,197 @@
+//! Logs and captures that were found in the wild or recorded on stock kernels, where they are at hand.
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, Write as _},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use devres_tracer::{
+    coverage::{Addresses, NodeEvents},
+    finding::{Certainty, Severity},
+    judge::{Judge, Outcome},
+    rules::RuleSet,
+    source::text::{self, Import, ImportError, NoteKind},
+};
+
+/// The input with this name beside the workspace; `None` if there is none.
+fn input(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/inputs")
+        .join(name);
+    // A worktree lies one directory deeper.
+    let deeper = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/inputs")
+        .join(name);
+    let found = [path, deeper].into_iter().find(|path| path.exists());
+    if found.is_none() {
+        // Past the capture of tests' output, so that it is seen.
+        let told = io::stderr().write_all(format!("SKIPPED: no input {name}\n").as_bytes());
+        assert!(told.is_ok());
+    }
+    found
+}
+
+fn read(name: &str) -> Option<Result<Import, ImportError>> {
+    let path = input(name)?;
+    let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Some(text::read(BufReader::new(file)))
+}
+
+fn judge(import: &Import) -> Outcome {
+    let mut judge = Judge::new(Arc::new(import.coverage().clone()), RuleSet::all());
+    for event in import.events() {
+        judge.apply(&event);
+    }
+    judge.finish()
+}
+
+#[test]
+fn captures_of_stock_kernels_are_read_whole_and_judged() {
+    for (name, other_lines, devices, error) in [
+        ("5.10-i2c-lm75", 2, 6, false),
+        ("6.1-i2c-lm75", 2, 6, false),
+        ("6.1-pvpanic", 0, 3, true),
+        ("6.1-vgem", 0, 3, false),
+        ("6.12-i2c-lm75", 2, 6, false),
+        ("6.12-pvpanic", 0, 3, true),
+        ("6.12-vgem", 0, 3, false),
+        ("7.3-i2c-lm75", 2, 6, false),
+        ("7.3-pvpanic", 0, 3, false),
+        ("7.3-vgem", 0, 3, false),
+    ] {
+        let Some(import) = read(&format!("ftrace/{name}.txt")) else {
+            continue;
+        };
+        let import = import.unwrap();
+        assert_eq!(import.statistics().other_lines, other_lines, "{name}");
+        let coverage = import.coverage();
+        assert_eq!(coverage.node_addresses, Addresses::Real, "{name}");
+        assert_eq!(coverage.device_addresses, Addresses::Real, "{name}");
+        let concluded = coverage.nodes == NodeEvents::Concluded;
+        assert_eq!(concluded, name.starts_with("5.10"), "{name}");
+
+        let outcome = judge(&import);
+        assert_eq!(outcome.desync_details, Vec::<String>::new(), "{name}");
+        assert_eq!((outcome.lost, outcome.devices), (0, devices), "{name}");
+        let found: Vec<_> = outcome
+            .findings
+            .iter()
+            .filter(|finding| finding.severity > Severity::Info)
+            .map(|finding| {
+                (
+                    finding.rule,
+                    finding.severity,
+                    finding.certainty,
+                    &*finding.device,
+                )
+            })
+            .collect();
+        let expected = (
+            "DR001",
+            Severity::Error,
+            Certainty::Confirmed,
+            "QEMU0001:00",
+        );
+        let expected = if error { vec![expected] } else { Vec::new() };
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn logs_from_mails_are_read_whole() {
+    use Addresses::{Absent, Hashed};
+    for (name, events, other_lines, nodes, times, devices) in [
+        ("01-component-i915-snd-hda-2021", 7, 5, Hashed, true, 2),
+        ("05-gpio-sim-action-2023-03-08", 16, 0, Hashed, true, 1),
+        ("07-boot-desktop-2023-03-10", 58, 0, Hashed, true, 10),
+        ("08-spi-geni-probe-defer-2024", 11, 0, Absent, true, 1),
+        ("10-mlxreg-hotplug-irq-2019", 15, 12, Absent, false, 1),
+        ("12-nvme-hwmon-wrong-device-2020", 2, 2, Hashed, false, 1),
+        ("13-ftrace-stm32-counter-null-2021", 46, 0, Hashed, true, 2),
+    ] {
+        let Some(import) = read(&format!("kernel-log/{name}.txt")) else {
+            continue;
+        };
+        let import = import.unwrap();
+        let statistics = import.statistics();
+        assert_eq!(
+            statistics.kernel_log + statistics.tracepoint,
+            events,
+            "{name}"
+        );
+        assert_eq!(statistics.event_lines, events, "{name}");
+        assert_eq!(statistics.other_lines, other_lines, "{name}");
+        assert_eq!(import.coverage().node_addresses, nodes, "{name}");
+        assert_eq!(import.coverage().device_addresses, Absent, "{name}");
+        assert_eq!(import.coverage().times, times, "{name}");
+        let outcome = judge(&import);
+        assert_eq!(outcome.devices, devices, "{name}");
+        assert_eq!((outcome.desyncs, outcome.findings.len()), (0, 0), "{name}");
+        assert_ne!(outcome.undecided, [], "{name}");
+    }
+}
+
+#[test]
+fn messages_beside_events_are_noted() {
+    let notes = |name: &str| match read(name)? {
+        Err(ImportError::NoEvents { notes, .. }) => Some(notes),
+        other => panic!("{name}: {other:?}"),
+    };
+    if let Some(notes) = notes("kernel-log/15-resources-present-before-probing.txt") {
+        let devices: Vec<_> = notes
+            .iter()
+            .map(|note| note.device.as_deref().unwrap())
+            .collect();
+        assert_eq!(
+            devices,
+            [
+                "0000:00:00.2",
+                "thinkpad_acpi",
+                "spi0.0",
+                "serial8250",
+                "4a101000.mdio:00",
+                "0000:23:00.1",
+                "0000:a2:00.1"
+            ]
+        );
+    }
+    if let Some(notes) = notes("kernel-log/16-warn-drivers-base-devres.txt") {
+        let warnings: Vec<_> = notes
+            .iter()
+            .map(|note| match &note.kind {
+                NoteKind::Warning {
+                    source_line,
+                    function,
+                } => (*source_line, function.as_deref().unwrap()),
+                NoteKind::ResourcesBeforeProbe => panic!("{note:?}"),
+            })
+            .collect();
+        assert_eq!(
+            warnings,
+            [
+                (Some(1064), "devm_kfree"),
+                (Some(691), "devres_release_group"),
+                (Some(1058), "devm_kfree"),
+                (Some(1095), "devm_kfree"),
+                (Some(1064), "devm_kfree"),
+                (None, "devres_release_group"),
+            ]
+        );
+    }
+}
+
+#[test]
+fn every_input_is_listed_here() {
+    let source = include_str!("text_inputs.rs");
+    for directory in ["ftrace", "kernel-log"] {
+        let Some(directory) = input(directory) else {
+            continue;
+        };
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap().to_str().unwrap();
+            assert!(source.contains(stem), "{stem} is tested nowhere");
+        }
+    }
+}

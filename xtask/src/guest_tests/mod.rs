@@ -1,0 +1,378 @@
+//! Tests of the tracer in a stock kernel.
+//!
+//! A [`Session`] is a shell script that runs in the guest, with the tests of what it leaves. All sessions of a kernel
+//! run one after the other in one guest; the tests look at their files afterwards, on the host. The files stay in
+//! `target/guest-tests/RELEASE/SESSION` until the next run.
+
+mod command_line;
+mod devices;
+mod evidence;
+mod fallback;
+mod i2c;
+mod loss;
+mod pvpanic;
+mod recording;
+mod scenarios;
+mod snapshot;
+mod truth;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::guest::Guest;
+use crate::kernel::{self, Kernel};
+use crate::test::Tally;
+use crate::{kmod, tracer, workspace};
+use evidence::Evidence;
+
+/// The sessions, in the order in which they run. The one that takes every device away and back comes last.
+const SESSIONS: [&Session; 8] = [
+    &command_line::SESSION,
+    &pvpanic::SESSION,
+    &fallback::SESSION,
+    &i2c::SESSION,
+    &snapshot::SESSION,
+    &scenarios::SESSION,
+    &loss::SESSION,
+    &devices::SESSION,
+];
+
+/// Functions for the sessions' scripts.
+const PRELUDE: &str = include_str!("prelude.sh");
+
+/// What the guest runs. Each session has its directory on the share, and is ended if it hangs.
+const ALL_SESSIONS: &str = r"
+    cd /mnt/share
+    for session in $(cat sessions); do
+        cd /mnt/share/$session
+        cut -d ' ' -f 1 /proc/uptime >begin
+        timeout 300 sh script >script.stdout 2>script.stderr
+        code=$?
+        cut -d ' ' -f 1 /proc/uptime >end
+        echo $code >script.exit
+    done
+";
+
+/// The name of the test of the kernel's log.
+const LOG_TEST: &str = "kernel_stays_well";
+
+/// The file with the kernel's log, in the kernel's directory.
+const CONSOLE_LOG: &str = "console.log";
+
+/// What the kernel's log says when something is broken.
+const TROUBLE: [&str; 5] = [
+    "BUG:",
+    "Oops",
+    "general protection",
+    "refcount_t",
+    "blocked for more than",
+];
+
+/// How long a guest may take to boot and to power off.
+const BOOT_TIME: Duration = Duration::from_secs(120);
+
+/// How long a session may take.
+const SESSION_TIME: Duration = Duration::from_secs(310);
+
+/// A kernel's major and minor version.
+type Series = (u32, u32);
+
+/// A script with the tests of what it leaves.
+struct Session {
+    /// Its name, which is also its directory's.
+    name: &'static str,
+    /// Runs in the session's directory, after the functions of `prelude.sh`. It must succeed.
+    script: &'static str,
+    /// The tests.
+    tests: &'static [Test],
+}
+
+/// A test of what a session's script left.
+struct Test {
+    /// Its name.
+    name: &'static str,
+    /// Why it can't be run on a kernel, if so.
+    skipped: fn(Series) -> Option<&'static str>,
+    /// Fails with what is wrong.
+    check: fn(&Evidence) -> Result<()>,
+}
+
+/// For tests of all kernels.
+const fn never(_: Series) -> Option<&'static str> {
+    None
+}
+
+/// For tests of what needs the tracepoint `devres_log`.
+fn without_log(series: Series) -> Option<&'static str> {
+    (series < (5, 15)).then_some("this kernel has no tracepoint devres_log")
+}
+
+/// What comes from outside into the guest.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    /// The tracer, statically linked.
+    pub(crate) tracer: PathBuf,
+    /// The test module, built for the kernel.
+    pub(crate) module: PathBuf,
+}
+
+/// Whether there are tests whose name contains `filter`.
+pub(crate) fn any_named(filter: Option<&str>) -> bool {
+    SESSIONS
+        .iter()
+        .any(|session| session.tests.iter().any(|test| is_wanted(test, filter)))
+}
+
+fn is_wanted(test: &Test, filter: Option<&str>) -> bool {
+    is_wanted_name(test.name, filter)
+}
+
+fn is_wanted_name(name: &str, filter: Option<&str>) -> bool {
+    filter.is_none_or(|filter| name.contains(filter))
+}
+
+/// The lines of a kernel's log that tell of something broken.
+fn troubled_lines(log: &str) -> impl Iterator<Item = String> {
+    log.lines()
+        .filter(|line| TROUBLE.iter().any(|trouble| line.contains(trouble)))
+        .map(str::to_owned)
+}
+
+/// Runs the tests whose name contains `filter` on a kernel, and prints a line about each. `mirror` as in
+/// [`crate::apt::AptRoot::open`].
+///
+/// A guest that does not come to its end fails the session it was in; the others run in a new one.
+pub(crate) fn run(
+    kernel: &Kernel,
+    programs: &Programs,
+    filter: Option<&str>,
+    mirror: Option<&str>,
+) -> Result<Tally> {
+    let run = KernelRun {
+        kernel,
+        programs,
+        filter,
+        mirror,
+        series: parse_series(&kernel.release)?,
+        directory: workspace::root()
+            .join("target/guest-tests")
+            .join(&kernel.release),
+    };
+    run.all_sessions()
+}
+
+fn parse_series(release: &str) -> Result<Series> {
+    let numbers: Vec<u32> = kernel::series(release)
+        .split('.')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("{release} does not begin with two numbers"))?;
+    match numbers[..] {
+        [major, minor] => Ok((major, minor)),
+        _ => anyhow::bail!("{release} does not begin with two numbers"),
+    }
+}
+
+/// The tests of one kernel.
+struct KernelRun<'a> {
+    kernel: &'a Kernel,
+    programs: &'a Programs,
+    filter: Option<&'a str>,
+    mirror: Option<&'a str>,
+    series: Series,
+    directory: PathBuf,
+}
+
+impl KernelRun<'_> {
+    fn all_sessions(&self) -> Result<Tally> {
+        workspace::remove_if_present(&self.directory)?;
+        let mut tally = Tally::default();
+        let mut trouble = Vec::new();
+        let mut remaining: Vec<&Session> = Vec::new();
+        for session in SESSIONS {
+            for test in self.wanted(session) {
+                if let Some(reason) = (test.skipped)(self.series) {
+                    println!("skipped {} ({}): {reason}", test.name, self.kernel.release);
+                    tally.skipped += 1;
+                }
+            }
+            if self.applicable(session).next().is_some() {
+                remaining.push(session);
+            }
+        }
+        while !remaining.is_empty() {
+            let end = self.boot(&remaining);
+            if let Ok(log) = &end {
+                trouble.extend(troubled_lines(log));
+            }
+            let (finished, unfinished): (Vec<_>, Vec<_>) = remaining
+                .into_iter()
+                .partition(|session| self.directory(session).join("script.exit").exists());
+            for session in finished {
+                tally += self.judge(session);
+            }
+            remaining = unfinished;
+            if !remaining.is_empty() {
+                let session = remaining.remove(0);
+                let error = end
+                    .err()
+                    .unwrap_or_else(|| anyhow::anyhow!("the guest ended before the script did"));
+                tally += self.fail(session, &error);
+            }
+        }
+        if is_wanted_name(LOG_TEST, self.filter) {
+            tally += self.judge_log(&trouble);
+        }
+        Ok(tally)
+    }
+
+    fn judge_log(&self, trouble: &[String]) -> Tally {
+        let mut tally = Tally::default();
+        if trouble.is_empty() {
+            println!("ok {LOG_TEST} ({})", self.kernel.release);
+            tally.passed = 1;
+        } else {
+            println!(
+                "FAILED {LOG_TEST} ({}):\n{}\n--- more in {}",
+                self.kernel.release,
+                trouble.join("\n"),
+                self.directory.join(CONSOLE_LOG).display()
+            );
+            tally.failed = 1;
+        }
+        tally
+    }
+
+    fn wanted(&self, session: &Session) -> impl Iterator<Item = &'static Test> + use<'_> {
+        session
+            .tests
+            .iter()
+            .filter(|test| is_wanted(test, self.filter))
+    }
+
+    fn applicable(&self, session: &Session) -> impl Iterator<Item = &'static Test> + use<'_> {
+        self.wanted(session)
+            .filter(|test| (test.skipped)(self.series).is_none())
+    }
+
+    fn directory(&self, session: &Session) -> PathBuf {
+        self.directory.join(session.name)
+    }
+
+    /// Boots a guest that runs the sessions' scripts. Returns the kernel's log.
+    fn boot(&self, sessions: &[&Session]) -> Result<String> {
+        let write = |path: &Path, text: &str| {
+            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        };
+        for session in sessions {
+            let directory = self.directory(session);
+            fs::create_dir_all(&directory)
+                .with_context(|| format!("cannot create {}", directory.display()))?;
+            let script = format!("{PRELUDE}\n{}", session.script);
+            write(&directory.join("script"), &script)?;
+        }
+        let names: Vec<&str> = sessions.iter().map(|session| session.name).collect();
+        write(&self.directory.join("sessions"), &names.join("\n"))?;
+
+        let mut guest = Guest::new(self.kernel.clone());
+        guest.files = vec![
+            (
+                self.programs.tracer.clone(),
+                tracer::PATH_IN_GUEST.to_owned(),
+            ),
+            (self.programs.module.clone(), format!("/{}", kmod::MODULE)),
+        ];
+        // Addresses that ftrace prints are to be compared.
+        "no_hash_pointers".clone_into(&mut guest.append);
+        guest.share = Some(self.directory.clone());
+        guest.console_log = Some(self.directory.join(CONSOLE_LOG));
+        guest.mirror = self.mirror.map(str::to_owned);
+        guest.timeout =
+            BOOT_TIME + SESSION_TIME * u32::try_from(sessions.len()).unwrap_or(u32::MAX);
+        let run = guest.run(ALL_SESSIONS)?;
+        ensure!(
+            run.exit_code == 0,
+            "the guest's script failed:\n{}{}",
+            run.stdout,
+            run.stderr
+        );
+        Ok(run.console)
+    }
+
+    /// Checks what a session left.
+    fn judge(&self, session: &Session) -> Tally {
+        let evidence = Evidence::new(self.directory(session), self.series);
+        let mut tally = Tally::default();
+        for test in self.applicable(session) {
+            let result = evidence
+                .succeeded("script")
+                .context("the session's script failed")
+                .and_then(|()| (test.check)(&evidence));
+            let place = format!(
+                "{} ({}, {})",
+                test.name,
+                self.kernel.release,
+                evidence.duration()
+            );
+            match result {
+                Ok(()) => {
+                    println!("ok {place}");
+                    tally.passed += 1;
+                }
+                Err(error) => {
+                    println!("FAILED {place}: {error:#}");
+                    tally.failed += 1;
+                }
+            }
+        }
+        if tally.failed > 0 {
+            println!("{}", evidence.report());
+        }
+        tally
+    }
+
+    /// Fails all tests of a session that did not come to its end.
+    fn fail(&self, session: &Session, error: &anyhow::Error) -> Tally {
+        let evidence = Evidence::new(self.directory(session), self.series);
+        let mut tally = Tally::default();
+        for test in self.applicable(session) {
+            println!(
+                "FAILED {} ({}, not finished)",
+                test.name, self.kernel.release
+            );
+            tally.failed += 1;
+        }
+        println!("{error:#}\n{}", evidence.report());
+        tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let tests: Vec<&str> = SESSIONS
+            .iter()
+            .flat_map(|session| session.tests)
+            .map(|test| test.name)
+            .collect();
+        assert_eq!(tests.iter().collect::<BTreeSet<_>>().len(), tests.len());
+        let sessions: BTreeSet<&str> = SESSIONS.iter().map(|session| session.name).collect();
+        assert_eq!(sessions.len(), SESSIONS.len());
+    }
+
+    #[test]
+    fn the_series_is_read_from_the_release() -> Result<()> {
+        assert_eq!(parse_series("6.12.117+deb13-amd64")?, (6, 12));
+        assert_eq!(parse_series("7.3-amd64")?, (7, 3));
+        assert!(parse_series("7").is_err());
+        Ok(())
+    }
+}

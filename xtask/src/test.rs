@@ -1,0 +1,227 @@
+//! `cargo xtask test`: the workspace's tests, and the tracer's tests in stock kernels.
+//!
+//! The last line of the output is `N passed, N failed, N skipped` over both.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::ops::AddAssign;
+use std::process::{ExitCode, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Result};
+
+use crate::guest_tests::{self, Programs};
+use crate::kernel::Kernel;
+use crate::{kmod, toolchain, tracer};
+
+/// The kernels that are tested unless others are named: one whose driver core releases resources too late in places,
+/// and the newest.
+const KERNELS: [&str; 2] = ["6.1", "7"];
+
+/// The kernels of `--all-kernels`: one without the tracepoint `devres_log`, and one between those of [`KERNELS`].
+const ALL_KERNELS: [&str; 4] = ["6.1", "7", "5.10", "6.12"];
+
+/// Guests that run at the same time; each has two processors.
+const GUESTS_AT_ONCE: usize = 2;
+
+/// Arguments of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run only the tests that need no kernel in QEMU.
+    #[arg(long, conflicts_with_all = ["kernel", "all_kernels"])]
+    host_only: bool,
+    /// Test on this kernel instead of 6.1 and the newest 7.x, as in `cargo xtask vm`. Can be repeated.
+    #[arg(long, value_name = "NAME", conflicts_with = "all_kernels")]
+    kernel: Vec<String>,
+    /// Test on 5.10 and 6.12 as well.
+    #[arg(long)]
+    all_kernels: bool,
+    /// Run only the tests whose name contains this.
+    #[arg(long, value_name = "SUBSTRING")]
+    filter: Option<String>,
+    /// Debian mirror to fetch from, if the machine's apt is not configured for one.
+    #[arg(long, value_name = "URL")]
+    mirror: Option<String>,
+}
+
+/// How many tests ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Tests that held.
+    pub(crate) passed: u64,
+    /// Tests that did not, or that could not be run.
+    pub(crate) failed: u64,
+    /// Tests that do not apply to this kernel, or that the workspace marks as ignored.
+    pub(crate) skipped: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            passed,
+            failed,
+            skipped,
+        } = self;
+        write!(
+            formatter,
+            "{passed} passed, {failed} failed, {skipped} skipped"
+        )
+    }
+}
+
+/// Runs the task.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let mut tally = host_tests(args.filter.as_deref())?;
+    if !args.host_only {
+        tally += match guest_tests(args) {
+            Ok(tally) => tally,
+            Err(error) => {
+                println!("FAILED guest tests: {error:#}");
+                Tally {
+                    failed: 1,
+                    ..Tally::default()
+                }
+            }
+        };
+    }
+    println!("{tally}");
+    Ok(ExitCode::from(u8::from(tally.failed > 0)))
+}
+
+/// The workspace's tests, with their output passed on.
+fn host_tests(filter: Option<&str>) -> Result<Tally> {
+    let mut cargo = toolchain::cargo();
+    cargo
+        .args(["test", "--locked", "--workspace", "--no-fail-fast"])
+        .args(filter)
+        .stdout(Stdio::piped());
+    let mut running = cargo.spawn().context("cannot run cargo")?;
+    let output = running.stdout.take().context("cargo has no output")?;
+    let mut tally = Tally::default();
+    for line in BufReader::new(output).lines() {
+        let line = line.context("cannot read cargo's output")?;
+        println!("{line}");
+        tally += parse_result(&line).unwrap_or_default();
+    }
+    let status = running.wait().context("cannot wait for cargo")?;
+    if !status.success() && tally.failed == 0 {
+        println!("FAILED `cargo test` ({status})");
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+/// The numbers in the line with which libtest ends a program's tests.
+fn parse_result(line: &str) -> Option<Tally> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let count = |what: &str| {
+        counts
+            .split(';')
+            .find_map(|count| count.trim().strip_suffix(what)?.trim().parse().ok())
+    };
+    Some(Tally {
+        passed: count("passed")?,
+        failed: count("failed")?,
+        skipped: count("ignored")?,
+    })
+}
+
+/// The guest tests on all wanted kernels.
+fn guest_tests(args: &Args) -> Result<Tally> {
+    let names: Vec<&str> = if args.all_kernels {
+        ALL_KERNELS.to_vec()
+    } else if args.kernel.is_empty() {
+        KERNELS.to_vec()
+    } else {
+        args.kernel.iter().map(String::as_str).collect()
+    };
+    if !guest_tests::any_named(args.filter.as_deref()) {
+        return Ok(Tally::default());
+    }
+    let mirror = args.mirror.as_deref();
+    let tracer = tracer::build_static()?;
+    let mut prepared = VecDeque::new();
+    for name in names {
+        let kernel = Kernel::obtain(name, false, mirror)?;
+        let programs = Programs {
+            tracer: tracer.clone(),
+            module: kmod::build(&kernel, mirror)?,
+        };
+        prepared.push_back((kernel, programs));
+    }
+
+    let waiting = Mutex::new(prepared);
+    let next = || {
+        waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    };
+    let worker = || -> Result<Tally> {
+        let mut tally = Tally::default();
+        while let Some((kernel, programs)) = next() {
+            tally += guest_tests::run(&kernel, &programs, args.filter.as_deref(), mirror)?;
+        }
+        Ok(tally)
+    };
+    let mut tally = Tally::default();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..GUESTS_AT_ONCE).map(|_| scope.spawn(worker)).collect();
+        for worker in workers {
+            tally += worker
+                .join()
+                .map_err(|_| anyhow::anyhow!("a thread of the guest tests panicked"))??;
+        }
+        Ok(tally)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_test_programs_are_counted() {
+        let counts = |passed, failed, skipped| {
+            Some(Tally {
+                passed,
+                failed,
+                skipped,
+            })
+        };
+        assert_eq!(
+            parse_result(
+                "test result: ok. 46 passed; 0 failed; 4 ignored; 0 measured; 2 filtered out; finished in 0.01s"
+            ),
+            counts(46, 0, 4)
+        );
+        assert_eq!(
+            parse_result(
+                "test result: FAILED. 1 passed; 12 failed; 0 ignored; 0 measured; 0 filtered out"
+            ),
+            counts(1, 12, 0)
+        );
+        assert_eq!(parse_result("test model::ends ... ok"), None);
+    }
+
+    #[test]
+    fn the_summary_is_one_plain_line() {
+        let mut tally = Tally {
+            passed: 1,
+            failed: 2,
+            skipped: 3,
+        };
+        tally += tally;
+        assert_eq!(tally.to_string(), "2 passed, 4 failed, 6 skipped");
+    }
+}
