@@ -63,6 +63,16 @@ fn bound(id: DeviceId, model: &Model, report: &mut Report) {
             continue;
         }
         let subject = Subject::of(device);
+        let who = marker.stack().is_some() || device.identity().bus.is_some();
+        if !who {
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "a group was open when its device was bound, and neither stack nor bus tell by whose design",
+            );
+            continue;
+        }
         if !device.is_whole() || marker.origin() != Origin::Seen {
             report.stay_silent(
                 INFO.id,
