@@ -66,11 +66,15 @@ pub enum Hook {
     ModuleLoad = 29,
     /// Tracepoint `module:module_free`, for symbols of modules that go while tracing.
     ModuleFree = 30,
+    /// `free_irq(irq, dev_id)`: an interrupt is freed, by whatever way. Optional: not attached unless wanted.
+    FreeIrq = 31,
+    /// Tracepoint `irq:irq_handler_entry`: a handler is about to run. Optional: not attached unless wanted.
+    IrqHandler = 32,
 }
 
 impl Hook {
     /// Every hook, in the order of their numbers.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::DevresLog,
         Self::DevresAdd,
         Self::AddDr,
@@ -101,6 +105,8 @@ impl Hook {
         Self::ComponentBringUp,
         Self::ModuleLoad,
         Self::ModuleFree,
+        Self::FreeIrq,
+        Self::IrqHandler,
     ];
 
     /// The hook with this number.
@@ -146,6 +152,8 @@ impl Hook {
             Self::ComponentBringUp => "try_to_bring_up_aggregate_device",
             Self::ModuleLoad => "module_load",
             Self::ModuleFree => "module_free",
+            Self::FreeIrq => "free_irq",
+            Self::IrqHandler => "irq_handler_entry",
         }
     }
 

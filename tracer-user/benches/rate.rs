@@ -6,12 +6,12 @@ mod support;
 use std::sync::Arc;
 
 use devres_tracer::{
-    event::{Event, Hook},
+    event::{AddedNode, Event, EventKind, Hook},
     judge::{Judge, Outcome},
     rules::RuleSet,
 };
 use divan::{Bencher, counter::ItemsCount};
-use support::{Dev, Story, whole};
+use support::{Dev, Story, added, whole};
 
 /// Events that one run takes in.
 const EVENTS: usize = 10_000_000;
@@ -69,12 +69,22 @@ fn cycle() -> Vec<Event> {
             .enter(*device, Hook::Probe)
             .pinctrl(*device)
             .attach(*device);
-        for (node, name, size) in resources(*device) {
-            story.add(*device, node, name, size);
+        for resource in resources(*device) {
+            story.push(*device, EventKind::Add(resource));
         }
         story
             .enter(*device, Hook::Bound)
             .returned(*device, Hook::Probe, Some(0));
+        // While the driver is bound it takes and gives back, as for an open or a resume.
+        for _ in 0..8 {
+            let extra = device.0 + 0x700;
+            story.add(*device, extra, "devm_kzalloc_release", 64).rem(
+                *device,
+                extra,
+                "devm_kzalloc_release",
+                64,
+            );
+        }
     }
     for (device, number) in devices.iter().zip(0..) {
         let wrong = number % 8 == 0;
@@ -91,8 +101,10 @@ fn cycle() -> Vec<Event> {
             .enter(*device, Hook::Cleanup)
             .enter(*device, Hook::ReleaseAll);
         let resources = resources(*device);
-        for (node, name, size) in resources.iter().rev() {
-            story.rel(*device, *node, name, *size);
+        for resource in resources.iter().rev() {
+            let name = resource.name.as_deref().unwrap_or_default();
+            let size = resource.size.unwrap_or_default();
+            story.rel(*device, resource.node.0, name, size);
         }
         story.returned(
             *device,
@@ -114,7 +126,8 @@ fn cycle() -> Vec<Event> {
     story.events
 }
 
-fn resources(device: Dev) -> Vec<(u64, &'static str, u64)> {
+/// A driver's resources: memory with those that point to it, as rules look for.
+fn resources(device: Dev) -> Vec<AddedNode> {
     const NAMES: [(&str, u64); 6] = [
         ("devm_kzalloc_release", 320),
         ("devm_ioremap_release", 8),
@@ -123,17 +136,22 @@ fn resources(device: Dev) -> Vec<(u64, &'static str, u64)> {
         ("pm_runtime_disable_action", 64),
         ("devm_gpiod_release", 8),
     ];
+    let first = 0xff11_1000_0000_0000 + device.0 * 0x2000;
     NAMES
         .iter()
         .cycle()
         .take(24)
         .zip(0..)
         .map(|((name, size), number)| {
-            (
-                0xff11_1000_0000_0000 + device.0 * 0x40 + number * 0x80,
-                *name,
-                *size,
-            )
+            let mut node = added(first + number * 0x200, name, *size);
+            let block = first + number / 6 * 6 * 0x200 + 40;
+            match number % 6 {
+                0 => node.payload_address = block,
+                2 => node.payload = [number + 30, block, 0, 0],
+                4 => node.action_data = block + 8,
+                _ => {}
+            }
+            node
         })
         .collect()
 }

@@ -52,6 +52,8 @@ pub struct Outcome {
 pub struct Undecided {
     /// The rule's id.
     pub rule: &'static str,
+    /// How bad its findings could have been.
+    pub worst: Severity,
     /// Why.
     pub reason: String,
     /// On how many device instances; zero if on none in particular.
@@ -155,28 +157,23 @@ impl Judge {
     fn undecided(&self) -> Vec<Undecided> {
         let coverage = self.model.coverage();
         let mut undecided = Vec::new();
-        for info in self.rules.infos() {
-            let missing = info
-                .needs
+        for (info, any) in self.rules.undecided(coverage) {
+            let symbols: Vec<_> = any.iter().map(|hook| hook.symbol()).collect();
+            let reason = any
                 .iter()
-                .filter(|any| !any.iter().any(|hook| coverage.sees(*hook)));
-            for any in missing {
-                let symbols: Vec<_> = any.iter().map(|hook| hook.symbol()).collect();
-                let reason = any
-                    .iter()
-                    .find_map(|hook| {
-                        coverage
-                            .missing()
-                            .find(|(missing, _)| missing == hook)
-                            .map(|(_, reason)| reason)
-                    })
-                    .unwrap_or("the source does not have it");
-                undecided.push(Undecided {
-                    rule: info.id,
-                    reason: format!("{} is not seen: {reason}", symbols.join(" or ")),
-                    devices: 0,
-                });
-            }
+                .find_map(|hook| {
+                    coverage
+                        .missing()
+                        .find(|(missing, _)| missing == hook)
+                        .map(|(_, reason)| reason)
+                })
+                .unwrap_or("the source does not have it");
+            undecided.push(Undecided {
+                rule: info.id,
+                worst: info.worst(),
+                reason: format!("{} is not seen: {reason}", symbols.join(" or ")),
+                devices: 0,
+            });
         }
         for (rule, silence) in self.report.silence() {
             let mut reasons: Vec<&str> = silence
@@ -190,6 +187,7 @@ impl Judge {
                 let named = silence.devices.values().filter(|(_, why)| why == reason);
                 undecided.push(Undecided {
                     rule,
+                    worst: self.rules.worst(rule),
                     reason: reason.to_owned(),
                     devices: named.count() as u64,
                 });
@@ -201,7 +199,7 @@ impl Judge {
 
 impl Outcome {
     /// The verdict, where findings of at least `fail_on` count. A finding is real in spite of loss; that
-    /// there are none says something only if everything was seen.
+    /// there are none says something only if everything was seen that such a finding needs.
     #[must_use]
     pub fn verdict(&self, fail_on: Severity) -> Verdict {
         if self
@@ -213,7 +211,10 @@ impl Outcome {
         } else if self.lost > 0
             || self.desyncs > 0
             || self.findings_dropped > 0
-            || !self.undecided.is_empty()
+            || self
+                .undecided
+                .iter()
+                .any(|undecided| undecided.worst >= fail_on)
         {
             Verdict::Inconclusive
         } else {

@@ -68,7 +68,7 @@ fn inverted(names: &[&str]) -> Story {
 
 #[track_caller]
 fn innocent(story: &Story) {
-    let outcome = story.judge(whole());
+    let outcome = story.judge_by("DR001", whole());
     assert_eq!(outcome.findings, []);
     assert_eq!(
         outcome.verdict(Severity::Info),
@@ -93,7 +93,7 @@ fn what_is_released_decides_the_severity() {
         (&["devm_thermal_of_zone_release"], Severity::Error),
         (&["(void(*)(void *))put_device"], Severity::Warn),
     ] {
-        let outcome = inverted(names).judge(whole());
+        let outcome = inverted(names).judge_by("DR001", whole());
         let finding = only(&outcome, severity);
         assert_eq!(finding.certainty, Certainty::Confirmed);
         assert_eq!(finding.resources.len(), names.len());
@@ -260,7 +260,7 @@ fn another_devices_detach_inside_an_unbind_is_its_own() {
         .leave(DEVICE, Hook::Cleanup)
         .leave(DEVICE, Hook::Unbind);
     assert_eq!(
-        only(&story.judge(whole()), Severity::Error).device,
+        only(&story.judge_by("DR001", whole()), Severity::Error).device,
         "consumer"
     );
 }
@@ -291,7 +291,7 @@ fn deferred(wrong: bool) -> Story {
 #[test]
 fn a_failed_probe_shows_it_too_and_is_counted() {
     innocent(&deferred(false));
-    let outcome = deferred(true).judge(whole());
+    let outcome = deferred(true).judge_by("DR001", whole());
     let finding = only(&outcome, Severity::Error);
     assert_eq!(finding.count, 3);
     assert_eq!(finding.order[0].what, "probe begins");
@@ -307,7 +307,7 @@ fn one_finding_per_bus_and_driver_shows_the_worst() {
     begin(&mut story, OTHER, "bad");
     probe(&mut story, OTHER, &["devm_irq_release"]);
     unbind(&mut story, OTHER, DOMAIN, &["devm_irq_release"]);
-    let outcome = story.judge(whole());
+    let outcome = story.judge_by("DR001", whole());
     let finding = only(&outcome, Severity::Error);
     assert_eq!((finding.count, finding.device.as_str()), (2, "bad"));
     assert_eq!(finding.fingerprint, "DR001/platform/driver");
@@ -322,7 +322,7 @@ fn an_end_before_the_release_is_likely_at_most() {
         .enter(DEVICE, Hook::Unbind)
         .enter(DEVICE, Hook::Remove)
         .detach(DEVICE);
-    let outcome = story.judge(whole());
+    let outcome = story.judge_by("DR001", whole());
     let finding = only(&outcome, Severity::Info);
     assert_eq!(finding.certainty, Certainty::Likely);
     assert_eq!(finding.resources[0].released, None);
@@ -353,7 +353,7 @@ fn a_loss_silences_until_the_next_whole_binding() {
         story
     };
     for mut story in [during, between] {
-        let outcome = story.judge(whole());
+        let outcome = story.judge_by("DR001", whole());
         assert_eq!(outcome.findings, []);
         assert_eq!(outcome.lost, 7);
         assert_eq!(outcome.undecided.len(), 1);
@@ -362,7 +362,7 @@ fn a_loss_silences_until_the_next_whole_binding() {
 
         probe(&mut story, DEVICE, &names);
         unbind(&mut story, DEVICE, DOMAIN, &names);
-        let outcome = story.judge(whole());
+        let outcome = story.judge_by("DR001", whole());
         assert_eq!(only(&outcome, Severity::Error).count, 1);
         // A finding is real in spite of loss.
         assert_eq!(outcome.verdict(Severity::Error), Verdict::Findings);
@@ -376,11 +376,11 @@ fn a_device_seen_halfway_silences_only_where_it_matters() {
     let mut story = Story::new();
     story.named(DEVICE, "dev0", "platform", "driver");
     story.release_nothing(OTHER);
-    let idle = story.judge(coverage.clone());
+    let idle = story.judge_by("DR001", coverage.clone());
     assert_eq!(idle.verdict(Severity::Info), Verdict::Clean, "{idle:?}");
 
     unbind(&mut story, DEVICE, DOMAIN, &["devm_irq_release"]);
-    let outcome = story.judge(coverage.clone());
+    let outcome = story.judge_by("DR001", coverage.clone());
     assert_eq!(outcome.findings, []);
     assert_eq!(outcome.undecided.len(), 1, "{outcome:?}");
     assert_eq!(outcome.verdict(Severity::Info), Verdict::Inconclusive);
@@ -399,7 +399,7 @@ fn what_a_snapshot_found_is_judged() {
     let mut story = Story::new();
     story.snapshot(DEVICE, "driver", &pinctrl);
     unbind(&mut story, DEVICE, DOMAIN, &names);
-    let outcome = story.judge(coverage.clone());
+    let outcome = story.judge_by("DR001", coverage.clone());
     assert_eq!(outcome.findings, []);
     assert_eq!(outcome.verdict(Severity::Info), Verdict::Clean);
 
@@ -409,7 +409,7 @@ fn what_a_snapshot_found_is_judged() {
     let mut story = Story::new();
     story.snapshot(DEVICE, "driver", &with_irq);
     unbind(&mut story, DEVICE, DOMAIN, &names);
-    let outcome = story.judge(coverage);
+    let outcome = story.judge_by("DR001", coverage);
     let finding = only(&outcome, Severity::Error);
     assert_eq!(finding.resources.len(), 1);
     assert_eq!(finding.resources[0].added.time, None);
@@ -423,20 +423,20 @@ fn what_a_snapshot_found_is_judged() {
 #[test]
 fn without_its_hooks_the_rule_cannot_decide() {
     let story = inverted(&[]);
-    let outcome = story.judge(without(whole(), &[Hook::PmDetach]));
+    let outcome = story.judge_by("DR001", without(whole(), &[Hook::PmDetach]));
     assert_eq!(outcome.verdict(Severity::Error), Verdict::Inconclusive);
     assert_eq!(
         outcome.undecided[0].reason,
         "dev_pm_domain_detach is not seen: not on this kernel"
     );
     // One of two is enough.
-    let outcome = story.judge(without(whole(), &[Hook::AddDr]));
+    let outcome = story.judge_by("DR001", without(whole(), &[Hook::AddDr]));
     assert_eq!(outcome.verdict(Severity::Error), Verdict::Clean);
 }
 
 #[test]
 fn verdicts_count_from_the_severity_asked_for() {
-    let outcome = inverted(&["devm_ioremap_release"]).judge(whole());
+    let outcome = inverted(&["devm_ioremap_release"]).judge_by("DR001", whole());
     assert_eq!(outcome.verdict(Severity::Error), Verdict::Clean);
     assert_eq!(outcome.verdict(Severity::Warn), Verdict::Findings);
     assert_eq!(outcome.verdict(Severity::Info), Verdict::Findings);
@@ -454,7 +454,7 @@ fn names_cannot_steer_a_terminal() {
     let names = ["evil\u{1b}[2J"];
     probe(&mut story, DEVICE, &names);
     unbind(&mut story, DEVICE, DOMAIN, &names);
-    let outcome = story.judge(whole());
+    let outcome = story.judge_by("DR001", whole());
     let text = Text(only(&outcome, Severity::Error)).to_string();
     assert!(text.contains("evil\\x1b[2J"), "{text}");
     assert!(text.contains("plat\\nform"), "{text}");
@@ -480,7 +480,7 @@ fn the_json_has_its_shape() {
         .enter(DEVICE, Hook::Bound)
         .returned(DEVICE, Hook::Probe, Some(0));
     unbind(&mut story, DEVICE, DOMAIN, &["devm_irq_release"]);
-    let outcome = story.judge(whole());
+    let outcome = story.judge_by("DR001", whole());
     let json = serde_json::to_value(only(&outcome, Severity::Error)).unwrap();
     for (key, value) in [
         ("type", "finding"),

@@ -3,11 +3,13 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use devres_tracer::{
     event::{AddedNode, Event, EventKind, Hook},
+    judge::Judge,
     model::Model,
+    rules::RuleSet,
 };
 use peak_alloc::PeakAlloc;
 use support::{Dev, Story, added, whole};
@@ -23,6 +25,80 @@ const MOST_BYTES: usize = 150;
 fn memory_follows_what_lives() {
     a_live_resource_takes_little();
     what_has_gone_leaves_nothing_behind();
+    rules_keep_nothing_of_what_has_gone();
+}
+
+/// Everything that a rule keeps something for, again and again on the same addresses: what grows then was not
+/// dropped with its device or task.
+fn rules_keep_nothing_of_what_has_gone() {
+    let (parent, child) = (Dev(0xff11_0000_0500_0000), Dev(0xff11_0000_0600_0000));
+    let mut story = Story::new();
+    for (device, name) in [(parent, "parent"), (child, "child")] {
+        story
+            .enter(device, Hook::Initialise)
+            .named(device, name, "platform", name);
+    }
+    let mut block = added(0x10_0000, "devm_kzalloc_release", 64);
+    block.payload_address = 0x10_0028;
+    let mut irq = added(0x20_0000, "devm_irq_release", 16);
+    irq.payload = [17, 0x10_0028, 0, 0];
+    let mut action = added(0x30_0000, "stop", 64);
+    action.action_data = 0x10_0030;
+    story
+        .add(parent, 0x1000, "devm_kzalloc_release", 8)
+        .enter(parent, Hook::Probe)
+        .returned(parent, Hook::Probe, Some(-16))
+        .rem(parent, 0x1000, "devm_kzalloc_release", 8)
+        .enter(parent, Hook::Probe)
+        .attach(parent)
+        .push(parent, EventKind::Add(block))
+        .push(parent, EventKind::Add(irq))
+        .enter(parent, Hook::Bound)
+        .returned(parent, Hook::Probe, Some(0));
+    for _ in 0..3 {
+        story
+            .enter(child, Hook::Probe)
+            .returned(child, Hook::Probe, Some(517));
+    }
+    story
+        .enter(child, Hook::Probe)
+        .push(parent, EventKind::Add(action))
+        .returned(child, Hook::Probe, Some(5))
+        .add(child, 0x40_0000, "stop", 64);
+    for number in 0..48 {
+        story.add(parent, 0x50_0000 + number * 0x100, "undo", 64);
+    }
+    for device in [child, parent] {
+        // Their releases are missing, as if the last put were the end of all.
+        story
+            .task("rmmod", 77)
+            .enter(device, Hook::Delete)
+            .enter(device, Hook::Unbind)
+            .enter(device, Hook::Remove)
+            .detach(device)
+            .leave(device, Hook::Remove)
+            .leave(device, Hook::Unbind)
+            .leave(device, Hook::Delete)
+            .enter(device, Hook::FinalPut)
+            .leave(device, Hook::FinalPut);
+    }
+    let mut judge = Judge::new(Arc::new(whole()), RuleSet::all());
+    let mut round = || {
+        for event in &story.events {
+            judge.apply(event);
+        }
+        ALLOCATED.current_usage()
+    };
+    let early = (0..100).map(|_| round()).max().unwrap();
+    let late = (0..500).map(|_| round()).max().unwrap();
+    let outcome = judge.finish();
+    let found: BTreeSet<_> = outcome
+        .findings
+        .iter()
+        .map(|finding| finding.rule)
+        .collect();
+    assert!(found.len() >= 5, "{found:?}");
+    assert!(late < early + 4096, "{} bytes more", late - early);
 }
 
 fn a_live_resource_takes_little() {

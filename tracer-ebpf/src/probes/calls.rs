@@ -70,6 +70,12 @@ fn call(context: Context, hook_and_direction: u64, device: u64, first: u64, seco
         return;
     };
     let leaving = hook_and_direction & LEAVE != 0;
+    // The framework's own structure, not a device.
+    let device = if matches!(hook, Hook::ComponentBringUp) {
+        0
+    } else {
+        device
+    };
     // A kretprobe doesn't know its function's arguments, and a device that has just been released can't
     // be looked at any more.
     if device != 0 && !(leaving && matches!(hook, Hook::FinalPut)) {

@@ -27,10 +27,10 @@ pub(crate) static STACKS: StackTrace = StackTrace::with_max_entries(16 * 1024, 0
 #[map]
 pub(crate) static DEVICES: LruHashMap<u64, DeviceSeen> = LruHashMap::with_max_entries(32 * 1024, 0);
 
-/// Slots of [`LOST`].
+/// Slots of [`LOST`]. A hook whose number lies beyond them counts in the total only.
 pub(crate) const LOST_SLOTS: usize = 32;
 
-const _: () = assert!(Hook::ALL.len() < LOST_SLOTS);
+const _: () = assert!(Hook::ALL.len() <= LOST_SLOTS);
 const _: () = assert!(tracer_ebpf::wire::STACK_DEPTH <= PERF_MAX_STACK_DEPTH as usize);
 
 /// What a [`DeviceRecord`](tracer_ebpf::wire::DeviceRecord) told: as long as the pointers are the same,

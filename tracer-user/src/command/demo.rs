@@ -4,7 +4,9 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{Exit, run::Run, trace::OutputOptions};
-use crate::{filter::DeviceFilter, sink::stacks::DeviceStack, source::lines::Lines};
+use crate::{
+    filter::DeviceFilter, rules::RuleSet, sink::stacks::DeviceStack, source::lines::Lines,
+};
 
 /// Made with `trace --json` in a stock Debian kernel by `cargo xtask record-demo`.
 const RECORDING: &[u8] = include_bytes!("../../demo/pvpanic-6.1.jsonl");
@@ -28,6 +30,7 @@ impl Demo {
         let mut run = Run::begin(
             &information,
             DeviceFilter::default(),
+            RuleSet::checked(),
             self.output.fail_on,
             sink.as_mut(),
         );

@@ -73,19 +73,15 @@ fn is_full(coverage: &Coverage) -> bool {
 }
 
 fn undecided_rules(coverage: &Coverage) -> Vec<(&'static str, Vec<&'static str>)> {
-    let rules = RuleSet::all();
-    rules
-        .infos()
-        .filter_map(|info| {
-            let missing: Vec<_> = info
-                .needs
-                .iter()
-                .filter(|any| !any.iter().any(|hook| coverage.sees(*hook)))
-                .flat_map(|any| any.iter().map(|hook| hook.symbol()))
-                .collect();
-            (!missing.is_empty()).then_some((info.id, missing))
-        })
-        .collect()
+    let mut undecided: Vec<(&'static str, Vec<&'static str>)> = Vec::new();
+    for (info, any) in RuleSet::checked().undecided(coverage) {
+        let symbols = any.iter().map(|hook| hook.symbol());
+        match undecided.last_mut().filter(|(id, _)| *id == info.id) {
+            Some((_, missing)) => missing.extend(symbols),
+            None => undecided.push((info.id, symbols.collect())),
+        }
+    }
+    undecided
 }
 
 impl Diagnosis {
@@ -195,6 +191,8 @@ const fn cost(hook: tracer_ebpf::Hook) -> &'static str {
         Hook::ComponentBringUp => {
             "what a component master binds can't be told from what its driver adds"
         }
+        Hook::FreeIrq => "whether a managed interrupt was freed by hand is not known",
+        Hook::IrqHandler => "whether an interrupt came after the driver's remove is not known",
         Hook::ModuleLoad | Hook::ModuleFree => {
             "functions of modules that come while tracing may have no names"
         }

@@ -9,7 +9,9 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Exit, run::Run, source_options::FilterOptions, trace::OutputOptions};
+use super::{
+    Exit, rules::RuleOptions, run::Run, source_options::FilterOptions, trace::OutputOptions,
+};
 use crate::{
     escape::Escaped,
     sink::{LineCounts, SourceInformation},
@@ -27,6 +29,8 @@ pub(super) struct Import {
     #[command(flatten)]
     filter: FilterOptions,
     #[command(flatten)]
+    rules: RuleOptions,
+    #[command(flatten)]
     output: OutputOptions,
     /// The file to read, or - for standard input
     file: PathBuf,
@@ -36,6 +40,13 @@ impl Import {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = match self.filter.filter() {
             Ok(filter) => filter,
+            Err(error) => {
+                eprintln!("devres-tracer: {error}");
+                return Ok(Exit::Usage);
+            }
+        };
+        let rules = match self.rules.rules() {
+            Ok(rules) => rules,
             Err(error) => {
                 eprintln!("devres-tracer: {error}");
                 return Ok(Exit::Usage);
@@ -63,7 +74,13 @@ impl Import {
             machine: None,
             coverage: text.coverage().clone(),
         };
-        let mut run = Run::begin(&information, filter, self.output.fail_on, sink.as_mut());
+        let mut run = Run::begin(
+            &information,
+            filter,
+            rules,
+            self.output.fail_on,
+            sink.as_mut(),
+        );
         for event in text.events() {
             run.event(&event);
             if run.is_unread() {

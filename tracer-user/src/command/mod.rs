@@ -4,7 +4,9 @@ mod child;
 mod demo;
 mod doctor;
 mod exit;
+mod explain;
 mod import;
+mod rules;
 mod run;
 mod source_options;
 mod stacks;
@@ -44,6 +46,10 @@ enum Command {
     Import(import::Import),
     /// Shows the tool at work on a recording of a stock kernel; needs no privilege
     Demo(demo::Demo),
+    /// Lists the rules: what each finds, how bad that can be, and what it needs to see
+    Rules(rules::Rules),
+    /// Explains a rule: what its findings mean, a real case, what to do, and how it can be wrong
+    Explain(explain::Explain),
 }
 
 impl Arguments {
@@ -55,6 +61,8 @@ impl Arguments {
             Command::Trace(trace) => trace.run().await,
             Command::Import(import) => import.run(),
             Command::Demo(demo) => demo.run(),
+            Command::Rules(rules) => rules.run(),
+            Command::Explain(explain) => explain.run(),
         }
     }
 }

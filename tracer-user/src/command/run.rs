@@ -34,13 +34,14 @@ impl<'sink> Run<'sink> {
     pub(super) fn begin(
         source: &SourceInformation,
         filter: DeviceFilter,
+        rules: RuleSet,
         fail_on: Severity,
         sink: &'sink mut dyn Sink,
     ) -> Self {
         let coverage = Arc::new(source.coverage.clone());
         let broken = sink.begin(source).err();
         Self {
-            judge: Judge::new(Arc::clone(&coverage), RuleSet::all()),
+            judge: Judge::new(Arc::clone(&coverage), rules),
             filter,
             fail_on,
             coverage,

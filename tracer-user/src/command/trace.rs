@@ -22,6 +22,7 @@ use tokio::{
 
 use super::{
     Exit, child,
+    rules::RuleOptions,
     run::Run,
     source_options::{FilterOptions, ProbeOptions},
 };
@@ -39,6 +40,8 @@ use crate::{
 pub(super) struct Trace {
     #[command(flatten)]
     filter: FilterOptions,
+    #[command(flatten)]
+    rules: RuleOptions,
     #[command(flatten)]
     probes: ProbeOptions,
     #[command(flatten)]
@@ -121,6 +124,13 @@ impl Trace {
                 return Ok(Exit::Usage);
             }
         };
+        let rules = match self.rules.rules() {
+            Ok(rules) => rules,
+            Err(error) => {
+                eprintln!("devres-tracer: {error}");
+                return Ok(Exit::Usage);
+            }
+        };
         // Before anything takes time: Ctrl-C while starting must not leave the terminal to the command.
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut terminated = signal(SignalKind::terminate())?;
@@ -133,7 +143,13 @@ impl Trace {
             machine: Some(kernel.machine),
             coverage: live.coverage().clone(),
         };
-        let mut run = Run::begin(&information, filter, self.output.fail_on, sink.as_mut());
+        let mut run = Run::begin(
+            &information,
+            filter,
+            rules,
+            self.output.fail_on,
+            sink.as_mut(),
+        );
         run.flush();
         let mut child = match self.command.as_slice() {
             [] => None,

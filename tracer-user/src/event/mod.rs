@@ -103,6 +103,11 @@ pub enum EventKind {
         #[serde(with = "hex")]
         data: u64,
     },
+    /// `module_free`: a module's memory is about to be given back; its functions are no more.
+    ModuleFree {
+        /// The module's name.
+        module: Text,
+    },
     /// A function was entered. Functions that are only entered, never left, are points in time.
     Enter(Call),
     /// A function returned.
@@ -143,6 +148,14 @@ pub enum CallDetail {
         /// The match data or action argument.
         #[serde(with = "hex")]
         data: u64,
+    },
+    /// `free_irq`, and the tracepoint `irq_handler_entry`.
+    Irq {
+        /// The interrupt's number.
+        number: u32,
+        /// `dev_id`: what the handler is called with, and what tells apart those that share a number.
+        #[serde(with = "hex")]
+        dev_id: u64,
     },
 }
 

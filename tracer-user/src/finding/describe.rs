@@ -3,7 +3,7 @@
 use super::{Added, Resource};
 use crate::{
     event::{StackDefinition, Time},
-    model::{Hazard, Node, Origin},
+    model::{Hazard, Node, Origin, kind::plain_name},
 };
 
 /// A stack's frames as strings, innermost first.
@@ -42,4 +42,24 @@ pub fn resource(node: &Node, released: Option<Time>, early: Time) -> Resource {
         released,
         delay: released.map(|released| released.since(early)),
     }
+}
+
+/// A node as a finding keeps it, while it lives or where it does not matter when it went.
+#[must_use]
+pub fn live_resource(node: &Node) -> Resource {
+    resource(node, None, Time::default())
+}
+
+/// What to call a node in sentences and fingerprints: the name without casts, or the function where the
+/// kernel names all actions alike. Never an address.
+#[must_use]
+pub fn label(node: &Node) -> &str {
+    let name = node.name().map_or("", |name| plain_name(name));
+    if !matches!(name, "" | "action" | "devm_action_release") {
+        return name;
+    }
+    let function = node
+        .function()
+        .and_then(|function| function.name.as_deref());
+    function.unwrap_or(if name.is_empty() { "unnamed" } else { name })
 }

@@ -2,6 +2,7 @@
 
 mod describe;
 mod report;
+mod subject;
 pub mod text;
 
 use serde::{Serialize, Serializer};
@@ -11,8 +12,9 @@ use crate::{
     model::InstanceKey,
 };
 
-pub use describe::{added_by, frames, resource};
+pub use describe::{added_by, frames, label, live_resource, resource};
 pub use report::{MOST_FINDINGS, Report, Silence};
+pub use subject::Subject;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -79,13 +81,17 @@ pub struct Finding {
     pub fingerprint: String,
     /// How many times it was found.
     pub count: u64,
+    /// Whose doing it was, where that is another device's driver or is worth a stack of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caused_by: Option<Cause>,
     /// One sentence.
     pub summary: String,
     /// What it means, in a sentence or two.
     pub meaning: String,
     /// The resources that it is about, in the order in which they went.
     pub resources: Vec<Resource>,
-    /// The step from which the resources' `delay` is counted, in words such as `the detach`.
+    /// The step from which the resources' `delay` is counted, in words such as `the detach`; empty where
+    /// it is not counted.
     pub delay_since: &'static str,
     /// The order that was seen.
     pub order: Vec<Step>,
@@ -97,6 +103,26 @@ pub struct Finding {
     /// When it was last found.
     #[serde(serialize_with = "nanoseconds")]
     pub last: Time,
+}
+
+/// Whose doing a finding is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cause {
+    /// The device whose driver did it.
+    pub device: String,
+    /// Which instance of that device.
+    #[serde(flatten, serialize_with = "instance")]
+    pub instance: InstanceKey,
+    /// That driver's name.
+    pub driver: Option<String>,
+    /// What was running for it: `probe`, `unbind`, or the like.
+    pub frame: &'static str,
+    /// The task that it ran on.
+    pub task: String,
+    /// The thread number.
+    pub tid: u32,
+    /// The kernel stack, innermost first; empty where none was taken.
+    pub stack: Vec<String>,
 }
 
 /// One resource of a finding.

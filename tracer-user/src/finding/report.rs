@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::Finding;
-use crate::model::InstanceKey;
+use super::{Finding, Severity};
+use crate::{event::Time, model::InstanceKey};
 
 /// Findings with different fingerprints that are kept; the rest is counted.
 pub const MOST_FINDINGS: usize = 10_000;
@@ -60,6 +60,22 @@ impl Report {
             .insert(finding.fingerprint.clone(), self.findings.len());
         self.updates.push(finding.clone());
         self.findings.push(finding);
+    }
+
+    /// Counts a finding that is known and at least as bad; whether that was so. Spares a rule the making of
+    /// what would only be counted.
+    pub fn repeat(&mut self, fingerprint: &str, severity: Severity, now: Time) -> bool {
+        let known = self
+            .by_fingerprint
+            .get(fingerprint)
+            .and_then(|index| self.findings.get_mut(*index))
+            .filter(|known| known.severity >= severity);
+        if let Some(known) = known {
+            known.count = known.count.saturating_add(1);
+            known.last = now;
+            return true;
+        }
+        false
     }
 
     /// Reports that `rule` could not judge something on a device, and why.

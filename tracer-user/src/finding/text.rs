@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Finding, Resource, Severity};
+use super::{Cause, Finding, Resource, Severity};
 use crate::{
     escape::{Escaped, escape},
     event::Time,
@@ -24,19 +24,29 @@ impl fmt::Display for Text<'_> {
         let finding = self.0;
         headline(formatter, finding)?;
         paragraph(formatter, "  ", "  ", &escape(&finding.summary))?;
-        writeln!(formatter, "\n  Order seen:")?;
+        if let Some(cause) = &finding.caused_by {
+            writeln!(formatter, "\n  Caused by:")?;
+            culprit(formatter, cause)?;
+        }
+        if !finding.order.is_empty() {
+            writeln!(formatter, "\n  Order seen:")?;
+        }
         let start = finding.order.first().map_or(Time(0), |step| step.time);
         for (step, number) in finding.order.iter().zip(1..) {
             let since = Milliseconds(step.time.since(start));
             let head = format!("  {number:4}. {since:>12}  ");
             paragraph(formatter, &head, &blank(&head), &escape(&step.what))?;
         }
-        writeln!(formatter, "\n  Order expected:")?;
+        if !finding.expected.is_empty() {
+            writeln!(formatter, "\n  Order expected:")?;
+        }
         for (step, number) in finding.expected.iter().zip(1..) {
             let head = format!("  {number:4}. ");
             paragraph(formatter, &head, &blank(&head), &escape(step))?;
         }
-        writeln!(formatter, "\n  Resources:")?;
+        if !finding.resources.is_empty() {
+            writeln!(formatter, "\n  Resources:")?;
+        }
         for one in finding.resources.iter().take(MOST_RESOURCES) {
             resource(formatter, one, finding.delay_since)?;
         }
@@ -77,6 +87,19 @@ fn headline(formatter: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Resul
     paragraph(formatter, "", "  ", &line)
 }
 
+fn culprit(formatter: &mut fmt::Formatter<'_>, cause: &Cause) -> fmt::Result {
+    let mut line = format!("{} of device {}", cause.frame, Escaped(&cause.device));
+    if let Some(driver) = &cause.driver {
+        write!(line, ", driver {}", Escaped(driver))?;
+    }
+    write!(line, ", by {}[{}]", Escaped(&cause.task), cause.tid)?;
+    paragraph(formatter, "    ", "      ", &line)?;
+    for frame in telling(&cause.stack) {
+        paragraph(formatter, "        ", "          ", &escape(frame))?;
+    }
+    Ok(())
+}
+
 fn resource(formatter: &mut fmt::Formatter<'_>, resource: &Resource, since: &str) -> fmt::Result {
     let mut line = escape(resource.label());
     match resource.size {
@@ -87,6 +110,7 @@ fn resource(formatter: &mut fmt::Formatter<'_>, resource: &Resource, since: &str
         line.push_str(", may touch hardware");
     }
     match resource.delay {
+        _ if since.is_empty() => {}
         Some(delay) => write!(line, ", released {} after {since}", Milliseconds(delay))?,
         None => line.push_str(", not released when the trace ended"),
     }

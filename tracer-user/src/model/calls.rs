@@ -22,6 +22,10 @@ impl Model {
         let detail = match (&call.detail, device) {
             (CallDetail::Pm(pm), _) => Detail::Pm(*pm),
             (CallDetail::Group(group), Some(id)) => self.select_group(hook, id, *group),
+            (CallDetail::Irq { number, dev_id }, _) => Detail::Irq {
+                number: *number,
+                dev_id: *dev_id,
+            },
             _ => Detail::None,
         };
         let mut work = Work::Nothing;
@@ -49,6 +53,7 @@ impl Model {
             address: self.now.device,
             entered: self.now.time,
             sequence: self.sequence,
+            stack: self.now.stack,
             context: None,
             work,
         };
@@ -93,6 +98,10 @@ impl Model {
         } else {
             record.find_group(group)
         };
+        let closed = open
+            .and_then(|open| record.group_position(open))
+            .and_then(|position| record.groups.get(position))
+            .is_some_and(|group| group.close.is_some());
         record.group_call = Some(GroupCall {
             hook,
             tid,
@@ -102,6 +111,7 @@ impl Model {
         Detail::Group {
             id: group,
             selected: open.map(NodeId),
+            closed,
         }
     }
 
@@ -160,6 +170,10 @@ impl Model {
                 pointer: 0,
                 replaced: None,
             },
+            (Hook::RemoveGroup, CallDetail::Group(group)) if self.facts.concluded => {
+                self.remove_markers(id, *group, changes);
+                Work::Nothing
+            }
             (Hook::Kfree, CallDetail::Pointer(pointer)) if self.facts.concluded => {
                 self.remove_payload(id, *pointer, changes);
                 Work::Nothing
@@ -189,6 +203,7 @@ impl Model {
                 if let Some(record) = self.devices.get_mut(id) {
                     record.binding = record.binding.saturating_add(1);
                     record.binding_sequence = sequence;
+                    record.known_since = sequence;
                     record.binding_began = time;
                     record.binding_ended = false;
                     record.was_bound = false;
@@ -201,11 +216,12 @@ impl Model {
                     // device_bind_driver() binds without a probe.
                     record.binding = record.binding.saturating_add(1);
                     record.binding_sequence = sequence;
+                    record.known_since = sequence;
                     record.binding_began = time;
                     changes.push(Change::BindingBegan(id));
                 }
                 record.binding_ended = false;
-                record.was_bound = true;
+                record.bind();
                 record.phase = State::Bound;
                 changes.push(Change::Bound(id));
             }
@@ -214,16 +230,20 @@ impl Model {
                 let bound = record.phase == State::Bound
                     || record.phase == State::Unknown && record.identity.driver.is_some();
                 if bound && !sees_remove {
-                    record.was_bound = true;
+                    record.bind();
                     record.phase = State::Removing;
                 }
             }
             Hook::Remove => {
-                record.was_bound |= !enclosing_probe;
+                if !enclosing_probe {
+                    record.bind();
+                }
                 record.phase = State::Removing;
             }
             Hook::Cleanup => {
-                record.was_bound |= record.phase == State::Bound;
+                if record.phase == State::Bound {
+                    record.bind();
+                }
                 record.phase = State::Cleanup;
             }
             Hook::ReleaseAll
@@ -281,6 +301,8 @@ impl Model {
                 hook,
                 device,
                 entered: self.now.time,
+                sequence: 0,
+                stack: None,
                 value: returned.value,
                 pm: returned.pm,
                 inferred: false,
@@ -350,7 +372,7 @@ impl Model {
             _ => false,
         };
         if record.phase == State::Probing && !self.facts.sees(Hook::Bound) && bound {
-            record.was_bound = true;
+            record.bind();
             record.phase = State::Bound;
             changes.push(Change::Bound(id));
         } else {

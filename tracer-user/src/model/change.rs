@@ -5,7 +5,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use super::{DeviceId, InstanceKey, NodeId, Taint};
-use crate::event::{GroupId, Hook, Loss, NodeAddress, PmDomain, Text, Time};
+use crate::event::{GroupId, Hook, Loss, NodeAddress, PmDomain, StackId, Text, Time};
 
 /// What one event changed, in order. Empty or one entry most of the time.
 pub type Changes = SmallVec<[Change; 2]>;
@@ -59,6 +59,10 @@ pub enum Change {
         node: NodeId,
         /// Its address until now.
         before: NodeAddress,
+        /// Where its payload was; zero where not known.
+        payload: u64,
+        /// How large its payload was, where known.
+        size: Option<u64>,
     },
     /// The new address of a replaced node is known.
     NodeMoved(NodeId),
@@ -69,6 +73,8 @@ pub enum Change {
     Entered(Entered),
     /// A function returned.
     Left(Left),
+    /// A module's memory is about to be given back.
+    ModuleFreed(Text),
     /// What a device owned was read from the kernel's memory.
     SnapshotTaken(DeviceId),
     /// Something about a device may be missing from here on.
@@ -110,6 +116,15 @@ pub enum Detail {
         id: GroupId,
         /// The opening marker of the group that the kernel selects for it.
         selected: Option<NodeId>,
+        /// Whether that group is closed.
+        closed: bool,
+    },
+    /// `free_irq`, or a handler's run.
+    Irq {
+        /// The interrupt's number.
+        number: u32,
+        /// What the handler is called with.
+        dev_id: u64,
     },
 }
 
@@ -122,6 +137,10 @@ pub struct Left {
     pub device: Option<DeviceId>,
     /// When it was entered.
     pub entered: Time,
+    /// The place of its entry in the order of everything seen; zero where that was not seen.
+    pub sequence: u64,
+    /// The stack of its entry, if one was taken.
+    pub stack: Option<StackId>,
     /// Its return value, where seen.
     pub value: Option<i64>,
     /// The device's PM domain on return, where seen.

@@ -3,12 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Model, Node, NodeId, Taint,
+    Context, Model, Node, NodeId, Taint,
     arena::{List, Nodes},
     group::{Group, GroupCall},
     taint::Taints,
 };
-use crate::event::{DeviceAddress, DeviceIdentity, GroupId, PmDomain, Time};
+use crate::event::{DeviceAddress, DeviceIdentity, GroupId, PmDomain, Text, Time};
 
 /// Where the model has a device instance. It never stands for another instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +94,12 @@ pub(super) struct Record {
     pub(super) just_named: bool,
     /// Nothing but its identity was ever told.
     pub(super) untouched: bool,
+    /// The last driver that it was seen to have.
+    pub(super) last_driver: Option<Text>,
+    /// What was running on the task that began it.
+    pub(super) created_in: Option<Arc<Context>>,
+    /// Whether a binding of it has ever succeeded.
+    pub(super) ever_bound: bool,
     pub(super) phase: State,
     pub(super) deleted: bool,
     pub(super) dying: bool,
@@ -117,6 +123,9 @@ pub(super) struct Record {
     pub(super) tainted_at: u64,
     /// Losses before this don't count.
     pub(super) clean_since: u64,
+    /// From where on its state is known if nothing is missed: its begin, its last binding's, or a snapshot;
+    /// zero for none.
+    pub(super) known_since: u64,
 }
 
 impl Record {
@@ -127,6 +136,9 @@ impl Record {
             identity: Arc::new(DeviceIdentity::default()),
             just_named: false,
             untouched: true,
+            last_driver: None,
+            created_in: None,
+            ever_bound: false,
             phase: State::Unknown,
             deleted: false,
             dying: false,
@@ -145,7 +157,21 @@ impl Record {
             taints: Taints::default(),
             tainted_at: 0,
             clean_since: 0,
+            known_since: 0,
         }
+    }
+
+    /// It is this from here on.
+    pub(super) fn identify(&mut self, identity: Arc<DeviceIdentity>) {
+        if identity.driver.is_some() {
+            self.last_driver.clone_from(&identity.driver);
+        }
+        self.identity = identity;
+    }
+
+    pub(super) fn bind(&mut self) {
+        self.was_bound = true;
+        self.ever_bound = true;
     }
 
     pub(super) fn state(&self) -> State {
@@ -195,6 +221,24 @@ impl<'m> Device<'m> {
     #[must_use]
     pub fn name(self) -> &'m str {
         self.record.identity.name.as_deref().unwrap_or_default()
+    }
+
+    /// Its driver's name, or that of the last one that it had.
+    #[must_use]
+    pub fn last_driver(self) -> Option<&'m Text> {
+        self.record.last_driver.as_ref()
+    }
+
+    /// What was running on the task that began it: the innermost probe, unbind or release, if any.
+    #[must_use]
+    pub fn creator(self) -> Option<&'m Context> {
+        self.record.created_in.as_deref()
+    }
+
+    /// Whether a driver was ever seen to be bound to it.
+    #[must_use]
+    pub fn was_ever_bound(self) -> bool {
+        self.record.ever_bound
     }
 
     /// Where it is in its life.
@@ -285,6 +329,24 @@ impl<'m> Device<'m> {
     #[must_use]
     pub fn is_tainted(self) -> bool {
         self.tainted_at().is_some()
+    }
+
+    /// Whether nothing that may concern it was missed since this place in the order of everything seen. That
+    /// its resources are all known again, which ends a taint, does not undo what was missed; and where they
+    /// are not, even what came later may be taken for something else. Only what a device had before the trace
+    /// began does no harm to what came later.
+    #[must_use]
+    pub fn is_whole_since(self, place: u64) -> bool {
+        self.record.tainted_at < place
+            && self.model.last_loss().is_none_or(|lost| lost < place)
+            && self.taints().all(|taint| taint == Taint::FirstSeenHalfway)
+    }
+
+    /// Whether its state is known: nothing was missed since its present or last binding began, or since
+    /// itself did if it was never probed.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.record.known_since > 0 && self.is_whole_since(self.record.known_since)
     }
 
     /// The last place in the order of everything seen where something of it was missed; what came after

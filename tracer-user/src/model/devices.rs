@@ -173,11 +173,14 @@ impl Model {
         changes.push(Change::DeviceSeen(id));
         let before = self.devices.before;
         let sequence = self.sequence;
-        if let Some(record) = self.devices.get_mut(id)
-            && let Some(taint) = before
-        {
-            record.taints.insert(taint);
-            record.tainted_at = sequence;
+        let lost = self.last_loss.is_some();
+        if let Some(record) = self.devices.get_mut(id) {
+            if let Some(taint) = before {
+                record.taints.insert(taint);
+                record.tainted_at = sequence;
+            } else if !lost {
+                record.known_since = sequence;
+            }
         }
         id
     }
@@ -193,7 +196,7 @@ impl Model {
         };
         if let Some(record) = self.devices.get_mut(id) {
             record.just_named = true;
-            record.identity = Arc::clone(identity);
+            record.identify(Arc::clone(identity));
             changes.push(Change::DeviceNamed(id));
         }
     }
@@ -230,14 +233,17 @@ impl Model {
             self.devices.create(key)
         };
         let sequence = self.sequence;
+        let created_in = self.context();
         if let Some(record) = self.devices.get_mut(id) {
             let epoch = record.epoch;
             *record = Record::new(key, epoch);
             record.phase = State::Initialised;
             record.untouched = false;
             record.clean_since = sequence;
+            record.known_since = sequence;
+            record.created_in = created_in;
             if let Some(identity) = identity {
-                record.identity = identity;
+                record.identify(identity);
             }
         }
         changes.push(Change::DeviceBegan(id));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::{DeviceId, Left, group::Range, node::Context};
-use crate::event::{DeviceAddress, Hook, NodeAddress, PmDomain, Task, Time};
+use crate::event::{DeviceAddress, Hook, NodeAddress, PmDomain, StackId, Task, Time};
 
 /// Tasks with frames that are kept; beyond that the longest silent one is forgotten.
 const MOST_TASKS: usize = 4096;
@@ -20,6 +20,7 @@ pub struct Frame {
     pub(super) address: DeviceAddress,
     pub(super) entered: Time,
     pub(super) sequence: u64,
+    pub(super) stack: Option<StackId>,
     pub(super) context: Option<Arc<Context>>,
     pub(super) work: Work,
 }
@@ -56,6 +57,8 @@ impl Frame {
             hook: self.hook,
             device: self.device,
             entered: self.entered,
+            sequence: self.sequence,
+            stack: self.stack,
             value,
             pm,
             inferred,

@@ -27,7 +27,7 @@ pub use frames::Frame;
 use hashbrown::HashMap;
 pub use hazard::Hazard;
 pub use kind::Kind;
-pub use node::{Context, Node, NodeId, Origin};
+pub use node::{Context, Node, NodeId, Origin, SiteId};
 pub use taint::Taint;
 
 use crate::{
@@ -183,6 +183,9 @@ impl Model {
             EventKind::Replace(reference) => self.replace(reference, &mut changes),
             EventKind::RemoveAction { function, data } => {
                 self.remove_action(*function, *data, &mut changes);
+            }
+            EventKind::ModuleFree { module } => {
+                changes.push(Change::ModuleFreed(Arc::clone(module)));
             }
             EventKind::Enter(call) => self.enter(call, &mut changes),
             EventKind::Leave(returned) => self.leave(returned, &mut changes),

@@ -32,6 +32,10 @@ pub struct Context {
     pub name: Option<Text>,
 }
 
+/// Stands for what nodes that come from the same place in the kernel have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SiteId(usize);
+
 /// What nodes that come from the same place in the kernel have in common.
 #[derive(Debug)]
 pub(super) struct Site {
@@ -106,6 +110,13 @@ impl Node {
         self.site.name.as_ref()
     }
 
+    /// Where in the kernel it comes from: the same for nodes of the same name, function and stack. It means
+    /// something only as long as one of them lives.
+    #[must_use]
+    pub fn site(&self) -> SiteId {
+        SiteId(std::ptr::from_ref(&*self.site).addr())
+    }
+
     /// What runs on its release: the action where it is one.
     #[must_use]
     pub fn function(&self) -> Option<&Arc<Function>> {
@@ -151,6 +162,18 @@ impl Node {
     #[must_use]
     pub fn stack(&self) -> Option<&StackDefinition> {
         self.site.stack.as_deref()
+    }
+
+    /// A copy that outlives the node, without the words of its payload.
+    #[must_use]
+    pub fn outline(&self) -> Self {
+        Self {
+            payload: None,
+            site: Arc::clone(&self.site),
+            task: Arc::clone(&self.task),
+            context: self.context.clone(),
+            ..*self
+        }
     }
 
     /// What the device was doing when it was added.

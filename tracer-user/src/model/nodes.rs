@@ -105,8 +105,9 @@ impl Model {
             .group_call
             .take_if(|call| call.hook == Hook::OpenGroup && call.tid == tid)
             .map(|call| call.id);
-        let group = told
-            .or(called)
+        // The call tells exactly; what was read from the marker only where that was not seen.
+        let group = called
+            .or(told)
             .filter(|group| group.0 != 0)
             .unwrap_or(GroupId(address.unwrap_or_default()));
         record.groups.push(Group {
@@ -225,13 +226,14 @@ impl Model {
 
     /// Gives a node that `devm_krealloc` moved the address and size under which it is named now.
     pub(super) fn learn(&mut self, slot: u32, reference: &NodeReference) {
-        if !self.arena.get(slot).is_some_and(|node| node.moved) {
+        let Some(node) = self.arena.get_mut(slot) else {
             return;
-        }
-        self.arena.set_address(slot, reference.node);
-        if let Some(node) = self.arena.get_mut(slot) {
-            node.moved = false;
+        };
+        if node.size == NO_SIZE {
             node.size = reference.size.unwrap_or(NO_SIZE);
+        }
+        if std::mem::take(&mut node.moved) {
+            self.arena.set_address(slot, reference.node);
         }
     }
 
@@ -261,6 +263,17 @@ impl Model {
         };
         self.learn(slot, reference);
         self.remove_slot(id, slot, changes);
+    }
+
+    /// Markers of a group were removed, where the kernel does not log it.
+    pub(super) fn remove_markers(&mut self, id: DeviceId, group: GroupId, changes: &mut Changes) {
+        let selected = self
+            .devices
+            .get(id)
+            .and_then(|record| record.find_group(group));
+        if let Some(slot) = selected {
+            self.remove_slot(id, slot, changes);
+        }
     }
 
     fn remove_slot(&mut self, id: DeviceId, slot: u32, changes: &mut Changes) {
@@ -361,6 +374,7 @@ impl Model {
         let node = self.arena.get_mut(slot)?;
         let before = std::mem::take(&mut node.address);
         let sequence = node.sequence;
+        let (payload, bytes) = (node.payload_address, node.size());
         node.site = site;
         node.size = NO_SIZE;
         node.payload_address = 0;
@@ -369,6 +383,8 @@ impl Model {
         changes.push(Change::NodeReplaced {
             node: NodeId(slot),
             before,
+            payload,
+            size: bytes,
         });
         Some((NodeMark { slot, sequence }, before))
     }

@@ -14,15 +14,20 @@ impl Model {
         let Some(id) = self.subject(changes) else {
             return;
         };
+        // Behind the place where the device was first seen, with nothing known of it.
+        self.sequence += 1;
         let sequence = self.sequence;
         let Some(record) = self.devices.get_mut(id) else {
             return;
         };
-        record.identity = Arc::new(snapshot.identity.clone());
+        record.identify(Arc::new(snapshot.identity.clone()));
         record.pm = snapshot.pm;
+        if snapshot.consistent {
+            record.known_since = sequence;
+        }
         if record.phase == State::Unknown {
             record.phase = if snapshot.identity.driver.is_some() {
-                record.was_bound = true;
+                record.bind();
                 record.binding_sequence = sequence;
                 State::Bound
             } else {

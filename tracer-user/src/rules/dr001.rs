@@ -30,6 +30,9 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Probe],
         &[Hook::Unbind, Hook::Remove],
     ],
+    sharpened_by: &[],
+    optional: false,
+    page: include_str!("dr001.md"),
 };
 
 /// Resources whose details a finding keeps.
@@ -287,6 +290,7 @@ impl Detach {
                 driver.unwrap_or("?")
             ),
             count: 1,
+            caused_by: None,
             summary,
             meaning: self.meaning(certainty).to_owned(),
             order: self.order(certainty),

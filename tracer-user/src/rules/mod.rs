@@ -1,16 +1,59 @@
 //! Rules: each looks at what changes in the model and reports what it finds wrong.
 
+mod blame;
 mod dr001;
+mod dr002;
+mod dr003;
+mod dr004;
+mod dr005;
+mod dr006;
+mod dr007;
+mod dr008;
+mod dr009;
+mod dr010;
+mod dr011;
+mod dr012;
+mod dr013;
+mod dr014;
+mod dr015;
+mod dr016;
+mod dr017;
+mod dr018;
+mod dr019;
+mod dr020;
+mod dr021;
+mod interrupt;
 
 use std::fmt;
 
 use crate::{
+    coverage::Coverage,
     event::Hook,
     finding::{Report, Severity},
     model::{Change, Model},
 };
 
 pub use dr001::PmDetachBeforeRelease;
+pub use dr002::PmDomainLeak;
+pub use dr003::ForeignGroupRelease;
+pub use dr004::GroupOpenAtBound;
+pub use dr005::GroupMisuse;
+pub use dr006::NullIdPicksOther;
+pub use dr007::ResourcesBeforeProbe;
+pub use dr008::AddDuringRelease;
+pub use dr009::AddAfterUnbind;
+pub use dr010::AddInRemove;
+pub use dr011::UnboundOwnerLeak;
+pub use dr012::OutlivesCreator;
+pub use dr013::DanglingData;
+pub use dr014::IrqAfterRemove;
+pub use dr015::ExplicitOutOfOrder;
+pub use dr016::ManagedFreeMiss;
+pub use dr017::RuntimeGrowth;
+pub use dr018::DeferralChurn;
+pub use dr019::SlowRelease;
+pub use dr020::ReleaseFunctionUnloaded;
+pub use dr021::DoubleFreeManaged;
 
 /// What is known of a rule before it has seen anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +68,34 @@ pub struct RuleInfo {
     pub description: &'static str,
     /// The hooks without which it can't decide: of each group one must be there.
     pub needs: &'static [&'static [Hook]],
+    /// The hooks with which it can say more. Where one is missing, it says less, and that is no gap.
+    pub sharpened_by: &'static [Hook],
+    /// Whether it needs hooks that are not attached unless wanted. Without them it is off, and that is a gap
+    /// only if the rule was asked for by name.
+    pub optional: bool,
+    /// What it means, what to do about it and how it can be wrong, in Markdown.
+    pub page: &'static str,
+}
+
+impl RuleInfo {
+    /// How bad its findings can be at most.
+    #[must_use]
+    pub fn worst(&self) -> Severity {
+        let worst = self.severities.iter().max();
+        worst.copied().unwrap_or(Severity::Info)
+    }
+
+    /// The hooks of which it needs one and has none.
+    pub fn missing<'c>(
+        &self,
+        coverage: &'c Coverage,
+    ) -> impl Iterator<Item = &'static [Hook]> + use<'c> {
+        let needs = self.needs;
+        needs
+            .iter()
+            .copied()
+            .filter(|any| !any.iter().any(|hook| coverage.sees(*hook)))
+    }
 }
 
 /// A rule.
@@ -44,6 +115,8 @@ pub trait Rule: fmt::Debug + Send {
 #[derive(Debug)]
 pub struct RuleSet {
     rules: Vec<Box<dyn Rule>>,
+    /// Whether the rules were asked for by name.
+    named: bool,
 }
 
 /// A rule was named that doesn't exist.
@@ -56,14 +129,54 @@ impl RuleSet {
     #[must_use]
     pub fn all() -> Self {
         Self {
-            rules: vec![Box::<PmDetachBeforeRelease>::default()],
+            rules: vec![
+                Box::<PmDetachBeforeRelease>::default(),
+                Box::<PmDomainLeak>::default(),
+                Box::<ForeignGroupRelease>::default(),
+                Box::<GroupOpenAtBound>::default(),
+                Box::<GroupMisuse>::default(),
+                Box::<NullIdPicksOther>::default(),
+                Box::<ResourcesBeforeProbe>::default(),
+                Box::<AddDuringRelease>::default(),
+                Box::<AddAfterUnbind>::default(),
+                Box::<AddInRemove>::default(),
+                Box::<UnboundOwnerLeak>::default(),
+                Box::<OutlivesCreator>::default(),
+                Box::<DanglingData>::default(),
+                Box::<IrqAfterRemove>::default(),
+                Box::<ExplicitOutOfOrder>::default(),
+                Box::<ManagedFreeMiss>::default(),
+                Box::<RuntimeGrowth>::default(),
+                Box::<DeferralChurn>::default(),
+                Box::<SlowRelease>::default(),
+                Box::<ReleaseFunctionUnloaded>::default(),
+                Box::<DoubleFreeManaged>::default(),
+            ],
+            named: false,
         }
+    }
+
+    /// The rules whose findings have been compared with what stock kernels do. The others are applied where
+    /// they are asked for.
+    #[must_use]
+    pub fn checked() -> Self {
+        Self::all().only_checked()
+    }
+
+    /// Of these rules, those of [`checked`](Self::checked).
+    #[must_use]
+    pub fn only_checked(mut self) -> Self {
+        self.rules.retain(|rule| is_checked(rule.info()));
+        self
     }
 
     /// No rule.
     #[must_use]
     pub fn none() -> Self {
-        Self { rules: Vec::new() }
+        Self {
+            rules: Vec::new(),
+            named: false,
+        }
     }
 
     /// Only the rules with these ids or names.
@@ -71,7 +184,14 @@ impl RuleSet {
         self.known(wanted)?;
         self.rules
             .retain(|rule| wanted.iter().any(|name| is(rule.info(), name.as_ref())));
+        self.named = true;
         Ok(self)
+    }
+
+    /// The rule with this id or name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&'static RuleInfo> {
+        self.infos().find(|info| is(info, name))
     }
 
     /// All but the rules with these ids or names.
@@ -87,6 +207,24 @@ impl RuleSet {
             .iter()
             .find(|name| !self.infos().any(|info| is(info, name.as_ref())));
         unknown.map_or(Ok(()), |name| Err(UnknownRule(name.as_ref().to_owned())))
+    }
+
+    /// The rules that can't decide with this coverage, with the hooks of which they miss one. Optional rules
+    /// count only where they were asked for by name.
+    pub fn undecided<'c>(
+        &self,
+        coverage: &'c Coverage,
+    ) -> impl Iterator<Item = (&'static RuleInfo, &'static [Hook])> + use<'_, 'c> {
+        self.infos()
+            .filter(|info| self.named || !info.optional)
+            .flat_map(|info| info.missing(coverage).map(move |any| (info, any)))
+    }
+
+    /// How bad findings of the rule with this id can be at most.
+    #[must_use]
+    pub fn worst(&self, id: &str) -> Severity {
+        let info = self.infos().find(|info| info.id == id);
+        info.map_or(Severity::Error, RuleInfo::worst)
     }
 
     /// What is known of each rule.
@@ -107,6 +245,12 @@ impl RuleSet {
             rule.finish(model, report);
         }
     }
+}
+
+/// Whether a rule is one of [`RuleSet::checked`].
+#[must_use]
+pub fn is_checked(info: &RuleInfo) -> bool {
+    info.id == "DR001"
 }
 
 fn is(info: &RuleInfo, name: &str) -> bool {

@@ -165,17 +165,44 @@ pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<(
             lost.cpu, lost.count, lost.hook
         )?;
     }
-    for undecided in &summary.undecided {
-        write!(writer, "  {} could not decide", undecided.rule)?;
-        if undecided.devices > 0 {
-            write!(
-                writer,
-                " on {} {}",
-                undecided.devices,
-                plural(undecided.devices, "device", "devices")
-            )?;
+    // What is not seen at all was told at the beginning; here only whom that silences.
+    let mut blind: Vec<_> = summary
+        .undecided
+        .iter()
+        .filter(|undecided| undecided.devices == 0)
+        .map(|undecided| undecided.rule)
+        .collect();
+    blind.dedup();
+    if !blind.is_empty() {
+        let line = format!(
+            "{} could not decide: some of what {} to see is not seen (`devres-tracer rules` tells what)",
+            blind.join(", "),
+            if blind.len() == 1 {
+                "it needs"
+            } else {
+                "they need"
+            },
+        );
+        let options = textwrap::Options::new(100)
+            .initial_indent("  ")
+            .subsequent_indent("    ");
+        for line in textwrap::wrap(&line, options) {
+            writeln!(writer, "{line}")?;
         }
-        writeln!(writer, ": {}", Escaped(&undecided.reason))?;
+    }
+    for undecided in summary
+        .undecided
+        .iter()
+        .filter(|undecided| undecided.devices > 0)
+    {
+        writeln!(
+            writer,
+            "  {} could not decide on {} {}: {}",
+            undecided.rule,
+            undecided.devices,
+            plural(undecided.devices, "device", "devices"),
+            Escaped(&undecided.reason)
+        )?;
     }
     if summary.desyncs > 0 {
         writeln!(
@@ -209,6 +236,7 @@ fn words(kind: &EventKind) -> Option<String> {
         EventKind::RemoveAction { function, data } => {
             format!("REM action {function:#x} data {data:#x}")
         }
+        EventKind::ModuleFree { module } => format!("module_free {}", Escaped(module)),
         EventKind::Enter(call) => match (&call.detail, call.hook) {
             (_, Hook::DevresAdd) => return None,
             (CallDetail::Group(GroupId(0)), hook) => format!("{}(id NULL)", hook.symbol()),
@@ -216,6 +244,7 @@ fn words(kind: &EventKind) -> Option<String> {
             (CallDetail::Pm(pm), Hook::PmDetach) if !pm.detaches() => {
                 "dev_pm_domain_detach: nothing to detach".to_owned()
             }
+            (CallDetail::Irq { number, .. }, hook) => format!("{}(irq {number})", hook.symbol()),
             (_, hook) => hook.symbol().to_owned(),
         },
         EventKind::Leave(left) => match left.value {

@@ -149,13 +149,13 @@ impl Kernel {
     pub(crate) fn begin(&mut self, device: Dev, name: &str) {
         self.story
             .enter(device, Hook::Initialise)
-            .named(device, name, "platform", "driver");
+            .named(device, name, "platform", name);
     }
 
     pub(crate) fn add(&mut self, device: Dev, callback: Callback, after_attach: bool) -> u64 {
         let address = self.allocate();
-        let memory = address & SPACING == 0;
-        let (name, size) = if memory && callback == Callback::Nothing {
+        let memory = address & SPACING == 0 && callback == Callback::Nothing;
+        let (name, size) = if memory {
             ("devm_kzalloc_release", 40)
         } else {
             ("devm_irq_release", 16)
@@ -167,9 +167,14 @@ impl Kernel {
             after_attach,
         };
         self.nodes.insert(address, node);
+        let block = self.newest_block(device);
         self.device(device).list.push(Item::Node(address));
         let mut event = added(address, name, size);
         event.payload_address = address + 40;
+        if !memory {
+            // An interrupt's handler uses the newest block of memory, if there is one.
+            event.payload = [17, block.map_or(0, |block| block + 48), 0, 0];
+        }
         self.story.push(device, EventKind::Add(event));
         address
     }
@@ -180,6 +185,23 @@ impl Kernel {
         if let Some(address) = pick(&nodes, choice) {
             self.remove_node(device, address);
         }
+    }
+
+    fn newest_block(&mut self, device: Dev) -> Option<u64> {
+        let nodes = self.plain_nodes(device);
+        let mut blocks = nodes.into_iter().rev();
+        blocks.find(|node| self.nodes[node].name.starts_with("devm_k"))
+    }
+
+    /// Takes the newest node off the list, as a driver does that gives up what it has acquired last.
+    pub(crate) fn remove_newest(&mut self, device: Dev) {
+        if let Some(address) = self.plain_nodes(device).last() {
+            self.remove_node(device, *address);
+        }
+    }
+
+    pub(crate) fn is_bound(&mut self, device: Dev) -> bool {
+        self.device(device).bound
     }
 
     fn plain_nodes(&mut self, device: Dev) -> Vec<u64> {
@@ -322,8 +344,9 @@ impl Kernel {
             .list
             .retain(|item| *item != Item::Open(group) && *item != Item::Close(group));
         let address = self.groups[group].address;
-        let name = self.marker("grp<", "group_open_release");
-        self.story.rem(device, address, name, 0);
+        if self.logs {
+            self.story.rem(device, address, "grp<", 0);
+        }
         self.freed.push(address);
     }
 

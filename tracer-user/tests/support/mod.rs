@@ -160,7 +160,12 @@ impl Story {
     pub(crate) fn push(&mut self, device: Dev, kind: EventKind) -> &mut Self {
         self.time += 1_000;
         let stack = match kind {
-            EventKind::Add(_) => self.stack.take(),
+            // The marker that it adds has the same.
+            EventKind::Enter(Call {
+                hook: Hook::OpenGroup,
+                ..
+            }) => self.stack,
+            EventKind::Add(_) | EventKind::Enter(_) => self.stack.take(),
             _ => None,
         };
         self.events.push(Event {
@@ -336,6 +341,16 @@ impl Story {
         let mut model = Model::new(Arc::new(coverage));
         let changes = self.events.iter().map(|event| model.apply(event)).collect();
         (changes, model)
+    }
+
+    /// What one rule has to say.
+    pub(crate) fn judge_by(&self, rule: &str, coverage: Coverage) -> Outcome {
+        let rules = RuleSet::all().only(&[rule]).unwrap();
+        let mut judge = Judge::new(Arc::new(coverage), rules);
+        for event in &self.events {
+            judge.apply(event);
+        }
+        judge.finish()
     }
 
     /// What all rules have to say.

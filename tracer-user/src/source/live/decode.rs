@@ -157,6 +157,11 @@ impl Decoder {
             }
             Kind::Module => {
                 let (module, _) = ModuleRecord::read_from_prefix(record).ok()?;
+                if hook == Hook::ModuleFree
+                    && let Some(module) = self.texts.get(&module.name)
+                {
+                    sink(event(header, None, EventKind::ModuleFree { module }));
+                }
                 // Either way what an address in module space means is not what it meant before.
                 self.stacks.forget_modules();
                 if hook == Hook::ModuleLoad {

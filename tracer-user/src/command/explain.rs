@@ -1,0 +1,60 @@
+//! `devres-tracer explain`.
+
+use std::io::{self, Write as _};
+
+use clap::Args;
+
+use super::Exit;
+use crate::rules::RuleSet;
+
+/// Explains a rule: what its findings mean, a real case, what to do, and how it can be wrong
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The rule's id or name, such as DR003 or foreign-open-group-release
+    rule: String,
+}
+
+impl Explain {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let rules = RuleSet::all();
+        let Some(info) = rules.find(&self.rule) else {
+            eprintln!(
+                "devres-tracer: there is no rule {:?}; did you mean {}? `devres-tracer rules` lists them",
+                self.rule,
+                nearest(&self.rule, &rules)
+            );
+            return Ok(Exit::Usage);
+        };
+        match io::stdout().lock().write_all(info.page.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(Exit::Clean),
+        }
+    }
+}
+
+/// The id or name that is most like what was given.
+fn nearest(given: &str, rules: &RuleSet) -> &'static str {
+    let given = given.to_lowercase();
+    rules
+        .infos()
+        .flat_map(|info| [info.id, info.name])
+        .min_by_key(|name| strsim::damerau_levenshtein(&given, &name.to_lowercase()))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+    use crate::rules::RuleSet;
+
+    #[test]
+    fn what_is_misspelt_is_guessed() {
+        for (given, name) in [
+            ("dr03", "DR003"),
+            ("slow-relase", "slow-release"),
+            ("outlives creator", "outlives-creator"),
+        ] {
+            assert_eq!(nearest(given, &RuleSet::all()), name, "{given}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `devres-tracer rules`.
+
+use std::io::{self, Write};
+
+use clap::Args;
+
+use super::Exit;
+use crate::{
+    coverage::Coverage,
+    finding::Severity,
+    rules::{RuleInfo, RuleSet, UnknownRule, is_checked},
+    source::live::{Live, Options},
+};
+
+/// Lists the rules: what each finds, how bad that can be, and what it needs to see
+///
+/// With --live it is tried out which of them can decide on this kernel; that takes the same privileges as
+/// tracing. `devres-tracer explain RULE` tells more of one rule.
+#[derive(Debug, Args)]
+pub(super) struct Rules {
+    /// Tell which rules can decide on this kernel
+    #[arg(long)]
+    live: bool,
+}
+
+impl Rules {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let coverage = if self.live {
+            Some(Live::start(&Options::default())?.coverage().clone())
+        } else {
+            None
+        };
+        match write(&mut io::stdout().lock(), coverage.as_ref()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(Exit::Clean),
+        }
+    }
+}
+
+fn write(writer: &mut impl Write, coverage: Option<&Coverage>) -> io::Result<()> {
+    for info in RuleSet::all().infos() {
+        let severities = info.severities.iter().copied().map(Severity::name);
+        let severities: Vec<_> = severities.collect();
+        writeln!(
+            writer,
+            "{}  {:<30} {}",
+            info.id,
+            info.name,
+            severities.join(", ")
+        )?;
+        writeln!(writer, "       {}", info.description)?;
+        writeln!(writer, "       needs {}", needs(info))?;
+        if !is_checked(info) {
+            writeln!(
+                writer,
+                "       off unless asked for with --rule or --all-rules"
+            )?;
+        } else if info.optional {
+            writeln!(writer, "       off unless these are observed")?;
+        }
+        if let Some(coverage) = coverage {
+            writeln!(writer, "       here: {}", ability(info, coverage))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a rule needs, in words: of each group one.
+fn needs(info: &RuleInfo) -> String {
+    let groups: Vec<String> = info
+        .needs
+        .iter()
+        .map(|any| {
+            let symbols: Vec<_> = any.iter().map(|hook| hook.symbol()).collect();
+            symbols.join(" or ")
+        })
+        .collect();
+    groups.join(", ")
+}
+
+/// What a rule can do with this coverage.
+fn ability(info: &RuleInfo, coverage: &Coverage) -> String {
+    let missing: Vec<_> = info
+        .missing(coverage)
+        .filter_map(|any| any.first())
+        .map(|hook| hook.symbol())
+        .collect();
+    let blunt: Vec<_> = info
+        .sharpened_by
+        .iter()
+        .filter(|hook| !coverage.sees(**hook))
+        .map(|hook| hook.symbol())
+        .collect();
+    match (missing.as_slice(), blunt.as_slice()) {
+        ([], []) => "decides".to_owned(),
+        ([], blunt) => format!("decides, and would tell more with {}", blunt.join(", ")),
+        (missing, _) if info.optional => format!("off, without {}", missing.join(", ")),
+        (missing, _) => format!("can't decide, without {}", missing.join(", ")),
+    }
+}
+
+/// Which rules are applied.
+#[derive(Debug, Args)]
+pub(super) struct RuleOptions {
+    /// Apply only this rule, by id or name; can be repeated
+    #[arg(long, value_name = "RULE", conflicts_with = "all_rules")]
+    rule: Vec<String>,
+    /// Apply every rule, also those that have not been compared with stock kernels yet
+    #[arg(long)]
+    all_rules: bool,
+    /// Don't apply this rule, by id or name; can be repeated
+    #[arg(long, value_name = "RULE", conflicts_with = "rule")]
+    no_rule: Vec<String>,
+}
+
+impl RuleOptions {
+    /// The rules.
+    pub(super) fn rules(&self) -> Result<RuleSet, UnknownRule> {
+        if !self.rule.is_empty() {
+            return RuleSet::all().only(&self.rule);
+        }
+        let rules = RuleSet::all().without(&self.no_rule)?;
+        Ok(if self.all_rules {
+            rules
+        } else {
+            rules.only_checked()
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! The device that a finding is about.
+
+use super::{Certainty, Finding, Severity};
+use crate::{
+    event::{Text, Time},
+    model::{Device, InstanceKey},
+    rules::RuleInfo,
+};
+
+/// What identifies a device in findings, kept for when the device has changed or gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Which instance.
+    pub key: InstanceKey,
+    name: Option<Text>,
+    driver: Option<Text>,
+    bus: Option<Text>,
+}
+
+impl Subject {
+    /// The device as it is now; its driver is the last one that it had.
+    #[must_use]
+    pub fn of(device: Device<'_>) -> Self {
+        let identity = device.identity();
+        Self {
+            key: device.key(),
+            name: identity.name.clone(),
+            driver: device.last_driver().cloned(),
+            bus: identity.bus.clone(),
+        }
+    }
+
+    /// Its name, for a sentence.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("an unnamed device")
+    }
+
+    /// Its driver's name, or that of the last one.
+    #[must_use]
+    pub fn driver(&self) -> Option<&str> {
+        self.driver.as_deref()
+    }
+
+    /// What makes findings of `rule` on this bus and driver, about `what`, the same in every run.
+    #[must_use]
+    pub fn fingerprint(&self, rule: &RuleInfo, what: &str) -> String {
+        let bus = self.bus.as_deref().unwrap_or("?");
+        let driver = self.driver.as_deref().unwrap_or("?");
+        if what.is_empty() {
+            format!("{}/{bus}/{driver}", rule.id)
+        } else {
+            format!("{}/{bus}/{driver}/{what}", rule.id)
+        }
+    }
+
+    /// A confirmed finding about it, which tells nothing yet but where.
+    #[must_use]
+    pub fn finding(&self, rule: &RuleInfo, severity: Severity, what: &str, now: Time) -> Finding {
+        Finding {
+            rule: rule.id,
+            severity,
+            certainty: Certainty::Confirmed,
+            device: self.name().to_owned(),
+            instance: self.key,
+            driver: self.driver.as_deref().map(str::to_owned),
+            bus: self.bus.as_deref().map(str::to_owned),
+            fingerprint: self.fingerprint(rule, what),
+            count: 1,
+            caused_by: None,
+            summary: String::new(),
+            meaning: String::new(),
+            resources: Vec::new(),
+            delay_since: "",
+            order: Vec::new(),
+            expected: Vec::new(),
+            first: now,
+            last: now,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Who did it: callers by their stacks, culprits by what runs on the task.
+
+use crate::{
+    event::{Function, Hook, StackDefinition},
+    finding::{self, Cause, Subject},
+    model::{DeviceId, Frame, Model},
+};
+
+/// The function that called `function`, by a stack taken in it, at its entry, or in what it calls.
+pub(super) fn caller<'s>(stack: &'s StackDefinition, function: &str) -> Option<&'s Function> {
+    let functions = || {
+        stack
+            .frames
+            .iter()
+            .filter_map(|frame| frame.function.as_deref())
+    };
+    let is_called = |known: &Function| known.name.as_deref() == Some(function);
+    // Without a frame of its own it was called from the innermost one.
+    let inner = functions().position(is_called).map_or(0, |place| place + 1);
+    functions().nth(inner)
+}
+
+/// Whether `function` is on the stack.
+pub(super) fn passes_through(stack: &StackDefinition, function: &Function) -> bool {
+    stack
+        .frames
+        .iter()
+        .filter_map(|frame| frame.function.as_deref())
+        .any(|known| known.name == function.name && known.module == function.module)
+}
+
+/// Whether the function is one of drivers/base/component.c, which keeps groups on the devices of others by
+/// design.
+pub(super) fn is_component_core(function: &Function) -> bool {
+    let name = function.name.as_deref().unwrap_or_default();
+    function.module.is_none()
+        && [
+            "component_",
+            "__component_",
+            "take_down_",
+            "try_to_bring_up_",
+        ]
+        .iter()
+        .any(|beginning| name.starts_with(beginning))
+}
+
+/// Whether component.c is on the stack.
+pub(super) fn through_component_core(stack: &StackDefinition) -> bool {
+    stack
+        .frames
+        .iter()
+        .filter_map(|frame| frame.function.as_deref())
+        .any(is_component_core)
+}
+
+/// The probe or unbind of another device that runs on the current task: the innermost one of which it is
+/// certain that it still runs.
+pub(super) fn foreign(model: &Model, device: DeviceId) -> Option<&Frame> {
+    model
+        .frames(model.current_task())
+        .iter()
+        .filter(|frame| model.last_loss().is_none_or(|lost| lost < frame.sequence()))
+        .rfind(|frame| {
+            matches!(frame.hook(), Hook::Probe | Hook::Unbind)
+                && frame.device().is_some_and(|other| other != device)
+        })
+}
+
+/// The culprit, by the frame of its probe or unbind on the current task.
+pub(super) fn cause(model: &Model, frame: &Frame) -> Option<Cause> {
+    let culprit = Subject::of(model.device_by_id(frame.device()?)?);
+    let task = model.current_task();
+    Some(Cause {
+        device: culprit.name().to_owned(),
+        instance: culprit.key,
+        driver: culprit.driver().map(str::to_owned),
+        frame: if frame.hook() == Hook::Probe {
+            "probe"
+        } else {
+            "unbind"
+        },
+        task: task.comm.name().into_owned(),
+        tid: task.tid,
+        stack: model
+            .current_stack()
+            .map(finding::frames)
+            .unwrap_or_default(),
+    })
+}
+
+/// Whether the current task is inside this function for this device.
+pub(super) fn runs(model: &Model, hook: Hook, device: DeviceId) -> bool {
+    model
+        .frames(model.current_task())
+        .iter()
+        .any(|frame| frame.hook() == hook && frame.device() == Some(device))
+}
+
+/// The device's own driver as the culprit, with the stack of the current event.
+pub(super) fn caller_as_cause(subject: &Subject, model: &Model) -> Option<Cause> {
+    let stack = model.current_stack()?;
+    let task = model.current_task();
+    Some(Cause {
+        device: subject.name().to_owned(),
+        instance: subject.key,
+        driver: subject.driver().map(str::to_owned),
+        frame: "a call",
+        task: task.comm.name().into_owned(),
+        tid: task.tid,
+        stack: finding::frames(stack),
+    })
+}

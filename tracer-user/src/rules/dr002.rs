@@ -1,0 +1,94 @@
+//! DR002 pm-domain-leak-on-failed-probe: a probe that fails leaves the PM domain attached that was attached
+//! in it.
+
+use super::{Rule, RuleInfo};
+use crate::{
+    event::Hook,
+    finding::{Finding, Report, Severity, Step, Subject},
+    model::{Change, DeviceId, Left, Model},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR002",
+    name: "pm-domain-leak-on-failed-probe",
+    severities: &[Severity::Warn],
+    description: "A probe fails and leaves the PM domain attached that was attached in it.",
+    needs: &[&[Hook::Probe], &[Hook::PmAttach]],
+    sharpened_by: &[],
+    optional: false,
+    page: include_str!("dr002.md"),
+};
+
+/// The rule. It keeps nothing: the model knows where the domain was attached.
+#[derive(Debug, Default)]
+pub struct PmDomainLeak;
+
+impl Rule for PmDomainLeak {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        if let Change::Left(
+            left @ Left {
+                hook: Hook::Probe,
+                device: Some(device),
+                inferred: false,
+                ..
+            },
+        ) = change
+        {
+            failed(left, *device, model, report);
+        }
+    }
+}
+
+fn failed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
+    let (Some(device), Some(pm)) = (model.device_by_id(id), left.pm) else {
+        return;
+    };
+    // 5.10 returns 1 for a bound device, and 0 for a probe that failed: the state tells.
+    let failed = left.value.is_some_and(|value| value != 0 && value != 1);
+    let attached = device
+        .pm_attached()
+        .filter(|place| *place > device.binding_sequence());
+    let Some(attached) = attached.filter(|_| failed && pm.detaches()) else {
+        return;
+    };
+    let subject = Subject::of(device);
+    if !device.is_whole() || !device.is_whole_since(attached) {
+        report.stay_silent(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "a probe failed in which events were missed",
+        );
+        return;
+    }
+    let name = subject.name();
+    let value = left.value.unwrap_or_default();
+    report.submit(Finding {
+        summary: format!(
+            "The probe of {name} failed ({value}) and left the PM domain attached that was attached in it."
+        ),
+        meaning: "The domain stays powered on for a device that nobody drives, and the next probe meets a \
+                  device that has one already. The bus's probe must detach what it attached when it fails."
+            .to_owned(),
+        order: vec![
+            Step {
+                time: left.entered,
+                what: "probe begins".to_owned(),
+            },
+            Step {
+                time: model.now(),
+                what: format!("probe fails ({value}), and the PM domain is still attached"),
+            },
+        ],
+        expected: vec![
+            "the driver's resources are released, the newest first".to_owned(),
+            "dev_pm_domain_detach() detaches the PM domain".to_owned(),
+            "probe returns its error".to_owned(),
+        ],
+        ..subject.finding(&INFO, Severity::Warn, "", model.now())
+    });
+}

@@ -1,0 +1,128 @@
+//! DR004 group-open-at-bound: a device is bound while one of its groups is still open, so that everything
+//! added from then on belongs to it.
+
+use super::{Rule, RuleInfo, blame};
+use crate::{
+    event::Hook,
+    finding::{self, Finding, Report, Severity, Subject},
+    model::{Change, Device, DeviceId, Model, Node, Origin},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR004",
+    name: "group-open-at-bound",
+    severities: &[Severity::Warn],
+    description: "A group is still open when its device is bound.",
+    needs: &[
+        &[Hook::DevresLog, Hook::AddDr],
+        &[Hook::OpenGroup],
+        &[Hook::Bound],
+    ],
+    sharpened_by: &[],
+    optional: false,
+    page: include_str!("dr004.md"),
+};
+
+/// Functions that leave their group open by design: all that the driver adds belongs to it, and they release
+/// it themselves.
+const BY_DESIGN: &[&str] = &[
+    "i2c_device_probe",
+    "hid_device_probe",
+    "__hid_device_probe",
+    "xe_pci_probe",
+];
+/// Buses whose core opens a group before the driver's probe.
+const BUSES: &[&str] = &["i2c", "hid"];
+
+/// The rule. It keeps nothing.
+#[derive(Debug, Default)]
+pub struct GroupOpenAtBound;
+
+impl Rule for GroupOpenAtBound {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        if let Change::Bound(device) = change {
+            bound(*device, model, report);
+        }
+    }
+}
+
+fn bound(id: DeviceId, model: &Model, report: &mut Report) {
+    let Some(device) = model.device_by_id(id) else {
+        return;
+    };
+    let open = device
+        .groups()
+        .filter(|(_, _, close)| close.is_none())
+        .filter_map(|(_, open, _)| model.node(open));
+    for marker in open {
+        if is_by_design(marker, device) {
+            continue;
+        }
+        let subject = Subject::of(device);
+        let who = marker.stack().is_some() || device.identity().bus.is_some();
+        if !who {
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "a group was open when its device was bound, and neither stack nor bus tell by whose design",
+            );
+            continue;
+        }
+        if !device.is_whole() || marker.origin() != Origin::Seen {
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "a group was open when a device was bound of which something was missed",
+            );
+            continue;
+        }
+        let opener = marker
+            .stack()
+            .and_then(|stack| blame::caller(stack, "devres_open_group"));
+        let by = opener.map_or_else(|| "its driver".to_owned(), ToString::to_string);
+        let what = opener
+            .and_then(|opener| opener.name.as_deref())
+            .unwrap_or("?");
+        report.submit(Finding {
+            summary: format!("{} was bound while a group that {by} had opened was still open.", subject.name()),
+            meaning: "Everything that is added to the device from now on belongs to that group. Whoever releases \
+                      \"the\" group, by NULL, takes it all; see DR003 for what comes of it."
+                .to_owned(),
+            resources: vec![finding::live_resource(marker)],
+            ..subject.finding(&INFO, Severity::Warn, what, model.now())
+        });
+    }
+}
+
+fn is_by_design(marker: &Node, device: Device<'_>) -> bool {
+    let identity = device.identity();
+    let bus = identity.bus.as_deref().unwrap_or_default();
+    // vgem and vkms open one on a faux device and release it at their module's exit.
+    if bus == "faux" || identity.driver.as_deref() == Some("xe") {
+        return true;
+    }
+    let opener = marker
+        .stack()
+        .and_then(|stack| blame::caller(stack, "devres_open_group"));
+    if let Some(opener) = opener {
+        let name = opener.name.as_deref().unwrap_or_default();
+        return BY_DESIGN.contains(&name) || blame::is_component_core(opener);
+    }
+    // Without a stack: the bus core opens its group before the driver can have added anything.
+    let first = device
+        .nodes()
+        .filter(|(_, node)| {
+            node.name()
+                .is_none_or(|name| &**name != "devm_pinctrl_release")
+        })
+        .find(|(_, node)| {
+            node.sequence() > device.pm_attached().unwrap_or(device.binding_sequence())
+        });
+    BUSES.contains(&bus) && first.is_some_and(|(_, node)| node.sequence() == marker.sequence())
+}

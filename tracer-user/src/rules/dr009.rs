@@ -1,0 +1,198 @@
+//! DR009 add-after-unbind: a resource is added to a device that a driver has left, or that is deleted.
+
+use hashbrown::HashMap;
+
+use super::{Rule, RuleInfo, blame};
+use crate::{
+    event::{Hook, Time},
+    finding::{self, Finding, Report, Severity, Step, Subject},
+    model::{Change, DeviceId, Model, Node, NodeId, Origin, State},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR009",
+    name: "add-after-unbind",
+    severities: &[Severity::Error, Severity::Warn],
+    description: "A resource is added to a device after its driver was unbound, or after it was deleted.",
+    needs: &[
+        &[Hook::DevresLog, Hook::AddDr],
+        &[Hook::Probe],
+        &[Hook::Bound],
+        &[Hook::Unbind],
+        &[Hook::Delete],
+    ],
+    sharpened_by: &[Hook::FinalPut],
+    optional: false,
+    page: include_str!("dr009.md"),
+};
+
+/// The rule. It keeps something for each resource that it is about while that lives.
+#[derive(Debug, Default)]
+pub struct AddAfterUnbind {
+    added: HashMap<DeviceId, HashMap<u64, Addition>>,
+}
+
+#[derive(Debug)]
+struct Addition {
+    subject: Subject,
+    state: State,
+    resource: finding::Resource,
+    what: String,
+    added: Time,
+}
+
+impl Rule for AddAfterUnbind {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        match change {
+            Change::NodeAdded(id) => self.add(*id, model, report),
+            Change::NodeReleased { node, .. } if !self.added.is_empty() => {
+                if let Some(addition) = self.take(*node, model) {
+                    addition.report(Severity::Warn, "is released", model, report);
+                }
+            }
+            // Somebody took it off again: no harm done.
+            Change::NodeRemoved(node) | Change::NodeVanished(node) if !self.added.is_empty() => {
+                self.take(*node, model);
+            }
+            Change::BindingBegan(device) if !self.added.is_empty() => {
+                self.end(
+                    *device,
+                    "is still there when the device is probed",
+                    model,
+                    report,
+                );
+            }
+            Change::DeviceGone { device, seen: true } if !self.added.is_empty() => {
+                self.end(
+                    *device,
+                    "is still there when the device's memory is freed",
+                    model,
+                    report,
+                );
+            }
+            Change::DeviceGone { device, .. } | Change::Tainted { device, .. } => {
+                self.added.remove(device);
+            }
+            Change::Lost(_) => self.added.clear(),
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, model: &Model, report: &mut Report) {
+        let mut left: Vec<_> = self.added.drain().flat_map(|(_, nodes)| nodes).collect();
+        left.sort_by_key(|(sequence, _)| *sequence);
+        for (_, addition) in left {
+            addition.report(
+                Severity::Warn,
+                "is still there when the trace ends",
+                model,
+                report,
+            );
+        }
+    }
+}
+
+impl AddAfterUnbind {
+    fn add(&mut self, id: NodeId, model: &Model, report: &mut Report) {
+        let Some(node) = model.node(id).filter(|node| concerns(node)) else {
+            return;
+        };
+        let Some(device) = model.owner(node) else {
+            return;
+        };
+        // Never bound: DR011. Added by a release: DR008.
+        let after_unbind = node.phase() == State::Deleted || device.was_ever_bound();
+        if !after_unbind || blame::runs(model, Hook::ReleaseAll, device.id()) {
+            return;
+        }
+        let subject = Subject::of(device);
+        if !device.is_whole() {
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "something was added to a device without a driver of which something was missed",
+            );
+            return;
+        }
+        let addition = Addition {
+            subject,
+            state: node.phase(),
+            resource: finding::live_resource(node),
+            what: finding::label(node).to_owned(),
+            added: node.added(),
+        };
+        self.added
+            .entry(device.id())
+            .or_default()
+            .insert(node.sequence(), addition);
+    }
+
+    fn take(&mut self, id: NodeId, model: &Model) -> Option<Addition> {
+        let node = model.node(id).filter(|node| concerns(node))?;
+        let device = model.owner(node)?.id();
+        let nodes = self.added.get_mut(&device)?;
+        let addition = nodes.remove(&node.sequence());
+        if nodes.is_empty() {
+            self.added.remove(&device);
+        }
+        addition
+    }
+
+    fn end(&mut self, id: DeviceId, how: &str, model: &Model, report: &mut Report) {
+        let mut left: Vec<_> = self.added.remove(&id).into_iter().flatten().collect();
+        left.sort_by_key(|(sequence, _)| *sequence);
+        for (_, addition) in left {
+            addition.report(Severity::Error, how, model, report);
+        }
+    }
+}
+
+/// Whether a node is of the kind of which something is kept.
+fn concerns(node: &Node) -> bool {
+    matches!(node.phase(), State::Unbound | State::Deleted)
+        && node.origin() == Origin::Seen
+        && !node.kind().is_marker()
+}
+
+impl Addition {
+    fn report(self, severity: Severity, end: &str, model: &Model, report: &mut Report) {
+        let name = self.subject.name();
+        let (when, step) = if self.state == State::Deleted {
+            ("deleted", "the device is deleted")
+        } else {
+            ("left by its driver", "the driver is unbound")
+        };
+        let meaning = if severity == Severity::Error {
+            "Nothing releases it in time: a probe is refused with -EBUSY because of it, or it is leaked with the \
+             device."
+        } else {
+            "No unbind releases it any more: it lives until the device is deleted, probed in vain, or put for the \
+             last time."
+        };
+        let what = &self.what;
+        report.submit(Finding {
+            summary: format!("{what} was added to {name} after that had been {when}, and {end}."),
+            meaning: meaning.to_owned(),
+            order: vec![
+                Step {
+                    time: self.added,
+                    what: format!("{what} is added; {step} already"),
+                },
+                Step {
+                    time: model.now(),
+                    what: format!("it {end}"),
+                },
+            ],
+            expected: vec![
+                "a device gets resources only from its probe until its unbind".to_owned(),
+            ],
+            resources: vec![self.resource],
+            ..self.subject.finding(&INFO, severity, what, model.now())
+        });
+    }
+}

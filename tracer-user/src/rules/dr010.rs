@@ -1,0 +1,95 @@
+//! DR010 add-in-remove: a driver's remove adds resources to its device.
+
+use super::{Rule, RuleInfo};
+use crate::{
+    event::Hook,
+    finding::{self, Finding, Report, Severity, Step, Subject},
+    model::{Change, Device, Model, Node, NodeId, Origin, State},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR010",
+    name: "add-in-remove",
+    severities: &[Severity::Warn],
+    description: "A driver's remove adds resources to its device.",
+    needs: &[
+        &[Hook::DevresLog, Hook::AddDr],
+        &[Hook::Remove],
+        &[Hook::ReleaseAll],
+    ],
+    sharpened_by: &[],
+    optional: false,
+    page: include_str!("dr010.md"),
+};
+
+/// The rule. It keeps nothing: the nodes know in what phase they were added.
+#[derive(Debug, Default)]
+pub struct AddInRemove;
+
+impl Rule for AddInRemove {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        // What remove adds and gives back itself is its own affair: only what it leaves is released here.
+        if let Change::NodeReleased { node, .. } = change {
+            released(*node, model, report);
+        }
+    }
+}
+
+fn released(id: NodeId, model: &Model, report: &mut Report) {
+    let Some(node) = model
+        .node(id)
+        .filter(|node| node.phase() == State::Removing)
+    else {
+        return;
+    };
+    let Some(device) = model.owner(node) else {
+        return;
+    };
+    if device.state() != State::Cleanup || !is_its_own(node, device) {
+        return;
+    }
+    let subject = Subject::of(device);
+    if !device.is_whole() {
+        report.stay_silent(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "a remove added something to a device of which something was missed",
+        );
+        return;
+    }
+    let what = finding::label(node);
+    report.submit(Finding {
+        summary: format!("The remove of {} added {what} to its device.", subject.name()),
+        meaning: "It is released right after remove, before anything that probe has added: what it stands for \
+                  ends earlier than what it may use. Memory for remove itself needs no device."
+            .to_owned(),
+        order: vec![
+            Step {
+                time: node.added(),
+                what: format!("remove adds {what}"),
+            },
+            Step {
+                time: model.now(),
+                what: "it is released with the rest".to_owned(),
+            },
+        ],
+        expected: vec!["remove only gives back what probe has acquired".to_owned()],
+        resources: vec![finding::live_resource(node)],
+        ..subject.finding(&INFO, Severity::Warn, what, model.now())
+    });
+}
+
+/// Whether it was added by the remove itself, rather than by another task meanwhile or by a release.
+fn is_its_own(node: &Node, device: Device<'_>) -> bool {
+    node.origin() == Origin::Seen
+        && !node.kind().is_marker()
+        && node.binding() == device.binding()
+        && node
+            .context()
+            .is_some_and(|context| context.device == device.key() && context.hook == Hook::Remove)
+}

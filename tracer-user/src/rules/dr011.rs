@@ -1,0 +1,219 @@
+//! DR011 unbound-owner-leak: a resource is added to a device that has no driver, so that no unbind ever
+//! releases it.
+
+use hashbrown::HashMap;
+
+use super::{Rule, RuleInfo, blame};
+use crate::{
+    event::{Hook, Time},
+    finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
+    model::{Change, Device, DeviceId, Model, Node, NodeId, Origin, State},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR011",
+    name: "unbound-owner-leak",
+    severities: &[Severity::Error, Severity::Warn, Severity::Info],
+    description: "A resource is added to a device that no driver is bound to.",
+    needs: &[
+        &[Hook::DevresLog, Hook::AddDr],
+        &[Hook::Probe],
+        &[Hook::Initialise],
+        &[Hook::Delete],
+        &[Hook::FinalPut],
+    ],
+    sharpened_by: &[],
+    optional: false,
+    page: include_str!("dr011.md"),
+};
+
+/// How long after its deletion a device still has its resources before that is worth a word: nanoseconds.
+const LATE: u64 = 100_000_000;
+
+/// The rule. It keeps something only of deleted devices that still own what it is about.
+#[derive(Debug, Default)]
+pub struct UnboundOwnerLeak {
+    deleted: HashMap<DeviceId, Time>,
+}
+
+impl Rule for UnboundOwnerLeak {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        match change {
+            Change::NodeAdded(id) => self.added(*id, model, report),
+            Change::DeviceDeleted(id) => {
+                if let Some(device) = model.device_by_id(*id)
+                    && owned_without_driver(device).next().is_some()
+                {
+                    self.deleted.insert(*id, model.now());
+                }
+            }
+            Change::NodeReleased { node, .. } if !self.deleted.is_empty() => {
+                self.released(*node, model, report);
+            }
+            Change::DeviceGone { device, .. } => {
+                self.deleted.remove(device);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, model: &Model, report: &mut Report) {
+        let mut waiting: Vec<_> = self.deleted.drain().collect();
+        waiting.sort_by_key(|(_, deleted)| *deleted);
+        for (id, deleted) in waiting {
+            if let Some(device) = model.device_by_id(id)
+                && model.now().since(deleted) > LATE
+            {
+                never_put(device, deleted, model, report);
+            }
+        }
+    }
+}
+
+impl UnboundOwnerLeak {
+    fn added(&mut self, id: NodeId, model: &Model, report: &mut Report) {
+        let Some(node) = model.node(id) else { return };
+        let Some(device) = model.owner(node).filter(|device| concerns(node, *device)) else {
+            return;
+        };
+        if blame::runs(model, Hook::ReleaseAll, device.id()) {
+            return;
+        }
+        if node.phase() == State::Deleted {
+            self.deleted.entry(device.id()).or_insert(model.now());
+        }
+        let subject = Subject::of(device);
+        let what = finding::label(node);
+        let fingerprint = subject.fingerprint(&INFO, what);
+        if report.repeat(&fingerprint, Severity::Info, model.now()) {
+            return;
+        }
+        if !device.is_whole() {
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "something was added to a device that may have no driver, of which something was missed",
+            );
+            return;
+        }
+        report.submit(Finding {
+            summary: format!("{what} was added to {}, which has no driver.", subject.name()),
+            meaning: "No unbind releases it. From 6.6 on device_del() does; before, only the last put of the \
+                      device, which may come much later, or never if the resource itself holds a reference."
+                .to_owned(),
+            resources: vec![finding::live_resource(node)],
+            ..subject.finding(&INFO, Severity::Info, what, model.now())
+        });
+    }
+
+    /// Something went: late, by the last put?
+    fn released(&mut self, id: NodeId, model: &Model, report: &mut Report) {
+        let Some(node) = model.node(id) else { return };
+        let Some(device) = model.owner(node) else {
+            return;
+        };
+        let Some(deleted) = self.deleted.get(&device.id()).copied() else {
+            return;
+        };
+        let waited = model.now().since(deleted);
+        let last_put = device.state() == State::Dead;
+        if !last_put || waited <= LATE || !concerns(node, device) || !device.is_whole() {
+            return;
+        }
+        let subject = Subject::of(device);
+        let what = finding::label(node);
+        report.submit(Finding {
+            summary: format!(
+                "{what} of {}, which never had a driver, was released by the last put, {} ms after the device was \
+                 deleted.",
+                subject.name(),
+                waited / 1_000_000
+            ),
+            meaning: "Deleting the device did not release it, and somebody held a reference. Until the last one \
+                      is put, what the resource stands for stays in use for a device that is gone."
+                .to_owned(),
+            order: vec![
+                Step {
+                    time: deleted,
+                    what: "the device is deleted".to_owned(),
+                },
+                Step {
+                    time: model.now(),
+                    what: format!("the last reference is put, and {what} is released"),
+                },
+            ],
+            expected: vec!["resources are released before their device is deleted, or by that".to_owned()],
+            resources: vec![finding::resource(node, Some(model.now()), deleted)],
+            delay_since: "the deletion",
+            ..subject.finding(&INFO, Severity::Warn, what, model.now())
+        });
+    }
+}
+
+/// The trace ends, the device is deleted, and still owns something.
+fn never_put(device: Device<'_>, deleted: Time, model: &Model, report: &mut Report) {
+    let subject = Subject::of(device);
+    let left: Vec<&Node> = owned_without_driver(device).collect();
+    let Some(first) = left.first() else { return };
+    if !device.is_whole() {
+        report.stay_silent(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "a deleted device still has resources, and something of it was missed",
+        );
+        return;
+    }
+    // An action on the device itself may hold the very reference for whose last put it waits.
+    let holds_itself = left
+        .iter()
+        .find(|node| node.action_data() == device.address().0);
+    let (severity, what) = match holds_itself {
+        Some(node) => (Severity::Error, finding::label(node)),
+        None => (Severity::Warn, finding::label(first)),
+    };
+    report.submit(Finding {
+        certainty: Certainty::Likely,
+        summary: format!(
+            "{} is deleted, never had a driver, and still owned {} resources when the trace ended.",
+            subject.name(),
+            left.len()
+        ),
+        meaning: match severity {
+            Severity::Error => {
+                "An action that is called with the device itself waits for the last put. If it is what puts that \
+                 last reference, neither ever happens, and everything of the device is leaked."
+            }
+            _ => "They are released when the last reference to the device is put, if that ever happens.",
+        }
+        .to_owned(),
+        order: vec![Step {
+            time: deleted,
+            what: "the device is deleted".to_owned(),
+        }],
+        expected: vec!["resources are released before their device is deleted, or by that".to_owned()],
+        resources: left.iter().take(100).map(|node| finding::live_resource(node)).collect(),
+        ..subject.finding(&INFO, severity, what, model.now())
+    });
+}
+
+fn owned_without_driver(device: Device<'_>) -> impl Iterator<Item = &Node> {
+    device
+        .resources()
+        .filter(move |node| concerns(node, device))
+}
+
+/// Whether the node was added to a device that no driver was bound to, or ever had been.
+fn concerns(node: &Node, device: Device<'_>) -> bool {
+    let without_driver = match node.phase() {
+        State::Initialised => true,
+        State::Unbound | State::Deleted => !device.was_ever_bound(),
+        _ => false,
+    };
+    without_driver && node.origin() == Origin::Seen && !node.kind().is_marker()
+}

@@ -1,0 +1,255 @@
+//! DR012 outlives-creator: a driver's probe adds a resource to another device, where it stays when that
+//! driver goes.
+
+use hashbrown::{HashMap, HashSet};
+
+use super::{Rule, RuleInfo, blame};
+use crate::{
+    event::{Hook, Time},
+    finding::{self, Cause, Finding, Report, Severity, Step, Subject},
+    model::{Change, Device, DeviceId, InstanceKey, Model, Node, NodeId, Origin, State},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR012",
+    name: "outlives-creator",
+    severities: &[Severity::Error, Severity::Warn],
+    description: "A resource that a driver's probe added to another device is still there when that driver has gone.",
+    needs: &[
+        &[Hook::DevresLog, Hook::AddDr],
+        &[Hook::Probe],
+        &[Hook::Unbind],
+    ],
+    sharpened_by: &[],
+    optional: false,
+    page: include_str!("dr012.md"),
+};
+
+/// The rule. It keeps something only of resources that live on another device than that whose probe added
+/// them.
+#[derive(Debug, Default)]
+pub struct OutlivesCreator {
+    creators: HashMap<DeviceId, Creator>,
+}
+
+#[derive(Debug)]
+struct Creator {
+    subject: Subject,
+    /// The nodes by their place in the order of everything seen, with their owners.
+    nodes: HashMap<u64, DeviceId>,
+}
+
+impl Rule for OutlivesCreator {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        match change {
+            Change::NodeAdded(id) => self.added(*id, model),
+            Change::NodeRemoved(id)
+            | Change::NodeVanished(id)
+            | Change::NodeReleased { node: id, .. }
+                if !self.creators.is_empty() =>
+            {
+                if let Some(node) = model.node(*id)
+                    && let Some(creator) = creator(node, model)
+                    && let Some(kept) = self.creators.get_mut(&creator.id())
+                {
+                    kept.nodes.remove(&node.sequence());
+                    if kept.nodes.is_empty() {
+                        self.creators.remove(&creator.id());
+                    }
+                }
+            }
+            Change::BindingEnded { device, was_bound } if !self.creators.is_empty() => {
+                if let Some(creator) = self.creators.remove(device) {
+                    creator.ended(*device, *was_bound, model, report);
+                }
+            }
+            Change::DeviceGone { device, .. } if !self.creators.is_empty() => {
+                self.creators.remove(device);
+                for creator in self.creators.values_mut() {
+                    creator.nodes.retain(|_, owner| owner != device);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The device whose probe added the node, if that is another than its owner.
+fn creator<'m>(node: &Node, model: &'m Model) -> Option<Device<'m>> {
+    let context = node
+        .context()
+        .filter(|context| context.hook == Hook::Probe && node.origin() == Origin::Seen)?;
+    let creator = model.device(context.device.address)?;
+    let owner = model.owner(node)?;
+    (creator.key() == context.device && creator.id() != owner.id()).then_some(creator)
+}
+
+impl OutlivesCreator {
+    fn added(&mut self, id: NodeId, model: &Model) {
+        let Some(node) = model.node(id).filter(|node| !node.kind().is_marker()) else {
+            return;
+        };
+        let (Some(creator), Some(owner)) = (creator(node, model), model.owner(node)) else {
+            return;
+        };
+        // What a driver creates goes with it; and component.c releases what it binds itself.
+        let is_own_child = owner
+            .creator()
+            .is_some_and(|context| context.device == creator.key());
+        if is_own_child || node.stack().is_some_and(blame::through_component_core) {
+            return;
+        }
+        self.creators
+            .entry(creator.id())
+            .or_insert_with(|| Creator {
+                subject: Subject::of(creator),
+                nodes: HashMap::new(),
+            })
+            .nodes
+            .insert(node.sequence(), owner.id());
+    }
+}
+
+impl Creator {
+    fn ended(self, id: DeviceId, was_bound: bool, model: &Model, report: &mut Report) {
+        let Some(creator) = model.device_by_id(id) else {
+            return;
+        };
+        let mut owners: Vec<DeviceId> = self
+            .nodes
+            .values()
+            .copied()
+            .collect::<HashSet<_>>()
+            .into_iter()
+            .collect();
+        owners.sort_by_key(|owner| model.device_by_id(*owner).map(Device::key));
+        for owner in owners {
+            let Some(owner) = model.device_by_id(owner) else {
+                continue;
+            };
+            // It is being taken down too: what is on it is about to go.
+            if matches!(
+                owner.state(),
+                State::Removing | State::Cleanup | State::Deleted | State::Dead
+            ) {
+                continue;
+            }
+            let left: Vec<&Node> = owner
+                .nodes()
+                .map(|(_, node)| node)
+                .filter(|node| self.nodes.contains_key(&node.sequence()))
+                .filter(|node| !in_own_group(node, owner, creator.key(), model))
+                .collect();
+            let Some(oldest) = left.first() else { continue };
+            let whole = creator.is_whole() && owner.is_whole_since(oldest.sequence());
+            if whole {
+                report.submit(self.finding(owner, &left, was_bound, model));
+            } else {
+                let subject = Subject::of(owner);
+                report.stay_silent(
+                    INFO.id,
+                    subject.key,
+                    subject.name(),
+                    "another driver left something on a device, in whose life events were missed",
+                );
+            }
+        }
+    }
+
+    fn finding(
+        &self,
+        owner: Device<'_>,
+        left: &[&Node],
+        was_bound: bool,
+        model: &Model,
+    ) -> Finding {
+        let subject = Subject::of(owner);
+        let worst = left.iter().find(|node| node.kind().hazard().is_some());
+        let severity = if worst.is_some() {
+            Severity::Error
+        } else {
+            Severity::Warn
+        };
+        let shown = worst
+            .or(left.first())
+            .map_or("", |node| finding::label(node));
+        let driver = self.subject.driver().unwrap_or("?");
+        let (creator, name) = (self.subject.name(), subject.name());
+        let end = if was_bound {
+            "was unbound"
+        } else {
+            "failed its probe"
+        };
+        let meaning = if severity == Severity::Error {
+            "It is released only with the other device, long after the driver whose code and data it uses has gone."
+        } else {
+            "Memory stays allocated until the other device goes, and again with each probe: a leak."
+        };
+        let first_added = left.first().map_or(Time(0), |node| node.added());
+        Finding {
+            summary: format!(
+                "{shown} was added to {name} by the probe of {creator}, and stayed there when {creator} {end}."
+            ),
+            meaning: meaning.to_owned(),
+            order: vec![
+                Step {
+                    time: first_added,
+                    what: format!("the probe of {creator} adds {shown} to {name}"),
+                },
+                Step {
+                    time: model.now(),
+                    what: format!(
+                        "{creator} {end}; {} resources are still on {name}",
+                        left.len()
+                    ),
+                },
+            ],
+            expected: vec![format!(
+                "a driver adds its resources to its own device, {creator}, and they go with it"
+            )],
+            resources: left
+                .iter()
+                .take(100)
+                .map(|node| finding::live_resource(node))
+                .collect(),
+            caused_by: Some(Cause {
+                device: creator.to_owned(),
+                instance: self.subject.key,
+                driver: self.subject.driver().map(str::to_owned),
+                frame: "probe",
+                task: left
+                    .first()
+                    .map_or_else(String::new, |node| node.task().comm.name().into_owned()),
+                tid: left.first().map_or(0, |node| node.task().tid),
+                stack: left
+                    .first()
+                    .and_then(|node| node.stack())
+                    .map(finding::frames)
+                    .unwrap_or_default(),
+            }),
+            ..subject.finding(&INFO, severity, &format!("{driver}/{shown}"), model.now())
+        }
+    }
+}
+
+/// Whether the node lies in a group of its owner that the same probe opened: then that driver can still
+/// release it.
+fn in_own_group(node: &Node, owner: Device<'_>, creator: InstanceKey, model: &Model) -> bool {
+    owner.groups().any(|(_, open, close)| {
+        let Some(open) = model.node(open) else {
+            return false;
+        };
+        let ends_behind = close
+            .and_then(|close| model.node(close))
+            .is_none_or(|close| node.sequence() < close.sequence());
+        open.sequence() < node.sequence()
+            && ends_behind
+            && open
+                .context()
+                .is_some_and(|context| context.device == creator)
+    })
+}

@@ -1,0 +1,253 @@
+//! DR013 dangling-data: a block of memory goes while an action's data or an interrupt's `dev_id` still points
+//! into it.
+
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use super::{Rule, RuleInfo, blame, interrupt};
+use crate::{
+    coverage::Addresses,
+    event::Hook,
+    finding::{self, Finding, Report, Severity, Step, Subject},
+    model::{Change, Device, DeviceId, Model, Node, NodeId, Origin},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR013",
+    name: "dangling-data",
+    severities: &[Severity::Error],
+    description: "Memory is freed while an action or interrupt still points into it.",
+    needs: &[
+        &[Hook::DevresLog, Hook::AddDr],
+        &[Hook::DevresLog, Hook::ReleaseAll],
+        &[Hook::DevresLog, Hook::DevresRemove],
+    ],
+    sharpened_by: &[Hook::Krealloc],
+    optional: false,
+    page: include_str!("dr013.md"),
+};
+
+/// The releases of blocks whose payload is the memory that the driver uses.
+const BLOCKS: [&str; 3] = [
+    "devm_kmalloc_release",
+    "devm_kzalloc_release",
+    "devm_krealloc_release",
+];
+/// Below this no memory is.
+const FIRST_POINTER: u64 = 1 << 16;
+
+/// The rule. It keeps the pointer of each live action and interrupt.
+#[derive(Debug, Default)]
+pub struct DanglingData {
+    pointers: BTreeMap<u64, SmallVec<[Holder; 1]>>,
+}
+
+/// Who has a pointer: the node by its place in the order of everything seen, and its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Holder {
+    sequence: u64,
+    device: DeviceId,
+}
+
+impl Rule for DanglingData {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        match change {
+            Change::NodeAdded(id) => {
+                if let Some((pointer, holder)) = held(*id, model) {
+                    self.pointers.entry(pointer).or_default().push(holder);
+                }
+            }
+            Change::NodeVanished(id) => self.forget(*id, model),
+            Change::NodeRemoved(id) | Change::NodeReleased { node: id, .. } => {
+                self.forget(*id, model);
+                if let Some(block) = model.node(*id)
+                    && is_block(block)
+                {
+                    let end = End {
+                        block,
+                        start: block.payload_address(),
+                        size: block.size(),
+                        how: if matches!(change, Change::NodeRemoved(_)) {
+                            "freed"
+                        } else {
+                            "released"
+                        },
+                    };
+                    self.ended(&end, model, report);
+                }
+            }
+            Change::NodeReplaced {
+                node,
+                payload,
+                size,
+                ..
+            } => {
+                if let Some(block) = model.node(*node) {
+                    let end = End {
+                        block,
+                        start: *payload,
+                        size: *size,
+                        how: "moved by devm_krealloc()",
+                    };
+                    self.ended(&end, model, report);
+                }
+            }
+            Change::DeviceGone { device, .. } => {
+                let left = model
+                    .device_by_id(*device)
+                    .into_iter()
+                    .flat_map(|device| device.nodes().chain(device.releasing()));
+                for (id, _) in left {
+                    self.forget(id, model);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The pointer that a node holds.
+fn held(id: NodeId, model: &Model) -> Option<(u64, Holder)> {
+    let node = model.node(id)?;
+    let pointer = match interrupt::of(node) {
+        Some((_, dev_id)) => dev_id,
+        None => node.action_data(),
+    };
+    if pointer < FIRST_POINTER || model.coverage().node_addresses != Addresses::Real {
+        return None;
+    }
+    let holder = Holder {
+        sequence: node.sequence(),
+        device: model.owner(node)?.id(),
+    };
+    Some((pointer, holder))
+}
+
+fn is_block(node: &Node) -> bool {
+    node.payload_address() != 0 && node.name().is_some_and(|name| BLOCKS.contains(&&**name))
+}
+
+/// The end of a block.
+struct End<'m> {
+    block: &'m Node,
+    start: u64,
+    size: Option<u64>,
+    how: &'static str,
+}
+
+impl DanglingData {
+    fn forget(&mut self, id: NodeId, model: &Model) {
+        let Some((pointer, holder)) = held(id, model) else {
+            return;
+        };
+        if let Some(holders) = self.pointers.get_mut(&pointer) {
+            holders.retain(|known| *known != holder);
+            if holders.is_empty() {
+                self.pointers.remove(&pointer);
+            }
+        }
+    }
+
+    fn ended(&self, end: &End<'_>, model: &Model, report: &mut Report) {
+        if end.start == 0 || self.pointers.is_empty() {
+            return;
+        }
+        // Where the kernel keeps no size only a pointer to the beginning is certain to be into the block.
+        let behind = end.start.saturating_add(end.size.unwrap_or(1).max(1));
+        let holders: SmallVec<[Holder; 4]> = self
+            .pointers
+            .range(end.start..behind)
+            .flat_map(|(_, holders)| holders.iter().copied())
+            .collect();
+        for holder in holders {
+            if let Some(device) = model.device_by_id(holder.device)
+                && let Some(node) = node_at(device, holder.sequence)
+            {
+                dangling(node, device, end, model, report);
+            }
+        }
+    }
+}
+
+fn node_at(device: Device<'_>, sequence: u64) -> Option<&Node> {
+    device
+        .releasing()
+        .chain(device.nodes())
+        .map(|(_, node)| node)
+        .find(|node| node.sequence() == sequence)
+}
+
+fn dangling(node: &Node, device: Device<'_>, end: &End<'_>, model: &Model, report: &mut Report) {
+    let block = end.block;
+    // A pointer that is older than the block is a stale one to something else that was there before. The
+    // order in which a snapshot found them says nothing.
+    let both_found = node.origin() == Origin::Snapshot && block.origin() == Origin::Snapshot;
+    if node.sequence() < block.sequence() && !both_found {
+        return;
+    }
+    let Some(owner) = model.owner(block) else {
+        return;
+    };
+    let subject = Subject::of(device);
+    let since = node.sequence().min(block.sequence());
+    if !device.is_whole_since(since) || !owner.is_whole_since(since) {
+        report.stay_silent(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "a resource may point to memory that was freed, and something was missed meanwhile",
+        );
+        return;
+    }
+    let what = finding::label(node);
+    let (how, name, owner_name) = (end.how, subject.name(), owner.name());
+    let pointer = if interrupt::of(node).is_some() {
+        "dev_id"
+    } else {
+        "data"
+    };
+    let caused_by = if owner.id() == device.id() {
+        blame::caller_as_cause(&subject, model)
+    } else {
+        blame::foreign(model, device.id())
+            .and_then(|frame| blame::cause(model, frame))
+            .or_else(|| blame::caller_as_cause(&Subject::of(owner), model))
+    };
+    report.submit(Finding {
+        summary: format!(
+            "Memory of {owner_name} was {how} while the {pointer} of {what} on {name} still points into it."
+        ),
+        meaning: "When that action or interrupt handler runs, or what it stands for is released, it uses memory \
+                  that may belong to somebody else by then."
+            .to_owned(),
+        order: vec![
+            Step {
+                time: block.added(),
+                what: format!("the memory is added to {owner_name}"),
+            },
+            Step {
+                time: node.added(),
+                what: format!("{what} is added to {name}"),
+            },
+            Step {
+                time: model.now(),
+                what: format!("the memory is {how}; {what} is still there"),
+            },
+        ],
+        expected: vec![
+            format!("{what} is released"),
+            "the memory that it uses is released".to_owned(),
+        ],
+        resources: vec![
+            finding::live_resource(node),
+            finding::resource(block, Some(model.now()), model.now()),
+        ],
+        caused_by,
+        ..subject.finding(&INFO, Severity::Error, what, model.now())
+    });
+}

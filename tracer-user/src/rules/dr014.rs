@@ -1,0 +1,184 @@
+//! DR014 irq-after-remove: a managed interrupt is still requested when its driver's remove has returned.
+
+use hashbrown::HashMap;
+
+use super::{
+    Rule, RuleInfo, blame,
+    interrupt::{self, Interrupt},
+};
+use crate::{
+    event::{Hook, Time},
+    finding::{self, Finding, Report, Severity, Step, Subject},
+    model::{Change, Detail, Device, DeviceId, Entered, Left, Model, NodeId, State},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR014",
+    name: "irq-after-remove",
+    severities: &[Severity::Warn, Severity::Info],
+    description: "A managed interrupt outlives its driver's remove.",
+    needs: &[
+        &[Hook::DevresLog, Hook::AddDr],
+        &[Hook::Unbind],
+        &[Hook::ReleaseAll],
+    ],
+    sharpened_by: &[Hook::Remove, Hook::IrqHandler],
+    optional: false,
+    page: include_str!("dr014.md"),
+};
+
+const RELEASE: &str = "devm_irq_release";
+
+/// The rule. Where handlers are observed it keeps the interrupts that are live between the end of a remove
+/// and their release.
+#[derive(Debug, Default)]
+pub struct IrqAfterRemove {
+    windows: HashMap<Interrupt, Window>,
+}
+
+/// An interrupt between the end of remove and its release.
+#[derive(Debug)]
+struct Window {
+    device: DeviceId,
+    removed: Time,
+    handled: Option<Time>,
+}
+
+impl Rule for IrqAfterRemove {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        match change {
+            Change::Left(Left {
+                hook: Hook::Remove,
+                device: Some(id),
+                inferred: false,
+                ..
+            }) if model.coverage().sees(Hook::IrqHandler) => {
+                if let Some(device) = model.device_by_id(*id) {
+                    self.open_windows(device, model.now());
+                }
+            }
+            Change::Entered(Entered {
+                hook: Hook::IrqHandler,
+                detail: Detail::Irq { number, dev_id },
+                ..
+            }) => {
+                if let Some(window) = self.windows.get_mut(&(*number, *dev_id)) {
+                    window.handled.get_or_insert(model.now());
+                }
+            }
+            Change::NodeReleased { node, .. } => self.released(*node, model, report),
+            Change::NodeRemoved(id) | Change::NodeVanished(id) if !self.windows.is_empty() => {
+                if let Some(interrupt) = model.node(*id).and_then(interrupt::of) {
+                    self.windows.remove(&interrupt);
+                }
+            }
+            Change::BindingEnded { device, .. } | Change::DeviceGone { device, .. }
+                if !self.windows.is_empty() =>
+            {
+                self.windows.retain(|_, window| window.device != *device);
+            }
+            Change::Lost(_) => self.windows.clear(),
+            _ => {}
+        }
+    }
+}
+
+impl IrqAfterRemove {
+    fn open_windows(&mut self, device: Device<'_>, now: Time) {
+        for interrupt in device.resources().filter_map(interrupt::of) {
+            let window = Window {
+                device: device.id(),
+                removed: now,
+                handled: None,
+            };
+            self.windows.insert(interrupt, window);
+        }
+    }
+
+    fn released(&mut self, id: NodeId, model: &Model, report: &mut Report) {
+        let Some(node) = model
+            .node(id)
+            .filter(|node| node.name().is_some_and(|name| &**name == RELEASE))
+        else {
+            return;
+        };
+        let Some(device) = model.owner(node) else {
+            return;
+        };
+        let window = interrupt::of(node).and_then(|interrupt| self.windows.remove(&interrupt));
+        let after_remove = device.state() == State::Cleanup
+            && node.phase() != State::Cleanup
+            && blame::runs(model, Hook::Unbind, device.id())
+            && !blame::runs(model, Hook::Probe, device.id());
+        if !after_remove {
+            return;
+        }
+        let subject = Subject::of(device);
+        let handled = window
+            .as_ref()
+            .filter(|window| window.device == device.id())
+            .and_then(|window| Some((window.removed, window.handled?)));
+        let severity = if handled.is_some() {
+            Severity::Warn
+        } else {
+            Severity::Info
+        };
+        if report.repeat(&subject.fingerprint(&INFO, RELEASE), severity, model.now()) {
+            return;
+        }
+        if !device.is_whole() {
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "an interrupt was released by an unbind in which events were missed",
+            );
+            return;
+        }
+        let name = subject.name();
+        let mut order = Vec::new();
+        if let Some((removed, handled)) = handled {
+            order.push(Step {
+                time: removed,
+                what: "remove returns".to_owned(),
+            });
+            order.push(Step {
+                time: handled,
+                what: "the interrupt's handler runs".to_owned(),
+            });
+        }
+        order.push(Step {
+            time: model.now(),
+            what: "the interrupt is freed".to_owned(),
+        });
+        let summary = match handled {
+            Some(_) => format!(
+                "An interrupt of {name} was handled after its driver's remove had returned."
+            ),
+            None => format!(
+                "An interrupt of {name} was freed only after its driver's remove had returned."
+            ),
+        };
+        let meaning = match handled {
+            Some(_) => {
+                "The handler ran on what remove had taken down. Harmless if remove left all that it uses in place."
+            }
+            None => {
+                "Until then the handler can run, on what remove has taken down. Most drivers are prepared for that; \
+                 those that free or power off something in remove must free the interrupt first."
+            }
+        };
+        report.submit(Finding {
+            summary,
+            meaning: meaning.to_owned(),
+            order,
+            expected: vec!["the interrupt is freed, or disabled, before remove takes down what its handler uses".to_owned()],
+            resources: vec![finding::live_resource(node)],
+            ..subject.finding(&INFO, severity, RELEASE, model.now())
+        });
+    }
+}

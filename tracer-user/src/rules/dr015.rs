@@ -1,0 +1,137 @@
+//! DR015 explicit-out-of-order: a single resource is given up while younger ones live that may use it.
+
+use super::{Rule, RuleInfo, blame};
+use crate::{
+    event::Hook,
+    finding::{self, Finding, Report, Severity, Subject},
+    model::{Change, Device, Hazard, Kind, Model, Node, NodeId, Origin, State},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR015",
+    name: "explicit-out-of-order",
+    severities: &[Severity::Warn, Severity::Info],
+    description: "A single resource is given up although younger ones are live.",
+    needs: &[
+        &[Hook::DevresLog, Hook::AddDr],
+        &[Hook::DevresLog, Hook::DevresRemove],
+        &[Hook::Probe],
+        &[Hook::Bound],
+    ],
+    sharpened_by: &[],
+    optional: false,
+    page: include_str!("dr015.md"),
+};
+
+/// Younger resources that are looked at for one that may use what is given up.
+const MOST_YOUNGER: usize = 64;
+
+/// The rule. It keeps nothing.
+#[derive(Debug, Default)]
+pub struct ExplicitOutOfOrder;
+
+impl Rule for ExplicitOutOfOrder {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        if let Change::NodeRemoved(id) = change {
+            removed(*id, model, report);
+        }
+    }
+}
+
+fn removed(id: NodeId, model: &Model, report: &mut Report) {
+    let Some(node) = model.node(id).filter(|node| concerns(node)) else {
+        return;
+    };
+    let Some(device) = model.owner(node) else {
+        return;
+    };
+    // Remove and the releases themselves take down by hand what they know; in probe scratch memory and pin
+    // control come and go.
+    let in_probe = device.state() == State::Probing && node.kind() != Kind::Memory;
+    if !in_probe && device.state() != State::Bound {
+        return;
+    }
+    let Some(youngest) = younger(node, device).next() else {
+        return;
+    };
+    let user = younger(node, device)
+        .take(MOST_YOUNGER)
+        .find(|younger| may_use(younger, node));
+    let severity = match user {
+        Some(_) if device.state() == State::Bound => Severity::Warn,
+        _ => Severity::Info,
+    };
+    let subject = Subject::of(device);
+    let what = finding::label(node);
+    if report.repeat(&subject.fingerprint(&INFO, what), severity, model.now()) {
+        return;
+    }
+    if !device.is_whole() {
+        report.stay_silent(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "a single resource was given up on a device of which something was missed",
+        );
+        return;
+    }
+    let user = user.unwrap_or(youngest);
+    let meaning = if severity == Severity::Warn {
+        "An interrupt or power management that was set up later may still use it, with the driver bound."
+    } else {
+        "Resources are set up in the order in which they build on each other. Giving up an older one by hand is \
+         right only if no younger one uses it."
+    };
+    report.submit(Finding {
+        summary: format!(
+            "{what} of {} was given up by hand while {}, which was added after it, is live.",
+            subject.name(),
+            finding::label(user)
+        ),
+        meaning: meaning.to_owned(),
+        expected: vec![
+            format!("{} is given up", finding::label(user)),
+            format!("{what} is given up"),
+        ],
+        resources: vec![finding::live_resource(node), finding::live_resource(user)],
+        caused_by: blame::caller_as_cause(&subject, model),
+        ..subject.finding(&INFO, severity, what, model.now())
+    });
+}
+
+fn concerns(node: &Node) -> bool {
+    let name = node.name().map_or("", |name| &**name);
+    // Rust drops a Devres whenever its owner goes, which is what it is for.
+    node.origin() != Origin::Unknown
+        && !node.kind().is_marker()
+        && name != "devm_pinctrl_release"
+        && !name.starts_with("Devres<")
+}
+
+/// What was added after `node`, the youngest first.
+fn younger<'m>(node: &Node, device: Device<'m>) -> impl Iterator<Item = &'m Node> {
+    let sequence = node.sequence();
+    device
+        .nodes()
+        .rev()
+        .map(|(_, node)| node)
+        .take_while(move |younger| younger.sequence() > sequence)
+        .filter(|younger| !younger.kind().is_marker())
+}
+
+/// Whether an interrupt or power management may need what is given up.
+fn may_use(younger: &Node, node: &Node) -> bool {
+    let needs = matches!(
+        younger.kind().hazard(),
+        Some(Hazard::Interrupt | Hazard::Power)
+    );
+    let is_needed = matches!(
+        node.kind().hazard(),
+        Some(Hazard::Power | Hazard::Clock | Hazard::Regulator | Hazard::Mapping | Hazard::Driver)
+    );
+    needs && is_needed
+}

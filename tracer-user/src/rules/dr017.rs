@@ -1,0 +1,180 @@
+//! DR017 runtime-growth: a bound driver adds the same resource again and again.
+
+use hashbrown::HashMap;
+
+use super::{Rule, RuleInfo};
+use crate::{
+    event::{Hook, Time},
+    finding::{self, Finding, Report, Severity, Step, Subject},
+    model::{Change, DeviceId, Model, Node, NodeId, Origin, SiteId, State},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR017",
+    name: "runtime-growth",
+    severities: &[Severity::Warn, Severity::Info],
+    description: "The same resource is added again and again while a driver is bound.",
+    needs: &[
+        &[Hook::DevresLog, Hook::AddDr],
+        &[Hook::DevresLog, Hook::DevresRemove],
+        &[Hook::Probe],
+        &[Hook::Bound],
+    ],
+    sharpened_by: &[],
+    optional: false,
+    page: include_str!("dr017.md"),
+};
+
+/// Live resources from one place between two looks at whether there are ever more.
+const STEP: u32 = 16;
+/// Looks in a row at which there must be more than ever before.
+const LOOKS: u32 = 3;
+/// Growth within less than this may be a single operation that needs many: nanoseconds.
+const LASTING: u64 = 1_000_000_000;
+
+/// The rule. It keeps something for each place from which a bound driver has added what is live.
+#[derive(Debug, Default)]
+pub struct RuntimeGrowth {
+    sites: HashMap<(DeviceId, SiteId), Growth>,
+}
+
+#[derive(Debug)]
+struct Growth {
+    live: u32,
+    most: u32,
+    /// Looks in a row at which there were more than ever.
+    grown: u32,
+    since: Time,
+    /// The oldest addition of which events are all known.
+    sequence: u64,
+}
+
+impl Rule for RuntimeGrowth {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        match change {
+            Change::NodeAdded(id) => self.added(*id, model, report),
+            Change::NodeRemoved(id)
+            | Change::NodeVanished(id)
+            | Change::NodeReleased { node: id, .. }
+                if !self.sites.is_empty() =>
+            {
+                self.gone(*id, model);
+            }
+            Change::DeviceGone { device, .. } if !self.sites.is_empty() => {
+                self.sites.retain(|(owner, _), _| owner != device);
+            }
+            // A moved block is of another place; what is counted there is not worth following.
+            Change::NodeReplaced { node, .. } => self.gone(*node, model),
+            _ => {}
+        }
+    }
+}
+
+fn concerns(node: &Node) -> bool {
+    node.phase() == State::Bound && node.origin() == Origin::Seen && !node.kind().is_marker()
+}
+
+impl RuntimeGrowth {
+    fn added(&mut self, id: NodeId, model: &Model, report: &mut Report) {
+        let Some(node) = model.node(id).filter(|node| concerns(node)) else {
+            return;
+        };
+        let Some(device) = model.owner(node) else {
+            return;
+        };
+        let growth = self
+            .sites
+            .entry((device.id(), node.site()))
+            .or_insert_with(|| Growth {
+                live: 0,
+                most: 0,
+                grown: 0,
+                since: node.added(),
+                sequence: node.sequence(),
+            });
+        growth.live += 1;
+        if growth.live <= growth.most {
+            return;
+        }
+        growth.most = growth.live;
+        if !growth.most.is_multiple_of(STEP) {
+            return;
+        }
+        growth.grown += 1;
+        if growth.grown < LOOKS {
+            return;
+        }
+        let lasted = model.now().since(growth.since);
+        let lasting = lasted >= LASTING && model.coverage().times;
+        let severity = if lasting {
+            Severity::Warn
+        } else {
+            Severity::Info
+        };
+        let subject = Subject::of(device);
+        let what = finding::label(node);
+        if report.repeat(&subject.fingerprint(&INFO, what), severity, model.now()) {
+            return;
+        }
+        if !device.is_whole_since(growth.sequence) || !device.is_whole() {
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "resources grew in number on a device of which something was missed",
+            );
+            return;
+        }
+        let (live, name) = (growth.live, subject.name());
+        let meaning = if lasting {
+            "Each of them waits for the unbind. Whatever adds them, a resume, an open or an ioctl, must give them up \
+             again, or the memory and what they stand for is used up in the end."
+        } else {
+            "That may have been one operation that needs many. If each resume, open or ioctl adds some, they use up \
+             memory until the unbind."
+        };
+        report.submit(Finding {
+            summary: format!("{live} times {what} from one place is live on {name}, whose driver is bound, and growing."),
+            meaning: meaning.to_owned(),
+            order: vec![
+                Step {
+                    time: growth.since,
+                    what: "the first is added".to_owned(),
+                },
+                Step {
+                    time: model.now(),
+                    what: format!("number {live} is added, and none but the newest was given up"),
+                },
+            ],
+            expected: vec!["what a bound driver adds for an operation it gives up when that ends".to_owned()],
+            resources: vec![finding::live_resource(node)],
+            ..subject.finding(&INFO, severity, what, model.now())
+        });
+    }
+
+    fn gone(&mut self, id: NodeId, model: &Model) {
+        let Some(node) = model.node(id).filter(|node| concerns(node)) else {
+            return;
+        };
+        let Some(device) = model.owner(node) else {
+            return;
+        };
+        let key = (device.id(), node.site());
+        let Some(growth) = self.sites.get_mut(&key) else {
+            return;
+        };
+        growth.live = growth.live.saturating_sub(1);
+        if growth.live == 0 {
+            self.sites.remove(&key);
+        } else if growth.live < growth.most / 2 {
+            // It does fall: begin anew from here.
+            growth.most = growth.live;
+            growth.grown = 0;
+            growth.since = model.now();
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! DR019 slow-release: the release of one resource takes long.
+
+use hashbrown::HashMap;
+
+use super::{Rule, RuleInfo};
+use crate::{
+    event::{Hook, Time},
+    finding::{self, Finding, Report, Severity, Step, Subject},
+    model::{Change, DeviceId, Left, Model, Node, NodeId},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR019",
+    name: "slow-release",
+    severities: &[Severity::Warn],
+    description: "The release of one resource takes long.",
+    needs: &[
+        &[Hook::DevresLog],
+        &[Hook::ReleaseAll],
+        &[Hook::ReleaseGroup],
+    ],
+    sharpened_by: &[],
+    optional: false,
+    page: include_str!("dr019.md"),
+};
+
+/// A release that takes longer is slow: nanoseconds.
+const SLOW: u64 = 100_000_000;
+
+/// The rule. It keeps something only of tasks that are releasing.
+#[derive(Debug, Default)]
+pub struct SlowRelease {
+    tasks: HashMap<u32, Vec<Batch>>,
+}
+
+/// One run of releases.
+#[derive(Debug)]
+struct Batch {
+    device: DeviceId,
+    /// The place of its function's entry in the order of everything seen.
+    sequence: u64,
+    /// What is being released: a copy, as the node has gone.
+    node: Node,
+    at: Time,
+    /// Nanoseconds that this release spent in other releases.
+    nested: u64,
+}
+
+impl Rule for SlowRelease {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        match change {
+            Change::NodeReleased {
+                node,
+                concluded: false,
+            } if model.coverage().times => self.released(*node, model, report),
+            Change::Left(
+                left @ Left {
+                    hook: Hook::ReleaseAll | Hook::ReleaseGroup,
+                    ..
+                },
+            ) if !self.tasks.is_empty() => self.left(left, model, report),
+            Change::Lost(_) => self.tasks.clear(),
+            _ => {}
+        }
+    }
+}
+
+impl SlowRelease {
+    fn released(&mut self, id: NodeId, model: &Model, report: &mut Report) {
+        let Some(node) = model.node(id) else { return };
+        let Some(device) = model.owner(node) else {
+            return;
+        };
+        let task = model.current_task();
+        let around = model.frames(task).iter().rfind(|frame| {
+            matches!(frame.hook(), Hook::ReleaseAll | Hook::ReleaseGroup)
+                && frame.device() == Some(device.id())
+        });
+        let Some(frame) = around else { return };
+        let batches = self.tasks.entry(task.tid).or_default();
+        // What was begun inside of this one and is over, although its end was not seen.
+        batches.retain(|batch| batch.sequence <= frame.sequence());
+        let batch = Batch {
+            device: device.id(),
+            sequence: frame.sequence(),
+            node: node.outline(),
+            at: model.now(),
+            nested: 0,
+        };
+        match batches.last_mut() {
+            Some(running) if running.sequence == frame.sequence() => {
+                std::mem::replace(running, batch).ended(model, report);
+            }
+            _ => batches.push(batch),
+        }
+    }
+
+    fn left(&mut self, left: &Left, model: &Model, report: &mut Report) {
+        let tid = model.current_task().tid;
+        let Some(batches) = self.tasks.get_mut(&tid) else {
+            return;
+        };
+        if let Some(batch) = batches.pop_if(|batch| batch.sequence == left.sequence)
+            && !left.inferred
+        {
+            batch.ended(model, report);
+        }
+        if let Some(outer) = batches.last_mut() {
+            outer.nested = outer.nested.saturating_add(model.now().since(left.entered));
+        } else {
+            self.tasks.remove(&tid);
+        }
+    }
+}
+
+impl Batch {
+    /// What was being released has been.
+    fn ended(self, model: &Model, report: &mut Report) {
+        let took = model.now().since(self.at).saturating_sub(self.nested);
+        if took <= SLOW {
+            return;
+        }
+        let Some(device) = model.device_by_id(self.device) else {
+            return;
+        };
+        let subject = Subject::of(device);
+        if !device.is_whole_since(self.sequence) {
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "a release seemed to take long, and something was missed meanwhile",
+            );
+            return;
+        }
+        let what = finding::label(&self.node);
+        report.submit(Finding {
+            summary: format!(
+                "Releasing {what} of {} took {} ms.",
+                subject.name(),
+                took / 1_000_000
+            ),
+            meaning: "The device's lock is held meanwhile, and whoever unbinds the driver or removes the device \
+                      waits for it."
+                .to_owned(),
+            order: vec![
+                Step {
+                    time: self.at,
+                    what: format!("{what} is released"),
+                },
+                Step {
+                    time: model.now(),
+                    what: "that is over".to_owned(),
+                },
+            ],
+            resources: vec![finding::live_resource(&self.node)],
+            ..subject.finding(&INFO, Severity::Warn, what, model.now())
+        });
+    }
+}

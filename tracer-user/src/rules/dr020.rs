@@ -1,0 +1,95 @@
+//! DR020 release-fn-unloaded: a module goes while a resource lives whose release is a function of it.
+
+use super::{Rule, RuleInfo};
+use crate::{
+    event::Hook,
+    finding::{self, Finding, Report, Severity, Step, Subject},
+    model::{Change, Device, Model, Node},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR020",
+    name: "release-fn-unloaded",
+    severities: &[Severity::Error],
+    description: "A module is unloaded while a resource lives whose release is in it.",
+    needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::ModuleFree]],
+    sharpened_by: &[],
+    optional: false,
+    page: include_str!("dr020.md"),
+};
+
+/// The rule. It keeps nothing: all resources are looked at when a module goes.
+#[derive(Debug, Default)]
+pub struct ReleaseFunctionUnloaded;
+
+impl Rule for ReleaseFunctionUnloaded {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        if let Change::ModuleFreed(module) = change {
+            for device in model.devices() {
+                let left: Vec<&Node> = device
+                    .resources()
+                    .filter(|node| is_in(node, module))
+                    .collect();
+                if let Some(first) = left.first() {
+                    unloaded(module, device, first, &left, model, report);
+                }
+            }
+        }
+    }
+}
+
+fn is_in(node: &Node, module: &str) -> bool {
+    node.function()
+        .and_then(|function| function.module.as_deref())
+        .is_some_and(|known| known == module)
+}
+
+fn unloaded(
+    module: &str,
+    device: Device<'_>,
+    first: &Node,
+    left: &[&Node],
+    model: &Model,
+    report: &mut Report,
+) {
+    let subject = Subject::of(device);
+    let oldest = left.iter().map(|node| node.sequence()).min();
+    if !device.is_whole_since(oldest.unwrap_or_default()) || device.is_tainted() {
+        report.stay_silent(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "a module was unloaded whose functions were on a device of which something was missed",
+        );
+        return;
+    }
+    let what = finding::label(first);
+    report.submit(Finding {
+        summary: format!(
+            "The module {module} was unloaded while {what} of {}, which is a function of it, waits to be called.",
+            subject.name()
+        ),
+        meaning: "When the device releases its resources, the kernel jumps to where that function was."
+            .to_owned(),
+        order: vec![
+            Step {
+                time: first.added(),
+                what: format!("{what} is added to {}", subject.name()),
+            },
+            Step {
+                time: model.now(),
+                what: format!("the module {module} is freed"),
+            },
+        ],
+        expected: vec![
+            format!("{what} is released"),
+            format!("the module {module} is unloaded"),
+        ],
+        resources: left.iter().take(100).map(|node| finding::live_resource(node)).collect(),
+        ..subject.finding(&INFO, Severity::Error, &format!("{module}/{what}"), model.now())
+    });
+}

@@ -1,0 +1,128 @@
+//! DR014 and DR021: managed interrupts.
+
+use devres_tracer::{
+    event::{EventKind, Hook},
+    finding::Severity,
+    rules::RuleSet,
+};
+
+use super::support::{Story, reduced, whole, without};
+use super::{
+    DEVICE, IRQ, accused, add_irq, begin, call_irq, innocent, nothing, outcome, probe,
+    silent_after_loss, unbind,
+};
+
+const NUMBER: u32 = 17;
+const DEV_ID: u64 = 0xff11_0000_0700_0000;
+
+/// A device with an interrupt; `remove` happens in its remove, `late` after that, and the interrupt is released
+/// then if it is still there.
+fn with_irq(freed: bool, remove: impl Fn(&mut Story), late: impl Fn(&mut Story)) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "driver", |story| {
+        add_irq(story, DEVICE, 0x100, u64::from(NUMBER), DEV_ID);
+    });
+    let remove = |story: &mut Story| {
+        if freed {
+            story.rem(DEVICE, 0x100, IRQ, 16);
+        }
+        remove(story);
+    };
+    unbind(&mut story, DEVICE, remove, |story| {
+        late(story);
+        if !freed {
+            story.rel(DEVICE, 0x100, IRQ, 16);
+            call_irq(story, Hook::FreeIrq, NUMBER, DEV_ID);
+        }
+        i64::from(!freed)
+    });
+    story
+}
+
+fn handler(number: u32, dev_id: u64) -> impl Fn(&mut Story) {
+    move |story| call_irq(story, Hook::IrqHandler, number, dev_id)
+}
+
+#[test]
+fn an_interrupt_that_outlives_remove_is_worth_knowing_and_one_that_is_handled_worse() {
+    let fingerprint = "DR014/platform/driver/devm_irq_release";
+    accused(
+        &with_irq(false, nothing, nothing),
+        "DR014",
+        Severity::Info,
+        fingerprint,
+    );
+    let handled = with_irq(false, nothing, handler(NUMBER, DEV_ID));
+    let finding = accused(&handled, "DR014", Severity::Warn, fingerprint);
+    assert_eq!(finding.order.len(), 3);
+    // Another device's handler on the same line, and its own before remove has returned.
+    let shared = with_irq(false, nothing, handler(NUMBER, DEV_ID + 8));
+    accused(&shared, "DR014", Severity::Info, fingerprint);
+    let in_remove = with_irq(false, handler(NUMBER, DEV_ID), nothing);
+    accused(&in_remove, "DR014", Severity::Info, fingerprint);
+    innocent(&with_irq(true, nothing, handler(NUMBER, DEV_ID)), "DR014");
+    silent_after_loss(&handled, 6, "DR014");
+}
+
+#[test]
+fn without_the_handlers_tracepoint_it_only_says_less() {
+    let story = with_irq(false, nothing, nothing);
+    let outcome = story.judge_by("DR014", without(whole(), &[Hook::IrqHandler]));
+    assert_eq!(outcome.findings.len(), 1);
+    assert_eq!(outcome.undecided, []);
+    let mut concluded = with_irq(false, nothing, nothing);
+    concluded
+        .events
+        .retain(|event| !matches!(event.kind, EventKind::Release(_)));
+    assert_eq!(concluded.judge_by("DR014", reduced()).findings.len(), 1);
+}
+
+#[test]
+fn a_probe_that_fails_removes_nothing() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    story.enter(DEVICE, Hook::Probe);
+    add_irq(&mut story, DEVICE, 0x100, u64::from(NUMBER), DEV_ID);
+    story
+        .enter(DEVICE, Hook::Cleanup)
+        .enter(DEVICE, Hook::ReleaseAll)
+        .rel(DEVICE, 0x100, IRQ, 16)
+        .returned(DEVICE, Hook::ReleaseAll, Some(1))
+        .leave(DEVICE, Hook::Cleanup)
+        .returned(DEVICE, Hook::Probe, Some(5));
+    innocent(&story, "DR014");
+}
+
+fn free(number: u32, dev_id: u64) -> impl Fn(&mut Story) {
+    move |story| call_irq(story, Hook::FreeIrq, number, dev_id)
+}
+
+#[test]
+fn free_irq_of_a_managed_interrupt_frees_it_twice() {
+    let story = with_irq(false, free(NUMBER, DEV_ID), nothing);
+    accused(
+        &story,
+        "DR021",
+        Severity::Error,
+        "DR021/platform/driver/devm_irq_release",
+    );
+    silent_after_loss(&story, 7, "DR021");
+    // The release itself, devm_free_irq(), and another handler on the same line.
+    innocent(&with_irq(false, nothing, nothing), "DR021");
+    innocent(&with_irq(true, free(NUMBER, DEV_ID), nothing), "DR021");
+    innocent(&with_irq(false, free(NUMBER, DEV_ID + 8), nothing), "DR021");
+    innocent(&with_irq(false, free(NUMBER + 1, DEV_ID), nothing), "DR021");
+}
+
+#[test]
+fn an_optional_rule_that_nobody_asked_for_is_no_gap() {
+    let coverage = || without(whole(), &[Hook::FreeIrq]);
+    let story = with_irq(false, nothing, nothing);
+    assert_eq!(story.judge(coverage()).undecided, []);
+    let asked = story.judge_by("DR021", coverage());
+    assert_eq!(asked.undecided.len(), 1);
+    assert_eq!(asked.undecided[0].rule, "DR021");
+    assert!(RuleSet::all().infos().any(|info| info.optional));
+    assert_eq!(outcome(&story, "DR021").undecided, []);
+}

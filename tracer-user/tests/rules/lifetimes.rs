@@ -1,0 +1,402 @@
+//! DR011 to DR013 and DR020: resources that outlive what they use, or whom they serve.
+
+use devres_tracer::{
+    event::{EventKind, Hook, Text},
+    finding::Severity,
+};
+
+use super::support::{Dev, Story};
+use super::{
+    BLOCK, DEVICE, OTHER, accused, add_action_on, add_block, add_irq, begin, delete, found,
+    innocent, no_release, nothing, probe, silent_after_loss, unbind,
+};
+
+/// A device without a driver gets an action, is deleted, and its last reference is put that much later. The
+/// action is released by `device_del`, by the last put, or not at all.
+fn without_driver(by: Option<Hook>, microseconds: u64, data: u64) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "vgem");
+    add_action_on(&mut story, DEVICE, 0x100, "drm_dev_put", data);
+    let release = |story: &mut Story, here: bool| {
+        if here {
+            story
+                .enter(DEVICE, Hook::ReleaseAll)
+                .rel(DEVICE, 0x100, "drm_dev_put", 64)
+                .returned(DEVICE, Hook::ReleaseAll, Some(1));
+        }
+    };
+    story.enter(DEVICE, Hook::Delete);
+    release(&mut story, by == Some(Hook::Delete));
+    story.leave(DEVICE, Hook::Delete).wait(microseconds);
+    if by.is_some() {
+        story.enter(DEVICE, Hook::FinalPut);
+        release(&mut story, by == Some(Hook::FinalPut));
+        story.leave(DEVICE, Hook::FinalPut);
+    } else {
+        story.enter(OTHER, Hook::Initialise);
+    }
+    story
+}
+
+#[test]
+fn what_an_unbound_device_owns_is_graded_by_its_end() {
+    let fingerprint = "DR011/platform/?/drm_dev_put";
+    for (story, severity) in [
+        (
+            without_driver(Some(Hook::Delete), 200_000, 0),
+            Severity::Info,
+        ),
+        (
+            without_driver(Some(Hook::FinalPut), 10_000, 0),
+            Severity::Info,
+        ),
+        (
+            without_driver(Some(Hook::FinalPut), 200_000, 0),
+            Severity::Warn,
+        ),
+        (without_driver(None, 200_000, 0), Severity::Warn),
+        (without_driver(None, 10_000, DEVICE.0), Severity::Info),
+        // The action is called with the device itself.
+        (without_driver(None, 200_000, DEVICE.0), Severity::Error),
+    ] {
+        accused(&story, "DR011", severity, fingerprint);
+    }
+}
+
+#[test]
+fn many_unbound_devices_are_one_word_of_information() {
+    let mut story = Story::new();
+    for device in [DEVICE, OTHER] {
+        begin(&mut story, device, "hwmon");
+        for number in 1..50 {
+            story.add(device, device.0 + number * 0x80, BLOCK, 8);
+        }
+    }
+    let finding = accused(
+        &story,
+        "DR011",
+        Severity::Info,
+        "DR011/platform/?/devm_kzalloc_release",
+    );
+    assert_eq!(finding.device, "hwmon");
+}
+
+#[test]
+fn a_device_that_is_probed_or_was_bound_is_not_unbound() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "driver", |story| {
+        story.add(DEVICE, 0x100, BLOCK, 8);
+    });
+    story.add(DEVICE, 0x200, BLOCK, 8);
+    innocent(&story, "DR011");
+    unbind(&mut story, DEVICE, nothing, |story| {
+        story
+            .rel(DEVICE, 0x200, BLOCK, 8)
+            .rel(DEVICE, 0x100, BLOCK, 8);
+        2
+    });
+    story.add(DEVICE, 0x300, BLOCK, 8);
+    innocent(&story, "DR011");
+}
+
+/// A USB interface whose probe adds `name` to its USB device, and whose driver is unbound.
+fn on_the_parent(name: &'static str, remove: impl FnOnce(&mut Story)) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, OTHER, "usb-device");
+    probe(&mut story, OTHER, "usb", nothing);
+    begin(&mut story, DEVICE, "interface");
+    probe(&mut story, DEVICE, "ucan", |story| {
+        story.add(OTHER, 0x100, name, 8);
+    });
+    unbind(&mut story, DEVICE, remove, no_release);
+    story
+}
+
+#[test]
+fn what_a_probe_leaves_on_another_device_outlives_its_driver() {
+    let action = accused(
+        &on_the_parent("ucan_disconnect", nothing),
+        "DR012",
+        Severity::Error,
+        "DR012/platform/usb/ucan/ucan_disconnect",
+    );
+    assert_eq!(action.device, "usb-dev");
+    assert_eq!(
+        action
+            .caused_by
+            .expect("there is a culprit")
+            .driver
+            .as_deref(),
+        Some("ucan")
+    );
+    accused(
+        &on_the_parent(BLOCK, nothing),
+        "DR012",
+        Severity::Warn,
+        "DR012/platform/usb/ucan/devm_kzalloc_release",
+    );
+    silent_after_loss(&on_the_parent(BLOCK, nothing), 12, "DR012");
+    let taken_off = on_the_parent(BLOCK, |story| {
+        story.rem(OTHER, 0x100, BLOCK, 8);
+    });
+    innocent(&taken_off, "DR012");
+}
+
+#[test]
+fn a_failed_probe_leaves_the_same() {
+    let mut story = Story::new();
+    begin(&mut story, OTHER, "usb-device");
+    probe(&mut story, OTHER, "usb", nothing);
+    begin(&mut story, DEVICE, "interface");
+    story
+        .named(DEVICE, "interface", "usb", "ucan")
+        .enter(DEVICE, Hook::Probe)
+        .add(OTHER, 0x100, "ucan_disconnect", 8)
+        .enter(DEVICE, Hook::Cleanup)
+        .release_nothing(DEVICE)
+        .leave(DEVICE, Hook::Cleanup)
+        .returned(DEVICE, Hook::Probe, Some(5));
+    accused(
+        &story,
+        "DR012",
+        Severity::Error,
+        "DR012/platform/usb/ucan/ucan_disconnect",
+    );
+}
+
+#[test]
+fn groups_children_and_devices_that_go_too_are_innocent() {
+    // In a group that the same probe opened: its remove may release it, or has.
+    let mut story = Story::new();
+    begin(&mut story, OTHER, "parent");
+    probe(&mut story, OTHER, "parent", nothing);
+    begin(&mut story, DEVICE, "child");
+    probe(&mut story, DEVICE, "child", |story| {
+        story
+            .open_group(OTHER, 1, 0x100)
+            .add(OTHER, 0x200, "irq_action", 8)
+            .close_group(OTHER, 1, 0x100);
+    });
+    unbind(&mut story, DEVICE, nothing, no_release);
+    innocent(&story, "DR012");
+
+    // A class device that the probe creates.
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "parent");
+    probe(&mut story, DEVICE, "parent", |story| {
+        begin(story, OTHER, "class-device");
+        story.add(OTHER, 0x200, "irq_action", 8);
+    });
+    unbind(&mut story, DEVICE, nothing, no_release);
+    innocent(&story, "DR012");
+
+    // The parent's remove takes the child down.
+    let mut story = Story::new();
+    begin(&mut story, OTHER, "parent");
+    probe(&mut story, OTHER, "parent", nothing);
+    begin(&mut story, DEVICE, "child");
+    probe(&mut story, DEVICE, "child", |story| {
+        story.add(OTHER, 0x200, "irq_action", 8);
+    });
+    let remove = |story: &mut Story| unbind(story, DEVICE, nothing, no_release);
+    unbind(&mut story, OTHER, remove, |story| {
+        story.rel(OTHER, 0x200, "irq_action", 8);
+        1
+    });
+    innocent(&story, "DR012");
+
+    // component.c binds the parent's components in the child's probe.
+    let mut story = Story::new();
+    begin(&mut story, OTHER, "master");
+    probe(&mut story, OTHER, "master", nothing);
+    begin(&mut story, DEVICE, "component");
+    probe(&mut story, DEVICE, "component", |story| {
+        story
+            .stack(&[
+                "devm_kmalloc",
+                "master_bind@gpu",
+                "try_to_bring_up_aggregate_device",
+                "component_add",
+            ])
+            .add(OTHER, 0x200, "irq_action", 8);
+    });
+    unbind(&mut story, DEVICE, nothing, no_release);
+    innocent(&story, "DR012");
+}
+
+/// A device with a block of 64 bytes at 0x1028, on which an action or interrupt of another device points.
+fn pointed_at(pointer: u64, irq: bool) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "owner");
+    begin(&mut story, OTHER, "user");
+    probe(&mut story, DEVICE, "owner", |story| {
+        add_block(story, DEVICE, 0x0010_1000, 64);
+    });
+    probe(&mut story, OTHER, "user", |story| {
+        if irq {
+            add_irq(story, OTHER, 0x0020_1000, 17, pointer);
+        } else {
+            add_action_on(story, OTHER, 0x0020_1000, "stop", pointer);
+        }
+    });
+    story
+}
+
+fn release_block(story: &mut Story) {
+    unbind(story, DEVICE, nothing, |story| {
+        story.rel(DEVICE, 0x0010_1000, BLOCK, 64);
+        1
+    });
+}
+
+const PAYLOAD: u64 = 0x0010_1028;
+
+#[test]
+fn memory_that_goes_under_a_live_pointer_dangles() {
+    for (pointer, irq, fingerprint) in [
+        (PAYLOAD, false, "DR013/platform/user/stop"),
+        (PAYLOAD + 63, false, "DR013/platform/user/stop"),
+        (PAYLOAD + 8, true, "DR013/platform/user/devm_irq_release"),
+    ] {
+        let mut story = pointed_at(pointer, irq);
+        release_block(&mut story);
+        let finding = accused(&story, "DR013", Severity::Error, fingerprint);
+        assert_eq!(finding.device, "user-dev");
+        let cause = finding.caused_by.expect("there is a culprit");
+        assert_eq!((&*cause.device, cause.frame), ("owner-dev", "unbind"));
+        silent_after_loss(&story, 14, "DR013");
+    }
+}
+
+#[test]
+fn pointers_past_the_end_gone_or_older_are_innocent() {
+    for pointer in [PAYLOAD + 64, PAYLOAD - 1, 0, 7] {
+        let mut story = pointed_at(pointer, false);
+        release_block(&mut story);
+        innocent(&story, "DR013");
+    }
+    let mut story = pointed_at(PAYLOAD, false);
+    story.rem(OTHER, 0x0020_1000, "stop", 64);
+    release_block(&mut story);
+    innocent(&story, "DR013");
+    // An action that is older than the block points to what was there before.
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "driver", |story| {
+        add_action_on(story, DEVICE, 0x0020_1000, "stop", PAYLOAD);
+        add_block(story, DEVICE, 0x0010_1000, 64);
+        story.rem(DEVICE, 0x0010_1000, BLOCK, 64);
+    });
+    innocent(&story, "DR013");
+}
+
+#[test]
+fn the_order_of_one_unbind_is_right_by_itself() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "driver", |story| {
+        add_block(story, DEVICE, 0x0010_1000, 64);
+        add_action_on(story, DEVICE, 0x0020_1000, "stop", PAYLOAD);
+    });
+    unbind(&mut story, DEVICE, nothing, |story| {
+        story
+            .rel(DEVICE, 0x0020_1000, "stop", 64)
+            .rel(DEVICE, 0x0010_1000, BLOCK, 64);
+        2
+    });
+    delete(&mut story, DEVICE);
+    innocent(&story, "DR013");
+}
+
+#[test]
+fn memory_that_is_freed_or_moved_by_hand_dangles_too() {
+    let bound = |body: &dyn Fn(&mut Story)| {
+        let mut story = Story::new();
+        begin(&mut story, DEVICE, "dev0");
+        probe(&mut story, DEVICE, "driver", nothing);
+        add_block(&mut story, DEVICE, 0x0010_1000, 40);
+        body(&mut story);
+        story
+    };
+    let freed = bound(&|story| {
+        add_action_on(story, DEVICE, 0x0020_1000, "stop", PAYLOAD);
+        story.rem(DEVICE, 0x0010_1000, BLOCK, 40);
+    });
+    accused(
+        &freed,
+        "DR013",
+        Severity::Error,
+        "DR013/platform/driver/stop",
+    );
+    let moved = bound(&|story| {
+        add_action_on(story, DEVICE, 0x0020_1000, "stop", PAYLOAD);
+        story.krealloc(DEVICE, 0x0010_1000, 0x0030_1000);
+    });
+    accused(
+        &moved,
+        "DR013",
+        Severity::Error,
+        "DR013/platform/driver/stop",
+    );
+    let moved_before = bound(&|story| {
+        story.krealloc(DEVICE, 0x0010_1000, 0x0030_1000);
+        add_action_on(story, DEVICE, 0x0020_1000, "stop", 0x0030_1028);
+    });
+    innocent(&moved_before, "DR013");
+}
+
+/// A device with a resource whose release is in `module`, and another module or that one is unloaded.
+fn unloaded(module: &str, removed: bool) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "driver", nothing);
+    story.add_action(DEVICE, 0x100, "guest_callback@guest");
+    if removed {
+        story.rem(DEVICE, 0x100, "devm_action_release", 16);
+    }
+    let module = Text::from(module);
+    story.push(Dev(0), EventKind::ModuleFree { module });
+    story
+}
+
+#[test]
+fn a_module_that_goes_before_its_resource_is_an_error() {
+    accused(
+        &unloaded("guest", false),
+        "DR020",
+        Severity::Error,
+        "DR020/platform/driver/guest/guest_callback",
+    );
+    innocent(&unloaded("other", false), "DR020");
+    innocent(&unloaded("guest", true), "DR020");
+    silent_after_loss(&unloaded("guest", false), 7, "DR020");
+}
+
+#[test]
+fn drm_objects_and_rust_are_ordinary() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "nova", |story| {
+        story
+            .add(DEVICE, 0x100, "devm_drm_dev_init_release", 64)
+            .add(DEVICE, 0x200, "Devres<T>", 0)
+            .add(DEVICE, 0x300, "Devres<T>", 0);
+    });
+    story.rem(DEVICE, 0x200, "Devres<T>", 0);
+    unbind(&mut story, DEVICE, nothing, |story| {
+        story.rel(DEVICE, 0x300, "Devres<T>", 0).rel(
+            DEVICE,
+            0x100,
+            "devm_drm_dev_init_release",
+            64,
+        );
+        2
+    });
+    delete(&mut story, DEVICE);
+    for rule in [
+        "DR005", "DR008", "DR011", "DR012", "DR013", "DR015", "DR016",
+    ] {
+        assert_eq!(found(&story, rule), [], "{rule}");
+    }
+}
