@@ -2,4 +2,5 @@
 
 pub mod lines;
 pub mod live;
+pub mod recording;
 pub mod text;
