@@ -1,5 +1,6 @@
 //! The command line.
 
+mod capture;
 mod child;
 mod demo;
 mod doctor;
