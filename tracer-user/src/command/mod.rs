@@ -1,12 +1,14 @@
 //! The command line.
 
 mod capture;
+mod check;
 mod child;
 mod demo;
 mod doctor;
 mod exit;
 mod explain;
 mod import;
+mod policy;
 mod rules;
 mod run;
 mod source_options;
@@ -45,6 +47,10 @@ enum Command {
     Trace(trace::Trace),
     /// Reads a pasted kernel log or trace, and judges what happened
     Import(import::Import),
+    /// Judges a run for continuous integration, by a policy, and reports it in the forms that CI reads
+    Check(Box<check::Check>),
+    /// Writes and validates policies for `check`
+    Policy(policy::PolicyCommand),
     /// Shows the tool at work on a recording of a stock kernel; needs no privilege
     Demo(demo::Demo),
     /// Lists the rules: what each finds, how bad that can be, and what it needs to see
@@ -61,6 +67,8 @@ impl Arguments {
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,
             Command::Import(import) => import.run(),
+            Command::Check(check) => check.run().await,
+            Command::Policy(policy) => policy.run(),
             Command::Demo(demo) => demo.run(),
             Command::Rules(rules) => rules.run(),
             Command::Explain(explain) => explain.run(),

@@ -1,6 +1,7 @@
 //! Where events, findings and summaries go. A sink doesn't know which source they came from.
 
 pub mod json;
+pub mod reports;
 pub mod stacks;
 pub mod text;
 
