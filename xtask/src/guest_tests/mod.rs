@@ -4,6 +4,7 @@
 //! run one after the other in one guest; the tests look at their files afterwards, on the host. The files stay in
 //! `target/guest-tests/RELEASE/SESSION` until the next run.
 
+mod check;
 mod command_line;
 mod devices;
 mod evidence;
@@ -29,7 +30,7 @@ use crate::{kmod, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 8] = [
+const SESSIONS: [&Session; 9] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
@@ -37,6 +38,7 @@ const SESSIONS: [&Session; 8] = [
     &snapshot::SESSION,
     &scenarios::SESSION,
     &loss::SESSION,
+    &check::SESSION,
     &devices::SESSION,
 ];
 
