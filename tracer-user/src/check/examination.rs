@@ -19,7 +19,7 @@ use super::{
 use crate::{
     coverage::{Before, Coverage},
     event::Event,
-    finding::{Finding, text::Text},
+    finding::Finding,
     judge::{Judge, Outcome, Undecided},
     model::Model,
     rules::{RuleInfo, RuleSet},
@@ -407,7 +407,6 @@ impl Concluding<'_> {
             };
             return Test {
                 fingerprint: Some(worst.finding.fingerprint.clone()),
-                lines: judged.iter().flat_map(lines).collect(),
                 message: format!("{}{note}", worst.finding.summary),
                 status: worst.status,
                 findings: judged,
@@ -733,13 +732,4 @@ fn place_of(finding: &Finding) -> Place {
         device: finding.device.clone(),
         driver: finding.driver.clone().unwrap_or_default(),
     }
-}
-
-/// A finding in lines.
-fn lines(judged: &Judged) -> Vec<String> {
-    Text(&judged.finding)
-        .to_string()
-        .lines()
-        .map(str::to_owned)
-        .collect()
 }

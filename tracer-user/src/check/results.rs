@@ -3,7 +3,12 @@
 use serde::Serialize;
 
 use super::date::Date;
-use crate::{finding::Finding, judge::Verdict, sink::LostBy, source::live::Kernel};
+use crate::{
+    finding::{Finding, text::Text},
+    judge::Verdict,
+    sink::LostBy,
+    source::live::Kernel,
+};
 
 /// How a test ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -47,7 +52,7 @@ pub struct Test {
     pub status: Status,
     /// Why, in a line; may be empty.
     pub message: String,
-    /// More about it, in lines.
+    /// More about it, in lines, where that is no finding.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,
     /// What makes it the same in every run, where it can be expected to fail.
@@ -59,6 +64,23 @@ pub struct Test {
 }
 
 impl Test {
+    /// All that is to be told of it beside the message: for a rule, what it found in full.
+    #[must_use]
+    pub fn details(&self) -> Vec<String> {
+        if self.findings.is_empty() {
+            return self.lines.clone();
+        }
+        let mut lines = Vec::new();
+        for judged in &self.findings {
+            let text = Text(&judged.finding).to_string();
+            lines.extend(text.lines().map(str::to_owned));
+            if !judged.note.is_empty() {
+                lines.push(format!("  {}", judged.note));
+            }
+        }
+        lines
+    }
+
     /// A test that has nothing more to say.
     #[must_use]
     pub fn new(name: impl Into<String>, status: Status, message: impl Into<String>) -> Self {

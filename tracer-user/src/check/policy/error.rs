@@ -68,7 +68,8 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
             (similarity, candidate)
         })
         .filter(|(similarity, _)| *similarity >= SIMILAR)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        // Of those that are alike the first.
+        .reduce(|best, other| if other.0 > best.0 { other } else { best })
         .map(|(_, candidate)| candidate)
 }
 

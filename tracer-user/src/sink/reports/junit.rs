@@ -91,7 +91,7 @@ fn case<W: Write>(xml: &mut Writer<W>, group: &Group, test: &Test) -> io::Result
         .with_attribute(("name", name.as_str()))
         .with_attribute(("classname", class.as_str()));
     let message = escape(&test.message);
-    let text: Vec<String> = test.lines.iter().map(|line| escape(line)).collect();
+    let text: Vec<String> = test.details().iter().map(|line| escape(line)).collect();
     let text = text.join("\n");
     let (outcome, kind) = match test.status {
         Status::Passed => {

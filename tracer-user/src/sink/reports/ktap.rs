@@ -41,7 +41,7 @@ fn subtests(writer: &mut dyn Write, group: &Group) -> io::Result<()> {
     writeln!(writer, "{INDENT}1..{}", group.tests.len())?;
     for (test, number) in group.tests.iter().zip(1..) {
         for line in diagnostics(test) {
-            diagnostic(writer, INDENT, line)?;
+            diagnostic(writer, INDENT, &line)?;
         }
         let (ok, directive) = verdict(test);
         writeln!(
@@ -72,21 +72,18 @@ fn verdict(test: &Test) -> (&'static str, String) {
 }
 
 /// What is told of a test before its result.
-fn diagnostics(test: &Test) -> impl Iterator<Item = &str> {
-    let message = match test.status {
-        Status::Failed | Status::Noted => Some(test.message.as_str()),
-        Status::Passed | Status::Skipped | Status::Excused | Status::Inconclusive => None,
-    };
-    let lines = match test.status {
-        Status::Passed | Status::Skipped => &[][..],
-        _ => &test.lines,
-    };
-    let repeated = lines.first().map(String::as_str) == message;
-    message
-        .filter(|message| !message.is_empty() && !repeated)
-        .into_iter()
-        .chain(lines.iter().map(String::as_str))
-        .filter(|line| !line.trim().is_empty())
+fn diagnostics(test: &Test) -> Vec<String> {
+    if matches!(test.status, Status::Passed | Status::Skipped) {
+        return Vec::new();
+    }
+    let mut lines = test.details();
+    // The others have their message in the result itself.
+    let told = matches!(test.status, Status::Failed | Status::Noted) && test.findings.is_empty();
+    if told && lines.first() != Some(&test.message) {
+        lines.insert(0, test.message.clone());
+    }
+    lines.retain(|line| !line.trim().is_empty());
+    lines
 }
 
 fn diagnostic(writer: &mut dyn Write, indent: &str, text: &str) -> io::Result<()> {
