@@ -18,6 +18,7 @@ mod mirror;
 mod modules;
 mod qemu;
 mod record_demo;
+mod report_tests;
 mod run_directory;
 mod rust_source;
 mod terminal;

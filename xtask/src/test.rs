@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 
 use crate::guest_tests::{self, Programs};
 use crate::kernel::Kernel;
-use crate::{kmod, toolchain, tracer};
+use crate::{kmod, report_tests, toolchain, tracer};
 
 /// The kernels that are tested unless others are named: one whose driver core releases resources too late in places,
 /// and the newest.
@@ -82,6 +82,7 @@ impl fmt::Display for Tally {
 /// Runs the task.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut tally = host_tests(args.filter.as_deref())?;
+    tally += report_tests::run(args.filter.as_deref(), args.mirror.as_deref());
     if !args.host_only {
         tally += match guest_tests(args) {
             Ok(tally) => tally,

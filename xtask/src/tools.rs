@@ -11,8 +11,9 @@ use anyhow::{Context, Result, bail};
 use crate::command;
 
 /// The programs with their packages.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
     ("depmod", "kmod"),
+    ("pip3", "python3-pip"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),

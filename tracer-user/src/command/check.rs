@@ -36,10 +36,7 @@ use crate::{
     filter::DeviceFilter,
     finding::Severity,
     sink::{Sink, SourceInformation, Summary, json::JsonSink, reports::Format},
-    source::{
-        live::Kernel,
-        recording::{Recording, RecordingError},
-    },
+    source::{live::Kernel, recording::Recording},
 };
 
 /// Judges a run for continuous integration, by a policy, and reports it in the forms that CI reads
@@ -50,7 +47,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// A recording, or a kernel log or trace as `import` reads it; - for standard input
-    #[arg(conflicts_with_all = ["command", "exercise", "exercise_module", "duration", "record"])]
+    #[arg(conflicts_with_all = ["command", "propagate", "exercise", "exercise_module", "duration", "record"])]
     file: Option<PathBuf>,
     /// The policy; `devres-tracer policy init` writes one
     #[arg(long, short, value_name = "FILE", help_heading = "Policy")]
@@ -84,7 +81,7 @@ pub(super) struct Check {
     )]
     exercise: Option<String>,
     /// Unload and load again a module, by name or by the path of its file
-    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["command", "exercise"], help_heading = "Exercise")]
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["command", "duration", "exercise"], help_heading = "Exercise")]
     exercise_module: Option<String>,
     /// How many times
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Exercise")]
@@ -363,13 +360,9 @@ impl Check {
 
 /// Judges what was recorded.
 fn from_recording(file: &std::path::Path, policy: Policy) -> Result<Results, Failure> {
-    let mut recording = match Recording::open(file) {
-        Ok(recording) => recording,
-        Err(error @ RecordingError::Text { .. }) => {
-            return Err(Failure::Usage(chain(&error)));
-        }
-        Err(error) => return Err(Failure::Here(anyhow::Error::new(error))),
-    };
+    // Not that it can't run here: a mistyped name must not look like a test that was skipped.
+    let mut recording =
+        Recording::open(file).map_err(|error| Failure::Usage(escape(&chain(&error))))?;
     import::tell(recording.notes());
     let mut ending = Ending::on(Date::of(SystemTime::now()));
     let mut examination = Examination::new(recording.information().clone(), policy);
