@@ -7,7 +7,7 @@ use devres_tracer::{
     event::{
         AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind,
         Function, GroupId, Hook, Loss, LossCause, NodeAddress, NodeReference, PmDomain, Return,
-        Task, Text, Time,
+        StackDefinition, StackFrame, StackId, Task, Text, Time,
     },
     source::text::{self, Import, ImportError},
 };
@@ -60,6 +60,18 @@ fn reference(node: u64, name: &str, size: u64) -> NodeReference {
 
 fn enter(hook: Hook, detail: CallDetail) -> EventKind {
     EventKind::Enter(Call { hook, detail })
+}
+
+fn frame(name: &str, module: &str, offset: u64) -> StackFrame {
+    StackFrame {
+        address: 0,
+        function: Some(Arc::new(Function {
+            address: 0,
+            name: some(name),
+            module: some(module),
+        })),
+        offset,
+    }
 }
 
 fn leave(hook: Hook, value: Option<i64>) -> EventKind {
@@ -330,10 +342,9 @@ fn a_text_without_events_is_an_error_that_says_what_to_do() {
         "[ 1.0] usb 1-1: new device\nprose about DEVRES ADD\n\0\u{fffd}\n",
     ] {
         match text::read(text.as_bytes()) {
-            Err(ImportError::NoEvents { statistics, notes }) => {
+            Err(ImportError::NoEvents { statistics }) => {
                 assert_eq!(statistics.lines, text.lines().count() as u64);
                 assert_eq!(statistics.other_lines, statistics.lines);
-                assert_eq!(notes, []);
             }
             other => panic!("{text:?}: {other:?}"),
         }
@@ -459,6 +470,14 @@ fn functions_and_the_tracepoint_fit_together() {
         enter(Hook::PmAttach, CallDetail::Pm(PmDomain::default())),
         leave(Hook::PmAttach, Some(0)),
         enter(Hook::OpenGroup, CallDetail::Group(GroupId(0))),
+        // Where devres_open_group returns to tells who opened the group.
+        EventKind::Stack(StackDefinition {
+            id: StackId(1),
+            frames: Arc::new([
+                frame("devres_open_group", "", 0),
+                frame("foo_probe", "foo", 0x10c),
+            ]),
+        }),
         EventKind::Add(group),
         enter(Hook::DevresAdd, CallDetail::Pointer(0xff11_0000_0000_0228)),
         EventKind::Add(node),
@@ -478,11 +497,14 @@ fn functions_and_the_tracepoint_fit_together() {
     let found: Vec<_> = import.events().collect();
     for (found, expected) in found.iter().zip(&expected) {
         assert_eq!(&found.kind, expected);
-        assert_eq!(found.device, DeviceAddress(0xff11_0000_0000_0010));
+        let is_stack = matches!(found.kind, EventKind::Stack(_));
+        let device = if is_stack { 0 } else { 0xff11_0000_0000_0010 };
+        assert_eq!(found.device, DeviceAddress(device));
     }
+    assert_eq!(found[8].stack, Some(StackId(1)));
     assert_eq!(found.len(), expected.len());
     assert_eq!((found[0].task, found[0].cpu), (task("insmod", 9), 0));
-    assert_eq!((found[18].task, found[18].cpu), (task("init", 1), 1));
+    assert_eq!((found[19].task, found[19].cpu), (task("init", 1), 1));
 
     let coverage = import.coverage();
     assert_eq!(
@@ -505,7 +527,7 @@ fn functions_and_the_tracepoint_fit_together() {
     let missing = coverage.missing().find(|(hook, _)| *hook == Hook::Remove);
     assert_eq!(
         missing,
-        Some((Hook::Remove, "the capture has no events of it"))
+        Some((Hook::Remove, "the text has no events of it"))
     );
     assert_eq!(coverage.nodes, NodeEvents::Logged);
     assert_eq!(coverage.node_addresses, Addresses::Real);

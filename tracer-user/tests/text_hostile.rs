@@ -48,7 +48,7 @@ fn check(input: &[u8]) {
             }
             drop(judge.finish());
         }
-        Err(ImportError::NoEvents { statistics, .. }) => {
+        Err(ImportError::NoEvents { statistics }) => {
             assert_eq!(
                 (statistics.lines, statistics.other_lines),
                 (lines as u64, lines as u64)
