@@ -9,6 +9,7 @@ use super::{
 use crate::{
     escape::{Escaped, escape},
     event::Time,
+    model::State,
 };
 
 /// The widest line.
@@ -91,7 +92,10 @@ fn headline(formatter: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Resul
 }
 
 fn culprit(formatter: &mut fmt::Formatter<'_>, cause: &Cause) -> fmt::Result {
-    let mut line = format!("{} of {}", cause.frame, Named(&cause.device));
+    let mut line = cause.frame.to_owned();
+    if cause.device != UNKNOWN {
+        write!(line, " of {}", Named(&cause.device))?;
+    }
     if let Some(driver) = &cause.driver {
         write!(line, ", driver {}", Escaped(driver))?;
     }
@@ -129,7 +133,9 @@ fn resource(formatter: &mut fmt::Formatter<'_>, resource: &Resource, since: &str
         }
         _ => "added before the trace began".to_owned(),
     };
-    write!(line, " while {}", added.phase)?;
+    if added.phase != State::Unknown.name() {
+        write!(line, " while {}", added.phase)?;
+    }
     paragraph(formatter, "      ", "        ", &line)?;
     for frame in telling(&added.stack) {
         paragraph(formatter, "        ", "          ", &escape(frame))?;

@@ -21,6 +21,8 @@ const MASTER: &str = "devm_component_match_release";
 const ONE_CALL: u64 = 1_000_000_000;
 /// And within this many events.
 const NEAR: u64 = 256;
+/// Within this, what a device still has is released in the same unbind: nanoseconds.
+const ONE_UNBIND: u64 = 5_000_000_000;
 /// A pause of this length ends what binding the components adds: nanoseconds.
 const PAUSE: u64 = 1_000_000;
 /// What was added this long before is not what a bind that fails takes back: nanoseconds.
@@ -241,11 +243,17 @@ impl Lines {
             self.releases.remove(&id);
             return;
         }
-        let paused = model.coverage().times && model.now().since(release.last) > ONE_CALL;
-        if node.sequence() > release.group.sequence && !paused {
-            release.take(node, model.now());
+        let since = if model.coverage().times {
+            model.now().since(release.last)
+        } else {
+            0
+        };
+        if node.sequence() > release.group.sequence {
+            if since <= ONE_CALL {
+                release.take(node, model.now());
+            }
         } else if let Some(release) = self.releases.remove(&id)
-            && paused
+            && since > ONE_UNBIND
         {
             // It lived on, and was unbound some other time.
             release.conclude(true, model, report);
