@@ -137,7 +137,8 @@ fn logs_from_mails_are_read_whole() {
 
 /// What every rule together finds in a log: severity, certainty, fingerprint and how often.
 fn found(name: &str) -> Option<Vec<(Severity, Certainty, String, u64)>> {
-    let import = read(&format!("kernel-log/{name}.txt"))?.unwrap();
+    let import = read(&format!("kernel-log/{name}.txt"))?;
+    let import = import.unwrap_or_else(|error| panic!("{name}: {error}"));
     let outcome = judge_by(&import, RuleSet::all());
     assert_eq!(outcome.desync_details, Vec::<String>::new(), "{name}");
     let findings = outcome.findings.into_iter().map(|finding| {

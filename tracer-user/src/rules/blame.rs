@@ -124,12 +124,12 @@ pub(super) fn reported_caller<'m>(function: &str, model: &'m Model) -> Option<&'
 
 /// What tells a message of the kernel about `function` from others: the caller, or else the function itself.
 pub(super) fn reported_as(sort: &str, function: &str, caller: Option<&Function>) -> String {
-    let called = [
+    let parts = [
         Some(sort),
         Some(function),
         caller.and_then(|caller| caller.name.as_deref()),
     ];
-    let words: Vec<&str> = called
+    let words: Vec<&str> = parts
         .into_iter()
         .flatten()
         .filter(|word| !word.is_empty())

@@ -65,7 +65,7 @@ pub(super) fn frame(line: &[u8]) -> Option<StackFrame> {
     let place = place.strip_suffix(b")").unwrap_or(place);
     let (name, offset) = around(place, b"+0x")?;
     let offset = hexadecimal(offset.split(|byte| *byte == b'/').next()?)?;
-    if name.is_empty() || !name.iter().all(is_of_symbol) {
+    if name.is_empty() || !name.iter().copied().all(is_of_symbol) {
         return None;
     }
     let module = rest
@@ -85,7 +85,7 @@ pub(super) fn frame(line: &[u8]) -> Option<StackFrame> {
     })
 }
 
-fn is_of_symbol(byte: &u8) -> bool {
+fn is_of_symbol(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$')
 }
 

@@ -120,7 +120,7 @@ mod tests {
             &b"\xef\xbb\xbfx: y"[..],
             b"\xff\xfex\0:\0 \0y\0",
             b"\xfe\xff\0x\0:\0 \0y",
-            b"\0x\0:\0\x1b\0[\01\0m\0 \0y\0",
+            b"\0x\0:\0\x1b\0[\x001\0m\0 \0y\0",
         ] {
             assert_eq!(plain(line, &mut Vec::new()), b"x: y", "{line:?}");
         }
