@@ -35,6 +35,8 @@ pub struct ChapterComparison<'a> {
     pub bad: Option<Half<'a>>,
     /// Both in one, in order. Empty where there is no counterpart.
     pub rows: Vec<Row>,
+    /// Whether it is the whole life, because one of the recordings doesn't show probes.
+    pub whole: bool,
     /// What differs.
     pub differences: Vec<Difference>,
     /// What the other recording calls a resource: by its serial number in this one.
@@ -109,6 +111,10 @@ pub enum DifferenceKind {
     Missing,
     /// Something that is no resource happens only in the second.
     New,
+    /// The second ends there, and the first goes on.
+    Shorter,
+    /// The first ends there, and the second goes on.
+    Longer,
     /// The probe fails with another error.
     Error,
     /// Another size.
@@ -135,6 +141,8 @@ impl DifferenceKind {
             Self::OtherEnd => "other_end",
             Self::Missing => "missing",
             Self::New => "new",
+            Self::Shorter => "shorter",
+            Self::Longer => "longer",
             Self::Error => "error",
             Self::Size => "size",
             Self::PmDomain => "pm_domain",
@@ -184,6 +192,7 @@ pub(super) fn compare<'a>(
         good: good.map(half),
         bad: bad.map(half),
         rows: Vec::new(),
+        whole: !view.has(Hook::Probe),
         differences: Vec::new(),
         named: Named::default(),
     };
@@ -251,8 +260,14 @@ fn tokens(
                 verb,
                 resource: item.map_or(0, |item| pairs.number(which, &item, told.names, unnamed)),
                 value,
-                phase: view.phase(entry.phase().unwrap_or(State::Unknown)),
-                frame: entry.frame().filter(|hook| view.has(*hook)),
+                phase: if entry.is_turn() {
+                    State::Unknown
+                } else {
+                    view.phase(entry.phase().unwrap_or(State::Unknown))
+                },
+                frame: entry
+                    .frame()
+                    .filter(|hook| view.has_frames() && view.has(*hook)),
                 foreign: entry.is_foreign(),
             }
         })
@@ -315,10 +330,12 @@ impl ChapterComparison<'_> {
     }
 
     fn find_differences(&mut self, mine: &[Token], theirs: &[Token]) {
+        let tail = self.tail();
         let mut gone: Vec<usize> = Vec::new();
         let mut waiting: HashMap<Thing, Vec<usize>> = HashMap::new();
         let mut come: Vec<usize> = Vec::new();
-        for row in &self.rows {
+        let ends = tail.as_ref().map_or(self.rows.len(), |tail| tail.from);
+        for row in self.rows.iter().take(ends) {
             match *row {
                 Row::Good(place) => gone.push(place),
                 Row::Bad(place) => come.push(place),
@@ -381,6 +398,10 @@ impl ChapterComparison<'_> {
                         let still_owned = self.still_owned(place, mine, theirs);
                         (DifferenceKind::NotReleased { still_owned }, None)
                     }
+                    _ if self.is_past_the_end(Which::Good, place) => {
+                        minor = true;
+                        (DifferenceKind::Shorter, None)
+                    }
                     _ => (DifferenceKind::Missing, None),
                 },
             };
@@ -404,16 +425,92 @@ impl ChapterComparison<'_> {
                     continue;
                 }
                 "ended" => DifferenceKind::Released,
+                _ if self.is_past_the_end(Which::Bad, place) => DifferenceKind::Longer,
                 _ => DifferenceKind::New,
             };
             found.push(Difference {
                 kind,
-                minor: is_minor(token),
+                minor: is_minor(token) || kind == DifferenceKind::Longer,
                 good: None,
                 bad: Some(self.place(Which::Bad, place)),
             });
         }
+        found.extend(tail.map(|tail| tail.difference));
         self.differences = found;
+    }
+
+    /// Whether an entry is the last turn in the device's life, and the other recording ends before.
+    fn is_past_the_end(&self, which: Which, place: usize) -> bool {
+        let (half, other) = match which {
+            Which::Good => (self.good.as_ref(), self.bad.as_ref()),
+            Which::Bad => (self.bad.as_ref(), self.good.as_ref()),
+        };
+        let last = half.is_some_and(|half| {
+            half.entries
+                .get(place..)
+                .is_some_and(|rest| rest.iter().all(Entry::is_turn))
+        });
+        let common = self.rows.iter().rev().find_map(|row| match (*row, which) {
+            (Row::Same(one, _), Which::Good) => Some(one),
+            (Row::Same(_, other), Which::Bad) => Some(other),
+            _ => None,
+        });
+        last && common.is_none_or(|common| common < place) && self.ends_here(other)
+    }
+
+    /// Whether the recording ends with this chapter, and the device still lives.
+    fn ends_here(&self, half: Option<&Half<'_>>) -> bool {
+        half.is_some_and(|half| {
+            let last = half.life.chapters.last();
+            let last = last.is_some_and(|last| std::ptr::eq(last, half.chapter) || self.whole);
+            last && half.life.gone.is_none()
+        })
+    }
+
+    /// Where one of the recordings ends and the other goes on: from a turn in the device's life on there is
+    /// nothing more in the one, in which the device still lives.
+    fn tail(&self) -> Option<Tail> {
+        let last = self
+            .rows
+            .iter()
+            .rposition(|row| matches!(row, Row::Same(..)))?;
+        let behind = self.rows.get(last + 1..)?;
+        let first = *behind.first()?;
+        let (which, other, place) = match first {
+            Row::Good(place) => (Which::Good, self.bad.as_ref()?, place),
+            Row::Bad(place) => (Which::Bad, self.good.as_ref()?, place),
+            Row::Same(..) => return None,
+        };
+        let one_sided = behind
+            .iter()
+            .all(|row| matches!(row, Row::Good(_)) == (which == Which::Good));
+        if !one_sided || !self.ends_here(Some(other)) {
+            return None;
+        }
+        if !self.entry(which, place)?.is_turn() {
+            return None;
+        }
+        let resources = behind.iter().any(|row| {
+            let (Row::Good(place) | Row::Bad(place)) = *row else {
+                return false;
+            };
+            let entry = self.entry(which, place);
+            entry.is_some_and(|entry| entry.item().is_some())
+        });
+        let place = Some(self.place(which, place));
+        let (kind, good, bad) = match which {
+            Which::Good => (DifferenceKind::Shorter, place, None),
+            Which::Bad => (DifferenceKind::Longer, None, place),
+        };
+        Some(Tail {
+            from: last + 1,
+            difference: Difference {
+                kind,
+                minor: !resources,
+                good,
+                bad,
+            },
+        })
     }
 
     /// Whether what goes in the first, in the entry at `place`, is still there when the second ends.
@@ -484,6 +581,13 @@ impl ChapterComparison<'_> {
             });
         }
     }
+}
+
+/// What only one recording goes on with.
+struct Tail {
+    /// The first row of it.
+    from: usize,
+    difference: Difference,
 }
 
 /// A detach that detaches nothing does nothing.

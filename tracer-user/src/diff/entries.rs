@@ -45,6 +45,11 @@ impl View {
         }
     }
 
+    /// Whether both tell which function released a resource.
+    pub(super) fn has_frames(&self) -> bool {
+        self.has(Hook::ReleaseAll) && self.has(Hook::ReleaseGroup)
+    }
+
     /// Whether both would have told this step.
     fn tells(&self, step: &Step) -> bool {
         let hook = match step.what {
@@ -143,6 +148,26 @@ impl Entry<'_> {
         match self {
             Self::Had(_) => false,
             Self::Step(step) => step.by != LabelId::NONE,
+        }
+    }
+
+    /// Whether it is a step of the device's life itself: it makes the phase, and is in none.
+    #[must_use]
+    pub fn is_turn(&self) -> bool {
+        match self {
+            Self::Had(_) => false,
+            Self::Step(step) => matches!(
+                step.what,
+                What::Initialised
+                    | What::Probe
+                    | What::ProbeFailed(_)
+                    | What::Bound
+                    | What::Unbind
+                    | What::Remove
+                    | What::Cleanup
+                    | What::Deleted
+                    | What::Gone
+            ),
         }
     }
 

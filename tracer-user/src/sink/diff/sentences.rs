@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::report::words;
 use crate::{
-    diff::{ChapterComparison, Difference, DifferenceKind, Entry, Half, Place},
+    diff::{ChapterComparison, Difference, DifferenceKind, Entry, Half, Place, Row},
     escape::escape,
     lives::{Held, Step, What},
     model::State,
@@ -79,18 +79,35 @@ pub(super) fn line(comparison: &ChapterComparison<'_>, which: Which, place: usiz
     };
     match half.entries.get(place) {
         Some(entry @ Entry::Had(held)) => had(held, &resource(comparison, which, entry)),
-        Some(entry @ Entry::Step(step)) => {
-            let text = words::step(step, half.names);
-            match entry.item() {
-                // The name that both go by.
-                Some(item) if item.marker.is_none() => text.replacen(
-                    &words::resource(item.label, half.names),
-                    &resource(comparison, which, entry),
-                    1,
-                ),
-                _ => text,
+        Some(entry @ Entry::Step(step)) => match (step.what, entry.item()) {
+            (What::Added(_), Some(item)) if item.marker.is_none() => {
+                let by = half
+                    .names
+                    .label(item.label)
+                    .and_then(|label| label.by.as_deref());
+                let text = format!(
+                    "added    {:<26}{}  {}",
+                    resource(comparison, which, entry),
+                    words::size(item.size),
+                    escape(by.unwrap_or_default())
+                );
+                text.trim_end().to_owned()
             }
-        }
+            (What::Added(_), Some(item)) => match item.marker {
+                Some(marker) if marker.opens => "group opened (grp<)".to_owned(),
+                _ => "group closed (grp>)".to_owned(),
+            },
+            // The name that both go by.
+            (_, Some(item)) if item.marker.is_none() => words::step(step, half.names).replacen(
+                &words::resource(item.label, half.names),
+                &resource(comparison, which, entry),
+                1,
+            ),
+            (What::Released(_), Some(_)) => "group released (grp<)".to_owned(),
+            (What::Removed(_), Some(_)) => "group dissolved; what lay in it stays".to_owned(),
+            (What::GroupReleased(_), _) => "devres_release_group".to_owned(),
+            _ => words::step(step, half.names),
+        },
         None => String::new(),
     }
 }
@@ -122,7 +139,7 @@ fn phase(step: &Step) -> &'static str {
         State::Probing => "in the probe",
         State::Bound => "while bound",
         State::Removing => "in device_remove",
-        State::Cleanup => "in the cleanup",
+        State::Cleanup => "in device_unbind_cleanup",
         State::Unbound => "after the unbind",
         State::Deleted => "after device_del",
         State::Dead => "at its end",
@@ -147,77 +164,136 @@ fn beside(comparison: &ChapterComparison<'_>, which: Which, word: &str, place: u
     }
 }
 
+/// A sentence that can be told of several resources at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sentence {
+    /// What it is told of; empty where the rest is the whole sentence.
+    pub(super) name: String,
+    /// What follows the name of one.
+    one: String,
+    /// What follows the names of several.
+    many: String,
+}
+
+impl Sentence {
+    fn new(name: &str, one: String, many: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            one,
+            many,
+        }
+    }
+
+    fn whole(text: String) -> Self {
+        Self::new("", text.clone(), text)
+    }
+
+    /// Whether the same is told of something else.
+    pub(super) fn tells_the_same(&self, other: &Self) -> bool {
+        !self.name.is_empty() && self.one == other.one && self.many == other.many
+    }
+
+    /// The sentence, told of all these.
+    pub(super) fn of(&self, names: &[String]) -> String {
+        /// Names that are listed.
+        const MOST: usize = 6;
+        match names {
+            [] | [_] => format!("{}{}", self.name, self.one),
+            [all @ .., last] if names.len() <= MOST => {
+                format!("{} and {last}{}", all.join(", "), self.many)
+            }
+            names => {
+                let listed = names.get(..MOST).unwrap_or_default().join(", ");
+                format!("{listed} and {} more{}", names.len() - MOST, self.many)
+            }
+        }
+    }
+}
+
 /// The sentence on a difference.
 pub(super) fn sentence(comparison: &ChapterComparison<'_>, difference: &Difference) -> String {
+    parts(comparison, difference).of(&[])
+}
+
+/// The sentence on a difference, in parts.
+pub(super) fn parts(comparison: &ChapterComparison<'_>, difference: &Difference) -> Sentence {
     let (good, bad) = (difference.good, difference.bad);
     let name = good
         .map(|place| subject(comparison, Which::Good, place.entry))
         .or_else(|| bad.map(|place| subject(comparison, Which::Bad, place.entry)))
         .unwrap_or_default();
+    let other_name = || {
+        bad.map(|place| subject(comparison, Which::Bad, place.entry))
+            .unwrap_or_default()
+    };
     let at = |which, place: Option<Place>| {
         let entry = place.and_then(|place| half(comparison, which)?.entries.get(place.entry));
         entry.map(whereabouts).unwrap_or_default()
     };
-    let size = |which, place: Option<Place>| {
-        let half = half(comparison, which)?;
-        half.entries.get(place?.entry)?.item()?.size
-    };
+    let is = |text: String| Sentence::new(&name, format!(" is {text}"), format!(" are {text}"));
     match difference.kind {
-        DifferenceKind::Added => format!(
-            "{name} is new: added only in BAD, {}{}",
+        DifferenceKind::Added => is(format!(
+            "new: added only in BAD, {}{}",
             at(Which::Bad, bad),
             by(comparison, Which::Bad, bad)
-        ),
-        DifferenceKind::NotAdded => format!(
-            "{name} is missing: added only in GOOD, {}{}",
+        )),
+        DifferenceKind::NotAdded => is(format!(
+            "missing: added only in GOOD, {}{}",
             at(Which::Good, good),
             by(comparison, Which::Good, good)
-        ),
-        DifferenceKind::NotReleased { still_owned } => format!(
-            "{name} is never released in BAD{}; in GOOD {}",
-            if still_owned {
+        )),
+        DifferenceKind::NotReleased { still_owned } => {
+            let end = if still_owned {
                 ", which still owned it at its end"
             } else {
                 ""
-            },
-            at(Which::Good, good)
-        ),
+            };
+            let verb = verb(comparison, Which::Good, good);
+            is(format!(
+                "never {verb} in BAD{end}; in GOOD {}",
+                at(Which::Good, good)
+            ))
+        }
         DifferenceKind::Released => {
-            format!("{name} is released only in BAD, {}", at(Which::Bad, bad))
+            let verb = verb(comparison, Which::Bad, bad);
+            is(format!("{verb} only in BAD, {}", at(Which::Bad, bad)))
         }
         DifferenceKind::Elsewhere | DifferenceKind::Order => moved(comparison, difference, &name),
-        DifferenceKind::OtherEnd => format!(
-            "{name} ends in another way: in GOOD {} {}, in BAD {} {}",
+        DifferenceKind::OtherEnd => is(format!(
+            "{} in GOOD, {}, and {} in BAD, {}",
             verb(comparison, Which::Good, good),
             at(Which::Good, good),
             verb(comparison, Which::Bad, bad),
             at(Which::Bad, bad)
-        ),
-        DifferenceKind::Missing => format!("only in GOOD, {}: {name}", at(Which::Good, good)),
-        DifferenceKind::New => format!("only in BAD, {}: {name}", at(Which::Bad, bad)),
-        DifferenceKind::Error => format!(
-            "the probe fails in another way: in GOOD \"{name}\", in BAD \"{}\"",
-            bad.map(|place| subject(comparison, Which::Bad, place.entry))
-                .unwrap_or_default()
-        ),
-        DifferenceKind::Size => format!(
-            "{name} {} -> {} bytes",
-            size(Which::Good, good).unwrap_or_default(),
-            size(Which::Bad, bad).unwrap_or_default()
-        ),
-        DifferenceKind::PmDomain => format!(
-            "in GOOD \"{name}\", in BAD \"{}\"",
-            bad.map(|place| subject(comparison, Which::Bad, place.entry))
-                .unwrap_or_default()
-        ),
-        DifferenceKind::NoProbe | DifferenceKind::NewProbe => {
-            let which = if difference.kind == DifferenceKind::NoProbe {
-                Which::Good
-            } else {
-                Which::Bad
-            };
-            alone(comparison, which)
+        )),
+        DifferenceKind::Missing => Sentence::whole(format!("only in GOOD: {name}")),
+        DifferenceKind::New => Sentence::whole(format!("only in BAD: {name}")),
+        DifferenceKind::Shorter => {
+            Sentence::whole(format!("BAD ends here, before \"{name}\"; GOOD goes on"))
         }
+        DifferenceKind::Longer => {
+            Sentence::whole(format!("GOOD ends here, before \"{name}\"; BAD goes on"))
+        }
+        DifferenceKind::Error => Sentence::whole(format!(
+            "the probe ends in another way: in GOOD \"{name}\", in BAD \"{}\"",
+            other_name()
+        )),
+        DifferenceKind::Size => {
+            let size = |which, place: Option<Place>| {
+                let half = half(comparison, which)?;
+                half.entries.get(place?.entry)?.item()?.size
+            };
+            Sentence::whole(format!(
+                "{name} {} -> {} bytes",
+                size(Which::Good, good).unwrap_or_default(),
+                size(Which::Bad, bad).unwrap_or_default()
+            ))
+        }
+        DifferenceKind::PmDomain => {
+            Sentence::whole(format!("in GOOD \"{name}\", in BAD \"{}\"", other_name()))
+        }
+        DifferenceKind::NoProbe => Sentence::whole(alone(comparison, Which::Good)),
+        DifferenceKind::NewProbe => Sentence::whole(alone(comparison, Which::Bad)),
     }
 }
 
@@ -263,71 +339,62 @@ fn by(comparison: &ChapterComparison<'_>, which: Which, place: Option<Place>) ->
 }
 
 /// Something that is in both, in other places.
-fn moved(comparison: &ChapterComparison<'_>, difference: &Difference, name: &str) -> String {
+fn moved(comparison: &ChapterComparison<'_>, difference: &Difference, name: &str) -> Sentence {
     let (Some(good), Some(bad)) = (difference.good, difference.bad) else {
-        return String::new();
+        return Sentence::whole(String::new());
     };
-    let at = |which, place: Place| {
-        half(comparison, which)
-            .and_then(|half| half.entries.get(place.entry))
-            .map(whereabouts)
-            .unwrap_or_default()
-    };
-    let (mine, theirs) = (at(Which::Good, good), at(Which::Bad, bad));
     // Later, if what comes behind it in the first comes before it in the second.
-    let later = match good.before {
-        Some(ahead) => comparison.rows.iter().any(|row| {
-            matches!(row, crate::diff::Row::Same(one, other) if *one == ahead && *other < bad.entry)
-        }),
-        None => false,
-    };
-    let sides = |which, place: Place, word: &str| {
-        let neighbour = if word == "before" {
-            place.before
+    let later = good.before.is_some_and(|ahead| {
+        comparison
+            .rows
+            .iter()
+            .any(|row| matches!(*row, Row::Same(one, other) if one == ahead && other < bad.entry))
+    });
+    let earlier = good.behind.is_some_and(|behind| {
+        comparison
+            .rows
+            .iter()
+            .any(|row| matches!(*row, Row::Same(one, other) if one == behind && other > bad.entry))
+    });
+    let side = |which, place: Place, before: bool| {
+        let entry = half(comparison, which).and_then(|half| half.entries.get(place.entry));
+        let at = entry.map(whereabouts).unwrap_or_default();
+        let (word, neighbour) = if before {
+            ("before", place.before)
         } else {
-            place.behind
+            ("after", place.behind)
         };
-        neighbour
-            .map(|neighbour| beside(comparison, which, word, neighbour))
-            .unwrap_or_default()
+        let neighbour = neighbour
+            .filter(|_| later || earlier)
+            .map(|neighbour| beside(comparison, which, word, neighbour));
+        (neighbour, at)
     };
-    let (first, second) = if later {
-        ("before", "after")
-    } else {
-        ("after", "before")
+    let (mine, at_mine) = side(Which::Good, good, later);
+    let (theirs, at_theirs) = side(Which::Bad, bad, !later);
+    let join = |neighbour: Option<String>, at: &str| match neighbour {
+        Some(neighbour) if at_mine == at_theirs => neighbour,
+        Some(neighbour) => format!("{at}, {neighbour}"),
+        None => at.to_owned(),
     };
-    let one = [sides(Which::Good, good, first), mine.clone()];
-    let other = [sides(Which::Bad, bad, second), theirs.clone()];
-    let join = |parts: [String; 2]| {
-        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        parts.join(", ")
+    let places = format!(
+        ": in GOOD {}; in BAD {}",
+        join(mine, &at_mine),
+        join(theirs, &at_theirs)
+    );
+    let when = match (later, earlier) {
+        (true, _) => "later",
+        (_, true) => "earlier",
+        _ => "elsewhere",
     };
-    if difference.kind == DifferenceKind::Order || mine == theirs {
-        let what = kind_of_move(comparison, good, later);
-        return format!(
-            "{name}{what}: in GOOD {}; in BAD {}",
-            sides(Which::Good, good, first),
-            sides(Which::Bad, bad, second)
-        );
-    }
-    format!(
-        "{name}{}: in GOOD {}; in BAD {}",
-        kind_of_move(comparison, good, later),
-        join(one),
-        join(other)
-    )
-}
-
-fn kind_of_move(comparison: &ChapterComparison<'_>, good: Place, later: bool) -> String {
+    let verb = verb(comparison, Which::Good, Some(good));
     let entry = half(comparison, Which::Good).and_then(|half| half.entries.get(good.entry));
-    let verb = match entry {
-        Some(Entry::Step(step)) if step.what.item().is_some() => step.what.name(),
-        _ => "",
-    };
-    let when = if later { "later" } else { "earlier" };
-    if verb.is_empty() {
-        format!(" comes {when}")
+    if entry.is_some_and(|entry| entry.item().is_some()) {
+        Sentence::new(
+            name,
+            format!(" is {verb} {when}{places}"),
+            format!(" are {verb} {when}{places}"),
+        )
     } else {
-        format!(" is {verb} {when}")
+        Sentence::whole(format!("{name} comes {when}{places}"))
     }
 }

@@ -5,13 +5,10 @@ use std::io;
 use super::{
     super::page::{Page, Tone, counted},
     Differences,
-    sentences::{Which, half, line, sentence, whereabouts},
+    sentences::{Sentence, Which, half, line, parts, sentence, whereabouts},
 };
 use crate::{
-    diff::{
-        ChapterComparison, DeviceComparison, Difference, DifferenceKind, Entry, LifeComparison,
-        Row, Sameness,
-    },
+    diff::{ChapterComparison, DeviceComparison, DifferenceKind, LifeComparison, Row, Sameness},
     escape::{Escaped, escape},
     lives::Life,
 };
@@ -89,7 +86,7 @@ fn write_device(device: &DeviceComparison<'_>, page: &mut Page<'_>) -> io::Resul
     for life in &device.lives {
         write_life(life, several, page)?;
     }
-    Ok(())
+    write_sizes(device, page)
 }
 
 fn called(life: &Life) -> String {
@@ -112,6 +109,9 @@ fn write_life(life: &LifeComparison<'_>, several: bool, page: &mut Page<'_>) -> 
     let mut chapters = life.chapters.iter().peekable();
     while let Some(chapter) = chapters.next() {
         let told = sentences(chapter);
+        if told.is_empty() {
+            continue;
+        }
         write_chapter(chapter, &told, page)?;
         let mut again = 0_u64;
         while chapters
@@ -135,29 +135,53 @@ fn is_alone(chapter: &ChapterComparison<'_>) -> bool {
     chapter.good.is_none() || chapter.bad.is_none()
 }
 
-/// What differs, in sentences: the sizes in one.
+/// What differs in a chapter, in sentences: what can be told of several resources at once, of all of them.
+/// Sizes are told once for the device.
 fn sentences(chapter: &ChapterComparison<'_>) -> Vec<(bool, String)> {
-    let mut told: Vec<(bool, String)> = Vec::new();
-    let mut sizes: Vec<String> = Vec::new();
+    let mut told: Vec<(bool, Sentence, Vec<String>)> = Vec::new();
     for difference in &chapter.differences {
-        let text = sentence(chapter, difference);
         if difference.kind == DifferenceKind::Size {
-            if !sizes.contains(&text) {
-                sizes.push(text);
+            continue;
+        }
+        let sentence = parts(chapter, difference);
+        match told.last_mut() {
+            Some((minor, last, names))
+                if *minor == difference.minor && last.tells_the_same(&sentence) =>
+            {
+                names.push(sentence.name);
             }
-        } else {
-            told.push((difference.minor, text));
+            _ => {
+                let names = vec![sentence.name.clone()];
+                told.push((difference.minor, sentence, names));
+            }
         }
     }
-    if !sizes.is_empty() {
-        let more = sizes.len().saturating_sub(MOST_SIZES);
-        sizes.truncate(MOST_SIZES);
-        if more > 0 {
-            sizes.push(format!("and {more} more"));
+    told.iter()
+        .map(|(minor, sentence, names)| (*minor, sentence.of(names)))
+        .collect()
+}
+
+/// The sizes that differ anywhere on a device.
+fn write_sizes(device: &DeviceComparison<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let mut sizes: Vec<String> = Vec::new();
+    for chapter in device.lives.iter().flat_map(|life| &life.chapters) {
+        for difference in &chapter.differences {
+            let text = || sentence(chapter, difference);
+            if difference.kind == DifferenceKind::Size && !sizes.contains(&text()) {
+                sizes.push(text());
+            }
         }
-        told.push((true, format!("other sizes: {}", sizes.join(", "))));
     }
-    told
+    if sizes.is_empty() {
+        return Ok(());
+    }
+    let more = sizes.len().saturating_sub(MOST_SIZES);
+    sizes.truncate(MOST_SIZES);
+    if more > 0 {
+        sizes.push(format!("and {more} more"));
+    }
+    let text = format!("  minor: other sizes: {}", sizes.join(", "));
+    page.line(Tone::Faint, &text, 5)
 }
 
 fn write_chapter(
@@ -183,6 +207,7 @@ fn write_chapter(
 fn heading(chapter: &ChapterComparison<'_>) -> String {
     let of = |which| half(chapter, which).map_or(0, |half| half.chapter.binding);
     match (of(Which::Good), of(Which::Bad)) {
+        _ if chapter.whole => "from beginning to end".to_owned(),
         (0, 0) => "before the first probe".to_owned(),
         (one, other) if one == other => format!("probe {one}"),
         (one, other) => format!("probe {one} in GOOD, probe {other} in BAD"),
@@ -191,19 +216,11 @@ fn heading(chapter: &ChapterComparison<'_>) -> String {
 
 /// Both chapters in one, what is the same only near to what is not.
 fn write_rows(chapter: &ChapterComparison<'_>, page: &mut Page<'_>) -> io::Result<()> {
-    let counts: Vec<bool> = {
-        let (good, bad) = worth_lines(&chapter.differences);
-        let ends_of_new = ends_of_new(chapter, &good, &bad);
-        chapter
-            .rows
-            .iter()
-            .map(|row| match row {
-                Row::Same(..) => false,
-                Row::Good(place) => good.contains(place) || ends_of_new.0.contains(place),
-                Row::Bad(place) => bad.contains(place) || ends_of_new.1.contains(place),
-            })
-            .collect()
-    };
+    let counts: Vec<bool> = chapter
+        .rows
+        .iter()
+        .map(|row| !matches!(row, Row::Same(..)))
+        .collect();
     let near = |place: usize| {
         let from = place.saturating_sub(CONTEXT);
         let to = (place + CONTEXT + 1).min(counts.len());
@@ -227,7 +244,7 @@ fn write_rows(chapter: &ChapterComparison<'_>, page: &mut Page<'_>) -> io::Resul
             Row::Bad(entry) => ('+', Tone::Inserted, Which::Bad, entry),
         };
         let mut text = format!("  {sign}   {}", line(chapter, which, entry));
-        if differs
+        if elsewhere(chapter, which, entry)
             && let Some(found) = half(chapter, which).and_then(|half| half.entries.get(entry))
         {
             text = format!("{text}   ({})", whereabouts(found));
@@ -235,6 +252,20 @@ fn write_rows(chapter: &ChapterComparison<'_>, page: &mut Page<'_>) -> io::Resul
         page.line(tone, &text, 8)?;
     }
     fold(&mut hidden, page)
+}
+
+/// Whether the entry is in another phase, or done by another function, in the other recording.
+fn elsewhere(chapter: &ChapterComparison<'_>, which: Which, entry: usize) -> bool {
+    chapter.differences.iter().any(|difference| {
+        let place = match which {
+            Which::Good => difference.good,
+            Which::Bad => difference.bad,
+        };
+        matches!(
+            difference.kind,
+            DifferenceKind::Elsewhere | DifferenceKind::OtherEnd
+        ) && place.is_some_and(|place| place.entry == entry)
+    })
 }
 
 fn fold(hidden: &mut u64, page: &mut Page<'_>) -> io::Result<()> {
@@ -246,46 +277,6 @@ fn fold(hidden: &mut u64, page: &mut Page<'_>) -> io::Result<()> {
     page.line(Tone::Faint, &text, 8)
 }
 
-/// The entries that differences are about, but for sizes.
-fn worth_lines(differences: &[Difference]) -> (Vec<usize>, Vec<usize>) {
-    let told = differences.iter().filter(|difference| {
-        !matches!(
-            difference.kind,
-            DifferenceKind::Size | DifferenceKind::PmDomain
-        )
-    });
-    let good = told.clone().filter_map(|difference| difference.good);
-    let bad = told.filter_map(|difference| difference.bad);
-    (
-        good.map(|place| place.entry).collect(),
-        bad.map(|place| place.entry).collect(),
-    )
-}
-
-/// Where resources go that came in one recording only: told with their coming, and shown as lines.
-fn ends_of_new(
-    chapter: &ChapterComparison<'_>,
-    good: &[usize],
-    bad: &[usize],
-) -> (Vec<usize>, Vec<usize>) {
-    let ends = |which, came: &[usize]| -> Vec<usize> {
-        let Some(half) = half(chapter, which) else {
-            return Vec::new();
-        };
-        let serial = |entry: &Entry<'_>| entry.item().map(|item| item.serial);
-        let serials: Vec<u64> = came
-            .iter()
-            .filter_map(|place| half.entries.get(*place).filter(|entry| entry.begins()))
-            .filter_map(serial)
-            .collect();
-        let gone = half.entries.iter().enumerate().filter(|(_, entry)| {
-            entry.ends() && serial(entry).is_some_and(|serial| serials.contains(&serial))
-        });
-        gone.map(|(place, _)| place).collect()
-    };
-    (ends(Which::Good, good), ends(Which::Bad, bad))
-}
-
 fn write_verdict(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let comparison = differences.comparison;
     let (minor, major): (Vec<_>, Vec<_>) = comparison
@@ -293,15 +284,22 @@ fn write_verdict(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Resu
         .partition(|difference| difference.minor && !differences.strict);
     let compared = counted(comparison.compared, "device", "devices");
     let besides = if minor.is_empty() {
-        String::new()
+        ""
     } else {
-        format!(
-            ", {}",
-            counted(minor.len() as u64, "minor difference", "minor differences")
-        )
+        ", besides minor ones"
     };
     let (tone, text) = match comparison.sameness(differences.strict) {
-        Sameness::Same => (Tone::Good, format!("SAME: {compared} compared{besides}")),
+        Sameness::Same => (
+            Tone::Good,
+            format!(
+                "SAME: {compared} compared, nothing differs{}",
+                if minor.is_empty() {
+                    ""
+                } else {
+                    " but for what is minor"
+                }
+            ),
+        ),
         Sameness::Different => (
             Tone::Bad,
             format!(
@@ -313,7 +311,7 @@ fn write_verdict(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Resu
         Sameness::Inconclusive => (
             Tone::Doubtful,
             format!(
-                "INCONCLUSIVE: nothing differs in what both show; {compared} compared{besides}"
+                "INCONCLUSIVE: nothing differs in what both show{besides}; {compared} compared"
             ),
         ),
     };
