@@ -76,6 +76,8 @@ pub struct Lives {
     pub lives: Vec<Life>,
     /// What the numbers in them stand for.
     pub names: Names,
+    /// From when to when steps were kept.
+    pub window: Window,
     /// Devices that never owned anything and were never probed.
     pub uneventful: u64,
     /// Devices that are not among `lives` because there were too many.

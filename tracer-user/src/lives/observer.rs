@@ -1,6 +1,6 @@
 //! From changes to lives.
 
-use std::mem;
+use std::{collections::BTreeMap, mem};
 
 use hashbrown::HashMap;
 
@@ -28,9 +28,10 @@ pub struct LifeObserver {
     window: Window,
     /// Whether devices are kept that never owned anything and were never probed.
     keep_uneventful: bool,
-    lives: Vec<Option<Life>>,
-    of: HashMap<DeviceId, usize>,
-    free: usize,
+    /// In the order in which they were first seen.
+    lives: BTreeMap<u64, Life>,
+    of: HashMap<DeviceId, u64>,
+    seen: u64,
     names: Names,
     steps: usize,
     uneventful: u64,
@@ -49,9 +50,9 @@ impl LifeObserver {
             limits,
             window,
             keep_uneventful,
-            lives: Vec::new(),
+            lives: BTreeMap::new(),
             of: HashMap::new(),
-            free: 0,
+            seen: 0,
             names: Names::default(),
             steps: 0,
             uneventful: 0,
@@ -113,14 +114,17 @@ impl LifeObserver {
         for (id, place) in living {
             if let Some(device) = model.device_by_id(id) {
                 let left = self.holdings(device, model);
-                if let Some(Some(life)) = self.lives.get_mut(place) {
+                if let Some(life) = self.lives.get_mut(&place) {
                     conclude(life, device, left);
                 }
             }
         }
         let mut lives = Vec::new();
-        for life in self.lives.into_iter().flatten() {
+        for mut life in self.lives.into_values() {
             if life.eventful || self.keep_uneventful {
+                if self.window != Window::default() {
+                    trim(&mut life);
+                }
                 lives.push(life);
             } else {
                 self.uneventful += 1;
@@ -129,6 +133,7 @@ impl LifeObserver {
         Lives {
             lives,
             names: self.names,
+            window: self.window,
             uneventful: self.uneventful,
             lives_hidden: self.lives_hidden,
             losses: self.losses,
@@ -146,7 +151,7 @@ impl LifeObserver {
         let Some(device) = model.device_by_id(id) else {
             return;
         };
-        if self.lives.len() - self.free >= self.limits.lives {
+        if self.lives.len() >= self.limits.lives {
             self.lives_hidden += 1;
             return;
         }
@@ -170,30 +175,22 @@ impl LifeObserver {
             eventful: false,
         };
         identify(&mut life, device);
-        self.of.insert(id, self.lives.len());
-        self.lives.push(Some(life));
+        self.seen += 1;
+        self.of.insert(id, self.seen);
+        self.lives.insert(self.seen, life);
     }
 
     /// `device_initialize`: the model may have known the place under this id before, without any event.
     fn replace(&mut self, id: DeviceId, model: &Model) {
         if let Some(place) = self.of.remove(&id) {
-            self.forget(place, false);
+            self.lives.remove(&place);
         }
         self.begin(id, Beginning::Initialised, model);
-        self.record(id, What::Initialised, 0, model);
-    }
-
-    fn forget(&mut self, place: usize, count: bool) {
-        if let Some(life) = self.lives.get_mut(place)
-            && life.take().is_some()
-        {
-            self.free += 1;
-            self.uneventful += u64::from(count);
-        }
+        self.record(id, What::Initialised, model);
     }
 
     fn life(&mut self, id: DeviceId) -> Option<&mut Life> {
-        self.lives.get_mut(*self.of.get(&id)?)?.as_mut()
+        self.lives.get_mut(self.of.get(&id)?)
     }
 
     fn named(&mut self, id: DeviceId, model: &Model) {
@@ -222,7 +219,7 @@ impl LifeObserver {
     fn end(&mut self, id: DeviceId, seen: bool, model: &Model) {
         let now = model.now();
         self.happened(now);
-        self.record(id, What::Gone, 0, model);
+        self.record(id, What::Gone, model);
         let Some(device) = model.device_by_id(id) else {
             return;
         };
@@ -230,14 +227,15 @@ impl LifeObserver {
         let Some(place) = self.of.remove(&id) else {
             return;
         };
-        let Some(Some(life)) = self.lives.get_mut(place) else {
+        let Some(life) = self.lives.get_mut(&place) else {
             return;
         };
         life.eventful |= left.resources > 0 && self.window.holds(now);
         conclude(life, device, left);
         life.gone = Some(Gone { time: now, seen });
         if !life.eventful && !self.keep_uneventful {
-            self.forget(place, true);
+            self.lives.remove(&place);
+            self.uneventful += 1;
         }
     }
 
@@ -263,7 +261,7 @@ impl LifeObserver {
                 ..Chapter::default()
             });
         }
-        self.record(id, What::Probe, 0, model);
+        self.record(id, What::Probe, model);
     }
 
     fn bound(&mut self, id: DeviceId, model: &Model) {
@@ -316,7 +314,7 @@ impl LifeObserver {
             return;
         };
         self.happened(model.now());
-        if !self.has_room(device.id(), model) {
+        if !self.has_room(device.id(), true, model) {
             return;
         }
         let item = Item {
@@ -339,7 +337,7 @@ impl LifeObserver {
         if node.kind() == Kind::GroupOpen && matches!(what, What::Added(_)) {
             depth = depth.saturating_sub(1);
         }
-        self.record(device.id(), what, depth, model);
+        self.keep(device, what, depth, model);
     }
 
     fn entered(&mut self, entered: &Entered, model: &Model) {
@@ -394,11 +392,12 @@ impl LifeObserver {
 
     fn step(&mut self, id: DeviceId, what: What, model: &Model) {
         self.happened(model.now());
-        self.record(id, what, 0, model);
+        self.record(id, what, model);
     }
 
-    /// Whether a step would be kept; where there is no room it is counted.
-    fn has_room(&mut self, id: DeviceId, model: &Model) -> bool {
+    /// Whether a step is kept; where there is no room for it, it is counted. `eventful` says that it is about
+    /// resources or drivers.
+    fn has_room(&mut self, id: DeviceId, eventful: bool, model: &Model) -> bool {
         if !self.window.holds(model.now()) {
             return false;
         }
@@ -409,7 +408,7 @@ impl LifeObserver {
         let Some(life) = self.life(id) else {
             return false;
         };
-        life.eventful = true;
+        life.eventful |= eventful;
         let hidden = life.chapters_hidden > 0;
         let Some(chapter) = life.chapters.last_mut() else {
             return false;
@@ -419,48 +418,38 @@ impl LifeObserver {
         room
     }
 
-    fn record(&mut self, id: DeviceId, what: What, depth: usize, model: &Model) {
-        let Some(device) = model.device_by_id(id) else {
-            return;
-        };
-        let now = model.now();
-        if !self.window.holds(now) {
-            return;
+    /// Keeps a step that is about no resource.
+    fn record(&mut self, id: DeviceId, what: What, model: &Model) {
+        let eventful = matches!(
+            what,
+            What::Probe | What::Bound | What::PmDetached(true) | What::GroupReleased(_)
+        );
+        if self.has_room(id, eventful, model)
+            && let Some(device) = model.device_by_id(id)
+        {
+            self.keep(device, what, 0, model);
         }
-        let eventful = what.item().is_some()
-            || matches!(
-                what,
-                What::Probe | What::Bound | What::PmDetached(true) | What::GroupReleased(_)
-            );
+    }
+
+    /// Keeps a step for which there is room.
+    fn keep(&mut self, device: Device<'_>, what: What, depth: usize, model: &Model) {
         let frames = model.frames(model.current_task());
-        let task = self.names.of_task(model.current_task());
-        let by = foreign(device, frames, model)
-            .map_or(LabelId::NONE, |name| self.names.of_device(&name));
+        let by = foreign(device, frames, model);
         let step = Step {
-            time: now,
+            time: model.now(),
             phase: device.state(),
             frame: frame(device, frames),
             depth: u8::try_from(depth.min(DEEPEST)).unwrap_or(u8::MAX),
-            task,
-            by,
+            task: self.names.of_task(model.current_task()),
+            by: by.map_or(LabelId::NONE, |name| self.names.of_device(&name)),
             what,
         };
-        let (most, full) = (
-            self.limits.steps_of_chapter,
-            self.steps >= self.limits.steps,
-        );
-        let Some(life) = self.life(id) else { return };
-        life.eventful |= eventful;
-        let hidden = life.chapters_hidden > 0;
-        let Some(chapter) = life.chapters.last_mut() else {
-            return;
-        };
-        if hidden || full || chapter.steps.len() >= most {
-            chapter.steps_hidden += 1;
-            return;
+        if let Some(life) = self.life(device.id())
+            && let Some(chapter) = life.chapters.last_mut()
+        {
+            chapter.steps.push(step);
+            self.steps += 1;
         }
-        chapter.steps.push(step);
-        self.steps += 1;
     }
 
     /// What a device owns now.
@@ -518,6 +507,15 @@ fn identify(life: &mut Life, device: Device<'_>) {
     if let Some(driver) = device.last_driver() {
         life.driver = Some(driver.clone());
     }
+}
+
+/// Leaves out the chapters of which nothing is in the window.
+fn trim(life: &mut Life) {
+    let mut first = true;
+    life.chapters.retain(|chapter| {
+        let steps = !chapter.steps.is_empty() || chapter.steps_hidden > 0;
+        mem::take(&mut first) || steps
+    });
 }
 
 fn conclude(life: &mut Life, device: Device<'_>, left: Holdings) {

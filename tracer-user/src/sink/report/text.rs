@@ -16,9 +16,9 @@ use crate::{
     escape::{Escaped, escape},
     finding::{self, Finding, Severity},
     judge::Verdict,
-    lives::{Beginning, Chapter, Holdings, Life, Names, Outcome, Step, What},
+    lives::{Beginning, Chapter, Holdings, Life, Lives, Names, Outcome, Step, What},
     model::State,
-    sink::Sink as _,
+    sink::{Sink as _, SourceInformation},
 };
 
 /// Where what belongs to a time stands.
@@ -30,7 +30,7 @@ pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let mut told = HashSet::new();
     for life in &report.lives.lives {
         page.gap()?;
-        write_life(life, &report.lives.names, page)?;
+        write_life(life, report.lives, page)?;
         for (place, finding) in report.findings.iter().enumerate() {
             if finding.instance == life.key {
                 told.insert(place);
@@ -52,9 +52,10 @@ fn beginning(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
         line = format!("{line}, from {first} to {last}");
     }
     page.line(Tone::Heading, &line, 2)?;
-    let mut source = Vec::new();
-    TextSink::new(&mut source, false).begin(report.source)?;
-    page.text(&String::from_utf8_lossy(&source))
+    if let Some(kernel) = &report.source.kernel {
+        page.plain(&format!("kernel {}", Escaped(kernel)), 2)?;
+    }
+    Ok(())
 }
 
 fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
@@ -81,6 +82,14 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
         );
         page.line(Tone::Doubtful, &line, 2)?;
     }
+    // What could be seen and what not, but for the kernel, which stands at the beginning.
+    let mut source = Vec::new();
+    let information = SourceInformation {
+        kernel: None,
+        ..report.source.clone()
+    };
+    TextSink::new(&mut source, false).begin(&information)?;
+    page.text(&String::from_utf8_lossy(&source))?;
     let mut summary = Vec::new();
     write_summary(&mut summary, report.summary)?;
     let summary = String::from_utf8_lossy(&summary);
@@ -114,16 +123,18 @@ fn write_finding(finding: &Finding, page: &mut Page<'_>) -> io::Result<()> {
 }
 
 /// Writes one life.
-fn write_life(life: &Life, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
+fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()> {
+    let names = &lives.names;
     page.line(Tone::Heading, &heading(life), 2)?;
     for doubt in &life.doubts {
         page.line(Tone::Doubtful, &format!("  not certain: {doubt}"), 4)?;
     }
-    let before = life.chapters.first();
-    let starts_there = before
-        .and_then(|chapter| chapter.steps.first())
-        .is_some_and(|step| step.what == What::Initialised);
-    if !starts_there && life.beginning != Beginning::Halfway {
+    if let Some(since) = lives.window.since
+        && life.began < since
+    {
+        let text = format!("{:BEHIND_TIME$}what was before {since} is not shown", "");
+        page.line(Tone::Faint, &text, BEHIND_TIME)?;
+    } else if life.beginning == Beginning::Snapshot {
         let text = format!(
             "{}  there before: {}, {}{}",
             time(life.began),
