@@ -21,7 +21,7 @@ use clap::Args;
 use super::{
     Exit,
     capture::{Capture, CaptureOptions, Ending as CaptureEnding, Receiver},
-    import, policy,
+    policy,
     source_options::{FilterOptions, ProbeOptions},
 };
 use crate::{
@@ -363,7 +363,6 @@ fn from_recording(file: &std::path::Path, policy: Policy) -> Result<Results, Fai
     // Not that it can't run here: a mistyped name must not look like a test that was skipped.
     let mut recording =
         Recording::open(file).map_err(|error| Failure::Usage(escape(&chain(&error))))?;
-    import::tell(recording.notes());
     let mut ending = Ending::on(Date::of(SystemTime::now()));
     let mut examination = Examination::new(recording.information().clone(), policy);
     let read = recording.for_each(|event| {
