@@ -198,6 +198,15 @@ fn a_run_that_was_cut_short_or_has_nothing_to_judge_does_not_pass() {
     assert_eq!(results.verdict, Verdict::Inconclusive);
     assert_eq!(dr001(&results).0, Status::Inconclusive);
     assert_eq!(check(&Story::new(), "").verdict, Verdict::Inconclusive);
+    let mut idle = Story::new();
+    idle.snapshot(
+        DEVICE,
+        "pvpanic-mmio",
+        &[added(1, "devm_kzalloc_release", 8)],
+    );
+    let idle = check(&idle, "");
+    assert_eq!(idle.verdict, Verdict::Inconclusive, "it was there before");
+    assert!(idle.groups.iter().all(|group| group.device.is_none()));
     let elsewhere = check(&story(&[Unbind::Early]), "[drivers]\ninclude = [\"lm75\"]");
     assert_eq!(elsewhere.verdict, Verdict::Inconclusive);
     assert!(elsewhere.groups.iter().all(|group| group.device.is_none()));

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     event::{Hook, Time},
-    model::{Change, Detail, Device, DeviceId, Entered, Model, NodeId, State},
+    model::{Change, Detail, Device, DeviceId, Entered, Model, NodeId, Origin, State},
 };
 
 /// Something about a binding that assertions, limits and exercise look at.
@@ -145,11 +145,13 @@ impl Bindings {
     }
 
     fn added(&mut self, id: NodeId, model: &Model) {
-        let Some(device) = model.node(id).and_then(|node| model.owner(node)) else {
+        let Some(node) = model.node(id) else { return };
+        let Some(device) = model.owner(node) else {
             return;
         };
         let watch = self.devices.entry(device.id()).or_default();
-        watch.touched = true;
+        // What a snapshot finds was there before.
+        watch.touched |= node.origin() == Origin::Seen;
         if device.node_count() > watch.most {
             let count = resources(device);
             if count > watch.most {

@@ -74,7 +74,8 @@ impl Test {
         for judged in &self.findings {
             let text = Text(&judged.finding).to_string();
             lines.extend(text.lines().map(str::to_owned));
-            if !judged.note.is_empty() {
+            // Of a single one the message has it.
+            if !judged.note.is_empty() && self.findings.len() > 1 {
                 lines.push(format!("  {}", judged.note));
             }
         }

@@ -9,16 +9,25 @@ use super::evidence::Evidence;
 use super::recording::text;
 use super::{Session, Test, never, without_log};
 
-pub(super) static SESSION: Session = Session {
-    name: "check",
-    script: r#"
+/// A function for the scripts.
+macro_rules! check_function {
+    () => {
+        r#"
         # check NAME ARGUMENTS...: runs `devres-tracer check`, with KTAP in NAME.stdout and JSON in NAME.json.
         check() {
             check_name=$1
             shift
             run "$check_name" devres-tracer check --report ktap --report json="$check_name.json" "$@"
         }
+    "#
+    };
+}
 
+pub(super) static SESSION: Session = Session {
+    name: "check",
+    script: concat!(
+        check_function!(),
+        r#"
         # 5.10 has an ACPI driver for it, later kernels have a platform driver.
         directory=/sys/bus/acpi/devices/QEMU0001:00
         [ -e $directory/driver ] || directory=$(readlink -f $directory/physical_node)
@@ -52,7 +61,37 @@ END
         echo $device >$driver/bind
         check pvpanic --exercise ${driver##*/} --cycles 50
         [ -e $driver/$device ]
+    "#
+    ),
+    tests: &[
+        Test {
+            name: "check_names_the_rule",
+            skipped: without_log,
+            check: names_the_rule,
+        },
+        Test {
+            name: "check_expects_what_is_known",
+            skipped: without_log,
+            check: expects_what_is_known,
+        },
+        Test {
+            name: "check_exercises_pvpanic",
+            skipped: without_log,
+            check: exercises_pvpanic,
+        },
+        Test {
+            name: "check_passes_on_the_exit_code",
+            skipped: without_log,
+            check: passes_on_the_exit_code,
+        },
+    ],
+};
 
+pub(super) static EXERCISE: Session = Session {
+    name: "exercise",
+    script: concat!(
+        check_function!(),
+        r#"
         modprobe i2c-stub chip_addr=0x48
         modprobe lm75
         name=$(grep -l 'SMBus stub' /sys/bus/i2c/devices/i2c-*/name)
@@ -100,23 +139,9 @@ END
         while [ "$port" != / ] && [ ! -e "$port/driver/unbind" ]; do port=$(dirname "$port"); done
         echo "$port" >console.path
         [ "$port" = / ] || check console --exercise "$port" --cycles 1
-    "#,
+    "#
+    ),
     tests: &[
-        Test {
-            name: "check_names_the_rule",
-            skipped: without_log,
-            check: names_the_rule,
-        },
-        Test {
-            name: "check_expects_what_is_known",
-            skipped: without_log,
-            check: expects_what_is_known,
-        },
-        Test {
-            name: "check_exercises_pvpanic",
-            skipped: without_log,
-            check: exercises_pvpanic,
-        },
         Test {
             name: "check_exercises_lm75",
             skipped: without_log,
@@ -138,16 +163,39 @@ END
             check: is_inconclusive_after_loss,
         },
         Test {
-            name: "check_passes_on_the_exit_code",
-            skipped: without_log,
-            check: passes_on_the_exit_code,
-        },
-        Test {
             name: "check_spares_the_console",
             skipped: never,
             check: spares_the_console,
         },
     ],
+};
+
+pub(super) static EXAMPLE: Session = Session {
+    name: "example",
+    script: concat!(
+        r"
+        cat >policy.toml <<'END OF FILE'
+",
+        include_str!("../../../docs/ci/example/policy.toml"),
+        r"
+END OF FILE
+        cat >in-guest.sh <<'END OF FILE'
+",
+        include_str!("../../../docs/ci/example/in-guest.sh"),
+        r"
+END OF FILE
+        mkdir reports
+        [ ! -d $scenarios ] || rmmod devres_test
+        export MODULE_PARAMETERS=platform=1
+        run example sh in-guest.sh /devres_test.ko devres-test-platform reports
+        [ -d $scenarios ]
+    "
+    ),
+    tests: &[Test {
+        name: "check_example_runs",
+        skipped: without_log,
+        check: example_runs,
+    }],
 };
 
 /// Whether the platform bus detaches the PM domain too early.
@@ -370,4 +418,34 @@ fn spares_the_console(evidence: &Evidence) -> Result<()> {
     let said = fs::read_to_string(evidence.path("console.stderr"))?;
     ensure!(said.contains("a console"), "{said}");
     Ok(())
+}
+
+fn example_runs(evidence: &Evidence) -> Result<()> {
+    evidence.succeeded("example")?;
+    let ktap = evidence.text("example.stdout")?;
+    ensure!(ktap.starts_with("KTAP version 1\n"), "{ktap}");
+    ensure!(
+        evidence.text("reports/ktap.txt")? == ktap,
+        "the report in the file is another one"
+    );
+    for (file, begin) in [
+        ("junit.xml", "<?xml"),
+        ("devres.sarif", "{"),
+        ("trace.jsonl", "{"),
+    ] {
+        let text = evidence.text(&format!("reports/{file}"))?;
+        ensure!(
+            text.starts_with(begin),
+            "{file} does not begin with {begin}"
+        );
+    }
+    let results = evidence.json_lines("reports/results.json")?;
+    let results = results.first().context("there are no results")?;
+    ensure_exercised(results)?;
+    ensure_status(
+        results,
+        "assertions",
+        "devres-test-platform: same-stack-on-rebind",
+        "passed",
+    )
 }

@@ -32,7 +32,7 @@ use crate::{kmod, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 9] = [
+const SESSIONS: [&Session; 11] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
@@ -41,6 +41,8 @@ const SESSIONS: [&Session; 9] = [
     &scenarios::SESSION,
     &loss::SESSION,
     &check::SESSION,
+    &check::EXERCISE,
+    &check::EXAMPLE,
     &devices::SESSION,
 ];
 

@@ -29,10 +29,10 @@ const SOURCE_SUITES: [&str; 3] = ["trixie-backports", "trixie", "bookworm"];
 
 /// The tests.
 const TESTS: [(&str, fn(&Readers, &Reports) -> Result<()>); 4] = [
-    ("reports_ktap_is_read_by_the_kernels_parser", ktap),
-    ("reports_junit_fits_its_schema", junit),
-    ("reports_sarif_fits_its_schema", sarif),
-    ("reports_ci_jobs_fit_their_schemas", ci_jobs),
+    ("check_report_ktap_is_read_by_the_kernels_parser", ktap),
+    ("check_report_junit_fits_its_schema", junit),
+    ("check_report_sarif_fits_its_schema", sarif),
+    ("check_report_jobs_fit_their_schemas", ci_jobs),
 ];
 
 /// Runs the tests whose name contains `filter`, and prints a line about each. `mirror` as in [`AptRoot::open`].
