@@ -5,6 +5,7 @@
 
 mod assertion;
 mod binding;
+mod concluding;
 mod cycles;
 pub mod date;
 mod evidence;

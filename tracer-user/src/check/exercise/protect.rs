@@ -51,6 +51,13 @@ fn needed_by(
         }
     }
     let networks = networks(roots)?;
+    if let Some(point) = mounted_from_network(roots)
+        && let Some((name, _)) = networks.iter().find(|(_, path)| holds(path))
+    {
+        return Ok(Some(format!(
+            "{name}, a network from which {point} may be mounted"
+        )));
+    }
     let (lost, kept): (Vec<_>, Vec<_>) = networks.iter().partition(|(_, path)| holds(path));
     if let (Some((name, _)), true) = (lost.first(), kept.is_empty()) {
         return Ok(Some(format!("{name}, the only network that is up")));
@@ -58,28 +65,59 @@ fn needed_by(
     Ok(None)
 }
 
+/// What is mounted.
+struct Mount {
+    /// The numbers of the device.
+    numbers: String,
+    /// Where.
+    point: String,
+    /// The kind of file system.
+    kind: String,
+    /// What is mounted, in the words of the file system.
+    source: String,
+}
+
+/// Everything that is mounted, as proc(5) describes `mountinfo`.
+fn mounts(roots: &Roots) -> Vec<Mount> {
+    let text = fs::read_to_string(roots.proc.join("self/mountinfo")).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| {
+            let (before, behind) = line.split_once(" - ")?;
+            let mut before = before.split(' ');
+            let (numbers, point) = (before.nth(2)?, before.nth(1)?);
+            let mut behind = behind.split(' ');
+            Some(Mount {
+                numbers: numbers.to_owned(),
+                point: point.to_owned(),
+                kind: behind.next()?.to_owned(),
+                source: behind.next()?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// Where something is mounted from another machine, if that is so.
+fn mounted_from_network(roots: &Roots) -> Option<String> {
+    mounts(roots)
+        .into_iter()
+        .find(|mount| {
+            ["nfs", "nfs4", "cifs", "smb3", "ceph", "fuse.sshfs"].contains(&mount.kind.as_str())
+        })
+        .map(|mount| mount.point)
+}
+
 /// The disks that are mounted or swapped to, with all disks that they are made of.
 fn disks(roots: &Roots) -> Vec<(String, PathBuf)> {
     let mut disks = Vec::new();
-    let mounts = fs::read_to_string(roots.proc.join("self/mountinfo")).unwrap_or_default();
-    for line in mounts.lines() {
-        // As proc(5) has it: the device's numbers are the third field, the mount point the fifth; the
-        // source stands behind a lone hyphen and the type.
-        let fields: Vec<&str> = line.split(' ').collect();
-        let (Some(numbers), Some(point)) = (fields.get(2), fields.get(4)) else {
-            continue;
-        };
-        let what = format!("the disk that is mounted on {point}");
-        let source = fields
-            .iter()
-            .position(|field| *field == "-")
-            .and_then(|hyphen| fields.get(hyphen + 2));
-        let by_number = roots.sys.join("dev/block").join(numbers);
-        let block = by_number.canonicalize().ok().or_else(|| {
-            // File systems of many devices, such as btrfs, have numbers of their own.
-            by_name(roots, source?)
-        });
+    for mount in mounts(roots) {
+        let by_number = roots.sys.join("dev/block").join(&mount.numbers);
+        // File systems of many devices, such as btrfs, have numbers of their own.
+        let block = by_number
+            .canonicalize()
+            .ok()
+            .or_else(|| by_name(roots, &mount.source));
         if let Some(block) = block {
+            let what = format!("the disk that is mounted on {}", mount.point);
             add_disk(roots, &block, &what, &mut disks);
         }
     }

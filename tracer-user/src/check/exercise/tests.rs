@@ -348,6 +348,12 @@ fn the_only_network_is_refused_and_one_of_two_is_not() {
     tree.write("devices/virtio3/net/eth1/operstate", "up\n");
     assert!(tree.course("virtio2").is_ok());
     assert!(tree.refusal("virtio_net").contains("only network"));
+    fs::write(
+        tree.roots.proc.join("self/mountinfo"),
+        "21 1 0:25 / / rw shared:1 - nfs server:/root rw\n",
+    )
+    .unwrap();
+    assert!(tree.refusal("virtio2").contains("may be mounted"));
 }
 
 #[test]
