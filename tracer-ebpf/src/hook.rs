@@ -157,6 +157,12 @@ impl Hook {
         }
     }
 
+    /// Whether it is attached only where it is wanted: it costs something, or few need it.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::FreeIrq | Self::IrqHandler)
+    }
+
     /// Whether the tracer also observes this function's return. The others are points in time.
     #[must_use]
     pub const fn returns(self) -> bool {

@@ -35,6 +35,13 @@ pub struct Layout {
     pub class_name: u32,
     /// `module.name`.
     pub module_name: u32,
+    /// Where a module's code begins: `module.mem[MOD_TEXT].base`, before 6.4 `module.core_layout.base`.
+    pub module_text: u32,
+    /// How large it is: `module.mem[MOD_TEXT].size`, before 6.4 `module.core_layout.text_size`; zero where the
+    /// kernel has neither.
+    pub module_text_size: u32,
+    /// `irqaction.dev_id`.
+    pub irqaction_dev_id: u32,
     /// `devres_node.release`.
     pub node_release: u32,
     /// Size of `struct devres_node`: what a kind of node adds to it begins here.

@@ -7,7 +7,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    arguments::{Context, kernel_string, words},
+    arguments::{Context, kernel_string, kernel_word, words},
     maps::layout,
     record::{begin, reserve, wake_up},
 };
@@ -31,11 +31,24 @@ fn module(context: Context, hook: Hook) -> i32 {
         return 0;
     };
     let record = entry.as_mut_ptr();
-    let name = module.wrapping_add(u64::from(layout!(module_name)));
+    let at = |offset: u32| module.wrapping_add(u64::from(offset));
+    let (name, text, size) = (
+        at(layout!(module_name)),
+        at(layout!(module_text)),
+        at(layout!(module_text_size)),
+    );
+    let known = layout!(module_text_size) != 0;
     // SAFETY: the entry is as large as the record.
     unsafe {
         begin(&raw mut (*record).header, Kind::Module, hook, 0, NO_STACK);
         (*record).module = module;
+        (*record).text = kernel_word(text);
+        // The kernel's `unsigned int`, and whatever lies behind it.
+        (*record).text_size = if known {
+            kernel_word(size) & u64::from(u32::MAX)
+        } else {
+            0
+        };
         kernel_string(name, &raw mut (*record).name);
     }
     entry.submit(wake_up());

@@ -5,7 +5,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use super::{DeviceId, InstanceKey, NodeId, Taint};
-use crate::event::{GroupId, Hook, Loss, NodeAddress, PmDomain, StackId, Text, Time};
+use crate::event::{GroupId, Hook, Loss, ModuleCode, NodeAddress, PmDomain, StackId, Text, Time};
 
 /// What one event changed, in order. Empty or one entry most of the time.
 pub type Changes = SmallVec<[Change; 2]>;
@@ -74,7 +74,12 @@ pub enum Change {
     /// A function returned.
     Left(Left),
     /// A module's memory is about to be given back.
-    ModuleFreed(Text),
+    ModuleFreed {
+        /// The module's name.
+        module: Text,
+        /// Where its code was, if known.
+        code: Option<ModuleCode>,
+    },
     /// What a device owned was read from the kernel's memory.
     SnapshotTaken(DeviceId),
     /// Something about a device may be missing from here on.

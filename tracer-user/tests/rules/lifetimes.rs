@@ -356,7 +356,7 @@ fn unloaded(module: &str, removed: bool) -> Story {
         story.rem(DEVICE, 0x100, "devm_action_release", 16);
     }
     let module = Text::from(module);
-    story.push(Dev(0), EventKind::ModuleFree { module });
+    story.push(Dev(0), EventKind::ModuleFree { module, code: None });
     story
 }
 

@@ -284,6 +284,12 @@ impl KernelRun<'_> {
                 tracer::PATH_IN_GUEST.to_owned(),
             ),
             (self.programs.module.clone(), format!("/{}", kmod::MODULE)),
+            (
+                self.programs
+                    .module
+                    .with_file_name(kmod::CALLBACK_MODULE),
+                format!("/{}", kmod::CALLBACK_MODULE),
+            ),
         ];
         // Addresses that ftrace prints are to be compared.
         "no_hash_pointers".clone_into(&mut guest.append);

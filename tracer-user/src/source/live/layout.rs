@@ -102,6 +102,7 @@ impl KernelTypes {
 
     /// What the probes must know.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
+        let (module_text, module_text_size) = self.module_text().unwrap_or((0, 0));
         let release_behind_node = self.offset("devres", &["release"]).is_ok();
         Ok(Layout {
             device_name: self.word("device", &["kobj", "name"])?,
@@ -117,6 +118,9 @@ impl KernelTypes {
             bus_name: self.word("bus_type", &["name"])?,
             class_name: self.word("class", &["name"])?,
             module_name: self.word("module", &["name"])?,
+            module_text,
+            module_text_size,
+            irqaction_dev_id: self.word("irqaction", &["dev_id"])?,
             node_release: self.word("devres_node", &["release"])?,
             node_size: word(self.size("devres_node")?)?,
             payload: self.word("devres", &["data"])?,
@@ -127,6 +131,21 @@ impl KernelTypes {
             log: 0,
             wake_up_at: 0,
         })
+    }
+
+    /// Where a module's code begins, and its size: `MOD_TEXT` is the first of its memories.
+    fn module_text(&self) -> Option<(u32, u32)> {
+        let offset = |name, path: &[&str]| self.word(name, path).ok();
+        if let Some(memories) = offset("module", &["mem"]) {
+            return Some((
+                memories + offset("module_memory", &["base"])?,
+                memories + offset("module_memory", &["size"])?,
+            ));
+        }
+        Some((
+            offset("module", &["core_layout", "base"])?,
+            offset("module", &["core_layout", "text_size"])?,
+        ))
     }
 
     /// What the walk over the device set must know.

@@ -87,7 +87,10 @@ impl SymbolService {
     fn wait(&mut self) {
         while let Some(reading) = self.reading.take() {
             match reading.join() {
-                Ok(Ok(table)) => self.table = table,
+                Ok(Ok(table)) => {
+                    let earlier = std::mem::replace(&mut self.table, table);
+                    self.table.take_over(earlier);
+                }
                 Ok(Err(error)) => self.error = Some(error),
                 Err(_) => {
                     self.error = Some(SymbolError::Unreadable(std::io::Error::other(

@@ -8,7 +8,7 @@ use std::{
 
 use hashbrown::HashMap;
 
-use crate::event::{Function, StackFrame, Text};
+use crate::event::{Function, ModuleCode, StackFrame, Text};
 
 /// Where the kernel lists its symbols.
 pub const KALLSYMS: &str = "/proc/kallsyms";
@@ -48,6 +48,8 @@ pub struct Symbols {
 pub struct ModuleSymbols {
     /// The module's name.
     pub name: Text,
+    /// Where its code lies, if known. Functions that run only while it is loaded lie elsewhere.
+    pub code: Option<ModuleCode>,
     /// Its functions by address.
     pub functions: Vec<ModuleFunction>,
 }
@@ -66,16 +68,15 @@ pub struct ModuleFunction {
 impl ModuleSymbols {
     /// From the first function's beginning to the last one's end.
     fn range(&self) -> std::ops::Range<u64> {
-        let start = self
-            .functions
-            .first()
-            .map_or(0, |function| function.address);
-        let end = self
-            .functions
-            .iter()
-            .map(|function| function.address + function.size)
-            .max();
-        start..end.unwrap_or(start)
+        let code = self.code.map(|code| (code.begin, code.begin + code.size));
+        let ranges = || {
+            let functions = self.functions.iter();
+            functions
+                .map(|function| (function.address, function.address + function.size))
+                .chain(code)
+        };
+        let start = ranges().map(|(start, _)| start).min().unwrap_or(0);
+        start..ranges().map(|(_, end)| end).max().unwrap_or(start)
     }
 
     fn find(&self, address: u64) -> Option<&ModuleFunction> {
@@ -192,15 +193,15 @@ impl Symbols {
         if let Some(known) = self.known.get(&address) {
             return Arc::clone(known);
         }
-        let found = self
-            .newer
-            .iter()
-            .rev()
-            .find_map(|module| Some((module, module.find(address)?)));
+        let found = self.newer.iter().rev().find_map(|module| {
+            let function = module.find(address);
+            let in_code = module.code.is_some_and(|code| code.holds(address));
+            (function.is_some() || in_code).then_some((module, function))
+        });
         let function = match (found, self.find(address)) {
             (Some((module, function)), _) => Function {
-                address: function.address,
-                name: Some(function.name.clone()),
+                address: function.map_or(address, |function| function.address),
+                name: function.map(|function| function.name.clone()),
                 module: Some(module.name.clone()),
             },
             (None, Some(symbol)) => Function {
@@ -244,6 +245,16 @@ impl Symbols {
         self.known
             .retain(|_, function| function.module.is_none() && function.name.is_some());
         self.newer.push(module);
+    }
+
+    /// Takes over the modules that an earlier table had been told of and whose functions could not be read: this one
+    /// does not have them either, if they were gone when it was read.
+    pub(super) fn take_over(&mut self, earlier: Self) {
+        let nameless = earlier
+            .newer
+            .into_iter()
+            .filter(|module| module.functions.is_empty());
+        self.newer.splice(0..0, nameless);
     }
 
     /// Whether the address lies in a function of the kernel itself, not of a module.
@@ -349,6 +360,7 @@ garbage
         };
         ModuleSymbols {
             name: "lm75".into(),
+            code: None,
             functions: vec![
                 function(at + 0x40, "lm75_remove"),
                 function(at, "lm75_probe"),
@@ -372,6 +384,34 @@ garbage
             symbols.function(at).name.as_deref(),
             Some("pvpanic_remove"),
             "the module has moved"
+        );
+    }
+
+    #[test]
+    fn a_function_of_a_module_that_went_too_early_to_be_read_is_told_by_its_place() {
+        let mut symbols = symbols();
+        let begin = 0xffff_ffff_c000_1000;
+        symbols.add_module(ModuleSymbols {
+            name: "brief".into(),
+            code: Some(ModuleCode {
+                begin,
+                size: 0x2000,
+            }),
+            functions: Vec::new(),
+        });
+        let expected = |address| Function {
+            address,
+            name: None,
+            module: Some("brief".into()),
+        };
+        assert_eq!(*symbols.function(begin + 0x50), expected(begin + 0x50));
+        let mut later = self::symbols();
+        later.take_over(symbols);
+        assert_eq!(*later.function(begin + 0x50), expected(begin + 0x50));
+        assert_eq!(
+            later.function(begin + 0x2000).module.as_deref(),
+            None,
+            "it is no longer than that"
         );
     }
 
