@@ -125,8 +125,15 @@ impl Round {
 
     /// The findings by scenario. One that was made at the trace's end belongs to where what it tells began.
     fn by_scenario(&self) -> Result<BTreeMap<&str, BTreeMap<(&str, &str), Vec<&Value>>>> {
+        // One that becomes worse is written again.
+        let findings: BTreeMap<&str, &Value> = self
+            .recording
+            .findings
+            .iter()
+            .map(|finding| (text(finding, "/fingerprint"), finding))
+            .collect();
         let mut found: BTreeMap<&str, BTreeMap<_, Vec<_>>> = BTreeMap::new();
-        for finding in &self.recording.findings {
+        for finding in findings.into_values() {
             let first = number(finding, "/first")?;
             let time = number(finding, "/order/0/time").map_or(first, |time| time.min(first));
             let later = self.begun.partition_point(|(begun, _)| *begun <= time);
