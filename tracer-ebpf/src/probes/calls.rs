@@ -161,7 +161,13 @@ fn handler(context: Context) {
 #[inline(always)]
 fn interrupt(context: Context, hook: Hook, number: u64, dev_id: u64) {
     // An `int` fills half of the register; the other half is not defined.
-    call(context, hook as u64, 0, number & u64::from(u32::MAX), dev_id);
+    call(
+        context,
+        hook as u64,
+        0,
+        number & u64::from(u32::MAX),
+        dev_id,
+    );
 }
 
 /// Whether this is a `devres_release_all` with nothing to release: two of three are.
@@ -260,6 +266,7 @@ exit!(
 entry!(Kfree, enter_kfree, kprobe_kfree);
 entry!(RemoveAction, enter_remove_action, kprobe_remove_action);
 entry!(FreePages, enter_free_pages, kprobe_free_pages);
+entry!(Defer, enter_defer, kprobe_defer);
 entry!(FreePercpu, enter_free_percpu, kprobe_free_percpu);
 entry!(
     ComponentBringUp,

@@ -191,6 +191,7 @@ const fn cost(hook: tracer_ebpf::Hook) -> &'static str {
         Hook::ComponentBringUp => {
             "what a component master binds can't be told from what its driver adds"
         }
+        Hook::Defer => "whether a probe was deferred is not known",
         Hook::FreeIrq => "whether a managed interrupt was freed by hand is not known",
         Hook::IrqHandler => "whether an interrupt came after the driver's remove is not known",
         Hook::ModuleLoad | Hook::ModuleFree => {

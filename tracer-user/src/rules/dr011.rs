@@ -81,10 +81,7 @@ impl Rule for UnboundOwnerLeak {
 impl UnboundOwnerLeak {
     /// Something came: it may be given up by hand, unless the device is deleted already.
     fn added(&mut self, id: NodeId, model: &Model, report: &mut Report) {
-        let Some(node) = model
-            .node(id)
-            .filter(|node| node.phase() == State::Deleted)
-        else {
+        let Some(node) = model.node(id).filter(|node| node.phase() == State::Deleted) else {
             return;
         };
         let Some(device) = model.owner(node).filter(|device| concerns(node, *device)) else {

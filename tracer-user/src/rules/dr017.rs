@@ -89,7 +89,12 @@ fn resumes(node: &Node) -> bool {
             .any(|function| {
                 matches!(
                     function.name.as_deref(),
-                    Some("rpm_resume" | "device_resume" | "device_resume_early" | "device_resume_noirq")
+                    Some(
+                        "rpm_resume"
+                            | "device_resume"
+                            | "device_resume_early"
+                            | "device_resume_noirq"
+                    )
                 )
             })
     })

@@ -285,9 +285,7 @@ impl KernelRun<'_> {
             ),
             (self.programs.module.clone(), format!("/{}", kmod::MODULE)),
             (
-                self.programs
-                    .module
-                    .with_file_name(kmod::CALLBACK_MODULE),
+                self.programs.module.with_file_name(kmod::CALLBACK_MODULE),
                 format!("/{}", kmod::CALLBACK_MODULE),
             ),
         ];

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::event::{
     AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function,
-    GroupId, Loss, LossCause, ModuleCode, NodeAddress, NodeReference, PmDomain, Return, StackId, Task, Text,
-    Time,
+    GroupId, Loss, LossCause, ModuleCode, NodeAddress, NodeReference, PmDomain, Return, StackId,
+    Task, Text, Time,
 };
 
 /// Turns records into events. One for each source, because records refer to earlier ones.

@@ -50,13 +50,14 @@ macro_rules! function {
 /// Every hook that is a function, in the order in which they are attached: first what opens a frame's
 /// outermost part, so that no frame is seen to end that wasn't seen to begin.
 #[rustfmt::skip]
-pub(super) const FUNCTIONS: [FunctionHook; 28] = [
+pub(super) const FUNCTIONS: [FunctionHook; 29] = [
     function!(AddDr, ["add_dr"], WithoutLog, enter "enter_add_dr" "kprobe_add_dr"),
     function!(DevresRemove, ["devres_remove"], WithoutLog, leave "leave_devres_remove" "kretprobe_devres_remove"),
     function!(Kfree, ["devm_kfree"], WithoutLog, enter "enter_kfree" "kprobe_kfree"),
     function!(RemoveAction, ["devm_remove_action"], WithoutLog, enter "enter_remove_action" "kprobe_remove_action"),
     function!(FreePages, ["devm_free_pages"], WithoutLog, enter "enter_free_pages" "kprobe_free_pages"),
     function!(FreePercpu, ["devm_free_percpu"], WithoutLog, enter "enter_free_percpu" "kprobe_free_percpu"),
+    function!(Defer, ["driver_deferred_probe_add"], WithoutLog, enter "enter_defer" "kprobe_defer"),
     function!(DevresAdd, ["devres_add"], Always, enter "enter_devres_add" "kprobe_devres_add"),
     function!(Initialise, ["device_initialize"], Always, enter "enter_initialise" "kprobe_initialise"),
     function!(Bound, ["driver_bound"], Always, enter "enter_bound" "kprobe_bound"),
