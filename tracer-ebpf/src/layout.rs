@@ -40,6 +40,11 @@ pub struct Layout {
     /// How large it is: `module.mem[MOD_TEXT].size`, before 6.4 `module.core_layout.text_size`; zero where the
     /// kernel has neither.
     pub module_text_size: u32,
+    /// The same of the code that a module needs only while it is loaded: `mem[MOD_INIT_TEXT]`, before 6.4
+    /// `init_layout`.
+    pub module_init_text: u32,
+    /// How large that is; zero where the kernel has neither.
+    pub module_init_text_size: u32,
     /// `irqaction.dev_id`.
     pub irqaction_dev_id: u32,
     /// `devres_node.release`.

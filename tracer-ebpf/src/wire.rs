@@ -177,6 +177,10 @@ pub struct ModuleRecord {
     pub text: u64,
     /// How many bytes of code it has; zero where that is not known.
     pub text_size: u64,
+    /// Where the code lies that it needs only while it is loaded; given back before long.
+    pub init_text: u64,
+    /// How many bytes that has; zero where that is not known.
+    pub init_text_size: u64,
     /// The module's name.
     pub name: [u8; MODULE_NAME_CAPACITY],
 }
@@ -188,6 +192,6 @@ const _: () = {
     assert!(size_of::<NodeRecord>() == 72);
     assert!(size_of::<CallRecord>() == 88);
     assert!(size_of::<StackRecord>() == 56 + 8 * STACK_DEPTH);
-    assert!(size_of::<ModuleRecord>() == 136);
+    assert!(size_of::<ModuleRecord>() == 152);
     assert!(align_of::<StackRecord>() == 8);
 };

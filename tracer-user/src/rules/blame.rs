@@ -3,7 +3,7 @@
 use crate::{
     event::{Function, Hook, StackDefinition},
     finding::{self, Cause, Subject},
-    model::{DeviceId, Frame, Model},
+    model::{DeviceId, Frame, Model, Node},
 };
 
 /// The function that called `function`, by a stack taken in it, at its entry, or in what it calls.
@@ -32,13 +32,16 @@ pub(super) enum Wish {
     Unknown,
 }
 
-/// Whose wish an addition with this stack was, made inside the probe of `driver` to a device of the driver `owner`.
-pub(super) fn wish(
-    stack: Option<&StackDefinition>,
-    driver: Option<&str>,
-    owner: Option<&str>,
-) -> Wish {
-    let Some(stack) = stack else {
+/// Whose wish the addition of the node was, made inside the probe of `driver` to a device of the driver `owner`.
+pub(super) fn wish(node: &Node, driver: Option<&str>, owner: Option<&str>) -> Wish {
+    let is_of_owner = |module: &str| owner.is_some_and(|owner| module == owner.replace('-', "_"));
+    let runs = node
+        .function()
+        .and_then(|function| function.module.as_deref());
+    if runs.is_some_and(|module| !is_of_owner(module)) {
+        return Wish::Driver;
+    }
+    let Some(stack) = node.stack() else {
         return Wish::Unknown;
     };
     let mut inside = functions(stack)
@@ -49,11 +52,15 @@ pub(super) fn wish(
     };
     let is_driver = match caller.module.as_deref() {
         // A library that the driver uses is as good as the driver.
-        Some(module) => owner.is_none_or(|owner| module != owner.replace('-', "_")),
+        Some(module) => !is_of_owner(module),
         // Where all of it is built in only the names can tell.
         None => {
-            !inside.any(|function| function.module.is_some())
-                && driver.is_some_and(|driver| is_named(caller, |name| begins_alike(name, driver)))
+            let outer: Vec<&Function> = inside.collect();
+            // The bus's own function, called by the driver core: the driver's probe has ended in a jump.
+            outer.is_empty()
+                || outer.iter().all(|function| function.module.is_none())
+                    && driver
+                        .is_some_and(|driver| is_named(caller, |name| begins_alike(name, driver)))
         }
     };
     if is_driver { Wish::Driver } else { Wish::Other }

@@ -107,11 +107,7 @@ impl OutlivesCreator {
             return;
         }
         let (creator_subject, owner_subject) = (Subject::of(creator), Subject::of(owner));
-        let wish = blame::wish(
-            node.stack(),
-            creator_subject.driver(),
-            owner_subject.driver(),
-        );
+        let wish = blame::wish(node, creator_subject.driver(), owner_subject.driver());
         if wish == Wish::Other {
             return;
         }
@@ -181,9 +177,9 @@ impl Creator {
     ) -> Finding {
         let subject = Subject::of(owner);
         let worst = left.iter().find(|node| node.kind().hazard().is_some());
-        let known = left.iter().any(|node| {
-            blame::wish(node.stack(), self.subject.driver(), subject.driver()) == Wish::Driver
-        });
+        let known = left
+            .iter()
+            .any(|node| blame::wish(node, self.subject.driver(), subject.driver()) == Wish::Driver);
         let severity = if worst.is_some() && known {
             Severity::Error
         } else {

@@ -135,7 +135,7 @@ fn is_wanted_name(name: &str, filter: Option<&str>) -> bool {
 }
 
 /// The lines of a kernel's log that tell of something broken.
-fn troubled_lines(log: &str) -> impl Iterator<Item = String> {
+pub(crate) fn troubled_lines(log: &str) -> impl Iterator<Item = String> {
     log.lines()
         .filter(|line| TROUBLE.iter().any(|trouble| line.contains(trouble)))
         .map(str::to_owned)

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::guest::Guest;
+use crate::guest_tests;
 use crate::kernel::{self, Kernel};
 use crate::modules::ModuleIndex;
 use crate::{tracer, workspace};
@@ -348,6 +349,12 @@ impl Soak {
                 self.summary["desync_details"]
             );
         }
+        let trouble: Vec<String> = guest_tests::troubled_lines(&self.console).collect();
+        ensure!(
+            trouble.is_empty(),
+            "the kernel is not well:\n{}",
+            trouble.join("\n")
+        );
         let cycled = self
             .log
             .lines()

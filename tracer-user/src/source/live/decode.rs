@@ -158,15 +158,15 @@ impl Decoder {
             Kind::Module => {
                 let (module, _) = ModuleRecord::read_from_prefix(record).ok()?;
                 let name = self.texts.get(&module.name)?;
-                let code = (module.text_size > 0).then_some(ModuleCode {
-                    begin: module.text,
-                    size: module.text_size,
-                });
+                let range = |begin, size| (size > 0).then_some(ModuleCode { begin, size });
+                let code = range(module.text, module.text_size);
+                let init = range(module.init_text, module.init_text_size);
                 // Either way what an address in module space means is not what it meant before.
                 self.stacks.forget_modules();
                 if hook == Hook::ModuleLoad {
-                    self.loaded(module.module, name, code, memory);
+                    self.loaded(module.module, name, (code, init), memory);
                 } else {
+                    self.symbols.remove_module(&name);
                     let kind = EventKind::ModuleFree { module: name, code };
                     sink(event(header, None, kind));
                 }
@@ -180,7 +180,7 @@ impl Decoder {
         &mut self,
         module: u64,
         name: Text,
-        code: Option<ModuleCode>,
+        (code, init): (Option<ModuleCode>, Option<ModuleCode>),
         memory: &mut dyn Memory,
     ) {
         let place = module + u64::from(self.layout.module_text);
@@ -196,13 +196,15 @@ impl Decoder {
             })
             .filter(|_| is_there(memory));
         if let Some(read) = read {
-            self.symbols.add_module(ModuleSymbols { code, ..read });
+            self.symbols
+                .add_module(ModuleSymbols { code, init, ..read });
             return;
         }
         if let Some(code) = code {
             self.symbols.add_module(ModuleSymbols {
                 name,
                 code: Some(code),
+                init,
                 functions: Vec::new(),
             });
         }

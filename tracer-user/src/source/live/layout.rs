@@ -62,6 +62,9 @@ pub struct ModuleLayout {
     pub strings: u64,
 }
 
+/// `enum mod_mem_type`; `MOD_TEXT` is the first.
+const MOD_INIT_TEXT: u32 = 4;
+
 impl KernelTypes {
     /// Reads the running kernel's BTF.
     pub fn of_running_kernel() -> Result<Self, LayoutError> {
@@ -102,7 +105,10 @@ impl KernelTypes {
 
     /// What the probes must know.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
-        let (module_text, module_text_size) = self.module_text().unwrap_or((0, 0));
+        let (module_text, module_text_size) = self.module_text(0, "core_layout").unwrap_or((0, 0));
+        let (module_init_text, module_init_text_size) = self
+            .module_text(MOD_INIT_TEXT, "init_layout")
+            .unwrap_or((0, 0));
         let release_behind_node = self.offset("devres", &["release"]).is_ok();
         Ok(Layout {
             device_name: self.word("device", &["kobj", "name"])?,
@@ -120,6 +126,8 @@ impl KernelTypes {
             module_name: self.word("module", &["name"])?,
             module_text,
             module_text_size,
+            module_init_text,
+            module_init_text_size,
             irqaction_dev_id: self.word("irqaction", &["dev_id"])?,
             node_release: self.word("devres_node", &["release"])?,
             node_size: word(self.size("devres_node")?)?,
@@ -133,18 +141,20 @@ impl KernelTypes {
         })
     }
 
-    /// Where a module's code begins, and its size: `MOD_TEXT` is the first of its memories.
-    fn module_text(&self) -> Option<(u32, u32)> {
+    /// Where a module's code of one kind begins, and its size: from 6.4 on one of its memories, before one of two
+    /// layouts.
+    fn module_text(&self, memory: u32, layout: &str) -> Option<(u32, u32)> {
         let offset = |name, path: &[&str]| self.word(name, path).ok();
         if let Some(memories) = offset("module", &["mem"]) {
+            let place = memories + memory * word(self.size("module_memory").ok()?).ok()?;
             return Some((
-                memories + offset("module_memory", &["base"])?,
-                memories + offset("module_memory", &["size"])?,
+                place + offset("module_memory", &["base"])?,
+                place + offset("module_memory", &["size"])?,
             ));
         }
         Some((
-            offset("module", &["core_layout", "base"])?,
-            offset("module", &["core_layout", "text_size"])?,
+            offset("module", &[layout, "base"])?,
+            offset("module", &[layout, "text_size"])?,
         ))
     }
 

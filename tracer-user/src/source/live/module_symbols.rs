@@ -61,6 +61,7 @@ pub(super) fn read(
     Ok(ModuleSymbols {
         name,
         code: None,
+        init: None,
         functions,
     })
 }

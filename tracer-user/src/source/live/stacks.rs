@@ -141,9 +141,10 @@ fn drop_trampolines(frames: &mut Vec<StackFrame>) {
     let mut kept: Vec<StackFrame> = Vec::with_capacity(frames.len());
     let mut rest = frames.drain(..).peekable();
     while let Some(frame) = rest.next() {
-        let nameless = name(&frame).is_none_or(|name| {
-            name.starts_with("bpf_trampoline_") || &*name == "ftrace_trampoline"
-        });
+        let nameless = frame.function.is_none()
+            || name(&frame).is_some_and(|name| {
+                name.starts_with("bpf_trampoline_") || &*name == "ftrace_trampoline"
+            });
         match rest.peek() {
             Some(next) if nameless && is_call(next) => {
                 if kept.last().is_some_and(|above| name(above) == name(next)) {
@@ -162,12 +163,11 @@ fn drop_trampolines(frames: &mut Vec<StackFrame>) {
 /// Whether an innermost frame belongs to the way from the kernel's code into the probe. The probes came
 /// after the symbol table was read, so they have no names there.
 fn is_own(frame: &StackFrame) -> bool {
-    let Some(name) = frame
-        .function
-        .as_ref()
-        .and_then(|function| function.name.as_deref())
-    else {
+    let Some(function) = &frame.function else {
         return true;
+    };
+    let Some(name) = function.name.as_deref() else {
+        return false;
     };
     [
         "bpf_",

@@ -67,6 +67,12 @@ impl SymbolService {
         self.table.add_module(module);
     }
 
+    /// A module was unloaded.
+    pub(super) fn remove_module(&mut self, name: &str) {
+        self.wait();
+        self.table.remove_module(name);
+    }
+
     /// A module was loaded, and its functions could not be read: they are in the kernel's table from now on.
     pub(super) fn read_again(&mut self) {
         if self.reading.is_some() {

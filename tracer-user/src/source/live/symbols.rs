@@ -33,6 +33,8 @@ pub struct Symbols {
     functions: Vec<Symbol>,
     /// Modules that came after the table was read, the newest last.
     newer: Vec<ModuleSymbols>,
+    /// Modules that were in the table and have gone, by index plus one.
+    gone: Vec<u16>,
     /// The names of all functions, one behind another.
     names: String,
     /// Module names; a symbol refers to them by index plus one.
@@ -48,8 +50,10 @@ pub struct Symbols {
 pub struct ModuleSymbols {
     /// The module's name.
     pub name: Text,
-    /// Where its code lies, if known. Functions that run only while it is loaded lie elsewhere.
+    /// Where its code lies, if known.
     pub code: Option<ModuleCode>,
+    /// Where the code lies that it needs only while it is loaded, if known. That memory is another's before long.
+    pub init: Option<ModuleCode>,
     /// Its functions by address.
     pub functions: Vec<ModuleFunction>,
 }
@@ -66,17 +70,21 @@ pub struct ModuleFunction {
 }
 
 impl ModuleSymbols {
-    /// From the first function's beginning to the last one's end.
+    /// Where its code lies, from the first function's beginning to the last one's end if that is not known.
     fn range(&self) -> std::ops::Range<u64> {
-        let code = self.code.map(|code| (code.begin, code.begin + code.size));
-        let ranges = || {
-            let functions = self.functions.iter();
-            functions
-                .map(|function| (function.address, function.address + function.size))
-                .chain(code)
-        };
-        let start = ranges().map(|(start, _)| start).min().unwrap_or(0);
-        start..ranges().map(|(_, end)| end).max().unwrap_or(start)
+        if let Some(code) = self.code {
+            return code.begin..code.begin + code.size;
+        }
+        let start = self
+            .functions
+            .first()
+            .map_or(0, |function| function.address);
+        let end = self
+            .functions
+            .iter()
+            .map(|function| function.address + function.size)
+            .max();
+        start..end.unwrap_or(start)
     }
 
     fn find(&self, address: u64) -> Option<&ModuleFunction> {
@@ -195,8 +203,9 @@ impl Symbols {
         }
         let found = self.newer.iter().rev().find_map(|module| {
             let function = module.find(address);
-            let in_code = module.code.is_some_and(|code| code.holds(address));
-            (function.is_some() || in_code).then_some((module, function))
+            let mut codes = module.code.iter().chain(&module.init);
+            (function.is_some() || codes.any(|code| code.holds(address)))
+                .then_some((module, function))
         });
         let function = match (found, self.find(address)) {
             (Some((module, function)), _) => Function {
@@ -228,7 +237,7 @@ impl Symbols {
         let known = function.name.is_some();
         StackFrame {
             address,
-            function: known.then_some(function),
+            function: (known || function.module.is_some()).then_some(function),
             offset: if known { offset } else { 0 },
         }
     }
@@ -245,6 +254,20 @@ impl Symbols {
         self.known
             .retain(|_, function| function.module.is_none() && function.name.is_some());
         self.newer.push(module);
+    }
+
+    /// A module has gone: its addresses mean nothing any more.
+    pub fn remove_module(&mut self, name: &str) {
+        self.newer.retain(|module| &*module.name != name);
+        let index = self.modules.iter().position(|known| &**known == name);
+        let index = index.and_then(|index| u16::try_from(index + 1).ok());
+        if let Some(index) = index
+            && !self.gone.contains(&index)
+        {
+            self.gone.push(index);
+        }
+        self.known
+            .retain(|_, function| function.module.is_none() && function.name.is_some());
     }
 
     /// Takes over the modules that an earlier table had been told of and whose functions could not be read: this one
@@ -268,7 +291,7 @@ impl Symbols {
             .functions
             .partition_point(|symbol| symbol.address <= address);
         let mut symbol = *self.functions.get(behind.checked_sub(1)?)?;
-        if address - symbol.address >= LONGEST_FUNCTION {
+        if address - symbol.address >= LONGEST_FUNCTION || self.gone.contains(&symbol.module) {
             return None;
         }
         // Between modules lie trampolines and programs that the table may not have. A module's last function
@@ -361,6 +384,7 @@ garbage
         ModuleSymbols {
             name: "lm75".into(),
             code: None,
+            init: None,
             functions: vec![
                 function(at + 0x40, "lm75_remove"),
                 function(at, "lm75_probe"),
@@ -388,6 +412,45 @@ garbage
     }
 
     #[test]
+    fn what_lies_where_a_module_was_is_not_taken_for_it() {
+        let mut symbols = symbols();
+        let at = 0xffff_ffff_c000_1000;
+        symbols.remove_module("pvpanic");
+        assert_eq!(symbols.function(at).name, None);
+        symbols.add_module(lm75(at));
+        assert_eq!(symbols.function(at).name.as_deref(), Some("lm75_probe"));
+        symbols.remove_module("lm75");
+        assert_eq!(symbols.function(at).name, None);
+    }
+
+    #[test]
+    fn a_module_that_is_being_initialised_is_told_by_its_place() {
+        let mut symbols = symbols();
+        let begin = 0xffff_ffff_c000_1000;
+        symbols.add_module(ModuleSymbols {
+            init: Some(ModuleCode {
+                begin,
+                size: 0x1000,
+            }),
+            ..lm75(begin + 0x10_0000)
+        });
+        let frame = symbols.frame(begin + 0x23);
+        assert_eq!(frame.to_string(), "0xffffffffc0001022 [lm75]");
+        symbols.add_module(ModuleSymbols {
+            name: "next".into(),
+            ..lm75(begin)
+        });
+        assert_eq!(
+            symbols.frame(begin + 0x23).to_string(),
+            "lm75_probe+0x23 [next]"
+        );
+        assert_eq!(
+            symbols.function(begin + 0x10_0000).to_string(),
+            "lm75_probe [lm75]"
+        );
+    }
+
+    #[test]
     fn a_function_of_a_module_that_went_too_early_to_be_read_is_told_by_its_place() {
         let mut symbols = symbols();
         let begin = 0xffff_ffff_c000_1000;
@@ -397,6 +460,7 @@ garbage
                 begin,
                 size: 0x2000,
             }),
+            init: None,
             functions: Vec::new(),
         });
         let expected = |address| Function {
