@@ -134,7 +134,9 @@ impl Trace {
         // Before anything takes time: Ctrl-C while starting must not leave the terminal to the command.
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut terminated = signal(SignalKind::terminate())?;
-        let mut live = Live::start(&self.probes.options(&filter))?;
+        let mut options = self.probes.options(&filter);
+        options.optional.extend(self.rules.optional_hooks(&rules));
+        let mut live = Live::start(&options)?;
         let mut sink = self.output.sink()?;
         let kernel = Kernel::running();
         let information = SourceInformation {

@@ -101,7 +101,8 @@ impl LifeObserver {
                 }
             }
             Change::NodeMoved(_)
-            | Change::ModuleFreed(_)
+            | Change::ModuleFreed { .. }
+            | Change::Told { .. }
             | Change::Cleared(_)
             | Change::Desynced(_) => {}
         }
