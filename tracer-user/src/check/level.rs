@@ -1,6 +1,7 @@
 //! What a rule's findings do to a run.
 
 use crate::{
+    event::Hook,
     finding::Severity,
     rules::{RuleInfo, RuleSet, UnknownRule},
 };
@@ -89,7 +90,7 @@ impl Levels {
         }
     }
 
-    /// Whether the policy names the rule with this id, and not to switch it off.
+    /// Whether the policy names the rule with this id.
     #[must_use]
     pub(super) fn names(&self, id: &str) -> bool {
         self.named.iter().any(|(named, _)| *named == id)
@@ -112,14 +113,37 @@ impl Levels {
     /// The rules that are applied.
     pub(super) fn rules(&self) -> RuleSet {
         let all = RuleSet::all();
-        let wanted: Vec<&str> = all
+        let (wanted, unwanted): (Vec<&str>, Vec<&str>) = all
             .infos()
             .map(|info| info.id)
-            .filter(|id| self.of(id) != Level::Off)
-            .collect();
+            .partition(|id| self.of(id) != Level::Off);
+        // That one was asked for which needs more than is observed by default is a gap if that is missing.
+        let asks_for_more = all
+            .infos()
+            .any(|info| info.optional && self.asks_for(info.id));
+        let rules = if asks_for_more {
+            all.only(&wanted)
+        } else {
+            all.without(&unwanted)
+        };
         // The names come from the set itself.
-        all.only(&wanted)
-            .unwrap_or_else(|UnknownRule(_)| RuleSet::none())
+        rules.unwrap_or_else(|UnknownRule(_)| RuleSet::none())
+    }
+
+    /// Whether the policy asks for the rule with this id, and for what it needs.
+    fn asks_for(&self, id: &str) -> bool {
+        self.of(id) != Level::Off && (self.names(id) || self.others == Others::All)
+    }
+
+    /// The hooks that are not attached unless wanted, and that rules want which the policy asks for.
+    pub(super) fn optional_hooks(&self) -> Vec<Hook> {
+        let all = RuleSet::all();
+        let infos = all.infos().filter(|info| self.asks_for(info.id));
+        let hooks = infos.flat_map(|info| {
+            let needs = info.needs.iter().copied().flatten();
+            needs.chain(info.sharpened_by)
+        });
+        hooks.copied().filter(|hook| hook.is_optional()).collect()
     }
 
     /// Whether a finding of this rule and severity fails the run.
@@ -134,7 +158,7 @@ impl Levels {
     /// Whether what this rule can't decide leaves the verdict open. A rule that needs hooks which are not
     /// attached unless wanted does so only where the policy names it.
     pub(super) fn matters(&self, info: &RuleInfo, missing_hooks: bool, fail_on: Severity) -> bool {
-        let excused = missing_hooks && info.optional && !self.names(info.id);
+        let excused = missing_hooks && info.optional && !self.asks_for(info.id);
         !excused && self.fails(info.id, info.worst(), fail_on)
     }
 }

@@ -305,7 +305,9 @@ impl Check {
             Some(name) => Some(Course::of_devices(Roots::default(), name, self.force)?),
             None => None,
         };
-        let mut capture = Capture::start(&self.probes.options(filter))?;
+        let mut options = self.probes.options(filter);
+        options.optional.extend(policy.optional_hooks());
+        let mut capture = Capture::start(&options)?;
         let course = match &self.exercise_module {
             Some(name) => Some(Course::of_module(Roots::default(), name, self.force)?),
             None => course,

@@ -100,7 +100,9 @@ impl Trace {
                 return Ok(Exit::Usage);
             }
         };
-        let mut capture = Capture::start(&self.probes.options(&filter))?;
+        let mut options = self.probes.options(&filter);
+        options.optional.extend(self.rules.optional_hooks(&rules));
+        let mut capture = Capture::start(&options)?;
         let mut sink = self.output.sink()?;
         let information = capture.information();
         let mut run = Run::begin(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Concluding, excused, place_of};
 use crate::{
     check::{
-        assertion::at,
+        assertion::{at, missing},
         evidence::Record,
         level::Level,
         limits::Growth,
@@ -130,8 +130,9 @@ impl Concluding<'_> {
             };
             return (status, undecided.reason.clone());
         }
-        if let Some(undecided) = about_rule().find(|undecided| undecided.devices == 0) {
-            return (Status::Skipped, undecided.reason.clone());
+        // Whether that leaves the verdict open is said once, with the evidence.
+        if let Some(missing) = missing(self.coverage, info.needs) {
+            return (Status::Skipped, missing);
         }
         if let Some(gap) = self.gap {
             return (Status::Inconclusive, gap.to_owned());

@@ -92,9 +92,8 @@ impl Concluding<'_> {
             let why = (!self.coverage.sees(*hook)).then(|| {
                 let reason = self
                     .coverage
-                    .missing()
-                    .find(|(missing, _)| missing == hook)
-                    .map_or("the source does not have it", |(_, reason)| reason);
+                    .reason(*hook)
+                    .unwrap_or("the source does not have it");
                 format!("not seen: {reason}")
             });
             tests.push(verdict(&name, why, Vec::new()));

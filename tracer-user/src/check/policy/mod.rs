@@ -98,6 +98,15 @@ impl Policy {
         }
     }
 
+    /// The hooks that are not attached unless wanted, and that this policy wants.
+    #[must_use]
+    pub fn optional_hooks(&self) -> Vec<Hook> {
+        let required = self.required.hooks.iter().copied();
+        let mut hooks = self.levels.optional_hooks();
+        hooks.extend(required.filter(|hook| hook.is_optional()));
+        hooks
+    }
+
     /// Whether a device is judged at all.
     #[must_use]
     pub fn wants(&self, place: &Place) -> bool {
