@@ -291,15 +291,11 @@ impl Check {
     async fn results(&self, policy: &Policy, filter: &DeviceFilter) -> Result<Results, Failure> {
         match &self.file {
             Some(file) => from_recording(file, policy.clone()),
-            None => self.from_kernel(policy, filter).await,
+            None => self.trace(policy, filter).await,
         }
     }
 
-    async fn from_kernel(
-        &self,
-        policy: &Policy,
-        filter: &DeviceFilter,
-    ) -> Result<Results, Failure> {
+    async fn trace(&self, policy: &Policy, filter: &DeviceFilter) -> Result<Results, Failure> {
         // What names nothing is said before anything is attached.
         let course = match &self.exercise {
             Some(name) => Some(Course::of_devices(Roots::default(), name, self.force)?),
