@@ -304,12 +304,12 @@ impl Check {
         let mut options = self.probes.options(filter);
         options.optional.extend(policy.optional_hooks());
         let mut capture = Capture::start(&options)?;
+        let information = capture.information();
+        let mut run = CheckRun::begin(information, policy, self.record.as_deref())?;
         let course = match &self.exercise_module {
             Some(name) => Some(Course::of_module(Roots::default(), name, self.force)?),
             None => course,
         };
-        let information = capture.information();
-        let mut run = CheckRun::begin(information, policy, self.record.as_deref())?;
         let mut ending = Ending::on(Date::of(SystemTime::now()));
         if let Some(course) = course {
             let clock = CycleClock::default();
@@ -399,8 +399,10 @@ async fn exercise(
     let work = tokio::task::spawn_blocking(move || course.run(cycles, &stop, &clock));
     let exercised = capture
         .during(work, || asked.store(true, Ordering::Relaxed), run)
-        .await?;
-    exercised
+        .await;
+    // If the capture has failed, the exercise still runs, and this process waits for its end.
+    asked.store(true, Ordering::Relaxed);
+    exercised?
         .map_err(|error| Failure::Here(anyhow::Error::new(error).context("the exercise failed")))
 }
 
