@@ -188,7 +188,11 @@ fn each_probe_is_a_chapter_and_equal_ones_resemble_each_other() {
     probe(&mut story);
     let lives = lives(&story);
     let life = only(&lives);
-    let bindings: Vec<_> = life.chapters.iter().map(|chapter| chapter.binding).collect();
+    let bindings: Vec<_> = life
+        .chapters
+        .iter()
+        .map(|chapter| chapter.binding)
+        .collect();
     assert_eq!(bindings, [0, 1, 2, 3, 4]);
     assert!(life.chapters[1].resembles(&life.chapters[2]));
     assert!(life.chapters[2].resembles(&life.chapters[3]));
@@ -224,7 +228,9 @@ fn groups_tell_their_id_their_depth_and_whether_they_are_open() {
         .held
         .iter()
         .map(|held| {
-            let marker = held.marker.map(|marker| (marker.opens, marker.open, marker.id));
+            let marker = held
+                .marker
+                .map(|marker| (marker.opens, marker.open, marker.id));
             (held.depth, marker)
         })
         .collect();

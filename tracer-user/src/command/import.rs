@@ -110,7 +110,7 @@ fn line_counts(text: &Text) -> LineCounts {
 }
 
 /// Tells what the text says of devres beside its events.
-fn tell(notes: &[Note]) {
+pub(super) fn tell(notes: &[Note]) {
     for note in notes {
         let device = note.device.as_deref().unwrap_or("a device without a name");
         let what = match &note.kind {

@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::{
     Exit,
+    import::tell,
     moment::{self, Moment},
     pager::{PagerOptions, colours, unless_unread},
     reading,
@@ -78,6 +79,7 @@ impl Report {
         let Some(mut recording) = reading::open(&self.file)? else {
             return Ok(Exit::Usage);
         };
+        tell(recording.notes());
         let information = recording.information().clone();
         let mut judge = Judge::new(Arc::new(information.coverage.clone()), rules);
         let mut observer = LifeObserver::new(Limits::default(), window, self.all);

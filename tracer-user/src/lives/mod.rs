@@ -5,6 +5,7 @@
 //! pure as the model: no input or output, no clock. How much it keeps is bounded by [`Limits`], and what
 //! it doesn't keep it counts.
 
+mod holdings;
 mod names;
 mod observer;
 
@@ -17,6 +18,9 @@ use crate::{
     event::{Hook, LossCause, StackFrame, Text, Time},
     model::{InstanceKey, State, Taint},
 };
+
+/// Groups around a resource that are counted.
+const DEEPEST: usize = 64;
 
 /// How much is kept; the rest is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +160,7 @@ pub struct Chapter {
     pub task: TaskId,
     /// What came of the probe.
     pub outcome: Outcome,
-    /// What the device owned when its probe had succeeded.
+    /// When the probe succeeded, and what the device owned then; `None` if that is not in the window.
     pub bound: Option<(Time, Holdings)>,
     /// When everything that the binding left had been released, and how many resources there still were.
     pub ended: Option<(Time, u64)>,

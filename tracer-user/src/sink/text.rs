@@ -134,6 +134,15 @@ impl<W: Write> Sink for TextSink<W> {
 
 /// Writes the summary.
 pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
+    write_summary_in(100, writer, summary)
+}
+
+/// Writes the summary, in lines that are at most so wide where they are wrapped.
+pub fn write_summary_in(
+    width: usize,
+    writer: &mut impl Write,
+    summary: &Summary,
+) -> io::Result<()> {
     let verdict = match summary.verdict {
         Verdict::Clean => "CLEAN",
         Verdict::Findings => "FINDINGS",
@@ -183,7 +192,7 @@ pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<(
                 "they need"
             },
         );
-        let options = textwrap::Options::new(100)
+        let options = textwrap::Options::new(width)
             .initial_indent("  ")
             .subsequent_indent("    ");
         for line in textwrap::wrap(&line, options) {

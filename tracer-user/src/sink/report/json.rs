@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Report, words::error};
 use crate::{
-    event::{StackDefinition, StackId},
+    event::{Hook, StackDefinition, StackId},
     finding::frames,
     lives::{
         Beginning, Chapter, Holdings, Item, LabelId, Life, Names, Outcome, Step, TaskId, What,
@@ -277,7 +277,7 @@ impl StepLine {
             time: step.time.0,
             what: step.what.name(),
             phase: step.phase.name(),
-            frame: step.frame.map(|hook| hook.symbol()),
+            frame: step.frame.map(Hook::symbol),
             by_device: (step.by != LabelId::NONE).then(|| names.text(step.by).to_owned()),
             task,
             tid,

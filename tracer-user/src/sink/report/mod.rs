@@ -1,6 +1,7 @@
 //! The lives of devices and what was found, once everything is known: as text and as JSON.
 
 mod json;
+mod stack;
 mod text;
 pub mod words;
 

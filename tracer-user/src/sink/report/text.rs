@@ -7,22 +7,23 @@ use hashbrown::HashSet;
 use super::{
     super::{
         page::{Page, Tone, WIDTH, counted},
-        text::{TextSink, write_summary},
+        text::{TextSink, write_summary_in},
     },
     Report,
-    words::{adder, amount, failed, marker, resource, size, step, task, time, within},
+    stack::write_stack,
+    words::{amount, failed, resource, step, task, time},
 };
 use crate::{
     escape::{Escaped, escape},
     finding::{self, Finding, Severity},
     judge::Verdict,
-    lives::{Beginning, Chapter, Holdings, Life, Lives, Names, Outcome, Step, What},
+    lives::{Beginning, Chapter, Holdings, Life, Lives, Names, Outcome, Step, What, Window},
     model::State,
     sink::{Sink as _, SourceInformation},
 };
 
 /// Where what belongs to a time stands.
-const BEHIND_TIME: usize = 14;
+pub(super) const BEHIND_TIME: usize = 14;
 
 /// Writes the report: each device's life with what was found on it, and the verdict.
 pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
@@ -61,9 +62,18 @@ fn beginning(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
 fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let lives = report.lives;
     page.gap()?;
-    if lives.uneventful > 0 {
+    if lives.lives.is_empty() {
+        let line = "Nothing is shown: no device that is wanted had a probe, or owned anything that came \
+                    or went.";
+        page.line(Tone::Doubtful, line, 0)?;
+    } else if lives.uneventful > 0 {
+        let then = if lives.window == Window::default() {
+            ""
+        } else {
+            " then"
+        };
         let line = format!(
-            "{} owned nothing that came or went, and had no probe (--all shows them).",
+            "{} had no probe and owned nothing that came or went{then} (--all shows them).",
             counted(lives.uneventful, "device", "devices"),
         );
         page.line(Tone::Faint, &line, 0)?;
@@ -91,7 +101,7 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     TextSink::new(&mut source, false).begin(&information)?;
     page.text(&String::from_utf8_lossy(&source))?;
     let mut summary = Vec::new();
-    write_summary(&mut summary, report.summary)?;
+    write_summary_in(WIDTH, &mut summary, report.summary)?;
     let summary = String::from_utf8_lossy(&summary);
     let (verdict, rest) = summary.split_once('\n').unwrap_or((&summary, ""));
     let tone = match report.summary.verdict {
@@ -184,13 +194,13 @@ fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()>
 
 fn heading(life: &Life) -> String {
     let name = life.name.as_deref().unwrap_or("(no name)");
-    let mut line = escape(name);
+    let mut heading = escape(name);
     if let Some(bus) = &life.bus {
-        line = format!("{line}  bus {}", Escaped(bus));
+        heading = format!("{heading}  bus {}", Escaped(bus));
     }
     match &life.driver {
-        Some(driver) => format!("{line}  driver {}", Escaped(driver)),
-        None => line,
+        Some(driver) => format!("{heading}  driver {}", Escaped(driver)),
+        None => heading,
     }
 }
 
@@ -264,57 +274,6 @@ fn shown_when_bound(chapter: &Chapter, left: &Holdings) -> bool {
     })
 }
 
-fn write_stack(holdings: &Holdings, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
-    let within = within(&holdings.held);
-    let longest = holdings
-        .held
-        .iter()
-        .filter(|held| held.marker.is_none())
-        .map(|held| resource(held.label, names).chars().count())
-        .max();
-    let width = longest.unwrap_or(0).min(32);
-    if holdings.hidden > 0 {
-        let text = format!(
-            "{:BEHIND_TIME$}  and {}, which are not listed",
-            "",
-            counted(holdings.hidden, "more resource", "more resources")
-        );
-        page.line(Tone::Doubtful, &text, BEHIND_TIME + 2)?;
-    }
-    for (held, within) in holdings.held.iter().zip(within).rev() {
-        let bars = "│ ".repeat(usize::from(held.depth.min(16)));
-        let head = format!("{:BEHIND_TIME$}  {bars}", "");
-        let indent = BEHIND_TIME + 2 + 2 * usize::from(held.depth.min(16));
-        match held.marker {
-            Some(one) => {
-                let corner = if one.opens { "└ " } else { "┌ " };
-                let text = format!("{head}{corner}{}", marker(held, one, within, names));
-                page.plain(&text, indent + 2)?;
-            }
-            None => {
-                let text = format!(
-                    "{head}{:<width$}{}",
-                    resource(held.label, names),
-                    size(held.size)
-                );
-                let by = adder(held.label, held.task, names);
-                let text = beside(&text, &by);
-                page.plain(text.trim_end(), indent + 4)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Who added a resource, beside it: without the module where there is no room for it.
-fn beside(text: &str, by: &str) -> String {
-    let whole = format!("{text}  {by}");
-    match by.rsplit_once(" [") {
-        Some((function, _module)) if whole.chars().count() > WIDTH => format!("{text}  {function}"),
-        _ => whole,
-    }
-}
-
 fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
     let mut rest = chapter.steps.as_slice();
     if chapter.binding > 0 {
@@ -327,7 +286,7 @@ fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::R
             text = format!("{text}, {}", failed(value));
         }
         page.plain(&text, BEHIND_TIME)?;
-        if let Some(([probe], behind)) = rest.split_first_chunk::<1>().map(|(a, b)| (a, b))
+        if let Some(([probe], behind)) = rest.split_first_chunk::<1>()
             && probe.what == What::Probe
         {
             rest = behind;
