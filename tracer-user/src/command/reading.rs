@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path};
 
-use super::import::tell;
 use crate::source::{
     recording::{Recording, RecordingError},
     text::ImportError,
@@ -17,9 +16,6 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Option<Recording>> {
             name,
             source: source @ ImportError::NoEvents { .. },
         }) => {
-            if let ImportError::NoEvents { notes, .. } = &source {
-                tell(notes);
-            }
             eprintln!("devres-tracer: {}: {source}", crate::escape::Escaped(&name));
             Ok(None)
         }

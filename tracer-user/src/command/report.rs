@@ -11,7 +11,6 @@ use clap::Args;
 
 use super::{
     Exit,
-    import::tell,
     moment::{self, Moment},
     pager::{PagerOptions, colours, unless_unread},
     reading,
@@ -79,7 +78,6 @@ impl Report {
         let Some(mut recording) = reading::open(&self.file)? else {
             return Ok(Exit::Usage);
         };
-        tell(recording.notes());
         let information = recording.information().clone();
         let mut judge = Judge::new(Arc::new(information.coverage.clone()), rules);
         let mut observer = LifeObserver::new(Limits::default(), window, self.all);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     event::Hook,
-    lives::{Chapter, Item, LabelId, Life, Names, What},
+    lives::{Chapter, Item, LabelId, Life, Names, Step, What},
     model::State,
 };
 
@@ -163,13 +163,15 @@ pub(super) struct Token {
     /// The number of the resource in both recordings; zero if it is about none.
     pub(super) resource: u32,
     pub(super) value: Option<i64>,
+    /// What the kernel said.
+    pub(super) said: Option<String>,
     pub(super) phase: State,
     pub(super) frame: Option<Hook>,
     pub(super) foreign: bool,
 }
 
 /// What makes an entry of one recording the same thing in another place.
-pub(super) type Thing = (&'static str, u32);
+pub(super) type Thing = (&'static str, u32, Option<String>);
 
 impl Token {
     pub(super) fn thing(&self) -> Thing {
@@ -178,7 +180,7 @@ impl Token {
             "had" | "added" => "came",
             verb => verb,
         };
-        (verb, self.resource)
+        (verb, self.resource, self.said.clone())
     }
 }
 
@@ -264,6 +266,13 @@ fn tokens(
                 verb,
                 resource: item.map_or(0, |item| pairs.number(which, &item, told.names, unnamed)),
                 value,
+                said: match entry {
+                    Entry::Step(Step {
+                        what: What::Warned(label, _) | What::FreedActive(label),
+                        ..
+                    }) => Some(told.names.text(*label).to_owned()),
+                    _ => None,
+                },
                 phase: if entry.is_turn() {
                     State::Unknown
                 } else {

@@ -53,7 +53,13 @@ impl View {
     /// Whether both would have told this step.
     fn tells(self, step: &Step) -> bool {
         let hook = match step.what {
-            What::Added(_) | What::Removed(_) | What::Released(_) | What::Replaced(_) => {
+            What::Added(_)
+            | What::Removed(_)
+            | What::Released(_)
+            | What::Replaced(_)
+            | What::Refused
+            | What::Warned(..)
+            | What::FreedActive(_) => {
                 return true;
             }
             What::Doubtful(_) | What::Missed(_) => return false,

@@ -148,6 +148,9 @@ pub fn compare<'a>(good: Side<'a>, bad: Side<'a>, map: &[(String, String)]) -> C
             });
         }
     }
+    if compared == 0 && good.lives.said.is_empty() && bad.lives.said.is_empty() {
+        reasons.push("there is nothing in them that could be compared".to_owned());
+    }
     reasons.dedup();
     Comparison {
         devices,

@@ -86,6 +86,8 @@ pub struct Lives {
     pub uneventful: u64,
     /// Devices that are not among `lives` because there were too many.
     pub lives_hidden: u64,
+    /// What the kernel said of devres without naming a device; the first hundred.
+    pub said: Vec<Step>,
     /// Where events were lost: when, how many, and why; the first hundred.
     pub losses: Vec<(Time, u64, LossCause)>,
     /// How many events were lost.
@@ -328,6 +330,12 @@ pub enum What {
     Gone,
     /// Not everything is known from here on.
     Doubtful(Taint),
+    /// The kernel said that it refused a probe, because the device owned something before it.
+    Refused,
+    /// The kernel warned in this function of drivers/base/devres.c, in this line where it is told.
+    Warned(LabelId, Option<u64>),
+    /// The kernel said that an object of this kind was active in memory that had been given back.
+    FreedActive(LabelId),
 }
 
 /// A call of `devres_release_group`.
@@ -377,6 +385,9 @@ impl What {
             Self::Deleted => "deleted",
             Self::Gone => "gone",
             Self::Doubtful(_) => "doubtful",
+            Self::Refused => "refused",
+            Self::Warned(..) => "warned",
+            Self::FreedActive(_) => "freed_active",
         }
     }
 }

@@ -41,7 +41,7 @@ impl Default for TaskId {
     }
 }
 
-/// What a resource is and where it was added; or the name of a device.
+/// What a resource is and where it was added; or a text, such as the name of a device.
 #[derive(Debug, Clone)]
 pub struct Label {
     /// What to call it: the logged name, or the function where the kernel names all actions alike.
@@ -146,8 +146,8 @@ impl Names {
         id
     }
 
-    /// The number of a device's name.
-    pub(super) fn of_device(&mut self, name: &Text) -> LabelId {
+    /// The number of a text, such as a device's name.
+    pub(super) fn of_text(&mut self, name: &Text) -> LabelId {
         if let Some(id) = self.by_name.get(name) {
             return *id;
         }

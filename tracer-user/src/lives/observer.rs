@@ -10,11 +10,11 @@ use super::{
     holdings::{foreign, frame, group_releases, marker},
 };
 use crate::{
-    event::{Hook, LossCause, PmDomain, Time},
+    event::{Hook, LossCause, Message, PmDomain, Text, Time},
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Left, Model, NodeId, Origin, State},
 };
 
-/// Losses that are kept one by one.
+/// Losses, and messages without a device, that are kept one by one.
 const MOST_LOSSES: usize = 100;
 
 /// Looks at every change and keeps the lives of the devices.
@@ -33,6 +33,7 @@ pub struct LifeObserver {
     pub(super) steps: usize,
     uneventful: u64,
     lives_hidden: u64,
+    said: Vec<Step>,
     losses: Vec<(Time, u64, LossCause)>,
     lost: u64,
     extent: Option<(Time, Time)>,
@@ -54,6 +55,7 @@ impl LifeObserver {
             steps: 0,
             uneventful: 0,
             lives_hidden: 0,
+            said: Vec::new(),
             losses: Vec::new(),
             lost: 0,
             extent: None,
@@ -91,6 +93,7 @@ impl LifeObserver {
             Change::Tainted { device, reason } => {
                 self.step(*device, What::Doubtful(*reason), model);
             }
+            Change::Told { device, message } => self.said(*device, message, model),
             Change::Lost(loss) => {
                 self.lost = self.lost.saturating_add(loss.count);
                 if self.losses.len() < MOST_LOSSES {
@@ -133,6 +136,7 @@ impl LifeObserver {
             window: self.window,
             uneventful: self.uneventful,
             lives_hidden: self.lives_hidden,
+            said: self.said,
             losses: self.losses,
             lost: self.lost,
             extent: self.extent,
@@ -384,6 +388,33 @@ impl LifeObserver {
         }
     }
 
+    /// The kernel said something in its log.
+    fn said(&mut self, device: Option<DeviceId>, message: &Message, model: &Model) {
+        self.happened(model.now());
+        let unknown = Text::from("an unknown function");
+        let what = match message {
+            Message::ProbeRefused => What::Refused,
+            Message::Warning { function, line } => {
+                let function = function.as_ref().unwrap_or(&unknown);
+                What::Warned(self.names.of_text(function), *line)
+            }
+            Message::FreedActive { object, .. } => What::FreedActive(self.names.of_text(object)),
+        };
+        if let Some(device) = device {
+            self.record(device, what, model);
+        } else if self.said.len() < MOST_LOSSES && self.window.holds(model.now()) {
+            self.said.push(Step {
+                time: model.now(),
+                what,
+                phase: State::Unknown,
+                frame: None,
+                depth: 0,
+                task: self.names.of_task(model.current_task()),
+                by: LabelId::NONE,
+            });
+        }
+    }
+
     fn step(&mut self, id: DeviceId, what: What, model: &Model) {
         self.happened(model.now());
         self.record(id, what, model);
@@ -416,7 +447,13 @@ impl LifeObserver {
     fn record(&mut self, id: DeviceId, what: What, model: &Model) {
         let eventful = matches!(
             what,
-            What::Probe | What::Bound | What::PmDetached(true) | What::GroupReleased(_)
+            What::Probe
+                | What::Bound
+                | What::PmDetached(true)
+                | What::GroupReleased(_)
+                | What::Refused
+                | What::Warned(..)
+                | What::FreedActive(_)
         );
         if self.has_room(id, eventful, model)
             && let Some(device) = model.device_by_id(id)
@@ -435,7 +472,7 @@ impl LifeObserver {
             frame: frame(device, frames),
             depth: u8::try_from(depth.min(DEEPEST)).unwrap_or(u8::MAX),
             task: self.names.of_task(model.current_task()),
-            by: by.map_or(LabelId::NONE, |name| self.names.of_device(&name)),
+            by: by.map_or(LabelId::NONE, |name| self.names.of_text(&name)),
             what,
         };
         if let Some(life) = self.life(device.id())

@@ -4,7 +4,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Report, words::error};
+use super::{
+    Report,
+    words::{self, error},
+};
 use crate::{
     event::{Hook, StackDefinition, StackId},
     finding::frames,
@@ -22,6 +25,12 @@ pub fn write_json(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
     line(report.source)?;
     for life in &report.lives.lives {
         line(&LifeLine::of(life, &report.lives.names))?;
+    }
+    for step in &report.lives.said {
+        line(&SaidLine {
+            kind: "said",
+            step: StepLine::of(step, &report.lives.names),
+        })?;
     }
     for finding in report.findings {
         line(finding)?;
@@ -56,6 +65,14 @@ struct SummaryLine<'a> {
     summary: &'a super::super::Summary,
     uneventful: u64,
     lives_hidden: u64,
+}
+
+#[derive(Serialize)]
+struct SaidLine {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    step: StepLine,
 }
 
 #[derive(Serialize)]
@@ -303,6 +320,7 @@ impl StepLine {
             },
             reason: match step.what {
                 What::Doubtful(taint) => Some(taint.to_string()),
+                What::Warned(..) | What::FreedActive(_) => Some(words::step(step, names)),
                 _ => None,
             },
             added_by: match step.what {

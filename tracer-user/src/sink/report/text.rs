@@ -61,8 +61,15 @@ fn beginning(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
 
 fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let lives = report.lives;
+    if !lives.said.is_empty() {
+        page.gap()?;
+        page.line(Tone::Heading, "Of no known device", 0)?;
+    }
+    for one in &lives.said {
+        write_plain_step(one, 0, &lives.names, page)?;
+    }
     page.gap()?;
-    if lives.lives.is_empty() {
+    if lives.lives.is_empty() && lives.said.is_empty() {
         let line = "Nothing is shown: no device that is wanted had a probe, or owned anything that came \
                     or went.";
         page.line(Tone::Doubtful, line, 0)?;
@@ -428,7 +435,11 @@ fn write_plain_step(
     page: &mut Page<'_>,
 ) -> io::Result<()> {
     let tone = match one.what {
-        What::Doubtful(_) | What::Missed(_) => Tone::Doubtful,
+        What::Doubtful(_)
+        | What::Missed(_)
+        | What::Refused
+        | What::Warned(..)
+        | What::FreedActive(_) => Tone::Doubtful,
         What::GroupReleased(call) if !call.found => Tone::Doubtful,
         _ => Tone::Plain,
     };
