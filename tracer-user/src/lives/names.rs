@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::Frames;
 use crate::{
-    event::{Function, Task, Text},
+    event::{Function, Task, Text, Time},
     finding::{label, text::telling},
     model::{Kind, Node, SiteId, kind::plain_name},
 };
@@ -67,6 +67,8 @@ pub struct Names {
     by_content: HashMap<Content, LabelId>,
     by_name: HashMap<Text, LabelId>,
     by_task: HashMap<Task, TaskId>,
+    /// Whether the source has no times, and counts its events instead.
+    pub(super) numbered: bool,
 }
 
 /// What makes two labels the same.
@@ -96,6 +98,16 @@ impl Names {
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<&Task> {
         self.tasks.get(id.0 as usize)
+    }
+
+    /// A time as it is shown: the number of the event where the source has no times.
+    #[must_use]
+    pub fn moment(&self, time: Time) -> String {
+        if self.numbered {
+            format!("event {}", time.0)
+        } else {
+            time.to_string()
+        }
     }
 
     /// The number of a node's label.

@@ -119,6 +119,7 @@ impl LifeObserver {
                 }
             }
         }
+        self.names.numbered = !model.coverage().times;
         let mut lives = Vec::new();
         for mut life in self.lives.into_values() {
             if life.eventful || self.keep_uneventful {

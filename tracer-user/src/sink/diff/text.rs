@@ -31,6 +31,7 @@ pub fn write_text(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Res
             text = format!("{text}, kernel {}", Escaped(kernel));
         }
         if let Some((first, last)) = lives.extent {
+            let (first, last) = (lives.names.moment(first), lives.names.moment(last));
             text = format!("{text}, {first} to {last}");
         }
         page.line(tone, &text, 9)?;

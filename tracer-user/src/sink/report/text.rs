@@ -50,6 +50,8 @@ pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
 fn beginning(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let mut line = escape(report.name);
     if let Some((first, last)) = report.lives.extent {
+        let names = &report.lives.names;
+        let (first, last) = (names.moment(first), names.moment(last));
         line = format!("{line}, from {first} to {last}");
     }
     page.line(Tone::Heading, &line, 2)?;
@@ -94,8 +96,9 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     }
     for (time, count, _) in &lives.losses {
         let line = format!(
-            "{} lost at {time}",
-            counted(*count, "event was", "events were")
+            "{} lost at {}",
+            counted(*count, "event was", "events were"),
+            lives.names.moment(*time)
         );
         page.line(Tone::Doubtful, &line, 2)?;
     }
@@ -149,12 +152,16 @@ fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()>
     if let Some(since) = lives.window.since
         && life.began < since
     {
-        let text = format!("{:BEHIND_TIME$}what was before {since} is not shown", "");
+        let text = format!(
+            "{:BEHIND_TIME$}what was before {} is not shown",
+            "",
+            names.moment(since)
+        );
         page.line(Tone::Faint, &text, BEHIND_TIME)?;
     } else if life.beginning == Beginning::Snapshot {
         let text = format!(
             "{}  there before: {}, {}{}",
-            time(life.began),
+            time(life.began, names),
             bound_or_not(life),
             amount(&life.initial),
             if life.initial.resources > 0 {
@@ -181,9 +188,10 @@ fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()>
         }
         if repeated > 0 {
             let text = format!(
-                "{:BEHIND_TIME$}the same {}, until {until}",
+                "{:BEHIND_TIME$}the same {}, until {}",
                 "",
-                counted(repeated, "more time", "more times")
+                counted(repeated, "more time", "more times"),
+                names.moment(until)
             );
             page.line(Tone::Faint, &text, BEHIND_TIME)?;
         }
@@ -235,7 +243,7 @@ fn write_end(life: &Life, names: &Names, page: &mut Page<'_>) -> io::Result<()> 
         .is_some_and(|chapter| shown_when_bound(chapter, &life.left));
     let nothing = life.left.resources == 0;
     let text = match life.gone {
-        Some(gone) => format!("{}  gone, {}", time(gone.time), left(life)),
+        Some(gone) => format!("{}  gone, {}", time(gone.time, names), left(life)),
         None if nothing => return Ok(()),
         None => format!(
             "{:>12}  {}, {}",
@@ -284,7 +292,7 @@ fn shown_when_bound(chapter: &Chapter, left: &Holdings) -> bool {
 fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
     let mut rest = chapter.steps.as_slice();
     if chapter.binding > 0 {
-        let mut text = format!("{}  probe {}", time(chapter.began), chapter.binding);
+        let mut text = format!("{}  probe {}", time(chapter.began, names), chapter.binding);
         let by = task(chapter.task, names);
         if !by.is_empty() {
             text = format!("{text} by {by}");
@@ -310,7 +318,7 @@ fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::R
             ""
         };
         page.plain(
-            &format!("{}  bound, {}{more}", time(*at), amount(holdings)),
+            &format!("{}  bound, {}{more}", time(*at, names), amount(holdings)),
             BEHIND_TIME,
         )?;
         write_stack(holdings, names, page)?;
@@ -340,7 +348,7 @@ fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::R
                 counted(left, "resource", "resources")
             )
         };
-        page.plain(&format!("{}  {text}", time(at)), BEHIND_TIME)?;
+        page.plain(&format!("{}  {text}", time(at, names)), BEHIND_TIME)?;
     }
     Ok(())
 }
@@ -416,7 +424,7 @@ fn write_step(
         } else {
             format!(" by {by}")
         };
-        let text = format!("{}  unbind{by}", time(step.time));
+        let text = format!("{}  unbind{by}", time(step.time, names));
         return page.plain(&text, BEHIND_TIME);
     }
     let depth = match step.phase {
@@ -444,7 +452,7 @@ fn write_plain_step(
         _ => Tone::Plain,
     };
     let bars = "│ ".repeat(usize::from(one.depth.min(16)));
-    let head = format!("{}{:indent$}  {bars}", time(one.time), "");
+    let head = format!("{}{:indent$}  {bars}", time(one.time, names), "");
     let text = format!("{head}{}", step(one, names));
     page.line(tone, &text, BEHIND_TIME + indent + 2)
 }

@@ -226,6 +226,6 @@ pub fn step(step: &Step, names: &Names) -> String {
 
 /// A time, in twelve columns.
 #[must_use]
-pub fn time(time: Time) -> String {
-    format!("{:>12}", time.to_string())
+pub fn time(time: Time, names: &Names) -> String {
+    format!("{:>12}", names.moment(time))
 }
