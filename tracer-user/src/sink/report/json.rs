@@ -39,6 +39,7 @@ pub fn write_json(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
         summary: report.summary,
         uneventful: report.lives.uneventful,
         lives_hidden: report.lives.lives_hidden,
+        damage: report.damage,
     })
 }
 
@@ -65,6 +66,8 @@ struct SummaryLine<'a> {
     summary: &'a super::super::Summary,
     uneventful: u64,
     lives_hidden: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<&'a str>,
 }
 
 #[derive(Serialize)]

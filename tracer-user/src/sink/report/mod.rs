@@ -24,4 +24,6 @@ pub struct Report<'a> {
     pub findings: &'a [Finding],
     /// The verdict.
     pub summary: &'a Summary,
+    /// Why it could not be read to its end, if it couldn't.
+    pub damage: Option<&'a str>,
 }

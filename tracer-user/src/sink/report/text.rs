@@ -110,6 +110,13 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     };
     TextSink::new(&mut source, false).begin(&information)?;
     page.text(&String::from_utf8_lossy(&source))?;
+    if let Some(damage) = report.damage {
+        let line = format!(
+            "The recording is damaged, and only what comes before is shown: {}",
+            Escaped(damage)
+        );
+        page.line(Tone::Doubtful, &line, 2)?;
+    }
     let mut summary = Vec::new();
     write_summary_in(WIDTH, &mut summary, report.summary)?;
     let summary = String::from_utf8_lossy(&summary);
