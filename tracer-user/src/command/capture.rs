@@ -80,10 +80,6 @@ pub(super) enum Ending {
 
 /// How a capture ended.
 #[derive(Debug, Clone, Copy)]
-#[expect(
-    dead_code,
-    reason = "`trace` judges what it saw, whatever the command says of itself"
-)]
 pub(super) struct Captured {
     /// Why.
     pub(super) ending: Ending,

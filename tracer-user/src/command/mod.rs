@@ -6,7 +6,9 @@ mod demo;
 mod doctor;
 mod exit;
 mod explain;
+mod export;
 mod import;
+mod record;
 mod rules;
 mod run;
 mod source_options;
@@ -43,6 +45,10 @@ enum Command {
     Stacks(stacks::Stacks),
     /// Traces this kernel until a command ends, and judges what happened
     Trace(trace::Trace),
+    /// Records this kernel to a trace file, for later
+    Record(record::Record),
+    /// Writes a recording in a format that other programs read
+    Export(export::Export),
     /// Reads a pasted kernel log or trace, and judges what happened
     Import(import::Import),
     /// Shows the tool at work on a recording of a stock kernel; needs no privilege
@@ -60,6 +66,8 @@ impl Arguments {
             Command::Doctor(doctor) => doctor.run(),
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,
+            Command::Record(record) => record.run().await,
+            Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
             Command::Demo(demo) => demo.run(),
             Command::Rules(rules) => rules.run(),

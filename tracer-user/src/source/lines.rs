@@ -37,6 +37,12 @@ pub struct Lines<R> {
     information: SourceInformation,
     line: u64,
     text: String,
+    /// How many events there were.
+    events: u64,
+    time: Time,
+    /// The last line was there, or that it is missing was told.
+    ended: bool,
+    problem: Option<&'static str>,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +53,10 @@ enum Object {
         time: Time,
         count: u64,
         cause: LossCause,
+    },
+    Summary {
+        #[serde(default)]
+        events: u64,
     },
     #[serde(other)]
     Other,
@@ -65,6 +75,10 @@ impl<R: BufRead> Lines<R> {
             information,
             line: 1,
             text,
+            events: 0,
+            time: Time::default(),
+            ended: false,
+            problem: None,
         })
     }
 
@@ -74,28 +88,66 @@ impl<R: BufRead> Lines<R> {
         &self.information
     }
 
-    /// The next event, or `None` at the end. Findings and summaries in the stream are passed over: they
-    /// are made anew from the events.
+    /// What keeps the events from being all there were, once they have been read.
+    #[must_use]
+    pub fn problem(&self) -> Option<&'static str> {
+        self.problem
+    }
+
+    /// The next event, or `None` at the end. Findings in the stream are passed over: they are made anew from
+    /// the events. Where the stream was cut off, or has no events although there were some, the last event
+    /// is a loss.
     pub fn next_event(&mut self) -> Result<Option<Event>, LinesError> {
         loop {
             self.text.clear();
             self.line += 1;
             if self.reader.read_line(&mut self.text)? == 0 {
-                return Ok(None);
+                return Ok(self.missing(
+                    1,
+                    "it ends without its summary: the tracer was killed, or the file was cut off; what came after is missing",
+                ));
             }
             if self.text.trim().is_empty() {
                 continue;
             }
-            let object = serde_json::from_str(&self.text).map_err(|error| LinesError::Line {
-                line: self.line,
-                error,
-            })?;
+            let object = match serde_json::from_str(&self.text) {
+                Ok(object) => object,
+                // Cut off in the middle of its last line.
+                Err(_) if !self.text.ends_with('\n') => continue,
+                Err(error) => {
+                    let line = self.line;
+                    return Err(LinesError::Line { line, error });
+                }
+            };
             match object {
-                Object::Event(event) => return Ok(Some(*event)),
-                Object::Loss { time, count, cause } => return Ok(Some(loss(time, count, cause))),
+                Object::Event(event) => {
+                    self.events += 1;
+                    self.time = event.time;
+                    return Ok(Some(*event));
+                }
+                Object::Loss { time, count, cause } => {
+                    self.time = time;
+                    return Ok(Some(loss(time, count, cause)));
+                }
+                Object::Summary { events } if self.events == 0 && events > 0 => {
+                    return Ok(self.missing(
+                        events,
+                        "it was written without its events: make it without --quiet",
+                    ));
+                }
+                Object::Summary { .. } => self.ended = true,
                 Object::Other => {}
             }
         }
+    }
+
+    /// The loss of what is missing, if that was not told yet.
+    fn missing(&mut self, count: u64, problem: &'static str) -> Option<Event> {
+        if std::mem::replace(&mut self.ended, true) {
+            return None;
+        }
+        self.problem = Some(problem);
+        Some(loss(self.time, count, LossCause::Input))
     }
 }
 
