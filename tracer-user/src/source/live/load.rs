@@ -22,7 +22,7 @@ use super::{
     options::{Options, ProbeFilters},
     probe_log::ProbeLog,
     skipped::Skipped,
-    snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk},
+    snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk, device_set},
     stacks::Stacks,
     symbol_service::SymbolService,
 };
@@ -274,12 +274,6 @@ impl Live {
     ) -> Result<(Vec<Found>, bool), SnapshotError> {
         /// How often devices to which something happened meanwhile are read again.
         const TRIES: u32 = 3;
-        let devices_kset = self
-            .decoder
-            .symbols()
-            .table()
-            .data("devices_kset")
-            .ok_or(SnapshotError::NoDeviceSet)?;
         let Self {
             ebpf,
             ring,
@@ -288,9 +282,10 @@ impl Live {
         } = self;
         BpfMemory::load(ebpf).map_err(SnapshotError::NoMemory)?;
         let mut module_memory = BpfMemory::new(ebpf).map_err(SnapshotError::NoMemory)?;
-        let memory = BpfMemory::new(ebpf).map_err(SnapshotError::NoMemory)?;
+        let mut memory = BpfMemory::new(ebpf).map_err(SnapshotError::NoMemory)?;
+        let devices = device_set(&mut memory, set)?;
         let mut walk = Walk::new(memory, layout, set, now);
-        let (mut found, complete) = walk.devices(devices_kset)?;
+        let (mut found, complete) = walk.devices(devices)?;
         for attempt in 0..=TRIES {
             while let Some(record) = ring.get_mut().next() {
                 decoder.decode(&record, &mut module_memory, &mut |event| events.push(event));
