@@ -9,12 +9,11 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::{Exit, run::Run, source_options::FilterOptions};
+use super::{Exit, progress, run::Run, source_options::FilterOptions};
 use crate::{
     finding::Severity,
     rules::RuleSet,
     sink::{Sink, chrome::ChromeSink, json::JsonSink},
-    source::recording::Recording,
 };
 
 /// Writes a recording in a format that other programs read
@@ -54,7 +53,7 @@ impl Export {
                 return Ok(Exit::Usage);
             }
         };
-        let mut recording = Recording::open(&self.file)?;
+        let mut recording = progress::open(&self.file, self.output.is_none())?;
         let writer: Box<dyn Write> = match &self.output {
             Some(path) => Box::new(
                 File::create(path)

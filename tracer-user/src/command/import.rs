@@ -11,7 +11,8 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{
-    Exit, record, rules::RuleOptions, run::Run, source_options::FilterOptions, trace::OutputOptions,
+    Exit, progress, record, rules::RuleOptions, run::Run, source_options::FilterOptions,
+    trace::OutputOptions,
 };
 use crate::{
     escape::Escaped,
@@ -57,7 +58,8 @@ impl Import {
                 return Ok(Exit::Usage);
             }
         };
-        let mut recording = match Recording::open(&self.file) {
+        let opened = progress::open(&self.file, self.output.writes_events_to_standard_output());
+        let mut recording = match opened {
             Ok(recording) => recording,
             Err(RecordingError::Text {
                 source: ImportError::Read(error),

@@ -8,6 +8,7 @@ mod exit;
 mod explain;
 mod export;
 mod import;
+mod progress;
 mod record;
 mod rules;
 mod run;

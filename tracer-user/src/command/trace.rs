@@ -13,7 +13,7 @@ use clap::Args;
 use super::{
     Exit,
     capture::{Capture, CaptureOptions, Receiver},
-    record,
+    progress, record,
     rules::RuleOptions,
     run::Run,
     source_options::{FilterOptions, ProbeOptions},
@@ -22,7 +22,6 @@ use crate::{
     event::Event,
     finding::Severity,
     sink::{Sink, json::JsonSink, text::TextSink},
-    source::recording::Recording,
     trace_file::{self, Header, Recorder, RecorderOptions},
 };
 
@@ -77,6 +76,11 @@ impl OutputOptions {
         !self.json && self.output.is_none()
     }
 
+    /// Whether a line for each event goes to standard output.
+    pub(super) fn writes_events_to_standard_output(&self) -> bool {
+        !self.quiet && self.output.is_none()
+    }
+
     /// The file to write, if its name is that of a trace file.
     pub(super) fn trace_file(&self) -> Option<&Path> {
         self.output
@@ -126,7 +130,8 @@ impl Trace {
             return Ok(Exit::Usage);
         }
         if let Some(path) = &self.from {
-            let mut recording = Recording::open(path)?;
+            let mut recording =
+                progress::open(path, self.output.writes_events_to_standard_output())?;
             let information = recording.information().clone();
             let mut sink = self.output.sink()?;
             return Run::begin(

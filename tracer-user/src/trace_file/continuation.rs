@@ -3,7 +3,8 @@
 use crate::{
     coverage::{Before, Coverage},
     event::{
-        AddedNode, DeviceAddress, DeviceSnapshot, Event, EventKind, StackDefinition, Task, Time,
+        AddedNode, DeviceAddress, DeviceSnapshot, Event, EventKind, NodeAddress, StackDefinition,
+        Task, Time,
     },
     model::{Device, Model, Node, State},
 };
@@ -58,11 +59,17 @@ fn snapshot(device: Device<'_>) -> DeviceSnapshot {
         device.state(),
         State::Initialised | State::Bound | State::Unbound
     );
+    let nodes: Vec<AddedNode> = device.nodes().map(|(_, node)| added(node)).collect();
+    // A block has no address while devm_krealloc moves it.
+    let told_apart = nodes.iter().all(|node| node.node != NodeAddress(0));
     DeviceSnapshot {
         identity: device.identity().clone(),
-        nodes: device.nodes().map(|(_, node)| added(node)).collect(),
+        nodes,
         pm: device.pm(),
-        consistent: settled && device.releasing().next().is_none() && !device.is_tainted(),
+        consistent: settled
+            && told_apart
+            && device.releasing().next().is_none()
+            && !device.is_tainted(),
     }
 }
 
