@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::{Exit, progress, run::Run, source_options::FilterOptions};
+use super::{Exit, reading, run::Run, source_options::FilterOptions};
 use crate::{
     finding::Severity,
     rules::RuleSet,
@@ -53,7 +53,9 @@ impl Export {
                 return Ok(Exit::Usage);
             }
         };
-        let mut recording = progress::open(&self.file, self.output.is_none())?;
+        let Some(mut recording) = reading::open_for(&self.file, self.output.is_none())? else {
+            return Ok(Exit::Usage);
+        };
         let writer: Box<dyn Write> = match &self.output {
             Some(path) => Box::new(
                 File::create(path)

@@ -11,15 +11,11 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{
-    Exit, progress, record, rules::RuleOptions, run::Run, source_options::FilterOptions,
+    Exit, reading, record, rules::RuleOptions, run::Run, source_options::FilterOptions,
     trace::OutputOptions,
 };
 use crate::{
-    escape::Escaped,
-    source::{
-        recording::{Recording, RecordingError},
-        text::{ImportError, Note, NoteKind},
-    },
+    source::recording::Recording,
     trace_file::{End, EndedBy, Header, TraceFileWriter},
 };
 
@@ -58,26 +54,10 @@ impl Import {
                 return Ok(Exit::Usage);
             }
         };
-        let opened = progress::open(&self.file, self.output.writes_events_to_standard_output());
-        let mut recording = match opened {
-            Ok(recording) => recording,
-            Err(RecordingError::Text {
-                source: ImportError::Read(error),
-                ..
-            }) => {
-                return Err(anyhow::Error::new(error)
-                    .context(format!("{} can't be read", self.file.display())));
-            }
-            Err(RecordingError::Text { source, .. }) => {
-                if let ImportError::NoEvents { notes, .. } = &source {
-                    tell(notes);
-                }
-                eprintln!("devres-tracer: {}: {source}", self.file.display());
-                return Ok(Exit::Usage);
-            }
-            Err(error) => return Err(error.into()),
+        let opened = reading::open_for(&self.file, self.output.writes_events_to_standard_output())?;
+        let Some(mut recording) = opened else {
+            return Ok(Exit::Usage);
         };
-        tell(recording.notes());
         if let Some(path) = self.output.trace_file() {
             return convert(&mut recording, path);
         }
@@ -125,26 +105,4 @@ fn convert(recording: &mut Recording, path: &Path) -> anyhow::Result<Exit> {
         eprintln!("devres-tracer: the input: {problem}");
     }
     Ok(Exit::Clean)
-}
-
-/// Tells what the text says of devres beside its events.
-fn tell(notes: &[Note]) {
-    for note in notes {
-        let device = note.device.as_deref().unwrap_or("a device without a name");
-        let what = match &note.kind {
-            NoteKind::ResourcesBeforeProbe => {
-                format!(
-                    "{} owned resources before it was probed, so that the kernel refused the probe",
-                    Escaped(device)
-                )
-            }
-            NoteKind::Warning { function, .. } => {
-                let function = function
-                    .as_deref()
-                    .unwrap_or("a function of drivers/base/devres.c");
-                format!("the kernel warned in {}", Escaped(function))
-            }
-        };
-        eprintln!("line {}: {what}", note.line);
-    }
 }

@@ -3,13 +3,18 @@
 mod capture;
 mod child;
 mod demo;
+mod diff;
 mod doctor;
 mod exit;
 mod explain;
 mod export;
 mod import;
+mod moment;
+mod pager;
 mod progress;
+mod reading;
 mod record;
+mod report;
 mod rules;
 mod run;
 mod source_options;
@@ -52,6 +57,10 @@ enum Command {
     Export(export::Export),
     /// Reads a pasted kernel log or trace, and judges what happened
     Import(import::Import),
+    /// Shows the life of each device in a recording or log, with what was found
+    Report(report::Report),
+    /// Shows what differs between two recordings or logs
+    Diff(diff::Diff),
     /// Shows the tool at work on a recording of a stock kernel; needs no privilege
     Demo(demo::Demo),
     /// Lists the rules: what each finds, how bad that can be, and what it needs to see
@@ -70,6 +79,8 @@ impl Arguments {
             Command::Record(record) => record.run().await,
             Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
+            Command::Report(report) => report.run(),
+            Command::Diff(diff) => diff.run(),
             Command::Demo(demo) => demo.run(),
             Command::Rules(rules) => rules.run(),
             Command::Explain(explain) => explain.run(),

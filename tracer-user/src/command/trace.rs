@@ -13,7 +13,7 @@ use clap::Args;
 use super::{
     Exit,
     capture::{Capture, CaptureOptions, Receiver},
-    progress, record,
+    reading, record,
     rules::RuleOptions,
     run::Run,
     source_options::{FilterOptions, ProbeOptions},
@@ -66,7 +66,7 @@ pub(super) struct OutputOptions {
     pub(super) fail_on: Severity,
 }
 
-fn severity(text: &str) -> Result<Severity, String> {
+pub(super) fn severity(text: &str) -> Result<Severity, String> {
     Severity::from_name(text).ok_or_else(|| "the severities are info, warn and error".to_owned())
 }
 
@@ -130,8 +130,10 @@ impl Trace {
             return Ok(Exit::Usage);
         }
         if let Some(path) = &self.from {
-            let mut recording =
-                progress::open(path, self.output.writes_events_to_standard_output())?;
+            let opened = reading::open_for(path, self.output.writes_events_to_standard_output())?;
+            let Some(mut recording) = opened else {
+                return Ok(Exit::Usage);
+            };
             let information = recording.information().clone();
             let mut sink = self.output.sink()?;
             return Run::begin(

@@ -209,6 +209,10 @@ impl<W: Write> Sink for ChromeSink<W> {
             EventKind::Replace(node) => referred("REPLACE", node),
             EventKind::RemoveAction { .. } => ("REM action".to_owned(), json!({})),
             EventKind::ModuleFree { module } => (format!("module_free {module}"), json!({})),
+            EventKind::Message(message) => (
+                "the kernel's message".to_owned(),
+                json!({ "message": message }),
+            ),
             EventKind::Enter(call) if self.is_span(call.hook) => {
                 self.name_task(task)?;
                 self.running.entry(*task).or_default().push(call.hook);

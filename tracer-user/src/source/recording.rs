@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     lines::{Lines, LinesError},
-    text::{self, Import, ImportError, Note},
+    text::{self, Import, ImportError},
 };
 use crate::{
     escape::Escaped,
@@ -139,15 +139,6 @@ impl Recording {
         match &self.content {
             Content::File(header, _) => Some(header),
             Content::Lines(_) | Content::Text(_) => None,
-        }
-    }
-
-    /// What a text tells of devres beside its events.
-    #[must_use]
-    pub fn notes(&self) -> &[Note] {
-        match &self.content {
-            Content::Lines(_) | Content::File(..) => &[],
-            Content::Text(text) => text.notes(),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
         AddedNode, DeviceAddress, DeviceSnapshot, Event, EventKind, NodeAddress, StackDefinition,
         Task, Time,
     },
-    model::{Device, Model, Node, State},
+    model::{Device, Kind, Model, Node, State},
 };
 
 /// What is known at this moment, told as events: what the stack numbers mean, and what each device owns.
@@ -79,6 +79,7 @@ fn added(node: &Node) -> AddedNode {
         name: node.name().cloned(),
         size: node.size(),
         function: node.function().cloned(),
+        action: matches!(node.kind(), Kind::Action(_)) && node.action_data() == 0,
         action_data: node.action_data(),
         payload_address: node.payload_address(),
         payload: node.payload(),

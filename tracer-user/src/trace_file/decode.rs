@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::{
     bytes::{Cursor, Malformed, unfold_sign},
-    encode::{CAUSES, detail, kind, node, own, payload, returned},
+    encode::{CAUSES, detail, kind, message, node, own, payload, returned},
     tables::ReadingTables,
 };
 use crate::event::{
     AddedNode, Call, CallDetail, DeviceAddress, DeviceIdentity, DeviceSnapshot, Event, EventKind,
-    GroupId, Hook, Loss, NodeAddress, NodeReference, PmDomain, Return, StackDefinition, StackFrame,
-    StackId, Task, Time,
+    GroupId, Hook, Loss, Message, NodeAddress, NodeReference, PmDomain, Return, StackDefinition,
+    StackFrame, StackId, Task, Time,
 };
 
 /// The fewest bytes of a stack's frame and of an added node.
@@ -86,6 +86,7 @@ impl Decoder {
             kind::ENTER => EventKind::Enter(self.call(cursor)?),
             kind::LEAVE => EventKind::Leave(self.returned(cursor)?),
             kind::LOSS => EventKind::Loss(loss(cursor)?),
+            kind::MESSAGE => EventKind::Message(self.message(cursor)?),
             _ => return Err(Malformed("it has an event of an unknown kind")),
         })
     }
@@ -181,6 +182,7 @@ impl Decoder {
             name,
             size,
             function,
+            action: has(node::ACTION),
             action_data,
             payload_address,
             payload,
@@ -193,6 +195,25 @@ impl Decoder {
             node: self.node(cursor)?,
             name: self.tables.text(cursor)?,
             size: flag(cursor)?.then(|| cursor.varint()).transpose()?,
+        })
+    }
+
+    fn message(&mut self, cursor: &mut Cursor<'_>) -> Result<Message, Malformed> {
+        Ok(match cursor.byte()? {
+            message::PROBE_REFUSED => Message::ProbeRefused,
+            message::WARNING => Message::Warning {
+                function: self.tables.text(cursor)?,
+                line: flag(cursor)?.then(|| cursor.varint()).transpose()?,
+            },
+            message::FREED_ACTIVE => Message::FreedActive {
+                object: self
+                    .tables
+                    .text(cursor)?
+                    .ok_or(Malformed("an object has no type"))?,
+                hint: self.tables.text(cursor)?,
+                block: self.reference(cursor)?,
+            },
+            _ => return Err(Malformed("the kernel's message is of an unknown kind")),
         })
     }
 

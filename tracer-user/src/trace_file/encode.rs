@@ -9,7 +9,7 @@ use super::{
 };
 use crate::event::{
     AddedNode, Call, CallDetail, DeviceIdentity, DeviceSnapshot, Event, EventKind, Loss, LossCause,
-    NodeReference, PmDomain, Return, StackDefinition, Task, Time,
+    Message, NodeReference, PmDomain, Return, StackDefinition, Task, Time,
 };
 
 /// Numbers of the kinds of events: the low four bits of an event's first byte.
@@ -26,6 +26,7 @@ pub(super) mod kind {
     pub(in crate::trace_file) const ENTER: u8 = 9;
     pub(in crate::trace_file) const LEAVE: u8 = 10;
     pub(in crate::trace_file) const LOSS: u8 = 11;
+    pub(in crate::trace_file) const MESSAGE: u8 = 12;
 }
 
 /// What an event has of its own, unlike the one before it: the high four bits of its first byte.
@@ -44,7 +45,8 @@ pub(super) mod node {
     pub(in crate::trace_file) const PAYLOAD_ADDRESS: u8 = 1 << 3;
     pub(in crate::trace_file) const PAYLOAD: u8 = 1 << 4;
     pub(in crate::trace_file) const GROUP: u8 = 1 << 5;
-    pub(in crate::trace_file) const ALL: u8 = (1 << 6) - 1;
+    pub(in crate::trace_file) const ACTION: u8 = 1 << 6;
+    pub(in crate::trace_file) const ALL: u8 = (1 << 7) - 1;
 }
 
 /// How a word of a payload is written: two bits each.
@@ -53,6 +55,13 @@ pub(super) mod payload {
     pub(in crate::trace_file) const NUMBER: u8 = 1;
     pub(in crate::trace_file) const NEAR_NODE: u8 = 2;
     pub(in crate::trace_file) const WORD: u8 = 3;
+}
+
+/// Numbers of the messages of the kernel.
+pub(super) mod message {
+    pub(in crate::trace_file) const PROBE_REFUSED: u8 = 0;
+    pub(in crate::trace_file) const WARNING: u8 = 1;
+    pub(in crate::trace_file) const FREED_ACTIVE: u8 = 2;
 }
 
 /// Numbers of what is known of a call's arguments.
@@ -226,6 +235,10 @@ impl Encoder {
                 bytes.push(0);
                 kind::MODULE_FREE
             }
+            EventKind::Message(message) => {
+                self.message(message);
+                kind::MESSAGE
+            }
             EventKind::Enter(call) => {
                 self.call(call);
                 kind::ENTER
@@ -299,7 +312,8 @@ impl Encoder {
                 | flag(added.action_data != 0, node::ACTION_DATA)
                 | flag(added.payload_address != 0, node::PAYLOAD_ADDRESS)
                 | flag(added.payload != [0; 4], node::PAYLOAD)
-                | flag(added.group.is_some(), node::GROUP),
+                | flag(added.group.is_some(), node::GROUP)
+                | flag(added.action, node::ACTION),
         );
         self.tables.put_text(bytes, added.name.as_ref());
         if let Some(size) = added.size {
@@ -329,6 +343,31 @@ impl Encoder {
         bytes.push(u8::from(reference.size.is_some()));
         if let Some(size) = reference.size {
             bytes.put_varint(size);
+        }
+    }
+
+    fn message(&mut self, message: &Message) {
+        let bytes = &mut self.plain.bytes;
+        match message {
+            Message::ProbeRefused => bytes.push(message::PROBE_REFUSED),
+            Message::Warning { function, line } => {
+                bytes.push(message::WARNING);
+                self.tables.put_text(bytes, function.as_ref());
+                bytes.push(u8::from(line.is_some()));
+                if let Some(line) = line {
+                    bytes.put_varint(*line);
+                }
+            }
+            Message::FreedActive {
+                object,
+                hint,
+                block,
+            } => {
+                bytes.push(message::FREED_ACTIVE);
+                self.tables.put_text(bytes, Some(object));
+                self.tables.put_text(bytes, hint.as_ref());
+                self.reference(block);
+            }
         }
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use devres_tracer::event::{
     AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, DeviceSnapshot, Event,
-    EventKind, Function, GroupId, Hook, Loss, LossCause, NodeAddress, NodeReference, PmDomain,
-    Return, StackDefinition, StackFrame, StackId, Task, Text, Time,
+    EventKind, Function, GroupId, Hook, Loss, LossCause, Message, NodeAddress, NodeReference,
+    PmDomain, Return, StackDefinition, StackFrame, StackId, Task, Text, Time,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -42,23 +42,23 @@ fn function() -> impl Strategy<Value = Arc<Function>> {
 fn node() -> impl Strategy<Value = AddedNode> {
     (
         (word(), option::of(text()), option::of(word())),
-        (option::of(function()), word(), word()),
+        (option::of(function()), any::<bool>(), word(), word()),
         ([word(), word(), word(), word()], option::of(word())),
     )
-        .prop_map(
-            |((node, name, size), (function, action_data, payload_address), (payload, group))| {
-                AddedNode {
-                    node: NodeAddress(node),
-                    name,
-                    size,
-                    function,
-                    action_data,
-                    payload_address,
-                    payload,
-                    group: group.map(GroupId),
-                }
-            },
-        )
+        .prop_map(|((node, name, size), called, (payload, group))| {
+            let (function, action, action_data, payload_address) = called;
+            AddedNode {
+                node: NodeAddress(node),
+                name,
+                size,
+                function,
+                action,
+                action_data,
+                payload_address,
+                payload,
+                group: group.map(GroupId),
+            }
+        })
 }
 
 fn reference() -> impl Strategy<Value = NodeReference> {
@@ -98,6 +98,21 @@ fn frame() -> impl Strategy<Value = StackFrame> {
 
 fn hook() -> impl Strategy<Value = Hook> {
     prop::sample::select(&Hook::ALL[..])
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        Just(Message::ProbeRefused),
+        (option::of(text()), option::of(word()))
+            .prop_map(|(function, line)| Message::Warning { function, line }),
+        (text(), option::of(text()), reference()).prop_map(|(object, hint, block)| {
+            Message::FreedActive {
+                object,
+                hint,
+                block,
+            }
+        }),
+    ]
 }
 
 fn kind() -> impl Strategy<Value = EventKind> {
@@ -146,6 +161,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
         reference().prop_map(EventKind::Replace),
         (word(), word()).prop_map(|(function, data)| EventKind::RemoveAction { function, data }),
         text().prop_map(|module| EventKind::ModuleFree { module }),
+        message().prop_map(EventKind::Message),
         (hook(), detail).prop_map(|(hook, detail)| EventKind::Enter(Call { hook, detail })),
         returned.prop_map(|(hook, value, pm, node)| {
             EventKind::Leave(Return {

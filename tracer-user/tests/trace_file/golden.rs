@@ -5,8 +5,8 @@ use std::{fs, path::PathBuf, sync::Arc};
 use devres_tracer::{
     event::{
         AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, DeviceSnapshot, Event,
-        EventKind, Function, GroupId, Hook, Loss, LossCause, NodeAddress, NodeReference, PmDomain,
-        Return, StackDefinition, StackFrame, StackId, Task, Text, Time,
+        EventKind, Function, GroupId, Hook, Loss, LossCause, Message, NodeAddress, NodeReference,
+        PmDomain, Return, StackDefinition, StackFrame, StackId, Task, Text, Time,
     },
     trace_file::{Clock, End, EndedBy, Header, LostAt, TraceFileWriter, VERSION},
 };
@@ -37,6 +37,7 @@ fn events() -> Vec<Event> {
         name: some("devm_action_release"),
         size: Some(16),
         function: Some(Arc::clone(&function)),
+        action: true,
         action_data: 0xffff_8880_0200_0000,
         payload_address: 0xffff_8880_0100_0028,
         payload: [0, 7, 0xffff_8880_0100_0040, 0x0123_4567_89ab_cdef],
@@ -94,7 +95,7 @@ fn events() -> Vec<Event> {
         EventKind::Add(AddedNode::default()),
         EventKind::Remove(reference.clone()),
         EventKind::Release(reference.clone()),
-        EventKind::Replace(reference),
+        EventKind::Replace(reference.clone()),
         EventKind::Replace(NodeReference::default()),
         EventKind::RemoveAction {
             function: 0xffff_ffff_8100_0010,
@@ -123,6 +124,16 @@ fn events() -> Vec<Event> {
         ),
         returned(None, None, None),
         returned(Some(-517), Some(pm), Some(NodeAddress(0x40))),
+        EventKind::Message(Message::ProbeRefused),
+        EventKind::Message(Message::Warning {
+            function: some("devm_kfree"),
+            line: Some(1103),
+        }),
+        EventKind::Message(Message::FreedActive {
+            object: "work_struct".into(),
+            hint: some("lm75_work"),
+            block: reference,
+        }),
         loss(LossCause::RingFull),
         loss(LossCause::ProbeSkipped),
         loss(LossCause::Undecodable),
