@@ -167,12 +167,12 @@ impl Trace {
         let mut judged = Judged { run, recorder };
         capture.run(&self.capture, &mut judged).await?;
         let lost_by = capture.finish(&mut judged);
-        let recorded = judged
+        let file = judged
             .recorder
             .map(|recorder| recorder.finish(record::lost_at(&lost_by)));
         let exit = judged.run.end(lost_by)?;
-        if let (Some(recorded), Some(path)) = (recorded, &self.record) {
-            record::tell(&recorded?, &path.display().to_string());
+        if let (Some(file), Some(path)) = (file, &self.record) {
+            record::tell(&file?, &path.display().to_string());
         }
         Ok(exit)
     }
