@@ -161,12 +161,7 @@ impl Judge {
             let symbols: Vec<_> = any.iter().map(|hook| hook.symbol()).collect();
             let reason = any
                 .iter()
-                .find_map(|hook| {
-                    coverage
-                        .missing()
-                        .find(|(missing, _)| missing == hook)
-                        .map(|(_, reason)| reason)
-                })
+                .find_map(|hook| coverage.reason(*hook))
                 .unwrap_or("the source does not have it");
             undecided.push(Undecided {
                 rule: info.id,

@@ -145,7 +145,9 @@ impl Trace {
             )
             .replay(&mut recording);
         }
-        let mut capture = Capture::start(&self.probes.options(&filter))?;
+        let mut options = self.probes.options(&filter);
+        options.optional.extend(self.rules.optional_hooks(&rules));
+        let mut capture = Capture::start(&options)?;
         let mut sink = self.output.sink()?;
         let information = capture.information();
         let recorder = match &self.record {

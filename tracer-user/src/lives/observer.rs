@@ -101,9 +101,9 @@ impl LifeObserver {
                 }
             }
             Change::NodeMoved(_)
-            | Change::ModuleFreed(_)
-            | Change::Cleared(_)
+            | Change::ModuleFreed { .. }
             | Change::Told { .. }
+            | Change::Cleared(_)
             | Change::Desynced(_) => {}
         }
     }

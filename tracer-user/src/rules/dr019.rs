@@ -15,7 +15,7 @@ static INFO: RuleInfo = RuleInfo {
     severities: &[Severity::Warn],
     description: "The release of one resource takes long.",
     needs: &[
-        &[Hook::DevresLog],
+        &[Hook::DevresLog, Hook::AddDr],
         &[Hook::ReleaseAll],
         &[Hook::ReleaseGroup],
     ],
@@ -41,6 +41,8 @@ struct Batch {
     sequence: u64,
     /// What is being released: a copy, as the node has gone.
     node: Node,
+    /// How many are released at once, where the kernel does not tell one by one.
+    count: u32,
     at: Time,
     /// Nanoseconds that this release spent in other releases.
     nested: u64,
@@ -53,10 +55,9 @@ impl Rule for SlowRelease {
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
-            Change::NodeReleased {
-                node,
-                concluded: false,
-            } if model.coverage().times => self.released(*node, model, report),
+            Change::NodeReleased { node, concluded } if model.coverage().times => {
+                self.released(*node, *concluded, model, report);
+            }
             Change::Left(
                 left @ Left {
                     hook: Hook::ReleaseAll | Hook::ReleaseGroup,
@@ -70,7 +71,7 @@ impl Rule for SlowRelease {
 }
 
 impl SlowRelease {
-    fn released(&mut self, id: NodeId, model: &Model, report: &mut Report) {
+    fn released(&mut self, id: NodeId, concluded: bool, model: &Model, report: &mut Report) {
         let Some(node) = model.node(id) else { return };
         let Some(device) = model.owner(node) else {
             return;
@@ -88,10 +89,15 @@ impl SlowRelease {
             device: device.id(),
             sequence: frame.sequence(),
             node: node.outline(),
+            count: 1,
             at: model.now(),
             nested: 0,
         };
         match batches.last_mut() {
+            // All at the time at which the first one went.
+            Some(running) if running.sequence == frame.sequence() && concluded => {
+                running.count += 1;
+            }
             Some(running) if running.sequence == frame.sequence() => {
                 std::mem::replace(running, batch).ended(model, report);
             }
@@ -138,9 +144,13 @@ impl Batch {
             return;
         }
         let what = finding::label(&self.node);
+        let of_all = match self.count {
+            1 => String::new(),
+            count => format!(" and {} others", count - 1),
+        };
         report.submit(Finding {
             summary: format!(
-                "Releasing {what} of {} took {} ms.",
+                "Releasing {what}{of_all} of {} took {} ms.",
                 subject.name(),
                 took / 1_000_000
             ),

@@ -157,18 +157,26 @@ impl RuleSet {
         }
     }
 
-    /// The rules whose findings have been compared with what stock kernels do. The others are applied where
-    /// they are asked for.
+    /// The rules that are applied unless others are asked for: those whose findings have been compared with what stock
+    /// kernels do, which by now is all of them.
     #[must_use]
     pub fn checked() -> Self {
-        Self::all().only_checked()
+        Self::all()
     }
 
-    /// Of these rules, those of [`checked`](Self::checked).
-    #[must_use]
-    pub fn only_checked(mut self) -> Self {
-        self.rules.retain(|rule| is_checked(rule.info()));
-        self
+    /// The optional hooks that rules asked for by name want.
+    pub fn optional_hooks(&self) -> impl Iterator<Item = Hook> + use<'_> {
+        self.infos()
+            .filter(|_| self.named)
+            .flat_map(|info| {
+                info.needs
+                    .iter()
+                    .copied()
+                    .flatten()
+                    .chain(info.sharpened_by)
+            })
+            .copied()
+            .filter(|hook| hook.is_optional())
     }
 
     /// No rule.
@@ -246,12 +254,6 @@ impl RuleSet {
             rule.finish(model, report);
         }
     }
-}
-
-/// Whether a rule is one of [`RuleSet::checked`].
-#[must_use]
-pub fn is_checked(info: &RuleInfo) -> bool {
-    info.id == "DR001"
 }
 
 fn is(info: &RuleInfo, name: &str) -> bool {

@@ -150,7 +150,7 @@ fn is_wanted_name(name: &str, filter: Option<&str>) -> bool {
 }
 
 /// The lines of a kernel's log that tell of something broken.
-fn troubled_lines(log: &str) -> impl Iterator<Item = String> {
+pub(crate) fn troubled_lines(log: &str) -> impl Iterator<Item = String> {
     log.lines()
         .filter(|line| TROUBLE.iter().any(|trouble| line.contains(trouble)))
         .map(str::to_owned)
@@ -293,14 +293,17 @@ impl KernelRun<'_> {
         write(&self.directory.join("sessions"), &names.join("\n"))?;
 
         let mut guest = Guest::new(self.kernel.clone());
-        let module = self.programs.module.clone();
         guest.files = vec![(
             self.programs.tracer.clone(),
             tracer::PATH_IN_GUEST.to_owned(),
         )];
-        guest
-            .files
-            .extend(module.map(|module| (module, format!("/{}", kmod::MODULE))));
+        if let Some(module) = &self.programs.module {
+            let callback = module.with_file_name(kmod::CALLBACK_MODULE);
+            guest.files.extend([
+                (module.clone(), format!("/{}", kmod::MODULE)),
+                (callback, format!("/{}", kmod::CALLBACK_MODULE)),
+            ]);
+        }
         // Addresses that ftrace prints are to be compared.
         "no_hash_pointers".clone_into(&mut guest.append);
         guest.share = Some(self.directory.clone());
