@@ -16,3 +16,4 @@ pub mod model;
 pub mod rules;
 pub mod sink;
 pub mod source;
+pub mod trace_file;

@@ -8,11 +8,14 @@ mod diff;
 mod doctor;
 mod exit;
 mod explain;
+mod export;
 mod import;
 mod moment;
 mod pager;
 mod policy;
+mod progress;
 mod reading;
+mod record;
 mod report;
 mod rules;
 mod run;
@@ -50,6 +53,10 @@ enum Command {
     Stacks(stacks::Stacks),
     /// Traces this kernel until a command ends, and judges what happened
     Trace(trace::Trace),
+    /// Records this kernel to a trace file, for later
+    Record(record::Record),
+    /// Writes a recording in a format that other programs read
+    Export(export::Export),
     /// Reads a pasted kernel log or trace, and judges what happened
     Import(import::Import),
     /// Judges a run for continuous integration, by a policy, and reports it in the forms that CI reads
@@ -75,6 +82,8 @@ impl Arguments {
             Command::Doctor(doctor) => doctor.run(),
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,
+            Command::Record(record) => record.run().await,
+            Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
             Command::Check(check) => check.run().await,
             Command::Policy(policy) => policy.run(),

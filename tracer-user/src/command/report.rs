@@ -97,10 +97,11 @@ impl Report {
         let mut summary = Summary::new(
             &outcome,
             Coverage::clone(&information.coverage),
-            Vec::new(),
+            recording.lost_by(),
             self.fail_on,
         );
         summary.lines = recording.line_counts();
+        summary.problems = recording.problems();
         // What comes behind the damage may be worse than what comes before.
         if damage.is_some() && summary.verdict == Verdict::Clean {
             summary.verdict = Verdict::Inconclusive;

@@ -247,6 +247,11 @@ impl Model {
         self.stacks.get(&id).map(|definition| &**definition)
     }
 
+    /// Every stack number that means something at this moment.
+    pub fn stacks(&self) -> impl Iterator<Item = &StackDefinition> {
+        self.stacks.values().map(|definition| &**definition)
+    }
+
     /// The stack of the last event.
     #[must_use]
     pub fn current_stack(&self) -> Option<&StackDefinition> {

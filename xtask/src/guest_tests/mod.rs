@@ -10,6 +10,7 @@ mod command_line;
 mod devices;
 mod evidence;
 mod fallback;
+mod files;
 mod i2c;
 mod loss;
 mod pvpanic;
@@ -32,10 +33,11 @@ use crate::{kmod, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 11] = [
+const SESSIONS: [&Session; 12] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
+    &files::SESSION,
     &i2c::SESSION,
     &snapshot::SESSION,
     &scenarios::SESSION,
