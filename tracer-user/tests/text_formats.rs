@@ -835,6 +835,30 @@ fn kernels_without_the_tracepoint_are_read_in_reduced_mode() {
 }
 
 #[test]
+fn fewer_releases_than_the_kernel_counted_are_a_loss() {
+    let lost = |text: &str| {
+        let kinds = kinds(text);
+        let at = kinds
+            .iter()
+            .position(|kind| matches!(kind, EventKind::Loss(_)));
+        at.map(|at| (kinds[at].clone(), kinds[at + 1].clone()))
+    };
+    assert_eq!(lost(CAPTURE), None);
+    let without: Vec<&str> = CAPTURE
+        .split_inclusive('\n')
+        .filter(|line| !line.contains("REL 0000000022222222"))
+        .collect();
+    let loss = EventKind::Loss(Loss {
+        count: 1,
+        cause: LossCause::Input,
+    });
+    assert_eq!(
+        lost(&without.concat()),
+        Some((loss, leave(Hook::ReleaseGroup, Some(1))))
+    );
+}
+
+#[test]
 fn fewer_releases_than_additions_are_a_loss() {
     let kinds = kinds(&REDUCED.replace("CNT", "0"));
     let loss = Loss {
