@@ -108,7 +108,6 @@ const RELEASES: &[&str] = &[
     "riscv_iommu_devres_pages_release",
     "scmi_devm_release_notifier",
     "scmi_devm_release_protocol",
-    "maciom_release",
     "thermal_cooling_device_release",
     "ttm_dma_pool_release",
     "unregister_event",

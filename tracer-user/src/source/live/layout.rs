@@ -45,6 +45,8 @@ pub struct DeviceSetLayout {
     pub set_object: usize,
     /// `kobject.name`.
     pub object_name: usize,
+    /// `task_struct.comm`.
+    pub task_name: usize,
     /// `task_struct.files`, `files_struct.fdt`, `fdtable.fd`: what leads from a task to its open files.
     pub open_files: [usize; 3],
     /// `file.f_inode`, `inode.i_private`, `kernfs_node.priv`: what leads from a file of sysfs to its object.
@@ -145,6 +147,7 @@ impl KernelTypes {
             set_list: self.offset("kset", &["list"])?,
             set_object: self.offset("kset", &["kobj"])?,
             object_name: self.offset("kobject", &["name"])?,
+            task_name: self.offset("task_struct", &["comm"])?,
             open_files: [
                 self.offset("task_struct", &["files"])?,
                 self.offset("files_struct", &["fdt"])?,

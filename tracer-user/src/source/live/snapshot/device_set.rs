@@ -79,6 +79,7 @@ mod tests {
             set_list: 0,
             set_object: 0,
             object_name: 0,
+            task_name: 0,
             open_files: [8, 16, 24],
             object_of_file: [32, 40, 48],
             node_entry: 0,
