@@ -102,6 +102,7 @@ impl LifeObserver {
             }
             Change::NodeMoved(_)
             | Change::ModuleFreed(_)
+            | Change::Told { .. }
             | Change::Cleared(_)
             | Change::Desynced(_) => {}
         }

@@ -373,7 +373,8 @@ impl Model {
             Some(1) => true,
             _ => false,
         };
-        if record.phase == State::Probing && bound {
+        // Zero is also what a probe returned before 5.18 that had failed and cleaned up.
+        if record.phase == State::Probing && bound && !record.binding_ended {
             record.bind();
             record.phase = State::Bound;
             changes.push(Change::Bound(id));
