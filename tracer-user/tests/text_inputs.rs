@@ -252,7 +252,9 @@ fn captures_that_are_cut_are_not_taken_for_whole_ones() {
         };
         let whole = fs::read_to_string(path).unwrap();
         let lines: Vec<&str> = whole.split_inclusive('\n').collect();
-        for at in 1..lines.len() {
+        // Of the innocent a sample does.
+        let step = if culprit { 1 } else { 7 };
+        for at in (1..lines.len()).step_by(step) {
             for (what, part) in [("begin", &lines[at..]), ("end", &lines[..at])] {
                 let Ok(import) = text::read(part.concat().as_bytes()) else {
                     continue;

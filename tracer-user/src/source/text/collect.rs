@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::{
     backtrace,
     call::{Call, Number},
+    call_chain,
     chunks::Chunks,
     function_line::FunctionLine,
     kernel_log::KernelLine,
@@ -37,6 +38,8 @@ struct Context {
     opening: Option<(u64, Option<FactsId>)>,
     /// Functions entered and not left, by their place among the calls.
     frames: Vec<u32>,
+    /// The last record of the tracepoint.
+    last_node: Option<u32>,
     /// For each of them, the releases that the tracepoint told while it was the innermost.
     told: Vec<u32>,
 }
@@ -52,6 +55,8 @@ pub(super) struct Collector {
     unnamed: Option<NameId>,
     /// Nodes of devices without a name.
     of_unnamed: HashMap<u64, NameId>,
+    /// The stacks by their text.
+    stacks: HashMap<Vec<u8>, u32>,
     clock: u64,
     offset_differs: bool,
 }
@@ -95,6 +100,8 @@ impl Collector {
             *told = told.saturating_add(1);
         }
         let node = NodeRecord { facts, ..node };
+        let record = self.next_record();
+        context(&mut self.contexts, place.tid).last_node = Some(record);
         self.push(place, RecordKind::Node(node));
     }
 
@@ -232,6 +239,27 @@ impl Collector {
     /// What lines behind the last message tell of it.
     pub(super) fn last_message(&mut self) -> Option<&mut MessageRecord> {
         self.records.messages.last_mut()
+    }
+
+    /// The record to which a stack belongs that begins at this line, or that follows the last line.
+    pub(super) fn stack_owner(&self, head: Option<&Head>) -> Option<u32> {
+        match head {
+            Some(head) => self.contexts.get(&head.task.tid)?.last_node,
+            None => self.records.all.len().checked_sub(1),
+        }
+    }
+
+    /// A record's stack, as it was printed.
+    pub(super) fn stack(&mut self, record: u32, text: &[u8]) {
+        let number = if let Some(known) = self.stacks.get(text) {
+            *known
+        } else {
+            let number = u32::try_from(self.records.stacks.len()).unwrap_or(u32::MAX);
+            self.records.stacks.push(call_chain::read(text));
+            self.stacks.insert(text.to_vec(), number);
+            number
+        };
+        self.records.stack_of.insert(record, number);
     }
 
     /// Whether the last record is a release.
