@@ -19,8 +19,10 @@ mod mirror;
 mod modules;
 mod qemu;
 mod record_demo;
+mod report_tests;
 mod run_directory;
 mod rust_source;
+mod soak;
 mod terminal;
 mod test;
 mod toolchain;
@@ -55,6 +57,8 @@ enum Task {
     Kmod(kmod::Args),
     /// Makes the recording that `devres-tracer demo` shows, in a stock kernel.
     RecordDemo(record_demo::Args),
+    /// Binds and unbinds every driver that QEMU has a device for, with all rules applied.
+    Soak(soak::Args),
     /// Runs all tests: those of the workspace, and those of the tracer in stock Debian kernels under QEMU.
     Test(test::Args),
 }
@@ -67,6 +71,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Soak(args) => soak::run(&args),
         Task::Test(args) => test::run(&args),
     }
 }

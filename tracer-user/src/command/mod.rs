@@ -1,5 +1,7 @@
 //! The command line.
 
+mod capture;
+mod check;
 mod child;
 mod demo;
 mod diff;
@@ -9,6 +11,7 @@ mod explain;
 mod import;
 mod moment;
 mod pager;
+mod policy;
 mod reading;
 mod report;
 mod rules;
@@ -49,6 +52,10 @@ enum Command {
     Trace(trace::Trace),
     /// Reads a pasted kernel log or trace, and judges what happened
     Import(import::Import),
+    /// Judges a run for continuous integration, by a policy, and reports it in the forms that CI reads
+    Check(Box<check::Check>),
+    /// Writes and validates policies for `check`
+    Policy(policy::PolicyCommand),
     /// Shows the life of each device in a recording or log, with what was found
     Report(report::Report),
     /// Shows what differs between two recordings or logs
@@ -69,6 +76,8 @@ impl Arguments {
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,
             Command::Import(import) => import.run(),
+            Command::Check(check) => check.run().await,
+            Command::Policy(policy) => policy.run(),
             Command::Report(report) => report.run(),
             Command::Diff(diff) => diff.run(),
             Command::Demo(demo) => demo.run(),

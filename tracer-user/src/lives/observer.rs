@@ -101,7 +101,7 @@ impl LifeObserver {
                 }
             }
             Change::NodeMoved(_)
-            | Change::ModuleFreed(_)
+            | Change::ModuleFreed { .. }
             | Change::Told { .. }
             | Change::Cleared(_)
             | Change::Desynced(_) => {}

@@ -266,7 +266,7 @@ fn words(kind: &EventKind) -> Option<String> {
             format!("REM action {function:#x} data {data:#x}")
         }
         EventKind::Message(message) => said(message),
-        EventKind::ModuleFree { module } => format!("module_free {}", Escaped(module)),
+        EventKind::ModuleFree { module, .. } => format!("module_free {}", Escaped(module)),
         EventKind::Enter(call) => match (&call.detail, call.hook) {
             (_, Hook::DevresAdd) => return None,
             (CallDetail::Group(GroupId(0)), hook) => format!("{}(id NULL)", hook.symbol()),
