@@ -12,7 +12,7 @@ use devres_tracer::{
     judge::Verdict,
     sink::SourceInformation,
 };
-use support::{Dev, Story, whole, without};
+use support::{Dev, Story, added, whole, without};
 
 const DEVICE: Dev = Dev(0xffff_8880_0310_4810);
 const NODES: [(u64, &str, u64); 3] = [

@@ -291,15 +291,11 @@ impl Check {
     async fn results(&self, policy: &Policy, filter: &DeviceFilter) -> Result<Results, Failure> {
         match &self.file {
             Some(file) => from_recording(file, policy.clone()),
-            None => self.from_kernel(policy, filter).await,
+            None => self.trace(policy, filter).await,
         }
     }
 
-    async fn from_kernel(
-        &self,
-        policy: &Policy,
-        filter: &DeviceFilter,
-    ) -> Result<Results, Failure> {
+    async fn trace(&self, policy: &Policy, filter: &DeviceFilter) -> Result<Results, Failure> {
         // What names nothing is said before anything is attached.
         let course = match &self.exercise {
             Some(name) => Some(Course::of_devices(Roots::default(), name, self.force)?),
@@ -308,12 +304,12 @@ impl Check {
         let mut options = self.probes.options(filter);
         options.optional.extend(policy.optional_hooks());
         let mut capture = Capture::start(&options)?;
+        let information = capture.information();
+        let mut run = CheckRun::begin(information, policy, self.record.as_deref())?;
         let course = match &self.exercise_module {
             Some(name) => Some(Course::of_module(Roots::default(), name, self.force)?),
             None => course,
         };
-        let information = capture.information();
-        let mut run = CheckRun::begin(information, policy, self.record.as_deref())?;
         let mut ending = Ending::on(Date::of(SystemTime::now()));
         if let Some(course) = course {
             let clock = CycleClock::default();
@@ -403,8 +399,10 @@ async fn exercise(
     let work = tokio::task::spawn_blocking(move || course.run(cycles, &stop, &clock));
     let exercised = capture
         .during(work, || asked.store(true, Ordering::Relaxed), run)
-        .await?;
-    exercised
+        .await;
+    // If the capture has failed, the exercise still runs, and this process waits for its end.
+    asked.store(true, Ordering::Relaxed);
+    exercised?
         .map_err(|error| Failure::Here(anyhow::Error::new(error).context("the exercise failed")))
 }
 

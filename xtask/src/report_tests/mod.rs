@@ -27,8 +27,11 @@ const SCHEMA: &str = "testing/example_scripts/junit-10.xsd";
 /// The suites with a package of the kernel's source, the preferred one first.
 const SOURCE_SUITES: [&str; 3] = ["trixie-backports", "trixie", "bookworm"];
 
+/// Reads a check's reports.
+type Reading = fn(&Readers, &Reports) -> Result<()>;
+
 /// The tests.
-const TESTS: [(&str, fn(&Readers, &Reports) -> Result<()>); 4] = [
+const TESTS: [(&str, Reading); 4] = [
     ("check_report_ktap_is_read_by_the_kernels_parser", ktap),
     ("check_report_junit_fits_its_schema", junit),
     ("check_report_sarif_fits_its_schema", sarif),

@@ -1,6 +1,6 @@
 //! Whether everything was seen that the policy asks for.
 
-use super::Concluding;
+use super::{Concluding, info};
 use crate::{
     check::{
         assertion::missing,
@@ -65,7 +65,7 @@ impl Concluding<'_> {
     fn undecided_everywhere(&self) -> Vec<Test> {
         let mut tests: Vec<Test> = Vec::new();
         for undecided in self.outcome.undecided.iter().filter(|one| one.devices == 0) {
-            let Some(info) = self.info(undecided.rule) else {
+            let Some(info) = info(undecided.rule) else {
                 continue;
             };
             let status = if self.policy.levels.matters(info, true, self.policy.fail_on) {
@@ -99,7 +99,7 @@ impl Concluding<'_> {
             tests.push(verdict(&name, why, Vec::new()));
         }
         for id in &required.rules {
-            let why = self.info(id).and_then(|info| {
+            let why = info(id).and_then(|info| {
                 if self.policy.levels.of(id) == Level::Off {
                     Some("the rule is off".to_owned())
                 } else {

@@ -33,10 +33,6 @@ pub(super) struct Concluding<'a> {
 }
 
 impl Concluding<'_> {
-    fn info(&self, id: &str) -> Option<&'static RuleInfo> {
-        RuleSet::all().find(id)
-    }
-
     /// What the expectations say of something found, if they know it.
     fn excuse(&mut self, fingerprint: &str, rule: Option<&str>, place: &Place) -> Option<Excuse> {
         let mut excuse: Option<Excuse> = None;
@@ -87,6 +83,11 @@ impl Concluding<'_> {
         }
         Group::new(GroupKind::Assertions, "assertions", tests)
     }
+}
+
+/// The rule with this id.
+fn info(id: &str) -> Option<&'static RuleInfo> {
+    RuleSet::all().find(id)
 }
 
 /// The status and a note, after the expectations were asked.

@@ -253,7 +253,7 @@ impl Course {
                     _ => None,
                 };
                 problems.extend(wrong);
-                return join(problems);
+                return join(&problems);
             }
         }
         for place in &self.others {
@@ -261,11 +261,11 @@ impl Course {
                 bind(place);
             }
         }
-        join(problems)
+        join(&problems)
     }
 }
 
-fn join(problems: Vec<String>) -> Option<String> {
+fn join(problems: &[String]) -> Option<String> {
     (!problems.is_empty()).then(|| problems.join("; "))
 }
 

@@ -79,13 +79,11 @@ pub(super) fn unknown<'a>(
     name: &str,
     known: impl IntoIterator<Item = &'a str> + Clone,
 ) -> String {
-    match nearest(name, known.clone()) {
-        Some(meant) => format!("there is no {what} {name:?}; did you mean {meant:?}?"),
-        None => {
-            let all: Vec<&str> = known.into_iter().collect();
-            format!("there is no {what} {name:?}; known are {}", all.join(", "))
-        }
+    if let Some(meant) = nearest(name, known.clone()) {
+        return format!("there is no {what} {name:?}; did you mean {meant:?}?");
     }
+    let all: Vec<&str> = known.into_iter().collect();
+    format!("there is no {what} {name:?}; known are {}", all.join(", "))
 }
 
 /// serde's message on an unknown key, with the key that may have been meant instead of all there are.

@@ -9,7 +9,7 @@ use crate::{
 
 pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()> {
     for (group, test) in results.tests() {
-        let (command, text) = match test.status {
+        let (command, message) = match test.status {
             Status::Failed => ("error", test.message.clone()),
             Status::Inconclusive => ("warning", format!("inconclusive: {}", test.message)),
             Status::Noted => ("warning", test.message.clone()),
@@ -17,7 +17,7 @@ pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()>
             Status::Passed | Status::Skipped => continue,
         };
         if test.findings.is_empty() {
-            annotation(writer, command, group, test, &text)?;
+            annotation(writer, command, group, test, &message)?;
             continue;
         }
         for judged in &test.findings {
@@ -30,8 +30,8 @@ pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()>
                 "" => String::new(),
                 note => format!(" ({note})"),
             };
-            let text = format!("{}{note}", judged.finding.summary);
-            annotation(writer, command, group, test, &text)?;
+            let message = format!("{}{note}", judged.finding.summary);
+            annotation(writer, command, group, test, &message)?;
         }
     }
     if let Some(failure) = results.command.as_ref().and_then(|end| end.failure()) {
@@ -49,14 +49,14 @@ fn annotation(
     command: &str,
     group: &Group,
     test: &Test,
-    text: &str,
+    message: &str,
 ) -> io::Result<()> {
     let title = format!("{} on {}", test.name, group.name);
     write!(writer, "::{command} title={}", property(&title))?;
     if let Some(source) = &group.source {
         write!(writer, ",file={},line=1", property(source))?;
     }
-    writeln!(writer, "::{}", data(text))
+    writeln!(writer, "::{}", data(message))
 }
 
 /// The text of a command.

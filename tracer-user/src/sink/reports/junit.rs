@@ -91,8 +91,8 @@ fn case<W: Write>(xml: &mut Writer<W>, group: &Group, test: &Test) -> io::Result
         .with_attribute(("name", name.as_str()))
         .with_attribute(("classname", class.as_str()));
     let message = escape(&test.message);
-    let text: Vec<String> = test.details().iter().map(|line| escape(line)).collect();
-    let text = text.join("\n");
+    let details: Vec<String> = test.details().iter().map(|line| escape(line)).collect();
+    let details = details.join("\n");
     let (outcome, kind) = match test.status {
         Status::Passed => {
             element.write_empty()?;
@@ -108,7 +108,7 @@ fn case<W: Write>(xml: &mut Writer<W>, group: &Group, test: &Test) -> io::Result
         match test.status {
             // The schema lets these say no more than a text.
             Status::Noted => {
-                let said = format!("{message}\n{text}");
+                let said = format!("{message}\n{details}");
                 xml.create_element(outcome)
                     .write_text_content(BytesText::new(&said))?;
             }
@@ -120,13 +120,13 @@ fn case<W: Write>(xml: &mut Writer<W>, group: &Group, test: &Test) -> io::Result
                 };
                 xml.create_element(outcome)
                     .with_attribute(("message", said.as_str()))
-                    .write_text_content(BytesText::new(&text))?;
+                    .write_text_content(BytesText::new(&details))?;
             }
             _ => {
                 xml.create_element(outcome)
                     .with_attribute(("message", message.as_str()))
                     .with_attribute(("type", kind))
-                    .write_text_content(BytesText::new(&text))?;
+                    .write_text_content(BytesText::new(&details))?;
             }
         }
         Ok(())
