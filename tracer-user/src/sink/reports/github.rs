@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::{
-    check::{Group, Results, Status, Test},
+    check::{CommandEnd, Group, Results, Status, Test},
     escape::escape,
 };
 
@@ -34,7 +34,7 @@ pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()>
             annotation(writer, command, group, test, &message)?;
         }
     }
-    if let Some(failure) = results.command.as_ref().and_then(|end| end.failure()) {
+    if let Some(failure) = results.command.as_ref().and_then(CommandEnd::failure) {
         writeln!(writer, "::warning title=devres-tracer::{}", data(&failure))?;
     }
     writeln!(

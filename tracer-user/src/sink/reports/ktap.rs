@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use crate::{
-    check::{Group, Results, Status, Test},
+    check::{CommandEnd, Group, Results, Status, Test},
     escape::escape,
 };
 
@@ -28,7 +28,7 @@ pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()>
         };
         writeln!(writer, "{ok} {number} {name}{directive}")?;
     }
-    if let Some(failure) = results.command.as_ref().and_then(|end| end.failure()) {
+    if let Some(failure) = results.command.as_ref().and_then(CommandEnd::failure) {
         diagnostic(writer, "", &failure)?;
     }
     diagnostic(writer, "", &results.line())
