@@ -13,3 +13,4 @@ pub mod model;
 pub mod rules;
 pub mod sink;
 pub mod source;
+pub mod tui;

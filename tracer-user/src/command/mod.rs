@@ -6,6 +6,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod import;
+mod live;
 mod rules;
 mod run;
 mod source_options;
@@ -17,12 +18,12 @@ use clap::{Parser, Subcommand};
 pub use exit::Exit;
 
 /// Traces the Linux kernel's managed device resources (devres): what each device owns, in what order it is
-/// given back, and who is to blame when that order is wrong.
+/// given back, and who is to blame when that order is wrong. Without a command it opens the live view.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 /// Shown under the help.
@@ -36,6 +37,8 @@ Exit codes of the commands that judge:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows what every device owns while it changes, or at any instant of a recording
+    Live(Box<live::Live>),
     /// Tells what of this kernel can be traced, and what can't be and why
     Doctor(doctor::Doctor),
     /// Shows what each device owns right now
@@ -55,7 +58,11 @@ enum Command {
 impl Arguments {
     /// Runs the command.
     pub async fn run(self) -> anyhow::Result<Exit> {
-        match self.command {
+        let Some(command) = self.command else {
+            return live::without_command()?.run();
+        };
+        match command {
+            Command::Live(live) => live.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,

@@ -1,0 +1,133 @@
+//! Keeping what is on the screen: a finding as text, what is held as a trace.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::Path,
+};
+
+use super::world::World;
+use crate::{
+    coverage::Before,
+    escape::escape,
+    event::{AddedNode, DeviceSnapshot, Event, EventKind},
+    finding::text::Text,
+    model::{Device, Model, Node},
+    sink::{Sink as _, SourceInformation, json::JsonSink},
+};
+
+/// Why something was not saved.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SaveError {
+    /// The file could not be made, or is there already.
+    #[error("{0} can't be written: {1}")]
+    Write(String, io::Error),
+    /// There is nothing to save.
+    #[error("there is nothing to save")]
+    Nothing,
+}
+
+/// Creates a file that is not there yet.
+fn create(path: &str) -> Result<BufWriter<File>, SaveError> {
+    File::create_new(Path::new(path))
+        .map(BufWriter::new)
+        .map_err(|error| SaveError::Write(escape(path), error))
+}
+
+/// Saves a finding as text. Returns what to tell.
+pub(super) fn finding(world: &World, number: usize, path: &str) -> Result<String, SaveError> {
+    let finding = world
+        .history()
+        .findings()
+        .get(number)
+        .ok_or(SaveError::Nothing)?;
+    let mut file = create(path)?;
+    write!(file, "{}", Text(finding))
+        .and_then(|()| file.flush())
+        .map_err(|error| SaveError::Write(escape(path), error))?;
+    Ok(format!("{} saved as {}", finding.rule, escape(path)))
+}
+
+/// Saves every event that is held. What was forgotten before them is told as a snapshot.
+pub(super) fn trace(
+    world: &World,
+    information: &SourceInformation,
+    path: &str,
+) -> Result<String, SaveError> {
+    let mut file = create(path)?;
+    let failed = |error| SaveError::Write(escape(path), error);
+    let history = world.history();
+    let mut information = information.clone();
+    let mut first = Vec::new();
+    if history.first() > 0
+        && let Some(beginning) = history.beginning()
+    {
+        if information.coverage.before == Before::Nothing {
+            information.coverage.before = Before::Snapshot;
+        }
+        first = snapshot(beginning);
+    }
+    // The names that the lines carry are those that the model knows at each of them.
+    let mut model = Model::new(std::sync::Arc::new(information.coverage.clone()));
+    let mut count = 0_u64;
+    {
+        let mut sink = JsonSink::new(&mut file, true);
+        sink.begin(&information).map_err(failed)?;
+        for event in first.iter().chain(history.events()) {
+            model.apply(event);
+            sink.event(event, &model).map_err(failed)?;
+            count += 1;
+        }
+        sink.flush().map_err(failed)?;
+    }
+    Ok(format!("{count} events saved as {}", escape(path)))
+}
+
+/// What the model knows, as the events that tell it: what its stack numbers mean, and what each device owns.
+fn snapshot(model: &Model) -> Vec<Event> {
+    let at = |device, kind| Event {
+        time: model.now(),
+        task: crate::event::Task::default(),
+        cpu: 0,
+        device,
+        stack: None,
+        kind,
+    };
+    let mut events: Vec<Event> = model
+        .stacks()
+        .map(|stack| {
+            at(
+                crate::event::DeviceAddress::NONE,
+                EventKind::Stack(stack.clone()),
+            )
+        })
+        .collect();
+    events.extend(model.devices().map(|device| {
+        let snapshot = DeviceSnapshot {
+            identity: device.identity().clone(),
+            nodes: nodes(device),
+            pm: device.pm(),
+            consistent: !device.is_tainted() && device.releasing().next().is_none(),
+        };
+        at(device.address(), EventKind::Snapshot(Box::new(snapshot)))
+    }));
+    events
+}
+
+fn nodes(device: Device<'_>) -> Vec<AddedNode> {
+    let added = |node: &Node| AddedNode {
+        node: node.address(),
+        name: node.name().cloned(),
+        size: node.size(),
+        function: node.function().cloned(),
+        action_data: node.action_data(),
+        payload_address: node.payload_address(),
+        payload: node.payload(),
+        group: node.group(),
+    };
+    device
+        .releasing()
+        .chain(device.nodes())
+        .map(|(_, node)| added(node))
+        .collect()
+}
