@@ -709,6 +709,10 @@ impl State {
         let first = history.time(history.first() + 1);
         let last = history.time(history.end()).max(world.now());
         let (begin, end) = match self.window {
+            Window::All if !self.all_devices => self
+                .device
+                .and_then(|device| life(device, world))
+                .unwrap_or((first, last)),
             Window::All => (first, last),
             Window::Last(length) => (Time(last.0.saturating_sub(length)), last),
             Window::Fixed(begin, end) => (begin, end),
@@ -724,11 +728,12 @@ impl State {
         } else {
             length.saturating_mul(2)
         };
-        let (first, last) = {
-            let mut whole = self.clone();
-            whole.window = Window::All;
-            whole.shown_time(world)
+        let whole = Self {
+            window: Window::All,
+            all_devices: true,
+            ..Self::default()
         };
+        let (first, last) = whole.shown_time(world);
         self.window = if length >= last.since(first) {
             Window::All
         } else if world.is_following() && self.growing {
@@ -781,6 +786,33 @@ impl State {
             self.device = rows.at(self.devices.cursor).map(|row| row.key);
         }
     }
+}
+
+/// The time from a device's first to its last activity that is held, with a little around it.
+fn life(device: InstanceKey, world: &World) -> Option<(Time, Time)> {
+    let timeline = world.history().timeline();
+    let is_its = |of: InstanceKey| of == device;
+    let span = timeline.spans().find(|span| is_its(span.device));
+    let mark = timeline.all_marks().find(|mark| is_its(mark.device));
+    let begin = match (span, mark) {
+        (Some(span), Some(mark)) => span.begin.min(mark.time),
+        (Some(span), None) => span.begin,
+        (None, Some(mark)) => mark.time,
+        (None, None) => return None,
+    };
+    let ends = timeline
+        .spans()
+        .rev()
+        .filter(|span| is_its(span.device))
+        .take(100)
+        .map(|span| span.end.unwrap_or_else(|| world.now()));
+    let mark = timeline.all_marks().rev().find(|mark| is_its(mark.device));
+    let end = ends.chain(mark.map(|mark| mark.time)).max()?;
+    let around = end.since(begin) / 50;
+    Some((
+        Time(begin.0.saturating_sub(around)),
+        Time(end.0.saturating_add(around)),
+    ))
 }
 
 /// `length * part / whole`, without overflow.

@@ -156,6 +156,16 @@ impl Cells {
         self.text(fitted + " ", style)
     }
 
+    /// Like [`left`](Self::left), or nothing where there is no room for it.
+    #[must_use]
+    pub fn column(self, text: &str, width: usize, style: Style) -> Self {
+        if width == 0 {
+            self
+        } else {
+            self.left(text, width, style)
+        }
+    }
+
     /// A cell of `width` columns with the text at the right, and a blank.
     #[must_use]
     pub fn right(self, text: &str, width: usize, style: Style) -> Self {

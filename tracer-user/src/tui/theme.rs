@@ -123,10 +123,6 @@ pub struct Signs {
     pub done: &'static str,
     /// Wrong.
     pub wrong: &'static str,
-    /// Frozen.
-    pub paused: &'static str,
-    /// Following.
-    pub live: &'static str,
     /// The begin of a span.
     pub span_begin: &'static str,
     /// The inside of a span.
@@ -149,8 +145,6 @@ const UNICODE: Signs = Signs {
     cut: "…",
     done: "✓",
     wrong: "✗",
-    paused: "⏸",
-    live: "▶",
     span_begin: "╞",
     span: "═",
     span_end: "╡",
@@ -169,8 +163,6 @@ const ASCII: Signs = Signs {
     cut: "~",
     done: "v",
     wrong: "x",
-    paused: "||",
-    live: ">",
     span_begin: "[",
     span: "=",
     span_end: "]",

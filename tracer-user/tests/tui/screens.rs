@@ -32,7 +32,7 @@ fn devices() {
 
 #[test]
 fn devices_while_bound() {
-    check("bound", "[ < < < < < < <", &USUAL);
+    check("bound", "t # 2 7 Enter", &USUAL);
 }
 
 #[test]
@@ -42,13 +42,13 @@ fn all_devices() {
 
 #[test]
 fn stack_while_unwinding() {
-    check("unwinding", "[ . . 2", &USUAL);
-    check("unwinding", "[ . . 2", &[(60, 15), (24, 6)]);
+    check("unwinding", "t # 3 8 Enter 2", &USUAL);
+    check("unwinding", "t # 3 8 Enter 2", &[(60, 15), (24, 6)]);
 }
 
 #[test]
 fn stack_while_bound() {
-    check("stack", "[ < < < < < < < 2 Down", &USUAL);
+    check("stack", "t # 2 7 Enter 2 Down", &USUAL);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn timeline() {
 
 #[test]
 fn timeline_of_the_unbind() {
-    check("timeline-zoomed", "[ 4 + + Left", &USUAL);
+    check("timeline-zoomed", "[ 4 + + +", &USUAL);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::{
     coverage::{Before, HookState, NodeEvents},
     escape::escape,
     finding::Severity,
+    judge::Verdict,
     tui::{
         Session, Sight,
         keymap::Action,
@@ -112,23 +113,35 @@ fn mode(session: &Session) -> (String, Style) {
         _ if !session.world.is_following() => {
             let behind = end - session.world.position();
             let text = if behind == 0 {
-                format!("{} PAUSED", signs.paused)
+                "PAUSED".to_owned()
             } else {
-                format!("{} PAUSED -{}", signs.paused, grouped(behind))
+                format!("PAUSED -{}", grouped(behind))
             };
             (text, bold)
         }
         (SourceState::Failed(_), _) => (format!("{} SOURCE ENDED", signs.wrong), bold),
-        (SourceState::Running, Sight::Live) => (format!("{} LIVE", signs.live), bold),
+        (SourceState::Running, Sight::Live) => ("LIVE".to_owned(), bold),
         (SourceState::Running, Sight::Recording(_)) => (format!("reading {}", grouped(end)), bold),
-        (SourceState::Ended, _) => ("END".to_owned(), bold),
+        (SourceState::Ended, _) => {
+            let verdict = session.world.history().outcome();
+            let verdict = verdict.map(|outcome| outcome.verdict(Severity::Error));
+            let text = match verdict {
+                Some(Verdict::Clean) => "END, CLEAN",
+                Some(Verdict::Findings) => "END, FINDINGS",
+                Some(Verdict::Inconclusive) => "END, INCONCLUSIVE",
+                None => "END",
+            };
+            (text.to_owned(), bold)
+        }
     }
 }
 
 /// The history as a line, what can't be seen, and what can be pressed.
 pub(super) fn bottom(session: &mut Session, area: Rect, buffer: &mut Buffer) -> Option<Position> {
+    let screen = buffer.area;
+    let is_small = screen.width < SMALLEST.0 || screen.height < SMALLEST.1;
     let room = usize::from(area.width);
-    let mut lines = vec![hints(session, room)];
+    let mut lines = vec![hints(session, room, is_small)];
     if area.height >= 2 {
         lines.insert(0, honesty(session, room));
     }
@@ -288,7 +301,7 @@ fn honesty(session: &Session, room: usize) -> Line<'static> {
 }
 
 /// What is being typed, what is to be told, or what can be pressed.
-fn hints(session: &Session, room: usize) -> Line<'static> {
+fn hints(session: &Session, room: usize, is_small: bool) -> Line<'static> {
     let theme = session.configuration.theme;
     let cut = theme.signs.cut;
     if let Some(prompt) = &session.state.prompt {
@@ -305,10 +318,11 @@ fn hints(session: &Session, room: usize) -> Line<'static> {
         };
         return Cells::new(cut).rest(&escape(&message.text), room, style).line();
     }
-    let screen = (area_width(room), session.state.areas.list.height);
     let mut line = Cells::new(cut);
-    if screen.0 < SMALLEST.0 {
-        line = line.text("made for 80x24  ", theme.warning);
+    if is_small {
+        let (width, height) = SMALLEST;
+        let words = format!("made for {width}x{height} and more  ");
+        line = line.rest(&words, room, theme.warning);
     }
     for (action, words) in actions(session) {
         let key = session.configuration.keymap.key(*action);
@@ -320,10 +334,6 @@ fn hints(session: &Session, room: usize) -> Line<'static> {
             .text(format!(" {words}  "), theme.faint);
     }
     line.line()
-}
-
-fn area_width(room: usize) -> u16 {
-    u16::try_from(room).unwrap_or(u16::MAX)
 }
 
 fn actions(session: &Session) -> &'static [(Action, &'static str)] {

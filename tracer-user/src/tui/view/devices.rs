@@ -75,7 +75,7 @@ fn table_of(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         let text = if rows.count() == 0 {
             "nothing was seen yet"
         } else if rows.choice().filter.is_empty() && !rows.choice().only_findings {
-            "no device owns anything; `a` shows all that were seen"
+            "no device owns anything, and nothing happened"
         } else {
             "no device fits"
         };
@@ -127,12 +127,12 @@ struct Columns {
     wide: bool,
 }
 
-const STATE: usize = 11;
-const RESOURCES: usize = 5;
-const BYTES: usize = 6;
-const GROUPS: usize = 4;
+const STATE: usize = 9;
+const RESOURCES: usize = 4;
+const BYTES: usize = 5;
+const GROUPS: usize = 3;
 const FINDINGS: usize = 4;
-const LAST: usize = 9;
+const LAST: usize = 8;
 
 impl Columns {
     fn of(width: usize) -> Self {
@@ -144,11 +144,13 @@ impl Columns {
             + 1
             + FINDINGS
             + 1
-            + if wide { BYTES + GROUPS + LAST + 3 } else { 0 };
-        let free = width.saturating_sub(fixed + 3);
-        let bus = (free / 5).clamp(4, 12);
-        let driver = (free * 3 / 8).clamp(4, 28);
-        let device = free.saturating_sub(bus + driver);
+            + if wide { BYTES + GROUPS + LAST + 2 } else { 0 };
+        let free = width.saturating_sub(fixed + 1);
+        // The device's name is the last to go.
+        let bus = if free < 30 { 0 } else { (free / 4).min(10) };
+        let driver = if free < 16 { 0 } else { (free / 3).min(28) };
+        let gaps = usize::from(bus > 0) + usize::from(driver > 0);
+        let device = free.saturating_sub(bus + driver + gaps);
         Self {
             width,
             bus,
@@ -162,8 +164,8 @@ impl Columns {
         let style = theme.heading;
         let mut cells = Cells::new(theme.signs.cut)
             .text("   ", style)
-            .left("BUS", self.bus, style)
-            .left("DRIVER", self.driver, style)
+            .column("BUS", self.bus, style)
+            .column("DRIVER", self.driver, style)
             .left("DEVICE", self.device, style)
             .left("STATE", STATE, style)
             .right("OWNS", RESOURCES, style);
@@ -212,8 +214,8 @@ impl Columns {
             .text(" ", base)
             .text(flag, flag_style)
             .text(" ", base)
-            .left(&row.bus, self.bus, base)
-            .left(&row.driver, self.driver, base)
+            .column(&row.bus, self.bus, base)
+            .column(&row.driver, self.driver, base)
             .left(&row.name, self.device, base)
             .left(&state, STATE, state_style)
             .right(&number(row.resources), RESOURCES, base);
@@ -242,7 +244,10 @@ impl Columns {
         if self.wide {
             let last = row
                 .last
-                .map(|last| duration(now.since(last)))
+                .map(|last| match now.since(last) {
+                    0..1_000 => "now".to_owned(),
+                    age => duration(age),
+                })
                 .unwrap_or_default();
             cells = cells.rest(&last, self.width, base);
         }

@@ -8,7 +8,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{put, put_all, rule};
+use super::{put, put_all, rule, tell_more};
 use crate::{
     escape::{Escaped, escape},
     event::Time,
@@ -39,17 +39,8 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let mut scroll = session.state.finding;
     scroll.keep_text(lines.len(), height);
     put_all(buffer, area, lines.iter().skip(scroll.top));
-    if scroll.top + height < lines.len() {
-        let more = format!(" {} more lines ", lines.len() - scroll.top - height);
-        let column = area.width.saturating_sub(u16::try_from(more.len()).unwrap_or(0));
-        buffer.set_stringn(
-            area.x + column,
-            area.bottom() - 1,
-            more,
-            width,
-            theme.selected,
-        );
-    }
+    let more = lines.len().saturating_sub(scroll.top + height);
+    tell_more(buffer, area, more, &theme);
     session.state.finding = scroll;
     session.state.areas.list = area;
 }

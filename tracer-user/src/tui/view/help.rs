@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect, text::Line};
 
-use super::{put_all, rule};
+use super::{put_all, rule, tell_more};
 use crate::tui::{
     Session,
     keymap::ACTIONS,
@@ -41,6 +41,8 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let mut scroll = session.state.help;
     scroll.keep_text(lines.len(), usize::from(area.height));
     put_all(buffer, area, lines.iter().skip(scroll.top));
+    let more = lines.len().saturating_sub(scroll.top + usize::from(area.height));
+    tell_more(buffer, area, more, &theme);
     session.state.help = scroll;
     session.state.areas.list = area;
 }

@@ -89,6 +89,22 @@ fn mark_selected(buffer: &mut Buffer, area: Rect, row: usize, theme: &Theme) {
     buffer.set_stringn(line.x, line.y, ">", 1, theme.selected);
 }
 
+/// Tells in the corner of an area that more lines follow.
+fn tell_more(buffer: &mut Buffer, area: Rect, more: usize, theme: &Theme) {
+    if more == 0 || area.height == 0 {
+        return;
+    }
+    let words = format!(" {more} more lines ");
+    let length = u16::try_from(words.len()).unwrap_or(0).min(area.width);
+    buffer.set_stringn(
+        area.right() - length,
+        area.bottom() - 1,
+        words,
+        length.into(),
+        theme.selected,
+    );
+}
+
 /// A heading with a line to its right.
 fn rule(title: &str, width: usize, theme: &Theme) -> Line<'static> {
     let signs = theme.signs;

@@ -17,7 +17,7 @@ use crate::{
         Session,
         text::{Cells, bytes, duration, milliseconds, plural, shorten},
         theme::Theme,
-        traces::{FADE, Ghost, Trace, Unwinding, Went},
+        traces::{FADE, Ghost, Step, Trace, Unwinding, Went},
     },
 };
 
@@ -391,24 +391,24 @@ fn unwinding(
     );
     let mut lines = vec![rule(&title, width, &theme)];
     let room = height.saturating_sub(1);
-    let hidden = unwinding.steps.len().saturating_sub(room);
-    let hidden = if hidden > 0 { hidden + 1 } else { 0 };
-    if hidden > 0 {
-        lines.push(Line::styled(
-            format!("   {hidden} steps before"),
-            theme.faint,
-        ));
-    }
-    let history = session.world.history();
-    let found = history.found_until(session.world.position());
-    for step in unwinding.steps.iter().skip(hidden) {
+    // A step is wrong already at the time when nobody had found it yet.
+    let findings = session.world.history().findings();
+    for shown in chosen(unwinding, room) {
+        let step = match shown {
+            Shown::Step(step) => step,
+            Shown::Hidden(count) => {
+                lines.push(Line::styled(
+                    format!("   {count} more {}", plural(count, "step", "steps")),
+                    theme.faint,
+                ));
+                continue;
+            }
+        };
         let since = milliseconds(step.time.since(unwinding.began));
         let early = step.still_held.filter(|held| *held > 0);
         let blamed = early.and_then(|_| {
-            history
-                .findings()
+            findings
                 .iter()
-                .take(found)
                 .find(|finding| {
                     finding.instance == key
                         && finding.order.iter().any(|seen| seen.time == step.time)
@@ -445,6 +445,44 @@ fn unwinding(
         ));
     }
     lines
+}
+
+/// A step of an unwinding, or that some are left out.
+enum Shown<'a> {
+    Step(&'a Step),
+    Hidden(usize),
+}
+
+/// At most `room` lines of an unwinding: the steps in which something came before what it should come after,
+/// and the last ones.
+fn chosen(unwinding: &Unwinding, room: usize) -> Vec<Shown<'_>> {
+    let steps = &unwinding.steps;
+    if steps.len() <= room {
+        return steps.iter().map(Shown::Step).collect();
+    }
+    let early: Vec<usize> = (0..steps.len())
+        .filter(|at| {
+            steps
+                .get(*at)
+                .is_some_and(|step| step.still_held.is_some_and(|held| held > 0))
+        })
+        .take(room / 2)
+        .collect();
+    // Each gap may need a line that tells of it.
+    let last = room.saturating_sub(2 * early.len() + 1).max(1);
+    let mut shown = Vec::new();
+    let mut hidden = 0;
+    for (at, step) in steps.iter().enumerate() {
+        if early.contains(&at) || at + last >= steps.len() {
+            if hidden > 0 {
+                shown.push(Shown::Hidden(std::mem::take(&mut hidden)));
+            }
+            shown.push(Shown::Step(step));
+        } else {
+            hidden += 1;
+        }
+    }
+    shown
 }
 
 /// The stack of the selected device below the table of devices.
@@ -515,7 +553,17 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         .filter(|unwinding| unwinding.is_fresh(now));
     let used = u16::try_from(above.len()).unwrap_or(u16::MAX);
     let left = area.height.saturating_sub(used);
-    let below = if left < 10 { 0 } else { left / 2 };
+    // The resources get what they need, but leave room for what happened and for who added the selected one.
+    let needed = u16::try_from(items.len()).unwrap_or(u16::MAX).max(3);
+    let story_needs = story.map_or(0, |story| story.steps.len() + 1);
+    let story_needs = u16::try_from(story_needs).unwrap_or(u16::MAX);
+    let below = if left < 10 {
+        0
+    } else {
+        let least = left / 2;
+        left.saturating_sub(needed)
+            .max(least.min(story_needs.saturating_add(8)))
+    };
     let list = Rect {
         y: area.y + used.min(area.height),
         height: left - below,
@@ -546,7 +594,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     if let Some(story) = story {
         let wanted = story.steps.len() + 1;
         let call = items.get(scroll.cursor).and_then(Item::node).is_some();
-        let share = if call { room * 3 / 5 } else { room };
+        let share = if call { room * 2 / 3 } else { room };
         lines.extend(unwinding(session, key, story, width, wanted.min(share)));
         room -= lines.len().min(room);
     }

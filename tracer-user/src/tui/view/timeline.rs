@@ -89,8 +89,10 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         width: plot.width,
     };
     put(buffer, Rect { y: area.y + 1, height: 1, ..plot }, 0, &axis(scale, &theme));
+    let lanes = lanes(session, one, scale);
+    let wanted = u16::try_from(lanes.len()).unwrap_or(u16::MAX).saturating_add(1);
     let below = if area.height >= BOTH {
-        area.height / 3
+        (area.height - 2).saturating_sub(wanted).max(area.height / 3)
     } else {
         0
     };
@@ -99,7 +101,6 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         height: area.height.saturating_sub(2 + below),
         ..area
     };
-    let lanes = lanes(session, one, scale);
     let mut scroll = session.state.timeline;
     scroll.keep_text(lanes.len(), usize::from(list.height));
     let here = scale.column(session.world.now());
