@@ -42,6 +42,8 @@ pub(super) struct Use {
 /// A terminal that is taken over, until this value goes away.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// The size, where the terminal doesn't tell it.
+    fixed: Option<Rect>,
     usage: Use,
 }
 
@@ -56,18 +58,23 @@ impl Screen {
     pub(super) fn open(usage: Use) -> io::Result<Self> {
         restore_on_panic();
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout()));
-        let viewport = match terminal::size() {
-            Ok((width, height)) if width > 0 && height > 0 => Viewport::Fullscreen,
+        let fixed = match terminal::size() {
+            Ok((width, height)) if width > 0 && height > 0 => None,
             _ => {
                 let (width, height) = told_size();
-                Viewport::Fixed(Rect::new(0, 0, width, height))
+                Some(Rect::new(0, 0, width, height))
             }
         };
+        let viewport = fixed.map_or(Viewport::Fullscreen, Viewport::Fixed);
         take(usage)?;
         let terminal = Terminal::with_options(backend, TerminalOptions { viewport });
         let terminal = terminal.inspect_err(|_| restore())?;
-        let mut screen = Self { terminal, usage };
-        screen.terminal.clear()?;
+        let mut screen = Self {
+            terminal,
+            fixed,
+            usage,
+        };
+        screen.redraw()?;
         Ok(screen)
     }
 
@@ -82,8 +89,15 @@ impl Screen {
     }
 
     /// Forgets what is on the terminal, so that everything is drawn anew.
+    ///
+    /// `Terminal::clear` would ask the terminal where its cursor is. A serial line may never answer, and the
+    /// answer would have to get past the thread that reads the keyboard.
     pub(super) fn redraw(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        let area = match self.fixed {
+            Some(area) => area,
+            None => self.terminal.size()?.into(),
+        };
+        self.terminal.resize(area)
     }
 
     /// Gives the terminal back, stops until the shell goes on, and takes it over again.
@@ -91,7 +105,7 @@ impl Screen {
         restore();
         raise(Signal::SIGTSTP)?;
         take(self.usage)?;
-        self.terminal.clear()
+        self.redraw()
     }
 
     /// Puts a text on the clipboard of the terminal, if it has one (OSC 52).

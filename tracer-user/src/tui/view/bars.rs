@@ -262,11 +262,12 @@ fn honesty(session: &Session, room: usize) -> Line<'static> {
         .count();
     let missing: Vec<_> = coverage.missing().map(|(hook, _)| hook.symbol()).collect();
     let hooks = format!("{} of {hooks} hooks", hooks - missing.len());
-    facts.push(if missing.is_empty() {
-        (hooks, theme.text)
+    let hooks_style = if missing.is_empty() {
+        theme.text
     } else {
-        (format!("{hooks}, not {}", missing.join(" ")), theme.warning)
-    });
+        theme.warning
+    };
+    facts.push((hooks, hooks_style));
     if coverage.nodes == NodeEvents::Concluded {
         facts.push(("releases concluded".to_owned(), theme.warning));
     }
@@ -288,8 +289,9 @@ fn honesty(session: &Session, room: usize) -> Line<'static> {
             facts.push((format!("undecided: {}", rules.join(" ")), theme.warning));
         }
     }
-    // What is wrong comes first: the line may be too short for all.
-    facts.sort_by_key(|(_, style)| (*style == theme.text, *style != theme.error));
+    if !missing.is_empty() {
+        facts.push((format!("not seen: {}", missing.join(" ")), theme.warning));
+    }
     let mut line = Cells::new(theme.signs.cut);
     for (index, (fact, style)) in facts.iter().enumerate() {
         if index > 0 {
