@@ -1,6 +1,7 @@
 //! Development tasks: `cargo xtask --help`.
 
 mod apt;
+mod architecture;
 mod bpf_linker;
 mod bpf_sysroot;
 mod build_ebpf;

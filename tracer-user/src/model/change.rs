@@ -5,7 +5,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use super::{DeviceId, InstanceKey, NodeId, Taint};
-use crate::event::{GroupId, Hook, Loss, NodeAddress, PmDomain, StackId, Text, Time};
+use crate::event::{GroupId, Hook, Loss, Message, NodeAddress, PmDomain, StackId, Text, Time};
 
 /// What one event changed, in order. Empty or one entry most of the time.
 pub type Changes = SmallVec<[Change; 2]>;
@@ -75,6 +75,13 @@ pub enum Change {
     Left(Left),
     /// A module's memory is about to be given back.
     ModuleFreed(Text),
+    /// The kernel itself told of devres in its log.
+    Told {
+        /// Of which device, where it is known.
+        device: Option<DeviceId>,
+        /// What.
+        message: Box<Message>,
+    },
     /// What a device owned was read from the kernel's memory.
     SnapshotTaken(DeviceId),
     /// Something about a device may be missing from here on.

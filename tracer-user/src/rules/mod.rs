@@ -4,6 +4,7 @@ mod blame;
 mod dr001;
 mod dr002;
 mod dr003;
+mod dr003_lines;
 mod dr004;
 mod dr005;
 mod dr006;
