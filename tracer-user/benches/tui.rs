@@ -43,7 +43,10 @@ fn main() {
     session.end();
     let mut buffer = Buffer::empty(Rect::new(0, 0, 120, 40));
     session.draw(&mut buffer);
-    report("open, from decoded events to the first screen", began.elapsed());
+    report(
+        "open, from decoded events to the first screen",
+        began.elapsed(),
+    );
 
     let mut slowest = Duration::ZERO;
     let mut all = Duration::ZERO;
@@ -51,9 +54,15 @@ fn main() {
     for place in 0..SEEKS {
         // Back and forth, and never near a checkpoint twice in the same distance.
         let event = (u64::from(place) * 7_919_317) % story.len() as u64;
-        let keys: String = event.to_string().chars().map(|digit| format!("{digit} ")).collect();
+        let keys: String = event
+            .to_string()
+            .chars()
+            .map(|digit| format!("{digit} "))
+            .collect();
         let began = Instant::now();
-        session.press(&format!("t # {keys} Enter")).expect("these are keys");
+        session
+            .press(&format!("t # {keys} Enter"))
+            .expect("these are keys");
         session.draw(&mut buffer);
         slowest = slowest.max(began.elapsed());
         all += began.elapsed();
@@ -168,7 +177,7 @@ fn session() -> Session {
     Session::new(
         Sight::Recording("bench".to_owned()),
         information(),
-        RuleSet::all(),
+        RuleSet::checked(),
         Configuration::new(Ability::full()),
     )
 }
@@ -180,7 +189,10 @@ fn recording(events: usize) -> Vec<Event> {
     while story.events.len() < events {
         for number in 0..DEVICES {
             let device = Dev(0xff11_0000_0500_0000 + number * 0x800);
-            story.task("kworker/0:1", 40 + u32::try_from(number % 4).expect("it is small"));
+            story.task(
+                "kworker/0:1",
+                40 + u32::try_from(number % 4).expect("it is small"),
+            );
             if bound {
                 unbind(&mut story, device);
             } else {
@@ -229,6 +241,10 @@ fn unbind(story: &mut Story, device: Dev) {
         story.rel(device, device.0 + 0x40 * (number + 1), name, 64);
     }
     story
-        .returned(device, Hook::ReleaseAll, Some(i64::try_from(RESOURCES).expect("it is small")))
+        .returned(
+            device,
+            Hook::ReleaseAll,
+            Some(i64::try_from(RESOURCES).expect("it is small")),
+        )
         .returned(device, Hook::Unbind, None);
 }

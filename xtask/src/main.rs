@@ -21,8 +21,10 @@ mod qemu;
 mod record_demo;
 mod run_directory;
 mod rust_source;
+mod screenshots;
 mod terminal;
 mod test;
+mod tmux;
 mod toolchain;
 mod tools;
 mod tracer;
@@ -55,6 +57,8 @@ enum Task {
     Kmod(kmod::Args),
     /// Makes the recording that `devres-tracer demo` shows, in a stock kernel.
     RecordDemo(record_demo::Args),
+    /// Draws the pictures of the live view that the documents show, from real recordings.
+    Screenshots,
     /// Runs all tests: those of the workspace, and those of the tracer in stock Debian kernels under QEMU.
     Test(test::Args),
 }
@@ -67,6 +71,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Screenshots => screenshots::run().map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::run(&args),
     }
 }

@@ -115,7 +115,10 @@ impl Configuration {
     }
 
     /// Reads the configuration at `path`, or the one at its usual place if there is one.
-    pub fn load(path: Option<&Path>, ability: Ability) -> Result<Self, (PathBuf, ConfigurationError)> {
+    pub fn load(
+        path: Option<&Path>,
+        ability: Ability,
+    ) -> Result<Self, (PathBuf, ConfigurationError)> {
         let (path, must_exist) = match path {
             Some(path) => (path.to_owned(), true),
             None => match usual_place() {
@@ -322,7 +325,10 @@ mod tests {
     #[test]
     fn what_is_unknown_is_an_error_with_the_nearest_name() {
         for (text, error) in [
-            ("[key]\n", r#"there is no section "key"; did you mean "keys"?"#),
+            (
+                "[key]\n",
+                r#"there is no section "key"; did you mean "keys"?"#,
+            ),
             (
                 "[keys]\npauze = \"p\"\n",
                 r#"there is no action "pauze"; did you mean "pause"?"#,

@@ -48,7 +48,9 @@ impl Filter {
                 let word = word.to_lowercase();
                 FIELDS
                     .iter()
-                    .find_map(|(prefix, field)| Some((*field, word.strip_prefix(prefix)?.to_owned())))
+                    .find_map(|(prefix, field)| {
+                        Some((*field, word.strip_prefix(prefix)?.to_owned()))
+                    })
                     .unwrap_or((Field::Any, word))
             })
             .collect();
@@ -91,7 +93,11 @@ impl Filter {
             model
                 .device(DeviceAddress(address))
                 .filter(|device| device.key() == row.key)
-                .is_some_and(|device| device.resources().any(|node| contains(&escape(label(node)))))
+                .is_some_and(|device| {
+                    device
+                        .resources()
+                        .any(|node| contains(&escape(label(node))))
+                })
         };
         let in_findings = || {
             self.findings

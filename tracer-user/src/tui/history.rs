@@ -37,6 +37,8 @@ pub struct History {
     end: u64,
     /// One segment in so many begins with a checkpoint.
     spacing: usize,
+    /// The position of the last checkpoint.
+    checkpointed: u64,
     /// Segments begun so far.
     begun: usize,
     /// Where each finding was first reported.
@@ -72,6 +74,7 @@ impl History {
             most,
             end: 0,
             spacing: 1,
+            checkpointed: 0,
             begun: 0,
             found_at: Vec::new(),
             timeline: Timeline::default(),
@@ -120,14 +123,18 @@ impl History {
     }
 
     fn begin_segment(&mut self) {
-        let checkpoint = self.begun.is_multiple_of(self.spacing).then(|| {
-            let model = self.judge.model();
-            let weight = model
-                .devices()
-                .map(|device| 1 + device.node_count())
-                .sum::<usize>();
+        // Copying a large model must not take longer than the events between two copies.
+        let weight = || {
+            let devices = self.judge.model().devices();
+            devices.map(|device| 1 + device.node_count()).sum::<usize>()
+        };
+        let due = self.begun.is_multiple_of(self.spacing);
+        let weight = if due { weight() } else { 0 };
+        let since = usize::try_from(self.end - self.checkpointed).unwrap_or(usize::MAX);
+        let checkpoint = (due && (self.segments.is_empty() || since >= weight)).then(|| {
+            self.checkpointed = self.end;
             Checkpoint {
-                model: Box::new(model.clone()),
+                model: Box::new(self.judge.model().clone()),
                 weight,
             }
         });

@@ -134,47 +134,197 @@ const KEEP: &str = "Keeping";
 /// Every action, in the order of the help.
 pub const ACTIONS: [ActionInfo; 42] = [
     info(VIEWS, Action::Devices, "devices", &["1"], "devices"),
-    info(VIEWS, Action::Stack, "stack", &["2"], "stack of the selected device"),
+    info(
+        VIEWS,
+        Action::Stack,
+        "stack",
+        &["2"],
+        "stack of the selected device",
+    ),
     info(VIEWS, Action::Findings, "findings", &["3"], "findings"),
     info(VIEWS, Action::Timeline, "timeline", &["4"], "timeline"),
     info(VIEWS, Action::NextView, "next-view", &["Tab"], "next view"),
-    info(VIEWS, Action::PreviousView, "previous-view", &["BackTab"], "previous view"),
-    info(VIEWS, Action::Open, "open", &["Enter"], "open what is selected"),
-    info(VIEWS, Action::Back, "back", &["Esc", "Backspace"], "back, or drop the filter"),
+    info(
+        VIEWS,
+        Action::PreviousView,
+        "previous-view",
+        &["BackTab"],
+        "previous view",
+    ),
+    info(
+        VIEWS,
+        Action::Open,
+        "open",
+        &["Enter"],
+        "open what is selected",
+    ),
+    info(
+        VIEWS,
+        Action::Back,
+        "back",
+        &["Esc", "Backspace"],
+        "back, or drop the filter",
+    ),
     info(VIEWS, Action::Help, "help", &["?", "F1"], "these keys"),
-    info(VIEWS, Action::Redraw, "redraw", &["Ctrl-l"], "draw everything anew"),
-    info(VIEWS, Action::Suspend, "suspend", &["Ctrl-z"], "to the shell; `fg` comes back"),
+    info(
+        VIEWS,
+        Action::Redraw,
+        "redraw",
+        &["Ctrl-l"],
+        "draw everything anew",
+    ),
+    info(
+        VIEWS,
+        Action::Suspend,
+        "suspend",
+        &["Ctrl-z"],
+        "to the shell; `fg` comes back",
+    ),
     info(VIEWS, Action::Quit, "quit", &["q", "Ctrl-c"], "quit"),
     info(MOVE, Action::Up, "up", &["Up", "k"], "one line up"),
     info(MOVE, Action::Down, "down", &["Down", "j"], "one line down"),
-    info(MOVE, Action::PageUp, "page-up", &["PageUp", "Ctrl-b"], "one page up"),
-    info(MOVE, Action::PageDown, "page-down", &["PageDown", "Ctrl-f"], "one page down"),
+    info(
+        MOVE,
+        Action::PageUp,
+        "page-up",
+        &["PageUp", "Ctrl-b"],
+        "one page up",
+    ),
+    info(
+        MOVE,
+        Action::PageDown,
+        "page-down",
+        &["PageDown", "Ctrl-f"],
+        "one page down",
+    ),
     info(MOVE, Action::Top, "top", &["Home", "g"], "first line"),
     info(MOVE, Action::Bottom, "bottom", &["End", "G"], "last line"),
-    info(LIST, Action::Filter, "filter", &["/"], "filter: words, or name: driver: bus: state: resource: finding:"),
+    info(
+        LIST,
+        Action::Filter,
+        "filter",
+        &["/"],
+        "filter: words, or name: driver: bus: state: resource: finding:",
+    ),
     info(LIST, Action::Sort, "sort", &["s"], "sort by something else"),
-    info(LIST, Action::OnlyFindings, "only-findings", &["f"], "only devices with findings, or all"),
-    info(LIST, Action::Idle, "idle", &["a"], "also devices that own nothing, or not"),
-    info(TIME, Action::Pause, "pause", &["Space"], "freeze the view, or follow again"),
+    info(
+        LIST,
+        Action::OnlyFindings,
+        "only-findings",
+        &["f"],
+        "only devices with findings, or all",
+    ),
+    info(
+        LIST,
+        Action::Idle,
+        "idle",
+        &["a"],
+        "also devices that own nothing, or not",
+    ),
+    info(
+        TIME,
+        Action::Pause,
+        "pause",
+        &["Space"],
+        "freeze the view, or follow again",
+    ),
     info(TIME, Action::Live, "live", &["L"], "to the end, and follow"),
-    info(TIME, Action::PreviousFinding, "previous-finding", &["["], "to where the previous finding was made"),
-    info(TIME, Action::NextFinding, "next-finding", &["]"], "to where the next finding was made"),
-    info(TIME, Action::StepBack, "step-back", &[","], "one event back"),
+    info(
+        TIME,
+        Action::PreviousFinding,
+        "previous-finding",
+        &["["],
+        "to where the previous finding was made",
+    ),
+    info(
+        TIME,
+        Action::NextFinding,
+        "next-finding",
+        &["]"],
+        "to where the next finding was made",
+    ),
+    info(
+        TIME,
+        Action::StepBack,
+        "step-back",
+        &[","],
+        "one event back",
+    ),
     info(TIME, Action::Step, "step", &["."], "one event on"),
-    info(TIME, Action::DeviceStepBack, "device-step-back", &["<"], "previous event of the selected device"),
-    info(TIME, Action::DeviceStep, "device-step", &[">"], "next event of the selected device"),
-    info(TIME, Action::ScrubBack, "scrub-back", &["{"], "a twentieth of the history back"),
-    info(TIME, Action::Scrub, "scrub", &["}"], "a twentieth of the history on"),
-    info(TIME, Action::Goto, "goto", &["t"], "to a time in seconds, or to an event: #123"),
+    info(
+        TIME,
+        Action::DeviceStepBack,
+        "device-step-back",
+        &["<"],
+        "previous event of the selected device",
+    ),
+    info(
+        TIME,
+        Action::DeviceStep,
+        "device-step",
+        &[">"],
+        "next event of the selected device",
+    ),
+    info(
+        TIME,
+        Action::ScrubBack,
+        "scrub-back",
+        &["{"],
+        "a twentieth of the history back",
+    ),
+    info(
+        TIME,
+        Action::Scrub,
+        "scrub",
+        &["}"],
+        "a twentieth of the history on",
+    ),
+    info(
+        TIME,
+        Action::Goto,
+        "goto",
+        &["t"],
+        "to a time in seconds, or to an event: #123",
+    ),
     info(LINE, Action::ZoomIn, "zoom-in", &["+", "="], "zoom in"),
     info(LINE, Action::ZoomOut, "zoom-out", &["-"], "zoom out"),
     info(LINE, Action::PanLeft, "pan-left", &["Left", "h"], "earlier"),
-    info(LINE, Action::PanRight, "pan-right", &["Right", "l"], "later"),
+    info(
+        LINE,
+        Action::PanRight,
+        "pan-right",
+        &["Right", "l"],
+        "later",
+    ),
     info(LINE, Action::ZoomAll, "zoom-all", &["0"], "all time"),
-    info(LINE, Action::AllDevices, "all-devices", &["d"], "all devices, or the selected one"),
-    info(KEEP, Action::SaveFinding, "save-finding", &["w"], "save the finding as text"),
-    info(KEEP, Action::SaveTrace, "save-trace", &["W"], "save what is held as a trace"),
-    info(KEEP, Action::Copy, "copy", &["y"], "copy the finding to the terminal's clipboard"),
+    info(
+        LINE,
+        Action::AllDevices,
+        "all-devices",
+        &["d"],
+        "all devices, or the selected one",
+    ),
+    info(
+        KEEP,
+        Action::SaveFinding,
+        "save-finding",
+        &["w"],
+        "save the finding as text",
+    ),
+    info(
+        KEEP,
+        Action::SaveTrace,
+        "save-trace",
+        &["W"],
+        "save what is held as a trace",
+    ),
+    info(
+        KEEP,
+        Action::Copy,
+        "copy",
+        &["y"],
+        "copy the finding to the terminal's clipboard",
+    ),
 ];
 
 /// A key with what is held down with it.
@@ -187,7 +337,9 @@ pub struct Key {
 
 /// A key's name is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no key; keys are such as q, Q, /, Space, Enter, Esc, Tab, BackTab, Up, PageDown, Home, F1, Ctrl-c, Alt-x")]
+#[error(
+    "{0:?} is no key; keys are such as q, Q, /, Space, Enter, Esc, Tab, BackTab, Up, PageDown, Home, F1, Ctrl-c, Alt-x"
+)]
 pub struct BadKey(pub String);
 
 const NAMED: [(&str, KeyCode); 17] = [
@@ -219,8 +371,7 @@ impl Key {
             if let Some(behind) = rest.strip_prefix("Ctrl-").filter(|rest| !rest.is_empty()) {
                 control = true;
                 rest = behind;
-            } else if let Some(behind) = rest.strip_prefix("Alt-").filter(|rest| !rest.is_empty())
-            {
+            } else if let Some(behind) = rest.strip_prefix("Alt-").filter(|rest| !rest.is_empty()) {
                 alt = true;
                 rest = behind;
             } else {
@@ -315,8 +466,7 @@ impl Keymap {
     pub fn bind(&mut self, action: Action, keys: &[Key]) {
         self.bindings
             .retain(|(key, bound)| *bound != action && !keys.contains(key));
-        self.bindings
-            .extend(keys.iter().map(|key| (*key, action)));
+        self.bindings.extend(keys.iter().map(|key| (*key, action)));
     }
 
     /// The keys that do something, in words.
@@ -357,7 +507,17 @@ mod tests {
 
     #[test]
     fn keys_are_written_as_they_are_read() {
-        for name in ["q", "Q", "/", "Space", "Ctrl-c", "Alt-x", "Ctrl-Alt-Up", "F12", "-"] {
+        for name in [
+            "q",
+            "Q",
+            "/",
+            "Space",
+            "Ctrl-c",
+            "Alt-x",
+            "Ctrl-Alt-Up",
+            "F12",
+            "-",
+        ] {
             assert_eq!(Key::parse(name).unwrap().to_string(), name);
         }
         for name in ["", "Ctrl-", "F0", "Hyper-x", "qq", " "] {

@@ -102,8 +102,10 @@ impl Row {
     /// Whether it is between being bound and being not.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(self.state, State::Probing | State::Removing | State::Cleanup)
-            || self.releasing > 0
+        matches!(
+            self.state,
+            State::Probing | State::Removing | State::Cleanup
+        ) || self.releasing > 0
     }
 }
 
@@ -158,16 +160,11 @@ impl Sort {
     #[must_use]
     pub fn next(self) -> Self {
         let here = Self::ALL.iter().position(|sort| *sort == self).unwrap_or(0);
-        Self::ALL
-            .get(here + 1)
-            .copied()
-            .unwrap_or(Self::Attention)
+        Self::ALL.get(here + 1).copied().unwrap_or(Self::Attention)
     }
 
     fn compare(self, one: &Row, other: &Row) -> Ordering {
-        let by_place = || {
-            (&one.bus, &one.name, one.key).cmp(&(&other.bus, &other.name, other.key))
-        };
+        let by_place = || (&one.bus, &one.name, one.key).cmp(&(&other.bus, &other.name, other.key));
         let empty_last = |one: &str, other: &str| {
             one.is_empty()
                 .cmp(&other.is_empty())
@@ -332,10 +329,7 @@ impl Rows {
     }
 
     /// Takes the findings of all devices anew.
-    pub(super) fn set_findings(
-        &mut self,
-        findings: impl Iterator<Item = (InstanceKey, Severity)>,
-    ) {
+    pub(super) fn set_findings(&mut self, findings: impl Iterator<Item = (InstanceKey, Severity)>) {
         self.findings.clear();
         for (key, severity) in findings {
             let entry = self.findings.entry(key).or_insert((0, severity));

@@ -166,7 +166,9 @@ impl Loop {
     fn run(mut self, session: &mut Session) -> io::Result<End> {
         let mut drawn: Option<Instant> = None;
         loop {
-            let due = drawn.map_or(Duration::ZERO, |drawn| FRAME.saturating_sub(drawn.elapsed()));
+            let due = drawn.map_or(Duration::ZERO, |drawn| {
+                FRAME.saturating_sub(drawn.elapsed())
+            });
             let moves = session.sight == Sight::Live && session.world.is_following();
             let wait = if self.has_events() {
                 Duration::ZERO

@@ -12,7 +12,7 @@ use crate::{
     escape::escape,
     event::{AddedNode, DeviceSnapshot, Event, EventKind},
     finding::text::Text,
-    model::{Device, Model, Node},
+    model::{Device, Kind, Model, Node},
     sink::{Sink as _, SourceInformation, json::JsonSink},
 };
 
@@ -120,6 +120,7 @@ fn nodes(device: Device<'_>) -> Vec<AddedNode> {
         name: node.name().cloned(),
         size: node.size(),
         function: node.function().cloned(),
+        action: matches!(node.kind(), Kind::Action(_)),
         action_data: node.action_data(),
         payload_address: node.payload_address(),
         payload: node.payload(),

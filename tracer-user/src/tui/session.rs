@@ -1,6 +1,9 @@
 //! Everything between a source of events and a screen.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crossterm::event::{Event as Input, KeyEventKind};
 use ratatui::{buffer::Buffer, layout::Position};
@@ -19,6 +22,9 @@ use crate::{
     rules::RuleSet,
     sink::SourceInformation,
 };
+
+/// How often the screen follows while a recording is read.
+const BETWEEN_CATCHING_UP: Duration = Duration::from_millis(300);
 
 /// What is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +55,8 @@ pub struct Session {
     pub(super) information: SourceInformation,
     pub(super) sight: Sight,
     pub(super) source: SourceState,
+    /// When what is looked at was last brought to the end of what was read.
+    caught_up: Instant,
 }
 
 impl Session {
@@ -68,12 +76,17 @@ impl Session {
             information,
             sight,
             source: SourceState::Running,
+            caught_up: Instant::now(),
         }
     }
 
     /// Takes one event of the source in.
     pub fn take(&mut self, event: Event) {
-        self.world.take(event);
+        if self.sight == Sight::Live {
+            self.world.take(event);
+        } else {
+            self.world.take_quickly(event);
+        }
     }
 
     /// The source has ended.
@@ -100,10 +113,11 @@ impl Session {
         // What the cursor is on must be what was drawn, or would be.
         self.settle();
         let effect = match input {
-            Input::Key(event) if event.kind != KeyEventKind::Release => {
-                self.state
-                    .key(Key::pressed(*event), &self.configuration.keymap, &mut self.world)
-            }
+            Input::Key(event) if event.kind != KeyEventKind::Release => self.state.key(
+                Key::pressed(*event),
+                &self.configuration.keymap,
+                &mut self.world,
+            ),
             Input::Mouse(event) => {
                 self.state.message = None;
                 self.state.mouse(*event, &mut self.world);
@@ -143,6 +157,12 @@ impl Session {
     }
 
     fn settle(&mut self) {
+        // While a recording is read, every picture would cost as much as many events.
+        let reading = self.source == SourceState::Running && self.sight != Sight::Live;
+        if !reading || self.caught_up.elapsed() >= BETWEEN_CATCHING_UP {
+            self.world.catch_up();
+            self.caught_up = Instant::now();
+        }
         self.world.settle();
         self.state.settle(&self.world);
     }

@@ -9,11 +9,7 @@ use super::{
     rows::Sort,
     world::World,
 };
-use crate::{
-    event::Time,
-    finding::Severity,
-    model::InstanceKey,
-};
+use crate::{event::Time, finding::Severity, model::InstanceKey};
 
 /// What fills the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -291,7 +287,11 @@ impl State {
     }
 
     fn click(&mut self, place: Position, clicked: bool, world: &mut World) {
-        let tab = self.areas.tabs.iter().find(|(area, _)| area.contains(place));
+        let tab = self
+            .areas
+            .tabs
+            .iter()
+            .find(|(area, _)| area.contains(place));
         if let Some((_, view)) = tab.filter(|_| clicked) {
             let view = *view;
             self.go(view);
@@ -830,7 +830,11 @@ fn position_of(text: &str, world: &World) -> Option<u64> {
     let seconds: u64 = seconds.parse().ok()?;
     let mut nanoseconds = 0_u64;
     if !decimals.is_empty() {
-        let digits: String = decimals.chars().chain("000000000".chars()).take(9).collect();
+        let digits: String = decimals
+            .chars()
+            .chain("000000000".chars())
+            .take(9)
+            .collect();
         nanoseconds = digits.parse().ok()?;
         // What was typed stands for the whole interval that is shown alike.
         if decimals.len() < 9 {
@@ -838,6 +842,8 @@ fn position_of(text: &str, world: &World) -> Option<u64> {
             nanoseconds += 10_u64.pow(9 - shown) - 1;
         }
     }
-    let time = seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)?;
+    let time = seconds
+        .checked_mul(1_000_000_000)?
+        .checked_add(nanoseconds)?;
     Some(world.history().position_at(Time(time)))
 }

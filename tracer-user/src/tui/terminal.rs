@@ -16,9 +16,7 @@ use crossterm::{
     terminal::{self, ClearType},
 };
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise, sigprocmask};
-use ratatui::{
-    Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect,
-};
+use ratatui::{Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
 
 use super::Session;
 

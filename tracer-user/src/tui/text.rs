@@ -200,10 +200,21 @@ mod tests {
 
     #[test]
     fn columns_are_kept_whatever_the_text_is() {
-        for text in ["", "a", "abcdefgh", "漢字漢字漢字", "e\u{301}e\u{301}e\u{301}abcdef", "a漢b字c"] {
+        for text in [
+            "",
+            "a",
+            "abcdefgh",
+            "漢字漢字漢字",
+            "e\u{301}e\u{301}e\u{301}abcdef",
+            "a漢b字c",
+        ] {
             for width in 0..10 {
                 let fitted = fit(text, width, "…");
-                assert_eq!(super::width(&fitted), width, "{text} in {width}: {fitted:?}");
+                assert_eq!(
+                    super::width(&fitted),
+                    width,
+                    "{text} in {width}: {fitted:?}"
+                );
                 assert_eq!(super::width(&fit_right(text, width, "~")), width);
             }
         }

@@ -159,6 +159,7 @@ impl Traces {
                 }
             }
             Change::Lost(_) => self.all_changed = true,
+            Change::Told { device, .. } => self.changed.extend(device),
             Change::ModuleFreed(_) | Change::Desynced(_) => {}
         }
     }
@@ -284,7 +285,11 @@ impl Traces {
 
     /// Drops what has faded at `now`. Gives back the devices whose rows are to go, except those that
     /// `keeps` wants.
-    pub(super) fn fade(&mut self, now: Time, keeps: impl Fn(InstanceKey) -> bool) -> Vec<InstanceKey> {
+    pub(super) fn fade(
+        &mut self,
+        now: Time,
+        keeps: impl Fn(InstanceKey) -> bool,
+    ) -> Vec<InstanceKey> {
         let mut faded = Vec::new();
         self.gone.retain(|row| {
             let stays = row.gone.is_some_and(|gone| now.since(gone) < FADE) || keeps(row.key);

@@ -26,6 +26,8 @@ pub struct World {
     known_findings: usize,
     /// The time at the end, where the source has a clock that runs on without events.
     clock: Option<Time>,
+    /// Events were taken in of which rows and traces know nothing yet.
+    behind: bool,
 }
 
 impl World {
@@ -39,6 +41,7 @@ impl World {
             traces: Traces::default(),
             known_findings: 0,
             clock: None,
+            behind: false,
         }
     }
 
@@ -56,6 +59,24 @@ impl World {
                 traces.observe(change, model);
             }
         });
+    }
+
+    /// Takes one of many events in: what is looked at follows with [`catch_up`](Self::catch_up).
+    pub fn take_quickly(&mut self, event: Event) {
+        self.behind |= self.past.is_none();
+        self.history.push(event, |_, _| {});
+    }
+
+    /// Brings what is looked at to where [`take_quickly`](Self::take_quickly) has led.
+    pub fn catch_up(&mut self) {
+        if std::mem::take(&mut self.behind) && self.past.is_none() {
+            let mut traces = Traces::default();
+            self.history.model_at(self.history.end(), |change, model| {
+                traces.observe(change, model);
+            });
+            self.traces = traces;
+            self.look_anew();
+        }
     }
 
     /// Nothing comes any more.

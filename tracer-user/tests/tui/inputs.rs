@@ -79,7 +79,11 @@ fn filters_find_names_drivers_buses_states_and_resources() {
     }
     session.press("Esc").unwrap();
     text(&mut session, 80, 24);
-    assert_eq!(session.world().rows().shown().len(), 100, "Esc drops the filter");
+    assert_eq!(
+        session.world().rows().shown().len(),
+        100,
+        "Esc drops the filter"
+    );
 }
 
 #[test]
@@ -94,7 +98,11 @@ fn a_finding_is_found_by_its_rule() {
     }
     session.press("Esc a f").unwrap();
     text(&mut session, 80, 24);
-    assert_eq!(session.world().rows().shown().len(), 1, "only that with findings");
+    assert_eq!(
+        session.world().rows().shown().len(),
+        1,
+        "only that with findings"
+    );
 }
 
 #[test]
@@ -120,7 +128,10 @@ fn ten_thousand_devices_are_shown_and_gone_through() {
     assert!(screen.contains("10,000 of 10,000 devices"), "{screen}");
     session.press("End").unwrap();
     let screen = text(&mut session, 80, 24);
-    assert!(screen.contains(">  platform  driver0      dev09999"), "{screen}");
+    assert!(
+        screen.contains(">  platform  driver0      dev09999"),
+        "{screen}"
+    );
     session.press("Home PageDown").unwrap();
     text(&mut session, 80, 24);
     assert!(session.state().devices.cursor > 3);
@@ -157,7 +168,10 @@ fn an_unbound_key_says_where_help_is() {
     let mut session = demo();
     session.press("Z").unwrap();
     let screen = text(&mut session, 80, 24);
-    assert!(screen.contains("Z does nothing here; ? shows the keys"), "{screen}");
+    assert!(
+        screen.contains("Z does nothing here; ? shows the keys"),
+        "{screen}"
+    );
 }
 
 #[test]
@@ -167,7 +181,10 @@ fn help_shows_the_keys_as_they_are_bound() {
     session.press("?").unwrap();
     let screen = text(&mut session, 100, 70);
     let map = Configuration::new(Ability::full()).keymap;
-    assert!(screen.contains(&map.keys(Action::Quit).join("  ")), "{screen}");
+    assert!(
+        screen.contains(&map.keys(Action::Quit).join("  ")),
+        "{screen}"
+    );
     for info in &devres_tracer::tui::keymap::ACTIONS {
         assert!(screen.contains(info.description), "{}: {screen}", info.name);
         for key in info.keys {
@@ -204,7 +221,10 @@ fn the_mouse_selects_scrolls_and_scrubs() {
     session.input(&mouse(click, 60, 21));
     let position = session.world().position();
     assert!(!session.world().is_following());
-    assert!(position > 100 && position < session.world().history().end(), "{position}");
+    assert!(
+        position > 100 && position < session.world().history().end(),
+        "{position}"
+    );
 }
 
 #[test]
@@ -255,23 +275,50 @@ fn wide_and_combining_characters_keep_the_columns() {
     }
     let mut session = of_events(Sight::Live, whole(), &story.events);
     let buffer = buffer(&mut session, 80, 24);
-    let state_column = |y: u16| (0..79).find(|x| buffer[(*x, y)].symbol() == "b" && buffer[(*x + 1, y)].symbol() == "o");
+    let state_column = |y: u16| {
+        (0..79).find(|x| buffer[(*x, y)].symbol() == "b" && buffer[(*x + 1, y)].symbol() == "o")
+    };
     let columns: Vec<_> = (3..6).map(state_column).collect();
     assert!(columns[0].is_some());
-    assert!(columns.iter().all(|column| *column == columns[0]), "{columns:?}");
+    assert!(
+        columns.iter().all(|column| *column == columns[0]),
+        "{columns:?}"
+    );
 }
 
 #[test]
 fn no_size_breaks_any_view() {
-    for keys in ["1", "2", "3", "3 Enter", "4", "4 d", "?", "1 /", "t # 3 8 Enter 2"] {
+    for keys in [
+        "1",
+        "2",
+        "3",
+        "3 Enter",
+        "4",
+        "4 d",
+        "?",
+        "1 /",
+        "t # 3 8 Enter 2",
+    ] {
         for (width, height) in [
-            (1, 1), (2, 3), (5, 5), (24, 5), (24, 6), (25, 7), (33, 9), (79, 23), (80, 24), (81, 200), (400, 12),
+            (1, 1),
+            (2, 3),
+            (5, 5),
+            (24, 5),
+            (24, 6),
+            (25, 7),
+            (33, 9),
+            (79, 23),
+            (80, 24),
+            (81, 200),
+            (400, 12),
         ] {
             let mut session = demo();
             text(&mut session, width, height);
             session.press(keys).unwrap();
             text(&mut session, width, height);
-            session.press("Down PageDown End Home + + - Left Right").unwrap();
+            session
+                .press("Down PageDown End Home + + - Left Right")
+                .unwrap();
             text(&mut session, width, height);
         }
     }
@@ -309,7 +356,10 @@ fn findings_taint_and_loss_stand_out() {
     assert_eq!(style_of(&screen, "bound?").unwrap().fg, Some(Color::Yellow));
     let text = text(&mut session, 80, 24);
     assert!(text.contains("3 devices not certain"), "{text}");
-    assert!(text.contains("~ not certain: events were lost: the ring buffer was full"), "{text}");
+    assert!(
+        text.contains("~ not certain: events were lost: the ring buffer was full"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -323,10 +373,17 @@ fn what_came_from_the_snapshot_is_marked() {
     let mut session = of_events(Sight::Live, whole(), &story.events);
     let screen = text(&mut session, 100, 30);
     assert!(screen.contains("1 from the snapshot (s)"), "{screen}");
-    let line = screen.lines().find(|line| line.contains("devm_clk_release"));
+    let line = screen
+        .lines()
+        .find(|line| line.contains("devm_clk_release"));
     assert!(line.unwrap().starts_with(" s "), "{screen}");
-    assert!(line.unwrap().contains("not seen: it was there before"), "{screen}");
-    let line = screen.lines().find(|line| line.contains("devm_kzalloc_release"));
+    assert!(
+        line.unwrap().contains("not seen: it was there before"),
+        "{screen}"
+    );
+    let line = screen
+        .lines()
+        .find(|line| line.contains("devm_kzalloc_release"));
     assert!(line.unwrap().starts_with("   "), "{screen}");
     let cursor = style_of(&buffer(&mut session, 100, 30), ">").unwrap();
     assert!(cursor.add_modifier.contains(Modifier::REVERSED));
@@ -348,12 +405,18 @@ fn findings_and_traces_are_saved_and_can_be_read_again() {
     text(&mut session, 80, 24);
     let path = save(&mut session, "w", "finding.txt");
     let saved = std::fs::read_to_string(&path).unwrap();
-    assert!(saved.starts_with("DR001 error: driver pvpanic-mmio"), "{saved}");
+    assert!(
+        saved.starts_with("DR001 error: driver pvpanic-mmio"),
+        "{saved}"
+    );
     let screen = text(&mut session, 200, 24);
     assert!(screen.contains("DR001 saved as"), "{screen}");
     save(&mut session, "w", "finding.txt");
     let screen = text(&mut session, 200, 24);
-    assert!(screen.contains("can't be written"), "what is there is not overwritten: {screen}");
+    assert!(
+        screen.contains("can't be written"),
+        "what is there is not overwritten: {screen}"
+    );
 
     let path = save(&mut session, "W", "trace.jsonl");
     let mut recording = devres_tracer::source::recording::Recording::open(&path).unwrap();

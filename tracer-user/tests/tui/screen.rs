@@ -43,6 +43,7 @@ pub(crate) fn demo_on(ability: Ability) -> Session {
 }
 
 pub(crate) fn of_events(sight: Sight, coverage: Coverage, events: &[Event]) -> Session {
+    let is_live = sight == Sight::Live;
     let mut session = Session::new(
         sight,
         SourceInformation {
@@ -56,6 +57,9 @@ pub(crate) fn of_events(sight: Sight, coverage: Coverage, events: &[Event]) -> S
     );
     for event in events {
         session.take(event.clone());
+    }
+    if !is_live {
+        session.end();
     }
     session
 }

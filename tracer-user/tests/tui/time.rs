@@ -2,8 +2,8 @@
 
 use devres_tracer::{
     event::Hook,
-    sink::SourceInformation,
     rules::RuleSet,
+    sink::SourceInformation,
     tui::{Session, Sight, configuration::Configuration, theme::Ability},
 };
 use proptest::prelude::*;
@@ -21,15 +21,29 @@ fn body(session: &mut Session) -> String {
 }
 
 fn goto(session: &mut Session, event: u64) {
-    let digits: String = event.to_string().chars().map(|digit| format!("{digit} ")).collect();
+    let digits: String = event
+        .to_string()
+        .chars()
+        .map(|digit| format!("{digit} "))
+        .collect();
     session.press(&format!("t # {digits} Enter")).unwrap();
 }
 
 #[test]
 fn every_instant_of_the_demo_is_that_of_a_session_that_saw_no_more() {
     let whole_recording = demo();
-    let events: Vec<_> = whole_recording.world().history().events().cloned().collect();
-    let coverage = whole_recording.world().history().coverage().as_ref().clone();
+    let events: Vec<_> = whole_recording
+        .world()
+        .history()
+        .events()
+        .cloned()
+        .collect();
+    let coverage = whole_recording
+        .world()
+        .history()
+        .coverage()
+        .as_ref()
+        .clone();
     let mut session = demo();
     // Forwards and backwards, in large and small steps.
     for position in (1..=44).chain((1..=44).rev()).chain([5, 40, 12, 44, 1]) {

@@ -10,6 +10,7 @@ mod devices;
 mod evidence;
 mod fallback;
 mod i2c;
+mod live;
 mod loss;
 mod pvpanic;
 mod recording;
@@ -27,15 +28,16 @@ use crate::architecture::Architecture;
 use crate::guest::Guest;
 use crate::kernel::{self, Kernel};
 use crate::test::Tally;
-use crate::{kmod, tracer, workspace};
+use crate::{kmod, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 8] = [
+const SESSIONS: [&Session; 9] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
     &i2c::SESSION,
+    &live::SESSION,
     &snapshot::SESSION,
     &scenarios::SESSION,
     &loss::SESSION,
@@ -299,6 +301,14 @@ impl KernelRun<'_> {
         guest
             .files
             .extend(module.map(|module| (module, format!("/{}", kmod::MODULE))));
+        if sessions
+            .iter()
+            .any(|session| session.name == live::SESSION.name)
+        {
+            guest
+                .files
+                .extend(tmux::files(self.kernel.architecture(), self.mirror)?);
+        }
         // Addresses that ftrace prints are to be compared.
         "no_hash_pointers".clone_into(&mut guest.append);
         guest.share = Some(self.directory.clone());

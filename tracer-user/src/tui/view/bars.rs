@@ -238,7 +238,10 @@ fn honesty(session: &Session, room: usize) -> Line<'static> {
         },
     ));
     if tally.desyncs > 0 {
-        facts.push((format!("DR900: {} faults of the tracer", tally.desyncs), theme.error));
+        facts.push((
+            format!("DR900: {} faults of the tracer", tally.desyncs),
+            theme.error,
+        ));
     }
     let tainted = session.world.rows().tainted();
     let uncertain = format!(
@@ -318,7 +321,9 @@ fn hints(session: &Session, room: usize, is_small: bool) -> Line<'static> {
             Severity::Info => theme.text,
             severity => theme.severity(severity),
         };
-        return Cells::new(cut).rest(&escape(&message.text), room, style).line();
+        return Cells::new(cut)
+            .rest(&escape(&message.text), room, style)
+            .line();
     }
     let mut line = Cells::new(cut);
     if is_small {

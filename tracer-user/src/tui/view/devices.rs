@@ -52,7 +52,11 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     };
     table_of(session, table, buffer);
     if let Some(preview) = preview {
-        let lines = stack::preview(session, usize::from(preview.width), usize::from(preview.height));
+        let lines = stack::preview(
+            session,
+            usize::from(preview.width),
+            usize::from(preview.height),
+        );
         put_all(buffer, preview, &lines);
     }
 }
@@ -79,7 +83,12 @@ fn table_of(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         } else {
             "no device fits"
         };
-        put(buffer, list, 0, &Line::styled(format!("  {text}"), theme.faint));
+        put(
+            buffer,
+            list,
+            0,
+            &Line::styled(format!("  {text}"), theme.faint),
+        );
     }
     let now = session.world.now();
     for place in 0..height {
@@ -239,7 +248,9 @@ impl Columns {
                 .right(&size, BYTES, base)
                 .right(&groups, GROUPS, group_style);
         }
-        let found: Style = row.worst.map_or(base, |worst: Severity| theme.severity(worst));
+        let found: Style = row
+            .worst
+            .map_or(base, |worst: Severity| theme.severity(worst));
         cells = cells.right(&number(row.findings), FINDINGS, found);
         if self.wide {
             let last = row

@@ -109,7 +109,13 @@ pub(super) fn story(finding: &Finding, width: usize, theme: &Theme) -> Vec<Line<
     }
     lines.push(Line::default());
     lines.push(rule("What it means", width, theme));
-    paragraph(&mut lines, "  ", &escape(&finding.meaning), width, theme.text);
+    paragraph(
+        &mut lines,
+        "  ",
+        &escape(&finding.meaning),
+        width,
+        theme.text,
+    );
     lines
 }
 
@@ -117,7 +123,11 @@ pub(super) fn story(finding: &Finding, width: usize, theme: &Theme) -> Vec<Line<
 fn orders(lines: &mut Vec<Line<'static>>, finding: &Finding, width: usize, theme: &Theme) {
     let beside = width >= SIDE_BY_SIDE && !finding.order.is_empty() && !finding.expected.is_empty();
     let left_width = if beside { width * 11 / 20 } else { width };
-    let right_width = if beside { width - left_width - 3 } else { width };
+    let right_width = if beside {
+        width - left_width - 3
+    } else {
+        width
+    };
     let start = finding.order.first().map_or(Time(0), |step| step.time);
     let seen: Vec<String> = finding
         .order
@@ -195,7 +205,11 @@ fn resource(
     let added = &resource.added;
     let words = match (&added.task, added.tid, added.time) {
         (Some(task), Some(tid), Some(time)) => {
-            format!("added by {}[{tid}] at {time} while {}", Escaped(task), added.phase)
+            format!(
+                "added by {}[{tid}] at {time} while {}",
+                Escaped(task),
+                added.phase
+            )
         }
         _ => "added before the trace began".to_owned(),
     };
@@ -257,13 +271,7 @@ fn explanation(finding: &Finding, width: usize, theme: &Theme) -> Vec<Line<'stat
     lines
 }
 
-fn paragraph(
-    lines: &mut Vec<Line<'static>>,
-    indent: &str,
-    text: &str,
-    width: usize,
-    style: Style,
-) {
+fn paragraph(lines: &mut Vec<Line<'static>>, indent: &str, text: &str, width: usize, style: Style) {
     for line in wrapped(indent, indent, text, width) {
         lines.push(Line::styled(line, style));
     }

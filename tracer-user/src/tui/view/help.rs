@@ -24,7 +24,11 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
             Cells::new(theme.signs.cut)
                 .text("  ", theme.text)
                 .left(&keys, 16, theme.key)
-                .left(info.description, 62.min(width.saturating_sub(20)), theme.text)
+                .left(
+                    info.description,
+                    62.min(width.saturating_sub(20)),
+                    theme.text,
+                )
                 .rest(info.name, width, theme.faint)
                 .line(),
         );
@@ -41,7 +45,9 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let mut scroll = session.state.help;
     scroll.keep_text(lines.len(), usize::from(area.height));
     put_all(buffer, area, lines.iter().skip(scroll.top));
-    let more = lines.len().saturating_sub(scroll.top + usize::from(area.height));
+    let more = lines
+        .len()
+        .saturating_sub(scroll.top + usize::from(area.height));
     tell_more(buffer, area, more, &theme);
     session.state.help = scroll;
     session.state.areas.list = area;

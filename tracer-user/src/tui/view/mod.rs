@@ -65,11 +65,7 @@ fn put(buffer: &mut Buffer, area: Rect, row: usize, line: &Line<'_>) {
 
 /// Writes lines from the top of an area on, as many as it has room for.
 fn put_all<'a>(buffer: &mut Buffer, area: Rect, lines: impl IntoIterator<Item = &'a Line<'a>>) {
-    for (row, line) in lines
-        .into_iter()
-        .take(usize::from(area.height))
-        .enumerate()
-    {
+    for (row, line) in lines.into_iter().take(usize::from(area.height)).enumerate() {
         put(buffer, area, row, line);
     }
 }

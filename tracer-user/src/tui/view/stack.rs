@@ -196,13 +196,27 @@ impl Columns {
                     " s "
                 };
                 let indent = format!("{} ", signs.down).repeat(*depth);
-                self.resource(cells.text(mark, theme.faint), &indent, node, now, theme, theme.text)
+                self.resource(
+                    cells.text(mark, theme.faint),
+                    &indent,
+                    node,
+                    now,
+                    theme,
+                    theme.text,
+                )
             }
             Item::Releasing { turn, node } => {
                 let mark = if *turn == 0 { signs.arrow } else { "" };
                 let mark = format!("{mark:>2} ");
                 let number = format!("{}. ", turn + 1);
-                self.resource(cells.text(mark, theme.released), &number, node, now, theme, theme.released)
+                self.resource(
+                    cells.text(mark, theme.released),
+                    &number,
+                    node,
+                    now,
+                    theme,
+                    theme.released,
+                )
             }
             Item::Gone(ghost) => self.ghost(cells, ghost, now, theme),
         }
@@ -255,7 +269,11 @@ impl Columns {
             .left(&name, self.name, style)
             .right(&size(&ghost.node), SIZE, style)
             .right("", AGE, style)
-            .rest(&format!("{went} {} ago", duration(since)), self.width, style)
+            .rest(
+                &format!("{went} {} ago", duration(since)),
+                self.width,
+                style,
+            )
             .line()
     }
 }
@@ -319,7 +337,14 @@ fn header(session: &Session, key: InstanceKey, width: usize) -> Vec<Line<'static
     if !row.bus.is_empty() {
         words.push_str(&format!(", bus {}", row.bus));
     }
-    words.push_str(&format!(", {}", if row.gone.is_some() { "gone" } else { row.state.name() }));
+    words.push_str(&format!(
+        ", {}",
+        if row.gone.is_some() {
+            "gone"
+        } else {
+            row.state.name()
+        }
+    ));
     words.push_str(&format!(
         ": {} {}, {} bytes",
         row.resources,
@@ -488,7 +513,11 @@ fn chosen(unwinding: &Unwinding, room: usize) -> Vec<Shown<'_>> {
 /// The stack of the selected device below the table of devices.
 pub(super) fn preview(session: &Session, width: usize, height: usize) -> Vec<Line<'static>> {
     let theme = session.configuration.theme;
-    let mut lines = vec![rule("Stack of the selected device, newest on top", width, &theme)];
+    let mut lines = vec![rule(
+        "Stack of the selected device, newest on top",
+        width,
+        &theme,
+    )];
     let Some(key) = session.state.device else {
         return lines;
     };
@@ -514,7 +543,11 @@ pub(super) fn preview(session: &Session, width: usize, height: usize) -> Vec<Lin
         lines.push(columns.heading(&theme));
         let shown = room.saturating_sub(story_room);
         let hidden = items.len().saturating_sub(shown);
-        let shown = if hidden > 0 { shown.saturating_sub(1) } else { shown };
+        let shown = if hidden > 0 {
+            shown.saturating_sub(1)
+        } else {
+            shown
+        };
         for item in items.iter().take(shown) {
             lines.push(columns.item(item, now, &theme));
         }
@@ -536,7 +569,12 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let theme = session.configuration.theme;
     let width = usize::from(area.width);
     let Some(key) = session.state.device else {
-        put(buffer, area, 0, &Line::styled("no device is selected", theme.faint));
+        put(
+            buffer,
+            area,
+            0,
+            &Line::styled("no device is selected", theme.faint),
+        );
         session.state.areas.list = area;
         return;
     };
@@ -580,7 +618,12 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         put(buffer, list, row, &columns.item(item, now, &theme));
     }
     if items.is_empty() {
-        put(buffer, list, 0, &Line::styled("   it owns nothing", theme.faint));
+        put(
+            buffer,
+            list,
+            0,
+            &Line::styled("   it owns nothing", theme.faint),
+        );
     } else {
         mark_selected(buffer, list, scroll.cursor - scroll.top, &theme);
     }

@@ -23,19 +23,15 @@ const LABEL: u16 = 20;
 const BOTH: u16 = 14;
 /// Spans that are looked at for one picture. More could not be told apart.
 const MOST_SPANS: usize = 200_000;
+/// Devices that have lanes, those that came first. Nobody scrolls through more.
+const MOST_DEVICES: usize = 1000;
 /// Events that are looked through for those of one device.
 const MOST_EVENTS: u64 = 20_000;
 
 /// One line of the picture.
 enum Lane<'a> {
-    Spans {
-        label: String,
-        spans: Vec<&'a Span>,
-    },
-    Marks {
-        label: String,
-        marks: Vec<&'a Mark>,
-    },
+    Spans { label: String, spans: Vec<&'a Span> },
+    Marks { label: String, marks: Vec<&'a Mark> },
 }
 
 /// How time becomes columns.
@@ -76,7 +72,12 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         "Timeline of {title}: {} from {begin} to {end}",
         duration(end.since(begin))
     );
-    put(buffer, area, 0, &rule(&title, usize::from(area.width), &theme));
+    put(
+        buffer,
+        area,
+        0,
+        &rule(&title, usize::from(area.width), &theme),
+    );
     let label = LABEL.min(area.width / 4);
     let plot = Rect {
         x: area.x + label,
@@ -88,11 +89,24 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         end,
         width: plot.width,
     };
-    put(buffer, Rect { y: area.y + 1, height: 1, ..plot }, 0, &axis(scale, &theme));
+    put(
+        buffer,
+        Rect {
+            y: area.y + 1,
+            height: 1,
+            ..plot
+        },
+        0,
+        &axis(scale, &theme),
+    );
     let lanes = lanes(session, one, scale);
-    let wanted = u16::try_from(lanes.len()).unwrap_or(u16::MAX).saturating_add(1);
+    let wanted = u16::try_from(lanes.len())
+        .unwrap_or(u16::MAX)
+        .saturating_add(1);
     let below = if area.height >= BOTH {
-        (area.height - 2).saturating_sub(wanted).max(area.height / 3)
+        (area.height - 2)
+            .saturating_sub(wanted)
+            .max(area.height / 3)
     } else {
         0
     };
@@ -182,7 +196,12 @@ fn lanes(session: &Session, one: Option<InstanceKey>, scale: Scale) -> Vec<Lane<
             && span.begin <= scale.end
             && span.end.unwrap_or(now).max(span.begin) >= scale.begin
     };
-    let spans: Vec<&Span> = timeline.spans().rev().filter(shown).take(MOST_SPANS).collect();
+    let spans: Vec<&Span> = timeline
+        .spans()
+        .rev()
+        .filter(shown)
+        .take(MOST_SPANS)
+        .collect();
     let marks: Vec<&Mark> = timeline
         .marks(scale.begin, scale.end)
         .filter(|mark| one.is_none_or(|key| mark.device == key))
@@ -192,23 +211,31 @@ fn lanes(session: &Session, one: Option<InstanceKey>, scale: Scale) -> Vec<Lane<
     let mut places: HashMap<(InstanceKey, u32), usize> = HashMap::new();
     let mut parts: Vec<(Vec<&Span>, Vec<&Mark>)> = Vec::new();
     let mut part = |id: (InstanceKey, u32), parts: &mut Vec<(Vec<_>, Vec<_>)>| {
-        *places.entry(id).or_insert_with(|| {
-            order.push(id);
-            parts.push((Vec::new(), Vec::new()));
-            order.len() - 1
-        })
+        if let Some(place) = places.get(&id) {
+            return Some(*place);
+        }
+        if order.len() >= MOST_DEVICES {
+            return None;
+        }
+        places.insert(id, order.len());
+        order.push(id);
+        parts.push((Vec::new(), Vec::new()));
+        Some(order.len() - 1)
     };
     for span in spans.iter().rev() {
         let thread = if one.is_some() { span.tid } else { 0 };
         let place = part((span.device, thread), &mut parts);
-        if let Some((spans, _)) = parts.get_mut(place) {
+        if let Some((spans, _)) = place.and_then(|place| parts.get_mut(place)) {
             spans.push(span);
         }
     }
     for mark in marks {
         // Marks of one device have one lane, whatever thread they are of.
-        let place = part((mark.device, u32::MAX * u32::from(one.is_some())), &mut parts);
-        if let Some((_, marks)) = parts.get_mut(place) {
+        let place = part(
+            (mark.device, u32::MAX * u32::from(one.is_some())),
+            &mut parts,
+        );
+        if let Some((_, marks)) = place.and_then(|place| parts.get_mut(place)) {
             marks.push(mark);
         }
     }
@@ -356,16 +383,19 @@ fn events(session: &Session, one: Option<InstanceKey>, area: Rect, buffer: &mut 
     let history = session.world.history();
     let position = session.world.position();
     let title = "Events, the last one before this instant marked";
-    put(buffer, area, 0, &rule(title, usize::from(area.width), &theme));
+    put(
+        buffer,
+        area,
+        0,
+        &rule(title, usize::from(area.width), &theme),
+    );
     let rows = usize::from(area.height - 1);
     let wanted = |position: &u64| {
         history.event(*position).is_some_and(|event| {
             one.is_none_or(|key| event.device == key.address) && words(&event.kind).is_some()
         })
     };
-    let far = history
-        .first()
-        .max(position.saturating_sub(MOST_EVENTS));
+    let far = history.first().max(position.saturating_sub(MOST_EVENTS));
     let mut before: Vec<u64> = (far + 1..=position)
         .rev()
         .filter(wanted)
