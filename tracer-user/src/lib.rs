@@ -4,11 +4,13 @@
 
 pub mod command;
 pub mod coverage;
+pub mod diff;
 pub mod escape;
 pub mod event;
 pub mod filter;
 pub mod finding;
 pub mod judge;
+pub mod lives;
 pub mod model;
 pub mod rules;
 pub mod sink;

@@ -2,11 +2,16 @@
 
 mod child;
 mod demo;
+mod diff;
 mod doctor;
 mod exit;
 mod explain;
 mod import;
 mod live;
+mod moment;
+mod pager;
+mod reading;
+mod report;
 mod rules;
 mod run;
 mod source_options;
@@ -47,6 +52,10 @@ enum Command {
     Trace(trace::Trace),
     /// Reads a pasted kernel log or trace, and judges what happened
     Import(import::Import),
+    /// Shows the life of each device in a recording or log, with what was found
+    Report(report::Report),
+    /// Shows what differs between two recordings or logs
+    Diff(diff::Diff),
     /// Shows the tool at work on a recording of a stock kernel; needs no privilege
     Demo(demo::Demo),
     /// Lists the rules: what each finds, how bad that can be, and what it needs to see
@@ -67,6 +76,8 @@ impl Arguments {
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,
             Command::Import(import) => import.run(),
+            Command::Report(report) => report.run(),
+            Command::Diff(diff) => diff.run(),
             Command::Demo(demo) => demo.run(),
             Command::Rules(rules) => rules.run(),
             Command::Explain(explain) => explain.run(),

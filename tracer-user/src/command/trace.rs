@@ -74,7 +74,7 @@ pub(super) struct OutputOptions {
     pub(super) fail_on: Severity,
 }
 
-fn severity(text: &str) -> Result<Severity, String> {
+pub(super) fn severity(text: &str) -> Result<Severity, String> {
     Severity::from_name(text).ok_or_else(|| "the severities are info, warn and error".to_owned())
 }
 

@@ -19,7 +19,8 @@ const MOST_FRAMES: usize = 5;
 /// Resources that are shown one by one.
 const MOST_RESOURCES: usize = 20;
 
-/// Shows a finding with its whole story. Strings from the kernel are escaped.
+/// Shows a finding with its whole story. Strings from the kernel are escaped. A width that is asked for, as
+/// in `{:80}`, is that of the widest line.
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'a>(pub &'a Finding);
 
@@ -221,7 +222,7 @@ fn paragraph(
     others: &str,
     text: &str,
 ) -> fmt::Result {
-    let options = textwrap::Options::new(WIDTH)
+    let options = textwrap::Options::new(formatter.width().unwrap_or(WIDTH))
         .initial_indent(first)
         .subsequent_indent(others);
     for line in textwrap::wrap(text, options) {
