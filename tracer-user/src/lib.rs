@@ -15,4 +15,5 @@ pub mod model;
 pub mod rules;
 pub mod sink;
 pub mod source;
+pub mod trace_file;
 pub mod tui;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{guest::Guest, kernel::Kernel, tracer, workspace};
 
 /// Where the recording lies in the workspace.
-const RECORDING: &str = "tracer-user/demo/pvpanic-6.1.jsonl";
+const RECORDING: &str = "tracer-user/demo/pvpanic-6.1.dvrt";
 
 /// The kernel: the last series but one in which the platform bus detaches the PM domain too early.
 const KERNEL: &str = "6.1";
@@ -17,9 +17,10 @@ const SCRIPT: &str = r#"
 set -e
 driver=/sys/bus/platform/drivers/pvpanic-mmio
 echo QEMU0001:00 > $driver/unbind
+devres-tracer record --device QEMU0001:00 --output /mnt/share/demo.dvrt -- \
+    sh -c "echo QEMU0001:00 > $driver/bind; echo QEMU0001:00 > $driver/unbind"
 status=0
-devres-tracer trace --json --device QEMU0001:00 --output /mnt/share/demo.jsonl -- \
-    sh -c "echo QEMU0001:00 > $driver/bind; echo QEMU0001:00 > $driver/unbind" || status=$?
+devres-tracer trace --quiet --from /mnt/share/demo.dvrt || status=$?
 exit $status
 "#;
 
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         run.stdout,
         run.stderr
     );
-    let recorded = run.share_dir.join("demo.jsonl");
+    let recorded = run.share_dir.join("demo.dvrt");
     let recording = workspace::root().join(RECORDING);
     fs::copy(&recorded, &recording)
         .with_context(|| format!("the recording can't be copied to {}", recording.display()))?;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::workspace;
 
 /// The recording that is shown: what `devres-tracer demo` shows, made in a stock kernel by `cargo xtask record-demo`.
-const RECORDING: &str = "tracer-user/demo/pvpanic-6.1.jsonl";
+const RECORDING: &str = "tracer-user/demo/pvpanic-6.1.dvrt";
 
 /// Where the pictures go.
 const DIRECTORY: &str = "docs/images";

@@ -1,15 +1,21 @@
 //! `devres-tracer demo`.
 
-use anyhow::Context as _;
+use std::{
+    io::{self, Write as _},
+    ops::ControlFlow,
+};
+
 use clap::Args;
+use tracer_ebpf::Hook;
 
 use super::{Exit, run::Run, trace::OutputOptions};
 use crate::{
-    filter::DeviceFilter, rules::RuleSet, sink::stacks::DeviceStack, source::lines::Lines,
+    event::EventKind, filter::DeviceFilter, model::Device, rules::RuleSet,
+    sink::stacks::DeviceStack, source::recording::Recording,
 };
 
-/// Made with `trace --json` in a stock Debian kernel by `cargo xtask record-demo`.
-const RECORDING: &[u8] = include_bytes!("../../demo/pvpanic-6.1.jsonl");
+/// Made with `record` in a stock Debian kernel by `cargo xtask record-demo`.
+const RECORDING: &[u8] = include_bytes!("../../demo/pvpanic-6.1.dvrt");
 
 /// Shows the tool at work on a recording of a stock kernel; needs no privilege
 ///
@@ -24,9 +30,10 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let mut lines = Lines::new(RECORDING).context("the embedded recording is damaged")?;
+        let name = "the embedded recording".to_owned();
+        let mut recording = Recording::read(Box::new(RECORDING), name)?;
         let mut sink = self.output.sink()?;
-        let information = lines.information().clone();
+        let information = recording.information().clone();
         let mut run = Run::begin(
             &information,
             DeviceFilter::default(),
@@ -35,23 +42,32 @@ impl Demo {
             sink.as_mut(),
         );
         let mut shown = false;
-        while let Some(event) = lines
-            .next_event()
-            .context("the embedded recording is damaged")?
-        {
+        let mut shown_stack = Ok(());
+        recording.for_each(|event| {
             // The stack as it was when the unbind began, after which it is taken down.
-            let unbinds = matches!(&event.kind, crate::event::EventKind::Enter(call) if call.hook == tracer_ebpf::Hook::Unbind);
+            let unbinds =
+                matches!(&event.kind, EventKind::Enter(call) if call.hook == Hook::Unbind);
             if unbinds && !shown && self.output.is_text() {
                 shown = true;
                 run.flush();
                 if let Some(device) = run.model().device(event.device) {
-                    println!("\nWhat the device owns before the unbind, newest on top:\n");
-                    DeviceStack::of(device).write(&mut std::io::stdout())?;
-                    println!();
+                    shown_stack = show(device);
                 }
             }
-            run.event(&event);
-        }
-        run.end(Vec::new())
+            run.event(event);
+            ControlFlow::Continue(())
+        })?;
+        shown_stack?;
+        run.end(recording.lost_by())
     }
+}
+
+fn show(device: Device<'_>) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(
+        output,
+        "\nWhat the device owns before the unbind, newest on top:\n"
+    )?;
+    DeviceStack::of(device).write(&mut output)?;
+    writeln!(output)
 }

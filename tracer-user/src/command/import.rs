@@ -2,26 +2,29 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader},
-    path::PathBuf,
+    io::BufWriter,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
 use clap::Args;
 
 use super::{
-    Exit, rules::RuleOptions, run::Run, source_options::FilterOptions, trace::OutputOptions,
+    Exit, reading, record, rules::RuleOptions, run::Run, source_options::FilterOptions,
+    trace::OutputOptions,
 };
 use crate::{
-    sink::{LineCounts, SourceInformation},
-    source::text::{self, Import as Text, ImportError},
+    source::recording::Recording,
+    trace_file::{End, EndedBy, Header, TraceFileWriter},
 };
 
 /// Reads what people paste: a kernel log with DEVRES lines, or a trace of the tracepoint devres_log
 ///
 /// Reads dmesg and syslog with DEVRES lines, and the text of ftrace, trace-cmd and perf script with
 /// devres_log and function events. Lines that are no events are counted and passed over. What text can't tell
-/// is said, and the rules that would need it stay silent.
+/// is said, and the rules that would need it stay silent. With --output X.dvrt the events become a trace file,
+/// and nothing is judged.
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
 pub(super) struct Import {
@@ -51,55 +54,55 @@ impl Import {
                 return Ok(Exit::Usage);
             }
         };
-        let text = match text::read(self.open()?) {
-            Ok(text) => text,
-            Err(ImportError::Read(error)) => {
-                return Err(anyhow::Error::new(error)
-                    .context(format!("{} can't be read", self.file.display())));
-            }
-            Err(error) => {
-                eprintln!("devres-tracer: {}: {error}", self.file.display());
-                return Ok(Exit::Usage);
-            }
+        let opened = reading::open_for(&self.file, self.output.writes_events_to_standard_output())?;
+        let Some(mut recording) = opened else {
+            return Ok(Exit::Usage);
         };
+        if let Some(path) = self.output.trace_file() {
+            return convert(&mut recording, path);
+        }
         let mut sink = self.output.sink()?;
-        let information = SourceInformation {
-            tool: env!("CARGO_PKG_VERSION").to_owned(),
-            kernel: None,
-            machine: None,
-            coverage: text.coverage().clone(),
-        };
-        let mut run = Run::begin(
+        let information = recording.information().clone();
+        Run::begin(
             &information,
             filter,
             rules,
             self.output.fail_on,
             sink.as_mut(),
-        );
-        for event in text.events() {
-            run.event(&event);
-            if run.is_unread() {
-                break;
-            }
-        }
-        run.count_lines(line_counts(&text));
-        run.end(Vec::new())
-    }
-
-    fn open(&self) -> anyhow::Result<Box<dyn BufRead>> {
-        if self.file.as_os_str() == "-" {
-            return Ok(Box::new(io::stdin().lock()));
-        }
-        let file = File::open(&self.file)
-            .with_context(|| format!("{} can't be opened", self.file.display()))?;
-        Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
+        )
+        .replay(&mut recording)
     }
 }
 
-fn line_counts(text: &Text) -> LineCounts {
-    let statistics = text.statistics();
-    LineCounts {
-        lines: statistics.lines,
-        event_lines: statistics.event_lines,
+/// Writes the events to a trace file and judges nothing.
+fn convert(recording: &mut Recording, path: &Path) -> anyhow::Result<Exit> {
+    let unwritable = || format!("{} can't be written", path.display());
+    let file = BufWriter::with_capacity(1 << 16, File::create(path).with_context(unwritable)?);
+    let header = recording.header().cloned().unwrap_or_else(|| Header {
+        lines: recording.line_counts(),
+        ..Header::of_recording(recording.information().clone())
+    });
+    let mut writer = TraceFileWriter::begin(file, &header).with_context(unwritable)?;
+    let mut written = Ok(());
+    recording.for_each(|event| {
+        written = writer.event(event);
+        if written.is_ok() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })?;
+    written.with_context(unwritable)?;
+    let problems = recording.problems();
+    let end = End {
+        lost_by: record::lost_at(&recording.lost_by()),
+        ended: Some(EndedBy::Run),
+        problems: problems.clone(),
+        ..End::default()
+    };
+    writer.finish(end).with_context(unwritable)?;
+    for problem in problems {
+        eprintln!("devres-tracer: the input: {problem}");
     }
+    Ok(Exit::Clean)
 }

@@ -1,16 +1,20 @@
 //! The command line.
 
+mod capture;
 mod child;
 mod demo;
 mod diff;
 mod doctor;
 mod exit;
 mod explain;
+mod export;
 mod import;
 mod live;
 mod moment;
 mod pager;
+mod progress;
 mod reading;
+mod record;
 mod report;
 mod rules;
 mod run;
@@ -50,6 +54,10 @@ enum Command {
     Stacks(stacks::Stacks),
     /// Traces this kernel until a command ends, and judges what happened
     Trace(trace::Trace),
+    /// Records this kernel to a trace file, for later
+    Record(record::Record),
+    /// Writes a recording in a format that other programs read
+    Export(export::Export),
     /// Reads a pasted kernel log or trace, and judges what happened
     Import(import::Import),
     /// Shows the life of each device in a recording or log, with what was found
@@ -75,6 +83,8 @@ impl Arguments {
             Command::Doctor(doctor) => doctor.run(),
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,
+            Command::Record(record) => record.run().await,
+            Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
             Command::Report(report) => report.run(),
             Command::Diff(diff) => diff.run(),

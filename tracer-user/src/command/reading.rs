@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use super::progress;
 use crate::source::{
     recording::{Recording, RecordingError},
     text::ImportError,
@@ -10,7 +11,12 @@ use crate::source::{
 /// Opens a recording. `None` if it is none: that has been said then, and the exit code is that of a wrong
 /// input.
 pub(super) fn open(path: &Path) -> anyhow::Result<Option<Recording>> {
-    match Recording::open(path) {
+    open_for(path, false)
+}
+
+/// Like [`open`], for a command that writes lines to standard output while it reads, if that is so.
+pub(super) fn open_for(path: &Path, writes_lines: bool) -> anyhow::Result<Option<Recording>> {
+    match progress::open(path, writes_lines) {
         Ok(recording) => Ok(Some(recording)),
         Err(RecordingError::Text {
             name,

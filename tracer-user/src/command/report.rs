@@ -94,10 +94,11 @@ impl Report {
         let mut summary = Summary::new(
             &outcome,
             Coverage::clone(&information.coverage),
-            Vec::new(),
+            recording.lost_by(),
             self.fail_on,
         );
         summary.lines = recording.line_counts();
+        summary.problems = recording.problems();
         let contents = Contents {
             name: &self.file.display().to_string(),
             source: &information,

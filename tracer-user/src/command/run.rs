@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, ErrorKind},
+    ops::ControlFlow,
     sync::Arc,
 };
 
@@ -15,6 +16,7 @@ use crate::{
     model::Model,
     rules::RuleSet,
     sink::{LineCounts, LostBy, Sink, SourceInformation, Summary},
+    source::recording::Recording,
 };
 
 /// A run: the judge, what is wanted of what it says, and where that goes.
@@ -25,6 +27,7 @@ pub(super) struct Run<'sink> {
     coverage: Arc<Coverage>,
     sink: &'sink mut dyn Sink,
     lines: Option<LineCounts>,
+    problems: Vec<String>,
     /// Why nothing can be written any more. A reader that has gone away is no error.
     broken: Option<io::Error>,
 }
@@ -47,6 +50,7 @@ impl<'sink> Run<'sink> {
             coverage,
             sink,
             lines: None,
+            problems: Vec::new(),
             broken,
         }
     }
@@ -87,9 +91,19 @@ impl<'sink> Run<'sink> {
         self.judge.model()
     }
 
-    /// The source is a text of so many lines.
-    pub(super) fn count_lines(&mut self, lines: LineCounts) {
-        self.lines = Some(lines);
+    /// Takes a recording in, whole, and ends the run.
+    pub(super) fn replay(mut self, recording: &mut Recording) -> anyhow::Result<Exit> {
+        recording.for_each(|event| {
+            self.event(event);
+            if self.is_unread() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        self.lines = recording.line_counts();
+        self.problems = recording.problems();
+        self.end(recording.lost_by())
     }
 
     /// Ends the run: the rules say their last, and the verdict becomes the exit code.
@@ -106,6 +120,7 @@ impl<'sink> Run<'sink> {
             self.fail_on,
         );
         summary.lines = self.lines;
+        summary.problems = self.problems;
         if self.broken.is_none() {
             let mut result = Ok(());
             for finding in outcome

@@ -76,6 +76,16 @@ fn way(text: &str) -> Result<Attachment, String> {
 
 /// The kernel wants a power of two that is a multiple of the page size.
 fn ring_size(text: &str) -> Result<u32, String> {
+    let bytes = size(text)?;
+    let page = u64::try_from(page_size()).unwrap_or(4096);
+    if !(page..=1 << 30).contains(&bytes) {
+        return Err(format!("the size must be between {page} bytes and 1G"));
+    }
+    u32::try_from(bytes.next_power_of_two()).map_err(|error| error.to_string())
+}
+
+/// A number of bytes, with or without a unit.
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let (number, unit) = match text.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']) {
         number if number.len() == text.len() => (number, 1),
         number => match text.as_bytes().last() {
@@ -87,12 +97,7 @@ fn ring_size(text: &str) -> Result<u32, String> {
     let number: u64 = number
         .parse()
         .map_err(|_| "a size is a number such as 65536, 512K or 16M".to_owned())?;
-    let bytes = number.saturating_mul(unit);
-    let page = u64::try_from(page_size()).unwrap_or(4096);
-    if !(page..=1 << 30).contains(&bytes) {
-        return Err(format!("the size must be between {page} bytes and 1G"));
-    }
-    u32::try_from(bytes.next_power_of_two()).map_err(|error| error.to_string())
+    Ok(number.saturating_mul(unit))
 }
 
 fn page_size() -> i64 {

@@ -1,35 +1,28 @@
 //! `devres-tracer trace`.
 
 use std::{
-    ffi::OsString,
     fs::File,
     io::{self, BufWriter, Write},
-    path::PathBuf,
-    time::Duration,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
 use clap::Args;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-use tokio::{
-    process::Child,
-    signal::unix::{SignalKind, signal},
-    time::{Instant, MissedTickBehavior},
-};
 
 use super::{
-    Exit, child,
+    Exit,
+    capture::{Capture, CaptureOptions, Receiver},
+    reading, record,
     rules::RuleOptions,
     run::Run,
     source_options::{FilterOptions, ProbeOptions},
 };
 use crate::{
+    event::Event,
     finding::Severity,
-    sink::{LostBy, Sink, SourceInformation, json::JsonSink, text::TextSink},
-    source::live::{Kernel, Live},
+    sink::{Sink, json::JsonSink, text::TextSink},
+    trace_file::{self, Header, Recorder, RecorderOptions},
 };
 
 /// Traces this kernel until a command ends, the time is over or Ctrl-C is pressed, and judges what happened
@@ -46,15 +39,14 @@ pub(super) struct Trace {
     probes: ProbeOptions,
     #[command(flatten)]
     output: OutputOptions,
-    /// Stop after this time, such as 10s or 2m
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
-    duration: Option<Duration>,
-    /// Run the command as this user
-    #[arg(long, value_name = "NAME", requires = "command")]
-    user: Option<String>,
-    /// The command to run, with its arguments
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<OsString>,
+    #[command(flatten)]
+    capture: CaptureOptions,
+    /// Record to this trace file as well
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    record: Option<PathBuf>,
+    /// Replay this recording instead of tracing the kernel; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command"])]
+    from: Option<PathBuf>,
 }
 
 /// What is written, and where.
@@ -84,6 +76,18 @@ impl OutputOptions {
         !self.json && self.output.is_none()
     }
 
+    /// Whether a line for each event goes to standard output.
+    pub(super) fn writes_events_to_standard_output(&self) -> bool {
+        !self.quiet && self.output.is_none()
+    }
+
+    /// The file to write, if its name is that of a trace file.
+    pub(super) fn trace_file(&self) -> Option<&Path> {
+        self.output
+            .as_deref()
+            .filter(|path| path.extension().is_some_and(|it| it == trace_file::SUFFIX))
+    }
+
     /// The sink.
     pub(super) fn sink(&self) -> anyhow::Result<Box<dyn Sink>> {
         let writer: Box<dyn Write> = match &self.output {
@@ -102,19 +106,6 @@ impl OutputOptions {
     }
 }
 
-/// How often the ring buffer is looked into while it is not filling up.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Records that are taken at once before signals and the child are looked at again.
-const AT_ONCE: usize = 16 * 1024;
-
-/// Why the tracing ends.
-enum End {
-    CommandEnded,
-    TimeOver,
-    Interrupted,
-    Unread,
-}
-
 impl Trace {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let filter = match self.filter.filter() {
@@ -131,17 +122,39 @@ impl Trace {
                 return Ok(Exit::Usage);
             }
         };
-        // Before anything takes time: Ctrl-C while starting must not leave the terminal to the command.
-        let mut interrupted = signal(SignalKind::interrupt())?;
-        let mut terminated = signal(SignalKind::terminate())?;
-        let mut live = Live::start(&self.probes.options(&filter))?;
+        if let Some(path) = self.output.trace_file() {
+            eprintln!(
+                "devres-tracer: --output writes the report, and {} is the name of a trace file: use --record for it",
+                path.display()
+            );
+            return Ok(Exit::Usage);
+        }
+        if let Some(path) = &self.from {
+            let opened = reading::open_for(path, self.output.writes_events_to_standard_output())?;
+            let Some(mut recording) = opened else {
+                return Ok(Exit::Usage);
+            };
+            let information = recording.information().clone();
+            let mut sink = self.output.sink()?;
+            return Run::begin(
+                &information,
+                filter,
+                rules,
+                self.output.fail_on,
+                sink.as_mut(),
+            )
+            .replay(&mut recording);
+        }
+        let mut capture = Capture::start(&self.probes.options(&filter))?;
         let mut sink = self.output.sink()?;
-        let kernel = Kernel::running();
-        let information = SourceInformation {
-            tool: env!("CARGO_PKG_VERSION").to_owned(),
-            kernel: Some(kernel.release),
-            machine: Some(kernel.machine),
-            coverage: live.coverage().clone(),
+        let information = capture.information();
+        let recorder = match &self.record {
+            Some(path) => Some(Recorder::start(
+                path,
+                Header::of_this_machine(information.clone()),
+                RecorderOptions::default(),
+            )?),
+            None => None,
         };
         let mut run = Run::begin(
             &information,
@@ -151,73 +164,39 @@ impl Trace {
             sink.as_mut(),
         );
         run.flush();
-        let mut child = match self.command.as_slice() {
-            [] => None,
-            command => Some(child::start(command, self.user.as_deref())?),
-        };
-
-        let deadline = self.duration.map(|duration| Instant::now() + duration);
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let end = loop {
-            tokio::select! {
-                biased;
-                // The terminal sends Ctrl-C to the command as well: what it does about it is part of the run.
-                Some(()) = interrupted.recv() => if child.is_none() { break End::Interrupted },
-                Some(()) = terminated.recv() => break End::Interrupted,
-                () = until(deadline) => break End::TimeOver,
-                status = ended(&mut child) => { status?; break End::CommandEnded },
-                result = live.filling_up() => result?,
-                _ = look.tick() => {}
-            }
-            while live.drain(AT_ONCE, &mut |event| run.event(&event)) == AT_ONCE {
-                tokio::task::yield_now().await;
-            }
-            run.flush();
-            if run.is_unread() {
-                break End::Unread;
-            }
-        };
-        if let (End::TimeOver | End::Interrupted | End::Unread, Some(child)) = (end, &mut child) {
-            stop(child).await;
+        let mut judged = Judged { run, recorder };
+        capture.run(&self.capture, &mut judged).await?;
+        let lost_by = capture.finish(&mut judged);
+        let recorded = judged
+            .recorder
+            .map(|recorder| recorder.finish(record::lost_at(&lost_by)));
+        let exit = judged.run.end(lost_by)?;
+        if let (Some(recorded), Some(path)) = (recorded, &self.record) {
+            record::tell(&recorded?, &path.display().to_string());
         }
-        live.drain_all(&mut |event| run.event(&event));
-        let lost_by = live
-            .lost_by_hook()
-            .into_iter()
-            .map(|(cpu, hook, count)| LostBy {
-                cpu,
-                hook: hook.symbol(),
-                count,
-            })
-            .collect();
-        run.end(lost_by)
+        Ok(exit)
     }
 }
 
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
+/// What is judged, and recorded if that is wanted.
+struct Judged<'sink> {
+    run: Run<'sink>,
+    recorder: Option<Recorder>,
 }
 
-async fn ended(child: &mut Option<Child>) -> io::Result<()> {
-    match child {
-        Some(child) => child.wait().await.map(drop),
-        None => std::future::pending().await,
+impl Receiver for Judged<'_> {
+    fn event(&mut self, event: &Event) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.event(event);
+        }
+        Receiver::event(&mut self.run, event);
     }
-}
 
-/// Asks the command to end, and ends it if it doesn't.
-async fn stop(child: &mut Child) {
-    /// How long it has for it.
-    const PATIENCE: Duration = Duration::from_secs(2);
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-        // It may have ended meanwhile.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-    }
-    if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
-        let _ = child.kill().await;
+    /// That recording has failed is told at the end: it doesn't keep from judging.
+    fn pause(&mut self) -> ControlFlow<()> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.pause();
+        }
+        self.run.pause()
     }
 }

@@ -201,4 +201,6 @@ pub enum LossCause {
     Undecodable,
     /// The input itself says that events are missing, or part of it is damaged.
     Input,
+    /// The recorder could not write them in time.
+    Unwritten,
 }

@@ -103,6 +103,7 @@ impl LifeObserver {
             Change::NodeMoved(_)
             | Change::ModuleFreed(_)
             | Change::Cleared(_)
+            | Change::Told { .. }
             | Change::Desynced(_) => {}
         }
     }

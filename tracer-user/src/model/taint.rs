@@ -32,6 +32,9 @@ impl fmt::Display for Taint {
             Self::Loss(LossCause::ProbeSkipped) => "events were lost: the kernel skipped a probe",
             Self::Loss(LossCause::Undecodable) => "events were lost: a record was not readable",
             Self::Loss(LossCause::Input) => "events were lost: the input is incomplete",
+            Self::Loss(LossCause::Unwritten) => {
+                "events were lost: the recorder could not write them in time"
+            }
             Self::MissedReturn => "a function was not seen to return",
             Self::Desync => "the tracer's model and the kernel disagreed",
             Self::Indistinct => "the input does not tell its resources apart",

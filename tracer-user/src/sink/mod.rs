@@ -1,5 +1,6 @@
 //! Where events, findings and summaries go. A sink doesn't know which source they came from.
 
+pub mod chrome;
 pub mod diff;
 pub mod json;
 pub mod page;
@@ -52,6 +53,9 @@ pub struct Summary {
     pub lost: u64,
     /// Where they were lost, as far as the kernel side tells.
     pub lost_by: Vec<LostBy>,
+    /// What keeps the input from being all there was, one sentence each: that it was cut off, or is damaged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
     /// Device instances of which something is missing that should have been seen.
     pub tainted: u64,
     /// Disagreements of the model with the kernel: a fault of the tool.
@@ -67,7 +71,7 @@ pub struct Summary {
 }
 
 /// How much of a text was recognised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineCounts {
     /// All lines.
     pub lines: u64,
@@ -124,6 +128,7 @@ impl Summary {
             },
             lost: outcome.lost,
             lost_by,
+            problems: Vec::new(),
             tainted: outcome.tainted,
             desyncs: outcome.desyncs,
             desync_details: outcome.desync_details.clone(),

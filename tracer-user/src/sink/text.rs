@@ -80,6 +80,7 @@ impl<W: Write> Sink for TextSink<W> {
                 LossCause::ProbeSkipped => "the kernel skipped a probe",
                 LossCause::Undecodable => "a record could not be decoded",
                 LossCause::Input => "the input says so",
+                LossCause::Unwritten => "the recorder could not write them in time",
             };
             return writeln!(self.writer, "LOST {} events here: {why}", loss.count);
         }
@@ -166,6 +167,9 @@ pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<(
             "  {} of {} lines are events",
             lines.event_lines, lines.lines
         )?;
+    }
+    for problem in &summary.problems {
+        writeln!(writer, "  the input: {}", Escaped(problem))?;
     }
     for lost in &summary.lost_by {
         writeln!(

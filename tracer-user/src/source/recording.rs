@@ -14,12 +14,14 @@ use super::{
 use crate::{
     escape::Escaped,
     event::Event,
-    sink::{LineCounts, SourceInformation},
+    sink::{LineCounts, LostBy, SourceInformation},
+    trace_file::{self, Events, Header, TraceFileError},
 };
 
 /// A recording that is being read.
 pub struct Recording {
     information: SourceInformation,
+    name: String,
     content: Content,
 }
 
@@ -28,6 +30,8 @@ enum Content {
     Lines(Box<Lines<Box<dyn BufRead>>>),
     /// A pasted log or trace.
     Text(Box<Import>),
+    /// A trace file.
+    File(Box<Header>, Box<Events<Box<dyn BufRead>>>),
 }
 
 /// Why a recording can't be read.
@@ -48,6 +52,14 @@ pub enum RecordingError {
         name: String,
         /// Why not.
         source: LinesError,
+    },
+    /// It is a trace file, and nothing of it can be read.
+    #[error("{} can't be read", Escaped(.name))]
+    File {
+        /// What was being read.
+        name: String,
+        /// Why not.
+        source: TraceFileError,
     },
     /// It holds nothing that is an event.
     #[error("{}", Escaped(.name))]
@@ -79,27 +91,40 @@ impl Recording {
             Err(source) => return Err(RecordingError::Open { name, source }),
         };
         let is_json = beginning.trim_ascii_start().starts_with(b"{");
+        let is_trace_file = trace_file::is_one(&beginning);
         let reader: Box<dyn BufRead> = Box::new(io::Cursor::new(beginning).chain(reader));
-        if is_json {
-            let lines =
-                Lines::new(reader).map_err(|source| RecordingError::Lines { name, source })?;
-            Ok(Self {
-                information: lines.information().clone(),
-                content: Content::Lines(Box::new(lines)),
-            })
+        let (information, content) = if is_trace_file {
+            match Events::new(reader) {
+                Ok((header, events)) => (
+                    header.source.clone(),
+                    Content::File(Box::new(header), Box::new(events)),
+                ),
+                Err(source) => return Err(RecordingError::File { name, source }),
+            }
+        } else if is_json {
+            match Lines::new(reader) {
+                Ok(lines) => (lines.information().clone(), Content::Lines(Box::new(lines))),
+                Err(source) => return Err(RecordingError::Lines { name, source }),
+            }
         } else {
-            let text =
-                text::read(reader).map_err(|source| RecordingError::Text { name, source })?;
-            Ok(Self {
-                information: SourceInformation {
-                    tool: env!("CARGO_PKG_VERSION").to_owned(),
-                    kernel: None,
-                    machine: None,
-                    coverage: text.coverage().clone(),
-                },
-                content: Content::Text(Box::new(text)),
-            })
-        }
+            match text::read(reader) {
+                Ok(text) => (
+                    SourceInformation {
+                        tool: env!("CARGO_PKG_VERSION").to_owned(),
+                        kernel: None,
+                        machine: None,
+                        coverage: text.coverage().clone(),
+                    },
+                    Content::Text(Box::new(text)),
+                ),
+                Err(source) => return Err(RecordingError::Text { name, source }),
+            }
+        };
+        Ok(Self {
+            information,
+            name,
+            content,
+        })
     }
 
     /// What its beginning says of the source.
@@ -108,15 +133,51 @@ impl Recording {
         &self.information
     }
 
+    /// What a trace file says of itself; `None` for others.
+    #[must_use]
+    pub fn header(&self) -> Option<&Header> {
+        match &self.content {
+            Content::File(header, _) => Some(header),
+            Content::Lines(_) | Content::Text(_) => None,
+        }
+    }
+
     /// How much of a text was recognised.
     #[must_use]
     pub fn line_counts(&self) -> Option<LineCounts> {
         match &self.content {
             Content::Lines(_) => None,
+            Content::File(header, _) => header.lines,
             Content::Text(text) => Some(LineCounts {
                 lines: text.statistics().lines,
                 event_lines: text.statistics().event_lines,
             }),
+        }
+    }
+
+    /// What keeps the events from being all there were, one sentence each: that it was cut off, or is
+    /// damaged. Complete only after [`for_each`](Self::for_each), which yields a loss of events at each such
+    /// place, so that no verdict passes over it.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        match &self.content {
+            Content::Lines(lines) => lines.problem().map(str::to_owned).into_iter().collect(),
+            Content::Text(_) => Vec::new(),
+            Content::File(_, events) => events.ending().problems(),
+        }
+    }
+
+    /// What found no room in the ring buffer while it was recorded; known after
+    /// [`for_each`](Self::for_each).
+    #[must_use]
+    pub fn lost_by(&self) -> Vec<LostBy> {
+        match &self.content {
+            Content::Lines(_) | Content::Text(_) => Vec::new(),
+            Content::File(_, events) => {
+                let end = events.ending().end.as_ref();
+                end.map(|end| end.lost_by.iter().map(LostBy::from).collect())
+                    .unwrap_or_default()
+            }
         }
     }
 
@@ -127,13 +188,13 @@ impl Recording {
     ) -> Result<(), RecordingError> {
         match &mut self.content {
             Content::Lines(lines) => loop {
-                let event = lines.next_event().map_err(|source| RecordingError::Lines {
-                    name: "the recording".to_owned(),
-                    source,
-                })?;
-                match event {
-                    Some(event) if each(&event).is_continue() => {}
-                    _ => return Ok(()),
+                match lines.next_event() {
+                    Ok(Some(event)) if each(&event).is_continue() => {}
+                    Ok(_) => return Ok(()),
+                    Err(source) => {
+                        let name = self.name.clone();
+                        return Err(RecordingError::Lines { name, source });
+                    }
                 }
             },
             Content::Text(text) => {
@@ -144,6 +205,16 @@ impl Recording {
                 }
                 Ok(())
             }
+            Content::File(_, events) => loop {
+                match events.next_event() {
+                    Ok(Some(event)) if each(&event).is_continue() => {}
+                    Ok(_) => return Ok(()),
+                    Err(source) => {
+                        let name = self.name.clone();
+                        return Err(RecordingError::File { name, source });
+                    }
+                }
+            },
         }
     }
 }

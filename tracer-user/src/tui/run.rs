@@ -251,6 +251,7 @@ impl Loop {
             && let Some(end) = self.source.ended()
         {
             self.changed = true;
+            session.know_problems(self.source.problems());
             match (end, &session.sight) {
                 (Some(reason), _) => session.fail(reason),
                 (None, Sight::Live) => session.fail("nobody knows why".to_owned()),

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write as _},
     path::Path,
+    sync::Arc,
 };
 
 use super::world::World;
@@ -14,6 +15,7 @@ use crate::{
     finding::text::Text,
     model::{Device, Kind, Model, Node},
     sink::{Sink as _, SourceInformation, json::JsonSink},
+    trace_file::{End, EndedBy, Header, TraceFileWriter},
 };
 
 /// Why something was not saved.
@@ -48,6 +50,13 @@ pub(super) fn finding(world: &World, number: usize, path: &str) -> Result<String
     Ok(format!("{} saved as {}", finding.rule, escape(path)))
 }
 
+/// Whether a file of this name is to hold JSON lines; otherwise it is a trace file.
+fn is_lines(path: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|kind| kind == "jsonl" || kind == "json")
+}
+
 /// Saves every event that is held. What was forgotten before them is told as a snapshot.
 pub(super) fn trace(
     world: &World,
@@ -67,20 +76,53 @@ pub(super) fn trace(
         }
         first = snapshot(beginning);
     }
-    // The names that the lines carry are those that the model knows at each of them.
-    let mut model = Model::new(std::sync::Arc::new(information.coverage.clone()));
-    let mut count = 0_u64;
-    {
-        let mut sink = JsonSink::new(&mut file, true);
-        sink.begin(&information).map_err(failed)?;
-        for event in first.iter().chain(history.events()) {
-            model.apply(event);
-            sink.event(event, &model).map_err(failed)?;
-            count += 1;
-        }
-        sink.flush().map_err(failed)?;
+    let events = first.iter().chain(history.events());
+    let count = if is_lines(path) {
+        write_lines(&mut file, &information, events)
+    } else {
+        write_trace(&mut file, &information, events)
     }
+    .and_then(|count| file.flush().map(|()| count))
+    .map_err(failed)?;
     Ok(format!("{count} events saved as {}", escape(path)))
+}
+
+fn write_trace<'a>(
+    file: &mut BufWriter<File>,
+    information: &SourceInformation,
+    events: impl Iterator<Item = &'a Event>,
+) -> io::Result<u64> {
+    let header = Header::of_recording(information.clone());
+    let mut writer = TraceFileWriter::begin(file, &header)?;
+    let mut count = 0;
+    for event in events {
+        writer.event(event)?;
+        count += 1;
+    }
+    writer.finish(End {
+        ended: Some(EndedBy::Run),
+        ..End::default()
+    })?;
+    Ok(count)
+}
+
+fn write_lines<'a>(
+    file: &mut BufWriter<File>,
+    information: &SourceInformation,
+    events: impl Iterator<Item = &'a Event>,
+) -> io::Result<u64> {
+    let mut sink = JsonSink::new(file, true);
+    sink.begin(information)?;
+    // The names that the lines carry are those that the model knows at each of them.
+    let mut model = Model::new(Arc::new(information.coverage.clone()));
+    let mut count = 0;
+    for event in events {
+        model.apply(event);
+        sink.event(event, &model)?;
+        count += 1;
+    }
+    sink.flush()?;
+    Ok(count)
 }
 
 /// What the model knows, as the events that tell it: what its stack numbers mean, and what each device owns.

@@ -55,6 +55,8 @@ pub struct Session {
     pub(super) information: SourceInformation,
     pub(super) sight: Sight,
     pub(super) source: SourceState,
+    /// What keeps a recording from being all there was.
+    pub(super) problems: Vec<String>,
     /// When what is looked at was last brought to the end of what was read.
     caught_up: Instant,
 }
@@ -76,6 +78,7 @@ impl Session {
             information,
             sight,
             source: SourceState::Running,
+            problems: Vec::new(),
             caught_up: Instant::now(),
         }
     }
@@ -94,6 +97,11 @@ impl Session {
         self.source = SourceState::Ended;
         self.state.growing = false;
         self.world.conclude();
+    }
+
+    /// What keeps a recording from being all there was.
+    pub fn know_problems(&mut self, problems: Vec<String>) {
+        self.problems = problems;
     }
 
     /// The source has failed.

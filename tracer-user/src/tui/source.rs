@@ -86,6 +86,8 @@ struct Inner {
     batches: VecDeque<Vec<Event>>,
     waiting: usize,
     end: Option<End>,
+    /// What keeps a recording from being all there was.
+    problems: Vec<String>,
     /// Called when there is something where there was nothing.
     wake: Option<Box<dyn Fn() + Send>>,
 }
@@ -223,6 +225,12 @@ impl Source {
         Some(batch)
     }
 
+    /// What keeps a recording from being all there was, once it has ended.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.queue.lock().problems.clone()
+    }
+
     /// How it ended, once everything was taken: for which reason it failed, if it did.
     #[must_use]
     pub fn ended(&self) -> Option<Option<String>> {
@@ -310,6 +318,7 @@ fn read(path: &std::path::Path, queue: &Queue, begun: &mpsc::Sender<Begun>) {
         }
     });
     queue.push(batch);
+    queue.lock().problems = recording.problems();
     queue.end(result.err().map(|error| chain(&error)));
 }
 

@@ -501,7 +501,7 @@ impl State {
                 self.go(View::Timeline);
             }
             Action::SaveFinding | Action::Copy => return self.keep_finding(action, world),
-            Action::SaveTrace => self.ask(Question::SaveTrace, "devres-trace.jsonl"),
+            Action::SaveTrace => self.ask(Question::SaveTrace, "devres-trace.dvrt"),
         }
         Effect::None
     }

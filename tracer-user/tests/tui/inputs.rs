@@ -418,15 +418,19 @@ fn findings_and_traces_are_saved_and_can_be_read_again() {
         "what is there is not overwritten: {screen}"
     );
 
-    let path = save(&mut session, "W", "trace.jsonl");
-    let mut recording = devres_tracer::source::recording::Recording::open(&path).unwrap();
-    let mut events = 0;
-    recording
-        .for_each(|_| {
-            events += 1;
-            std::ops::ControlFlow::Continue(())
-        })
-        .unwrap();
-    assert_eq!(events, session.world().history().end());
+    for name in ["trace.jsonl", "trace.dvrt"] {
+        let path = save(&mut session, "W", name);
+        let mut recording = devres_tracer::source::recording::Recording::open(&path).unwrap();
+        let mut events = Vec::new();
+        recording
+            .for_each(|event| {
+                events.push(event.clone());
+                std::ops::ControlFlow::Continue(())
+            })
+            .unwrap();
+        assert_eq!(recording.problems(), Vec::<String>::new());
+        let held: Vec<_> = session.world().history().events().cloned().collect();
+        assert_eq!(events, held, "{name}");
+    }
     std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -17,7 +17,7 @@ use ratatui::{
 };
 
 /// What `devres-tracer demo` shows.
-const DEMO: &[u8] = include_bytes!("../../demo/pvpanic-6.1.jsonl");
+const DEMO: &[u8] = include_bytes!("../../demo/pvpanic-6.1.dvrt");
 
 pub(crate) fn demo() -> Session {
     demo_on(Ability::full())
@@ -25,9 +25,9 @@ pub(crate) fn demo() -> Session {
 
 pub(crate) fn demo_on(ability: Ability) -> Session {
     let reader = Box::new(BufReader::new(DEMO));
-    let mut recording = Recording::read(reader, "pvpanic-6.1.jsonl".to_owned()).unwrap();
+    let mut recording = Recording::read(reader, "pvpanic-6.1.dvrt".to_owned()).unwrap();
     let mut session = Session::new(
-        Sight::Recording("pvpanic-6.1.jsonl".to_owned()),
+        Sight::Recording("pvpanic-6.1.dvrt".to_owned()),
         recording.information().clone(),
         RuleSet::checked(),
         Configuration::new(ability),

@@ -9,6 +9,7 @@ mod command_line;
 mod devices;
 mod evidence;
 mod fallback;
+mod files;
 mod i2c;
 mod live;
 mod loss;
@@ -36,6 +37,7 @@ const SESSIONS: [&Session; 9] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
+    &files::SESSION,
     &i2c::SESSION,
     &live::SESSION,
     &snapshot::SESSION,

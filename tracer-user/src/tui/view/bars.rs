@@ -229,6 +229,12 @@ fn honesty(session: &Session, room: usize) -> Line<'static> {
     if let SourceState::Failed(reason) = &session.source {
         facts.push((format!("source ended: {}", escape(reason)), theme.error));
     }
+    facts.extend(
+        session
+            .problems
+            .iter()
+            .map(|problem| (escape(problem), theme.error)),
+    );
     facts.push((
         format!("lost {}", grouped(tally.lost)),
         if tally.lost > 0 {

@@ -1,0 +1,115 @@
+//! How fast trace files are written, read and judged, how large they are, and how much memory that takes.
+
+mod cycle;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::{
+    fs::{self, File},
+    io::BufReader,
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
+
+use devres_tracer::{
+    event::{DeviceAddress, Event, EventKind, NodeAddress},
+    judge::Judge,
+    rules::RuleSet,
+    sink::SourceInformation,
+    trace_file::{Events, Header, Recorder, RecorderOptions, TraceFile},
+};
+use peak_alloc::PeakAlloc;
+use support::whole;
+
+#[global_allocator]
+static ALLOCATED: PeakAlloc = PeakAlloc;
+
+/// Events that are written and read.
+const EVENTS: usize = 10_000_000;
+
+fn main() {
+    let path = std::env::temp_dir().join(format!("bench-{}.dvrt", std::process::id()));
+    let cycle = cycle::cycle();
+    measured("written", || write(&path, &cycle));
+    let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+    #[expect(clippy::cast_precision_loss, reason = "a length is shown")]
+    let each = bytes as f64 / EVENTS as f64;
+    println!("{bytes} bytes, {each:.1} an event");
+    measured("read", || read(&path, |_| ()));
+    let mut judge = Judge::new(Arc::new(whole()), RuleSet::checked());
+    measured("read and judged by the checked rules", || {
+        read(&path, |event| {
+            judge.apply(event);
+        });
+    });
+    let mut judge = Judge::new(Arc::new(whole()), RuleSet::all());
+    measured("read and judged by all rules", || {
+        read(&path, |event| {
+            judge.apply(event);
+        });
+    });
+    let begun = Instant::now();
+    let file = TraceFile::open(&path).expect("it was just written");
+    let middle = file.blocks()[file.blocks().len() / 2];
+    let mut events = file.events_from(&middle).expect("it was just written");
+    assert!(matches!(events.next_event(), Ok(Some(_))));
+    println!(
+        "opened, and the first event read in the middle of {} blocks: {:?}",
+        file.blocks().len(),
+        begun.elapsed()
+    );
+    fs::remove_file(&path).expect("it was just written");
+}
+
+fn measured(what: &str, run: impl FnOnce()) {
+    let before = ALLOCATED.current_usage();
+    ALLOCATED.reset_peak_usage();
+    let begun = Instant::now();
+    run();
+    let seconds = begun.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate is shown")]
+    let rate = EVENTS as f64 / seconds / 1e6;
+    println!(
+        "{EVENTS} events {what}: {seconds:.2} s, {rate:.1} million a second, {} KiB of memory at most",
+        ALLOCATED.peak_usage().saturating_sub(before) / 1024
+    );
+}
+
+/// Each round has addresses and times of its own.
+fn write(path: &PathBuf, cycle: &[Event]) {
+    let header = Header::of_recording(SourceInformation {
+        tool: "bench".to_owned(),
+        kernel: None,
+        machine: None,
+        coverage: whole(),
+    });
+    let mut recorder =
+        Recorder::start(path, header, RecorderOptions::default()).expect("there is room");
+    for number in 0..EVENTS {
+        let (round, position) = (number / cycle.len(), number % cycle.len());
+        let mut event = cycle[position].clone();
+        let shift = (round % 64) as u64 * 0x10_0000;
+        event.time.0 += round as u64 * 1_000_000_000 + (number * 7919 % 1000) as u64;
+        event.device = DeviceAddress(event.device.0 + shift);
+        match &mut event.kind {
+            EventKind::Add(node) => node.node = NodeAddress(node.node.0 + shift),
+            EventKind::Release(node) | EventKind::Remove(node) => {
+                node.node = NodeAddress(node.node.0 + shift);
+            }
+            _ => {}
+        }
+        recorder.event(&event);
+    }
+    let recorded = recorder.finish(Vec::new()).expect("there is room");
+    println!("{recorded:?}");
+}
+
+fn read(path: &PathBuf, mut each: impl FnMut(&Event)) {
+    let file = BufReader::new(File::open(path).expect("it was just written"));
+    let (_, mut events) = Events::new(file).expect("it was just written");
+    while let Some(event) = events.next_event().expect("it was just written") {
+        each(&event);
+    }
+    assert!(events.ending().end.is_some());
+}

@@ -1,0 +1,88 @@
+//! What a file begins with whose beginning is the middle of a run.
+
+use crate::{
+    coverage::{Before, Coverage},
+    event::{
+        AddedNode, DeviceAddress, DeviceSnapshot, Event, EventKind, NodeAddress, StackDefinition,
+        Task, Time,
+    },
+    model::{Device, Kind, Model, Node, State},
+};
+
+/// What is known at this moment, told as events: what the stack numbers mean, and what each device owns.
+///
+/// A device on which something is under way, or of which something is not known, gets a snapshot that says
+/// that it is not certain: what began before the file can't be judged from it.
+pub(super) fn events(model: &Model) -> Vec<Event> {
+    let time = model.now();
+    let mut stacks: Vec<&StackDefinition> = model.stacks().collect();
+    stacks.sort_unstable_by_key(|definition| definition.id);
+    let stacks = stacks.into_iter().map(|definition| {
+        event(
+            time,
+            DeviceAddress::NONE,
+            EventKind::Stack(definition.clone()),
+        )
+    });
+    let devices = model.devices().map(|device| {
+        event(
+            time,
+            device.address(),
+            EventKind::Snapshot(Box::new(snapshot(device))),
+        )
+    });
+    stacks.chain(devices).collect()
+}
+
+/// The coverage of such a file.
+pub(super) fn coverage(coverage: &Coverage) -> Coverage {
+    let mut coverage = coverage.clone();
+    if coverage.before == Before::Nothing {
+        coverage.before = Before::Snapshot;
+    }
+    coverage
+}
+
+fn event(time: Time, device: DeviceAddress, kind: EventKind) -> Event {
+    Event {
+        time,
+        task: Task::default(),
+        cpu: 0,
+        device,
+        stack: None,
+        kind,
+    }
+}
+
+fn snapshot(device: Device<'_>) -> DeviceSnapshot {
+    let settled = matches!(
+        device.state(),
+        State::Initialised | State::Bound | State::Unbound
+    );
+    let nodes: Vec<AddedNode> = device.nodes().map(|(_, node)| added(node)).collect();
+    // A block has no address while devm_krealloc moves it.
+    let told_apart = nodes.iter().all(|node| node.node != NodeAddress(0));
+    DeviceSnapshot {
+        identity: device.identity().clone(),
+        nodes,
+        pm: device.pm(),
+        consistent: settled
+            && told_apart
+            && device.releasing().next().is_none()
+            && !device.is_tainted(),
+    }
+}
+
+fn added(node: &Node) -> AddedNode {
+    AddedNode {
+        node: node.address(),
+        name: node.name().cloned(),
+        size: node.size(),
+        function: node.function().cloned(),
+        action: matches!(node.kind(), Kind::Action(_)) && node.action_data() == 0,
+        action_data: node.action_data(),
+        payload_address: node.payload_address(),
+        payload: node.payload(),
+        group: node.group(),
+    }
+}

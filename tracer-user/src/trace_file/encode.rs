@@ -1,0 +1,460 @@
+//! From events to the content of a block.
+
+use std::mem;
+
+use super::{
+    FULL_BLOCK, MOST_CONTENT,
+    bytes::{Put as _, fold_sign, varint_length},
+    tables::WritingTables,
+};
+use crate::event::{
+    AddedNode, Call, CallDetail, DeviceIdentity, DeviceSnapshot, Event, EventKind, Loss, LossCause,
+    Message, NodeReference, PmDomain, Return, StackDefinition, Task, Time,
+};
+
+/// Numbers of the kinds of events: the low four bits of an event's first byte.
+pub(super) mod kind {
+    pub(in crate::trace_file) const DEVICE: u8 = 0;
+    pub(in crate::trace_file) const STACK: u8 = 1;
+    pub(in crate::trace_file) const SNAPSHOT: u8 = 2;
+    pub(in crate::trace_file) const ADD: u8 = 3;
+    pub(in crate::trace_file) const REMOVE: u8 = 4;
+    pub(in crate::trace_file) const RELEASE: u8 = 5;
+    pub(in crate::trace_file) const REPLACE: u8 = 6;
+    pub(in crate::trace_file) const REMOVE_ACTION: u8 = 7;
+    pub(in crate::trace_file) const MODULE_FREE: u8 = 8;
+    pub(in crate::trace_file) const ENTER: u8 = 9;
+    pub(in crate::trace_file) const LEAVE: u8 = 10;
+    pub(in crate::trace_file) const LOSS: u8 = 11;
+    pub(in crate::trace_file) const MESSAGE: u8 = 12;
+}
+
+/// What an event has of its own, unlike the one before it: the high four bits of its first byte.
+pub(super) mod own {
+    pub(in crate::trace_file) const TASK: u8 = 1 << 4;
+    pub(in crate::trace_file) const CPU: u8 = 1 << 5;
+    pub(in crate::trace_file) const DEVICE: u8 = 1 << 6;
+    pub(in crate::trace_file) const STACK: u8 = 1 << 7;
+}
+
+/// What is there of an added node.
+pub(super) mod node {
+    pub(in crate::trace_file) const SIZE: u8 = 1 << 0;
+    pub(in crate::trace_file) const FUNCTION: u8 = 1 << 1;
+    pub(in crate::trace_file) const ACTION_DATA: u8 = 1 << 2;
+    pub(in crate::trace_file) const PAYLOAD_ADDRESS: u8 = 1 << 3;
+    pub(in crate::trace_file) const PAYLOAD: u8 = 1 << 4;
+    pub(in crate::trace_file) const GROUP: u8 = 1 << 5;
+    pub(in crate::trace_file) const ACTION: u8 = 1 << 6;
+    pub(in crate::trace_file) const ALL: u8 = (1 << 7) - 1;
+}
+
+/// How a word of a payload is written: two bits each.
+pub(super) mod payload {
+    pub(in crate::trace_file) const ZERO: u8 = 0;
+    pub(in crate::trace_file) const NUMBER: u8 = 1;
+    pub(in crate::trace_file) const NEAR_NODE: u8 = 2;
+    pub(in crate::trace_file) const WORD: u8 = 3;
+}
+
+/// Numbers of the messages of the kernel.
+pub(super) mod message {
+    pub(in crate::trace_file) const PROBE_REFUSED: u8 = 0;
+    pub(in crate::trace_file) const WARNING: u8 = 1;
+    pub(in crate::trace_file) const FREED_ACTIVE: u8 = 2;
+}
+
+/// Numbers of what is known of a call's arguments.
+pub(super) mod detail {
+    pub(in crate::trace_file) const NONE: u8 = 0;
+    pub(in crate::trace_file) const GROUP: u8 = 1;
+    pub(in crate::trace_file) const PM: u8 = 2;
+    pub(in crate::trace_file) const POINTER: u8 = 3;
+    pub(in crate::trace_file) const MATCH: u8 = 4;
+    pub(in crate::trace_file) const IRQ: u8 = 5;
+}
+
+/// What is there of a return.
+pub(super) mod returned {
+    pub(in crate::trace_file) const VALUE: u8 = 1 << 0;
+    pub(in crate::trace_file) const PM: u8 = 1 << 1;
+    pub(in crate::trace_file) const NODE: u8 = 1 << 2;
+    pub(in crate::trace_file) const ALL: u8 = (1 << 3) - 1;
+}
+
+/// Numbers of the causes of loss.
+pub(super) const CAUSES: [LossCause; 5] = [
+    LossCause::RingFull,
+    LossCause::ProbeSkipped,
+    LossCause::Undecodable,
+    LossCause::Input,
+    LossCause::Unwritten,
+];
+
+/// A block's content before it is compressed, with what its header says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Plain {
+    pub(super) bytes: Vec<u8>,
+    pub(super) events: u32,
+    pub(super) earliest: Time,
+    pub(super) latest: Time,
+}
+
+/// An event that takes more room than a block can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLarge;
+
+/// What an event takes from the one before it in its block.
+#[derive(Debug, Default)]
+struct Previous {
+    time: u64,
+    task: Task,
+    cpu: u16,
+    device: u64,
+    node: u64,
+}
+
+/// Puts events into a block.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
+    plain: Plain,
+    tables: WritingTables,
+    previous: Previous,
+    /// The tables hold what was not written: nothing can follow in this block.
+    closed: bool,
+}
+
+impl Encoder {
+    /// Appends an event, if there is room for it. One that is too large closes the block; if the block was
+    /// empty, it is too large for every block.
+    pub(super) fn push(&mut self, event: &Event) -> Result<(), TooLarge> {
+        if self.closed {
+            return Err(TooLarge);
+        }
+        let before = self.plain.bytes.len();
+        self.event(event);
+        if self.plain.bytes.len() > MOST_CONTENT as usize {
+            self.plain.bytes.truncate(before);
+            self.closed = true;
+            return Err(TooLarge);
+        }
+        let plain = &mut self.plain;
+        if plain.events == 0 {
+            (plain.earliest, plain.latest) = (event.time, event.time);
+        }
+        plain.earliest = plain.earliest.min(event.time);
+        plain.latest = plain.latest.max(event.time);
+        plain.events += 1;
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.plain.events == 0
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.closed || self.plain.bytes.len() >= FULL_BLOCK
+    }
+
+    /// The block so far; the next one begins.
+    pub(super) fn take(&mut self) -> Plain {
+        self.tables.clear();
+        self.previous = Previous::default();
+        self.closed = false;
+        mem::take(&mut self.plain)
+    }
+
+    fn event(&mut self, event: &Event) {
+        let Self {
+            plain: Plain { bytes, .. },
+            tables,
+            previous,
+            ..
+        } = self;
+        let first = bytes.len();
+        bytes.push(0);
+        let mut own = 0;
+        bytes.put_difference(event.time.0, previous.time);
+        previous.time = event.time.0;
+        if event.task != previous.task {
+            own |= own::TASK;
+            tables.put_task(bytes, &event.task);
+            previous.task = event.task;
+        }
+        if event.cpu != previous.cpu {
+            own |= own::CPU;
+            bytes.put_varint(u64::from(event.cpu));
+            previous.cpu = event.cpu;
+        }
+        if event.device.0 != previous.device {
+            own |= own::DEVICE;
+            tables.put_word(bytes, event.device.0);
+            previous.device = event.device.0;
+        }
+        if let Some(stack) = event.stack {
+            own |= own::STACK;
+            bytes.put_varint(u64::from(stack.0));
+        }
+        let kind = match &event.kind {
+            EventKind::Device(identity) => {
+                self.identity(identity);
+                kind::DEVICE
+            }
+            EventKind::Stack(definition) => {
+                self.stack(definition);
+                kind::STACK
+            }
+            EventKind::Snapshot(snapshot) => {
+                self.snapshot(snapshot);
+                kind::SNAPSHOT
+            }
+            EventKind::Add(node) => {
+                self.added(node);
+                kind::ADD
+            }
+            EventKind::Remove(node) => {
+                self.reference(node);
+                kind::REMOVE
+            }
+            EventKind::Release(node) => {
+                self.reference(node);
+                kind::RELEASE
+            }
+            EventKind::Replace(node) => {
+                self.reference(node);
+                kind::REPLACE
+            }
+            EventKind::RemoveAction { function, data } => {
+                tables.put_word(bytes, *function);
+                tables.put_word(bytes, *data);
+                kind::REMOVE_ACTION
+            }
+            EventKind::ModuleFree { module } => {
+                tables.put_text(bytes, Some(module));
+                // Nothing more is known of it.
+                bytes.push(0);
+                kind::MODULE_FREE
+            }
+            EventKind::Message(message) => {
+                self.message(message);
+                kind::MESSAGE
+            }
+            EventKind::Enter(call) => {
+                self.call(call);
+                kind::ENTER
+            }
+            EventKind::Leave(returned) => {
+                self.returned(returned);
+                kind::LEAVE
+            }
+            EventKind::Loss(Loss { count, cause }) => {
+                bytes.put_varint(*count);
+                let number = CAUSES.iter().position(|known| known == cause);
+                bytes.put_varint(number.unwrap_or_default() as u64);
+                kind::LOSS
+            }
+        };
+        if let Some(byte) = self.plain.bytes.get_mut(first) {
+            *byte = kind | own;
+        }
+    }
+
+    fn identity(&mut self, identity: &DeviceIdentity) {
+        let bytes = &mut self.plain.bytes;
+        self.tables.put_text(bytes, identity.name.as_ref());
+        self.tables.put_text(bytes, identity.driver.as_ref());
+        self.tables.put_text(bytes, identity.bus.as_ref());
+        self.tables.put_word(bytes, identity.parent.0);
+    }
+
+    fn stack(&mut self, definition: &StackDefinition) {
+        let bytes = &mut self.plain.bytes;
+        bytes.put_varint(u64::from(definition.id.0));
+        bytes.put_varint(definition.frames.len() as u64);
+        for frame in &*definition.frames {
+            self.tables.put_function(bytes, frame.function.as_ref());
+            bytes.put_varint(frame.offset);
+            let function = frame.function.as_ref();
+            let begin = function.map_or(0, |function| function.address);
+            bytes.put_difference(frame.address, begin.wrapping_add(frame.offset));
+        }
+    }
+
+    fn snapshot(&mut self, snapshot: &DeviceSnapshot) {
+        self.identity(&snapshot.identity);
+        self.pm(snapshot.pm);
+        self.plain.bytes.push(u8::from(snapshot.consistent));
+        self.plain.bytes.put_varint(snapshot.nodes.len() as u64);
+        for node in &snapshot.nodes {
+            self.added(node);
+        }
+    }
+
+    fn pm(&mut self, pm: PmDomain) {
+        self.tables.put_word(&mut self.plain.bytes, pm.domain);
+        self.tables.put_word(&mut self.plain.bytes, pm.detach);
+    }
+
+    /// A node's address: near the one before it, as often as not.
+    fn node(&mut self, node: u64) {
+        self.plain.bytes.put_difference(node, self.previous.node);
+        self.previous.node = node;
+    }
+
+    fn added(&mut self, added: &AddedNode) {
+        self.node(added.node.0);
+        let base = added.node.0;
+        let bytes = &mut self.plain.bytes;
+        let flag = |there: bool, flag: u8| if there { flag } else { 0 };
+        bytes.push(
+            flag(added.size.is_some(), node::SIZE)
+                | flag(added.function.is_some(), node::FUNCTION)
+                | flag(added.action_data != 0, node::ACTION_DATA)
+                | flag(added.payload_address != 0, node::PAYLOAD_ADDRESS)
+                | flag(added.payload != [0; 4], node::PAYLOAD)
+                | flag(added.group.is_some(), node::GROUP)
+                | flag(added.action, node::ACTION),
+        );
+        self.tables.put_text(bytes, added.name.as_ref());
+        if let Some(size) = added.size {
+            bytes.put_varint(size);
+        }
+        if added.function.is_some() {
+            self.tables.put_function(bytes, added.function.as_ref());
+        }
+        if added.action_data != 0 {
+            self.tables.put_word(bytes, added.action_data);
+        }
+        if added.payload_address != 0 {
+            bytes.put_difference(added.payload_address, base);
+        }
+        if added.payload != [0; 4] {
+            put_payload(bytes, &added.payload, base);
+        }
+        if let Some(group) = added.group {
+            self.tables.put_word(bytes, group.0);
+        }
+    }
+
+    fn reference(&mut self, reference: &NodeReference) {
+        self.node(reference.node.0);
+        let bytes = &mut self.plain.bytes;
+        self.tables.put_text(bytes, reference.name.as_ref());
+        bytes.push(u8::from(reference.size.is_some()));
+        if let Some(size) = reference.size {
+            bytes.put_varint(size);
+        }
+    }
+
+    fn message(&mut self, message: &Message) {
+        let bytes = &mut self.plain.bytes;
+        match message {
+            Message::ProbeRefused => bytes.push(message::PROBE_REFUSED),
+            Message::Warning { function, line } => {
+                bytes.push(message::WARNING);
+                self.tables.put_text(bytes, function.as_ref());
+                bytes.push(u8::from(line.is_some()));
+                if let Some(line) = line {
+                    bytes.put_varint(*line);
+                }
+            }
+            Message::FreedActive {
+                object,
+                hint,
+                block,
+            } => {
+                bytes.push(message::FREED_ACTIVE);
+                self.tables.put_text(bytes, Some(object));
+                self.tables.put_text(bytes, hint.as_ref());
+                self.reference(block);
+            }
+        }
+    }
+
+    fn call(&mut self, call: &Call) {
+        let Self {
+            plain: Plain { bytes, .. },
+            tables,
+            ..
+        } = self;
+        bytes.push(call.hook as u8);
+        match &call.detail {
+            CallDetail::None => bytes.push(detail::NONE),
+            CallDetail::Group(group) => {
+                bytes.push(detail::GROUP);
+                tables.put_word(bytes, group.0);
+            }
+            CallDetail::Pm(pm) => {
+                bytes.push(detail::PM);
+                self.pm(*pm);
+            }
+            CallDetail::Pointer(pointer) => {
+                bytes.push(detail::POINTER);
+                bytes.put_word(*pointer);
+            }
+            CallDetail::Match { function, data } => {
+                bytes.push(detail::MATCH);
+                tables.put_word(bytes, *function);
+                tables.put_word(bytes, *data);
+            }
+            CallDetail::Irq { number, dev_id } => {
+                bytes.push(detail::IRQ);
+                bytes.put_varint(u64::from(*number));
+                tables.put_word(bytes, *dev_id);
+            }
+        }
+    }
+
+    fn returned(&mut self, returned: &Return) {
+        let bytes = &mut self.plain.bytes;
+        bytes.push(returned.hook as u8);
+        let flag = |there: bool, flag: u8| if there { flag } else { 0 };
+        bytes.push(
+            flag(returned.value.is_some(), returned::VALUE)
+                | flag(returned.pm.is_some(), returned::PM)
+                | flag(returned.node.is_some(), returned::NODE),
+        );
+        if let Some(value) = returned.value {
+            bytes.put_varint(fold_sign(value.cast_unsigned()));
+        }
+        if let Some(pm) = returned.pm {
+            self.pm(pm);
+        }
+        if let Some(node) = returned.node {
+            self.node(node.0);
+        }
+    }
+}
+
+/// Each word in the way that takes the least room.
+fn put_payload(bytes: &mut Vec<u8>, words: &[u64; 4], node: u64) {
+    let way = |word: u64| {
+        let (number, near) = (
+            varint_length(word),
+            varint_length(fold_sign(word.wrapping_sub(node))),
+        );
+        if word == 0 {
+            payload::ZERO
+        } else if number.min(near) >= 8 {
+            payload::WORD
+        } else if number <= near {
+            payload::NUMBER
+        } else {
+            payload::NEAR_NODE
+        }
+    };
+    let ways = words.map(way);
+    bytes.push(
+        ways.iter()
+            .rev()
+            .fold(0, |together, way| together << 2 | way),
+    );
+    for (word, way) in words.iter().zip(ways) {
+        match way {
+            payload::NUMBER => bytes.put_varint(*word),
+            payload::NEAR_NODE => bytes.put_difference(*word, node),
+            payload::WORD => bytes.put_word(*word),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! Records a run that doesn't wait: a thread writes, and what it can't write in time is counted as lost.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use super::{
+    continuation,
+    encode::{Encoder, TooLarge},
+    header::{End, EndedBy, Header, LostAt},
+    rotation::{Kept, Rotation, name},
+    writer::Composer,
+};
+use crate::{
+    event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
+    model::Model,
+};
+
+/// How a run is recorded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RecorderOptions {
+    /// Several files instead of one.
+    pub rotation: Option<Rotation>,
+}
+
+/// Why a run can't be recorded, or not any longer.
+#[derive(Debug, thiserror::Error)]
+pub enum RecorderError {
+    /// A file could not be begun.
+    #[error("{} can't be written", .path.display())]
+    Create {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Writing failed. What was written before can be read.
+    #[error("{} can't be written any more; it holds what was written before", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// What was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// Events in all files, with those that a file begins with.
+    pub events: u64,
+    /// Bytes in all files.
+    pub bytes: u64,
+    /// How many files there were, with those that were removed.
+    pub files: u32,
+    /// Events that were not written in time.
+    pub unwritten: u64,
+}
+
+/// Records events. It never waits for the disk.
+pub struct Recorder {
+    encoder: Encoder,
+    composer: Composer,
+    header: Header,
+    /// Where the first file is, and the names of others come from.
+    path: PathBuf,
+    rotation: Option<Rotation>,
+    /// What is known, where another file may have to begin with it.
+    model: Option<Model>,
+    queue: Sender<Message>,
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+    /// When the block that is being filled began.
+    begun: Instant,
+    time: Time,
+    /// The file has only what it begins with.
+    fresh: bool,
+    /// Events that were not written in time and not told yet.
+    untold: u64,
+    recorded: Recorded,
+}
+
+/// What the thread is to do.
+enum Message {
+    Write(Vec<u8>),
+    /// The file is at its end, and another one begins.
+    Next(PathBuf),
+}
+
+/// What both threads know.
+#[derive(Default)]
+struct Shared {
+    /// Bytes that wait to be written.
+    waiting: AtomicUsize,
+    failed: Mutex<Option<RecorderError>>,
+}
+
+/// So many bytes may wait to be written.
+const MOST_WAITING: usize = 16 << 20;
+/// A block is written when it is so old, full or not.
+const OLDEST: Duration = Duration::from_millis(500);
+/// The disk is told to keep what was written so often, if there is nothing else to do.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+impl Recorder {
+    /// Begins a recording.
+    pub fn start(
+        path: &Path,
+        header: Header,
+        options: RecorderOptions,
+    ) -> Result<Self, RecorderError> {
+        let mut header = header;
+        let mut first = path.to_owned();
+        if options.rotation.is_some() {
+            header.part = Some(1);
+            first = name(path, 1);
+        }
+        let created = Composer::begin(&header).and_then(|(composer, bytes)| {
+            let mut file = Target::open(&first)?;
+            file.write(&bytes)?;
+            Ok((composer, file))
+        });
+        let (composer, file) = created.map_err(|source| RecorderError::Create {
+            path: first.clone(),
+            source,
+        })?;
+        let shared = Arc::new(Shared::default());
+        let (queue, messages) = channel();
+        let mut kept = Kept::default();
+        kept.add(first.clone(), None);
+        let thread = Writing {
+            file: Some(file),
+            path: first,
+            kept,
+            most: options.rotation.and_then(|rotation| rotation.max_files),
+            unsynced: true,
+            shared: Arc::clone(&shared),
+        };
+        Ok(Self {
+            encoder: Encoder::default(),
+            composer,
+            model: options
+                .rotation
+                .map(|_| Model::new(Arc::new(header.source.coverage.clone()))),
+            header,
+            path: path.to_owned(),
+            rotation: options.rotation,
+            queue,
+            shared,
+            thread: std::thread::spawn(move || thread.run(&messages)),
+            begun: Instant::now(),
+            time: Time::default(),
+            fresh: true,
+            untold: 0,
+            recorded: Recorded {
+                events: 0,
+                bytes: 0,
+                files: 1,
+                unwritten: 0,
+            },
+        })
+    }
+
+    /// Records an event.
+    pub fn event(&mut self, event: &Event) {
+        if let Some(model) = &mut self.model {
+            model.apply(event);
+        }
+        self.tell_loss();
+        self.put(event);
+        self.fresh = false;
+        self.rotate_if_full();
+    }
+
+    /// Nothing more has happened for now: writes the block that is being filled if it is old enough. Is to
+    /// be called several times a second.
+    pub fn pause(&mut self) {
+        if self.begun.elapsed() >= OLDEST {
+            self.tell_loss();
+            self.close_block();
+            self.rotate_if_full();
+        }
+    }
+
+    /// Whether writing has failed: nothing more is recorded.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        lock(&self.shared.failed).is_some()
+    }
+
+    /// Finishes the recording cleanly, and waits until it is written.
+    pub fn finish(mut self, lost_by: Vec<LostAt>) -> Result<Recorded, RecorderError> {
+        // Now there is time.
+        while self.is_behind() && !self.has_failed() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.close_block();
+        self.tell_loss();
+        self.close_block();
+        let end = End {
+            lost_by,
+            ended: Some(EndedBy::Run),
+            ..End::default()
+        };
+        self.count_file();
+        let path = self.path.clone();
+        let bytes = self
+            .composer
+            .end(end)
+            .map_err(|source| RecorderError::Write { path, source })?;
+        self.recorded.bytes += bytes.len() as u64;
+        send(&self.queue, &self.shared, Message::Write(bytes));
+        drop(self.queue);
+        // A panic of the thread has been told by itself.
+        let _ = self.thread.join();
+        match lock(&self.shared.failed).take() {
+            Some(error) => Err(error),
+            None => Ok(self.recorded),
+        }
+    }
+
+    fn put(&mut self, event: &Event) {
+        if self.encoder.is_empty() {
+            self.begun = Instant::now();
+        }
+        self.time = event.time;
+        if self.encoder.push(event) == Err(TooLarge) {
+            self.close_block();
+            if self.encoder.push(event) == Err(TooLarge) {
+                // Larger than any block.
+                self.encoder.take();
+                self.lose(1);
+            }
+        }
+        if self.encoder.is_full() {
+            self.close_block();
+        }
+    }
+
+    /// Says in the file that something is missing, at the place where it is.
+    fn tell_loss(&mut self) {
+        if self.untold == 0 || self.is_behind() {
+            return;
+        }
+        let count = std::mem::take(&mut self.untold);
+        self.put(&Event {
+            time: self.time,
+            task: Task::default(),
+            cpu: 0,
+            device: DeviceAddress::NONE,
+            stack: None,
+            kind: EventKind::Loss(Loss {
+                count,
+                cause: LossCause::Unwritten,
+            }),
+        });
+    }
+
+    fn lose(&mut self, events: u64) {
+        self.untold = self.untold.saturating_add(events);
+        self.recorded.unwritten = self.recorded.unwritten.saturating_add(events);
+    }
+
+    fn is_behind(&self) -> bool {
+        self.shared.waiting.load(Ordering::Relaxed) > MOST_WAITING
+    }
+
+    /// Hands the block over, or counts it as lost if too much is waiting already.
+    fn close_block(&mut self) {
+        let plain = self.encoder.take();
+        self.begun = Instant::now();
+        if plain.events == 0 {
+            return;
+        }
+        if self.is_behind() {
+            return self.lose(u64::from(plain.events));
+        }
+        if let Err(source) = self.write_block(&plain) {
+            self.fail(source);
+        }
+    }
+
+    fn write_block(&mut self, plain: &super::encode::Plain) -> io::Result<()> {
+        let bytes = self.composer.events(plain)?;
+        send(&self.queue, &self.shared, Message::Write(bytes));
+        Ok(())
+    }
+
+    /// Between two blocks, because what another file begins with is what is known at this moment.
+    fn rotate_if_full(&mut self) {
+        let full = self
+            .rotation
+            .is_some_and(|rotation| self.composer.length() >= rotation.max_size);
+        if full
+            && !self.fresh
+            && self.encoder.is_empty()
+            && let Err(source) = self.rotate()
+        {
+            self.fail(source);
+        }
+    }
+
+    /// Ends the file and begins another one with what is known.
+    fn rotate(&mut self) -> io::Result<()> {
+        let Some(model) = &self.model else {
+            return Ok(());
+        };
+        let mut header = self.header.clone();
+        header.source.coverage = continuation::coverage(&header.source.coverage);
+        header.part = header.part.map(|part| part + 1);
+        let beginning = continuation::events(model);
+        self.count_file();
+        self.recorded.files += 1;
+        let (composer, first) = Composer::begin(&header)?;
+        let ended = std::mem::replace(&mut self.composer, composer);
+        self.header = header;
+        let end = ended.end(End {
+            ended: Some(EndedBy::Rotation),
+            ..End::default()
+        })?;
+        let path = name(&self.path, self.recorded.files);
+        send(&self.queue, &self.shared, Message::Write(end));
+        send(&self.queue, &self.shared, Message::Next(path));
+        send(&self.queue, &self.shared, Message::Write(first));
+        // However large it is, the file begins with all of it: half of it would be no beginning.
+        let mut encoder = Encoder::default();
+        for event in &beginning {
+            let too_large = encoder.push(event) == Err(TooLarge);
+            if too_large || encoder.is_full() {
+                let plain = encoder.take();
+                let bytes = self.composer.events(&plain)?;
+                send(&self.queue, &self.shared, Message::Write(bytes));
+            }
+            if too_large && encoder.push(event) == Err(TooLarge) {
+                encoder.take();
+                self.lose(1);
+            }
+        }
+        self.encoder = encoder;
+        self.fresh = true;
+        Ok(())
+    }
+
+    fn count_file(&mut self) {
+        self.recorded.events += self.composer.event_count();
+        self.recorded.bytes += self.composer.length();
+    }
+
+    fn fail(&self, source: io::Error) {
+        let path = self.path.clone();
+        lock(&self.shared.failed).get_or_insert(RecorderError::Write { path, source });
+    }
+}
+
+fn send(queue: &Sender<Message>, shared: &Shared, message: Message) {
+    if let Message::Write(bytes) = &message {
+        shared.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
+    }
+    // The thread ends only when there is nothing more to come.
+    let _ = queue.send(message);
+}
+
+fn lock<Value>(mutex: &Mutex<Value>) -> std::sync::MutexGuard<'_, Value> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is written to.
+enum Target {
+    File { file: File, length: u64 },
+    Output(io::Stdout),
+}
+
+impl Target {
+    /// A new file, or standard output where the path is `-`.
+    fn open(path: &Path) -> io::Result<Self> {
+        if path.as_os_str() == "-" {
+            return Ok(Self::Output(io::stdout()));
+        }
+        Ok(Self::File {
+            file: File::create(path)?,
+            length: 0,
+        })
+    }
+
+    /// Writes all of it. A file that can't take all of it keeps what it had before.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::File { file, length } => {
+                let written = file.write_all(bytes);
+                if written.is_ok() {
+                    *length += bytes.len() as u64;
+                } else {
+                    // If this fails too, the reader says that the file ends in the middle of a block.
+                    let _ = file.set_len(*length);
+                }
+                written
+            }
+            Self::Output(output) => {
+                output.write_all(bytes)?;
+                output.flush()
+            }
+        }
+    }
+
+    fn sync(&self) {
+        if let Self::File { file, .. } = self {
+            // A pipe can't, and a disk that can't will say so when it is written to.
+            let _ = file.sync_data();
+        }
+    }
+}
+
+/// The thread that writes.
+struct Writing {
+    /// `None` once writing has failed.
+    file: Option<Target>,
+    path: PathBuf,
+    kept: Kept,
+    most: Option<u32>,
+    unsynced: bool,
+    shared: Arc<Shared>,
+}
+
+impl Writing {
+    fn run(mut self, messages: &Receiver<Message>) {
+        let mut synced = Instant::now();
+        loop {
+            let message = match messages.recv_timeout(SYNC_EVERY) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.sync();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let done = match message {
+                Message::Write(bytes) => {
+                    let written = self.file.as_mut().map_or(Ok(()), |file| file.write(&bytes));
+                    self.unsynced = true;
+                    self.shared
+                        .waiting
+                        .fetch_sub(bytes.len(), Ordering::Relaxed);
+                    written
+                }
+                Message::Next(path) => self.next(path),
+            };
+            if let Err(source) = done {
+                self.file = None;
+                let path = self.path.clone();
+                lock(&self.shared.failed).get_or_insert(RecorderError::Write { path, source });
+            }
+            let waiting = self.shared.waiting.load(Ordering::Relaxed);
+            if waiting == 0 && synced.elapsed() >= SYNC_EVERY {
+                self.sync();
+                synced = Instant::now();
+            }
+        }
+        self.sync();
+    }
+
+    fn sync(&mut self) {
+        if let Some(file) = &self.file
+            && std::mem::take(&mut self.unsynced)
+        {
+            file.sync();
+        }
+    }
+
+    fn next(&mut self, path: PathBuf) -> io::Result<()> {
+        self.sync();
+        if self.file.is_some() {
+            self.file = Some(Target::open(&path)?);
+            self.path.clone_from(&path);
+            if let Some(oldest) = self.kept.add(path, self.most) {
+                match fs::remove_file(oldest) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! A run that is kept in several files, each of which can be read alone.
+
+use std::fs;
+
+use devres_tracer::{
+    coverage::Before,
+    event::{Event, EventKind, Hook},
+    judge::Verdict,
+    trace_file::{EndedBy, Header, Recorder, RecorderOptions, Rotation},
+};
+
+use crate::{
+    Dev, Story, header, judged, read,
+    recorded::{Directory, eventful},
+    verdict,
+};
+
+struct Part {
+    header: Header,
+    events: Vec<Event>,
+    ended: EndedBy,
+    bytes: usize,
+}
+
+/// The files of a run that begins another one after so many bytes.
+fn parts(name: &str, events: &[Event], max_size: u64, max_files: Option<u32>) -> (u32, Vec<Part>) {
+    let directory = Directory::new(name);
+    let options = RecorderOptions {
+        rotation: Some(Rotation {
+            max_size,
+            max_files,
+        }),
+    };
+    let mut recorder = Recorder::start(&directory.path("run.dvrt"), header(), options).unwrap();
+    for event in events {
+        recorder.event(event);
+    }
+    let recorded = recorder.finish(Vec::new()).unwrap();
+    assert_eq!(recorded.unwritten, 0);
+    let mut parts = Vec::new();
+    for number in 1..=recorded.files {
+        let path = directory.path(&format!("run.{number:04}.dvrt"));
+        let Ok(bytes) = fs::read(path) else {
+            continue;
+        };
+        let (header, events, ending) = read(&bytes).unwrap();
+        assert_eq!(ending.problems(), [""; 0]);
+        assert_eq!(header.part, Some(number));
+        parts.push(Part {
+            header,
+            events,
+            ended: ending.end.unwrap().ended.unwrap(),
+            bytes: bytes.len(),
+        });
+    }
+    (recorded.files, parts)
+}
+
+/// Devices that stay bound with what they own.
+fn lasting(devices: u64) -> Vec<Event> {
+    let mut story = Story::new();
+    for number in 0..devices {
+        let device = Dev(0xff11_0000_0900_0000 + number * 0x800);
+        let node = 0xff11_2000_0000_0000 + number * 0x1000;
+        story
+            .enter(device, Hook::Initialise)
+            .named(device, &format!("lasting{number}"), "pci", "lasting")
+            .enter(device, Hook::Probe)
+            .open_group(device, 0, node)
+            .stack(&["lasting_probe@lasting", "really_probe"])
+            .add(device, node + 0x100, "devm_kzalloc_release", 64)
+            .close_group(device, node, node)
+            .add_action(device, node + 0x300, "lasting_stop")
+            .enter(device, Hook::Bound)
+            .returned(device, Hook::Probe, Some(0));
+    }
+    story.events
+}
+
+/// The same devices are unbound.
+fn unbound(devices: u64) -> Vec<Event> {
+    let mut story = Story::new();
+    story.wait(1_000_000_000).task("init", 1);
+    for number in 0..devices {
+        let device = Dev(0xff11_0000_0900_0000 + number * 0x800);
+        let node = 0xff11_2000_0000_0000 + number * 0x1000;
+        story
+            .enter(device, Hook::Unbind)
+            .enter(device, Hook::Remove)
+            .leave(device, Hook::Remove)
+            .enter(device, Hook::Cleanup)
+            .enter(device, Hook::ReleaseAll)
+            .rel(device, node + 0x300, "lasting_stop", 64)
+            .rel(device, node, "grp<", 0)
+            .rel(device, node + 0x100, "devm_kzalloc_release", 64)
+            .returned(device, Hook::ReleaseAll, Some(3))
+            .leave(device, Hook::Cleanup)
+            .leave(device, Hook::Unbind);
+    }
+    story.events
+}
+
+#[test]
+fn each_file_can_be_read_alone_and_knows_what_came_before() {
+    let (lasts, between) = (lasting(20), eventful(10_000));
+    let events: Vec<Event> = lasts
+        .iter()
+        .chain(&between)
+        .cloned()
+        .chain(unbound(20))
+        .collect();
+    let (files, parts) = parts("alone", &events, 24 << 10, None);
+    assert!(files >= 3, "{files} files");
+    assert_eq!(parts.len(), files as usize);
+    let mut rest = events.iter();
+    for (number, part) in parts.iter().enumerate() {
+        // A file may get one block more than it should have.
+        assert!(part.bytes < (24 << 10) + (40 << 10), "{} bytes", part.bytes);
+        let last = number + 1 == parts.len();
+        assert_eq!(part.ended == EndedBy::Run, last);
+        let before = if number == 0 {
+            Before::Nothing
+        } else {
+            Before::Snapshot
+        };
+        assert_eq!(part.header.source.coverage.before, before);
+        let beginning = if number == 0 {
+            0
+        } else {
+            part.events
+                .iter()
+                .position(|event| {
+                    !matches!(event.kind, EventKind::Snapshot(_) | EventKind::Stack(_))
+                })
+                .unwrap()
+        };
+        for event in &part.events[beginning..] {
+            assert_eq!(Some(event), rest.next());
+        }
+        let (_, outcome) = judged(&part.header, &part.events);
+        assert_eq!(outcome.desync_details, [""; 0], "file {number}");
+    }
+    assert_eq!(rest.next(), None);
+    // What was added in the first file is released in the last, which knows it from its beginning.
+    let (_, outcome) = judged(&parts.last().unwrap().header, &parts.last().unwrap().events);
+    assert_eq!(outcome.desyncs, 0);
+}
+
+#[test]
+fn only_the_newest_files_are_kept() {
+    let (files, parts) = parts("newest", &eventful(10_000), 32 << 10, Some(2));
+    assert!(files > 3, "{files} files");
+    let numbers: Vec<_> = parts.iter().map(|part| part.header.part).collect();
+    assert_eq!(numbers, [Some(files - 1), Some(files)]);
+}
+
+#[test]
+fn a_file_that_begins_with_much_still_gets_on() {
+    let mut events = lasting(6_000);
+    events.extend(eventful(100));
+    let (files, parts) = parts("much", &events, 1_000, None);
+    assert!((2..100).contains(&files), "{files} files");
+    assert!(parts.iter().all(|part| part.events.len() > 10));
+}
+
+#[test]
+fn what_was_under_way_when_a_file_began_is_not_judged_to_be_clean() {
+    // A device in whose unbind the file ends; the detach came too early and is in the first file.
+    let device = Dev(0xff11_0000_0900_0000);
+    let mut story = Story::new();
+    story
+        .enter(device, Hook::Initialise)
+        .named(device, "unlucky", "platform", "unlucky")
+        .enter(device, Hook::Probe)
+        .attach(device)
+        .add(device, 0x1000, "devm_clk_release", 8)
+        .enter(device, Hook::Bound)
+        .returned(device, Hook::Probe, Some(0))
+        .enter(device, Hook::Unbind)
+        .enter(device, Hook::Remove)
+        .detach(device);
+    let first = story.events.len();
+    story.task("other", 9);
+    let other = Dev(0xff11_0000_0a00_0000);
+    for number in 0..200_000 {
+        story
+            .add(other, 0x5000 + number % 2, "devm_kzalloc_release", 8)
+            .rem(other, 0x5000 + number % 2, "devm_kzalloc_release", 8);
+    }
+    story
+        .task("init", 1)
+        .leave(device, Hook::Remove)
+        .enter(device, Hook::Cleanup)
+        .enter(device, Hook::ReleaseAll)
+        .rel(device, 0x1000, "devm_clk_release", 8)
+        .returned(device, Hook::ReleaseAll, Some(1))
+        .leave(device, Hook::Cleanup)
+        .leave(device, Hook::Unbind);
+    assert!(first < story.events.len());
+    let (files, parts) = parts("under-way", &story.events, 8 << 10, None);
+    assert!(files >= 2, "{files} files");
+    let last = parts.last().unwrap();
+    assert_ne!(verdict(&last.header, &last.events), Verdict::Clean);
+}
