@@ -96,12 +96,12 @@ fn picture(buffer: &Buffer) -> String {
         }
     }
     format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0}" height="{height:.0}" viewBox="0 0 {width:.0} {height:.0}">
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0}" height="{height:.0}" viewBox="0 0 {width:.0} {height:.0}">
 <rect width="100%" height="100%" rx="8" fill="{BACKGROUND}"/>
 {backgrounds}<g font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14" xml:space="preserve">
 {texts}</g>
 </svg>
-"##
+"#
     )
 }
 

@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn keys_colours_and_settings_are_taken_over() {
         let configuration = read(
-            r##"
+            r#"
             [keys]
             quit = ["x", "Ctrl-q"]
             sort = "o"
@@ -312,7 +312,7 @@ mod tests {
             [live]
             history = 100000
             mouse = false
-            "##,
+            "#,
         )
         .unwrap();
         assert_eq!(configuration.keymap.keys(Action::Quit), ["x", "Ctrl-q"]);

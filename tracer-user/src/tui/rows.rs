@@ -206,7 +206,7 @@ pub struct Choice {
 /// The rows of all devices.
 #[derive(Debug, Default)]
 pub struct Rows {
-    rows: Vec<Row>,
+    all: Vec<Row>,
     by_key: HashMap<InstanceKey, usize>,
     /// Whether the row fits the filter, for each.
     fits: Vec<bool>,
@@ -228,13 +228,13 @@ impl Rows {
     /// The row that is shown at this place.
     #[must_use]
     pub fn at(&self, place: usize) -> Option<&Row> {
-        self.rows.get(*self.shown.get(place)?)
+        self.all.get(*self.shown.get(place)?)
     }
 
     /// The row of a device.
     #[must_use]
     pub fn of(&self, key: InstanceKey) -> Option<&Row> {
-        self.rows.get(*self.by_key.get(&key)?)
+        self.all.get(*self.by_key.get(&key)?)
     }
 
     /// The place at which a device is shown.
@@ -247,13 +247,13 @@ impl Rows {
     /// How many devices there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.rows.len()
+        self.all.len()
     }
 
     /// How many devices that live lack something.
     #[must_use]
     pub fn tainted(&self) -> usize {
-        self.rows
+        self.all
             .iter()
             .filter(|row| row.tainted && row.gone.is_none())
             .count()
@@ -267,7 +267,7 @@ impl Rows {
 
     pub(super) fn choose(&mut self, choice: Choice, model: &Model) {
         self.choice = choice;
-        for index in 0..self.rows.len() {
+        for index in 0..self.all.len() {
             self.judge_fit(index, model);
         }
         self.stale = true;
@@ -277,7 +277,7 @@ impl Rows {
     pub(super) fn rebuild(&mut self, model: &Model, traces: &mut Traces) {
         traces.changed.clear();
         traces.all_changed = false;
-        self.rows.clear();
+        self.all.clear();
         self.by_key.clear();
         self.fits.clear();
         for device in model.devices() {
@@ -319,9 +319,9 @@ impl Rows {
             let Some(index) = self.by_key.remove(key) else {
                 continue;
             };
-            self.rows.swap_remove(index);
+            self.all.swap_remove(index);
             self.fits.swap_remove(index);
-            if let Some(moved) = self.rows.get(index) {
+            if let Some(moved) = self.all.get(index) {
                 self.by_key.insert(moved.key, index);
             }
             self.stale = true;
@@ -336,7 +336,7 @@ impl Rows {
             entry.0 += 1;
             entry.1 = entry.1.max(severity);
         }
-        for row in &mut self.rows {
+        for row in &mut self.all {
             (row.findings, row.worst) = found(&self.findings, row.key);
         }
         self.stale = true;
@@ -353,12 +353,12 @@ impl Rows {
         let index = if let Some(index) = self.by_key.get(&row.key) {
             *index
         } else {
-            self.by_key.insert(row.key, self.rows.len());
-            self.rows.push(row.clone());
+            self.by_key.insert(row.key, self.all.len());
+            self.all.push(row.clone());
             self.fits.push(true);
-            self.rows.len() - 1
+            self.all.len() - 1
         };
-        if let Some(place) = self.rows.get_mut(index) {
+        if let Some(place) = self.all.get_mut(index) {
             *place = row;
         }
         self.judge_fit(index, model);
@@ -366,7 +366,7 @@ impl Rows {
     }
 
     fn judge_fit(&mut self, index: usize, model: &Model) {
-        if let (Some(row), Some(fits)) = (self.rows.get(index), self.fits.get_mut(index)) {
+        if let (Some(row), Some(fits)) = (self.all.get(index), self.fits.get_mut(index)) {
             *fits = self.choice.filter.is_empty() || self.choice.filter.fits(row, model);
         }
     }
@@ -377,7 +377,7 @@ impl Rows {
             return;
         }
         let Self {
-            rows,
+            all: rows,
             fits,
             choice,
             shown,

@@ -12,9 +12,11 @@ use crate::{
     coverage::Before,
     escape::escape,
     event::{AddedNode, DeviceSnapshot, Event, EventKind},
-    finding::text::Text,
+    finding::{Severity, text::Text},
+    judge::Judge,
     model::{Device, Kind, Model, Node},
-    sink::{Sink as _, SourceInformation, json::JsonSink},
+    rules::RuleSet,
+    sink::{Sink as _, SourceInformation, Summary, json::JsonSink},
     trace_file::{End, EndedBy, Header, TraceFileWriter},
 };
 
@@ -113,15 +115,22 @@ fn write_lines<'a>(
 ) -> io::Result<u64> {
     let mut sink = JsonSink::new(file, true);
     sink.begin(information)?;
-    // The names that the lines carry are those that the model knows at each of them.
-    let mut model = Model::new(Arc::new(information.coverage.clone()));
+    // The names that the lines carry are those that the model knows at each of them, and without a summary
+    // at their end they would count as cut off.
+    let mut judge = Judge::new(Arc::new(information.coverage.clone()), RuleSet::checked());
     let mut count = 0;
     for event in events {
-        model.apply(event);
-        sink.event(event, &model)?;
+        let findings = judge.apply(event).to_vec();
+        sink.event(event, judge.model())?;
+        for finding in &findings {
+            sink.finding(finding)?;
+        }
         count += 1;
     }
-    sink.flush()?;
+    let outcome = judge.finish();
+    let coverage = information.coverage.clone();
+    let summary = Summary::new(&outcome, coverage, Vec::new(), Severity::Error);
+    sink.end(&outcome.findings, &summary)?;
     Ok(count)
 }
 

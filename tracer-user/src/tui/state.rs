@@ -249,17 +249,15 @@ impl State {
         if self.prompt.is_some() {
             return self.type_key(key, world);
         }
-        match keymap.action(key) {
-            Some(action) => self.act(action, world),
-            None => {
-                let help = keymap.key(Action::Help);
-                self.tell(
-                    Severity::Info,
-                    format!("{key} does nothing here; {help} shows the keys"),
-                );
-                Effect::None
-            }
+        if let Some(action) = keymap.action(key) {
+            return self.act(action, world);
         }
+        let help = keymap.key(Action::Help);
+        self.tell(
+            Severity::Info,
+            format!("{key} does nothing here; {help} shows the keys"),
+        );
+        Effect::None
     }
 
     /// Text was pasted.
@@ -411,7 +409,6 @@ impl State {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one line for each action")]
     fn act(&mut self, action: Action, world: &mut World) -> Effect {
         let page = isize::try_from(self.areas.list.height.max(2) - 1).unwrap_or(1);
         match action {
@@ -471,8 +468,13 @@ impl State {
                 world.follow();
                 self.window = Window::All;
             }
-            Action::Step => self.step(1, world),
-            Action::StepBack => self.seek(world.position().saturating_sub(1), world),
+            Action::PanLeft | Action::PanRight if self.view == View::Timeline => {
+                self.pan(action == Action::PanRight, world);
+            }
+            Action::Step | Action::PanRight => self.step(1, world),
+            Action::StepBack | Action::PanLeft => {
+                self.seek(world.position().saturating_sub(1), world);
+            }
             Action::DeviceStep => self.device_step(true, world),
             Action::DeviceStepBack => self.device_step(false, world),
             Action::NextFinding => self.jump(true, world),
@@ -490,11 +492,6 @@ impl State {
             Action::Goto => self.ask(Question::Goto, ""),
             Action::ZoomIn => self.zoom(true, world),
             Action::ZoomOut => self.zoom(false, world),
-            Action::PanLeft | Action::PanRight if self.view == View::Timeline => {
-                self.pan(action == Action::PanRight, world);
-            }
-            Action::PanLeft => self.seek(world.position().saturating_sub(1), world),
-            Action::PanRight => self.step(1, world),
             Action::ZoomAll => self.window = Window::All,
             Action::AllDevices => {
                 self.all_devices = !self.all_devices;

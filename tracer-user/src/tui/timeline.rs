@@ -104,13 +104,12 @@ impl Timeline {
                     span.inferred = left.inferred;
                 }
             }
-            Change::NodeAdded(node) => {
+            Change::NodeAdded(node)
                 if model
                     .node(*node)
-                    .is_some_and(|node| node.origin() == Origin::Seen)
-                {
-                    self.mark_node(at, *node, MarkKind::Added, model);
-                }
+                    .is_some_and(|node| node.origin() == Origin::Seen) =>
+            {
+                self.mark_node(at, *node, MarkKind::Added, model);
             }
             Change::NodeRemoved(node) => self.mark_node(at, *node, MarkKind::Removed, model),
             Change::NodeReleased { node, .. } => {
@@ -153,6 +152,7 @@ impl Timeline {
     }
 
     /// The functions that ran, in the order of their entry.
+    #[must_use]
     pub fn spans(&self) -> impl DoubleEndedIterator<Item = &Span> {
         self.spans.iter()
     }
@@ -166,6 +166,7 @@ impl Timeline {
     }
 
     /// All points in time, in order.
+    #[must_use]
     pub fn all_marks(&self) -> impl DoubleEndedIterator<Item = &Mark> {
         self.marks.iter()
     }

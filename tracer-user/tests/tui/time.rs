@@ -24,7 +24,7 @@ fn goto(session: &mut Session, event: u64) {
     let digits: String = event
         .to_string()
         .chars()
-        .map(|digit| format!("{digit} "))
+        .flat_map(|digit| [digit, ' '])
         .collect();
     session.press(&format!("t # {digits} Enter")).unwrap();
 }

@@ -33,7 +33,7 @@ use crate::{kmod, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 9] = [
+const SESSIONS: [&Session; 10] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,

@@ -172,7 +172,7 @@ fn scrub(session: &mut Session, area: Rect) -> Line<'static> {
     };
     let mut text = format!("{clock}event {} of {}", grouped(position), grouped(end));
     if first > 0 {
-        text.push_str(&format!(", held from {}", history.time(first + 1)));
+        text = format!("{text}, held from {}", history.time(first + 1));
     }
     let room = usize::from(area.width);
     let left = shorten(&text, room, signs.cut);

@@ -116,7 +116,7 @@ fn title(session: &Session, width: usize) -> Line<'static> {
         choice.sort.name()
     );
     if !choice.filter.is_empty() {
-        text.push_str(&format!(", that fit {:?}", escape(choice.filter.text())));
+        text = format!("{text}, that fit {:?}", escape(choice.filter.text()));
     }
     if choice.only_findings {
         text.push_str(", with findings");

@@ -332,27 +332,27 @@ fn header(session: &Session, key: InstanceKey, width: usize) -> Vec<Line<'static
     if row.driver.is_empty() {
         words.push_str("no driver");
     } else {
-        words.push_str(&format!("driver {}", row.driver));
+        words = format!("{words}driver {}", row.driver);
     }
     if !row.bus.is_empty() {
-        words.push_str(&format!(", bus {}", row.bus));
+        words = format!("{words}, bus {}", row.bus);
     }
-    words.push_str(&format!(
-        ", {}",
+    words = format!(
+        "{words}, {}",
         if row.gone.is_some() {
             "gone"
         } else {
             row.state.name()
         }
-    ));
-    words.push_str(&format!(
-        ": {} {}, {} bytes",
+    );
+    words = format!(
+        "{words}: {} {}, {} bytes",
         row.resources,
         plural(row.resources, "resource", "resources"),
         row.bytes
-    ));
+    );
     if row.from_snapshot > 0 {
-        words.push_str(&format!(", {} from the snapshot (s)", row.from_snapshot));
+        words = format!("{words}, {} from the snapshot (s)", row.from_snapshot);
     }
     if device.is_some_and(|device| device.pm().detaches()) {
         words.push_str(", in a PM domain");
@@ -447,10 +447,10 @@ fn unwinding(
         };
         let mut what = escape(&step.what);
         if let Some(held) = early {
-            what.push_str(&format!(
-                ", {held} {} still held",
+            what = format!(
+                "{what}, {held} {} still held",
                 plural(held, "resource", "resources")
-            ));
+            );
         }
         if let Some((rule, _)) = blamed {
             what = format!("{rule}: {what}");

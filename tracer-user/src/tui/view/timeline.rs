@@ -119,21 +119,12 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     scroll.keep_text(lanes.len(), usize::from(list.height));
     let here = scale.column(session.world.now());
     for (row, lane) in (0..list.height).zip(lanes.iter().skip(scroll.top)) {
-        let y = list.y + row;
-        let name = match lane {
-            Lane::Spans { label, .. } | Lane::Marks { label, .. } => label,
-        };
-        let name = fit(name, usize::from(label).saturating_sub(1), theme.signs.cut);
-        buffer.set_stringn(area.x, y, name, usize::from(label), theme.text);
         let line = Rect {
-            y,
+            y: list.y + row,
             height: 1,
-            ..plot
+            ..list
         };
-        match lane {
-            Lane::Spans { spans, .. } => draw_spans(buffer, line, spans, scale, &theme),
-            Lane::Marks { marks, .. } => draw_marks(buffer, line, marks, scale, &theme),
-        }
+        draw_lane(buffer, line, label, lane, scale, &theme);
     }
     if lanes.is_empty() {
         let text = "   nothing ran, came or went in this time";
@@ -281,6 +272,29 @@ fn lanes(session: &Session, one: Option<InstanceKey>, scale: Scale) -> Vec<Lane<
         }
     }
     lanes
+}
+
+/// Draws one lane: what it is of in the first columns, and its spans or marks behind.
+fn draw_lane(
+    buffer: &mut Buffer,
+    line: Rect,
+    label: u16,
+    lane: &Lane<'_>,
+    scale: Scale,
+    theme: &Theme,
+) {
+    let (Lane::Spans { label: name, .. } | Lane::Marks { label: name, .. }) = lane;
+    let name = fit(name, usize::from(label).saturating_sub(1), theme.signs.cut);
+    buffer.set_stringn(line.x, line.y, name, usize::from(label), theme.text);
+    let plot = Rect {
+        x: line.x + label,
+        width: line.width - label,
+        ..line
+    };
+    match lane {
+        Lane::Spans { spans, .. } => draw_spans(buffer, plot, spans, scale, theme),
+        Lane::Marks { marks, .. } => draw_marks(buffer, plot, marks, scale, theme),
+    }
 }
 
 fn draw_spans(buffer: &mut Buffer, line: Rect, spans: &[&Span], scale: Scale, theme: &Theme) {
