@@ -121,6 +121,11 @@ impl Tasks {
             .map_or(&[], |entry| &entry.frames)
     }
 
+    /// Whether anything runs on any task.
+    pub(super) fn any_runs(&self) -> bool {
+        self.tasks.values().any(|entry| !entry.frames.is_empty())
+    }
+
     pub(super) fn of_mut(&mut self, task: &Task) -> &mut [Frame] {
         self.tasks
             .get_mut(&task.tid)

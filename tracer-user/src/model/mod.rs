@@ -276,6 +276,12 @@ impl Model {
         self.tasks.of(task)
     }
 
+    /// Whether nothing that was entered is still running, on any task. Walks all of them.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        !self.tasks.any_runs()
+    }
+
     /// How much has been seen.
     #[must_use]
     pub fn tally(&self) -> Tally {
