@@ -122,7 +122,7 @@ fn check_with(story: &Story, policy: &str, coverage: Coverage) -> Results {
     for event in &story.events {
         examination.event(event);
     }
-    examination.finish(Ending::on(TODAY)).0
+    examination.finish(Ending::on(TODAY))
 }
 
 fn check(story: &Story, policy: &str) -> Results {
@@ -194,7 +194,7 @@ fn a_run_that_was_cut_short_or_has_nothing_to_judge_does_not_pass() {
         cut_short: Some("damaged".to_owned()),
         ..Ending::on(TODAY)
     };
-    let (results, _) = examination.finish(ending);
+    let results = examination.finish(ending);
     assert_eq!(results.verdict, Verdict::Inconclusive);
     assert_eq!(dr001(&results).0, Status::Inconclusive);
     assert_eq!(check(&Story::new(), "").verdict, Verdict::Inconclusive);
@@ -381,7 +381,7 @@ fn written_expectations_make_a_run_like_this_one_pass() {
     for event in &wrong.events {
         examination.event(event);
     }
-    let (results, _) = examination.finish(Ending::on(TODAY));
+    let results = examination.finish(Ending::on(TODAY));
     assert_eq!(results.count(Status::Failed), 3);
     let written = write_expectations(&results, &read);
     let again = format!("{policy}\n{written}");
@@ -576,7 +576,7 @@ fn exercise(story: &Story, exercised: Exercised) -> Results {
         exercised: Some(exercised),
         ..Ending::on(TODAY)
     };
-    examination.finish(ending).0
+    examination.finish(ending)
 }
 
 fn done(wanted: u64, done: u64) -> Exercised {
@@ -655,7 +655,7 @@ fn the_command_does_nothing_to_the_verdict() {
         }),
         ..Ending::on(TODAY)
     };
-    let (results, _) = examination.finish(ending);
+    let results = examination.finish(ending);
     assert_eq!(results.verdict, Verdict::Clean);
     assert_eq!(results.command.unwrap().code, 9);
 }

@@ -16,7 +16,7 @@ insmod "$module" ${MODULE_PARAMETERS:-} || exit 4
 
 devres-tracer check --policy "$here/policy.toml" \
 	--exercise "$driver" --cycles "${CYCLES:-20}" \
-	--record "$directory/trace.jsonl" \
+	--record "$directory/trace.dvrt" \
 	--report ktap \
 	--report ktap="$directory/ktap.txt" \
 	--report junit="$directory/junit.xml" \

@@ -120,9 +120,9 @@ impl Examination {
         self.judge.findings()
     }
 
-    /// Nothing comes any more: the results, and what the judge said.
+    /// Nothing comes any more.
     #[must_use]
-    pub fn finish(mut self, ending: Ending) -> (Results, Outcome) {
+    pub fn finish(mut self, ending: Ending) -> Results {
         self.bindings.finish(self.judge.model(), &mut self.records);
         let outcome = self.judge.finish();
         let gap = gap(&outcome, &ending);
@@ -150,7 +150,7 @@ impl Examination {
         if let Some(expectations) = conclusion.expectations(&groups) {
             groups.push(expectations);
         }
-        let results = Results {
+        Results {
             tool: self.information.tool,
             kernel: self.information.kernel,
             machine: self.information.machine,
@@ -161,8 +161,7 @@ impl Examination {
             lost: outcome.lost,
             lost_by: ending.lost_by,
             groups,
-        };
-        (results, outcome)
+        }
     }
 }
 

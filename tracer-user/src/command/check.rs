@@ -6,7 +6,7 @@ use std::{
     io::{self, BufWriter, Write},
     ops::ControlFlow,
     os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitStatus,
     sync::{
         Arc,
@@ -22,6 +22,7 @@ use super::{
     Exit,
     capture::{Capture, CaptureOptions, Ending as CaptureEnding, Receiver},
     policy,
+    record::lost_at,
     source_options::{FilterOptions, ProbeOptions},
 };
 use crate::{
@@ -35,8 +36,9 @@ use crate::{
     event::Event,
     filter::DeviceFilter,
     finding::Severity,
-    sink::{Sink, SourceInformation, Summary, json::JsonSink, reports::Format},
+    sink::{SourceInformation, reports::Format},
     source::{live::Kernel, recording::Recording},
+    trace_file::{Header, Recorder, RecorderOptions},
 };
 
 /// Judges a run for continuous integration, by a policy, and reports it in the forms that CI reads
@@ -65,7 +67,7 @@ pub(super) struct Check {
     /// repeated [default: ktap=-]
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Report::parse, help_heading = "Reports")]
     report: Vec<Report>,
-    /// Keep the events as JSON lines, to be looked at or judged again later
+    /// Record the run to a trace file, to be looked at or judged again later
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     record: Option<PathBuf>,
     /// End with the command's exit code if the command fails
@@ -326,7 +328,7 @@ impl Check {
             }
         }
         ending.lost_by = capture.finish(&mut run);
-        run.end(ending, policy.fail_on).map_err(Failure::Here)
+        run.end(ending).map_err(Failure::Here)
     }
 
     fn command_end(&self, status: ExitStatus) -> CommandEnd {
@@ -357,7 +359,7 @@ impl Check {
 }
 
 /// Judges what was recorded.
-fn from_recording(file: &std::path::Path, policy: Policy) -> Result<Results, Failure> {
+fn from_recording(file: &Path, policy: Policy) -> Result<Results, Failure> {
     // Not that it can't run here: a mistyped name must not look like a test that was skipped.
     let mut recording =
         Recording::open(file).map_err(|error| Failure::Usage(escape(&chain(&error))))?;
@@ -371,7 +373,12 @@ fn from_recording(file: &std::path::Path, policy: Policy) -> Result<Results, Fai
         // What comes behind the damage is missing, and what was read still counts.
         ending.cut_short = Some(chain(&error));
     }
-    Ok(examination.finish(ending).0)
+    let problems = recording.problems();
+    if ending.cut_short.is_none() && !problems.is_empty() {
+        ending.cut_short = Some(problems.join("; "));
+    }
+    ending.lost_by = recording.lost_by();
+    Ok(examination.finish(ending))
 }
 
 /// An error with its causes.
@@ -409,71 +416,54 @@ async fn exercise(
 /// Takes in what a capture yields.
 struct CheckRun {
     examination: Examination,
-    information: SourceInformation,
-    record: Option<JsonSink<BufWriter<File>>>,
-    /// Why the events can't be kept.
-    broken: Option<io::Error>,
+    recorder: Option<Recorder>,
 }
 
 impl CheckRun {
     fn begin(
         information: SourceInformation,
         policy: &Policy,
-        record: Option<&std::path::Path>,
+        record: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let mut record = match record {
+        let recorder = match record {
             None => None,
             Some(path) => {
-                let file = File::create(path)
-                    .with_context(|| format!("{} can't be written", path.display()))?;
-                Some(JsonSink::new(BufWriter::with_capacity(1 << 16, file), true))
+                let header = Header::of_this_machine(information.clone());
+                Some(Recorder::start(path, header, RecorderOptions::default())?)
             }
         };
-        let broken = record
-            .as_mut()
-            .and_then(|record| record.begin(&information).err());
         Ok(Self {
-            examination: Examination::new(information.clone(), policy.clone()),
-            information,
-            record,
-            broken,
+            examination: Examination::new(information, policy.clone()),
+            recorder,
         })
     }
 
-    fn end(mut self, ending: Ending, fail_on: Severity) -> anyhow::Result<Results> {
-        let lost_by = ending.lost_by.clone();
-        let (results, outcome) = self.examination.finish(ending);
-        if let Some(mut record) = self.record
-            && self.broken.is_none()
-        {
-            let coverage = self.information.coverage;
-            let summary = Summary::new(&outcome, coverage, lost_by, fail_on);
-            self.broken = outcome
-                .findings
-                .iter()
-                .filter(|finding| finding.count == 1)
-                .try_for_each(|finding| record.finding(finding))
-                .and_then(|()| record.end(&outcome.findings, &summary))
-                .err();
+    fn end(self, ending: Ending) -> anyhow::Result<Results> {
+        if let Some(recorder) = self.recorder {
+            let recorded = recorder.finish(lost_at(&ending.lost_by))?;
+            if recorded.unwritten > 0 {
+                eprintln!(
+                    "devres-tracer: {} events could not be recorded in time",
+                    recorded.unwritten
+                );
+            }
         }
-        match self.broken {
-            Some(error) => Err(anyhow::Error::new(error).context("the events can't be kept")),
-            None => Ok(results),
-        }
+        Ok(self.examination.finish(ending))
     }
 }
 
 impl Receiver for CheckRun {
     fn event(&mut self, event: &Event) {
         self.examination.event(event);
-        if let Some(record) = &mut self.record
-            && self.broken.is_none()
-        {
-            self.broken = record.event(event, self.examination.model()).err();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.event(event);
         }
     }
 
     fn pause(&mut self) -> ControlFlow<()> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.pause();
+        }
         ControlFlow::Continue(())
     }
 }

@@ -46,7 +46,7 @@ fingerprint = "DR001/platform/pvpanic-mmio"
 reason = "was to be mended by then"
 until = 2020-12-31
 END
-        check plain --write-expectations written.toml --record plain.jsonl -- sh -c "$unbind"
+        check plain --write-expectations written.toml --record plain.dvrt -- sh -c "$unbind"
         echo $device >$driver/bind
         check expected --expectations expected.toml -- sh -c "$unbind"
         echo $device >$driver/bind
@@ -55,7 +55,7 @@ END
         check written --expectations written.toml -- sh -c "$unbind"
         echo $device >$driver/bind
         check idle --expectations expected.toml -- true
-        check replayed plain.jsonl
+        check replayed plain.dvrt
         check propagated --propagate -- sh -c 'exit 7'
         check unpropagated -- sh -c "$unbind; exit 7"
         echo $device >$driver/bind
@@ -431,7 +431,7 @@ fn example_runs(evidence: &Evidence) -> Result<()> {
     for (file, begin) in [
         ("junit.xml", "<?xml"),
         ("devres.sarif", "{"),
-        ("trace.jsonl", "{"),
+        ("results.json", "{"),
     ] {
         let text = evidence.text(&format!("reports/{file}"))?;
         ensure!(
