@@ -4,8 +4,9 @@
 mod support;
 
 use std::{
-    io::{BufReader, BufWriter},
-    ops::ControlFlow,
+    fs::File,
+    io::BufWriter,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -14,8 +15,8 @@ use devres_tracer::{
     model::Model,
     rules::RuleSet,
     sink::{Sink as _, SourceInformation, json::JsonSink},
-    source::recording::Recording,
-    tui::{Session, Sight, configuration::Configuration, theme::Ability},
+    trace_file::{End, EndedBy, Header, TraceFileWriter},
+    tui::{Session, Sight, configuration::Configuration, source::Source, theme::Ability},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 use support::{Dev, Story, added, whole};
@@ -85,7 +86,7 @@ fn main() {
     }
 
     burst();
-    lines(&story);
+    files(&story);
 }
 
 /// 100,000 events that come at once while 10,000 devices are on the screen: how long the longest stretch is in
@@ -118,47 +119,64 @@ fn burst() {
     report(&format!("  longest of its {frames} frames"), longest);
 }
 
-/// The same recording as JSON lines, which have to be parsed.
-fn lines(story: &[Event]) {
-    let mut file = tempfile();
-    {
-        let mut sink = JsonSink::new(BufWriter::new(&mut file), true);
-        let information = information();
-        sink.begin(&information).expect("the file can be written");
-        let mut model = Model::new(information.coverage.into());
-        for event in story {
-            model.apply(event);
-            sink.event(event, &model).expect("the file can be written");
-        }
-        sink.flush().expect("the file can be written");
+/// The same recording from files, as `live FILE` reads them: on a thread of its own.
+fn files(story: &[Event]) {
+    let directory =
+        std::env::temp_dir().join(format!("devres-tracer-bench-{}", std::process::id()));
+    std::fs::create_dir(&directory).expect("there is room for a directory");
+    let create = |name: &str| {
+        let path = directory.join(name);
+        let file = File::create_new(&path).expect("there is room for a file");
+        (path, BufWriter::new(file))
+    };
+    let information = information();
+
+    let (path, file) = create("bench.dvrt");
+    let header = Header::of_recording(information.clone());
+    let mut writer = TraceFileWriter::begin(file, &header).expect("the file can be written");
+    for event in story {
+        writer.event(event).expect("the file can be written");
     }
-    std::io::Seek::rewind(&mut file).expect("a file can be read again");
-    let began = Instant::now();
-    let reader = Box::new(BufReader::with_capacity(1 << 16, file));
-    let mut recording =
-        Recording::read(reader, "bench".to_owned()).expect("it was written just now");
-    let mut session = session();
-    recording
-        .for_each(|event| {
-            session.take(event.clone());
-            ControlFlow::Continue(())
-        })
-        .expect("it was written just now");
-    session.end();
-    report("open, from JSON lines, on one thread", began.elapsed());
+    let end = End {
+        ended: Some(EndedBy::Run),
+        ..End::default()
+    };
+    writer.finish(end).expect("the file can be written");
+    open(path, "open a trace file");
+
+    let (path, file) = create("bench.jsonl");
+    let mut sink = JsonSink::new(file, true);
+    sink.begin(&information).expect("the file can be written");
+    let mut model = Model::new(information.coverage.into());
+    for event in story {
+        model.apply(event);
+        sink.event(event, &model).expect("the file can be written");
+    }
+    sink.flush().expect("the file can be written");
+    open(path, "open JSON lines");
+    std::fs::remove_dir_all(&directory).expect("it was made just now");
 }
 
-fn tempfile() -> std::fs::File {
-    let path = std::env::temp_dir().join(format!("devres-tracer-bench-{}", std::process::id()));
-    let file = std::fs::File::options()
-        .create_new(true)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .expect("there is room for a file");
-    // It is gone when it is closed.
-    std::fs::remove_file(&path).expect("it was made just now");
-    file
+fn open(path: PathBuf, what: &str) {
+    let began = Instant::now();
+    let source = Source::recording(path).expect("it was written just now");
+    let mut session = session();
+    let mut buffer = Buffer::empty(Rect::new(0, 0, 120, 40));
+    session.draw(&mut buffer);
+    report(&format!("{what}: first screen"), began.elapsed());
+    while source.ended().is_none() {
+        match source.take() {
+            Some(batch) => {
+                for event in batch {
+                    session.take(event);
+                }
+            }
+            None => std::thread::sleep(Duration::from_micros(200)),
+        }
+    }
+    session.end();
+    session.draw(&mut buffer);
+    report(&format!("{what}: all of it"), began.elapsed());
 }
 
 fn report(what: &str, time: Duration) {

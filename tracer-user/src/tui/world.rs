@@ -26,6 +26,8 @@ pub struct World {
     known_findings: usize,
     /// The time at the end, where the source has a clock that runs on without events.
     clock: Option<Time>,
+    /// When the view was paused, for as long as it stands there.
+    frozen: Option<Time>,
     /// Events were taken in of which rows and traces know nothing yet.
     behind: bool,
 }
@@ -41,6 +43,7 @@ impl World {
             traces: Traces::default(),
             known_findings: 0,
             clock: None,
+            frozen: None,
             behind: false,
         }
     }
@@ -150,6 +153,7 @@ impl World {
             .history
             .model_at(position, |change, model| traces.observe(change, model));
         let Some(model) = model else { return };
+        self.frozen = None;
         self.traces = traces;
         self.past = Some((position, Box::new(model)));
         self.look_anew();
@@ -171,6 +175,7 @@ impl World {
             let Some(event) = history.event(*position + 1).filter(|_| *position < end) else {
                 break;
             };
+            self.frozen = None;
             for change in model.apply(event) {
                 traces.observe(&change, model);
             }
@@ -181,6 +186,8 @@ impl World {
     /// Stops looking at the end. The history goes on underneath.
     pub fn pause(&mut self) {
         if self.past.is_none() {
+            // What has faded by now stays so.
+            self.frozen = Some(self.now());
             let model = Box::new(self.history.model().clone());
             self.past = Some((self.history.end(), model));
         }
@@ -227,8 +234,9 @@ impl World {
     #[must_use]
     pub fn now(&self) -> Time {
         let now = self.history.time(self.position());
-        match self.clock {
-            Some(clock) if self.is_following() => clock.max(now),
+        match (self.clock, self.frozen) {
+            (_, Some(frozen)) => frozen,
+            (Some(clock), None) if self.is_following() => clock.max(now),
             _ => now,
         }
     }

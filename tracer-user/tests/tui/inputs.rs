@@ -390,6 +390,51 @@ fn what_came_from_the_snapshot_is_marked() {
 }
 
 #[test]
+fn groups_are_nested_brackets_with_who_opened_them() {
+    let mut story = Story::new();
+    let dev = device(1);
+    story
+        .enter(dev, Hook::Initialise)
+        .named(dev, "grouped", "platform", "driver")
+        .enter(dev, Hook::Probe)
+        .stack(&["devres_open_group", "outer_probe@module", "really_probe"])
+        .open_group(dev, 0x10, 0xb000)
+        .add(dev, 0xb100, "devm_clk_release", 8)
+        .stack(&["devres_open_group", "inner_setup@module", "really_probe"])
+        .open_group(dev, 0x20, 0xb200)
+        .add(dev, 0xb300, "devm_kzalloc_release", 8)
+        .close_group(dev, 0x20, 0xb200)
+        .add(dev, 0xb400, "devm_ioremap_release", 8);
+    let mut session = of_events(Sight::Live, whole(), &story.events);
+    let screen = text(&mut session, 100, 30);
+    let stack: Vec<&str> = screen
+        .lines()
+        .skip_while(|line| !line.contains("RESOURCE"))
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let begins = [
+        "   ┌ group 0x10 is open: what is added now belongs to it",
+        "   │ devm_ioremap_release",
+        "   │ ┌ group 0x20, closed",
+        "   │ │ devm_kzalloc_release",
+        "   │ └ group 0x20 closed, opened",
+        "   │ devm_clk_release",
+        "   └ group 0x10 open, opened",
+    ];
+    assert_eq!(stack.len(), begins.len(), "{screen}");
+    for (line, begin) in stack.iter().zip(begins) {
+        assert!(line.starts_with(begin), "{begin}:\n{screen}");
+    }
+    assert!(screen.contains("by inner_setup+0x2b [module]"), "{screen}");
+    assert!(screen.contains("by outer_probe+0x2b [module]"), "{screen}");
+    assert!(
+        screen.contains("2+"),
+        "two groups, not all of them closed: {screen}"
+    );
+}
+
+#[test]
 fn findings_and_traces_are_saved_and_can_be_read_again() {
     let directory = std::env::temp_dir().join(format!("devres-tracer-tui-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();

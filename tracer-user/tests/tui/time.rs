@@ -163,6 +163,26 @@ fn a_paused_view_stands_still_while_the_recording_goes_on() {
 }
 
 #[test]
+fn what_has_faded_does_not_come_back_with_a_pause() {
+    let story = cycles(1);
+    let mut session = of_events(Sight::Live, whole(), &story.events);
+    let last = story.events.last().unwrap().time;
+    session.tell_time(last);
+    let screen = text(&mut session, 80, 24);
+    assert!(screen.contains("released"), "{screen}");
+    session.tell_time(devres_tracer::event::Time(last.0 + 6_000_000_000));
+    let faded = text(&mut session, 80, 24);
+    assert!(!faded.contains("released"), "{faded}");
+    session.press("Space").unwrap();
+    let paused = text(&mut session, 80, 24);
+    assert!(paused.contains("PAUSED"), "{paused}");
+    assert!(!paused.contains("released"), "{paused}");
+    session.press(",").unwrap();
+    let earlier = text(&mut session, 80, 24);
+    assert!(earlier.contains("released"), "{earlier}");
+}
+
+#[test]
 fn memory_is_bounded_and_what_is_forgotten_is_said() {
     let story = cycles(4_000);
     let mut configuration = Configuration::new(Ability::full());
