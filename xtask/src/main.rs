@@ -18,6 +18,7 @@ mod mirror;
 mod modules;
 mod qemu;
 mod record_demo;
+mod rules_document;
 mod run_directory;
 mod rust_source;
 mod soak;
@@ -55,6 +56,8 @@ enum Task {
     Kmod(kmod::Args),
     /// Makes the recording that `devres-tracer demo` shows, in a stock kernel.
     RecordDemo(record_demo::Args),
+    /// Writes the tables in docs/rules.md.
+    RulesDocument,
     /// Binds and unbinds every driver that QEMU has a device for, with all rules applied.
     Soak(soak::Args),
     /// Runs all tests: those of the workspace, and those of the tracer in stock Debian kernels under QEMU.
@@ -69,6 +72,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::RulesDocument => rules_document::run().map(|()| ExitCode::SUCCESS),
         Task::Soak(args) => soak::run(&args),
         Task::Test(args) => test::run(&args),
     }

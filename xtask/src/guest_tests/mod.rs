@@ -12,7 +12,7 @@ mod i2c;
 mod loss;
 mod pvpanic;
 mod recording;
-mod scenarios;
+pub(crate) mod scenarios;
 mod snapshot;
 mod truth;
 
@@ -25,7 +25,7 @@ use anyhow::{Context, Result, ensure};
 use crate::guest::Guest;
 use crate::kernel::{self, Kernel};
 use crate::test::Tally;
-use crate::{kmod, tracer, workspace};
+use crate::{kmod, soak, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
@@ -58,6 +58,9 @@ const ALL_SESSIONS: &str = r"
 
 /// The name of the test of the kernel's log.
 const LOG_TEST: &str = "kernel_stays_well";
+
+/// The name of the test with every driver.
+const SOAK_TEST: &str = "soak_finds_only_what_is_known";
 
 /// The file with the kernel's log, in the kernel's directory.
 const CONSOLE_LOG: &str = "console.log";
@@ -121,9 +124,13 @@ pub(crate) struct Programs {
 
 /// Whether there are tests whose name contains `filter`.
 pub(crate) fn any_named(filter: Option<&str>) -> bool {
-    SESSIONS
+    let of_sessions = SESSIONS
         .iter()
-        .any(|session| session.tests.iter().any(|test| is_wanted(test, filter)))
+        .any(|session| session.tests.iter().any(|test| is_wanted(test, filter)));
+    of_sessions
+        || [LOG_TEST, SOAK_TEST]
+            .iter()
+            .any(|name| is_wanted_name(name, filter))
 }
 
 fn is_wanted(test: &Test, filter: Option<&str>) -> bool {
@@ -226,7 +233,29 @@ impl KernelRun<'_> {
         if is_wanted_name(LOG_TEST, self.filter) {
             tally += self.judge_log(&trouble);
         }
+        if is_wanted_name(SOAK_TEST, self.filter) {
+            tally += self.soak();
+        }
         Ok(tally)
+    }
+
+    /// Runs every driver that QEMU has a device for, in a guest of its own.
+    fn soak(&self) -> Tally {
+        let mut tally = Tally::default();
+        let release = &self.kernel.release;
+        let result = soak::soak(self.kernel, &self.programs.tracer, 0, self.mirror)
+            .and_then(|soak| soak.judge(release));
+        match result {
+            Ok(()) => {
+                println!("ok {SOAK_TEST} ({release})");
+                tally.passed = 1;
+            }
+            Err(error) => {
+                println!("FAILED {SOAK_TEST} ({release}): {error:#}");
+                tally.failed = 1;
+            }
+        }
+        tally
     }
 
     fn judge_log(&self, trouble: &[String]) -> Tally {

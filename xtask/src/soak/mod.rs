@@ -5,6 +5,9 @@
 
 mod known;
 
+pub(crate) use known::KNOWN;
+
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -237,7 +240,7 @@ pub(crate) struct Soak {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mirror = args.mirror.as_deref();
     let kernel = Kernel::obtain(&args.kernel, false, mirror)?;
-    let soak = soak(&kernel, args.time, mirror)?;
+    let soak = soak(&kernel, &tracer::build_static()?, args.time, mirror)?;
     println!("{}", soak.log);
     for finding in &soak.findings {
         let what = match known::reason(finding, &kernel.release) {
@@ -255,7 +258,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Runs all drivers of `kernel` for so many seconds, or one pass.
-pub(crate) fn soak(kernel: &Kernel, seconds: u64, mirror: Option<&str>) -> Result<Soak> {
+pub(crate) fn soak(
+    kernel: &Kernel,
+    tracer: &Path,
+    seconds: u64,
+    mirror: Option<&str>,
+) -> Result<Soak> {
     let index = ModuleIndex::read(&kernel.modules())?;
     let mut guest = Guest::new(kernel.clone());
     guest.qemu_arguments = DEVICES
@@ -268,7 +276,7 @@ pub(crate) fn soak(kernel: &Kernel, seconds: u64, mirror: Option<&str>) -> Resul
         .map(|&name| name.to_owned())
         .filter(|name| index.closure(std::slice::from_ref(name)).missing.is_empty())
         .collect();
-    guest.files = vec![(tracer::build_static()?, tracer::PATH_IN_GUEST.to_owned())];
+    guest.files = vec![(tracer.to_owned(), tracer::PATH_IN_GUEST.to_owned())];
     let directory = workspace::root().join("target/soak").join(&kernel.release);
     workspace::remove_if_present(&directory)?;
     std::fs::create_dir_all(&directory)
@@ -288,7 +296,7 @@ pub(crate) fn soak(kernel: &Kernel, seconds: u64, mirror: Option<&str>) -> Resul
 }
 
 impl Soak {
-    fn read(directory: &std::path::Path, console: String) -> Result<Self> {
+    fn read(directory: &Path, console: String) -> Result<Self> {
         let text = |name: &str| {
             std::fs::read_to_string(directory.join(name))
                 .with_context(|| format!("the guest left no {name}"))
