@@ -1,6 +1,10 @@
 //! Modules that come and go, because symbols come and go with them.
 
-use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
+};
 use tracer_ebpf::{
     Hook,
     wire::{Kind, ModuleRecord, NO_STACK},
@@ -21,6 +25,18 @@ pub(crate) fn module_load(context: BtfTracePointContext) -> i32 {
 /// `module_free(mod)`.
 #[btf_tracepoint(function = "module_free")]
 pub(crate) fn module_free(context: BtfTracePointContext) -> i32 {
+    module(context.as_ptr(), Hook::ModuleFree)
+}
+
+/// `module_load(mod)` without BTF.
+#[raw_tracepoint(tracepoint = "module_load")]
+pub(crate) fn raw_module_load(context: RawTracePointContext) -> i32 {
+    module(context.as_ptr(), Hook::ModuleLoad)
+}
+
+/// `module_free(mod)` without BTF.
+#[raw_tracepoint(tracepoint = "module_free")]
+pub(crate) fn raw_module_free(context: RawTracePointContext) -> i32 {
     module(context.as_ptr(), Hook::ModuleFree)
 }
 

@@ -81,7 +81,7 @@ const BOOT_TIME: Duration = Duration::from_secs(120);
 const SESSION_TIME: Duration = Duration::from_secs(310);
 
 /// A kernel's major and minor version.
-type Series = (u32, u32);
+pub(crate) type Series = (u32, u32);
 
 /// A script with the tests of what it leaves.
 struct Session {
@@ -171,7 +171,7 @@ pub(crate) fn run(
     run.all_sessions()
 }
 
-fn parse_series(release: &str) -> Result<Series> {
+pub(crate) fn parse_series(release: &str) -> Result<Series> {
     let numbers: Vec<u32> = kernel::series(release)
         .split('.')
         .map(str::parse)

@@ -5,7 +5,7 @@
 
 mod known;
 
-pub(crate) use known::KNOWN;
+pub(crate) use known::{KNOWN, reason};
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::guest::Guest;
 use crate::guest_tests;
-use crate::kernel::{self, Kernel};
+use crate::kernel::Kernel;
 use crate::modules::ModuleIndex;
 use crate::{tracer, workspace};
 
@@ -242,8 +242,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let kernel = Kernel::obtain(&args.kernel, false, mirror)?;
     let soak = soak(&kernel, &tracer::build_static()?, args.time, mirror)?;
     println!("{}", soak.log);
+    let series = guest_tests::parse_series(&kernel.release)?;
     for finding in &soak.findings {
-        let what = match known::reason(finding, &kernel.release) {
+        let what = match reason(finding, series) {
             Some(reason) => format!("known: {reason}"),
             None => "NOT KNOWN".to_owned(),
         };
@@ -331,10 +332,11 @@ impl Soak {
 
     /// Fails if something was found that is not known to be true, or not everything was seen.
     pub(crate) fn judge(&self, release: &str) -> Result<()> {
+        let series = guest_tests::parse_series(release)?;
         let unknown: Vec<String> = self
             .findings
             .iter()
-            .filter(|finding| known::reason(finding, release).is_none())
+            .filter(|finding| reason(finding, series).is_none())
             .map(|finding| {
                 let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
                 format!(
@@ -371,10 +373,4 @@ impl Soak {
         ensure!(cycled >= 40, "only {cycled} devices were unbound and bound");
         Ok(())
     }
-}
-
-/// The kernel's major and minor version.
-fn series(release: &str) -> Option<(u32, u32)> {
-    let (major, minor) = kernel::series(release).split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }
