@@ -2,6 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
+    bindings::BPF_RB_FORCE_WAKEUP,
     macros::{btf_tracepoint, raw_tracepoint},
     programs::{BtfTracePointContext, RawTracePointContext},
 };
@@ -13,7 +14,7 @@ use tracer_ebpf::{
 use crate::{
     arguments::{Context, kernel_string, kernel_word, words},
     maps::layout,
-    record::{begin, reserve, wake_up},
+    record::{begin, reserve},
 };
 
 /// `module_load(mod)`.
@@ -63,7 +64,8 @@ fn module(context: Context, hook: Hook) -> i32 {
         (*record).init_text_size = init_text_size;
         kernel_string(name, &raw mut (*record).name);
     }
-    entry.submit(wake_up());
+    // Its symbols can be read for as long as it is there, which may be a moment.
+    entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
     0
 }
 

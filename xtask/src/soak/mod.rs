@@ -289,7 +289,7 @@ pub(crate) fn soak(
     guest.timeout = Duration::from_secs(seconds + 1500);
     let script = format!(
         "{SCRIPT}{CARRIERS}\nexport seconds={seconds}\n\
-         devres-tracer trace --json --quiet --all-rules --with free_irq,irq_handler_entry --ring-size 64M \
+         devres-tracer trace --json --quiet --all-rules --ring-size 64M \
          --output soak.jsonl -- sh -c 'tracer=$PPID . /tmp/soak' >log 2>&1 || echo $? >exit\n"
     );
     let run = guest.run(&script)?;
