@@ -2,13 +2,16 @@
 //!
 //! One way leads through the program: source → [`event`] → model → finding → sink.
 
+pub mod check;
 pub mod command;
 pub mod coverage;
+pub mod diff;
 pub mod escape;
 pub mod event;
 pub mod filter;
 pub mod finding;
 pub mod judge;
+pub mod lives;
 pub mod model;
 pub mod rules;
 pub mod sink;

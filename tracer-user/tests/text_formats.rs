@@ -7,7 +7,7 @@ use devres_tracer::{
     event::{
         AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind,
         Function, GroupId, Hook, Loss, LossCause, NodeAddress, NodeReference, PmDomain, Return,
-        Task, Text, Time,
+        StackDefinition, StackFrame, StackId, Task, Text, Time,
     },
     source::text::{self, Import, ImportError},
 };
@@ -60,6 +60,18 @@ fn reference(node: u64, name: &str, size: u64) -> NodeReference {
 
 fn enter(hook: Hook, detail: CallDetail) -> EventKind {
     EventKind::Enter(Call { hook, detail })
+}
+
+fn frame(name: &str, module: &str, offset: u64) -> StackFrame {
+    StackFrame {
+        address: 0,
+        function: Some(Arc::new(Function {
+            address: 0,
+            name: some(name),
+            module: some(module),
+        })),
+        offset,
+    }
 }
 
 fn leave(hook: Hook, value: Option<i64>) -> EventKind {
@@ -123,9 +135,55 @@ fn every_prefix_of_the_kernel_log_gives_the_same_event() {
             "\x1b[32m[    7.138679] \x1b[0m\x1b[33m",
             Some(7_138_679_000),
         ),
+        // journalctl -o short-precise, short-iso, short-iso-precise, short-monotonic, short-unix, short-full,
+        // with-unit, cat, export, json.
+        (
+            "Jan 01 00:01:05.500000 pc kernel: ",
+            Some(65 * SECOND + SECOND / 2),
+        ),
+        ("1970-01-01T00:01:05+0100 pc kernel: ", Some(65 * SECOND)),
+        (
+            "1970-01-01T00:01:05.500000+01:00 pc kernel: ",
+            Some(65 * SECOND + SECOND / 2),
+        ),
+        ("[    7.138679] pc kernel: ", Some(7_138_679_000)),
+        ("65.500000 pc kernel: ", Some(65 * SECOND + SECOND / 2)),
+        ("Thu 1970-01-01 00:01:05 CET pc kernel: ", Some(65 * SECOND)),
+        ("MESSAGE=", None),
+        (r#"{"_HOSTNAME":"pc","MESSAGE":"#, None),
+        // rsyslog, busybox's syslogd and OpenWrt's logread.
+        ("Jan  1 00:01:05 pc kern.err kernel: ", Some(65 * SECOND)),
+        (
+            "Thu Jan  1 00:01:05 1970 kern.err kernel: [    7.138679] ",
+            Some(7_138_679_000),
+        ),
+        // Android's log.
+        ("01-01 00:01:05.000     0     0 E ", Some(65 * SECOND)),
+        // dmesg -T, -x, --time-format=iso, -r, -H's first line of a minute.
+        ("[Thu Jan  1 00:01:05 1970] ", Some(65 * SECOND)),
+        (
+            "kern  :err   : [Thu Jan  1 00:01:05 1970] ",
+            Some(65 * SECOND),
+        ),
+        ("1970-01-01T00:01:05,000000+00:00 ", Some(65 * SECOND)),
+        ("[Jan 1 00:01] ", Some(60 * SECOND)),
+        // CONFIG_PRINTK_CALLER, and what vendors have instead.
+        ("<3>[    7.138679][    T0] ", Some(7_138_679_000)),
+        ("[    7.138679][    C1] ", Some(7_138_679_000)),
+        ("[    7.138679@2] ", Some(7_138_679_000)),
+        ("[    7.138679][2] ", Some(7_138_679_000)),
+        ("[    7.138679] (2)[0:swapper/2] ", Some(7_138_679_000)),
+        // netconsole: plain, extended, with the kernel's release.
+        ("3,77,7138679,-,caller=T0;", Some(7_138_679_000)),
+        ("6.12.43,3,77,7138679,-;", Some(7_138_679_000)),
+        ("6.1.0-13-amd64,3,77,7138679,c;", Some(7_138_679_000)),
+        // A test machine's log around the console's.
+        ("2024-02-27T01:02:03 [    7.138679] ", Some(7_138_679_000)),
+        ("00:07:01.234 | kern | [    7.138679] ", Some(7_138_679_000)),
     ] {
+        let quote = if prefix.ends_with(':') { "\"" } else { "" };
         let line = format!(
-            "{prefix}lm75 0-0048: DEVRES ADD 00000000323ccdc5 devm_clk_release (16 bytes)\r\n"
+            "{prefix}{quote}lm75 0-0048: DEVRES ADD 00000000323ccdc5 devm_clk_release (16 bytes){quote}\r\n"
         );
         let import = import(&line);
         let found: Vec<Event> = import.events().collect();
@@ -143,6 +201,66 @@ fn every_prefix_of_the_kernel_log_gives_the_same_event() {
         assert_ne!(found[1].device, DeviceAddress::NONE);
         assert_eq!(found[1].task, Task::default());
     }
+}
+
+#[test]
+fn files_of_every_encoding_are_read() {
+    let text = "[    7.138679] lm75 0-0048: DEVRES ADD 00000000323ccdc5 devm_clk_release (16 bytes)\r\n\
+                [    8.138679] lm75 0-0048: DEVRES REL 00000000323ccdc5 devm_clk_release (16 bytes)\r\n";
+    let expected = kinds(text);
+    assert_eq!(expected.len(), 3);
+    let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let lines = |text: &[u8]| text.split(|byte| *byte == b'\n').count();
+    for bytes in [
+        [b"\xef\xbb\xbf", text.as_bytes()].concat(),
+        [b"\xff\xfe", &little[..]].concat(),
+        [b"\xfe\xff", &big[..]].concat(),
+        little.clone(),
+        text.replace('\n', "\r\n").into_bytes(),
+        [text.as_bytes(), b"\xff\xfe\x80 not UTF-8"].concat(),
+        // What a serial console or pstore leaves around it.
+        [b"\0\0\0", text.as_bytes(), b"\0\0"].concat(),
+    ] {
+        let import = text::read(&bytes[..]).unwrap();
+        let found: Vec<_> = import.events().map(|event| event.kind).collect();
+        assert_eq!(found, expected, "{bytes:?}");
+        assert!(import.statistics().lines <= lines(&bytes) as u64);
+        assert!(import.coverage().times);
+    }
+}
+
+#[test]
+fn what_stands_around_events_is_passed_over() {
+    for (around, event_lines) in [
+        // pstore's and the crash's own headers, /dev/kmsg's dictionary, a mail's prose and diff.
+        ("Oops#1 Part1\n<3>EVENT", 1),
+        ("Panic#2 Part3\n<3>EVENT", 1),
+        ("EVENT SUBSYSTEM=i2c\n DEVICE=+i2c:0-0048\n", 1),
+        ("As the DEVRES lines show:\n\nEVENT\n-- \n2.32.0\n", 1),
+        ("On Fri, x wrote:\n> > EVENT> and more DEVRES prose\n", 1),
+        ("```\nEVENT```\n", 1),
+        ("$ dmesg | grep DEVRES\nEVENT$ \n", 1),
+        ("devres: DEVRES ADD and REL\nEVENT", 1),
+        ("EVENTEVENT", 2),
+    ] {
+        let event = "[ 7.0] lm75 0-0048: DEVRES REM 00000000323ccdc5 devm_clk_release (16 bytes)\n";
+        let text = around.replace("EVENT", event);
+        let import = import(&text);
+        assert_eq!(import.statistics().event_lines, event_lines, "{text}");
+        let removed = EventKind::Remove(reference(0x323c_cdc5, "devm_clk_release", 16));
+        let found = import
+            .events()
+            .filter(|event| event.kind == removed)
+            .count();
+        assert_eq!(found as u64, event_lines, "{text}");
+    }
+}
+
+#[test]
+fn mails_that_are_not_decoded_are_read() {
+    let text = "[ 7.0] lm75 0-0048: DEVRES ADD 00000000323ccdc5 devm_clk_rel=\nease (16 bytes)\n";
+    assert_eq!(kinds(text)[1], add(0x323c_cdc5, "devm_clk_release", 16));
 }
 
 #[test]
@@ -330,10 +448,9 @@ fn a_text_without_events_is_an_error_that_says_what_to_do() {
         "[ 1.0] usb 1-1: new device\nprose about DEVRES ADD\n\0\u{fffd}\n",
     ] {
         match text::read(text.as_bytes()) {
-            Err(ImportError::NoEvents { statistics, notes }) => {
+            Err(ImportError::NoEvents { statistics }) => {
                 assert_eq!(statistics.lines, text.lines().count() as u64);
                 assert_eq!(statistics.other_lines, statistics.lines);
-                assert_eq!(notes, []);
             }
             other => panic!("{text:?}: {other:?}"),
         }
@@ -369,6 +486,60 @@ fn the_tracepoint_is_read_from_all_tools() {
             "<...>-124 [001] d..1. 439.921733: devres_log: ",
             task("", 124),
         ),
+        // trace-cmd report, with and without options; trace files joined; -t's nanoseconds.
+        (
+            "              sh-124   [001] d..1.   439.921733: devres_log:           ",
+            task("sh", 124),
+        ),
+        (
+            "              sh-124   [001]   439.921733000: devres_log:           ",
+            task("sh", 124),
+        ),
+        (
+            "   guest:     sh-124   [001] d..1.   439.921733: devres_log:           ",
+            task("sh", 124),
+        ),
+        // perf script: by default, with the period, with the process, without a group.
+        (
+            "              sh     124 [001]   439.921733:          1           dev:devres_log: ",
+            task("sh", 124),
+        ),
+        (
+            "              sh   124/124   [001]   439.921733: dev:devres_log: ",
+            task("sh", 124),
+        ),
+        (
+            "              sh 124 [001] 439.921733000: dev:devres_log: ",
+            task("sh", 124),
+        ),
+        // The flags of different kernels: four, five and with a migration count.
+        (
+            "sh-124 [001] d..1 439.921733: devres_log: ",
+            task("sh", 124),
+        ),
+        (
+            "sh-124 [001] dNh3.. 439.921733: devres_log: ",
+            task("sh", 124),
+        ),
+        // The latency format, verbose or not.
+        (
+            "  sh-124     1d..1. 439921733us : devres_log: ",
+            task("sh", 124),
+        ),
+        (
+            "  sh-124     1d..1. 439921733us+: devres_log: ",
+            task("sh", 124),
+        ),
+        // The function graph's columns.
+        (
+            "  439.921733 |   1)     sh-124    |               |  /* devres_log: ",
+            task("sh", 124),
+        ),
+        // Dumped to the console by ftrace_dump_on_oops.
+        (
+            "[  440.000000] sh-124     1d..1. 439921733us : devres_log: ",
+            task("sh", 124),
+        ),
     ] {
         let line =
             format!("{head}40000000.timer:counter ADD f0ecfb01 devm_action_release (8 bytes)");
@@ -384,6 +555,28 @@ fn the_tracepoint_is_read_from_all_tools() {
         assert_eq!((found[1].cpu, found[1].task), (1, expected), "{line}");
         assert_eq!(attached(import.coverage()), [Hook::DevresLog]);
         assert_eq!(import.statistics().tracepoint, 1);
+    }
+}
+
+#[test]
+fn stacks_behind_trace_lines_are_passed_over() {
+    for behind in [
+        "\tffffffff81928390 devres_log+0x50 ([kernel.kallsyms])\n\tffffffff81928391 device_remove+0x0 ([kernel.kallsyms])\n\n",
+        "\tffffffff81928390 [unknown] ([kernel.kallsyms])\n",
+        "sh-124 [001] d..1. 439.921734: <stack trace>\n => add_dr\n => device_remove\n => devm_kmalloc\n",
+        "sh-124 [001] d..1. 439.921734: kernel_stack:         <stack trace >\n=> add_dr (ffffffff81928390)\n=> device_remove (ffffffff81928391)\n",
+        "  sh-124 [001] .... 439.921735: funcgraph_entry:        0.5 us   |  device_remove();\n",
+    ] {
+        let line = "sh-124 [001] d..1. 439.921733: devres_log: x ADD f0ecfb01 y (8 bytes)\n";
+        let text = [line, behind, line].concat();
+        let import = import(&text);
+        let statistics = import.statistics();
+        assert_eq!(
+            (statistics.event_lines, statistics.tracepoint),
+            (2, 2),
+            "{text}"
+        );
+        assert_eq!(statistics.functions, 0, "{text}");
     }
 }
 
@@ -459,6 +652,14 @@ fn functions_and_the_tracepoint_fit_together() {
         enter(Hook::PmAttach, CallDetail::Pm(PmDomain::default())),
         leave(Hook::PmAttach, Some(0)),
         enter(Hook::OpenGroup, CallDetail::Group(GroupId(0))),
+        // Where devres_open_group returns to tells who opened the group.
+        EventKind::Stack(StackDefinition {
+            id: StackId(1),
+            frames: Arc::new([
+                frame("devres_open_group", "", 0),
+                frame("foo_probe", "foo", 0x10c),
+            ]),
+        }),
         EventKind::Add(group),
         enter(Hook::DevresAdd, CallDetail::Pointer(0xff11_0000_0000_0228)),
         EventKind::Add(node),
@@ -478,11 +679,14 @@ fn functions_and_the_tracepoint_fit_together() {
     let found: Vec<_> = import.events().collect();
     for (found, expected) in found.iter().zip(&expected) {
         assert_eq!(&found.kind, expected);
-        assert_eq!(found.device, DeviceAddress(0xff11_0000_0000_0010));
+        let is_stack = matches!(found.kind, EventKind::Stack(_));
+        let device = if is_stack { 0 } else { 0xff11_0000_0000_0010 };
+        assert_eq!(found.device, DeviceAddress(device));
     }
+    assert_eq!(found[8].stack, Some(StackId(1)));
     assert_eq!(found.len(), expected.len());
     assert_eq!((found[0].task, found[0].cpu), (task("insmod", 9), 0));
-    assert_eq!((found[18].task, found[18].cpu), (task("init", 1), 1));
+    assert_eq!((found[19].task, found[19].cpu), (task("init", 1), 1));
 
     let coverage = import.coverage();
     assert_eq!(
@@ -505,7 +709,7 @@ fn functions_and_the_tracepoint_fit_together() {
     let missing = coverage.missing().find(|(hook, _)| *hook == Hook::Remove);
     assert_eq!(
         missing,
-        Some((Hook::Remove, "the capture has no events of it"))
+        Some((Hook::Remove, "the text has no events of it"))
     );
     assert_eq!(coverage.nodes, NodeEvents::Logged);
     assert_eq!(coverage.node_addresses, Addresses::Real);

@@ -29,6 +29,24 @@ const LINES: &[&str] = &[
     "CPU:2 [LOST 18446744073709551615 EVENTS]",
     "[ 1.0] WARNING: CPU: 0 PID: 1 at drivers/base/devres.c:1064",
     "[ 1.0] x y: Resources present before probing",
+    "[ 1.0] RIP: 0010:devres_release_group+0x362/0x530",
+    "[ 1.0] CPU: 1 PID: 0 Comm: swapper/1 Tainted: G           O       6.5.0-rc4+ #1",
+    "[ 1.0] Call trace:",
+    "[ 1.0]  devm_kfree+0x8c/0xfc",
+    " [<ffffffff8134d5e8>] (foo_remove) from [<c0765432>] (foo+0x18/0x30 [foo])",
+    "[ 1.0] ODEBUG: free active (active state 0) object type: work_struct hint: foo_work+0x0/0x10",
+    "kernel BUG at drivers/base/devres.c:120!",
+    "[ 1.0] m mm: DEVRES ADD 0000000000000001 devm_component_match_release (24 bytes)",
+    "[ 1.1] m mm: DEVRES ADD 0000000000000002 grp< (0 bytes)",
+    "[ 1.2] m mm: DEVRES ADD 0000000000000003 devm_irq_release (16 bytes)",
+    "[ 2.0] c cc: DEVRES REL 0000000000000004 grp< (0 bytes)",
+    "[ 2.1] m mm: DEVRES REL 0000000000000002 grp< (0 bytes)",
+    "[ 2.2] m mm: DEVRES REL 0000000000000003 devm_irq_release (16 bytes)",
+    "[18446744073.709551615] m mm: DEVRES REL 0000000000000001 devm_component_match_release (24 bytes)",
+    "[    7.138679] (2)[0:swapper/2] (NULL device *): DEVRES ADD (null) (null) (0 bytes)",
+    "6.1.0,3,77,7138679,-;x y: DEVRES REM 0000000000000001 a (8 bytes)=",
+    "439.921733 |   1)     sh-124    |   |  /* devres_log: x ADD f0ecfb01 y (8 bytes) */",
+    "{\"MESSAGE\":\"x y: DEVRES ADD 0000000000000001 a (8 bytes)\"}",
 ];
 
 fn check(input: &[u8]) {
@@ -48,7 +66,7 @@ fn check(input: &[u8]) {
             }
             drop(judge.finish());
         }
-        Err(ImportError::NoEvents { statistics, .. }) => {
+        Err(ImportError::NoEvents { statistics }) => {
             assert_eq!(
                 (statistics.lines, statistics.other_lines),
                 (lines as u64, lines as u64)
@@ -115,11 +133,26 @@ proptest! {
         check(&input);
     }
 
+    /// The lines of a whole story in any order, and any of them missing: whatever is concluded from the
+    /// order must bear that.
+    #[test]
+    fn lines_in_any_order_are_judged(
+        order in vec((0..LINES.len(), 0_u32..100), 0..120),
+    ) {
+        let input: String = order
+            .iter()
+            .map(|(line, time)| LINES[*line].replacen("[ 1.", &format!("[ {time}."), 1) + "\n")
+            .collect();
+        check(input.as_bytes());
+    }
+
     #[test]
     fn words_in_any_order_are_read(
         words in vec(prop::sample::select(vec![
             "DEVRES", "ADD", "REL", ":", ": (", "devres_log: ", "add_dr", "<- ", ")", "\n", " ", "x",
-            "(8 bytes)", "[", "]", "1.0", "dev=", "\"", "0x10", "devres_release_all", "(null)", "> ",
+            "(8 bytes)", "grp<", "grp>", "m mm: DEVRES ", "0000000000000001 ", "[", "]", "=", "MESSAGE", "Call trace:",
+            "WARNING: ", "drivers/base/devres.c:1", "a+0x1/0x2", "[<", ">]", " from ", "ODEBUG: free active",
+            "object type: x", "/*", "\u{feff}", "\0", "1.0", "dev=", "\"", "0x10", "devres_release_all", "(null)", "> ",
         ]), 0..60),
     ) {
         check(words.concat().as_bytes());

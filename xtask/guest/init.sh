@@ -3,8 +3,9 @@
 # "job", leaves its exit code there, and powers off. Embedded into xtask; `xtask/src/guest.rs` writes the job's files:
 #   coldplug   present if the drivers of the devices found shall be loaded, those found by these drivers excepted
 #   load       one line for each further module: its name and parameters
-#   script     the job; without it there is a shell on the second serial line
+#   script     the job; without it there is a shell on a serial line
 #   terminal   rows and columns of the host's terminal, for the shell
+#   terminal-line   the serial line of the shell
 # and reads these:
 #   stdout, stderr, exit-code   of the job
 #   setup-error                 why the job was not started
@@ -69,7 +70,8 @@ if [ -e /job/script ]; then
 	mv /job/exit-code.new /job/exit-code
 else
 	read -r rows columns </job/terminal
-	setsid -c sh -c 'stty rows "$0" cols "$1"; exec sh -l' "$rows" "$columns" </dev/ttyS1 >/dev/ttyS1 2>&1
+	line=/dev/$(cat /job/terminal-line)
+	setsid -c sh -c 'stty rows "$0" cols "$1"; exec sh -l' "$rows" "$columns" <"$line" >"$line" 2>&1
 	echo $? >/job/exit-code
 fi
 end

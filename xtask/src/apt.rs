@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
+use crate::architecture::Architecture;
 use crate::command;
 use crate::mirror::Mirror;
 
@@ -27,9 +28,6 @@ pub(crate) const KERNEL_SUITES: [&str; 7] = [
 /// Package lists older than this are fetched again before use.
 const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The guests are x86-64, whatever the machine is.
-const ARCHITECTURE: &str = "amd64";
-
 /// The archive keys as the package `debian-archive-keyring` installs them, in its newer and its older form.
 const KEYRINGS: [&str; 2] = [
     "/usr/share/keyrings/debian-archive-keyring.pgp",
@@ -39,6 +37,7 @@ const KEYRINGS: [&str; 2] = [
 /// Private apt roots, one for each suite, under one cache directory.
 pub(crate) struct AptRoot {
     directory: PathBuf,
+    architecture: Architecture,
     mirror: Mirror,
     keyring: PathBuf,
     host_acquire_settings: String,
@@ -75,15 +74,25 @@ pub(crate) struct UnavailableSuite {
 }
 
 impl AptRoot {
-    /// Opens the roots under `cache`. `mirror` replaces the mirror that the machine's apt is configured for.
+    /// Opens the roots for x86-64 under `cache`, as [`Self::open_for`] does.
+    pub(crate) fn open(cache: &Path, mirror: Option<&str>) -> Result<Self> {
+        Self::open_for(Architecture::Amd64, cache, mirror)
+    }
+
+    /// Opens the roots for an architecture under `cache`. `mirror` replaces the mirror that the machine's apt is configured for.
     ///
     /// No suite can be searched before [`Self::update_if_stale`] has named it.
-    pub(crate) fn open(cache: &Path, mirror: Option<&str>) -> Result<Self> {
+    pub(crate) fn open_for(
+        architecture: Architecture,
+        cache: &Path,
+        mirror: Option<&str>,
+    ) -> Result<Self> {
         let keyring = KEYRINGS.iter().map(Path::new).find(|path| path.exists()).context(
             "the keys of the Debian archive are missing: install the package debian-archive-keyring",
         )?;
         Ok(Self {
-            directory: cache.join("apt"),
+            directory: cache.join("apt").join(architecture.debian()),
+            architecture,
             mirror: Mirror::find(mirror)?,
             keyring: keyring.to_owned(),
             host_acquire_settings: host_acquire_settings()?,
@@ -107,6 +116,11 @@ impl AptRoot {
             }
         }
         Ok(unavailable)
+    }
+
+    /// What the packages are for.
+    pub(crate) fn architecture(&self) -> Architecture {
+        self.architecture
     }
 
     /// All versions, in all ready suites, of the packages whose name matches `pattern`, in which `*` stands for any
@@ -188,7 +202,9 @@ impl AptRoot {
             .context("cannot create the suite's lock")?;
         lock.lock().context("cannot lock the suite")?;
 
-        let sources = self.mirror.sources_list(suite, &self.keyring, ARCHITECTURE);
+        let sources = self
+            .mirror
+            .sources_list(suite, &self.keyring, self.architecture.debian());
         let sources_changed = write_if_changed(&directory.join("sources.list"), &sources)?;
         write_if_changed(&directory.join("status"), "")?;
         write_if_changed(&directory.join("apt.conf"), &self.configuration(&directory))?;
@@ -239,13 +255,14 @@ impl AptRoot {
     /// The private root's configuration: the host's way to the network, and nothing else of the host.
     fn configuration(&self, directory: &Path) -> String {
         let directory = directory.display();
+        let architecture = self.architecture.debian();
         format!(
             "{}\
              Acquire::AllowInsecureRepositories \"false\";\n\
              Acquire::GzipIndexes \"false\";\n\
              Acquire::Languages \"none\";\n\
-             APT::Architecture \"{ARCHITECTURE}\";\n\
-             APT::Architectures {{ \"{ARCHITECTURE}\"; }};\n\
+             APT::Architecture \"{architecture}\";\n\
+             APT::Architectures {{ \"{architecture}\"; }};\n\
              APT::Sandbox::User \"root\";\n\
              Dir::Cache \"{directory}\";\n\
              Dir::Cache::archives \"{directory}/archives\";\n\

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::architecture::Architecture;
 use crate::kernel::Kernel;
 use crate::modules::{ModuleIndex, STANDARD_MODULES};
-use crate::qemu::{self, Boot, Machine};
+use crate::qemu::{Boot, Machine};
 use crate::run_directory::RunDirectory;
 use crate::terminal::{self, TerminalSettings};
 use crate::{command, initramfs, tools};
@@ -22,9 +23,10 @@ use crate::{command, initramfs, tools};
 /// PID 1 of the guest.
 const INIT: &str = include_str!("../guest/init.sh");
 
-/// The kernel's parameters: its log on the first serial line, an end instead of a hang after a panic, and short waits
-/// for RCU, which otherwise take most of the time of attaching probes and unbinding drivers.
-const PARAMETERS: &str = "console=ttyS0 panic=-1 rcupdate.rcu_expedited=1 tsc=reliable clocksource=tsc lpj=4000000 mitigations=off";
+/// The kernel's parameters, besides where its log goes: an end instead of a hang after a panic, and short waits for RCU,
+/// which otherwise take most of the time of attaching probes and unbinding drivers.
+const PARAMETERS: &str =
+    "panic=-1 rcupdate.rcu_expedited=1 tsc=reliable clocksource=tsc lpj=4000000 mitigations=off";
 
 /// How often the guest's state is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -125,6 +127,11 @@ impl Guest {
     pub(crate) fn run_shell(&self) -> Result<u8> {
         let directory = self.run_directory()?;
         directory.write("job/terminal", &terminal::size())?;
+        let line = match self.kernel.architecture() {
+            Architecture::Amd64 => "ttyS1",
+            Architecture::Arm64 => "ttyS0",
+        };
+        directory.write("job/terminal-line", line)?;
         let terminal = TerminalSettings::save();
         eprintln!(
             "{}: `exit` powers the guest off, Ctrl-A X kills it",
@@ -133,7 +140,7 @@ impl Guest {
         let mut command = self.machine_command(&directory, true)?;
         let status = command
             .status()
-            .with_context(|| format!("cannot run {}", qemu::PROGRAM));
+            .with_context(|| format!("cannot run {}", self.kernel.architecture().emulator()));
         terminal.restore();
         self.exit_code(&directory, status?)
     }
@@ -228,7 +235,8 @@ impl Guest {
 
     /// Writes the initramfs into the run's directory and makes the command that boots it.
     fn machine_command(&self, directory: &RunDirectory, interactive: bool) -> Result<Command> {
-        tools::require(&[qemu::PROGRAM, "setpriv", "xz", "zstd"])?;
+        let architecture = self.kernel.architecture();
+        tools::require(&[architecture.emulator(), "setpriv", "xz", "zstd"])?;
         let index = ModuleIndex::read(&self.kernel.modules())?;
         let mut wanted = self.modules.clone();
         wanted.extend(
@@ -254,9 +262,9 @@ impl Guest {
         let initramfs = directory.path("initramfs.cpio");
         initramfs::write(&initramfs, &base, INIT, &self.files)?;
 
-        let image = match self.boot {
-            Boot::Pvh => self.kernel.vmlinux(),
-            Boot::BzImage => self.kernel.bzimage(),
+        let image = match (architecture, self.boot) {
+            (Architecture::Amd64, Boot::Pvh) => self.kernel.vmlinux(),
+            _ => self.kernel.bzimage(),
         };
         let mut arguments = self.qemu_arguments.clone();
         arguments.extend(
@@ -265,9 +273,14 @@ impl Guest {
                 .flat_map(|device| ["-device".to_owned(), device.clone()]),
         );
         let machine = Machine {
+            architecture,
             image: &image,
             initramfs: &initramfs,
-            append: &format!("{PARAMETERS} {}", self.append),
+            append: &format!(
+                "console={} {PARAMETERS} {}",
+                architecture.console(),
+                self.append
+            ),
             console: directory.console_path(),
             shares: &[
                 ("job", &directory.path("job")),

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use cpio::newc;
 
 use crate::apt::{self, AptRoot};
+use crate::architecture::Architecture;
 use crate::kernel::Kernel;
 use crate::modules::{Closure, ModuleIndex, uncompressed_name};
 use crate::{vmlinux, workspace};
@@ -37,7 +38,7 @@ pub(crate) fn base(
     closure: &Closure,
     mirror: Option<&str>,
 ) -> Result<PathBuf> {
-    let busybox = busybox(mirror)?;
+    let busybox = busybox(kernel.architecture(), mirror)?;
     let mut hasher = DefaultHasher::new();
     (&busybox, &closure.files).hash(&mut hasher);
     let path = kernel
@@ -115,8 +116,10 @@ pub(crate) fn write(
 }
 
 /// Debian's statically linked busybox, in the cache.
-fn busybox(mirror: Option<&str>) -> Result<PathBuf> {
-    let directory = workspace::cache()?.join("busybox");
+fn busybox(architecture: Architecture, mirror: Option<&str>) -> Result<PathBuf> {
+    let directory = workspace::cache()?
+        .join("busybox")
+        .join(architecture.debian());
     let path = directory.join("busybox");
     if path.exists() {
         return Ok(path);
@@ -128,7 +131,7 @@ fn busybox(mirror: Option<&str>) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path);
     }
-    let mut apt = AptRoot::open(&workspace::cache()?, mirror)?;
+    let mut apt = AptRoot::open_for(architecture, &workspace::cache()?, mirror)?;
     let unavailable = apt.update_if_stale(&[BUSYBOX_SUITE])?;
     ensure!(
         unavailable.is_empty(),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::apt::{self, AptRoot, KERNEL_SUITES, Package};
+use crate::architecture::Architecture;
 use crate::{command, tools, vmlinux, workspace};
 
 /// The name that stands for the newest kernel of all suites.
@@ -35,7 +36,8 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel that `name` means: a release (`6.1.0-56-amd64`), the beginning of one (`6.1`, `7`), or `newest`.
+    /// The kernel that `name` means: a release (`6.1.0-56-amd64`), the beginning of one (`6.1`, `7`), or `newest`;
+    /// `-arm64` behind it asks for that architecture (`6.1-arm64`).
     ///
     /// A kernel in the cache is taken as it is, unless `update` asks for the newest point release. `mirror` as in
     /// [`AptRoot::open`].
@@ -43,7 +45,8 @@ impl Kernel {
         if !update && let Some(kernel) = newest_first(Self::cached()?, name).into_iter().next() {
             return Ok(kernel);
         }
-        let mut apt = AptRoot::open(&workspace::cache()?, mirror)?;
+        let (architecture, _) = Architecture::of_kernel(name);
+        let mut apt = AptRoot::open_for(architecture, &workspace::cache()?, mirror)?;
         let offers = KernelOffer::all(&mut apt)?;
         let matching = newest_first(offers.clone(), name);
         if matching.is_empty() {
@@ -95,12 +98,17 @@ impl Kernel {
         Ok(kernels)
     }
 
-    /// The bzImage.
+    /// The architecture.
+    pub(crate) fn architecture(&self) -> Architecture {
+        Architecture::of_kernel(&self.release).0
+    }
+
+    /// The image as the package has it: on x86-64 the bzImage.
     pub(crate) fn bzimage(&self) -> PathBuf {
         self.directory.join("vmlinuz")
     }
 
-    /// The unpacked kernel, which boots faster by PVH.
+    /// On x86-64 the unpacked kernel, which boots faster by PVH.
     pub(crate) fn vmlinux(&self) -> PathBuf {
         self.directory.join("vmlinux")
     }
@@ -130,7 +138,8 @@ impl KernelOffer {
             );
         }
         let mut offers: Vec<Self> = Vec::new();
-        for package in apt.find("linux-image-*-amd64")? {
+        let pattern = format!("linux-image-*-{}", apt.architecture().debian());
+        for package in apt.find(&pattern)? {
             let Some(release) = release_of(&package.name) else {
                 continue;
             };
@@ -169,14 +178,20 @@ impl Released for KernelOffer {
 /// The kernels that `name` can mean, newest first.
 fn newest_first<K: Released>(mut kernels: Vec<K>, name: &str) -> Vec<K> {
     kernels.retain(|kernel| is_meant(kernel.release(), name));
-    kernels.sort_by_key(|kernel| std::cmp::Reverse(numbers(kernel.release())));
+    sort_newest_first(&mut kernels);
     kernels
 }
 
-/// The newest kernel of each series, oldest series first.
+fn sort_newest_first<K: Released>(kernels: &mut [K]) {
+    kernels.sort_by_key(|kernel| std::cmp::Reverse(numbers(kernel.release())));
+}
+
+/// The newest kernel of each series among offers for one architecture, oldest series first.
 pub(crate) fn newest_of_each_series(offers: &[KernelOffer]) -> Vec<KernelOffer> {
     let mut newest: Vec<KernelOffer> = Vec::new();
-    for offer in newest_first(offers.to_vec(), NEWEST) {
+    let mut offers = offers.to_vec();
+    sort_newest_first(&mut offers);
+    for offer in offers {
         if !newest
             .iter()
             .any(|known| series(&known.release) == series(&offer.release))
@@ -198,17 +213,21 @@ pub(crate) fn series(release: &str) -> &str {
     })
 }
 
-/// Whether `name` is the release, or its beginning up to the end of a number, or stands for any.
+/// Whether `name` is the release, or its beginning up to the end of a number, or stands for any, of the same
+/// architecture.
 fn is_meant(release: &str, name: &str) -> bool {
-    name == NEWEST
-        || release
-            .strip_prefix(name)
-            .is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+    let (architecture, release) = Architecture::of_kernel(release);
+    let (wanted, name) = Architecture::of_kernel(name);
+    architecture == wanted
+        && (name == NEWEST
+            || release
+                .strip_prefix(name)
+                .is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit())))
 }
 
 /// The numbers in a release, by which releases are ordered.
 fn numbers(release: &str) -> Vec<u64> {
-    let release = release.strip_suffix("-amd64").unwrap_or(release);
+    let (_, release) = Architecture::of_kernel(release);
     release
         .split(|character: char| !character.is_ascii_digit())
         .filter_map(|digits| digits.parse().ok())
@@ -323,7 +342,13 @@ fn arrange(unpacked: &Path, directory: &Path, release: &str) -> Result<()> {
             .arg(directory)
             .arg(release),
     )?;
-    vmlinux::unpack(&directory.join("vmlinuz"), &directory.join("vmlinux"))
+    match Architecture::of_kernel(release).0 {
+        Architecture::Amd64 => {
+            vmlinux::unpack(&directory.join("vmlinuz"), &directory.join("vmlinux"))
+        }
+        // QEMU boots it as it is.
+        Architecture::Arm64 => Ok(()),
+    }
 }
 
 /// A package as lines of text: name, version, suite.
@@ -370,6 +395,7 @@ mod tests {
             "6.12.117+deb12-amd64",
             "7.2.13+deb14-amd64",
             "7.3-amd64",
+            "6.1.0-50-arm64",
         ]
         .map(offer)
         .to_vec()
@@ -384,6 +410,8 @@ mod tests {
     #[test]
     fn a_short_name_means_the_newest_of_its_series() {
         assert_eq!(chosen("6.1").as_deref(), Some("6.1.0-56-amd64"));
+        assert_eq!(chosen("6.1-arm64").as_deref(), Some("6.1.0-50-arm64"));
+        assert_eq!(chosen("7-arm64"), None);
         assert_eq!(chosen("6.12").as_deref(), Some("6.12.117+deb13-amd64"));
         assert_eq!(chosen("7").as_deref(), Some("7.3-amd64"));
         assert_eq!(chosen("7.2").as_deref(), Some("7.2.13+deb14-amd64"));

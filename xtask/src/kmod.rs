@@ -5,8 +5,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
+use crate::architecture::Architecture;
 use crate::headers::Headers;
 use crate::kernel::Kernel;
 use crate::{command, tools, workspace};
@@ -54,6 +55,10 @@ pub(crate) fn build(kernel: &Kernel, mirror: Option<&str>) -> Result<PathBuf> {
     if built.exists() && read_files(&directory.join("sources"))? == sources {
         return Ok(built.join(MODULE));
     }
+    ensure!(
+        kernel.architecture() == Architecture::Amd64,
+        "the test module is built for x86-64 only"
+    );
     let headers = Headers::obtain(kernel, mirror)?;
     tools::require(&["gcc", "make"])?;
 

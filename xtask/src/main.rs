@@ -1,6 +1,7 @@
 //! Development tasks: `cargo xtask --help`.
 
 mod apt;
+mod architecture;
 mod bpf_linker;
 mod bpf_sysroot;
 mod build_ebpf;
@@ -18,6 +19,7 @@ mod mirror;
 mod modules;
 mod qemu;
 mod record_demo;
+mod report_tests;
 mod rules_document;
 mod run_directory;
 mod rust_source;

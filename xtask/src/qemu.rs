@@ -5,17 +5,21 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::architecture::Architecture;
 use crate::tools;
 
-/// The emulator.
-pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
+/// Devices that only a PC has.
+const PC_DEVICES: &[&str] = &[
+    // Platform device QEMU0001:00 with an ACPI power domain.
+    "-device pvpanic",
+    "-device vmgenid",
+    "-blockdev driver=null-co,node-name=disk2,size=16777216,read-zeroes=on",
+    "-device ide-hd,drive=disk2,bus=ide.0",
+];
 
 /// Devices whose drivers use devres, as QEMU arguments. None of them reaches anything outside of the guest.
 const STANDARD_DEVICES: &[&str] = &[
-    // Platform device QEMU0001:00 with an ACPI power domain, and its PCI sibling.
-    "-device pvpanic",
     "-device pvpanic-pci",
-    "-device vmgenid",
     "-device edu",
     "-device i6300esb",
     "-device virtio-rng-pci",
@@ -28,8 +32,6 @@ const STANDARD_DEVICES: &[&str] = &[
     "-device virtio-blk-pci,drive=disk0",
     "-blockdev driver=null-co,node-name=disk1,size=16777216,read-zeroes=on",
     "-device nvme,serial=nvme0,drive=disk1",
-    "-blockdev driver=null-co,node-name=disk2,size=16777216,read-zeroes=on",
-    "-device ide-hd,drive=disk2,bus=ide.0",
     "-blockdev driver=null-co,node-name=disk3,size=16777216,read-zeroes=on",
     "-device sdhci-pci",
     "-device sd-card,drive=disk3",
@@ -53,6 +55,8 @@ pub(crate) enum Boot {
 
 /// One machine to start.
 pub(crate) struct Machine<'a> {
+    /// Its architecture.
+    pub(crate) architecture: Architecture,
     /// The kernel image.
     pub(crate) image: &'a Path,
     /// The initramfs.
@@ -80,7 +84,7 @@ impl Machine<'_> {
         command.args([
             "--pdeathsig",
             "KILL",
-            PROGRAM,
+            self.architecture.emulator(),
             "-nodefaults",
             "-no-user-config",
             "-display",
@@ -89,13 +93,17 @@ impl Machine<'_> {
         ]);
         command.args([
             "-M",
-            "q35",
+            self.architecture.machine(),
             "-smp",
             "2",
             "-m",
             "1G",
             "-cpu",
-            if self.kvm { "host" } else { "max" },
+            if self.kvm {
+                "host"
+            } else {
+                self.architecture.processor()
+            },
         ]);
         command.args(["-accel", if self.kvm { "kvm" } else { "tcg,thread=multi" }]);
         command
@@ -110,12 +118,12 @@ impl Machine<'_> {
         ));
         command.args(["-serial", "chardev:console"]);
         if self.interactive {
-            command.args([
-                "-chardev",
-                "stdio,id=terminal,mux=on,signal=off",
-                "-serial",
-                "chardev:terminal",
-            ]);
+            command.args(["-chardev", "stdio,id=terminal,mux=on,signal=off"]);
+            match self.architecture {
+                Architecture::Amd64 => command.args(["-serial", "chardev:terminal"]),
+                // The machine has one serial line of its own.
+                Architecture::Arm64 => command.args(["-device", "pci-serial,chardev=terminal"]),
+            };
             command.args(["-mon", "chardev=terminal"]);
         }
         for (tag, directory) in self.shares {
@@ -128,7 +136,12 @@ impl Machine<'_> {
                 .arg(format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}"));
         }
         if self.standard_devices {
-            command.args(STANDARD_DEVICES.iter().flat_map(|device| device.split(' ')));
+            let pc: &[&str] = match self.architecture {
+                Architecture::Amd64 => PC_DEVICES,
+                Architecture::Arm64 => &[],
+            };
+            let devices = pc.iter().chain(STANDARD_DEVICES);
+            command.args(devices.flat_map(|device| device.split(' ')));
         }
         command.args(self.arguments);
         Ok(command)
@@ -150,6 +163,7 @@ mod tests {
     #[test]
     fn commas_in_paths_do_not_end_the_option() -> Result<()> {
         let machine = Machine {
+            architecture: Architecture::Amd64,
             image: Path::new("vmlinux"),
             initramfs: Path::new("initramfs"),
             append: "quiet",

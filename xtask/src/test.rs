@@ -12,16 +12,17 @@ use std::thread;
 
 use anyhow::{Context, Result};
 
+use crate::architecture::Architecture;
 use crate::guest_tests::{self, Programs};
 use crate::kernel::Kernel;
-use crate::{kmod, toolchain, tracer};
+use crate::{kmod, report_tests, toolchain, tracer};
 
 /// The kernels that are tested unless others are named: one whose driver core releases resources too late in places,
-/// and the newest.
-const KERNELS: [&str; 2] = ["6.1", "7"];
+/// and the newest; and the same for 64-bit ARM, where 6.1 has no fentry.
+const KERNELS: [&str; 4] = ["6.1", "7", "6.1-arm64", "7-arm64"];
 
 /// The kernels of `--all-kernels`: one without the tracepoint `devres_log`, and one between those of [`KERNELS`].
-const ALL_KERNELS: [&str; 4] = ["6.1", "7", "5.10", "6.12"];
+const ALL_KERNELS: [&str; 6] = ["6.1", "7", "5.10", "6.12", "6.1-arm64", "7-arm64"];
 
 /// Guests that run at the same time; each has two processors.
 const GUESTS_AT_ONCE: usize = 2;
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     /// Run only the tests in kernels.
     #[arg(long, conflicts_with = "host_only")]
     guest_only: bool,
-    /// Test on this kernel instead of 6.1 and the newest 7.x, as in `cargo xtask vm`. Can be repeated.
+    /// Test on this kernel instead of 6.1 and the newest 7.x for both architectures, as in `cargo xtask vm`. Can be repeated.
     #[arg(long, value_name = "NAME", conflicts_with = "all_kernels")]
     kernel: Vec<String>,
     /// Test on 5.10 and 6.12 as well.
@@ -87,7 +88,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut tally = if args.guest_only {
         Tally::default()
     } else {
-        host_tests(args.filter.as_deref())?
+        let mut tally = host_tests(args.filter.as_deref())?;
+        tally += report_tests::run(args.filter.as_deref(), args.mirror.as_deref());
+        tally
     };
     if !args.host_only {
         tally += match guest_tests(args) {
@@ -152,17 +155,20 @@ fn guest_tests(args: &Args) -> Result<Tally> {
     } else {
         args.kernel.iter().map(String::as_str).collect()
     };
-    if !guest_tests::any_named(args.filter.as_deref()) {
-        return Ok(Tally::default());
-    }
     let mirror = args.mirror.as_deref();
-    let tracer = tracer::build_static()?;
     let mut prepared = VecDeque::new();
     for name in names {
+        let (architecture, _) = Architecture::of_kernel(name);
+        if !guest_tests::any_named(architecture, args.filter.as_deref()) {
+            continue;
+        }
         let kernel = Kernel::obtain(name, false, mirror)?;
         let programs = Programs {
-            tracer: tracer.clone(),
-            module: kmod::build(&kernel, mirror)?,
+            tracer: tracer::build_static_for(architecture)?,
+            module: match architecture {
+                Architecture::Amd64 => Some(kmod::build(&kernel, mirror)?),
+                Architecture::Arm64 => None,
+            },
         };
         prepared.push_back((kernel, programs));
     }

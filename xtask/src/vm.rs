@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::apt::{AptRoot, Package};
+use crate::architecture::Architecture;
 use crate::guest::Guest;
 use crate::kernel::{self, Kernel, KernelOffer};
 use crate::qemu::Boot;
@@ -22,7 +23,8 @@ pub(crate) struct Args {
     /// List the kernels to be had: the newest of each series, and those in the cache.
     #[arg(long)]
     list: bool,
-    /// The kernel: a series (`6.1`, `7`), a release (`6.1.0-56-amd64`), or `newest`.
+    /// The kernel: a series (`6.1`, `7`), a release (`6.1.0-56-amd64`), or `newest`; `-arm64` behind it asks for that
+    /// architecture (`6.1-arm64`).
     #[arg(long, value_name = "NAME", default_value = "newest")]
     kernel: String,
     /// Fetch the newest point release even if the cache has one of the series.
@@ -83,11 +85,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     if args.list {
         return list(args.mirror.as_deref());
     }
-    let mut guest = Guest::new(Kernel::obtain(
-        &args.kernel,
-        args.update,
-        args.mirror.as_deref(),
-    )?);
+    let kernel = Kernel::obtain(&args.kernel, args.update, args.mirror.as_deref())?;
+    let tracer = tracer::build_static_for(kernel.architecture())?;
+    let mut guest = Guest::new(kernel);
     guest.boot = if args.bzimage {
         Boot::BzImage
     } else {
@@ -100,9 +100,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     guest.modules = args.module;
     guest.load = args.load;
     guest.files = args.file;
-    guest
-        .files
-        .push((tracer::build_static()?, tracer::PATH_IN_GUEST.to_owned()));
+    guest.files.push((tracer, tracer::PATH_IN_GUEST.to_owned()));
     guest.share = args.share;
     guest.console_log = args.log;
     guest.append = args.append;
@@ -118,26 +116,30 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 
 /// Prints the newest kernel of each series.
 fn list(mirror: Option<&str>) -> Result<ExitCode> {
-    let mut apt = AptRoot::open(&workspace::cache()?, mirror)?;
-    let offers = KernelOffer::all(&mut apt)?;
     let cached = Kernel::cached()?;
     println!(
-        "{:<8}{:<28}{:<24}{:<18}CACHED",
+        "{:<12}{:<28}{:<24}{:<18}CACHED",
         "NAME", "RELEASE", "VERSION", "SUITE"
     );
-    for offer in kernel::newest_of_each_series(&offers) {
-        let series = kernel::series(&offer.release);
-        let in_cache: Vec<&str> = cached
-            .iter()
-            .filter(|kernel| kernel::series(&kernel.release) == series)
-            .map(|kernel| kernel.release.as_str())
-            .collect();
-        let Package { version, suite, .. } = &offer.package;
-        println!(
-            "{series:<8}{:<28}{version:<24}{suite:<18}{}",
-            offer.release,
-            in_cache.join(" ")
-        );
+    for (architecture, suffix) in [(Architecture::Amd64, ""), (Architecture::Arm64, "-arm64")] {
+        let mut apt = AptRoot::open_for(architecture, &workspace::cache()?, mirror)?;
+        let offers = KernelOffer::all(&mut apt)?;
+        for offer in kernel::newest_of_each_series(&offers) {
+            let series = kernel::series(&offer.release);
+            let in_cache: Vec<&str> = cached
+                .iter()
+                .filter(|kernel| kernel.architecture() == architecture)
+                .map(|kernel| kernel.release.as_str())
+                .filter(|release| kernel::series(release) == series)
+                .collect();
+            let Package { version, suite, .. } = &offer.package;
+            println!(
+                "{:<12}{:<28}{version:<24}{suite:<18}{}",
+                format!("{series}{suffix}"),
+                offer.release,
+                in_cache.join(" ")
+            );
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::generated::bpf_probe_read_kernel,
+    helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel},
     macros::{map, raw_tracepoint},
     maps::Array,
     programs::RawTracePointContext,
@@ -17,14 +17,20 @@ const CAPACITY: usize = 1024;
 #[map]
 static MEMORY: Array<[u8; CAPACITY]> = Array::with_max_entries(1, 0);
 
-/// Reads `length` bytes at `address` into [`MEMORY`]. Never attached: userspace runs it with the two
-/// numbers as its arguments, and is told whether the memory could be read.
+/// Reads `length` bytes at `address` into [`MEMORY`], or, where the length is zero, the address of the task
+/// that runs it. Never attached: userspace runs it with the two numbers as its arguments, and is told whether
+/// the memory could be read.
 #[raw_tracepoint(tracepoint = "devres_tracer_never_attached")]
 pub(crate) fn read_memory(context: RawTracePointContext) -> i32 {
     let [address, length] = words(context.as_ptr());
     let Some(place) = MEMORY.get_ptr_mut(0) else {
         return 1;
     };
+    if length == 0 {
+        // SAFETY: the helper has no conditions; the place is longer than a word.
+        unsafe { place.cast::<u64>().write_unaligned(bpf_get_current_task()) };
+        return 0;
+    }
     let length = core::hint::black_box(length & (2 * CAPACITY as u64 - 1));
     if length > CAPACITY as u64 {
         return 1;

@@ -13,9 +13,8 @@ use super::{
     Exit, rules::RuleOptions, run::Run, source_options::FilterOptions, trace::OutputOptions,
 };
 use crate::{
-    escape::Escaped,
     sink::{LineCounts, SourceInformation},
-    source::text::{self, Import as Text, ImportError, Note, NoteKind},
+    source::text::{self, Import as Text, ImportError},
 };
 
 /// Reads what people paste: a kernel log with DEVRES lines, or a trace of the tracepoint devres_log
@@ -59,14 +58,10 @@ impl Import {
                     .context(format!("{} can't be read", self.file.display())));
             }
             Err(error) => {
-                if let ImportError::NoEvents { notes, .. } = &error {
-                    tell(notes);
-                }
                 eprintln!("devres-tracer: {}: {error}", self.file.display());
                 return Ok(Exit::Usage);
             }
         };
-        tell(text.notes());
         let mut sink = self.output.sink()?;
         let information = SourceInformation {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
@@ -106,27 +101,5 @@ fn line_counts(text: &Text) -> LineCounts {
     LineCounts {
         lines: statistics.lines,
         event_lines: statistics.event_lines,
-    }
-}
-
-/// Tells what the text says of devres beside its events.
-fn tell(notes: &[Note]) {
-    for note in notes {
-        let device = note.device.as_deref().unwrap_or("a device without a name");
-        let what = match &note.kind {
-            NoteKind::ResourcesBeforeProbe => {
-                format!(
-                    "{} owned resources before it was probed, so that the kernel refused the probe",
-                    Escaped(device)
-                )
-            }
-            NoteKind::Warning { function, .. } => {
-                let function = function
-                    .as_deref()
-                    .unwrap_or("a function of drivers/base/devres.c");
-                format!("the kernel warned in {}", Escaped(function))
-            }
-        };
-        eprintln!("line {}: {what}", note.line);
     }
 }

@@ -1,11 +1,19 @@
 //! The command line.
 
+mod capture;
+mod check;
 mod child;
 mod demo;
+mod diff;
 mod doctor;
 mod exit;
 mod explain;
 mod import;
+mod moment;
+mod pager;
+mod policy;
+mod reading;
+mod report;
 mod rules;
 mod run;
 mod source_options;
@@ -44,6 +52,14 @@ enum Command {
     Trace(trace::Trace),
     /// Reads a pasted kernel log or trace, and judges what happened
     Import(import::Import),
+    /// Judges a run for continuous integration, by a policy, and reports it in the forms that CI reads
+    Check(Box<check::Check>),
+    /// Writes and validates policies for `check`
+    Policy(policy::PolicyCommand),
+    /// Shows the life of each device in a recording or log, with what was found
+    Report(report::Report),
+    /// Shows what differs between two recordings or logs
+    Diff(diff::Diff),
     /// Shows the tool at work on a recording of a stock kernel; needs no privilege
     Demo(demo::Demo),
     /// Lists the rules: what each finds, how bad that can be, and what it needs to see
@@ -60,6 +76,10 @@ impl Arguments {
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,
             Command::Import(import) => import.run(),
+            Command::Check(check) => check.run().await,
+            Command::Policy(policy) => policy.run(),
+            Command::Report(report) => report.run(),
+            Command::Diff(diff) => diff.run(),
             Command::Demo(demo) => demo.run(),
             Command::Rules(rules) => rules.run(),
             Command::Explain(explain) => explain.run(),

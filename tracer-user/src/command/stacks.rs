@@ -1,22 +1,36 @@
 //! `devres-tracer stacks`.
 
-use std::io::{self, BufWriter, ErrorKind, Write as _};
+use std::{
+    io::{self, BufWriter, ErrorKind, Write as _},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 
-use super::{Exit, source_options::FilterOptions};
+use super::{
+    Exit,
+    moment::{Extent, HOW, Moment},
+    reading,
+    source_options::FilterOptions,
+};
 use crate::{
-    coverage::Before,
+    coverage::{Before, Coverage},
+    event::Time,
+    filter::DeviceFilter,
     model::Model,
     sink::stacks::DeviceStack,
     source::live::{Live, Options},
 };
 
-/// Shows what each device owns right now
+/// Shows what each device owns right now, or owned at some time in a recording
 ///
-/// The lists are read from the kernel's memory without its locks, each one twice. A device whose list
-/// changed meanwhile is marked. Devices that are not yet added to the system are not found.
+/// Without FILE the lists are read from the kernel's memory without its locks, each one twice. A device whose
+/// list changed meanwhile is marked. Devices that are not yet added to the system are not found. With FILE it
+/// is what the recording or log tells until --at, or until its end.
 #[derive(Debug, Args)]
+#[command(after_help = HOW)]
 pub(super) struct Stacks {
     #[command(flatten)]
     filter: FilterOptions,
@@ -26,6 +40,16 @@ pub(super) struct Stacks {
     /// Show devices that own nothing as well
     #[arg(long)]
     all: bool,
+    /// The time in the recording; without, its end
+    #[arg(
+        long,
+        value_name = "TIME",
+        requires = "file",
+        allow_hyphen_values = true
+    )]
+    at: Option<Moment>,
+    /// A recording or log to read instead of the running kernel, or - for standard input
+    file: Option<PathBuf>,
 }
 
 impl Stacks {
@@ -37,20 +61,72 @@ impl Stacks {
                 return Ok(Exit::Usage);
             }
         };
-        let mut live = Live::start(&Options {
-            attach: false,
-            ..Options::default()
+        let Some((coverage, model)) = (match &self.file {
+            Some(file) => self.recorded(file)?,
+            None => Some(live()?),
+        }) else {
+            return Ok(Exit::Usage);
+        };
+        let shown = self.show(&model, &filter)?;
+        if let Before::Unknown(reason) = &coverage.before {
+            eprintln!("devres-tracer: not every device is shown: {reason}");
+            return Ok(if shown == 0 && self.file.is_none() {
+                Exit::CouldNotRun
+            } else {
+                Exit::Inconclusive
+            });
+        }
+        let lost = model.tally().lost;
+        if lost > 0 {
+            eprintln!("devres-tracer: {lost} events were lost until then");
+            return Ok(Exit::Inconclusive);
+        }
+        Ok(Exit::Clean)
+    }
+
+    /// The model of a recording as it was at the time that is asked for; `None` if that can't be told, which
+    /// has been said then.
+    fn recorded(&self, file: &Path) -> anyhow::Result<Option<(Coverage, Model)>> {
+        let mut until = None;
+        if let Some(at) = self.at {
+            let found = match reading::can_be_read_twice(file) {
+                Ok(()) => Extent::of(file)?.map(|extent| extent.find(at)),
+                Err(error) => {
+                    eprintln!("devres-tracer: {error}");
+                    None
+                }
+            };
+            match found {
+                Some(Ok(time)) => until = Some(time),
+                Some(Err(error)) => {
+                    eprintln!("devres-tracer: {error}");
+                    return Ok(None);
+                }
+                None => return Ok(None),
+            }
+        }
+        let Some(mut recording) = reading::open(file)? else {
+            return Ok(None);
+        };
+        let coverage = recording.information().coverage.clone();
+        let mut model = Model::new(Arc::new(coverage.clone()));
+        recording.for_each(|event| {
+            if until.is_some_and(|until: Time| event.time > until) {
+                return ControlFlow::Break(());
+            }
+            model.apply(event);
+            ControlFlow::Continue(())
         })?;
-        let coverage = live.coverage().clone();
-        let mut model = Model::new(coverage.clone().into());
-        live.drain(0, &mut |event| {
-            model.apply(&event);
-        });
+        Ok(Some((coverage, model)))
+    }
+
+    /// Writes the stacks, and says how many.
+    fn show(&self, model: &Model, filter: &DeviceFilter) -> anyhow::Result<usize> {
         let mut stacks: Vec<DeviceStack> = model
             .devices()
             .filter(|device| filter.wants(device.identity()))
             .map(DeviceStack::of)
-            .filter(|stack| self.all || !stack.stack.is_empty() || !stack.doubts.is_empty())
+            .filter(|stack| self.all || !stack.stack.is_empty() || self.is_doubtful(stack))
             .collect();
         stacks.sort_by(|one, other| {
             (&one.bus, &one.device, &one.address).cmp(&(&other.bus, &other.device, &other.address))
@@ -65,19 +141,27 @@ impl Stacks {
             }
         });
         match written.and_then(|()| writer.flush()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
-            _ => {}
-        }
-        match &coverage.before {
-            Before::Unknown(reason) => {
-                eprintln!("devres-tracer: not every device is shown: {reason}");
-                Ok(if stacks.is_empty() {
-                    Exit::CouldNotRun
-                } else {
-                    Exit::Inconclusive
-                })
-            }
-            _ => Ok(Exit::Clean),
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(stacks.len()),
         }
     }
+
+    /// In a recording every device may have begun before it, which says nothing of any one.
+    fn is_doubtful(&self, stack: &DeviceStack) -> bool {
+        self.file.is_none() && !stack.doubts.is_empty()
+    }
+}
+
+/// The running kernel.
+fn live() -> anyhow::Result<(Coverage, Model)> {
+    let mut live = Live::start(&Options {
+        attach: false,
+        ..Options::default()
+    })?;
+    let coverage = live.coverage().clone();
+    let mut model = Model::new(coverage.clone().into());
+    live.drain(0, &mut |event| {
+        model.apply(&event);
+    });
+    Ok((coverage, model))
 }

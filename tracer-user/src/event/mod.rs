@@ -8,6 +8,7 @@
 mod device;
 mod hex;
 pub(crate) mod hook_name;
+mod message;
 mod node;
 mod stack;
 mod task;
@@ -17,6 +18,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 pub use device::{DeviceAddress, DeviceIdentity, DeviceSnapshot, PmDomain};
+pub use message::Message;
 pub use node::{AddedNode, GroupId, NodeAddress, NodeReference};
 pub use stack::{Function, StackDefinition, StackFrame, StackId};
 pub use task::{Comm, Task};
@@ -111,6 +113,8 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<ModuleCode>,
     },
+    /// The kernel itself told of devres in its log.
+    Message(Message),
     /// A function was entered. Functions that are only entered, never left, are points in time.
     Enter(Call),
     /// A function returned.

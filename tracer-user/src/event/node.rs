@@ -39,7 +39,10 @@ pub struct AddedNode {
     /// The function that runs on release: the action where the node is an action, else the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<Arc<Function>>,
-    /// The action's argument; zero where the node is none.
+    /// Whether it is known to be an action although its argument is not told.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub action: bool,
+    /// The action's argument; zero where the node is none, or where it is not told.
     #[serde(with = "hex")]
     pub action_data: u64,
     /// Where the payload begins; zero where not known.
@@ -64,4 +67,12 @@ pub struct NodeReference {
     /// Payload size in bytes as the kernel logs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
 }

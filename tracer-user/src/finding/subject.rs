@@ -7,6 +7,11 @@ use crate::{
     rules::RuleInfo,
 };
 
+/// How a device without a name is called.
+pub(super) const UNNAMED: &str = "an unnamed device";
+/// How a device is called of which nothing is told.
+pub(super) const UNKNOWN: &str = "an unknown device";
+
 /// What identifies a device in findings, kept for when the device has changed or gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
@@ -30,10 +35,21 @@ impl Subject {
         }
     }
 
+    /// A device of which nothing is told.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            key: InstanceKey::default(),
+            name: Some(Text::from(UNKNOWN)),
+            driver: None,
+            bus: None,
+        }
+    }
+
     /// Its name, for a sentence.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or("an unnamed device")
+        self.name.as_deref().unwrap_or(UNNAMED)
     }
 
     /// Its driver's name, or that of the last one.

@@ -2,10 +2,14 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Cause, Finding, Resource, Severity};
+use super::{
+    Cause, Finding, Resource, Severity,
+    subject::{UNKNOWN, UNNAMED},
+};
 use crate::{
     escape::{Escaped, escape},
     event::Time,
+    model::State,
 };
 
 /// The widest line.
@@ -15,7 +19,8 @@ const MOST_FRAMES: usize = 5;
 /// Resources that are shown one by one.
 const MOST_RESOURCES: usize = 20;
 
-/// Shows a finding with its whole story. Strings from the kernel are escaped.
+/// Shows a finding with its whole story. Strings from the kernel are escaped. A width that is asked for, as
+/// in `{:80}`, is that of the widest line.
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'a>(pub &'a Finding);
 
@@ -82,17 +87,23 @@ fn headline(formatter: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Resul
     if let Some(bus) = &finding.bus {
         write!(line, "{} ", Escaped(bus))?;
     }
-    write!(line, "device {}", Escaped(&finding.device))?;
+    write!(line, "{}", Named(&finding.device))?;
     write!(line, "  [{}]", Escaped(&finding.fingerprint))?;
     paragraph(formatter, "", "  ", &line)
 }
 
 fn culprit(formatter: &mut fmt::Formatter<'_>, cause: &Cause) -> fmt::Result {
-    let mut line = format!("{} of device {}", cause.frame, Escaped(&cause.device));
+    let mut line = cause.frame.to_owned();
+    if cause.device != UNKNOWN {
+        write!(line, " of {}", Named(&cause.device))?;
+    }
     if let Some(driver) = &cause.driver {
         write!(line, ", driver {}", Escaped(driver))?;
     }
-    write!(line, ", by {}[{}]", Escaped(&cause.task), cause.tid)?;
+    // A log may not tell who it was.
+    if !cause.task.is_empty() || cause.tid != 0 {
+        write!(line, ", by {}[{}]", Escaped(&cause.task), cause.tid)?;
+    }
     paragraph(formatter, "    ", "      ", &line)?;
     for frame in telling(&cause.stack) {
         paragraph(formatter, "        ", "          ", &escape(frame))?;
@@ -117,12 +128,15 @@ fn resource(formatter: &mut fmt::Formatter<'_>, resource: &Resource, since: &str
     paragraph(formatter, "    ", "      ", &line)?;
     let added = &resource.added;
     let mut line = match (&added.task, added.tid, added.time) {
+        (Some(task), Some(0), Some(time)) if task.is_empty() => format!("added at {time}"),
         (Some(task), Some(tid), Some(time)) => {
             format!("added by {}[{tid}] at {time}", Escaped(task))
         }
         _ => "added before the trace began".to_owned(),
     };
-    write!(line, " while {}", added.phase)?;
+    if added.phase != State::Unknown.name() {
+        write!(line, " while {}", added.phase)?;
+    }
     paragraph(formatter, "      ", "        ", &line)?;
     for frame in telling(&added.stack) {
         paragraph(formatter, "        ", "          ", &escape(frame))?;
@@ -208,13 +222,25 @@ fn paragraph(
     others: &str,
     text: &str,
 ) -> fmt::Result {
-    let options = textwrap::Options::new(WIDTH)
+    let options = textwrap::Options::new(formatter.width().unwrap_or(WIDTH))
         .initial_indent(first)
         .subsequent_indent(others);
     for line in textwrap::wrap(text, options) {
         writeln!(formatter, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// A device by its name, if it has one.
+struct Named<'a>(&'a str);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            UNKNOWN | UNNAMED => formatter.write_str(self.0),
+            name => write!(formatter, "device {}", Escaped(name)),
+        }
+    }
 }
 
 /// A length of time given in nanoseconds.

@@ -5,7 +5,9 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use super::{DeviceId, InstanceKey, NodeId, Taint};
-use crate::event::{GroupId, Hook, Loss, ModuleCode, NodeAddress, PmDomain, StackId, Text, Time};
+use crate::event::{
+    GroupId, Hook, Loss, Message, ModuleCode, NodeAddress, PmDomain, StackId, Text, Time,
+};
 
 /// What one event changed, in order. Empty or one entry most of the time.
 pub type Changes = SmallVec<[Change; 2]>;
@@ -79,6 +81,13 @@ pub enum Change {
         module: Text,
         /// Where its code was, if known.
         code: Option<ModuleCode>,
+    },
+    /// The kernel itself told of devres in its log.
+    Told {
+        /// Of which device, where it is known.
+        device: Option<DeviceId>,
+        /// What.
+        message: Box<Message>,
     },
     /// What a device owned was read from the kernel's memory.
     SnapshotTaken(DeviceId),

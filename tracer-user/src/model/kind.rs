@@ -82,11 +82,45 @@ impl Kind {
     }
 }
 
-/// Whether a logged name is that of an action although nobody said so. Release functions of `devres_alloc`
-/// are called `devm_…` or `…release`, with few exceptions; `Devres<T>` is Rust's.
+/// Release functions of `devres_alloc` that are not called `devm_…`, `dmam_…` or `pcim_…`, in kernels from 5.10
+/// to 7.3.
+const RELEASES: &[&str] = &[
+    "__snd_card_release",
+    "__snd_release_dma",
+    "__snd_release_pages",
+    "ahci_platform_put_resources",
+    "arcnet_led_release",
+    "ata_devres_release",
+    "ata_host_stop",
+    "can_led_release",
+    "dev_get_regmap_release",
+    "fec_dmam_release",
+    "fw_name_devm_release",
+    "hdac_acomp_release",
+    "jack_devres_free_gpios",
+    "k1_spi_dma_cleanup",
+    "maciom_release",
+    "msi_device_data_release",
+    "ntbm_msi_callback_release",
+    "prom21_xhci_auxdev_release",
+    "rave_sp_unregister_event_notifier",
+    "release_ohci",
+    "riscv_iommu_devres_pages_release",
+    "scmi_devm_release_notifier",
+    "scmi_devm_release_protocol",
+    "thermal_cooling_device_release",
+    "ttm_dma_pool_release",
+    "unregister_event",
+    "vexpress_config_devres_release",
+    "wacom_devm_kfifo_release",
+    "wacom_devm_sysfs_group_release",
+];
+
+/// Whether a logged name is that of an action although nobody said so: what is neither one of the known
+/// releases nor called as the others are. `Devres<T>` is Rust's.
 fn sounds_like_action(name: &str) -> bool {
     !name.is_empty()
-        && !name.contains("release")
+        && !RELEASES.contains(&name)
         && !name.contains('<')
         && !["devm_", "dmam_", "pcim_"]
             .iter()
@@ -237,6 +271,14 @@ mod tests {
             ("&rmi_irq_teardown", true, Kind::Action(Hazard::Interrupt)),
             ("pvpanic_remove", true, Kind::Action(Hazard::Driver)),
             ("pvpanic_remove", false, Kind::Action(Hazard::Driver)),
+            // A driver's own action, whatever it calls it.
+            (
+                "aspeed_pcie_reset_release",
+                false,
+                Kind::Action(Hazard::Line),
+            ),
+            ("ast_device_release", false, Kind::Action(Hazard::Driver)),
+            ("maciom_release", false, Kind::Resource(Hazard::Other)),
             // An action whose function nobody told may be anything.
             ("devm_action_release", false, Kind::Action(Hazard::Driver)),
         ] {

@@ -33,8 +33,8 @@ pub use taint::Taint;
 use crate::{
     coverage::{Addresses, Attachment, Coverage, NodeEvents},
     event::{
-        DeviceAddress, Event, EventKind, Hook, Loss, LossCause, StackDefinition, StackId, Task,
-        Time,
+        DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Message, StackDefinition, StackId,
+        Task, Time,
     },
 };
 use arena::Arena;
@@ -190,6 +190,7 @@ impl Model {
                     code: *code,
                 });
             }
+            EventKind::Message(message) => self.told(message, &mut changes),
             EventKind::Enter(call) => self.enter(call, &mut changes),
             EventKind::Leave(returned) => self.leave(returned, &mut changes),
             EventKind::Loss(loss) => self.lose(loss, &mut changes),
@@ -295,6 +296,14 @@ impl Model {
     #[must_use]
     pub fn last_loss(&self) -> Option<u64> {
         self.last_loss.map(|(sequence, _)| sequence)
+    }
+
+    fn told(&mut self, message: &Message, changes: &mut Changes) {
+        let device = self.subject(changes);
+        changes.push(Change::Told {
+            device,
+            message: Box::new(message.clone()),
+        });
     }
 
     fn lose(&mut self, loss: &Loss, changes: &mut Changes) {

@@ -26,11 +26,12 @@ impl Model {
             Origin::Seen => self.now.stack.and_then(|stack| self.stacks.get(&stack)),
             Origin::Snapshot | Origin::Unknown => None,
         };
+        let told = added.action || added.action_data != 0;
         let site = self.sharing.site(SiteKey {
             name: added.name.as_ref(),
             function: added.function.as_ref(),
             stack,
-            action: generic || added.action_data != 0,
+            action: generic || told,
         });
         let task = self.sharing.task(&self.now.task);
         let context = match origin {
@@ -43,7 +44,7 @@ impl Model {
             .map_or((super::State::Unknown, 0), |record| {
                 (record.state(), record.binding)
             });
-        let is_action = matches!(site.kind, Kind::Action(_)) || added.action_data != 0;
+        let is_action = matches!(site.kind, Kind::Action(_)) || told;
         let data = match site.kind {
             Kind::GroupOpen | Kind::GroupClose => added.group.unwrap_or_default().0,
             _ => added.action_data,

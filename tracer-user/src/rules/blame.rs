@@ -185,3 +185,29 @@ pub(super) fn caller_as_cause(subject: &Subject, model: &Model) -> Option<Cause>
         stack: finding::frames(stack),
     })
 }
+
+/// The device that a message of the kernel is about.
+pub(super) fn told_of(id: Option<DeviceId>, model: &Model) -> Subject {
+    id.and_then(|id| model.device_by_id(id))
+        .map_or_else(Subject::unknown, Subject::of)
+}
+
+/// Who called `function`, by the stack that the kernel wrote behind its message.
+pub(super) fn reported_caller<'m>(function: &str, model: &'m Model) -> Option<&'m Function> {
+    caller(model.current_stack()?, function)
+}
+
+/// What tells a message of the kernel about `function` from others: the caller, or else the function itself.
+pub(super) fn reported_as(sort: &str, function: &str, caller: Option<&Function>) -> String {
+    let parts = [
+        Some(sort),
+        Some(function),
+        caller.and_then(|caller| caller.name.as_deref()),
+    ];
+    let words: Vec<&str> = parts
+        .into_iter()
+        .flatten()
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join("/")
+}

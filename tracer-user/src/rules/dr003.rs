@@ -3,17 +3,20 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo, blame};
+use super::{
+    Rule, RuleInfo, blame,
+    dr003_lines::{self, Lines},
+};
 use crate::{
     event::{Function, Hook, Time},
     finding::{self, Cause, Finding, Report, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Frame, Left, Model, Node, NodeId, State},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR003",
     name: "foreign-open-group-release",
-    severities: &[Severity::Error, Severity::Info],
+    severities: &[Severity::Error, Severity::Warn, Severity::Info],
     description: "Another driver releases an open group of a bound device, with that driver's own resources.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
@@ -34,6 +37,7 @@ const MOST_RESOURCES: usize = 100;
 #[derive(Debug, Default)]
 pub struct ForeignGroupRelease {
     releases: HashMap<DeviceId, Release>,
+    lines: Lines,
 }
 
 #[derive(Debug)]
@@ -57,6 +61,10 @@ impl Rule for ForeignGroupRelease {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        if dr003_lines::only_lines(model) {
+            self.lines.observe(change, model, report);
+            return;
+        }
         match change {
             Change::Entered(Entered {
                 hook: Hook::ReleaseGroup,
@@ -96,6 +104,10 @@ impl Rule for ForeignGroupRelease {
             Change::Lost(_) => self.releases.clear(),
             _ => {}
         }
+    }
+
+    fn finish(&mut self, model: &Model, report: &mut Report) {
+        self.lines.finish(model, report);
     }
 }
 

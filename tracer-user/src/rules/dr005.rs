@@ -2,7 +2,7 @@
 
 use super::{Rule, RuleInfo, blame};
 use crate::{
-    event::{GroupId, Hook},
+    event::{GroupId, Hook, Message},
     finding::{Finding, Report, Severity, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Model, Node, NodeId, State},
 };
@@ -43,6 +43,14 @@ impl Rule for GroupMisuse {
                         closed,
                     },
             }) => called(*hook, *device, (*id, *selected, *closed), model, report),
+            Change::Told { device, message } => {
+                if let Message::Warning { function, .. } = &**message
+                    && let Some(function) = function.as_deref()
+                    && is_of_groups(function)
+                {
+                    warned(*device, function, model, report);
+                }
+            }
             Change::NodeAdded(id) => {
                 if let Some(node) = model.node(*id)
                     && node.kind().is_marker()
@@ -57,6 +65,48 @@ impl Rule for GroupMisuse {
             _ => {}
         }
     }
+}
+
+/// Functions of drivers/base/devres.c that complain only of groups.
+pub(super) fn is_of_groups(function: &str) -> bool {
+    matches!(
+        function,
+        "add_dr"
+            | "devres_close_group"
+            | "devres_remove_group"
+            | "devres_release_group"
+            | "remove_nodes"
+    )
+}
+
+/// The kernel itself warned.
+fn warned(id: Option<DeviceId>, function: &str, model: &Model, report: &mut Report) {
+    let subject = blame::told_of(id, model);
+    let caller = blame::reported_caller(function, model);
+    let who = caller.map_or_else(String::new, |caller| format!(", called by {caller}"));
+    let stopped = function == "add_dr";
+    let (severity, sort, meaning) = if stopped {
+        (
+            Severity::Error,
+            "added-twice",
+            "A node that is on a list already was to be added: a group was closed twice.",
+        )
+    } else {
+        (
+            Severity::Warn,
+            "not-found",
+            "There is no such group on the device: it was released before, is on another device, or its opener \
+             failed. The kernel does nothing: what was meant to be closed or released is not.",
+        )
+    };
+    let what = blame::reported_as(sort, function, caller);
+    report.submit(Finding {
+        summary: format!("The kernel warned in {function}(){who}."),
+        meaning: meaning.to_owned(),
+        expected: vec!["the group that was opened is named by its own identifier, once".to_owned()],
+        caused_by: blame::caller_as_cause(&subject, model),
+        ..subject.finding(&INFO, severity, &what, model.now())
+    });
 }
 
 /// A group function was called on a group that is not there, or closes one that is closed.

@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 
 use super::{Rule, RuleInfo};
 use crate::{
-    event::{Hook, Time},
+    event::{Hook, Message, Time},
     finding::{self, Finding, Report, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Entered, Left, Model},
 };
@@ -21,6 +21,9 @@ static INFO: RuleInfo = RuleInfo {
     page: include_str!("dr007.md"),
 };
 
+const MEANING: &str = "The driver core probes no device that has resources already, because it would release them \
+                       with the driver's. Until somebody releases them no driver can be bound to it.";
+const EXPECTED: &str = "only a driver's probe, and what comes after it, adds resources to a device";
 /// The kernel's `EBUSY`.
 const EBUSY: i64 = 16;
 /// Resources whose details a finding keeps.
@@ -70,6 +73,10 @@ impl Rule for ResourcesBeforeProbe {
                     probe.report(still, model.now(), report);
                 }
             }
+            Change::Told {
+                device: Some(id),
+                message,
+            } if **message == Message::ProbeRefused => refused(*id, model, report),
             Change::Bound(device) | Change::DeviceGone { device, .. } => {
                 self.probes.remove(device);
             }
@@ -107,6 +114,35 @@ impl ResourcesBeforeProbe {
     }
 }
 
+/// The kernel itself says that it refused a probe: what was on the device may never have been seen.
+fn refused(id: DeviceId, model: &Model, report: &mut Report) {
+    let Some(device) = model.device_by_id(id) else {
+        return;
+    };
+    let subject = Subject::of(device);
+    let name = subject.name().to_owned();
+    let known = device.resources().next().map(finding::label);
+    let seen = match device.resources().count() {
+        0 => "which ones, and who added them, is not in the log".to_owned(),
+        count => format!("{count} of them were seen to be added"),
+    };
+    report.submit(Finding {
+        summary: format!("The kernel refused the probe of {name}: resources were on the device before it; {seen}."),
+        meaning: MEANING.to_owned(),
+        order: vec![Step {
+            time: model.now(),
+            what: "the kernel says \"Resources present before probing\"".to_owned(),
+        }],
+        expected: vec![EXPECTED.to_owned()],
+        resources: device
+            .resources()
+            .take(MOST_RESOURCES)
+            .map(finding::live_resource)
+            .collect(),
+        ..subject.finding(&INFO, Severity::Error, known.unwrap_or(&name), model.now())
+    });
+}
+
 impl Probe {
     fn report(self, still_whole: bool, now: Time, report: &mut Report) {
         let name = self.subject.name();
@@ -124,9 +160,7 @@ impl Probe {
                 "The probe of {name} was refused with -EBUSY: {} resources were on the device before it.",
                 self.count
             ),
-            meaning: "The driver core probes no device that has resources already, because it would release them \
-                      with the driver's. Until somebody releases them no driver can be bound to it."
-                .to_owned(),
+            meaning: MEANING.to_owned(),
             order: vec![
                 Step {
                     time: self.began,
@@ -137,7 +171,7 @@ impl Probe {
                     what: "probe returns -EBUSY".to_owned(),
                 },
             ],
-            expected: vec!["only a driver's probe, and what comes after it, adds resources to a device".to_owned()],
+            expected: vec![EXPECTED.to_owned()],
             resources: self.resources,
             ..self.subject.finding(&INFO, Severity::Error, &self.what, now)
         });

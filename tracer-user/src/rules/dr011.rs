@@ -7,7 +7,7 @@ use super::{Rule, RuleInfo, blame};
 use crate::{
     event::{Hook, Time},
     finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
-    model::{Change, Device, DeviceId, Model, Node, NodeId, Origin, State},
+    model::{Change, Device, DeviceId, Hazard, Model, Node, NodeId, Origin, State},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -43,6 +43,9 @@ impl Rule for UnboundOwnerLeak {
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
+            Change::NodeAdded(id) if !model.coverage().sees(Hook::Probe) => {
+                added_by_lines(*id, model, report);
+            }
             Change::NodeAdded(id) => self.added(*id, model, report),
             Change::DeviceDeleted(id) => {
                 if let Some(device) = model.device_by_id(*id)
@@ -218,6 +221,50 @@ fn never_put(device: Device<'_>, deleted: Time, model: &Model, report: &mut Repo
         }],
         expected: vec!["resources are released before their device is deleted, or by that".to_owned()],
         resources: left.iter().take(100).map(|node| finding::live_resource(node)).collect(),
+        ..subject.finding(&INFO, severity, what, model.now())
+    });
+}
+
+/// Where no probe is seen, the kernel's own words tell that there is no driver: it names a device by its
+/// driver, or by its bus or class if it has none, and a device without a name is not registered yet.
+fn added_by_lines(id: NodeId, model: &Model, report: &mut Report) {
+    let Some(node) = model.node(id).filter(|node| !node.kind().is_marker()) else {
+        return;
+    };
+    let Some(device) = model.owner(node) else {
+        return;
+    };
+    let identity = device.identity();
+    let (why, certainty) = match (&identity.name, &identity.driver, &identity.bus) {
+        (Some(_), None, Some(bus)) => (
+            format!("which the kernel calls a {bus} device, and so has no driver"),
+            Certainty::Likely,
+        ),
+        (None, _, _) => (
+            "which has no name yet, and so no driver".to_owned(),
+            Certainty::Confirmed,
+        ),
+        _ => return,
+    };
+    // What others register with its help is unregistered by no unbind.
+    let severity = match node.kind().hazard() {
+        Some(Hazard::Interface) => Severity::Warn,
+        _ => Severity::Info,
+    };
+    let subject = Subject::of(device);
+    let what = finding::label(node);
+    let fingerprint = subject.fingerprint(&INFO, what);
+    if report.repeat(&fingerprint, severity, model.now()) {
+        return;
+    }
+    report.submit(Finding {
+        certainty,
+        summary: format!("{what} was added to {}, {why}.", subject.name()),
+        meaning: "No unbind releases it. From 6.6 on device_del() does; before, only the last put of the device. If \
+                  a driver's code added it, it is on the wrong device: it belongs on the one that this driver is \
+                  bound to."
+            .to_owned(),
+        resources: vec![finding::live_resource(node)],
         ..subject.finding(&INFO, severity, what, model.now())
     });
 }

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use super::{Rule, RuleInfo, blame, interrupt};
 use crate::{
     coverage::Addresses,
-    event::Hook,
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    event::{Hook, Message, NodeReference},
+    finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Model, Node, NodeId, Origin},
 };
 
@@ -97,6 +97,19 @@ impl Rule for DanglingData {
                     self.ended(&end, model, report);
                 }
             }
+            Change::Told {
+                device: Some(device),
+                message,
+            } => {
+                if let Message::FreedActive {
+                    object,
+                    hint,
+                    block,
+                } = &**message
+                {
+                    freed_active(*device, object, hint.as_deref(), block, model, report);
+                }
+            }
             Change::DeviceGone { device, .. } => {
                 let left = model
                     .device_by_id(*device)
@@ -172,6 +185,52 @@ impl DanglingData {
             }
         }
     }
+}
+
+/// The kernel itself found, right behind a release, that freed memory was still in use.
+fn freed_active(
+    id: DeviceId,
+    object: &str,
+    hint: Option<&str>,
+    block: &NodeReference,
+    model: &Model,
+    report: &mut Report,
+) {
+    let Some(device) = model.device_by_id(id) else {
+        return;
+    };
+    let subject = Subject::of(device);
+    let name = block.name.as_deref().unwrap_or("a resource");
+    let size = block
+        .size
+        .map_or_else(String::new, |size| format!(" ({size} bytes)"));
+    let calls = hint.map_or_else(String::new, |hint| format!(" that would call {hint}"));
+    report.submit(Finding {
+        certainty: Certainty::Likely,
+        summary: format!(
+            "Memory was freed with an active {object}{calls} in it, right behind the release of {name}{size} of {}.",
+            subject.name()
+        ),
+        meaning: "Whatever is active uses that memory later, when it may belong to somebody else. Either it was \
+                  not stopped, or what can start it again was released later than the driver's remove."
+            .to_owned(),
+        order: vec![
+            Step {
+                time: model.now(),
+                what: format!("{name}{size} is released"),
+            },
+            Step {
+                time: model.now(),
+                what: format!("the kernel finds an active {object} in the memory that is freed"),
+            },
+        ],
+        expected: vec![
+            "what can start it is released or disabled".to_owned(),
+            format!("the {object} is cancelled"),
+            "the memory is released".to_owned(),
+        ],
+        ..subject.finding(&INFO, Severity::Error, hint.unwrap_or(object), model.now())
+    });
 }
 
 fn node_at(device: Device<'_>, sequence: u64) -> Option<&Node> {

@@ -1,8 +1,8 @@
 //! DR016 managed-free-miss: a resource is to be given up by hand, and the device has none such.
 
-use super::{Rule, RuleInfo, blame};
+use super::{Rule, RuleInfo, blame, dr005};
 use crate::{
-    event::Hook,
+    event::{Hook, Message},
     finding::{self, Cause, Finding, Report, Severity, Step, Subject},
     model::{Change, DeviceId, Left, Model},
 };
@@ -11,7 +11,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR016",
     name: "managed-free-miss",
     severities: &[Severity::Warn],
-    description: "devres_destroy() or devres_release() finds nothing to give up.",
+    description: "A resource is to be given up by hand, and the device has none such.",
     needs: &[&[Hook::Destroy], &[Hook::Release]],
     sharpened_by: &[],
     optional: false,
@@ -21,8 +21,13 @@ static INFO: RuleInfo = RuleInfo {
 /// The kernel's `ENOENT`.
 const ENOENT: i64 = 2;
 
-/// Callers that are prepared to find nothing: a descriptor may be shared, or was given up already.
-const PREPARED: &[&str] = &["devm_gpiod_unhinge", "devm_gpio_free"];
+/// Callers that are prepared to find nothing: a descriptor may be shared, or was given up already; and
+/// `pci_release_regions()` gives up every region of a device, requested or not.
+const PREPARED: &[&str] = &[
+    "devm_gpiod_unhinge",
+    "devm_gpio_free",
+    "pcim_release_region",
+];
 
 /// The rule. It keeps nothing.
 #[derive(Debug, Default)]
@@ -47,7 +52,45 @@ impl Rule for ManagedFreeMiss {
         {
             missed(left, *device, model, report);
         }
+        if let Change::Told { device, message } = change
+            && let Message::Warning { function, .. } = &**message
+        {
+            let function = function.as_deref().unwrap_or_default();
+            if !dr005::is_of_groups(function) {
+                warned(*device, function, model, report);
+            }
+        }
     }
+}
+
+/// The kernel itself warned.
+fn warned(id: Option<DeviceId>, function: &str, model: &Model, report: &mut Report) {
+    let subject = blame::told_of(id, model);
+    let caller = blame::reported_caller(function, model);
+    let who = caller.map_or_else(String::new, |caller| format!(", called by {caller}"));
+    let place = match function {
+        "" => "drivers/base/devres.c".to_owned(),
+        function => format!("{function}()"),
+    };
+    let meaning = match function {
+        "devres_release_all" => {
+            "The device was never initialised, or its memory is no device any more."
+        }
+        "devres_free" => {
+            "A resource is freed that is still on a device's list: that list is broken now."
+        }
+        _ => {
+            "What was to be given up is not on this device: it belongs to another one, was given up before, or was \
+             never acquired. It stays until its device goes, or was given up twice."
+        }
+    };
+    let what = blame::reported_as("", function, caller);
+    report.submit(Finding {
+        summary: format!("The kernel warned in {place}{who}."),
+        meaning: meaning.to_owned(),
+        caused_by: blame::caller_as_cause(&subject, model),
+        ..subject.finding(&INFO, Severity::Warn, &what, model.now())
+    });
 }
 
 fn missed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {

@@ -1,6 +1,10 @@
 //! Where events, findings and summaries go. A sink doesn't know which source they came from.
 
+pub mod diff;
 pub mod json;
+pub mod page;
+pub mod report;
+pub mod reports;
 pub mod stacks;
 pub mod text;
 

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::{
     escape::Escaped,
-    event::GroupId,
+    event::{Comm, GroupId},
     finding::text::telling,
-    model::{Device, Node, Origin},
+    model::{Device, Node, NodeId, Origin},
 };
 
 /// A device and what it owns.
@@ -48,12 +48,18 @@ pub struct StackEntry {
     pub function: Option<String>,
     /// For a group marker, the group's id.
     pub group: Option<String>,
+    /// For a group marker, whether NULL was passed as the group's id.
+    pub null_id: Option<bool>,
     /// For an opening marker, whether its group is still open.
     pub open: Option<bool>,
+    /// For an opening marker, how many resources lie in its group.
+    pub holds: Option<u64>,
     /// How many groups enclose it.
     pub depth: usize,
     /// Whether it was there before the trace began.
     pub from_snapshot: bool,
+    /// The task that added it, if that was seen.
+    pub task: Option<String>,
     /// Who added it, innermost frame first; empty if that was not seen.
     pub added_by: Vec<String>,
 }
@@ -63,28 +69,40 @@ impl DeviceStack {
     #[must_use]
     pub fn of(device: Device<'_>) -> Self {
         let groups: Vec<_> = device.groups().collect();
-        let mut depth = 0_usize;
         let mut bytes = 0;
-        let stack = device
-            .nodes()
-            .map(|(id, node)| {
-                let opens = groups.iter().find(|(_, open, _)| *open == id);
-                let closes = groups.iter().find(|(_, _, close)| *close == Some(id));
-                if closes.is_some() {
-                    depth = depth.saturating_sub(1);
+        let mut stack: Vec<StackEntry> = Vec::new();
+        // The groups that enclose what comes: the place and the address of the opening marker of each.
+        let mut around: Vec<(NodeId, usize, u64)> = Vec::new();
+        for (id, node) in device.nodes() {
+            bytes += node.size().unwrap_or(0);
+            let opens = groups.iter().find(|(_, open, _)| *open == id);
+            let closes = groups.iter().find(|(_, _, close)| *close == Some(id));
+            let mut own = node.address().0;
+            if let Some((_, open, _)) = closes
+                && let Some(place) = around.iter().position(|(opened, ..)| opened == open)
+            {
+                own = around.remove(place).2;
+            }
+            let mut entry = StackEntry::of(node, around.len());
+            if let Some((GroupId(group), _, _)) = opens.or(closes) {
+                entry.group = Some(format!("{group:#x}"));
+                entry.null_id = Some(own == *group);
+            }
+            if let Some((_, open, close)) = opens {
+                entry.open = Some(close.is_none());
+                entry.holds = Some(0);
+                around.push((*open, stack.len(), own));
+            } else if closes.is_none() {
+                for (_, place, _) in &around {
+                    if let Some(holds) =
+                        stack.get_mut(*place).and_then(|entry| entry.holds.as_mut())
+                    {
+                        *holds += 1;
+                    }
                 }
-                bytes += node.size().unwrap_or(0);
-                let mut entry = StackEntry::of(node, depth);
-                entry.group = opens
-                    .or(closes)
-                    .map(|(GroupId(group), _, _)| format!("{group:#x}"));
-                if let Some((_, _, close)) = opens {
-                    entry.open = Some(close.is_none());
-                    depth += 1;
-                }
-                entry
-            })
-            .collect();
+            }
+            stack.push(entry);
+        }
         let key = device.key();
         let identity = device.identity();
         Self {
@@ -146,9 +164,13 @@ impl StackEntry {
             size: node.size(),
             function: node.function().map(std::string::ToString::to_string),
             group: None,
+            null_id: None,
             open: None,
+            holds: None,
             depth,
             from_snapshot: node.origin() == Origin::Snapshot,
+            task: (node.origin() == Origin::Seen && node.task().comm != Comm::default())
+                .then(|| format!("{}[{}]", node.task().comm.name(), node.task().tid)),
             added_by: node.stack().map(crate::finding::frames).unwrap_or_default(),
         }
     }
@@ -156,11 +178,22 @@ impl StackEntry {
     fn write(&self, writer: &mut impl Write) -> io::Result<()> {
         write!(writer, "  {}", "│ ".repeat(self.depth))?;
         match (&self.group, self.open) {
-            (Some(group), Some(true)) => {
-                writeln!(writer, "└ group {group} opens here and is still open")
+            (Some(_), Some(open)) => {
+                let state = if open { "still open" } else { "closed" };
+                let holds = self.holds.unwrap_or(0);
+                let resources = if holds == 1 { "resource" } else { "resources" };
+                writeln!(
+                    writer,
+                    "└ group (grp<) opened with {}{}; {state}, {holds} {resources} in it",
+                    self.group_id(),
+                    self.opener()
+                )
             }
-            (Some(group), Some(false)) => writeln!(writer, "└ group {group} opens here"),
-            (Some(group), None) => writeln!(writer, "┌ group {group} is closed here"),
+            (Some(_), None) => writeln!(
+                writer,
+                "┌ group ({}) is closed here (grp>)",
+                self.group_id()
+            ),
             (None, _) => {
                 let name = if self.name.is_empty() {
                     "(no name)"
@@ -183,5 +216,18 @@ impl StackEntry {
                 }
             }
         }
+    }
+
+    fn group_id(&self) -> String {
+        match (&self.group, self.null_id) {
+            (Some(group), Some(false)) => format!("id {group}"),
+            _ => "id NULL".to_owned(),
+        }
+    }
+
+    /// Who opened the group: the frame that tells it, else the task.
+    fn opener(&self) -> String {
+        let frame = telling(&self.added_by).first().or(self.task.as_ref());
+        frame.map_or_else(String::new, |frame| format!(" by {}", Escaped(frame)))
     }
 }

@@ -7,12 +7,16 @@ use crate::{
     coverage::{Before, NodeEvents},
     escape::Escaped,
     event::{
-        AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, NodeReference, Time,
+        AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, Message, NodeReference,
+        Time,
     },
     finding::{self, Finding},
     judge::Verdict,
     model::Model,
 };
+
+/// Missing hooks that are named one by one.
+const MOST_HOOKS: usize = 12;
 
 /// Writes lines for people.
 pub struct TextSink<W> {
@@ -59,12 +63,12 @@ impl<W: Write> Sink for TextSink<W> {
             }
         }
         for (reason, hooks) in reasons {
-            writeln!(
-                self.writer,
-                "not seen: {}: {}",
-                hooks.join(", "),
-                Escaped(reason)
-            )?;
+            let hooks = if hooks.len() > MOST_HOOKS {
+                format!("{} functions (`--json` lists them)", hooks.len())
+            } else {
+                hooks.join(", ")
+            };
+            writeln!(self.writer, "not seen: {hooks}: {}", Escaped(reason))?;
         }
         Ok(())
     }
@@ -94,7 +98,12 @@ impl<W: Write> Sink for TextSink<W> {
         let name = device
             .and_then(|device| device.identity().name.as_deref())
             .unwrap_or("-");
-        let task = format!("{}-{}", Escaped(&event.task.comm.name()), event.task.tid);
+        let comm = event.task.comm.name();
+        let task = match (&*comm, event.task.tid) {
+            // A log may not tell who it was.
+            ("", 0) => "-".to_owned(),
+            (comm, tid) => format!("{}-{tid}", Escaped(comm)),
+        };
         let since = event.time.since(began);
         writeln!(
             self.writer,
@@ -175,34 +184,29 @@ pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<(
     blind.dedup();
     if !blind.is_empty() {
         let line = format!(
-            "{} could not decide: some of what {} to see is not seen (`devres-tracer rules` tells what)",
-            blind.join(", "),
+            "{} could not decide everything: not all functions that {} are seen (`devres-tracer rules` lists them)",
+            in_rows(&blind),
             if blind.len() == 1 {
                 "it needs"
             } else {
                 "they need"
             },
         );
-        let options = textwrap::Options::new(100)
-            .initial_indent("  ")
-            .subsequent_indent("    ");
-        for line in textwrap::wrap(&line, options) {
-            writeln!(writer, "{line}")?;
-        }
+        write_wrapped(writer, &line)?;
     }
     for undecided in summary
         .undecided
         .iter()
         .filter(|undecided| undecided.devices > 0)
     {
-        writeln!(
-            writer,
-            "  {} could not decide on {} {}: {}",
+        let line = format!(
+            "{} could not decide on {} {}: {}",
             undecided.rule,
             undecided.devices,
             plural(undecided.devices, "device", "devices"),
             Escaped(&undecided.reason)
-        )?;
+        );
+        write_wrapped(writer, &line)?;
     }
     if summary.desyncs > 0 {
         writeln!(
@@ -216,6 +220,31 @@ pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<(
         }
     }
     Ok(())
+}
+
+fn write_wrapped(writer: &mut impl Write, line: &str) -> io::Result<()> {
+    let options = textwrap::Options::new(100)
+        .initial_indent("  ")
+        .subsequent_indent("    ");
+    for line in textwrap::wrap(line, options) {
+        writeln!(writer, "{line}")?;
+    }
+    Ok(())
+}
+
+/// `DR001 to DR012, DR014`: rules in a row are told by the first and the last.
+fn in_rows(rules: &[&str]) -> String {
+    let number = |rule: &str| rule.get(2..).and_then(|digits| digits.parse::<u32>().ok());
+    let rows = rules.chunk_by(|one, next| {
+        number(one).is_some_and(|one| number(next) == Some(one.saturating_add(1)))
+    });
+    let rows: Vec<String> = rows
+        .map(|row| match row {
+            [first, _, .., last] => format!("{first} to {last}"),
+            _ => row.join(", "),
+        })
+        .collect();
+    rows.join(", ")
 }
 
 const fn plural<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
@@ -236,6 +265,7 @@ fn words(kind: &EventKind) -> Option<String> {
         EventKind::RemoveAction { function, data } => {
             format!("REM action {function:#x} data {data:#x}")
         }
+        EventKind::Message(message) => said(message),
         EventKind::ModuleFree { module, .. } => format!("module_free {}", Escaped(module)),
         EventKind::Enter(call) => match (&call.detail, call.hook) {
             (_, Hook::DevresAdd) => return None,
@@ -275,5 +305,26 @@ fn reference(node: &NodeReference) -> String {
     match node.size {
         Some(size) => format!("{} ({size} bytes) {}", Escaped(name), node.node),
         None => format!("{} {}", Escaped(name), node.node),
+    }
+}
+
+fn said(message: &Message) -> String {
+    match message {
+        Message::ProbeRefused => {
+            "the kernel refused the probe: resources present before probing".to_owned()
+        }
+        Message::Warning { function, line } => {
+            let function = function.as_deref().unwrap_or("an unknown function");
+            let line = line.map_or_else(String::new, |line| format!(":{line}"));
+            format!(
+                "the kernel warned in {}, drivers/base/devres.c{line}",
+                Escaped(function)
+            )
+        }
+        Message::FreedActive { object, block, .. } => format!(
+            "the kernel found an active {} in freed memory, behind REL {}",
+            Escaped(object),
+            reference(block)
+        ),
     }
 }

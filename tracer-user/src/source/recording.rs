@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     lines::{Lines, LinesError},
-    text::{self, Import, ImportError, Note},
+    text::{self, Import, ImportError},
 };
 use crate::{
     escape::Escaped,
@@ -106,15 +106,6 @@ impl Recording {
     #[must_use]
     pub fn information(&self) -> &SourceInformation {
         &self.information
-    }
-
-    /// What a text tells of devres beside its events.
-    #[must_use]
-    pub fn notes(&self) -> &[Note] {
-        match &self.content {
-            Content::Lines(_) => &[],
-            Content::Text(text) => text.notes(),
-        }
     }
 
     /// How much of a text was recognised.

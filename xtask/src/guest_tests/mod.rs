@@ -4,6 +4,8 @@
 //! run one after the other in one guest; the tests look at their files afterwards, on the host. The files stay in
 //! `target/guest-tests/RELEASE/SESSION` until the next run.
 
+mod arm64;
+mod check;
 mod command_line;
 mod devices;
 mod evidence;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::architecture::Architecture;
 use crate::guest::Guest;
 use crate::kernel::{self, Kernel};
 use crate::test::Tally;
@@ -29,7 +32,7 @@ use crate::{kmod, soak, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 8] = [
+const SESSIONS: [&Session; 11] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
@@ -37,8 +40,14 @@ const SESSIONS: [&Session; 8] = [
     &snapshot::SESSION,
     &scenarios::SESSION,
     &loss::SESSION,
+    &check::SESSION,
+    &check::EXERCISE,
+    &check::EXAMPLE,
     &devices::SESSION,
 ];
+
+/// The sessions of kernels for 64-bit ARM, for which there is no test module and whose machine has other devices.
+const ARM64_SESSIONS: [&Session; 1] = [&arm64::SESSION];
 
 /// Functions for the sessions' scripts.
 const PRELUDE: &str = include_str!("prelude.sh");
@@ -118,13 +127,21 @@ fn without_log(series: Series) -> Option<&'static str> {
 pub(crate) struct Programs {
     /// The tracer, statically linked.
     pub(crate) tracer: PathBuf,
-    /// The test module, built for the kernel.
-    pub(crate) module: PathBuf,
+    /// The test module, built for the kernel; on x86-64 only.
+    pub(crate) module: Option<PathBuf>,
 }
 
-/// Whether there are tests whose name contains `filter`.
-pub(crate) fn any_named(filter: Option<&str>) -> bool {
-    let of_sessions = SESSIONS
+/// The sessions of kernels for an architecture.
+fn sessions(architecture: Architecture) -> &'static [&'static Session] {
+    match architecture {
+        Architecture::Amd64 => &SESSIONS,
+        Architecture::Arm64 => &ARM64_SESSIONS,
+    }
+}
+
+/// Whether kernels for this architecture have tests whose name contains `filter`.
+pub(crate) fn any_named(architecture: Architecture, filter: Option<&str>) -> bool {
+    let of_sessions = sessions(architecture)
         .iter()
         .any(|session| session.tests.iter().any(|test| is_wanted(test, filter)));
     of_sessions
@@ -199,7 +216,7 @@ impl KernelRun<'_> {
         let mut tally = Tally::default();
         let mut trouble = Vec::new();
         let mut remaining: Vec<&Session> = Vec::new();
-        for session in SESSIONS {
+        for session in sessions(self.kernel.architecture()).iter().copied() {
             for test in self.wanted(session) {
                 if let Some(reason) = (test.skipped)(self.series) {
                     println!("skipped {} ({}): {reason}", test.name, self.kernel.release);
@@ -233,7 +250,8 @@ impl KernelRun<'_> {
         if is_wanted_name(LOG_TEST, self.filter) {
             tally += self.judge_log(&trouble);
         }
-        if is_wanted_name(SOAK_TEST, self.filter) {
+        let has_devices = self.kernel.architecture() == Architecture::Amd64;
+        if has_devices && is_wanted_name(SOAK_TEST, self.filter) {
             tally += self.soak();
         }
         Ok(tally)
@@ -307,17 +325,17 @@ impl KernelRun<'_> {
         write(&self.directory.join("sessions"), &names.join("\n"))?;
 
         let mut guest = Guest::new(self.kernel.clone());
-        guest.files = vec![
-            (
-                self.programs.tracer.clone(),
-                tracer::PATH_IN_GUEST.to_owned(),
-            ),
-            (self.programs.module.clone(), format!("/{}", kmod::MODULE)),
-            (
-                self.programs.module.with_file_name(kmod::CALLBACK_MODULE),
-                format!("/{}", kmod::CALLBACK_MODULE),
-            ),
-        ];
+        guest.files = vec![(
+            self.programs.tracer.clone(),
+            tracer::PATH_IN_GUEST.to_owned(),
+        )];
+        if let Some(module) = &self.programs.module {
+            let callback = module.with_file_name(kmod::CALLBACK_MODULE);
+            guest.files.extend([
+                (module.clone(), format!("/{}", kmod::MODULE)),
+                (callback, format!("/{}", kmod::CALLBACK_MODULE)),
+            ]);
+        }
         // Addresses that ftrace prints are to be compared.
         "no_hash_pointers".clone_into(&mut guest.append);
         guest.share = Some(self.directory.clone());
@@ -391,14 +409,14 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let tests: Vec<&str> = SESSIONS
-            .iter()
+        let sessions = || SESSIONS.iter().chain(&ARM64_SESSIONS);
+        let tests: Vec<&str> = sessions()
             .flat_map(|session| session.tests)
             .map(|test| test.name)
             .collect();
         assert_eq!(tests.iter().collect::<BTreeSet<_>>().len(), tests.len());
-        let sessions: BTreeSet<&str> = SESSIONS.iter().map(|session| session.name).collect();
-        assert_eq!(sessions.len(), SESSIONS.len());
+        let names: BTreeSet<&str> = sessions().map(|session| session.name).collect();
+        assert_eq!(names.len(), sessions().count());
     }
 
     #[test]

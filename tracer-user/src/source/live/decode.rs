@@ -300,6 +300,7 @@ impl Decoder {
                 .or_else(|| self.name_without_log(&function, release_name)),
             size: self.logged.then_some(facts.size),
             function: Some(function),
+            action: false,
             action_data,
             payload_address: payload_at,
             payload,

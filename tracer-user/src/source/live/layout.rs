@@ -41,6 +41,16 @@ pub struct DeviceSetLayout {
     pub device_entry: usize,
     /// `kset.list`.
     pub set_list: usize,
+    /// `kset.kobj`.
+    pub set_object: usize,
+    /// `kobject.name`.
+    pub object_name: usize,
+    /// `task_struct.comm`.
+    pub task_name: usize,
+    /// `task_struct.files`, `files_struct.fdt`, `fdtable.fd`: what leads from a task to its open files.
+    pub open_files: [usize; 3],
+    /// `file.f_inode`, `inode.i_private`, `kernfs_node.priv`: what leads from a file of sysfs to its object.
+    pub object_of_file: [usize; 3],
     /// `devres_node.entry`.
     pub node_entry: usize,
     /// `devres_node.name`, on kernels that keep it.
@@ -164,6 +174,19 @@ impl KernelTypes {
             device_size: self.size("device")?,
             device_entry: self.offset("device", &["kobj", "entry"])?,
             set_list: self.offset("kset", &["list"])?,
+            set_object: self.offset("kset", &["kobj"])?,
+            object_name: self.offset("kobject", &["name"])?,
+            task_name: self.offset("task_struct", &["comm"])?,
+            open_files: [
+                self.offset("task_struct", &["files"])?,
+                self.offset("files_struct", &["fdt"])?,
+                self.offset("fdtable", &["fd"])?,
+            ],
+            object_of_file: [
+                self.offset("file", &["f_inode"])?,
+                self.offset("inode", &["i_private"])?,
+                self.offset("kernfs_node", &["priv"])?,
+            ],
             node_entry: self.offset("devres_node", &["entry"])?,
             node_name: self.offset("devres_node", &["name"]).ok(),
             node_size: self.offset("devres_node", &["size"]).ok(),

@@ -4,6 +4,8 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{MapData, PerCpuArray, RingBuf, StackTraceMap},
 };
+use std::time::Duration;
+
 use hashbrown::HashMap;
 use nix::{
     sys::resource::{Resource, setrlimit},
@@ -16,13 +18,14 @@ use zerocopy::IntoBytes as _;
 use super::{
     addition_check::AdditionCheck,
     attach::{self, Kernel},
+    cost::{Burst, CostError},
     decode::{Decoder, NodeFacts, outside_any_task},
     error::LiveError,
     layout::{DeviceSetLayout, KernelTypes},
     options::{Options, ProbeFilters},
     probe_log::ProbeLog,
     skipped::Skipped,
-    snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk},
+    snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk, device_set},
     stacks::Stacks,
     symbol_service::SymbolService,
 };
@@ -50,6 +53,8 @@ pub struct Live {
     coverage: Coverage,
     /// Events that the snapshot has taken out of the ring buffer, and the snapshot itself, in order.
     first: std::vec::IntoIter<Event>,
+    set: DeviceSetLayout,
+    layout: Layout,
 }
 
 /// Lost records by hook number, on one CPU.
@@ -155,6 +160,8 @@ impl Live {
                 before: Before::Snapshot,
             },
             first: Vec::new().into_iter(),
+            set,
+            layout,
         };
         live.take_snapshot(&layout, &set);
         Ok(live)
@@ -164,6 +171,34 @@ impl Live {
     #[must_use]
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
+    }
+
+    /// Measures what one addition costs the traced kernel, as the mean of so many. The events are made up and
+    /// dropped: this is to be called before anything else is traced.
+    pub fn addition_cost(&mut self, additions: u32) -> Result<Duration, CostError> {
+        /// So few that they find room in the ring buffer.
+        const AT_ONCE: u32 = 1000;
+        let (device, node) = self
+            .first
+            .as_slice()
+            .iter()
+            .find_map(|event| match &event.kind {
+                EventKind::Snapshot(snapshot) => Some((event.device, snapshot.nodes.first()?.node)),
+                _ => None,
+            })
+            .ok_or(CostError::NoNode)?;
+        Burst::load(&mut self.ebpf)?;
+        let name = memory(&self.ebpf).word(device.0 + u64::from(self.layout.device_name))?;
+        let burst =
+            Burst::of_additions(&self.ebpf, [device.0, node.0, name, 64], self.set.task_name)?;
+        let mut total = Duration::ZERO;
+        let mut rounds = 0;
+        while rounds == 0 || rounds * AT_ONCE < additions {
+            total += burst.run(AT_ONCE)?;
+            rounds += 1;
+            while self.ring.get_mut().next().is_some() {}
+        }
+        Ok(total / rounds)
     }
 
     /// Waits until the ring buffer fills up. Records don't wake the reader one by one: call
@@ -275,12 +310,6 @@ impl Live {
     ) -> Result<(Vec<Found>, bool), SnapshotError> {
         /// How often devices to which something happened meanwhile are read again.
         const TRIES: u32 = 3;
-        let devices_kset = self
-            .decoder
-            .symbols()
-            .table()
-            .data("devices_kset")
-            .ok_or(SnapshotError::NoDeviceSet)?;
         let Self {
             ebpf,
             ring,
@@ -289,9 +318,10 @@ impl Live {
         } = self;
         BpfMemory::load(ebpf).map_err(SnapshotError::NoMemory)?;
         let mut module_memory = BpfMemory::new(ebpf).map_err(SnapshotError::NoMemory)?;
-        let memory = BpfMemory::new(ebpf).map_err(SnapshotError::NoMemory)?;
+        let mut memory = BpfMemory::new(ebpf).map_err(SnapshotError::NoMemory)?;
+        let devices = device_set(&mut memory, set)?;
         let mut walk = Walk::new(memory, layout, set, now);
-        let (mut found, complete) = walk.devices(devices_kset)?;
+        let (mut found, complete) = walk.devices(devices)?;
         for attempt in 0..=TRIES {
             while let Some(record) = ring.get_mut().next() {
                 decoder.decode(&record, &mut module_memory, &mut |event| events.push(event));

@@ -2,6 +2,7 @@
 
 mod addition_check;
 mod attach;
+mod cost;
 mod decode;
 mod error;
 mod hooks;
@@ -19,6 +20,7 @@ mod symbols;
 mod texts;
 
 pub use attach::WAYS;
+pub use cost::CostError;
 pub use decode::Decoder;
 pub use error::LiveError;
 pub use kernel::Kernel;

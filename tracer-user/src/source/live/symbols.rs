@@ -39,8 +39,6 @@ pub struct Symbols {
     names: String,
     /// Module names; a symbol refers to them by index plus one.
     modules: Vec<Text>,
-    /// Data symbols that were asked for.
-    data: HashMap<&'static str, u64>,
     /// Addresses that have been looked up.
     known: HashMap<u64, Arc<Function>>,
 }
@@ -105,9 +103,6 @@ struct Symbol {
     module: u16,
 }
 
-/// Data symbols that the tool needs.
-const WANTED_DATA: [&str; 1] = ["devices_kset"];
-
 /// The longest distance from a function's start at which an address is still taken to lie in it: the table
 /// tells no ends, but functions are smaller than this.
 const LONGEST_FUNCTION: u64 = 1 << 16;
@@ -153,9 +148,6 @@ impl Symbols {
             return;
         }
         if !matches!(kind, "t" | "T" | "w" | "W") {
-            if let Some(wanted) = WANTED_DATA.iter().find(|wanted| **wanted == name) {
-                self.data.insert(wanted, address);
-            }
             return;
         }
         let module = fields.next().map_or(0, |module| {
@@ -180,12 +172,6 @@ impl Symbols {
             length,
             module,
         });
-    }
-
-    /// The address of a data symbol that the tool needs; `None` on kernels without `CONFIG_KALLSYMS_ALL`.
-    #[must_use]
-    pub fn data(&self, name: &str) -> Option<u64> {
-        self.data.get(name).copied()
     }
 
     /// Whether there is a function of this name.
@@ -337,7 +323,6 @@ ffffffff81000000 T startup_64
 ffffffff81001000 t devm_action_release
 ffffffff81001000 t devm_action_alias
 ffffffff81001100 D not_a_function
-ffffffff82000000 d devices_kset
 ffffffffc0001000 t pvpanic_remove\t[pvpanic]
 ffffffffc0001040 t pvpanic_probe\t[pvpanic]
 0000000000000000 t hidden
@@ -488,9 +473,9 @@ garbage
     }
 
     #[test]
-    fn only_wanted_data_is_kept() {
-        assert_eq!(symbols().data("devices_kset"), Some(0xffff_ffff_8200_0000));
-        assert_eq!(symbols().data("not_a_function"), None);
+    fn only_functions_with_addresses_are_kept() {
+        assert!(symbols().has_function("startup_64"));
+        assert!(!symbols().has_function("not_a_function"));
         assert!(!symbols().has_function("hidden"));
     }
 }

@@ -7,16 +7,19 @@
 use hashbrown::HashMap;
 
 use super::{
+    backtrace,
     call::{Call, Number},
     chunks::Chunks,
+    function_line::FunctionLine,
     kernel_log::KernelLine,
+    message::{Told, What},
     names::NameId,
     prefix::Stamp,
-    records::{Facts, FactsId, NodeRecord, Record, RecordKind, Records},
+    records::{Facts, FactsId, MessageRecord, NodeRecord, Record, RecordKind, Records},
     resource::{Operation, Resource},
     trace_line::{Head, TraceLine},
 };
-use crate::event::{Comm, Hook, Task};
+use crate::event::{Comm, Hook, Message, NodeAddress, NodeReference, Task};
 
 /// Tasks about which something is remembered at the same time.
 const MOST_TASKS: usize = 4096;
@@ -62,11 +65,7 @@ struct Place {
 impl Collector {
     /// A line of the kernel's log.
     pub(super) fn kernel_line(&mut self, line: &KernelLine<'_>) {
-        match line.prefix.time {
-            Some(Stamp::At(time)) => self.at(Some(time)),
-            Some(Stamp::After(time)) => self.at(Some(self.clock.saturating_add(time))),
-            None => {}
-        }
+        self.stamp(line.prefix.time);
         let tid = line.prefix.thread.unwrap_or_default();
         let task = self.records.tasks.intern(Task {
             tid,
@@ -150,6 +149,89 @@ impl Collector {
         self.push(place, RecordKind::Call(number));
     }
 
+    /// `devres_open_group` returns: where to tells who opened the group that was just added.
+    pub(super) fn opened_by(&mut self, event: &FunctionLine<'_>) {
+        let opening = self
+            .contexts
+            .get(&event.head.task.tid)
+            .and_then(|context| context.opening.as_ref());
+        if let Some((_, Some(facts))) = opening
+            && let Some(caller) = event.returns_to.and_then(backtrace::frame)
+        {
+            self.records.openers.insert(*facts, caller);
+        }
+    }
+
+    /// The kernel itself told of devres. Whether that is to be an event.
+    pub(super) fn message(&mut self, told: Told<'_>) -> bool {
+        let mut device = told.who.map(|who| self.device_of(who.device));
+        let driver = told.who.and_then(|who| who.driver);
+        let message = match told.what {
+            What::ProbeRefused => Message::ProbeRefused,
+            What::Warning { function, line } => Message::Warning { function, line },
+            What::FreedActive { object, hint } => {
+                let Some(RecordKind::Node(released)) = self.last_record() else {
+                    return false;
+                };
+                device = Some(released.device);
+                let block = NodeReference {
+                    node: NodeAddress(released.node),
+                    name: released.name.and_then(|name| self.records.names.text(name)),
+                    size: Some(released.size),
+                };
+                Message::FreedActive {
+                    object,
+                    hint,
+                    block,
+                }
+            }
+        };
+        self.stamp(told.time);
+        let tid = told.thread.unwrap_or_default();
+        let task = Task {
+            tid,
+            tgid: tid,
+            comm: Comm::default(),
+        };
+        let number = u32::try_from(self.records.messages.len()).unwrap_or(u32::MAX);
+        let driver = driver.map(|name| self.records.names.intern(name));
+        self.records.messages.push(MessageRecord {
+            message,
+            device,
+            driver,
+            task,
+            frames: Vec::new(),
+        });
+        let place = Place {
+            task: 0,
+            tid,
+            cpu: told.cpu.unwrap_or_default(),
+        };
+        self.push(place, RecordKind::Message(number));
+        true
+    }
+
+    /// What lines behind the last message tell of it.
+    pub(super) fn last_message(&mut self) -> Option<&mut MessageRecord> {
+        self.records.messages.last_mut()
+    }
+
+    /// Whether the last record is a release.
+    pub(super) fn has_just_released(&self) -> bool {
+        matches!(
+            self.last_record(),
+            Some(RecordKind::Node(NodeRecord {
+                operation: Operation::Release,
+                ..
+            }))
+        )
+    }
+
+    fn last_record(&self) -> Option<RecordKind> {
+        let all = &self.records.all;
+        Some(all.get(all.len().checked_sub(1)?)?.kind)
+    }
+
     /// The input says that events are missing.
     pub(super) fn lost(&mut self, count: u64) {
         let task = self.records.tasks.intern(Task::default());
@@ -167,6 +249,14 @@ impl Collector {
             self.records.payload_offset = None;
         }
         self.records
+    }
+
+    fn stamp(&mut self, stamp: Option<Stamp>) {
+        match stamp {
+            Some(Stamp::At(time)) => self.at(Some(time)),
+            Some(Stamp::After(time)) => self.at(Some(self.clock.saturating_add(time))),
+            None => {}
+        }
     }
 
     fn at(&mut self, time: Option<u64>) {
@@ -204,19 +294,13 @@ impl Collector {
         device: Option<&[u8]>,
         resource: &Resource<'_>,
     ) -> NodeRecord {
-        let names = &mut self.records.names;
         let node = resource.node.value();
-        let id = if let Some(name) = device {
-            let name = names.intern(name);
-            self.identify_unnamed(operation, name, node);
-            name
-        } else {
-            let id = *self.unnamed.get_or_insert_with(|| names.unnamed());
-            if operation == Operation::Add && node != 0 {
-                self.of_unnamed.insert(node, id);
-            }
-            id
-        };
+        let id = self.device_of(device);
+        if device.is_some() {
+            self.identify_unnamed(operation, id, node);
+        } else if operation == Operation::Add && node != 0 {
+            self.of_unnamed.insert(node, id);
+        }
         self.records.pointers.count(operation, resource.node);
         NodeRecord {
             operation,
@@ -226,6 +310,15 @@ impl Collector {
             size: resource.size,
             node,
             facts: None,
+        }
+    }
+
+    /// What stands for a device by its name, or for the one without a name.
+    fn device_of(&mut self, name: Option<&[u8]>) -> NameId {
+        let names = &mut self.records.names;
+        match name {
+            Some(name) => names.intern(name),
+            None => *self.unnamed.get_or_insert_with(|| names.unnamed()),
         }
     }
 

@@ -30,6 +30,11 @@ pub(super) fn node_addresses(records: &Records) -> Addresses {
 
 /// The coverage of what was read.
 pub(super) fn coverage(records: &Records) -> Coverage {
+    let missing = if records.hooks == 0 {
+        "the text has no function events"
+    } else {
+        "the text has no events of it"
+    };
     let hooks = Hook::ALL
         .into_iter()
         .map(|hook| HookCoverage {
@@ -37,7 +42,7 @@ pub(super) fn coverage(records: &Records) -> Coverage {
             state: if sees(records, hook) {
                 HookState::Attached(Attachment::Recorded)
             } else {
-                HookState::Missing("the capture has no events of it".to_owned())
+                HookState::Missing(missing.to_owned())
             },
         })
         .collect();
@@ -64,7 +69,7 @@ fn device_addresses(records: &Records) -> Addresses {
         RecordKind::Node(node) => {
             records.facts(node.facts).device == 0 && !records.devices.knows(node.device)
         }
-        RecordKind::Call(_) | RecordKind::Lost(_) => false,
+        RecordKind::Call(_) | RecordKind::Message(_) | RecordKind::Lost(_) => false,
     });
     if nameless {
         Addresses::Absent

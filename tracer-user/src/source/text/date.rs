@@ -11,10 +11,26 @@ const WEEKDAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"
 /// none is given, and without regard to time zones), and what follows.
 pub(super) fn read(bytes: &[u8]) -> Option<(u64, &[u8])> {
     if bytes.first()?.is_ascii_digit() {
-        numeric(bytes)
-    } else {
-        named(bytes)
+        return numeric(bytes).or_else(|| without_year(bytes));
     }
+    // `Fri 2023-03-10 21:52:21 CET`, as journalctl writes.
+    if let Some((weekday, rest)) = word(bytes)
+        && WEEKDAYS.contains(&weekday)
+        && rest.trim_ascii_start().first()?.is_ascii_digit()
+    {
+        let (time, rest) = numeric(rest.trim_ascii_start())?;
+        let zone = word(rest).filter(|(zone, _)| zone.iter().all(u8::is_ascii_uppercase));
+        return Some((time, zone.map_or(rest, |(_, behind)| behind)));
+    }
+    named(bytes)
+}
+
+/// `03-10 21:52:21.123`, as Android's log has.
+fn without_year(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (month, rest) = digits(bytes)?;
+    let (day, rest) = digits(rest.strip_prefix(b"-")?)?;
+    let (time, rest) = time_of_day(rest.strip_prefix(b" ")?)?;
+    Some((since_1970(1970, month, day)?.checked_add(time)?, rest))
 }
 
 /// `2023-03-10T21:52:21.123456+01:00`, `2023-03-10 21:52:21`.
@@ -105,6 +121,9 @@ mod tests {
             ),
             ("Feb  2 00:00:00.5 host", 32 * day + 500_000_000, " host"),
             ("Jan10 01:00", 9 * day + 3_600_000_000_000, ""),
+            ("Fri 1970-01-02 00:00:01 CET x", day + 1_000_000_000, " x"),
+            ("Fri 1970-01-02 00:00:01.5 x", day + 1_500_000_000, " x"),
+            ("01-02 00:00:00.000 x", day, " x"),
         ] {
             assert_eq!(
                 read(text.as_bytes()),

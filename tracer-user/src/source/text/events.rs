@@ -9,7 +9,7 @@ use super::{
     coverage,
     function_event::{FunctionEvent, function_event},
     identity::{Identities, Told},
-    records::{NodeRecord, Record, RecordKind, Records},
+    records::{MessageRecord, NodeRecord, Record, RecordKind, Records},
     resource::Operation,
     unseen::Unseen,
 };
@@ -17,12 +17,10 @@ use crate::{
     coverage::Addresses,
     event::{
         AddedNode, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Hook, Loss,
-        LossCause, NodeAddress, NodeReference, Task, Text, Time,
+        LossCause, NodeAddress, NodeReference, StackDefinition, StackFrame, StackId, Task, Text,
+        Time,
     },
 };
-
-/// The argument of an action that is known to be one and no more: no object lies at the last address.
-const SOME_ARGUMENT: u64 = u64::MAX;
 
 /// The events of an import, in the order of its lines.
 #[derive(Debug)]
@@ -37,6 +35,8 @@ pub struct Events<'a> {
     /// Whether printed node addresses tell nodes apart.
     addressed: bool,
     concluded: bool,
+    /// The number of the last stack.
+    stacks: u32,
     /// What is missing where neither the tracepoint nor removals were recorded.
     unseen: Option<Unseen>,
 }
@@ -54,11 +54,24 @@ impl<'a> Events<'a> {
             functions: HashMap::new(),
             addressed: coverage::node_addresses(records) != Addresses::Absent,
             concluded,
+            stacks: 0,
             unseen: removals_missing.then(Unseen::default),
         }
     }
 
     fn push(&mut self, record: &Record, device: DeviceAddress, kind: EventKind) {
+        let task = self.records.tasks.get(record.task);
+        self.push_by(task, record, device, None, kind);
+    }
+
+    fn push_by(
+        &mut self,
+        task: Task,
+        record: &Record,
+        device: DeviceAddress,
+        stack: Option<StackId>,
+        kind: EventKind,
+    ) {
         self.count += 1;
         let time = if self.records.timed {
             record.time
@@ -67,12 +80,40 @@ impl<'a> Events<'a> {
         };
         self.ready.push_back(Event {
             time: Time(time),
-            task: self.records.tasks.get(record.task),
+            task,
             cpu: record.cpu,
             device,
-            stack: None,
+            stack,
             kind,
         });
+    }
+
+    /// Says what the next stack number means.
+    fn define(&mut self, record: &Record, frames: &[StackFrame]) -> StackId {
+        self.stacks = self.stacks.wrapping_add(1);
+        let id = StackId(self.stacks);
+        let frames = Arc::from(frames);
+        let stack = EventKind::Stack(StackDefinition { id, frames });
+        self.push(record, DeviceAddress::NONE, stack);
+        id
+    }
+
+    fn message(&mut self, number: u32, record: &Record, message: &MessageRecord) {
+        let records = self.records;
+        let device = message.device.map_or(DeviceAddress::NONE, |name| {
+            records.devices.address(name, number)
+        });
+        let told = Told {
+            name: message
+                .device
+                .filter(|name| records.names.text(*name).is_some()),
+            driver_or_bus: message.driver,
+            ..Told::default()
+        };
+        self.introduce(record, device, told);
+        let stack = (!message.frames.is_empty()).then(|| self.define(record, &message.frames));
+        let kind = EventKind::Message(message.message.clone());
+        self.push_by(message.task, record, device, stack, kind);
     }
 
     fn introduce(&mut self, record: &Record, device: DeviceAddress, told: Told) {
@@ -116,7 +157,7 @@ impl<'a> Events<'a> {
                 name: reference.name,
                 size: reference.size,
                 function: facts.release.and_then(|release| self.released_by(release)),
-                action_data: self.argument(facts.release),
+                action: self.is_action(facts.release),
                 payload_address: facts.payload,
                 group: (facts.group != 0).then_some(GroupId(facts.group)),
                 ..AddedNode::default()
@@ -125,7 +166,13 @@ impl<'a> Events<'a> {
             Operation::Release => EventKind::Release(reference),
             Operation::Replace => EventKind::Replace(reference),
         };
-        self.push(record, device, kind);
+        let stack = node
+            .facts
+            .filter(|_| node.operation == Operation::Add && !records.openers.is_empty())
+            .and_then(|facts| records.openers.get(&facts))
+            .map(|opener| self.define(record, &[opening(), opener.clone()]));
+        let task = records.tasks.get(record.task);
+        self.push_by(task, record, device, stack, kind);
     }
 
     /// The function that runs on release; `None` where that is not the one that the node has.
@@ -232,16 +279,14 @@ impl<'a> Events<'a> {
             name,
             size: call.size.map(Number::get),
             function: call.release.and_then(|release| self.released_by(release)),
-            action_data: self.argument(call.release),
+            action: self.is_action(call.release),
             payload_address: payload,
             ..AddedNode::default()
         }
     }
 
-    /// The argument, of an action.
-    fn argument(&self, release: Option<Release>) -> u64 {
-        let is_action = self.symbol(release).as_deref() == Some("devm_action_release");
-        if is_action { SOME_ARGUMENT } else { 0 }
+    fn is_action(&self, release: Option<Release>) -> bool {
+        self.symbol(release).as_deref() == Some("devm_action_release")
     }
 
     fn symbol(&self, release: Option<Release>) -> Option<Text> {
@@ -292,6 +337,19 @@ impl<'a> Events<'a> {
     }
 }
 
+/// The frame of `devres_open_group`, which its return tells of.
+fn opening() -> StackFrame {
+    StackFrame {
+        address: 0,
+        function: Some(Arc::new(Function {
+            address: 0,
+            name: Some(Text::from("devres_open_group")),
+            module: None,
+        })),
+        offset: 0,
+    }
+}
+
 impl Iterator for Events<'_> {
     type Item = Event;
 
@@ -306,6 +364,11 @@ impl Iterator for Events<'_> {
                 RecordKind::Call(call) => {
                     if let Some(call) = records.calls.get(*call) {
                         self.call(number, record, call);
+                    }
+                }
+                RecordKind::Message(message) => {
+                    if let Some(message) = records.messages.get(*message as usize) {
+                        self.message(number, record, message);
                     }
                 }
                 RecordKind::Lost(count) => self.lose(record, *count),

@@ -31,6 +31,8 @@ pub(super) struct FunctionLine<'a> {
     pub(super) returns: bool,
     /// Where it returns to, if that function has a hook.
     pub(super) caller: Option<Hook>,
+    /// Where it returns to, as it stands there: `i2c_device_probe+0x10c/0x330 <ffffffff81b6f4bc>`.
+    pub(super) returns_to: Option<&'a [u8]>,
     /// `name=value`, separated by blanks.
     pub(super) arguments: &'a [u8],
 }
@@ -69,6 +71,7 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<FunctionLine<'_>> {
         hook,
         returns: caller.is_some(),
         caller: caller.and_then(calling),
+        returns_to: caller,
         arguments: arguments.get(1..).unwrap_or_default(),
     })
 }

@@ -76,8 +76,15 @@ pub(super) fn subject(before: &[u8]) -> Option<(Prefix, Who<'_>)> {
         rest = before.trim_ascii_end();
     }
     let named = rest.strip_suffix(b":")?.trim_ascii_end();
+    if named.ends_with(b"(NULL device *)") {
+        let who = Who {
+            driver: None,
+            device: None,
+        };
+        return Some((prefix, who));
+    }
     let (driver, device) = last_word(named)?;
-    let driver = driver.trim_ascii();
+    let driver = journal(driver.trim_ascii());
     let driver = memmem::rfind(driver, b": ")
         .and_then(|colon| driver.get(colon + 2..))
         .unwrap_or(driver);
@@ -86,6 +93,21 @@ pub(super) fn subject(before: &[u8]) -> Option<(Prefix, Who<'_>)> {
         device: (device != b"(null)").then_some(device),
     };
     Some((prefix, who))
+}
+
+/// `{"MESSAGE":"lm75`, `MESSAGE=lm75`: what the journal's other formats write in front.
+fn journal(driver: &[u8]) -> &[u8] {
+    match memmem::rfind(driver, b"MESSAGE") {
+        Some(at) => {
+            let rest = driver.get(at + b"MESSAGE".len()..).unwrap_or_default();
+            let is_mark = |byte: &u8| matches!(byte, b'"' | b' ' | b':' | b'=');
+            let start = rest.iter().position(|byte| !is_mark(byte));
+            start
+                .and_then(|start| rest.get(start..))
+                .unwrap_or_default()
+        }
+        None => driver,
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +136,12 @@ mod tests {
         for (before, expected) in [
             ("[    1.000000] lm75 0-0048: ", who("lm75", "0-0048")),
             ("mlx: ", who("", "mlx")),
+            ("[ 1.0] (NULL device *): ", who("", "")),
+            (
+                r#"{"_X":"1","MESSAGE":"lm75 0-0048: "#,
+                who("lm75", "0-0048"),
+            ),
+            ("MESSAGE=lm75 0-0048: ", who("lm75", "0-0048")),
             ("  mlx: ", who("", "mlx")),
             (
                 "Mar 10 21:52:21 pc kernel: mei 0000:00:16.0-fbf6-96cf: ",

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr_iter, memchr2};
 
 /// Bytes of a line that are looked at. What is longer is no line of a log or trace.
 const LONGEST: usize = 64 * 1024;
@@ -45,29 +45,29 @@ fn extend(begun: &mut Vec<u8>, piece: &[u8]) {
     begun.extend_from_slice(piece.get(..room).unwrap_or(piece));
 }
 
-/// Leaves out the terminal's colours.
-pub(super) fn without_colours<'a>(line: &'a [u8], space: &'a mut Vec<u8>) -> &'a [u8] {
-    let Some(first) = memchr(b'\x1b', line) else {
+/// Leaves out what is no text: the terminal's colours, the mark at the beginning of a file that tells its
+/// encoding, and the zeros by which UTF-16 makes two bytes of one.
+pub(super) fn plain<'a>(line: &'a [u8], space: &'a mut Vec<u8>) -> &'a [u8] {
+    let line = [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"]
+        .iter()
+        .find_map(|mark| line.strip_prefix(*mark))
+        .unwrap_or(line);
+    if memchr2(b'\x1b', 0, line).is_none() {
         return line;
-    };
-    let (plain, mut rest) = line.split_at(first);
+    }
     space.clear();
-    space.extend_from_slice(plain);
-    while let [b'\x1b', behind @ ..] = rest {
-        rest = match behind.strip_prefix(b"[") {
-            Some(sequence) => {
-                let end = sequence
-                    .iter()
-                    .position(|byte| (0x40..=0x7e).contains(byte));
-                end.and_then(|end| sequence.get(end + 1..))
-                    .unwrap_or_default()
+    let mut bytes = line.iter().copied().filter(|byte| *byte != 0);
+    while let Some(byte) = bytes.next() {
+        if byte != b'\x1b' {
+            space.push(byte);
+            continue;
+        }
+        match bytes.next() {
+            Some(b'[') => {
+                bytes.find(|byte| (0x40..=0x7e).contains(byte));
             }
-            None => behind,
-        };
-        let end = memchr(b'\x1b', rest).unwrap_or(rest.len());
-        let (plain, next) = rest.split_at(end);
-        space.extend_from_slice(plain);
-        rest = next;
+            other => space.extend(other),
+        }
     }
     space
 }
@@ -108,9 +108,21 @@ mod tests {
     #[test]
     fn colours_are_left_out() {
         let mut space = Vec::new();
-        let plain = without_colours(b"\x1b[32m[ 1.0] \x1b[0;1mx\x1b[0m: y", &mut space);
-        assert_eq!(plain, b"[ 1.0] x: y");
-        assert_eq!(without_colours(b"x\x1b", &mut Vec::new()), b"x");
-        assert_eq!(without_colours(b"x\x1b[", &mut Vec::new()), b"x");
+        let coloured = b"\x1b[32m[ 1.0] \x1b[0;1mx\x1b[0m: y";
+        assert_eq!(plain(coloured, &mut space), b"[ 1.0] x: y");
+        assert_eq!(plain(b"x\x1b", &mut Vec::new()), b"x");
+        assert_eq!(plain(b"x\x1b[", &mut Vec::new()), b"x");
+    }
+
+    #[test]
+    fn encodings_are_left_out() {
+        for line in [
+            &b"\xef\xbb\xbfx: y"[..],
+            b"\xff\xfex\0:\0 \0y\0",
+            b"\xfe\xff\0x\0:\0 \0y",
+            b"\0x\0:\0\x1b\0[\x001\0m\0 \0y\0",
+        ] {
+            assert_eq!(plain(line, &mut Vec::new()), b"x: y", "{line:?}");
+        }
     }
 }

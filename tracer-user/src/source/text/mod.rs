@@ -1,5 +1,5 @@
-//! What people paste, as a source of events: the kernel's log with `DEVRES` lines, traces of the tracepoint
-//! `devres_log`, and function events of the kernel's tracing.
+//! What people paste, as a source of events: the kernel's log with `DEVRES` lines and with what else the kernel
+//! says of devres there, traces of the tracepoint `devres_log`, and function events of the kernel's tracing.
 //!
 //! Whatever else is among the lines is counted and passed over. [`read`] reads everything at once, because
 //! only the whole input tells what it covers, and keeps it in about as much room as the text took; events
@@ -15,6 +15,7 @@
 //!   node is told by another one later.
 //! - A log alone has no function events: no probe and no unbind begins or ends in it.
 
+mod backtrace;
 mod call;
 mod chunks;
 mod collect;
@@ -28,8 +29,8 @@ mod identity;
 mod kernel_log;
 mod lines;
 mod loss;
+mod message;
 mod names;
-mod note;
 mod pointers;
 mod prefix;
 mod reader;
@@ -42,7 +43,6 @@ mod unseen;
 use std::io::{self, BufRead};
 
 pub use events::Events;
-pub use note::{Note, NoteKind};
 
 use crate::coverage::Coverage;
 use records::Records;
@@ -53,7 +53,6 @@ pub struct Import {
     records: Records,
     coverage: Coverage,
     statistics: Statistics,
-    notes: Vec<Note>,
 }
 
 /// How many lines there were of which kind.
@@ -71,6 +70,8 @@ pub struct Statistics {
     pub tracepoint: u64,
     /// Function events.
     pub functions: u64,
+    /// Messages in which the kernel itself tells of devres: warnings, refused probes.
+    pub messages: u64,
     /// Lines among the others that begin like an event and have no end.
     pub cut: u64,
     /// Events that the input itself says are missing.
@@ -92,23 +93,20 @@ pub enum ImportError {
     NoEvents {
         /// How many lines there were.
         statistics: Statistics,
-        /// What they tell of devres nevertheless.
-        notes: Vec<Note>,
     },
 }
 
 /// Reads a text of any kind, in any encoding.
 pub fn read(reader: impl BufRead) -> Result<Import, ImportError> {
     let found = reader::read(reader)?;
-    let (statistics, notes) = (found.statistics, found.notes.found);
+    let statistics = found.statistics;
     if statistics.event_lines == 0 {
-        return Err(ImportError::NoEvents { statistics, notes });
+        return Err(ImportError::NoEvents { statistics });
     }
     Ok(Import {
         coverage: coverage::coverage(&found.records),
         records: found.records,
         statistics,
-        notes,
     })
 }
 
@@ -123,12 +121,6 @@ impl Import {
     #[must_use]
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
-    }
-
-    /// Messages that tell of devres without being events.
-    #[must_use]
-    pub fn notes(&self) -> &[Note] {
-        &self.notes
     }
 
     /// The events, in the order of the lines.

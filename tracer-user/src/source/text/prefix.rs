@@ -4,7 +4,7 @@ use memchr::{memchr, memmem};
 
 use super::{
     date,
-    scan::{decimal, digits, seconds, word},
+    scan::{around, decimal, digits, seconds, word},
 };
 
 /// Longest content of brackets that is looked at, and farthest place of `kernel:` behind a date.
@@ -42,7 +42,10 @@ pub(super) fn split(line: &[u8]) -> (Prefix, &[u8]) {
             Some(b'>' | b'|') => rest.get(1..),
             Some(b'<') => level(rest),
             Some(b'[') => bracket(rest, &mut prefix),
-            Some(b'0'..=b'9') => dated(rest, &mut prefix).or_else(|| record(rest, &mut prefix)),
+            Some(b'(') => vendor(rest, &mut prefix),
+            Some(b'0'..=b'9') => dated(rest, &mut prefix)
+                .or_else(|| record(rest, &mut prefix))
+                .or_else(|| unix(rest, &mut prefix)),
             Some(b'A'..=b'Z') => dated(rest, &mut prefix).or_else(|| severity(rest)),
             Some(b'a'..=b'z') => facility(rest),
             _ => None,
@@ -88,8 +91,19 @@ fn bracket<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
         _ => {
             // Some terminals put the time since the line before behind the time.
             let first = word(content).map(|(first, _)| first);
-            let time = first.and_then(seconds);
-            if let Some(time) = time.or_else(|| date::read(content).map(|(time, _)| time)) {
+            // Some vendors put the CPU behind it: `126.886032@1`, or in brackets of its own.
+            let (first, cpu) = match first.and_then(|first| around(first, b"@")) {
+                Some((time, cpu)) => (Some(time), decimal(cpu)),
+                None => (first, None),
+            };
+            let number = first.and_then(decimal).filter(|_| prefix.time.is_some());
+            if let Some(cpu) = cpu.or(number).and_then(|cpu| u16::try_from(cpu).ok()) {
+                prefix.cpu = Some(cpu);
+            }
+            let time = first.filter(|_| number.is_none()).and_then(seconds);
+            if number.is_some() {
+                // No time.
+            } else if let Some(time) = time.or_else(|| date::read(content).map(|(time, _)| time)) {
                 prefix.time = Some(Stamp::At(time));
             }
         }
@@ -103,11 +117,32 @@ fn dated<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
     prefix.time = prefix.time.or(Some(Stamp::At(time)));
     let near = behind.get(..behind.len().min(FAR)).unwrap_or(behind);
     let message = memmem::find(near, b"kernel: ").and_then(|at| behind.get(at + 8..));
-    Some(message.unwrap_or(behind))
+    Some(message.or_else(|| android(behind)).unwrap_or(behind))
+}
+
+/// `    0     0 E `, as Android's log has behind the date: process, thread, level.
+fn android(rest: &[u8]) -> Option<&[u8]> {
+    let (_, rest) = digits(rest.trim_ascii_start())?;
+    let (_, rest) = digits(rest.trim_ascii_start())?;
+    match rest.trim_ascii_start() {
+        [b'V' | b'D' | b'I' | b'W' | b'E' | b'F', b' ', rest @ ..] => Some(rest),
+        _ => None,
+    }
 }
 
 /// `6,1234,126886032,-;`, as in `/dev/kmsg`.
 fn record<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
+    // With the release of the kernel in front, as netconsole can be told to write.
+    let rest = match rest
+        .iter()
+        .position(|byte| matches!(byte, b',' | b' ' | b'.'))
+    {
+        Some(dot) if rest.get(dot) == Some(&b'.') => {
+            let near = rest.get(..rest.len().min(FAR))?;
+            rest.get(memchr(b',', near)? + 1..)?
+        }
+        _ => rest,
+    };
     let (_, rest) = digits(rest)?;
     let (_, rest) = digits(rest.strip_prefix(b",")?)?;
     let (microseconds, rest) = digits(rest.strip_prefix(b",")?)?;
@@ -115,6 +150,31 @@ fn record<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
     let end = memchr(b';', near)?;
     prefix.time = Some(Stamp::At(microseconds.checked_mul(1_000)?));
     rest.get(end + 1..)
+}
+
+/// `1678485141.123456 host kernel: `, as `journalctl -o short-unix` writes.
+fn unix<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
+    let (time, behind) = word(rest)?;
+    let time = seconds(time)?;
+    let near = behind.get(..behind.len().min(FAR)).unwrap_or(behind);
+    let message = memmem::find(near, b" kernel: ")?;
+    prefix.time = prefix.time.or(Some(Stamp::At(time)));
+    behind.get(message + 9..)
+}
+
+/// `(1)[45:kworker/1:0]`: the CPU and the task, as some vendors' kernels write behind the time.
+fn vendor<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
+    prefix.time?;
+    let (cpu, behind) = digits(rest.strip_prefix(b"(")?)?;
+    let behind = behind.strip_prefix(b")")?;
+    prefix.cpu = u16::try_from(cpu).ok();
+    let Some(task) = behind.strip_prefix(b"[") else {
+        return Some(behind);
+    };
+    let (thread, _) = digits(task)?;
+    prefix.thread = u32::try_from(thread).ok();
+    let near = task.get(..task.len().min(FAR))?;
+    task.get(memchr(b']', near)? + 1..)
 }
 
 /// `CRIT KERN`, as some consoles write.
@@ -192,6 +252,14 @@ mod tests {
             ("kern  :err   : [    7.138679] ", at(7_138_679_000)),
             ("3,512,7138679,-;", at(7_138_679_000)),
             ("  CRIT KERN ", None),
+            ("[    7.138679] (1)[45:kworker/1:0] ", at(7_138_679_000)),
+            ("[    7.138679] (1) ", at(7_138_679_000)),
+            ("[    7.138679@1] ", at(7_138_679_000)),
+            ("[    7.138679][1] ", at(7_138_679_000)),
+            ("6.1.0-13-amd64,3,512,7138679,-;", at(7_138_679_000)),
+            ("7.138679 pc kernel: ", at(7_138_679_000)),
+            ("Fri 2023-03-10 21:52:21 CET pc kernel: ", at(march_2023)),
+            ("03-10 21:17:16.000     0     0 E ", at(march_10)),
             ("kernel: ", None),
             ("\t", None),
             ("", None),

@@ -10,11 +10,12 @@ use super::{
     call::{self, Call},
     collect::Collector,
     function_line, kernel_log, lines, loss,
-    note::{self, Notes},
+    message::{self, Look, Messages},
     prefix,
     records::Records,
     trace_line::{self, Head},
 };
+use crate::event::{Comm, Hook, Message};
 
 /// Lines that a wrapped one may have become.
 const MOST_JOINED: u64 = 4;
@@ -26,7 +27,6 @@ const LONGEST_HEAD: usize = 160;
 pub(super) struct Found {
     pub(super) records: Records,
     pub(super) statistics: Statistics,
-    pub(super) notes: Notes,
 }
 
 /// Reads everything.
@@ -34,7 +34,7 @@ pub(super) fn read(reader: impl BufRead) -> io::Result<Found> {
     let mut lines = Reader::new();
     let mut space = Vec::new();
     lines::for_each(reader, |line| {
-        lines.line(lines::without_colours(line, &mut space).trim_ascii_end());
+        lines.line(lines::plain(line, &mut space).trim_ascii_end());
     })?;
     Ok(lines.finish())
 }
@@ -42,8 +42,10 @@ pub(super) fn read(reader: impl BufRead) -> io::Result<Found> {
 struct Reader {
     collector: Collector,
     statistics: Statistics,
-    notes: Notes,
-    /// Finds what losses and notes contain; without it every line is looked at closely.
+    messages: Messages,
+    /// The line of the last event.
+    last_event: u64,
+    /// Finds what losses and messages contain; without it every line is looked at closely.
     telling: Option<AhoCorasick>,
     devres: Finder<'static>,
     tracepoint: Finder<'static>,
@@ -73,7 +75,8 @@ impl Reader {
         Self {
             collector: Collector::default(),
             statistics: Statistics::default(),
-            notes: Notes::default(),
+            messages: Messages::default(),
+            last_event: 0,
             telling: telling(),
             devres: Finder::new(kernel_log::WORD),
             tracepoint: Finder::new(trace_line::EVENT),
@@ -100,7 +103,10 @@ impl Reader {
             }
         }
         match self.event(line) {
-            Line::Event => self.statistics.event_lines += 1,
+            Line::Event => {
+                self.statistics.event_lines += 1;
+                self.last_event = self.statistics.lines;
+            }
             Line::Cut => self.hold(line, true),
             Line::Other => self.other(line),
         }
@@ -139,6 +145,9 @@ impl Reader {
                 let mut call = Call::new(event.hook, event.returns);
                 call.caller = event.caller;
                 call.take(event.arguments, &mut self.collector.records.names);
+                if call.hook == Hook::OpenGroup {
+                    self.collector.opened_by(&event);
+                }
                 self.call = Some((event.head, call));
                 Line::Event
             }
@@ -154,11 +163,17 @@ impl Reader {
         if prefix::split(line).0.begins || has_own == held.is_event {
             return Joined::No(held);
         }
-        held.text.push(b' ');
+        // A mail that is not decoded marks where it was broken; else it was broken between words.
+        if held.text.last() == Some(&b'=') {
+            held.text.pop();
+        } else {
+            held.text.push(b' ');
+        }
         held.text.extend_from_slice(prefix::unquote(line));
         match self.event(&held.text) {
             Line::Event => {
                 self.statistics.event_lines += held.lines + 1;
+                self.last_event = self.statistics.lines;
                 Joined::Done
             }
             Line::Cut if held.lines + 1 < MOST_JOINED => {
@@ -185,21 +200,57 @@ impl Reader {
     }
 
     fn other(&mut self, line: &[u8]) {
-        let expected = self.notes.expects_more();
+        let expected = self.messages.expects_more();
         if !expected && may_begin(line) {
             self.hold(line, false);
             return;
         }
-        self.statistics.other_lines += 1;
         let telling = self.telling.as_ref();
         if !expected && telling.is_some_and(|telling| !telling.is_match(line)) {
+            self.statistics.other_lines += 1;
             return;
         }
         if let Some(count) = loss::read(line) {
             self.statistics.lost = self.statistics.lost.saturating_add(count);
             self.collector.lost(count);
-        } else {
-            self.notes.look(line, self.statistics.lines);
+        } else if self.message(line) {
+            self.statistics.event_lines += 1;
+            return;
+        }
+        self.statistics.other_lines += 1;
+    }
+
+    /// Whether a line is a message of the kernel about devres, or part of one.
+    fn message(&mut self, line: &[u8]) -> bool {
+        let released = self
+            .collector
+            .has_just_released()
+            .then_some(self.last_event);
+        let look = self.messages.look(line, self.statistics.lines, released);
+        if let Look::Message(told) = look {
+            let is_event = self.collector.message(told);
+            self.statistics.messages += u64::from(is_event);
+            return is_event;
+        }
+        let Some(last) = self.collector.last_message() else {
+            return false;
+        };
+        match look {
+            Look::Function(name) => {
+                if let Message::Warning { function, .. } = &mut last.message {
+                    *function = Some(name);
+                }
+                true
+            }
+            Look::Frame(frame) => {
+                last.frames.extend(frame);
+                true
+            }
+            Look::Comm(comm) => {
+                last.task.comm = Comm::new(&String::from_utf8_lossy(comm));
+                true
+            }
+            Look::Message(_) | Look::Nothing => false,
         }
     }
 
@@ -217,14 +268,13 @@ impl Reader {
         Found {
             records: self.collector.finish(),
             statistics: self.statistics,
-            notes: self.notes,
         }
     }
 }
 
-/// One search for all that tells of a loss or a note: most lines contain none of it.
+/// One search for all that tells of a loss or a message: most lines contain none of it.
 fn telling() -> Option<AhoCorasick> {
-    AhoCorasick::new(loss::WORDS.into_iter().chain(note::WORDS)).ok()
+    AhoCorasick::new(loss::WORDS.into_iter().chain(message::WORDS)).ok()
 }
 
 enum Joined {

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use hashbrown::HashMap;
+
 use super::{
     call::{Call, Release},
     chunks::Chunks,
@@ -10,6 +12,7 @@ use super::{
     pointers::Pointers,
     resource::Operation,
 };
+use crate::event::{Message, StackFrame, Task};
 
 /// One event of the input.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +31,8 @@ pub(super) enum RecordKind {
     Node(NodeRecord),
     /// A function: its place in [`Records::calls`].
     Call(u32),
+    /// The kernel itself told of devres: its place in [`Records::messages`].
+    Message(u32),
     /// This many events are missing.
     Lost(u64),
 }
@@ -48,7 +53,7 @@ pub(super) struct NodeRecord {
 }
 
 /// The place of a node's [`Facts`], counted from one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct FactsId(pub(super) NonZeroU32);
 
 /// What function events tell of an added node beyond the tracepoint. Zero where they don't.
@@ -61,12 +66,27 @@ pub(super) struct Facts {
     pub(super) group: u64,
 }
 
+/// What the kernel itself told of devres.
+#[derive(Debug)]
+pub(super) struct MessageRecord {
+    pub(super) message: Message,
+    /// What stands for the device, where it is known.
+    pub(super) device: Option<NameId>,
+    pub(super) driver: Option<NameId>,
+    pub(super) task: Task,
+    /// The stack that followed, innermost first.
+    pub(super) frames: Vec<StackFrame>,
+}
+
 /// Everything that was read.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) all: Chunks<Record>,
     pub(super) calls: Chunks<Call>,
     pub(super) facts: Chunks<Facts>,
+    pub(super) messages: Vec<MessageRecord>,
+    /// Who opened the groups of these facts.
+    pub(super) openers: HashMap<FactsId, StackFrame>,
     pub(super) names: Names,
     pub(super) tasks: Tasks,
     pub(super) devices: Devices,

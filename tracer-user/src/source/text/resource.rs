@@ -65,7 +65,12 @@ pub(super) fn read(text: &[u8]) -> Option<Resource<'_>> {
     let mut node = Pointer::Absent;
     // There may be another address beside the node's.
     while let Some((first, rest)) = word(name) {
-        let Some(pointer) = pointer(first) else { break };
+        let no_node = first == b"(null)" && node == Pointer::Absent && !rest.is_empty();
+        let pointer = match pointer(first) {
+            Some(pointer) => pointer,
+            None if no_node => Pointer::Absent,
+            None => break,
+        };
         if node == Pointer::Absent {
             node = pointer;
         }
@@ -152,6 +157,8 @@ mod tests {
                 resource(Long(0x323c_cdc5), "", 0),
             ),
             (" (null) (0 bytes)", resource(Absent, "", 0)),
+            (" (null) (null) (0 bytes)", resource(Absent, "", 0)),
+            (" (null) x (8 bytes)", resource(Absent, "x", 8)),
             (
                 " 00000000323ccdc5 (0 bytes)",
                 resource(Long(0x323c_cdc5), "", 0),

@@ -93,9 +93,24 @@ pub(super) fn head(before: &[u8]) -> Head {
         return head;
     };
     head.time = time(last);
+    if last == b"/*" {
+        return graph(behind);
+    }
+    let (mut behind, mut last) = (behind, last);
+    if head.time.is_none()
+        && decimal(last).is_some()
+        && let Some((before, earlier)) = last_word(behind)
+        && let Some(earlier) = earlier.strip_suffix(b":")
+        && time(earlier).is_some()
+    {
+        // perf's period stands between the time and the event.
+        (behind, last) = (before, earlier);
+        head.time = time(last);
+    }
     if head.time.is_some() {
         rest = behind;
     }
+    let without_cpu = rest;
     // Flags, and in the latency format the CPU in front of them.
     for _ in 0..2 {
         let Some((behind, last)) = last_word(rest) else {
@@ -116,9 +131,30 @@ pub(super) fn head(before: &[u8]) -> Head {
             return head;
         }
         if last.len() > 8 {
-            return head;
+            break;
         }
         rest = behind;
+    }
+    // perf may have been told to leave out the CPU.
+    if head.time.is_some() {
+        head.task = task(without_cpu);
+    }
+    head
+}
+
+/// The columns that the function graph has in front of an event, as far as they are there: `6.445839 |   0)
+/// insmod-123   |               |`.
+fn graph(columns: &[u8]) -> Head {
+    let mut head = Head::default();
+    let words = columns.split(|byte| matches!(byte, b' ' | b'|' | b'\t'));
+    for word in words.filter(|word| !word.is_empty()) {
+        if let Some(cpu) = word.strip_suffix(b")").and_then(decimal) {
+            head.cpu = u16::try_from(cpu).unwrap_or_default();
+        } else if let Some(time) = time(word) {
+            head.time = Some(time);
+        } else if word.contains(&b'-') {
+            head.task = task(word);
+        }
     }
     head
 }
@@ -265,6 +301,20 @@ mod tests {
                 task("sh", 124, 124),
             ),
             ("1.000000: ", 0, Some(1_000_000_000), Task::default()),
+            (
+                "sh   124 [001]   439.921733:          1   ",
+                1,
+                Some(time),
+                task("sh", 124, 124),
+            ),
+            ("sh 124 439.921733: ", 0, Some(time), task("sh", 124, 124)),
+            (
+                "  439.921733 |   1)     sh-124    |               |  /* ",
+                1,
+                Some(time),
+                task("sh", 124, 124),
+            ),
+            (" 1)               |  /* ", 1, None, Task::default()),
             ("", 0, None, Task::default()),
         ] {
             assert_eq!(head(text.as_bytes()), Head { time, cpu, task }, "{text}");

@@ -58,6 +58,26 @@ impl<'ebpf> BpfMemory<'ebpf> {
     }
 }
 
+impl BpfMemory<'_> {
+    /// The address of the `task_struct` of the thread that asks.
+    pub(in crate::source::live) fn own_task(&mut self) -> Result<u64, Unreadable> {
+        self.run(0, 0)?;
+        let place = self.place.get(&0, 0).map_err(|_| Unreadable(0))?;
+        let (word, _) = place.split_first_chunk().ok_or(Unreadable(0))?;
+        Ok(u64::from_ne_bytes(*word))
+    }
+
+    fn run(&mut self, address: u64, length: usize) -> Result<(), Unreadable> {
+        let mut options = RawTracePointRunOptions::default();
+        options.args[0] = address;
+        options.args[1] = length as u64;
+        match self.program.test_run(options) {
+            Ok(run) if run.return_value == 0 => Ok(()),
+            _ => Err(Unreadable(address)),
+        }
+    }
+}
+
 const PROGRAM: &str = "read_memory";
 
 fn missing() -> String {
@@ -78,13 +98,7 @@ impl Memory for BpfMemory<'_> {
     fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), Unreadable> {
         let mut at = address;
         for part in into.chunks_mut(CAPACITY) {
-            let mut options = RawTracePointRunOptions::default();
-            options.args[0] = at;
-            options.args[1] = part.len() as u64;
-            let run = self.program.test_run(options).map_err(|_| Unreadable(at))?;
-            if run.return_value != 0 {
-                return Err(Unreadable(at));
-            }
+            self.run(at, part.len())?;
             let bytes = self.place.get(&0, 0).map_err(|_| Unreadable(at))?;
             part.copy_from_slice(bytes.get(..part.len()).ok_or(Unreadable(at))?);
             at += part.len() as u64;

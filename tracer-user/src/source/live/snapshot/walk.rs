@@ -13,9 +13,9 @@ use crate::{
 /// Why there is no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    /// The set's address is not known.
-    #[error("the kernel's symbol table has no `devices_kset` (it lacks CONFIG_KALLSYMS_ALL)")]
-    NoDeviceSet,
+    /// The set's address could not be found out.
+    #[error("the kernel's set of devices can't be found: {0}")]
+    NoDeviceSet(String),
     /// The memory reader could not be loaded.
     #[error("kernel memory can't be read: {0}")]
     NoMemory(String),
@@ -99,14 +99,13 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
         }
     }
 
-    /// Reads every device. `devices_kset` is the address of the variable of that name.
+    /// Reads every device in the set at this address.
     ///
     /// The second value tells whether the set was followed to its end.
     pub(in crate::source::live) fn devices(
         &mut self,
-        devices_kset: u64,
+        set: u64,
     ) -> Result<(Vec<Found>, bool), SnapshotError> {
-        let set = self.memory.word(devices_kset)?;
         let head = set.wrapping_add(self.set.set_list as u64);
         let mut found = Vec::new();
         let mut seen = HashSet::new();

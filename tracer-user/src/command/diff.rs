@@ -1,0 +1,151 @@
+//! `devres-tracer diff`.
+
+use std::{
+    io::{BufWriter, Write as _},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+
+use super::{
+    Exit,
+    pager::{PagerOptions, colours, unless_unread},
+    reading,
+    report::keep_wanted,
+    source_options::FilterOptions,
+};
+use crate::{
+    diff::{Sameness, Side, compare},
+    filter::DeviceFilter,
+    lives::{LifeObserver, Limits, Lives, Window},
+    model::Model,
+    sink::{
+        SourceInformation,
+        diff::{Differences, write_json, write_text},
+        page::Page,
+    },
+};
+
+/// Shows what differs between two recordings or logs, device by device and probe by probe
+///
+/// What counts is which resources came and went, in which phase, by which function and in which order.
+/// Addresses, times and tasks don't count; sizes and a detach that detaches nothing are minor.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Diff {
+    #[command(flatten)]
+    filter: FilterOptions,
+    #[command(flatten)]
+    pager: PagerOptions,
+    /// Take the device OLD of GOOD for the device NEW of BAD; can be repeated
+    #[arg(long, value_name = "OLD=NEW", value_parser = rename)]
+    map: Vec<(String, String)>,
+    /// Minor differences count as well
+    #[arg(long)]
+    strict: bool,
+    /// Write JSON lines: one object a difference
+    #[arg(long)]
+    json: bool,
+    /// The first recording or log
+    good: PathBuf,
+    /// The second
+    bad: PathBuf,
+}
+
+/// Shown under the help.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the same
+  1  different
+  2  the command line or an input is wrong
+  3  inconclusive: nothing differs in what both show, but one of them shows too little
+  4  could not run";
+
+fn rename(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() => {
+            Ok((old.to_owned(), new.to_owned()))
+        }
+        _ => Err("this takes two names of devices, such as 0-0048=1-0048".to_owned()),
+    }
+}
+
+/// What was read of one of the two.
+struct Read {
+    name: String,
+    information: SourceInformation,
+    lives: Lives,
+}
+
+impl Diff {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let filter = match self.filter.filter() {
+            Ok(filter) => filter,
+            Err(error) => {
+                eprintln!("devres-tracer: {error}");
+                return Ok(Exit::Usage);
+            }
+        };
+        if self.good.as_os_str() == "-" && self.bad.as_os_str() == "-" {
+            eprintln!("devres-tracer: only one of the two can be standard input");
+            return Ok(Exit::Usage);
+        }
+        let (Some(good), Some(bad)) = (read(&self.good, &filter)?, read(&self.bad, &filter)?)
+        else {
+            return Ok(Exit::Usage);
+        };
+        let comparison = compare(good.side("GOOD"), bad.side("BAD"), &self.map);
+        let differences = Differences {
+            good: (&good.name, &good.information, &good.lives),
+            bad: (&bad.name, &bad.information, &bad.lives),
+            comparison: &comparison,
+            strict: self.strict,
+        };
+        let mut writer = BufWriter::new(self.pager.open());
+        let written = if self.json {
+            write_json(&differences, &mut writer)
+        } else {
+            write_text(&differences, &mut Page::new(&mut writer, colours()))
+        };
+        unless_unread(written.and_then(|()| writer.flush()))?;
+        Ok(match comparison.sameness(self.strict) {
+            Sameness::Same => Exit::Clean,
+            Sameness::Different => Exit::Findings,
+            Sameness::Inconclusive => Exit::Inconclusive,
+        })
+    }
+}
+
+impl Read {
+    fn side<'a>(&'a self, name: &'a str) -> Side<'a> {
+        Side {
+            name,
+            coverage: &self.information.coverage,
+            lives: &self.lives,
+        }
+    }
+}
+
+fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Option<Read>> {
+    let Some(mut recording) = reading::open(path)? else {
+        return Ok(None);
+    };
+    let information = recording.information().clone();
+    let mut model = Model::new(Arc::new(information.coverage.clone()));
+    let mut observer = LifeObserver::new(Limits::default(), Window::default(), false);
+    recording.for_each(|event| {
+        for change in model.apply(event) {
+            observer.observe(&change, &model);
+        }
+        ControlFlow::Continue(())
+    })?;
+    let mut lives = observer.finish(&model);
+    keep_wanted(&mut lives, filter);
+    Ok(Some(Read {
+        name: path.display().to_string(),
+        information,
+        lives,
+    }))
+}

@@ -1,0 +1,259 @@
+//! Times on the command line.
+
+use std::{fmt, path::Path, str::FromStr};
+
+use super::reading;
+use crate::{
+    event::{EventKind, Time},
+    lives::Window,
+};
+use std::ops::ControlFlow;
+
+/// A time as it is given on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// The kernel's own time, `12.808`; the number of an event where the input has no times.
+    At(u64),
+    /// So many nanoseconds after the first thing that happened, `+1.5s`.
+    After(u64),
+    /// So many nanoseconds before the last, `-10s`.
+    Before(u64),
+}
+
+/// How times are given, for the help.
+pub(super) const HOW: &str = "Times are the kernel's seconds as in 12.808, counted from the first event as in +1.5s, \
+or from the last as in -10s; units are s, ms, us, ns and m. Where the input has no times, 12 is the twelfth event.";
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            "a time is kernel seconds such as 12.808, or +1.5s after the first event, or -10s \
+             before the last"
+                .to_owned()
+        };
+        let (make, length): (fn(u64) -> Self, &str) = match text.as_bytes().first() {
+            Some(b'+') => (Self::After, &text[1..]),
+            Some(b'-') => (Self::Before, &text[1..]),
+            _ => (Self::At, text),
+        };
+        nanoseconds(length).map(make).ok_or_else(wrong)
+    }
+}
+
+/// A length of time in decimal, with or without a unit.
+fn nanoseconds(text: &str) -> Option<u64> {
+    let number = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+    let scale: u128 = match text.get(number.len()..)?.trim() {
+        "" | "s" => 1_000_000_000,
+        "ms" => 1_000_000,
+        "us" | "µs" => 1_000,
+        "ns" => 1,
+        "m" | "min" => 60_000_000_000,
+        _ => return None,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| -> Option<u128> {
+        let decimal =
+            !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
+        decimal.then(|| text.parse().ok())?
+    };
+    let parts = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let total = digits(whole)? * scale + digits(fraction)? * scale / parts;
+    u64::try_from(total).ok()
+}
+
+/// Why a time can't be found in a recording.
+#[derive(Debug)]
+pub(super) struct OutOfReach(String);
+
+impl fmt::Display for OutOfReach {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// From when to when a recording lasts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    /// The time of the first thing in it, which may be what was there before.
+    pub(super) earliest: Time,
+    /// The time of the first thing that happened.
+    pub(super) first: Time,
+    /// The time of the last.
+    pub(super) last: Time,
+    /// Whether the times are real; else events are numbered.
+    pub(super) times: bool,
+}
+
+impl Extent {
+    /// Reads a recording to its end.
+    pub(super) fn of(path: &Path) -> anyhow::Result<Option<Self>> {
+        let Some(mut recording) = reading::open(path)? else {
+            return Ok(None);
+        };
+        let times = recording.information().coverage.times;
+        let mut extent: Option<Self> = None;
+        let mut happened = false;
+        recording.for_each(|event| {
+            let time = event.time;
+            let found = extent.get_or_insert(Self {
+                earliest: time,
+                first: time,
+                last: time,
+                times,
+            });
+            found.earliest = found.earliest.min(time);
+            found.last = found.last.max(time);
+            let told = matches!(
+                event.kind,
+                EventKind::Device(_)
+                    | EventKind::Stack(_)
+                    | EventKind::Snapshot(_)
+                    | EventKind::Loss(_)
+            );
+            if !told && !happened {
+                happened = true;
+                found.first = time;
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(extent)
+    }
+
+    /// The kernel's time of a moment.
+    pub(super) fn resolve(&self, moment: Moment) -> Time {
+        /// What stands for one event where there are no times.
+        const SECOND: u64 = 1_000_000_000;
+        match moment {
+            Moment::At(time) if self.times => Time(time),
+            Moment::At(time) => Time(time / SECOND),
+            Moment::After(length) if self.times => Time(self.first.0.saturating_add(length)),
+            Moment::After(length) => Time(self.first.0.saturating_add(length / SECOND)),
+            Moment::Before(length) if self.times => Time(self.last.0.saturating_sub(length)),
+            Moment::Before(length) => Time(self.last.0.saturating_sub(length / SECOND)),
+        }
+    }
+
+    /// The kernel's time of a moment that must lie in the recording.
+    pub(super) fn find(&self, moment: Moment) -> Result<Time, OutOfReach> {
+        let time = self.resolve(moment);
+        if (self.earliest..=self.last).contains(&time) {
+            return Ok(time);
+        }
+        let show = |time: Time| {
+            if self.times {
+                time.to_string()
+            } else {
+                format!("event {}", time.0)
+            }
+        };
+        Err(OutOfReach(format!(
+            "{} is not in this recording, which lasts from {} to {}",
+            show(time),
+            show(self.earliest),
+            show(self.last)
+        )))
+    }
+}
+
+/// The window that two moments bound. Where the recording must be read for it, that is done first.
+pub(super) fn window(
+    since: Option<Moment>,
+    until: Option<Moment>,
+    path: &Path,
+) -> anyhow::Result<Option<Result<Window, OutOfReach>>> {
+    if since.is_none() && until.is_none() {
+        return Ok(Some(Ok(Window::default())));
+    }
+    if let Err(error) = reading::can_be_read_twice(path) {
+        return Ok(Some(Err(OutOfReach(error))));
+    }
+    let Some(extent) = Extent::of(path)? else {
+        return Ok(None);
+    };
+    let window = Window {
+        since: since.map(|moment| extent.resolve(moment)),
+        until: until.map(|moment| extent.resolve(moment)),
+    };
+    Ok(Some(if window.overlaps(extent.earliest, extent.last) {
+        Ok(window)
+    } else {
+        Err(OutOfReach(format!(
+            "nothing is recorded then: the recording lasts from {} to {}",
+            extent.earliest, extent.last
+        )))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_exactly() {
+        for (text, moment) in [
+            ("12.808", Moment::At(12_808_000_000)),
+            ("12.808882966", Moment::At(12_808_882_966)),
+            ("7", Moment::At(7_000_000_000)),
+            ("+1.5s", Moment::After(1_500_000_000)),
+            ("+500ms", Moment::After(500_000_000)),
+            ("+0", Moment::After(0)),
+            ("-10s", Moment::Before(10_000_000_000)),
+            ("-250us", Moment::Before(250_000)),
+            ("-2m", Moment::Before(120_000_000_000)),
+        ] {
+            assert_eq!(text.parse(), Ok(moment), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "+",
+            "-",
+            ".",
+            "1.",
+            ".5",
+            "1.2.3",
+            "ten",
+            "1h",
+            "1e9",
+            "--1",
+            "+-1",
+            "99999999999999999999",
+        ] {
+            assert!(text.parse::<Moment>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_are_resolved_within_the_recording() {
+        let mut extent = Extent {
+            earliest: Time(1_000_000_000),
+            first: Time(2_000_000_000),
+            last: Time(9_000_000_000),
+            times: true,
+        };
+        assert_eq!(
+            extent.find(Moment::After(500)).ok(),
+            Some(Time(2_000_000_500))
+        );
+        assert_eq!(
+            extent.find(Moment::Before(0)).ok(),
+            Some(Time(9_000_000_000))
+        );
+        assert!(extent.find(Moment::At(9_000_000_001)).is_err());
+        assert!(extent.find(Moment::At(999_999_999)).is_err());
+        extent = Extent {
+            earliest: Time(0),
+            first: Time(0),
+            last: Time(8),
+            times: false,
+        };
+        assert_eq!(extent.find(Moment::At(7_000_000_000)).ok(), Some(Time(7)));
+        assert!(extent.find(Moment::At(9_000_000_000)).is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! `devres-tracer report`.
+
+use std::{
+    io::{BufWriter, Write as _},
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use clap::Args;
+
+use super::{
+    Exit,
+    moment::{self, Moment},
+    pager::{PagerOptions, colours, unless_unread},
+    reading,
+    rules::RuleOptions,
+    source_options::FilterOptions,
+    trace::severity,
+};
+use crate::{
+    coverage::Coverage,
+    filter::DeviceFilter,
+    finding::{Finding, Severity},
+    judge::Judge,
+    lives::{LifeObserver, Limits, Lives, Window},
+    sink::{
+        Summary,
+        page::Page,
+        report::{Report as Contents, write_json, write_text},
+    },
+};
+
+/// Shows the life of each device in a recording or log, with what was found
+///
+/// For each device: its probes, what it owned when it was bound, in what order that was given back, and what
+/// was left when it went. Devices that owned nothing are counted.
+#[derive(Debug, Args)]
+#[command(after_help = moment::HOW)]
+pub(super) struct Report {
+    #[command(flatten)]
+    filter: FilterOptions,
+    #[command(flatten)]
+    rules: RuleOptions,
+    #[command(flatten)]
+    pager: PagerOptions,
+    /// Only what happened at this time or later
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<Moment>,
+    /// Only what happened at this time or earlier
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    until: Option<Moment>,
+    /// Show devices that owned nothing as well
+    #[arg(long)]
+    all: bool,
+    /// Write JSON lines: one object a life, one a finding
+    #[arg(long)]
+    json: bool,
+    /// The lowest severity of findings that count: info, warn or error
+    #[arg(long, value_name = "SEVERITY", default_value = "error", value_parser = severity)]
+    fail_on: Severity,
+    /// The recording or log, or - for standard input
+    file: PathBuf,
+}
+
+impl Report {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let (filter, rules) = match (self.filter.filter(), self.rules.rules()) {
+            (Ok(filter), Ok(rules)) => (filter, rules),
+            (Err(error), _) => return Ok(usage(&error)),
+            (_, Err(error)) => return Ok(usage(&error)),
+        };
+        let window = match moment::window(self.since, self.until, &self.file)? {
+            Some(Ok(window)) => window,
+            Some(Err(error)) => return Ok(usage(&error)),
+            None => return Ok(Exit::Usage),
+        };
+        let Some(mut recording) = reading::open(&self.file)? else {
+            return Ok(Exit::Usage);
+        };
+        let information = recording.information().clone();
+        let mut judge = Judge::new(Arc::new(information.coverage.clone()), rules);
+        let mut observer = LifeObserver::new(Limits::default(), window, self.all);
+        recording.for_each(|event| {
+            judge.apply_with(event, |change, model| observer.observe(change, model));
+            ControlFlow::Continue(())
+        })?;
+        let mut lives = observer.finish(judge.model());
+        keep_wanted(&mut lives, &filter);
+        let mut outcome = judge.finish();
+        outcome
+            .findings
+            .retain(|finding| is_wanted(finding, &filter, window));
+        let mut summary = Summary::new(
+            &outcome,
+            Coverage::clone(&information.coverage),
+            Vec::new(),
+            self.fail_on,
+        );
+        summary.lines = recording.line_counts();
+        let contents = Contents {
+            name: &self.file.display().to_string(),
+            source: &information,
+            lives: &lives,
+            findings: &outcome.findings,
+            summary: &summary,
+        };
+        let mut writer = BufWriter::new(self.pager.open());
+        let written = if self.json {
+            write_json(&contents, &mut writer)
+        } else {
+            write_text(&contents, &mut Page::new(&mut writer, colours()))
+        };
+        unless_unread(written.and_then(|()| writer.flush()))?;
+        Ok(summary.verdict.into())
+    }
+}
+
+fn usage(error: &impl std::fmt::Display) -> Exit {
+    eprintln!("devres-tracer: {error}");
+    Exit::Usage
+}
+
+/// Keeps the lives that the filter wants.
+pub(super) fn keep_wanted(lives: &mut Lives, filter: &DeviceFilter) {
+    if filter.is_empty() {
+        return;
+    }
+    lives.uneventful = 0;
+    lives.lives.retain(|life| {
+        let name = life.name.as_deref().unwrap_or_default();
+        filter.wants_names(name, life.driver.as_deref(), life.bus.as_deref())
+    });
+}
+
+fn is_wanted(finding: &Finding, filter: &DeviceFilter, window: Window) -> bool {
+    let named = filter.wants_names(
+        &finding.device,
+        finding.driver.as_deref(),
+        finding.bus.as_deref(),
+    );
+    named && window.overlaps(finding.first, finding.last)
+}

@@ -1,0 +1,124 @@
+//! What keeps two recordings from being called the same.
+
+use super::Side;
+use crate::{
+    coverage::{Before, NodeEvents},
+    event::Hook,
+    lives::{Life, Lives},
+    model::Taint,
+};
+
+/// The functions on which lives are built.
+const WANTED: &[Hook] = &[
+    Hook::Probe,
+    Hook::Bound,
+    Hook::Unbind,
+    Hook::Remove,
+    Hook::Cleanup,
+    Hook::ReleaseAll,
+    Hook::ReleaseGroup,
+    Hook::OpenGroup,
+    Hook::CloseGroup,
+    Hook::PmAttach,
+    Hook::PmDetach,
+    Hook::Initialise,
+    Hook::Delete,
+    Hook::FinalPut,
+];
+
+/// Why what one of them didn't show may have happened all the same.
+pub(super) fn reasons(good: &Side<'_>, bad: &Side<'_>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for side in [good, bad] {
+        if side.lives.lost > 0 {
+            reasons.push(format!(
+                "{} events were lost in {}",
+                side.lives.lost, side.name
+            ));
+        }
+        let hidden = hidden(side.lives);
+        if hidden > 0 {
+            reasons.push(format!(
+                "{} is so large that {hidden} steps, probes or lives of it were not kept (--device, \
+                 --driver and --bus choose)",
+                side.name
+            ));
+        }
+    }
+    for (one, other) in [(good, bad), (bad, good)] {
+        let blind: Vec<&str> = WANTED
+            .iter()
+            .filter(|hook| one.coverage.sees(**hook) && !other.coverage.sees(**hook))
+            .map(|hook| hook.symbol())
+            .collect();
+        if !blind.is_empty() {
+            reasons.push(format!(
+                "only {} shows {}, which was not compared",
+                one.name,
+                blind.join(", ")
+            ));
+        }
+    }
+    if good.coverage.nodes != bad.coverage.nodes {
+        let side = if good.coverage.nodes == NodeEvents::Concluded {
+            good
+        } else {
+            bad
+        };
+        reasons.push(format!(
+            "the kernel of {} doesn't log releases: they are concluded",
+            side.name
+        ));
+    }
+    let known = |before: &Before| !matches!(before, Before::Unknown(_));
+    if known(&good.coverage.before) != known(&bad.coverage.before) {
+        let side = if known(&good.coverage.before) {
+            bad
+        } else {
+            good
+        };
+        reasons.push(format!(
+            "{} doesn't tell what existed before it began",
+            side.name
+        ));
+    }
+    reasons
+}
+
+fn hidden(lives: &Lives) -> u64 {
+    let of_lives = lives.lives.iter().map(|life| {
+        let steps: u64 = life
+            .chapters
+            .iter()
+            .map(|chapter| chapter.steps_hidden)
+            .sum();
+        steps + life.chapters_hidden + life.initial.hidden
+    });
+    lives.lives_hidden + of_lives.sum::<u64>()
+}
+
+/// Why what is known of a life in one recording may be less than in the other.
+pub(super) fn doubts<'s>(
+    one: &Life,
+    other: &Life,
+    good: &'s str,
+    bad: &'s str,
+) -> impl Iterator<Item = String> {
+    let only = |mine: &Life, theirs: &Life, side: &'s str| {
+        let name = mine
+            .name
+            .as_deref()
+            .unwrap_or("a device without a name")
+            .to_owned();
+        let doubts: Vec<Taint> = mine
+            .doubts
+            .iter()
+            .copied()
+            .filter(|doubt| !theirs.doubts.contains(doubt) && !matches!(doubt, Taint::Loss(_)))
+            .collect();
+        doubts
+            .into_iter()
+            .map(move |doubt| format!("{name} in {side}: {doubt}"))
+    };
+    only(one, other, good).chain(only(other, one, bad))
+}

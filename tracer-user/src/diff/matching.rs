@@ -1,0 +1,141 @@
+//! Which device of one recording is which of the other.
+
+use hashbrown::HashMap;
+
+use super::Renamed;
+use crate::lives::{Life, Lives};
+
+/// A device of both recordings, or of one.
+pub(super) struct Pair<'a> {
+    pub(super) good: Vec<&'a Life>,
+    pub(super) bad: Vec<&'a Life>,
+    pub(super) renamed: Option<Renamed>,
+}
+
+/// The lives of one device.
+struct Device<'a> {
+    name: String,
+    bus: Option<&'a str>,
+    driver: Option<&'a str>,
+    lives: Vec<&'a Life>,
+    other: Option<usize>,
+}
+
+/// Pairs the devices: by name and bus, by name, by driver, by what is left of a name without its numbers.
+pub(super) fn devices<'a>(
+    good: &'a Lives,
+    bad: &'a Lives,
+    renames: &[(String, String)],
+) -> Vec<Pair<'a>> {
+    let mut mine = gather(good, renames);
+    let mut theirs = gather(bad, &[]);
+    let mut why: HashMap<usize, &'static str> = HashMap::new();
+    for (how, key) in [
+        (None, by_name_and_bus as fn(&Device<'_>) -> Option<String>),
+        (None, |device| {
+            (!device.name.is_empty()).then(|| device.name.clone())
+        }),
+        (Some("the driver and the order are the same"), by_driver),
+        (Some("the names differ only in numbers"), by_shape),
+    ] {
+        let mut waiting: HashMap<String, Vec<usize>> = HashMap::new();
+        for (place, device) in theirs.iter().enumerate().rev() {
+            if let (None, Some(key)) = (device.other, key(device)) {
+                waiting.entry(key).or_default().push(place);
+            }
+        }
+        for (place, device) in mine.iter_mut().enumerate() {
+            let Some(found) = device
+                .other
+                .is_none()
+                .then(|| key(device))
+                .flatten()
+                .and_then(|key| waiting.get_mut(&key)?.pop())
+            else {
+                continue;
+            };
+            device.other = Some(found);
+            if let Some(other) = theirs.get_mut(found) {
+                other.other = Some(place);
+            }
+            if let Some(how) = how {
+                why.insert(place, how);
+            }
+        }
+    }
+    let mut pairs: Vec<Pair<'a>> = mine
+        .iter()
+        .enumerate()
+        .map(|(place, device)| {
+            let other = device.other.and_then(|other| theirs.get(other));
+            Pair {
+                good: device.lives.clone(),
+                bad: other.map(|other| other.lives.clone()).unwrap_or_default(),
+                renamed: other.and_then(|other| {
+                    Some(Renamed {
+                        good: device.name.clone(),
+                        bad: other.name.clone(),
+                        why: why.get(&place).copied()?,
+                    })
+                }),
+            }
+        })
+        .collect();
+    pairs.extend(
+        theirs
+            .iter()
+            .filter(|device| device.other.is_none())
+            .map(|device| Pair {
+                good: Vec::new(),
+                bad: device.lives.clone(),
+                renamed: None,
+            }),
+    );
+    pairs
+}
+
+fn gather<'a>(lives: &'a Lives, renames: &[(String, String)]) -> Vec<Device<'a>> {
+    let mut devices: Vec<Device<'a>> = Vec::new();
+    let mut places: HashMap<(String, Option<&'a str>), usize> = HashMap::new();
+    for life in &lives.lives {
+        let name = life.name.as_deref().unwrap_or_default();
+        let renamed = renames.iter().find(|(old, _)| old == name);
+        let name = renamed.map_or(name, |(_, new)| new).to_owned();
+        let (bus, driver) = (life.bus.as_deref(), life.driver.as_deref());
+        let place = *places.entry((name.clone(), bus)).or_insert(devices.len());
+        match devices.get_mut(place) {
+            Some(device) => {
+                device.driver = device.driver.or(driver);
+                device.lives.push(life);
+            }
+            None => devices.push(Device {
+                name,
+                bus,
+                driver,
+                lives: vec![life],
+                other: None,
+            }),
+        }
+    }
+    devices
+}
+
+fn by_name_and_bus(device: &Device<'_>) -> Option<String> {
+    Some(format!("{}\0{}", device.name, device.bus.unwrap_or("\0")))
+}
+
+fn by_driver(device: &Device<'_>) -> Option<String> {
+    device.driver.map(str::to_owned)
+}
+
+fn by_shape(device: &Device<'_>) -> Option<String> {
+    let mut shape = String::new();
+    for character in device.name.chars() {
+        match character {
+            '0'..='9' if shape.ends_with('#') => {}
+            '0'..='9' => shape.push('#'),
+            other => shape.push(other),
+        }
+    }
+    shape.contains('#').then_some(shape)
+}

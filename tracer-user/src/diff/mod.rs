@@ -1,0 +1,225 @@
+//! What differs between two recordings: device by device, life by life, probe by probe.
+//!
+//! Addresses, times and tasks don't count. What counts is what was added, removed and released, in which
+//! phase and by which function of drivers/base/devres.c, and in which order. What only one of the two
+//! could see is left out of the comparison and told, because then they can't be said to be the same.
+
+mod alignment;
+mod chapter;
+mod entries;
+mod evidence;
+mod matching;
+mod resources;
+
+use crate::{
+    coverage::Coverage,
+    lives::{Chapter, Life, Lives},
+};
+
+pub use chapter::{ChapterComparison, Difference, DifferenceKind, Half, Named, Place, Row};
+pub use entries::Entry;
+
+/// One of two recordings.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'a> {
+    /// What it is called.
+    pub name: &'a str,
+    /// What could be seen.
+    pub coverage: &'a Coverage,
+    /// What was seen.
+    pub lives: &'a Lives,
+}
+
+/// How two recordings compare.
+#[derive(Debug)]
+pub struct Comparison<'a> {
+    /// Devices that differ.
+    pub devices: Vec<DeviceComparison<'a>>,
+    /// How many devices were compared.
+    pub compared: u64,
+    /// Devices that were taken for each other although their names differ.
+    pub renamed: Vec<Renamed>,
+    /// Why the recordings can't be said to be the same even if nothing differs.
+    pub reasons: Vec<String>,
+}
+
+/// A device that has another name in each recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// In the first.
+    pub good: String,
+    /// In the second.
+    pub bad: String,
+    /// Why they were taken for the same.
+    pub why: &'static str,
+}
+
+/// A device of both recordings, or of one.
+#[derive(Debug)]
+pub struct DeviceComparison<'a> {
+    /// The lives in the first recording.
+    pub good: Vec<&'a Life>,
+    /// The lives in the second.
+    pub bad: Vec<&'a Life>,
+    /// Pairs of lives that differ, and lives without a counterpart.
+    pub lives: Vec<LifeComparison<'a>>,
+}
+
+/// A life of both recordings, or of one.
+#[derive(Debug)]
+pub struct LifeComparison<'a> {
+    /// In the first recording, with its number among the device's lives, counted from one.
+    pub good: Option<(usize, &'a Life)>,
+    /// In the second.
+    pub bad: Option<(usize, &'a Life)>,
+    /// The probes that differ, and what happened before the first if that differs.
+    pub chapters: Vec<ChapterComparison<'a>>,
+}
+
+/// Whether two recordings are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sameness {
+    /// They are.
+    Same,
+    /// They are not.
+    Different,
+    /// Nothing differs in what both could see.
+    Inconclusive,
+}
+
+impl Sameness {
+    /// In one word, for machines: stable.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Different => "different",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// Compares two recordings. `renames` maps names of devices in the first to those in the second.
+#[must_use]
+pub fn compare<'a>(good: Side<'a>, bad: Side<'a>, renames: &[(String, String)]) -> Comparison<'a> {
+    let view = entries::View::of(good.coverage, bad.coverage);
+    let mut reasons = evidence::reasons(&good, &bad);
+    let matched = matching::devices(good.lives, bad.lives, renames);
+    let mut devices = Vec::new();
+    let mut renamed = Vec::new();
+    let compared = matched.len() as u64;
+    for pair in matched {
+        renamed.extend(pair.renamed);
+        let (mine, theirs) = (pair.good, pair.bad);
+        let costs = |one: &&Life, other: &&Life| {
+            let bags = (
+                entries::bag_of_life(one, good.lives, &view),
+                entries::bag_of_life(other, bad.lives, &view),
+            );
+            alignment::distance(&bags.0, &bags.1)
+        };
+        let mut lives = Vec::new();
+        for (one, other) in alignment::align(&mine, &theirs, costs) {
+            let one = one.and_then(|place| Some((place + 1, *mine.get(place)?)));
+            let other = other.and_then(|place| Some((place + 1, *theirs.get(place)?)));
+            if let (Some((_, one)), Some((_, other))) = (one, other) {
+                reasons.extend(evidence::doubts(one, other, good.name, bad.name));
+            }
+            let chapters = life(
+                one.map(|(_, life)| life),
+                other.map(|(_, life)| life),
+                &good,
+                &bad,
+                &view,
+            );
+            if !chapters.is_empty() {
+                lives.push(LifeComparison {
+                    good: one,
+                    bad: other,
+                    chapters,
+                });
+            }
+        }
+        if !lives.is_empty() {
+            devices.push(DeviceComparison {
+                good: mine,
+                bad: theirs,
+                lives,
+            });
+        }
+    }
+    reasons.dedup();
+    Comparison {
+        devices,
+        compared,
+        renamed,
+        reasons,
+    }
+}
+
+/// The chapters of a life that differ.
+fn life<'a>(
+    one: Option<&'a Life>,
+    other: Option<&'a Life>,
+    good: &Side<'a>,
+    bad: &Side<'a>,
+    view: &entries::View,
+) -> Vec<ChapterComparison<'a>> {
+    let mine = entries::chapters(one, good.lives, view);
+    let theirs = entries::chapters(other, bad.lives, view);
+    let labels = resources::Unnamed::between(&mine, &theirs);
+    let mut ids = resources::Pairs::default();
+    let costs = |one: &entries::Told<'_>, other: &entries::Told<'_>| {
+        alignment::distance(&one.bag(view), &other.bag(view))
+    };
+    // What happened before the first probe has its counterpart there.
+    let (mine, theirs) = (mine.split_first(), theirs.split_first());
+    let mut pairs = vec![(mine.map(|(first, _)| first), theirs.map(|(first, _)| first))];
+    let (mine, theirs) = (
+        mine.map(|(_, rest)| rest).unwrap_or_default(),
+        theirs.map(|(_, rest)| rest).unwrap_or_default(),
+    );
+    for (one, other) in alignment::align(mine, theirs, costs) {
+        pairs.push((
+            one.and_then(|place| mine.get(place)),
+            other.and_then(|place| theirs.get(place)),
+        ));
+    }
+    pairs
+        .into_iter()
+        .map(|(one, other)| chapter::compare(one, other, &labels, &mut ids, view))
+        .filter(|comparison| !comparison.differences.is_empty())
+        .collect()
+}
+
+impl Comparison<'_> {
+    /// All differences.
+    pub fn differences(&self) -> impl Iterator<Item = &Difference> {
+        self.devices
+            .iter()
+            .flat_map(|device| &device.lives)
+            .flat_map(|life| &life.chapters)
+            .flat_map(|chapter| &chapter.differences)
+    }
+
+    /// Whether the recordings are the same; minor differences count only if they are to.
+    #[must_use]
+    pub fn sameness(&self, strict: bool) -> Sameness {
+        if self
+            .differences()
+            .any(|difference| strict || !difference.minor)
+        {
+            Sameness::Different
+        } else if self.reasons.is_empty() {
+            Sameness::Same
+        } else {
+            Sameness::Inconclusive
+        }
+    }
+}
+
+/// The chapter's number, for people: of the probe, counted from one.
+#[must_use]
+pub fn number(chapter: Option<&Chapter>) -> u32 {
+    chapter.map_or(0, |chapter| chapter.binding)
+}

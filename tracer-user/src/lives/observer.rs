@@ -1,0 +1,610 @@
+//! From changes to lives.
+
+use std::{collections::BTreeMap, mem};
+
+use hashbrown::HashMap;
+
+use super::{
+    Beginning, Chapter, Gone, GroupRelease, Held, Holdings, Item, LabelId, Life, Limits, Lives,
+    Marker, Names, Outcome, Step, TaskId, What, Window,
+};
+use crate::{
+    event::{Hook, LossCause, Time},
+    model::{
+        Change, Detail, Device, DeviceId, Entered, Frame, Kind, Left, Model, Node, NodeId, Origin,
+        State,
+    },
+};
+
+/// Losses that are kept one by one.
+const MOST_LOSSES: usize = 100;
+/// Groups around a resource that are counted.
+const DEEPEST: usize = 64;
+
+/// Looks at every change and keeps the lives of the devices.
+#[derive(Debug)]
+pub struct LifeObserver {
+    limits: Limits,
+    window: Window,
+    /// Whether devices are kept that never owned anything and were never probed.
+    keep_uneventful: bool,
+    /// In the order in which they were first seen.
+    lives: BTreeMap<u64, Life>,
+    of: HashMap<DeviceId, u64>,
+    seen: u64,
+    names: Names,
+    steps: usize,
+    uneventful: u64,
+    lives_hidden: u64,
+    losses: Vec<(Time, u64, LossCause)>,
+    lost: u64,
+    extent: Option<(Time, Time)>,
+}
+
+impl LifeObserver {
+    /// An observer that has seen nothing yet. Devices that never owned anything and were never probed are
+    /// only counted, unless `keep_uneventful`.
+    #[must_use]
+    pub fn new(limits: Limits, window: Window, keep_uneventful: bool) -> Self {
+        Self {
+            limits,
+            window,
+            keep_uneventful,
+            lives: BTreeMap::new(),
+            of: HashMap::new(),
+            seen: 0,
+            names: Names::default(),
+            steps: 0,
+            uneventful: 0,
+            lives_hidden: 0,
+            losses: Vec::new(),
+            lost: 0,
+            extent: None,
+        }
+    }
+
+    /// Looks at one change. The model is as it is after the whole event.
+    pub fn observe(&mut self, change: &Change, model: &Model) {
+        match change {
+            Change::DeviceSeen(id) => self.begin(*id, Beginning::Halfway, model),
+            Change::DeviceBegan(id) => {
+                self.happened(model.now());
+                self.replace(*id, model);
+            }
+            Change::DeviceNamed(id) => self.named(*id, model),
+            Change::SnapshotTaken(id) => self.snapshot(*id, model),
+            Change::DeviceDeleted(id) => self.step(*id, What::Deleted, model),
+            Change::DeviceGone { device, seen } => self.end(*device, *seen, model),
+            Change::BindingBegan(id) => self.chapter(*id, model),
+            Change::Bound(id) => self.bound(*id, model),
+            Change::BindingEnded { device, .. } => {
+                let now = model.now();
+                let left = model
+                    .device_by_id(*device)
+                    .map_or(0, |device| device.resources().count() as u64);
+                self.with_chapter(*device, |chapter| chapter.ended = Some((now, left)));
+            }
+            Change::NodeAdded(node) => self.added(*node, model),
+            Change::NodeRemoved(node) => self.node(*node, model, What::Removed),
+            Change::NodeReleased { node, .. } => self.node(*node, model, What::Released),
+            Change::NodeReplaced { node, .. } => self.node(*node, model, What::Replaced),
+            Change::NodeVanished(node) => self.vanished(*node, model),
+            Change::Entered(entered) => self.entered(entered, model),
+            Change::Left(left) => self.left(left, model),
+            Change::Tainted { device, reason } => {
+                self.step(*device, What::Doubtful(*reason), model);
+            }
+            Change::Lost(loss) => {
+                self.lost = self.lost.saturating_add(loss.count);
+                if self.losses.len() < MOST_LOSSES {
+                    self.losses.push((model.now(), loss.count, loss.cause));
+                }
+            }
+            Change::NodeMoved(_)
+            | Change::ModuleFreed { .. }
+            | Change::Told { .. }
+            | Change::Cleared(_)
+            | Change::Desynced(_) => {}
+        }
+    }
+
+    /// Nothing comes any more.
+    #[must_use]
+    pub fn finish(mut self, model: &Model) -> Lives {
+        let living: Vec<_> = self.of.drain().collect();
+        for (id, place) in living {
+            if let Some(device) = model.device_by_id(id) {
+                let left = self.holdings(device, model);
+                if let Some(life) = self.lives.get_mut(&place) {
+                    conclude(life, device, left);
+                }
+            }
+        }
+        let mut lives = Vec::new();
+        for mut life in self.lives.into_values() {
+            if life.eventful || self.keep_uneventful {
+                if self.window != Window::default() {
+                    trim(&mut life);
+                }
+                lives.push(life);
+            } else {
+                self.uneventful += 1;
+            }
+        }
+        Lives {
+            lives,
+            names: self.names,
+            window: self.window,
+            uneventful: self.uneventful,
+            lives_hidden: self.lives_hidden,
+            losses: self.losses,
+            lost: self.lost,
+            extent: self.extent,
+        }
+    }
+
+    fn happened(&mut self, now: Time) {
+        let (first, last) = self.extent.unwrap_or((now, now));
+        self.extent = Some((first.min(now), last.max(now)));
+    }
+
+    fn begin(&mut self, id: DeviceId, beginning: Beginning, model: &Model) {
+        let Some(device) = model.device_by_id(id) else {
+            return;
+        };
+        if self.lives.len() >= self.limits.lives {
+            self.lives_hidden += 1;
+            return;
+        }
+        let mut life = Life {
+            key: device.key(),
+            name: None,
+            bus: None,
+            driver: None,
+            beginning,
+            began: model.now(),
+            initial: Holdings::default(),
+            chapters: vec![Chapter {
+                began: model.now(),
+                ..Chapter::default()
+            }],
+            chapters_hidden: 0,
+            state: device.state(),
+            gone: None,
+            left: Holdings::default(),
+            doubts: Vec::new(),
+            eventful: false,
+        };
+        identify(&mut life, device);
+        self.seen += 1;
+        self.of.insert(id, self.seen);
+        self.lives.insert(self.seen, life);
+    }
+
+    /// `device_initialize`: the model may have known the place under this id before, without any event.
+    fn replace(&mut self, id: DeviceId, model: &Model) {
+        if let Some(place) = self.of.remove(&id) {
+            self.lives.remove(&place);
+        }
+        self.begin(id, Beginning::Initialised, model);
+        self.record(id, What::Initialised, model);
+    }
+
+    fn life(&mut self, id: DeviceId) -> Option<&mut Life> {
+        self.lives.get_mut(self.of.get(&id)?)
+    }
+
+    fn named(&mut self, id: DeviceId, model: &Model) {
+        if let (Some(life), Some(device)) = (self.life(id), model.device_by_id(id)) {
+            identify(life, device);
+        }
+    }
+
+    fn snapshot(&mut self, id: DeviceId, model: &Model) {
+        let Some(device) = model.device_by_id(id) else {
+            return;
+        };
+        let now = model.now();
+        let initial = self.holdings(device, model);
+        if let Some(life) = self.life(id)
+            && life.beginning == Beginning::Halfway
+            && !life.eventful
+        {
+            life.beginning = Beginning::Snapshot;
+            life.began = now;
+            life.initial = initial;
+            life.state = device.state();
+        }
+    }
+
+    fn end(&mut self, id: DeviceId, seen: bool, model: &Model) {
+        let now = model.now();
+        self.happened(now);
+        self.record(id, What::Gone, model);
+        let Some(device) = model.device_by_id(id) else {
+            return;
+        };
+        let left = self.holdings(device, model);
+        let Some(place) = self.of.remove(&id) else {
+            return;
+        };
+        let Some(life) = self.lives.get_mut(&place) else {
+            return;
+        };
+        life.eventful |= left.resources > 0 && self.window.holds(now);
+        conclude(life, device, left);
+        life.gone = Some(Gone { time: now, seen });
+        if !life.eventful && !self.keep_uneventful {
+            self.lives.remove(&place);
+            self.uneventful += 1;
+        }
+    }
+
+    fn chapter(&mut self, id: DeviceId, model: &Model) {
+        let Some(device) = model.device_by_id(id) else {
+            return;
+        };
+        let now = model.now();
+        self.happened(now);
+        let task = self.names.of_task(model.current_task());
+        let (most, eventful) = (self.limits.chapters, self.window.holds(now));
+        if let Some(life) = self.life(id) {
+            life.eventful |= eventful;
+            if life.chapters.len() > most || life.chapters_hidden > 0 {
+                life.chapters_hidden += 1;
+                return;
+            }
+            life.chapters.push(Chapter {
+                binding: device.binding(),
+                driver: device.identity().driver.clone(),
+                began: now,
+                task,
+                ..Chapter::default()
+            });
+        }
+        self.record(id, What::Probe, model);
+    }
+
+    fn bound(&mut self, id: DeviceId, model: &Model) {
+        self.step(id, What::Bound, model);
+        let Some(device) = model.device_by_id(id) else {
+            return;
+        };
+        let now = model.now();
+        let holdings = if self.window.holds(now) {
+            self.holdings(device, model)
+        } else {
+            Holdings::default()
+        };
+        self.with_chapter(id, |chapter| {
+            chapter.outcome = Outcome::Bound;
+            chapter.bound = Some((now, holdings));
+        });
+    }
+
+    /// The chapter that things are told in; none where the present one is not kept.
+    fn with_chapter(&mut self, id: DeviceId, change: impl FnOnce(&mut Chapter)) {
+        if let Some(life) = self.life(id)
+            && life.chapters_hidden == 0
+            && let Some(chapter) = life.chapters.last_mut()
+        {
+            change(chapter);
+        }
+    }
+
+    fn added(&mut self, id: NodeId, model: &Model) {
+        // What a snapshot tells of is what was there already.
+        if model
+            .node(id)
+            .is_some_and(|node| node.origin() == Origin::Seen)
+        {
+            self.node(id, model, What::Added);
+        }
+    }
+
+    /// A closing marker goes silently with its group, which is told; anything else was missed.
+    fn vanished(&mut self, id: NodeId, model: &Model) {
+        if model.node(id).is_some_and(|node| !node.kind().is_marker()) {
+            self.node(id, model, What::Missed);
+        }
+    }
+
+    fn node(&mut self, id: NodeId, model: &Model, what: impl Fn(Item) -> What) {
+        let Some(node) = model.node(id) else { return };
+        let Some(device) = model.owner(node) else {
+            return;
+        };
+        self.happened(model.now());
+        if !self.has_room(device.id(), true, model) {
+            return;
+        }
+        let item = Item {
+            serial: node.sequence(),
+            label: self.names.of_node(node),
+            size: node.size(),
+            marker: marker(node, id, None, device, model),
+        };
+        let what = what(item);
+        let mut depth = if matches!(what, What::Released(_)) {
+            group_releases(device, model)
+        } else {
+            device
+                .groups()
+                .rev()
+                .take(DEEPEST)
+                .filter(|(_, _, close)| close.is_none())
+                .count()
+        };
+        if node.kind() == Kind::GroupOpen && matches!(what, What::Added(_)) {
+            depth = depth.saturating_sub(1);
+        }
+        self.keep(device, what, depth, model);
+    }
+
+    fn entered(&mut self, entered: &Entered, model: &Model) {
+        self.happened(model.now());
+        let Some(id) = entered.device else { return };
+        let what = match (entered.hook, entered.detail) {
+            (Hook::Unbind, _) => What::Unbind,
+            (Hook::Remove, _) => What::Remove,
+            (Hook::Cleanup, _) => What::Cleanup,
+            (Hook::PmDetach, Detail::Pm(pm)) => What::PmDetached(pm.detaches()),
+            (Hook::PmDetach, _) => What::PmDetached(true),
+            (Hook::ReleaseGroup, Detail::Group { id, selected, .. }) => {
+                let marker = selected.and_then(|marker| model.node(marker));
+                What::GroupReleased(GroupRelease {
+                    id: (id.0 != 0).then_some(id.0),
+                    own: id.0 != 0 && marker.is_some_and(|marker| marker.address().0 == id.0),
+                    found: selected.is_some(),
+                })
+            }
+            _ => return,
+        };
+        self.step(id, what, model);
+    }
+
+    fn left(&mut self, left: &Left, model: &Model) {
+        self.happened(model.now());
+        let Some(id) = left.device else { return };
+        match left.hook {
+            Hook::PmAttach if !left.inferred && left.value.unwrap_or(0) >= 0 => {
+                let pm = left.pm.map(crate::event::PmDomain::detaches);
+                self.step(id, What::PmAttached(pm), model);
+            }
+            Hook::Probe => {
+                let bound = model
+                    .device_by_id(id)
+                    .is_some_and(|device| device.state() == State::Bound);
+                let mut failed = false;
+                let value = left.value.filter(|value| *value < 0);
+                self.with_chapter(id, |chapter| {
+                    if !bound && chapter.outcome == Outcome::Open && chapter.binding > 0 {
+                        chapter.outcome = Outcome::Failed(value);
+                        failed = true;
+                    }
+                });
+                if failed {
+                    self.step(id, What::ProbeFailed(value), model);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, id: DeviceId, what: What, model: &Model) {
+        self.happened(model.now());
+        self.record(id, what, model);
+    }
+
+    /// Whether a step is kept; where there is no room for it, it is counted. `eventful` says that it is about
+    /// resources or drivers.
+    fn has_room(&mut self, id: DeviceId, eventful: bool, model: &Model) -> bool {
+        if !self.window.holds(model.now()) {
+            return false;
+        }
+        let (most, full) = (
+            self.limits.steps_of_chapter,
+            self.steps >= self.limits.steps,
+        );
+        let Some(life) = self.life(id) else {
+            return false;
+        };
+        life.eventful |= eventful;
+        let hidden = life.chapters_hidden > 0;
+        let Some(chapter) = life.chapters.last_mut() else {
+            return false;
+        };
+        let room = !hidden && !full && chapter.steps.len() < most;
+        chapter.steps_hidden += u64::from(!room);
+        room
+    }
+
+    /// Keeps a step that is about no resource.
+    fn record(&mut self, id: DeviceId, what: What, model: &Model) {
+        let eventful = matches!(
+            what,
+            What::Probe | What::Bound | What::PmDetached(true) | What::GroupReleased(_)
+        );
+        if self.has_room(id, eventful, model)
+            && let Some(device) = model.device_by_id(id)
+        {
+            self.keep(device, what, 0, model);
+        }
+    }
+
+    /// Keeps a step for which there is room.
+    fn keep(&mut self, device: Device<'_>, what: What, depth: usize, model: &Model) {
+        let frames = model.frames(model.current_task());
+        let by = foreign(device, frames, model);
+        let step = Step {
+            time: model.now(),
+            phase: device.state(),
+            frame: frame(device, frames),
+            depth: u8::try_from(depth.min(DEEPEST)).unwrap_or(u8::MAX),
+            task: self.names.of_task(model.current_task()),
+            by: by.map_or(LabelId::NONE, |name| self.names.of_device(&name)),
+            what,
+        };
+        if let Some(life) = self.life(device.id())
+            && let Some(chapter) = life.chapters.last_mut()
+        {
+            chapter.steps.push(step);
+            self.steps += 1;
+        }
+    }
+
+    /// What a device owns now.
+    fn holdings(&mut self, device: Device<'_>, model: &Model) -> Holdings {
+        let mut holdings = Holdings::default();
+        let groups: HashMap<NodeId, bool> = device
+            .groups()
+            .map(|(_, open, close)| (open, close.is_none()))
+            .collect();
+        let mut depth = 0_usize;
+        let nodes = device.nodes().chain(device.releasing());
+        for (id, node) in nodes {
+            let marker = marker(node, id, groups.get(&id).copied(), device, model);
+            if marker.is_some_and(|marker| !marker.opens) {
+                depth = depth.saturating_sub(1);
+            }
+            if marker.is_none() {
+                holdings.resources += 1;
+                holdings.bytes = holdings.bytes.saturating_add(node.size().unwrap_or(0));
+            }
+            if holdings.held.len() < self.limits.held && self.steps < self.limits.steps {
+                holdings.held.push(Held {
+                    serial: node.sequence(),
+                    label: self.names.of_node(node),
+                    size: node.size(),
+                    added: (node.origin() == Origin::Seen).then(|| node.added()),
+                    task: if node.origin() == Origin::Seen {
+                        self.names.of_task(node.task())
+                    } else {
+                        TaskId::NONE
+                    },
+                    depth: u8::try_from(depth.min(DEEPEST)).unwrap_or(u8::MAX),
+                    marker,
+                });
+                self.steps += 1;
+            } else {
+                holdings.hidden += u64::from(marker.is_none());
+            }
+            if marker.is_some_and(|marker| marker.opens) {
+                depth += 1;
+            }
+        }
+        holdings
+    }
+}
+
+fn identify(life: &mut Life, device: Device<'_>) {
+    let identity = device.identity();
+    if identity.name.is_some() {
+        life.name.clone_from(&identity.name);
+    }
+    if identity.bus.is_some() {
+        life.bus.clone_from(&identity.bus);
+    }
+    if let Some(driver) = device.last_driver() {
+        life.driver = Some(driver.clone());
+    }
+}
+
+/// Leaves out the chapters of which nothing is in the window.
+fn trim(life: &mut Life) {
+    let mut first = true;
+    life.chapters.retain(|chapter| {
+        let steps = !chapter.steps.is_empty() || chapter.steps_hidden > 0;
+        mem::take(&mut first) || steps
+    });
+}
+
+fn conclude(life: &mut Life, device: Device<'_>, left: Holdings) {
+    identify(life, device);
+    life.state = device.state();
+    life.doubts = device.taints().collect();
+    life.left = left;
+    // What was kept in room to grow may be far more than what is there.
+    for chapter in &mut life.chapters {
+        let steps = mem::take(&mut chapter.steps);
+        chapter.steps = steps.into_boxed_slice().into_vec();
+    }
+}
+
+fn marker(
+    node: &Node,
+    id: NodeId,
+    open: Option<bool>,
+    device: Device<'_>,
+    model: &Model,
+) -> Option<Marker> {
+    let opens = match node.kind() {
+        Kind::GroupOpen => true,
+        Kind::GroupClose => false,
+        Kind::Memory | Kind::Action(_) | Kind::Resource(_) => return None,
+    };
+    // Where NULL was passed, the group is called by its own address, which is its opening marker's.
+    let own = if opens {
+        Some(node.address().0)
+    } else {
+        device
+            .groups()
+            .rev()
+            .take(DEEPEST)
+            .find(|(_, _, close)| *close == Some(id))
+            .and_then(|(_, open, _)| model.node(open))
+            .map(|opening| opening.address().0)
+    };
+    let group = node.group().map_or(0, |group| group.0);
+    Some(Marker {
+        opens,
+        open: open.unwrap_or(opens),
+        id: (group != 0 && own != Some(group)).then_some(group),
+    })
+}
+
+/// How many releases of groups of this device run on the current task.
+fn group_releases(device: Device<'_>, model: &Model) -> usize {
+    let frames = model.frames(model.current_task());
+    frames
+        .iter()
+        .filter(|frame| frame.device() == Some(device.id()) && frame.hook() == Hook::ReleaseGroup)
+        .count()
+}
+
+/// The innermost function of drivers/base/devres.c that runs for this device.
+fn frame(device: Device<'_>, frames: &[Frame]) -> Option<Hook> {
+    frames
+        .iter()
+        .rev()
+        .filter(|frame| frame.device() == Some(device.id()))
+        .map(Frame::hook)
+        .find(|hook| {
+            matches!(
+                hook,
+                Hook::ReleaseAll
+                    | Hook::ReleaseGroup
+                    | Hook::Destroy
+                    | Hook::Release
+                    | Hook::ReleaseAction
+                    | Hook::Krealloc
+            )
+        })
+}
+
+/// The device whose probe, unbind or end it is that runs on the task, where that is another one.
+fn foreign(device: Device<'_>, frames: &[Frame], model: &Model) -> Option<crate::event::Text> {
+    let frame = frames.iter().rev().find(|frame| {
+        matches!(
+            frame.hook(),
+            Hook::Probe
+                | Hook::Unbind
+                | Hook::Remove
+                | Hook::Cleanup
+                | Hook::Delete
+                | Hook::FinalPut
+        )
+    })?;
+    let other = frame.device().filter(|other| *other != device.id())?;
+    model.device_by_id(other)?.identity().name.clone()
+}

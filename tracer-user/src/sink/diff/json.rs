@@ -1,0 +1,196 @@
+//! A comparison as JSON lines. `docs/json.md` describes them.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{
+    super::report::StepLine,
+    Differences,
+    sentences::{Which, half, sentence, subject},
+};
+use crate::{
+    diff::{ChapterComparison, Entry, Place, Renamed},
+    lives::Life,
+};
+
+/// Writes the two recordings, each difference and the verdict: one object a line.
+pub fn write_json(differences: &Differences<'_>, writer: &mut dyn Write) -> io::Result<()> {
+    let comparison = differences.comparison;
+    line(
+        writer,
+        &Beginning {
+            kind: "diff",
+            good: Recorded::of(&differences.good),
+            bad: Recorded::of(&differences.bad),
+            renamed: comparison.renamed.iter().map(RenamedLine::of).collect(),
+        },
+    )?;
+    for device in &comparison.devices {
+        for life in &device.lives {
+            for chapter in &life.chapters {
+                for difference in &chapter.differences {
+                    let at = |which, place: Option<Place>| {
+                        place.and_then(|place| PlaceLine::of(chapter, which, place))
+                    };
+                    let named = life.good.or(life.bad).map(|(_, life)| life);
+                    line(
+                        writer,
+                        &DifferenceLine {
+                            kind: "difference",
+                            device: named.map(name).unwrap_or_default(),
+                            device_in_bad: life.bad.map(|(_, life)| name(life)),
+                            bus: named.and_then(|life| life.bus.as_deref().map(str::to_owned)),
+                            driver: named
+                                .and_then(|life| life.driver.as_deref().map(str::to_owned)),
+                            lives: [life.good, life.bad].map(|life| life.map(|(number, _)| number)),
+                            probes: [Which::Good, Which::Bad]
+                                .map(|which| Some(half(chapter, which)?.chapter.binding)),
+                            difference: difference.kind.name(),
+                            minor: difference.minor && !differences.strict,
+                            summary: sentence(chapter, difference),
+                            good: at(Which::Good, difference.good),
+                            bad: at(Which::Bad, difference.bad),
+                        },
+                    )?;
+                }
+            }
+        }
+    }
+    let (minor, major): (Vec<_>, Vec<_>) = comparison
+        .differences()
+        .partition(|difference| difference.minor && !differences.strict);
+    line(
+        writer,
+        &Ending {
+            kind: "diff_summary",
+            verdict: comparison.sameness(differences.strict).name(),
+            devices: comparison.compared,
+            different_devices: comparison.devices.len(),
+            differences: major.len(),
+            minor: minor.len(),
+            reasons: &comparison.reasons,
+        },
+    )
+}
+
+fn line(writer: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *writer, object)?;
+    writer.write_all(b"\n")
+}
+
+fn name(life: &Life) -> String {
+    life.name.as_deref().unwrap_or_default().to_owned()
+}
+
+#[derive(Serialize)]
+struct Beginning<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    good: Recorded<'a>,
+    bad: Recorded<'a>,
+    renamed: Vec<RenamedLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct Recorded<'a> {
+    name: &'a str,
+    kernel: Option<&'a str>,
+    machine: Option<&'a str>,
+    first: Option<u64>,
+    last: Option<u64>,
+    lost: u64,
+}
+
+impl<'a> Recorded<'a> {
+    fn of(
+        (name, source, lives): &(
+            &'a str,
+            &'a super::SourceInformation,
+            &'a crate::lives::Lives,
+        ),
+    ) -> Self {
+        Self {
+            name,
+            kernel: source.kernel.as_deref(),
+            machine: source.machine.as_deref(),
+            first: lives.extent.map(|(first, _)| first.0),
+            last: lives.extent.map(|(_, last)| last.0),
+            lost: lives.lost,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct RenamedLine<'a> {
+    good: &'a str,
+    bad: &'a str,
+    why: &'a str,
+}
+
+impl<'a> RenamedLine<'a> {
+    fn of(renamed: &'a Renamed) -> Self {
+        Self {
+            good: &renamed.good,
+            bad: &renamed.bad,
+            why: renamed.why,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DifferenceLine {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    device: String,
+    device_in_bad: Option<String>,
+    bus: Option<String>,
+    driver: Option<String>,
+    /// The numbers of the lives in the first and the second.
+    lives: [Option<usize>; 2],
+    probes: [Option<u32>; 2],
+    difference: &'static str,
+    minor: bool,
+    summary: String,
+    good: Option<PlaceLine>,
+    bad: Option<PlaceLine>,
+}
+
+#[derive(Serialize)]
+struct PlaceLine {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<StepLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    had: Option<String>,
+    behind: Option<String>,
+    before: Option<String>,
+}
+
+impl PlaceLine {
+    fn of(chapter: &ChapterComparison<'_>, which: Which, place: Place) -> Option<Self> {
+        let half = half(chapter, which)?;
+        let neighbour = |place: Option<usize>| place.map(|place| subject(chapter, which, place));
+        let (step, had) = match half.entries.get(place.entry)? {
+            Entry::Step(step) => (Some(StepLine::of(step, half.names)), None),
+            Entry::Had(_) => (None, Some(subject(chapter, which, place.entry))),
+        };
+        Some(Self {
+            step,
+            had,
+            behind: neighbour(place.behind),
+            before: neighbour(place.before),
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Ending<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    verdict: &'static str,
+    devices: u64,
+    different_devices: usize,
+    differences: usize,
+    minor: usize,
+    reasons: &'a [String],
+}

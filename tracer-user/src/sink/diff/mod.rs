@@ -1,0 +1,24 @@
+//! How two recordings compare: as text and as JSON.
+
+mod json;
+mod sentences;
+mod text;
+
+pub use json::write_json;
+pub use text::write_text;
+
+use super::SourceInformation;
+use crate::{diff::Comparison, lives::Lives};
+
+/// What is told of a comparison.
+#[derive(Debug, Clone, Copy)]
+pub struct Differences<'a> {
+    /// The first recording: its name, what its beginning says, what was seen.
+    pub good: (&'a str, &'a SourceInformation, &'a Lives),
+    /// The second.
+    pub bad: (&'a str, &'a SourceInformation, &'a Lives),
+    /// How they compare.
+    pub comparison: &'a Comparison<'a>,
+    /// Whether minor differences count.
+    pub strict: bool,
+}

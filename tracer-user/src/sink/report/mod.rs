@@ -1,0 +1,26 @@
+//! The lives of devices and what was found, once everything is known: as text and as JSON.
+
+mod json;
+mod text;
+pub mod words;
+
+pub use json::{HoldingsLine, StepLine, write_json};
+pub use text::write_text;
+
+use super::{SourceInformation, Summary};
+use crate::{finding::Finding, lives::Lives};
+
+/// What a report is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Report<'a> {
+    /// What was read.
+    pub name: &'a str,
+    /// What its beginning says.
+    pub source: &'a SourceInformation,
+    /// The lives that are wanted.
+    pub lives: &'a Lives,
+    /// The findings that are wanted.
+    pub findings: &'a [Finding],
+    /// The verdict.
+    pub summary: &'a Summary,
+}

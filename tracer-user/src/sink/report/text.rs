@@ -1,0 +1,480 @@
+//! Lives as text for a person.
+
+use std::io;
+
+use hashbrown::HashSet;
+
+use super::{
+    super::{
+        page::{Page, Tone, WIDTH, counted},
+        text::{TextSink, write_summary},
+    },
+    Report,
+    words::{adder, amount, failed, marker, resource, size, step, task, time, within},
+};
+use crate::{
+    escape::{Escaped, escape},
+    finding::{self, Finding, Severity},
+    judge::Verdict,
+    lives::{Beginning, Chapter, Holdings, Life, Lives, Names, Outcome, Step, What},
+    model::State,
+    sink::{Sink as _, SourceInformation},
+};
+
+/// Where what belongs to a time stands.
+const BEHIND_TIME: usize = 14;
+
+/// Writes the report: each device's life with what was found on it, and the verdict.
+pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    beginning(report, page)?;
+    let mut told = HashSet::new();
+    for life in &report.lives.lives {
+        page.gap()?;
+        write_life(life, report.lives, page)?;
+        for (place, finding) in report.findings.iter().enumerate() {
+            if finding.instance == life.key {
+                told.insert(place);
+                write_finding(finding, page)?;
+            }
+        }
+    }
+    for (place, finding) in report.findings.iter().enumerate() {
+        if !told.contains(&place) {
+            write_finding(finding, page)?;
+        }
+    }
+    ending(report, page)
+}
+
+fn beginning(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let mut line = escape(report.name);
+    if let Some((first, last)) = report.lives.extent {
+        line = format!("{line}, from {first} to {last}");
+    }
+    page.line(Tone::Heading, &line, 2)?;
+    if let Some(kernel) = &report.source.kernel {
+        page.plain(&format!("kernel {}", Escaped(kernel)), 2)?;
+    }
+    Ok(())
+}
+
+fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let lives = report.lives;
+    page.gap()?;
+    if lives.uneventful > 0 {
+        let line = format!(
+            "{} owned nothing that came or went, and had no probe (--all shows them).",
+            counted(lives.uneventful, "device", "devices"),
+        );
+        page.line(Tone::Faint, &line, 0)?;
+    }
+    if lives.lives_hidden > 0 {
+        let line = format!(
+            "and {}, which are not shown: too many (--device, --driver and --bus choose)",
+            counted(lives.lives_hidden, "more life", "more lives")
+        );
+        page.line(Tone::Doubtful, &line, 0)?;
+    }
+    for (time, count, _) in &lives.losses {
+        let line = format!(
+            "{} lost at {time}",
+            counted(*count, "event was", "events were")
+        );
+        page.line(Tone::Doubtful, &line, 2)?;
+    }
+    // What could be seen and what not, but for the kernel, which stands at the beginning.
+    let mut source = Vec::new();
+    let information = SourceInformation {
+        kernel: None,
+        ..report.source.clone()
+    };
+    TextSink::new(&mut source, false).begin(&information)?;
+    page.text(&String::from_utf8_lossy(&source))?;
+    let mut summary = Vec::new();
+    write_summary(&mut summary, report.summary)?;
+    let summary = String::from_utf8_lossy(&summary);
+    let (verdict, rest) = summary.split_once('\n').unwrap_or((&summary, ""));
+    let tone = match report.summary.verdict {
+        Verdict::Clean => Tone::Good,
+        Verdict::Findings => Tone::Bad,
+        Verdict::Inconclusive => Tone::Doubtful,
+    };
+    page.line(tone, verdict, 2)?;
+    page.text(rest)
+}
+
+fn write_finding(finding: &Finding, page: &mut Page<'_>) -> io::Result<()> {
+    page.gap()?;
+    // As wide as the page, less what the text is indented here.
+    let text = format!("{:78}", finding::text::Text(finding));
+    for (number, line) in text.lines().enumerate() {
+        let tone = match finding.severity {
+            _ if number > 0 => Tone::Plain,
+            Severity::Error => Tone::Bad,
+            Severity::Warn | Severity::Info => Tone::Doubtful,
+        };
+        if line.is_empty() {
+            page.gap()?;
+        } else {
+            page.line(tone, &format!("  {line}"), 4)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes one life.
+fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()> {
+    let names = &lives.names;
+    page.line(Tone::Heading, &heading(life), 2)?;
+    for doubt in &life.doubts {
+        page.line(Tone::Doubtful, &format!("  not certain: {doubt}"), 4)?;
+    }
+    if let Some(since) = lives.window.since
+        && life.began < since
+    {
+        let text = format!("{:BEHIND_TIME$}what was before {since} is not shown", "");
+        page.line(Tone::Faint, &text, BEHIND_TIME)?;
+    } else if life.beginning == Beginning::Snapshot {
+        let text = format!(
+            "{}  there before: {}, {}{}",
+            time(life.began),
+            bound_or_not(life),
+            amount(&life.initial),
+            if life.initial.resources > 0 {
+                "; newest on top:"
+            } else {
+                ""
+            }
+        );
+        page.plain(&text, BEHIND_TIME)?;
+        write_stack(&life.initial, names, page)?;
+    }
+    let mut chapters = life.chapters.iter().peekable();
+    while let Some(chapter) = chapters.next() {
+        write_chapter(chapter, names, page)?;
+        let mut repeated = 0_u64;
+        let mut until = chapter.began;
+        while let Some(next) = chapters.next_if(|next| next.resembles(chapter)) {
+            repeated += 1;
+            until = next
+                .ended
+                .map(|(ended, _)| ended)
+                .or(next.steps.last().map(|step| step.time))
+                .unwrap_or(next.began);
+        }
+        if repeated > 0 {
+            let text = format!(
+                "{:BEHIND_TIME$}the same {}, until {until}",
+                "",
+                counted(repeated, "more time", "more times")
+            );
+            page.line(Tone::Faint, &text, BEHIND_TIME)?;
+        }
+    }
+    if life.chapters_hidden > 0 {
+        let text = format!(
+            "{:BEHIND_TIME$}and {}, which are not kept",
+            "",
+            counted(life.chapters_hidden, "more probe", "more probes")
+        );
+        page.line(Tone::Doubtful, &text, BEHIND_TIME)?;
+    }
+    write_end(life, names, page)
+}
+
+fn heading(life: &Life) -> String {
+    let name = life.name.as_deref().unwrap_or("(no name)");
+    let mut line = escape(name);
+    if let Some(bus) = &life.bus {
+        line = format!("{line}  bus {}", Escaped(bus));
+    }
+    match &life.driver {
+        Some(driver) => format!("{line}  driver {}", Escaped(driver)),
+        None => line,
+    }
+}
+
+fn bound_or_not(life: &Life) -> &'static str {
+    let first = life
+        .chapters
+        .iter()
+        .flat_map(|chapter| &chapter.steps)
+        .find(|step| step.what != What::Probe);
+    let state = match (life.chapters.get(1), first) {
+        (None, Some(step)) if step.phase != State::Dead => step.phase,
+        (None, _) => life.state,
+        (Some(_), _) => State::Initialised,
+    };
+    match state {
+        State::Bound | State::Removing | State::Cleanup => "bound to a driver",
+        _ => "no driver",
+    }
+}
+
+fn write_end(life: &Life, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
+    let listed_already = life
+        .chapters
+        .last()
+        .is_some_and(|chapter| shown_when_bound(chapter, &life.left));
+    let nothing = life.left.resources == 0;
+    let text = match life.gone {
+        Some(gone) => format!("{}  gone, {}", time(gone.time), left(life)),
+        None if nothing => return Ok(()),
+        None => format!(
+            "{:>12}  {}, {}",
+            "at the end",
+            life.state,
+            amount(&life.left)
+        ),
+    };
+    let text = match (nothing, listed_already) {
+        (true, _) => text,
+        (false, true) => format!("{text}: as above"),
+        (false, false) => format!("{text}; newest on top:"),
+    };
+    let tone = if life.gone.is_some() && !nothing {
+        Tone::Doubtful
+    } else {
+        Tone::Plain
+    };
+    page.line(tone, &text, BEHIND_TIME)?;
+    if nothing || listed_already {
+        return Ok(());
+    }
+    write_stack(&life.left, names, page)
+}
+
+fn left(life: &Life) -> String {
+    if life.left.resources == 0 {
+        "left nothing behind".to_owned()
+    } else {
+        amount(&life.left).replacen("owns", "still owned", 1)
+    }
+}
+
+/// Whether the stack is the one that was shown when the chapter's probe had succeeded.
+fn shown_when_bound(chapter: &Chapter, left: &Holdings) -> bool {
+    chapter.bound.as_ref().is_some_and(|(_, bound)| {
+        bound.held.len() == left.held.len()
+            && bound
+                .held
+                .iter()
+                .zip(&left.held)
+                .all(|(one, other)| one.serial == other.serial)
+    })
+}
+
+fn write_stack(holdings: &Holdings, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
+    let within = within(&holdings.held);
+    let longest = holdings
+        .held
+        .iter()
+        .filter(|held| held.marker.is_none())
+        .map(|held| resource(held.label, names).chars().count())
+        .max();
+    let width = longest.unwrap_or(0).min(32);
+    if holdings.hidden > 0 {
+        let text = format!(
+            "{:BEHIND_TIME$}  and {}, which are not listed",
+            "",
+            counted(holdings.hidden, "more resource", "more resources")
+        );
+        page.line(Tone::Doubtful, &text, BEHIND_TIME + 2)?;
+    }
+    for (held, within) in holdings.held.iter().zip(within).rev() {
+        let bars = "│ ".repeat(usize::from(held.depth.min(16)));
+        let head = format!("{:BEHIND_TIME$}  {bars}", "");
+        let indent = BEHIND_TIME + 2 + 2 * usize::from(held.depth.min(16));
+        match held.marker {
+            Some(one) => {
+                let corner = if one.opens { "└ " } else { "┌ " };
+                let text = format!("{head}{corner}{}", marker(held, one, within, names));
+                page.plain(&text, indent + 2)?;
+            }
+            None => {
+                let text = format!(
+                    "{head}{:<width$}{}",
+                    resource(held.label, names),
+                    size(held.size)
+                );
+                let by = adder(held.label, held.task, names);
+                let text = beside(&text, &by);
+                page.plain(text.trim_end(), indent + 4)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who added a resource, beside it: without the module where there is no room for it.
+fn beside(text: &str, by: &str) -> String {
+    let whole = format!("{text}  {by}");
+    match by.rsplit_once(" [") {
+        Some((function, _module)) if whole.chars().count() > WIDTH => format!("{text}  {function}"),
+        _ => whole,
+    }
+}
+
+fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
+    let mut rest = chapter.steps.as_slice();
+    if chapter.binding > 0 {
+        let mut text = format!("{}  probe {}", time(chapter.began), chapter.binding);
+        let by = task(chapter.task, names);
+        if !by.is_empty() {
+            text = format!("{text} by {by}");
+        }
+        if let Outcome::Failed(value) = chapter.outcome {
+            text = format!("{text}, {}", failed(value));
+        }
+        page.plain(&text, BEHIND_TIME)?;
+        if let Some(([probe], behind)) = rest.split_first_chunk::<1>().map(|(a, b)| (a, b))
+            && probe.what == What::Probe
+        {
+            rest = behind;
+        }
+    }
+    if let Some((at, holdings)) = &chapter.bound
+        && let Some(place) = rest.iter().position(|step| step.what == What::Bound)
+    {
+        let (probe, behind) = rest.split_at(place);
+        write_folded(probe, holdings, names, page)?;
+        let more = if holdings.resources > 0 {
+            "; newest on top:"
+        } else {
+            ""
+        };
+        page.plain(
+            &format!("{}  bound, {}{more}", time(*at), amount(holdings)),
+            BEHIND_TIME,
+        )?;
+        write_stack(holdings, names, page)?;
+        rest = behind.get(1..).unwrap_or_default();
+    }
+    for one in rest {
+        write_step(one, chapter, names, page)?;
+    }
+    if chapter.steps_hidden > 0 {
+        let text = format!(
+            "{:BEHIND_TIME$}  and {}, which are not kept",
+            "",
+            counted(chapter.steps_hidden, "more step", "more steps")
+        );
+        page.line(Tone::Doubtful, &text, BEHIND_TIME + 2)?;
+    }
+    if let Some((at, left)) = chapter.ended {
+        let what = match chapter.outcome {
+            Outcome::Failed(_) => "nothing of the probe is left",
+            _ => "unbound, owns nothing",
+        };
+        let text = if left == 0 {
+            what.to_owned()
+        } else {
+            format!(
+                "unbound, still owns {}",
+                counted(left, "resource", "resources")
+            )
+        };
+        page.plain(&format!("{}  {text}", time(at)), BEHIND_TIME)?;
+    }
+    Ok(())
+}
+
+/// The steps of a probe that succeeded: what stayed is shown with the stack.
+fn write_folded(
+    steps: &[Step],
+    holdings: &Holdings,
+    names: &Names,
+    page: &mut Page<'_>,
+) -> io::Result<()> {
+    let stayed: HashSet<u64> = holdings.held.iter().map(|held| held.serial).collect();
+    let added: HashSet<u64> = steps
+        .iter()
+        .filter_map(|step| match step.what {
+            What::Added(item) => Some(item.serial),
+            _ => None,
+        })
+        .collect();
+    let mut gone: Vec<(String, u64)> = Vec::new();
+    for one in steps {
+        match one.what {
+            What::Added(item) if stayed.contains(&item.serial) => {}
+            What::Added(item) if item.marker.is_none() => {
+                let name = resource(item.label, names);
+                match gone.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, count)) => *count += 1,
+                    None => gone.push((name, 1)),
+                }
+            }
+            What::Removed(item) | What::Released(item) if added.contains(&item.serial) => {}
+            What::Added(_) => {}
+            What::GroupReleased(call) if call.found => {}
+            _ => write_plain_step(one, 2, names, page)?,
+        }
+    }
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let mut list: Vec<String> = gone
+        .iter()
+        .take(6)
+        .map(|(name, count)| match count {
+            1 => name.clone(),
+            count => format!("{name} {count} times"),
+        })
+        .collect();
+    if gone.len() > 6 {
+        list.push(format!("{} others", gone.len() - 6));
+    }
+    let text = format!("{:BEHIND_TIME$}  came and went: {}", "", list.join(", "));
+    page.line(Tone::Faint, &text, BEHIND_TIME + 4)
+}
+
+fn write_step(
+    step: &Step,
+    chapter: &Chapter,
+    names: &Names,
+    page: &mut Page<'_>,
+) -> io::Result<()> {
+    let unbinds = matches!(step.what, What::Unbind);
+    let phase = matches!(step.what, What::Remove | What::Cleanup);
+    // What the heading of the probe and the line behind it tell.
+    if matches!(step.what, What::ProbeFailed(_) | What::Probe | What::Bound)
+        || matches!(step.what, What::Gone)
+    {
+        return Ok(());
+    }
+    if unbinds {
+        let by = task(step.task, names);
+        let by = if by.is_empty() {
+            by
+        } else {
+            format!(" by {by}")
+        };
+        let text = format!("{}  unbind{by}", time(step.time));
+        return page.plain(&text, BEHIND_TIME);
+    }
+    let depth = match step.phase {
+        _ if phase => 2,
+        State::Removing | State::Cleanup => 4,
+        _ if chapter.binding == 0 => 0,
+        _ => 2,
+    };
+    write_plain_step(step, depth, names, page)
+}
+
+fn write_plain_step(
+    one: &Step,
+    indent: usize,
+    names: &Names,
+    page: &mut Page<'_>,
+) -> io::Result<()> {
+    let tone = match one.what {
+        What::Doubtful(_) | What::Missed(_) => Tone::Doubtful,
+        What::GroupReleased(call) if !call.found => Tone::Doubtful,
+        _ => Tone::Plain,
+    };
+    let bars = "│ ".repeat(usize::from(one.depth.min(16)));
+    let head = format!("{}{:indent$}  {bars}", time(one.time), "");
+    let text = format!("{head}{}", step(one, names));
+    page.line(tone, &text, BEHIND_TIME + indent + 2)
+}

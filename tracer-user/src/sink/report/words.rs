@@ -1,0 +1,219 @@
+//! Lives in words.
+
+use std::fmt::Write as _;
+
+use nix::errno::Errno;
+
+use super::super::page::counted;
+use crate::{
+    escape::{Escaped, escape},
+    event::{Hook, Time},
+    lives::{Held, Holdings, LabelId, Marker, Names, Outcome, Step, TaskId, What},
+};
+
+/// A task, as `comm[tid]`; empty where it is not known.
+#[must_use]
+pub fn task(id: TaskId, names: &Names) -> String {
+    match names.task(id) {
+        Some(task) if task.tid != 0 || task.comm.0[0] != 0 => {
+            format!("{}[{}]", Escaped(&task.comm.name()), task.tid)
+        }
+        _ => String::new(),
+    }
+}
+
+/// The frame that added a resource; else the task, where that is known.
+#[must_use]
+pub fn adder(label: LabelId, by: TaskId, names: &Names) -> String {
+    let frame = names.label(label).and_then(|label| label.by.as_deref());
+    frame.map_or_else(|| task(by, names), escape)
+}
+
+/// A resource: what to call it.
+#[must_use]
+pub fn resource(label: LabelId, names: &Names) -> String {
+    let text = names.text(label);
+    let text = if text.is_empty() { "(no name)" } else { text };
+    escape(text)
+}
+
+/// A group's id.
+#[must_use]
+pub fn group_id(id: Option<u64>) -> String {
+    id.map_or_else(|| "id NULL".to_owned(), |id| format!("id {id:#x}"))
+}
+
+/// An error, by its name where it has one.
+#[must_use]
+pub fn error(value: i64) -> String {
+    if value == Outcome::PROBE_DEFER {
+        return "-EPROBE_DEFER".to_owned();
+    }
+    let number = i32::try_from(value.unsigned_abs()).unwrap_or(i32::MAX);
+    match Errno::from_raw(number) {
+        Errno::UnknownErrno => value.to_string(),
+        known => format!("-{known:?}"),
+    }
+}
+
+/// That a probe has failed.
+#[must_use]
+pub fn failed(value: Option<i64>) -> String {
+    match value {
+        Some(Outcome::PROBE_DEFER) => "deferred (-EPROBE_DEFER)".to_owned(),
+        Some(value) => format!("failed with {}", error(value)),
+        None => "failed".to_owned(),
+    }
+}
+
+/// How much is owned.
+#[must_use]
+pub fn amount(holdings: &Holdings) -> String {
+    if holdings.resources == 0 {
+        return "owns nothing".to_owned();
+    }
+    format!(
+        "owns {}, {}",
+        counted(holdings.resources, "resource", "resources"),
+        counted(holdings.bytes, "byte", "bytes")
+    )
+}
+
+/// A size, in eight columns; blank where not known.
+#[must_use]
+pub fn size(size: Option<u64>) -> String {
+    size.map_or_else(|| " ".repeat(8), |size| format!("{size:>6} B"))
+}
+
+/// A marker of a group on a stack, in words. `within` resources lie in the group.
+#[must_use]
+pub fn marker(held: &Held, marker: Marker, within: u64, names: &Names) -> String {
+    if !marker.opens {
+        return format!("group ({}) is closed here (grp>)", group_id(marker.id));
+    }
+    let mut text = format!("group (grp<) opened with {}", group_id(marker.id));
+    let by = adder(held.label, held.task, names);
+    if !by.is_empty() {
+        let _ = write!(text, " by {by}");
+    }
+    let state = if marker.open { "still open" } else { "closed" };
+    let _ = write!(
+        text,
+        "; {state}, {} in it",
+        counted(within, "resource", "resources")
+    );
+    text
+}
+
+/// How many resources lie in each opened group of a stack, given oldest first: by the place of its marker.
+#[must_use]
+pub fn within(held: &[Held]) -> Vec<u64> {
+    let mut counts = vec![0; held.len()];
+    let mut around: Vec<(usize, u8)> = Vec::new();
+    for (place, one) in held.iter().enumerate() {
+        while around.last().is_some_and(|(_, depth)| one.depth <= *depth) {
+            around.pop();
+        }
+        match one.marker {
+            Some(marker) if marker.opens => around.push((place, one.depth)),
+            Some(_) => {}
+            None => {
+                for (opening, _) in &around {
+                    if let Some(count) = counts.get_mut(*opening) {
+                        *count += 1;
+                    }
+                }
+            }
+        }
+    }
+    counts
+}
+
+/// A step, without its time.
+#[must_use]
+pub fn step(step: &Step, names: &Names) -> String {
+    let mut text = match step.what {
+        What::Added(item) | What::Removed(item) | What::Released(item) if item.marker.is_some() => {
+            let marker = item.marker.unwrap_or(Marker {
+                opens: true,
+                open: true,
+                id: None,
+            });
+            let id = group_id(marker.id);
+            match (step.what, marker.opens) {
+                (What::Added(_), true) => {
+                    let by = adder(item.label, step.task, names);
+                    let by = if by.is_empty() {
+                        by
+                    } else {
+                        format!(" by {by}")
+                    };
+                    format!("group opened with {id}{by} (grp<)")
+                }
+                (What::Added(_), false) => format!("group with {id} closed (grp>)"),
+                (What::Removed(_), _) => format!("group with {id} dissolved; what lay in it stays"),
+                _ => format!("group with {id} released (grp<)"),
+            }
+        }
+        What::Added(item) => {
+            let name = resource(item.label, names);
+            let by = adder(item.label, step.task, names);
+            let by = if by.is_empty() { by } else { format!("  {by}") };
+            format!("added    {name:<24}{}{by}", size(item.size))
+        }
+        What::Removed(item) => {
+            let name = resource(item.label, names);
+            let how = match step.frame {
+                Some(hook @ (Hook::Release | Hook::ReleaseAction)) => {
+                    format!("  released by {}", hook.symbol())
+                }
+                Some(hook) => format!("  by {}", hook.symbol()),
+                None => String::new(),
+            };
+            format!("removed  {name}{how}")
+        }
+        What::Released(item) => format!("released {}", resource(item.label, names)),
+        What::Replaced(item) => {
+            format!("replaced {} by devm_krealloc", resource(item.label, names))
+        }
+        What::Missed(item) => format!("{} went unseen", resource(item.label, names)),
+        What::GroupReleased(call) => {
+            let id = if call.own {
+                "the group's own id".to_owned()
+            } else {
+                group_id(call.id)
+            };
+            let found = if call.found {
+                ""
+            } else {
+                ": there is no such group"
+            };
+            format!("devres_release_group({id}){found}")
+        }
+        What::Initialised => "initialised".to_owned(),
+        What::Probe => "probe".to_owned(),
+        What::ProbeFailed(value) => format!("probe {}", failed(value)),
+        What::Bound => "bound".to_owned(),
+        What::Unbind => "unbind".to_owned(),
+        What::Remove => "remove (device_remove)".to_owned(),
+        What::Cleanup => "cleanup (device_unbind_cleanup)".to_owned(),
+        What::PmAttached(Some(true)) => "PM domain attached".to_owned(),
+        What::PmAttached(Some(false)) => "dev_pm_domain_attach: there is no PM domain".to_owned(),
+        What::PmAttached(None) => "dev_pm_domain_attach".to_owned(),
+        What::PmDetached(true) => "PM domain detached (dev_pm_domain_detach)".to_owned(),
+        What::PmDetached(false) => "dev_pm_domain_detach: nothing to detach".to_owned(),
+        What::Deleted => "deleted (device_del)".to_owned(),
+        What::Gone => "gone: its last reference was put".to_owned(),
+        What::Doubtful(taint) => format!("not certain from here on: {taint}"),
+    };
+    if step.by != LabelId::NONE {
+        let _ = write!(text, ", in a call for {}", resource(step.by, names));
+    }
+    text
+}
+
+/// A time, in twelve columns.
+#[must_use]
+pub fn time(time: Time) -> String {
+    format!("{:>12}", time.to_string())
+}

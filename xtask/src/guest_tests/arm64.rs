@@ -1,0 +1,90 @@
+//! The tracer on 64-bit ARM: whether everything can be traced there, and the real-time clock of QEMU's machine, a
+//! device on the bus amba.
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use super::evidence::Evidence;
+use super::recording::{operation, text};
+use super::{Session, Test, never};
+
+/// The PL031 of QEMU's machine `virt`. It has no PM domain.
+const CLOCK: &str = "9010000.pl031";
+
+pub(super) static SESSION: Session = Session {
+    name: "arm64",
+    script: r"
+        run doctor devres-tracer doctor
+        run stacks devres-tracer stacks --json --device 9010000.pl031
+        trace_script rebind '
+            echo 9010000.pl031 >/sys/bus/amba/drivers/rtc-pl031/unbind
+            echo 9010000.pl031 >/sys/bus/amba/drivers/rtc-pl031/bind
+        '
+    ",
+    tests: &[
+        Test {
+            name: "arm64_is_traced_completely",
+            skipped: never,
+            check: everything_is_traced,
+        },
+        Test {
+            name: "arm64_snapshot_has_the_clock",
+            skipped: never,
+            check: the_clock_owns_resources,
+        },
+        Test {
+            name: "arm64_amba_order_is_seen",
+            skipped: never,
+            check: order_is_seen,
+        },
+    ],
+};
+
+fn everything_is_traced(evidence: &Evidence) -> Result<()> {
+    evidence.exited("doctor", 0)
+}
+
+fn the_clock_owns_resources(evidence: &Evidence) -> Result<()> {
+    evidence.succeeded("stacks")?;
+    let devices = evidence.json_lines("stacks.stdout")?;
+    let [device] = devices.as_slice() else {
+        anyhow::bail!("there must be one device: {devices:?}");
+    };
+    ensure!(
+        text(device, "/driver") == "rtc-pl031" && text(device, "/bus") == "amba",
+        "not the clock: {device}"
+    );
+    let owned = device["stack"].as_array().map_or(0, Vec::len);
+    ensure!(owned >= 5, "the clock owns only {owned} resources");
+    Ok(())
+}
+
+/// Before 6.18 the bus detaches the PM domain before the resources are released. Without a domain that does no harm,
+/// and is no finding.
+fn order_is_seen(evidence: &Evidence) -> Result<()> {
+    let recording = evidence.recording("rebind")?;
+    recording.ensure_nothing_wrong()?;
+    recording.ensure_whole()?;
+    recording.ensure_exited(0)?;
+    let position = |wanted: &dyn Fn(&Value) -> bool| {
+        recording
+            .events
+            .iter()
+            .position(|event| text(event, "/device") == CLOCK && wanted(event))
+    };
+    let detach = position(&|event| {
+        text(event, "/event") == "enter"
+            && text(event, "/detail/function") == "dev_pm_domain_detach"
+    });
+    let release = position(&|event| operation(event) == Some("REL"));
+    let (Some(detach), Some(release)) = (detach, release) else {
+        anyhow::bail!("detach or release were not seen: {detach:?}, {release:?}");
+    };
+    let detached_first = detach < release;
+    ensure!(
+        detached_first == (evidence.series() < (6, 18)),
+        "detached {}",
+        if detached_first { "first" } else { "last" }
+    );
+    Ok(())
+}
