@@ -20,6 +20,7 @@ mod modules;
 mod qemu;
 mod record_demo;
 mod report_tests;
+mod rules_document;
 mod run_directory;
 mod rust_source;
 mod screenshots;
@@ -59,6 +60,8 @@ enum Task {
     Kmod(kmod::Args),
     /// Makes the recording that `devres-tracer demo` shows, in a stock kernel.
     RecordDemo(record_demo::Args),
+    /// Writes the tables in docs/rules.md.
+    RulesDocument,
     /// Binds and unbinds every driver that QEMU has a device for, with all rules applied.
     Soak(soak::Args),
     /// Draws the pictures of the live view that the documents show, from real recordings.
@@ -75,6 +78,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::RulesDocument => rules_document::run().map(|()| ExitCode::SUCCESS),
         Task::Soak(args) => soak::run(&args),
         Task::Screenshots => screenshots::run().map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::run(&args),
