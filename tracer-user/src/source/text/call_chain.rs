@@ -50,18 +50,14 @@ fn frame(line: &[u8]) -> Option<StackFrame> {
     let mut module = None;
     while let Some((note, behind)) = word(rest) {
         rest = behind;
-        let bare = |note: &'_ [u8]| -> Option<Vec<u8>> {
-            let inner = match note {
-                [b'(', b'[', inner @ .., b']', b')'] | [b'[', inner @ .., b']'] => inner,
-                _ => return None,
-            };
-            Some(inner.to_vec())
-        };
         match note {
             [b'(' | b'<', digits @ .., b')' | b'>'] if hexadecimal(digits).is_some() => {
                 address = hexadecimal(digits).unwrap_or_default();
             }
-            _ => module = module.or_else(|| bare(note)),
+            [b'(', b'[', inner @ .., b']', b')'] | [b'[', inner @ .., b']'] if module.is_none() => {
+                module = Some(inner);
+            }
+            _ => {}
         }
     }
     let module = module.filter(|module| !module.starts_with(b"kernel.") && !module.is_empty());
@@ -83,7 +79,7 @@ fn frame(line: &[u8]) -> Option<StackFrame> {
             Arc::new(Function {
                 address: 0,
                 name: Some(text(name)),
-                module: module.as_deref().map(text),
+                module: module.map(text),
             })
         }),
         offset,
