@@ -9,6 +9,7 @@ use std::sync::Arc;
 use devres_tracer::{
     event::Event,
     judge::{Judge, Outcome},
+    lives::{LifeObserver, Limits, Window},
     rules::RuleSet,
 };
 use divan::{Bencher, counter::ItemsCount};
@@ -19,6 +20,45 @@ const EVENTS: usize = 10_000_000;
 
 fn main() {
     divan::main();
+    memory();
+}
+
+/// Prints how much memory the process has resident while one judge with all rules takes in all events: it grows with what
+/// lives and what was found, not with what has happened.
+fn memory() {
+    let cycle = cycle::cycle();
+    let rounds = EVENTS.div_ceil(cycle.len());
+    let mut judge = Judge::new(Arc::new(whole()), RuleSet::all());
+    println!("{:>12} {:>14}", "events", "resident");
+    for round in 1..=rounds {
+        for event in &cycle {
+            judge.apply(event);
+        }
+        if round == 1 || round.is_multiple_of(rounds.div_ceil(10)) || round == rounds {
+            println!(
+                "{:>12} {:>11} kB",
+                round * cycle.len(),
+                resident_kilobytes()
+            );
+        }
+    }
+    println!("{} findings", judge.finish().findings.len());
+}
+
+/// `VmRSS` of this process.
+fn resident_kilobytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("VmRSS:")?
+                .trim()
+                .split(' ')
+                .next()?
+                .parse()
+                .ok()
+        })
+        .unwrap_or(0)
 }
 
 #[divan::bench(sample_count = 3, sample_size = 1)]
@@ -29,6 +69,24 @@ fn model_and_all_rules(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 3, sample_size = 1)]
 fn model_alone(bencher: Bencher<'_, '_>) {
     rate(bencher, RuleSet::none);
+}
+
+#[divan::bench(sample_count = 3, sample_size = 1)]
+fn model_and_lives(bencher: Bencher<'_, '_>) {
+    let cycle = cycle::cycle();
+    let rounds = EVENTS.div_ceil(cycle.len());
+    bencher
+        .counter(ItemsCount::new(rounds * cycle.len()))
+        .bench_local(|| {
+            let mut judge = Judge::new(Arc::new(whole()), RuleSet::none());
+            let mut observer = LifeObserver::new(Limits::default(), Window::default(), false);
+            for event in std::iter::repeat_n(&cycle, rounds).flatten() {
+                judge.apply_with(event, |change, model| observer.observe(change, model));
+            }
+            let lives = observer.finish(judge.model());
+            assert_eq!(lives.lives.len(), Limits::default().lives);
+            lives
+        });
 }
 
 fn rate(bencher: Bencher<'_, '_>, rules: fn() -> RuleSet) {

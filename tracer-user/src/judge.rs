@@ -8,7 +8,7 @@ use crate::{
     coverage::Coverage,
     event::Event,
     finding::{Finding, Report, Severity},
-    model::{Change, Desync, Model},
+    model::{Change, Desync, InstanceKey, Model},
     rules::RuleSet,
 };
 
@@ -58,6 +58,9 @@ pub struct Undecided {
     pub reason: String,
     /// On how many device instances; zero if on none in particular.
     pub devices: u64,
+    /// Which, as far as they were kept.
+    #[serde(skip)]
+    pub instances: Vec<InstanceKey>,
 }
 
 /// The verdict on a run.
@@ -129,6 +132,11 @@ impl Judge {
     /// Nothing comes any more.
     #[must_use]
     pub fn finish(mut self) -> Outcome {
+        self.conclude()
+    }
+
+    /// Like [`finish`](Self::finish), for views that go on showing the model.
+    pub fn conclude(&mut self) -> Outcome {
         self.report.forget_updates();
         self.rules.finish(&self.model, &mut self.report);
         let tally = self.model.tally();
@@ -168,6 +176,7 @@ impl Judge {
                 worst: info.worst(),
                 reason: format!("{} is not seen: {reason}", symbols.join(" or ")),
                 devices: 0,
+                instances: Vec::new(),
             });
         }
         for (rule, silence) in self.report.silence() {
@@ -179,12 +188,18 @@ impl Judge {
             reasons.sort_unstable();
             reasons.dedup();
             for reason in reasons {
-                let named = silence.devices.values().filter(|(_, why)| why == reason);
+                let instances: Vec<InstanceKey> = silence
+                    .devices
+                    .iter()
+                    .filter(|(_, (_, why))| why == reason)
+                    .map(|(key, _)| *key)
+                    .collect();
                 undecided.push(Undecided {
                     rule,
                     worst: self.rules.worst(rule),
                     reason: reason.to_owned(),
-                    devices: named.count() as u64,
+                    devices: instances.len() as u64,
+                    instances,
                 });
             }
         }

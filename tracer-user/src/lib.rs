@@ -2,6 +2,7 @@
 //!
 //! One way leads through the program: source → [`event`] → model → finding → sink.
 
+pub mod check;
 pub mod command;
 pub mod coverage;
 pub mod diff;
@@ -16,3 +17,4 @@ pub mod rules;
 pub mod sink;
 pub mod source;
 pub mod trace_file;
+pub mod tui;

@@ -19,11 +19,15 @@ mod mirror;
 mod modules;
 mod qemu;
 mod record_demo;
+mod report_tests;
+mod rules_document;
 mod run_directory;
 mod rust_source;
+mod screenshots;
 mod soak;
 mod terminal;
 mod test;
+mod tmux;
 mod toolchain;
 mod tools;
 mod tracer;
@@ -56,8 +60,12 @@ enum Task {
     Kmod(kmod::Args),
     /// Makes the recording that `devres-tracer demo` shows, in a stock kernel.
     RecordDemo(record_demo::Args),
+    /// Writes the tables in docs/rules.md.
+    RulesDocument,
     /// Binds and unbinds every driver that QEMU has a device for, with all rules applied.
     Soak(soak::Args),
+    /// Draws the pictures of the live view that the documents show, from real recordings.
+    Screenshots,
     /// Runs all tests: those of the workspace, and those of the tracer in stock Debian kernels under QEMU.
     Test(test::Args),
 }
@@ -70,7 +78,9 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::RulesDocument => rules_document::run().map(|()| ExitCode::SUCCESS),
         Task::Soak(args) => soak::run(&args),
+        Task::Screenshots => screenshots::run().map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::run(&args),
     }
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use crate::architecture::Architecture;
 use crate::guest_tests::{self, Programs};
 use crate::kernel::Kernel;
-use crate::{kmod, toolchain, tracer};
+use crate::{kmod, report_tests, toolchain, tracer};
 
 /// The kernels that are tested unless others are named: one whose driver core releases resources too late in places,
 /// and the newest; and the same for 64-bit ARM, where 6.1 has no fentry.
@@ -88,7 +88,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut tally = if args.guest_only {
         Tally::default()
     } else {
-        host_tests(args.filter.as_deref())?
+        let mut tally = host_tests(args.filter.as_deref())?;
+        tally += report_tests::run(args.filter.as_deref(), args.mirror.as_deref());
+        tally
     };
     if !args.host_only {
         tally += match guest_tests(args) {

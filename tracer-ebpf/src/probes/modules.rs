@@ -1,6 +1,11 @@
 //! Modules that come and go, because symbols come and go with them.
 
-use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::BPF_RB_FORCE_WAKEUP,
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
+};
 use tracer_ebpf::{
     Hook,
     wire::{Kind, ModuleRecord, NO_STACK},
@@ -9,7 +14,7 @@ use tracer_ebpf::{
 use crate::{
     arguments::{Context, kernel_string, kernel_word, words},
     maps::layout,
-    record::{begin, reserve, wake_up},
+    record::{begin, reserve},
 };
 
 /// `module_load(mod)`.
@@ -21,6 +26,18 @@ pub(crate) fn module_load(context: BtfTracePointContext) -> i32 {
 /// `module_free(mod)`.
 #[btf_tracepoint(function = "module_free")]
 pub(crate) fn module_free(context: BtfTracePointContext) -> i32 {
+    module(context.as_ptr(), Hook::ModuleFree)
+}
+
+/// `module_load(mod)` without BTF.
+#[raw_tracepoint(tracepoint = "module_load")]
+pub(crate) fn raw_module_load(context: RawTracePointContext) -> i32 {
+    module(context.as_ptr(), Hook::ModuleLoad)
+}
+
+/// `module_free(mod)` without BTF.
+#[raw_tracepoint(tracepoint = "module_free")]
+pub(crate) fn raw_module_free(context: RawTracePointContext) -> i32 {
     module(context.as_ptr(), Hook::ModuleFree)
 }
 
@@ -47,7 +64,8 @@ fn module(context: Context, hook: Hook) -> i32 {
         (*record).init_text_size = init_text_size;
         kernel_string(name, &raw mut (*record).name);
     }
-    entry.submit(wake_up());
+    // Its symbols can be read for as long as it is there, which may be a moment.
+    entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
     0
 }
 

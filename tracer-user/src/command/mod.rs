@@ -1,6 +1,7 @@
 //! The command line.
 
 mod capture;
+mod check;
 mod child;
 mod demo;
 mod diff;
@@ -9,8 +10,10 @@ mod exit;
 mod explain;
 mod export;
 mod import;
+mod live;
 mod moment;
 mod pager;
+mod policy;
 mod progress;
 mod reading;
 mod record;
@@ -26,12 +29,12 @@ use clap::{Parser, Subcommand};
 pub use exit::Exit;
 
 /// Traces the Linux kernel's managed device resources (devres): what each device owns, in what order it is
-/// given back, and who is to blame when that order is wrong.
+/// given back, and who is to blame when that order is wrong. Without a command it opens the live view.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 /// Shown under the help.
@@ -45,6 +48,8 @@ Exit codes of the commands that judge:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows what every device owns while it changes, or at any instant of a recording
+    Live(Box<live::Live>),
     /// Tells what of this kernel can be traced, and what can't be and why
     Doctor(doctor::Doctor),
     /// Shows what each device owns right now
@@ -57,6 +62,10 @@ enum Command {
     Export(export::Export),
     /// Reads a pasted kernel log or trace, and judges what happened
     Import(import::Import),
+    /// Judges a run for continuous integration, by a policy, and reports it in the forms that CI reads
+    Check(Box<check::Check>),
+    /// Writes and validates policies for `check`
+    Policy(policy::PolicyCommand),
     /// Shows the life of each device in a recording or log, with what was found
     Report(report::Report),
     /// Shows what differs between two recordings or logs
@@ -72,13 +81,19 @@ enum Command {
 impl Arguments {
     /// Runs the command.
     pub async fn run(self) -> anyhow::Result<Exit> {
-        match self.command {
+        let Some(command) = self.command else {
+            return live::without_command()?.run();
+        };
+        match command {
+            Command::Live(live) => live.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,
             Command::Record(record) => record.run().await,
             Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
+            Command::Check(check) => check.run().await,
+            Command::Policy(policy) => policy.run(),
             Command::Report(report) => report.run(),
             Command::Diff(diff) => diff.run(),
             Command::Demo(demo) => demo.run(),

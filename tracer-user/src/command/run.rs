@@ -169,4 +169,8 @@ fn is_wanted_finding(filter: &DeviceFilter, finding: &Finding) -> bool {
             finding.driver.as_deref(),
             finding.bus.as_deref(),
         )
+        // Seen from the side of the one who did it.
+        || finding.caused_by.as_ref().is_some_and(|cause| {
+            filter.wants_names(&cause.device, cause.driver.as_deref(), None)
+        })
 }

@@ -1,6 +1,6 @@
 //! From the model's nodes to what a finding keeps of them.
 
-use super::{Added, Resource};
+use super::{Added, Resource, text};
 use crate::{
     event::{StackDefinition, Time},
     model::{Hazard, Node, Origin, kind::plain_name},
@@ -22,8 +22,17 @@ pub fn added_by(node: &Node) -> Added {
         tid: seen.then(|| node.task().tid),
         phase: node.phase().name(),
         stack_id: node.stack().map(|stack| stack.id.0),
+        by: node.stack().and_then(asked_by),
         stack: node.stack().map(frames).unwrap_or_default(),
     }
+}
+
+/// The innermost function on an addition's stack that is none of devres itself.
+fn asked_by(stack: &StackDefinition) -> Option<String> {
+    let frames = frames(stack);
+    let inner = text::telling(&frames).first()?;
+    let index = frames.iter().position(|frame| frame == inner)?;
+    Some(stack.frames.get(index)?.function.as_ref()?.to_string())
 }
 
 /// A node as a finding keeps it, released at `released` when something had come too early at `early`.

@@ -161,6 +161,10 @@ pub struct Added {
     pub phase: &'static str,
     /// The stack's number in the trace; frames are in `stack`.
     pub stack_id: Option<u32>,
+    /// The function that asked for it, the innermost one that is none of devres itself: what tells apart resources
+    /// that the kernel names alike, as all memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The kernel stack, innermost first.
     pub stack: Vec<String>,
 }

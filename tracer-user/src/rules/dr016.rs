@@ -21,8 +21,13 @@ static INFO: RuleInfo = RuleInfo {
 /// The kernel's `ENOENT`.
 const ENOENT: i64 = 2;
 
-/// Callers that are prepared to find nothing: a descriptor may be shared, or was given up already.
-const PREPARED: &[&str] = &["devm_gpiod_unhinge", "devm_gpio_free"];
+/// Callers that are prepared to find nothing: a descriptor may be shared, or was given up already; and
+/// `pci_release_regions()` gives up every region of a device, requested or not.
+const PREPARED: &[&str] = &[
+    "devm_gpiod_unhinge",
+    "devm_gpio_free",
+    "pcim_release_region",
+];
 
 /// The rule. It keeps nothing.
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! DR019 slow-release: the release of one resource takes long.
 
+use std::time::Duration;
+
 use hashbrown::HashMap;
 
 use super::{Rule, RuleInfo};
@@ -28,9 +30,20 @@ static INFO: RuleInfo = RuleInfo {
 const SLOW: u64 = 100_000_000;
 
 /// The rule. It keeps something only of tasks that are releasing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SlowRelease {
     tasks: HashMap<u32, Vec<Batch>>,
+    /// Nanoseconds.
+    limit: u64,
+}
+
+impl Default for SlowRelease {
+    fn default() -> Self {
+        Self {
+            tasks: HashMap::new(),
+            limit: SLOW,
+        }
+    }
 }
 
 /// One run of releases.
@@ -71,6 +84,15 @@ impl Rule for SlowRelease {
 }
 
 impl SlowRelease {
+    /// The rule with another limit than its own.
+    #[must_use]
+    pub fn with_limit(limit: Duration) -> Self {
+        Self {
+            limit: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX),
+            ..Self::default()
+        }
+    }
+
     fn released(&mut self, id: NodeId, concluded: bool, model: &Model, report: &mut Report) {
         let Some(node) = model.node(id) else { return };
         let Some(device) = model.owner(node) else {
@@ -99,7 +121,7 @@ impl SlowRelease {
                 running.count += 1;
             }
             Some(running) if running.sequence == frame.sequence() => {
-                std::mem::replace(running, batch).ended(model, report);
+                std::mem::replace(running, batch).ended(self.limit, model, report);
             }
             _ => batches.push(batch),
         }
@@ -113,7 +135,7 @@ impl SlowRelease {
         if let Some(batch) = batches.pop_if(|batch| batch.sequence == left.sequence)
             && !left.inferred
         {
-            batch.ended(model, report);
+            batch.ended(self.limit, model, report);
         }
         if let Some(outer) = batches.last_mut() {
             outer.nested = outer.nested.saturating_add(model.now().since(left.entered));
@@ -125,9 +147,9 @@ impl SlowRelease {
 
 impl Batch {
     /// What was being released has been.
-    fn ended(self, model: &Model, report: &mut Report) {
+    fn ended(self, limit: u64, model: &Model, report: &mut Report) {
         let took = model.now().since(self.at).saturating_sub(self.nested);
-        if took <= SLOW {
+        if took <= limit {
             return;
         }
         let Some(device) = model.device_by_id(self.device) else {
@@ -150,9 +172,9 @@ impl Batch {
         };
         report.submit(Finding {
             summary: format!(
-                "Releasing {what}{of_all} of {} took {} ms.",
+                "Releasing {what}{of_all} of {} took {}.",
                 subject.name(),
-                took / 1_000_000
+                length(took)
             ),
             meaning: "The device's lock is held meanwhile, and whoever unbinds the driver or removes the device \
                       waits for it."
@@ -170,5 +192,13 @@ impl Batch {
             resources: vec![finding::live_resource(&self.node)],
             ..subject.finding(&INFO, Severity::Warn, what, model.now())
         });
+    }
+}
+
+/// A length of time given in nanoseconds, in words.
+fn length(nanoseconds: u64) -> String {
+    match nanoseconds {
+        short @ ..1_000_000 => format!("{} us", short / 1_000),
+        long => format!("{} ms", long / 1_000_000),
     }
 }

@@ -25,7 +25,7 @@ mod dr020;
 mod dr021;
 mod interrupt;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use crate::{
     coverage::Coverage,
@@ -246,6 +246,15 @@ impl RuleSet {
         for rule in &mut self.rules {
             rule.observe(change, model, report);
         }
+    }
+
+    /// Lets DR019, where it is applied, find releases that take longer than this.
+    #[must_use]
+    pub fn with_slow_release(mut self, limit: Duration) -> Self {
+        if let Some(rule) = self.rules.iter_mut().find(|rule| rule.info().id == "DR019") {
+            *rule = Box::new(SlowRelease::with_limit(limit));
+        }
+        self
     }
 
     /// Tells every rule that nothing comes any more.

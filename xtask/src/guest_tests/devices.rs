@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use super::evidence::Evidence;
 use super::recording::text;
 use super::{Session, Test, never, truth, without_log};
+use crate::soak;
 
 pub(super) static SESSION: Session = Session {
     name: "devices",
@@ -49,14 +50,8 @@ fn verdict_is_true(evidence: &Evidence) -> Result<()> {
     let cycled = evidence.text("all.stdout")?.lines().count();
     ensure!(cycled >= 25, "only {cycled} devices were unbound and bound");
     for finding in recording.wrong() {
-        // The busses whose devices the driver core of the time detaches too early.
-        let busses: &[&str] = match evidence.series() {
-            series if series < (6, 17) => &["platform", "i2c", "spi"],
-            series if series < (6, 18) => &["i2c", "spi"],
-            _ => &[],
-        };
         ensure!(
-            text(finding, "/rule") == "DR001" && busses.contains(&text(finding, "/bus")),
+            soak::reason(finding, evidence.series()).is_some(),
             "nothing is wrong there: {finding}"
         );
     }

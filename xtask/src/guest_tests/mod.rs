@@ -5,16 +5,18 @@
 //! `target/guest-tests/RELEASE/SESSION` until the next run.
 
 mod arm64;
+mod check;
 mod command_line;
 mod devices;
 mod evidence;
 mod fallback;
 mod files;
 mod i2c;
+mod live;
 mod loss;
 mod pvpanic;
 mod recording;
-mod scenarios;
+pub(crate) mod scenarios;
 mod snapshot;
 mod truth;
 
@@ -28,19 +30,23 @@ use crate::architecture::Architecture;
 use crate::guest::Guest;
 use crate::kernel::{self, Kernel};
 use crate::test::Tally;
-use crate::{kmod, tracer, workspace};
+use crate::{kmod, soak, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 9] = [
+const SESSIONS: [&Session; 13] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
     &files::SESSION,
     &i2c::SESSION,
+    &live::SESSION,
     &snapshot::SESSION,
     &scenarios::SESSION,
     &loss::SESSION,
+    &check::SESSION,
+    &check::EXERCISE,
+    &check::EXAMPLE,
     &devices::SESSION,
 ];
 
@@ -66,6 +72,9 @@ const ALL_SESSIONS: &str = r"
 /// The name of the test of the kernel's log.
 const LOG_TEST: &str = "kernel_stays_well";
 
+/// The name of the test with every driver.
+const SOAK_TEST: &str = "soak_finds_only_what_is_known";
+
 /// The file with the kernel's log, in the kernel's directory.
 const CONSOLE_LOG: &str = "console.log";
 
@@ -85,7 +94,7 @@ const BOOT_TIME: Duration = Duration::from_secs(120);
 const SESSION_TIME: Duration = Duration::from_secs(310);
 
 /// A kernel's major and minor version.
-type Series = (u32, u32);
+pub(crate) type Series = (u32, u32);
 
 /// A script with the tests of what it leaves.
 struct Session {
@@ -136,9 +145,13 @@ fn sessions(architecture: Architecture) -> &'static [&'static Session] {
 
 /// Whether kernels for this architecture have tests whose name contains `filter`.
 pub(crate) fn any_named(architecture: Architecture, filter: Option<&str>) -> bool {
-    sessions(architecture)
+    let of_sessions = sessions(architecture)
         .iter()
-        .any(|session| session.tests.iter().any(|test| is_wanted(test, filter)))
+        .any(|session| session.tests.iter().any(|test| is_wanted(test, filter)));
+    of_sessions
+        || [LOG_TEST, SOAK_TEST]
+            .iter()
+            .any(|name| is_wanted_name(name, filter))
 }
 
 fn is_wanted(test: &Test, filter: Option<&str>) -> bool {
@@ -179,7 +192,7 @@ pub(crate) fn run(
     run.all_sessions()
 }
 
-fn parse_series(release: &str) -> Result<Series> {
+pub(crate) fn parse_series(release: &str) -> Result<Series> {
     let numbers: Vec<u32> = kernel::series(release)
         .split('.')
         .map(str::parse)
@@ -241,7 +254,30 @@ impl KernelRun<'_> {
         if is_wanted_name(LOG_TEST, self.filter) {
             tally += self.judge_log(&trouble);
         }
+        let has_devices = self.kernel.architecture() == Architecture::Amd64;
+        if has_devices && is_wanted_name(SOAK_TEST, self.filter) {
+            tally += self.soak();
+        }
         Ok(tally)
+    }
+
+    /// Runs every driver that QEMU has a device for, in a guest of its own.
+    fn soak(&self) -> Tally {
+        let mut tally = Tally::default();
+        let release = &self.kernel.release;
+        let result = soak::soak(self.kernel, &self.programs.tracer, 0, self.mirror)
+            .and_then(|soak| soak.judge(release));
+        match result {
+            Ok(()) => {
+                println!("ok {SOAK_TEST} ({release})");
+                tally.passed = 1;
+            }
+            Err(error) => {
+                println!("FAILED {SOAK_TEST} ({release}): {error:#}");
+                tally.failed = 1;
+            }
+        }
+        tally
     }
 
     fn judge_log(&self, trouble: &[String]) -> Tally {
@@ -303,6 +339,14 @@ impl KernelRun<'_> {
                 (module.clone(), format!("/{}", kmod::MODULE)),
                 (callback, format!("/{}", kmod::CALLBACK_MODULE)),
             ]);
+        }
+        if sessions
+            .iter()
+            .any(|session| session.name == live::SESSION.name)
+        {
+            guest
+                .files
+                .extend(tmux::files(self.kernel.architecture(), self.mirror)?);
         }
         // Addresses that ftrace prints are to be compared.
         "no_hash_pointers".clone_into(&mut guest.append);

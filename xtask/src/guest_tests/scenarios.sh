@@ -29,9 +29,17 @@ while read -r name; do
 done <list.$round
 SCRIPT
 
+# A preempted probe makes the kernel skip it for other tasks on that processor, which the tracer then reports as lost.
+# That is rare, and says nothing about the rules: once more then.
 for round in $(cut -d ' ' -f 1 table | sort -u); do
 	grep "^$round " table | while read -r _ name _; do echo "$name"; done >list.$round
-	trace round.$round --quiet --all-rules --with free_irq,irq_handler_entry -- sh ./perform $round
-	echo unloaded-callback-clean >$scenarios/run
-	echo self-reference-clean >$scenarios/run
+	for attempt in 1 2 3; do
+		: >marks.$round
+		trace round.$round --quiet --all-rules -- sh ./perform $round
+		echo unloaded-callback-clean >$scenarios/run
+		echo self-reference-clean >$scenarios/run
+		if tail -n 1 round.$round.jsonl | grep -q '"lost":0,'; then
+			break
+		fi
+	done
 done

@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-use super::series;
-
 /// Something that is wrong in stock kernels.
 pub(crate) struct Known {
     /// The finding's rule.
@@ -50,8 +48,7 @@ pub(crate) const KNOWN: &[Known] = &[
 ];
 
 /// Why a finding is true of this kernel, if that is known.
-pub(super) fn reason(finding: &Value, release: &str) -> Option<&'static str> {
-    let series = series(release)?;
+pub(crate) fn reason(finding: &Value, series: (u32, u32)) -> Option<&'static str> {
     KNOWN
         .iter()
         .find(|known| {

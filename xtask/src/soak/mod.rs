@@ -5,6 +5,9 @@
 
 mod known;
 
+pub(crate) use known::{KNOWN, reason};
+
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,7 +16,7 @@ use serde_json::Value;
 
 use crate::guest::Guest;
 use crate::guest_tests;
-use crate::kernel::{self, Kernel};
+use crate::kernel::Kernel;
 use crate::modules::ModuleIndex;
 use crate::{tracer, workspace};
 
@@ -237,10 +240,11 @@ pub(crate) struct Soak {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mirror = args.mirror.as_deref();
     let kernel = Kernel::obtain(&args.kernel, false, mirror)?;
-    let soak = soak(&kernel, args.time, mirror)?;
+    let soak = soak(&kernel, &tracer::build_static()?, args.time, mirror)?;
     println!("{}", soak.log);
+    let series = guest_tests::parse_series(&kernel.release)?;
     for finding in &soak.findings {
-        let what = match known::reason(finding, &kernel.release) {
+        let what = match reason(finding, series) {
             Some(reason) => format!("known: {reason}"),
             None => "NOT KNOWN".to_owned(),
         };
@@ -255,7 +259,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Runs all drivers of `kernel` for so many seconds, or one pass.
-pub(crate) fn soak(kernel: &Kernel, seconds: u64, mirror: Option<&str>) -> Result<Soak> {
+pub(crate) fn soak(
+    kernel: &Kernel,
+    tracer: &Path,
+    seconds: u64,
+    mirror: Option<&str>,
+) -> Result<Soak> {
     let index = ModuleIndex::read(&kernel.modules())?;
     let mut guest = Guest::new(kernel.clone());
     guest.qemu_arguments = DEVICES
@@ -268,7 +277,7 @@ pub(crate) fn soak(kernel: &Kernel, seconds: u64, mirror: Option<&str>) -> Resul
         .map(|&name| name.to_owned())
         .filter(|name| index.closure(std::slice::from_ref(name)).missing.is_empty())
         .collect();
-    guest.files = vec![(tracer::build_static()?, tracer::PATH_IN_GUEST.to_owned())];
+    guest.files = vec![(tracer.to_owned(), tracer::PATH_IN_GUEST.to_owned())];
     let directory = workspace::root().join("target/soak").join(&kernel.release);
     workspace::remove_if_present(&directory)?;
     std::fs::create_dir_all(&directory)
@@ -280,7 +289,7 @@ pub(crate) fn soak(kernel: &Kernel, seconds: u64, mirror: Option<&str>) -> Resul
     guest.timeout = Duration::from_secs(seconds + 1500);
     let script = format!(
         "{SCRIPT}{CARRIERS}\nexport seconds={seconds}\n\
-         devres-tracer trace --json --quiet --all-rules --with free_irq,irq_handler_entry --ring-size 64M \
+         devres-tracer trace --json --quiet --all-rules --ring-size 64M \
          --output soak.jsonl -- sh -c 'tracer=$PPID . /tmp/soak' >log 2>&1 || echo $? >exit\n"
     );
     let run = guest.run(&script)?;
@@ -288,7 +297,7 @@ pub(crate) fn soak(kernel: &Kernel, seconds: u64, mirror: Option<&str>) -> Resul
 }
 
 impl Soak {
-    fn read(directory: &std::path::Path, console: String) -> Result<Self> {
+    fn read(directory: &Path, console: String) -> Result<Self> {
         let text = |name: &str| {
             std::fs::read_to_string(directory.join(name))
                 .with_context(|| format!("the guest left no {name}"))
@@ -323,10 +332,11 @@ impl Soak {
 
     /// Fails if something was found that is not known to be true, or not everything was seen.
     pub(crate) fn judge(&self, release: &str) -> Result<()> {
+        let series = guest_tests::parse_series(release)?;
         let unknown: Vec<String> = self
             .findings
             .iter()
-            .filter(|finding| known::reason(finding, release).is_none())
+            .filter(|finding| reason(finding, series).is_none())
             .map(|finding| {
                 let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
                 format!(
@@ -363,10 +373,4 @@ impl Soak {
         ensure!(cycled >= 40, "only {cycled} devices were unbound and bound");
         Ok(())
     }
-}
-
-/// The kernel's major and minor version.
-fn series(release: &str) -> Option<(u32, u32)> {
-    let (major, minor) = kernel::series(release).split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }

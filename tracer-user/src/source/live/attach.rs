@@ -76,19 +76,19 @@ fn attach_tracepoint(
     kernel: &Kernel<'_>,
     tracepoint: &str,
     typed: &str,
-    raw: Option<&str>,
+    raw: &str,
 ) -> HookState {
     if !kernel.types.has_tracepoint(tracepoint) {
         return HookState::Missing(format!("this kernel has no tracepoint {tracepoint}"));
     }
     let mut reasons = Vec::new();
     for way in kernel.ways {
-        let result = match (way, raw) {
-            (Attachment::TpBtf, _) => with::<BtfTracePoint>(ebpf, typed, |program| {
+        let result = match way {
+            Attachment::TpBtf => with::<BtfTracePoint>(ebpf, typed, |program| {
                 program.load(tracepoint, kernel.btf)?;
                 program.attach().map(drop)
             }),
-            (Attachment::RawTracepoint, Some(raw)) => with::<RawTracePoint>(ebpf, raw, |program| {
+            Attachment::RawTracepoint => with::<RawTracePoint>(ebpf, raw, |program| {
                 program.load()?;
                 program.attach(tracepoint).map(drop)
             }),

@@ -84,19 +84,29 @@ pub(super) const FUNCTIONS: [FunctionHook; 29] = [
 ];
 
 /// Hooks that are tracepoints: the hook, the tracepoint, the program typed by BTF, and the one without.
-pub(super) const TRACEPOINTS: [(Hook, &str, &str, Option<&str>); 4] = [
+pub(super) const TRACEPOINTS: [(Hook, &str, &str, &str); 4] = [
     (
         Hook::DevresLog,
         "devres_log",
         "devres_log",
-        Some("raw_devres_log"),
+        "raw_devres_log",
     ),
-    (Hook::ModuleLoad, "module_load", "module_load", None),
-    (Hook::ModuleFree, "module_free", "module_free", None),
+    (
+        Hook::ModuleLoad,
+        "module_load",
+        "module_load",
+        "raw_module_load",
+    ),
+    (
+        Hook::ModuleFree,
+        "module_free",
+        "module_free",
+        "raw_module_free",
+    ),
     (
         Hook::IrqHandler,
         "irq_handler_entry",
         "irq_handler_entry",
-        Some("raw_irq_handler_entry"),
+        "raw_irq_handler_entry",
     ),
 ];
