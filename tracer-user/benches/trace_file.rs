@@ -7,7 +7,7 @@ mod support;
 use std::{
     fs::{self, File},
     io::BufReader,
-    path::PathBuf,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -68,7 +68,7 @@ fn measured(what: &str, run: impl FnOnce()) {
     ALLOCATED.reset_peak_usage();
     let begun = processor_time();
     run();
-    let seconds = (processor_time() - begun).as_secs_f64();
+    let seconds = processor_time().saturating_sub(begun).as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate is shown")]
     let rate = EVENTS as f64 / seconds / 1e6;
     println!(
@@ -85,7 +85,7 @@ fn processor_time() -> Duration {
 }
 
 /// Each round has addresses and times of its own.
-fn write(path: &PathBuf, cycle: &[Event]) {
+fn write(path: &Path, cycle: &[Event]) {
     let header = Header::of_recording(SourceInformation {
         tool: "bench".to_owned(),
         kernel: None,
@@ -111,11 +111,10 @@ fn write(path: &PathBuf, cycle: &[Event]) {
         }
         recorder.event(&event);
     }
-    let recorded = recorder.finish(Vec::new()).expect("there is room");
-    println!("{recorded:?}");
+    println!("{:?}", recorder.finish(Vec::new()).expect("there is room"));
 }
 
-fn read(path: &PathBuf, mut each: impl FnMut(&Event)) {
+fn read(path: &Path, mut each: impl FnMut(&Event)) {
     let file = BufReader::new(File::open(path).expect("it was just written"));
     let (_, mut events) = Events::new(file).expect("it was just written");
     while let Some(event) = events.next_event().expect("it was just written") {

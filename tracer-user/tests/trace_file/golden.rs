@@ -20,6 +20,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// One event of each kind, with and without what it can have.
+#[expect(clippy::too_many_lines, reason = "a list of everything there is")]
 fn events() -> Vec<Event> {
     let some = |text: &str| Some(Text::from(text));
     let function = Arc::new(Function {

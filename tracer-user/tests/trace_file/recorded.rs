@@ -129,10 +129,10 @@ fn live(events: &[Event], path: &Path, lost_by: &[LostAt]) -> String {
         devres_tracer::finding::Severity::Error,
     );
     sink.end(&outcome.findings, &summary).unwrap();
-    let recorded = recorder.finish(lost_by.to_vec()).unwrap();
-    assert_eq!(recorded.unwritten, 0);
-    assert_eq!(recorded.events, events.len() as u64);
-    assert_eq!(recorded.bytes, fs::metadata(path).unwrap().len());
+    let file = recorder.finish(lost_by.to_vec()).unwrap();
+    assert_eq!(file.unwritten, 0);
+    assert_eq!(file.events, events.len() as u64);
+    assert_eq!(file.bytes, fs::metadata(path).unwrap().len());
     String::from_utf8(lines).unwrap()
 }
 
@@ -198,9 +198,9 @@ fn a_recorder_that_is_killed_leaves_what_it_had_seen() {
     assert_eq!(back.len(), events.len() + 1, "the loss of what came after");
     assert!(ending.problems()[0].starts_with("not cleanly finished"));
     let (live, _) = judged(&found, &events);
-    let (recorded, _) = judged(&found, &back);
+    let (left, _) = judged(&found, &back);
     assert!(!live.is_empty());
-    assert_eq!(recorded, live);
+    assert_eq!(left, live);
 }
 
 /// Names the file that the test records to when it is run a second time, on a disk that is soon full.

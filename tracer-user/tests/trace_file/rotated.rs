@@ -35,10 +35,10 @@ fn parts(name: &str, events: &[Event], max_size: u64, max_files: Option<u32>) ->
     for event in events {
         recorder.event(event);
     }
-    let recorded = recorder.finish(Vec::new()).unwrap();
-    assert_eq!(recorded.unwritten, 0);
+    let all = recorder.finish(Vec::new()).unwrap();
+    assert_eq!(all.unwritten, 0);
     let mut parts = Vec::new();
-    for number in 1..=recorded.files {
+    for number in 1..=all.files {
         let path = directory.path(&format!("run.{number:04}.dvrt"));
         let Ok(bytes) = fs::read(path) else {
             continue;
@@ -53,7 +53,7 @@ fn parts(name: &str, events: &[Event], max_size: u64, max_files: Option<u32>) ->
             bytes: bytes.len(),
         });
     }
-    (recorded.files, parts)
+    (all.files, parts)
 }
 
 /// Devices that stay bound with what they own.
