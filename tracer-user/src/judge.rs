@@ -132,6 +132,11 @@ impl Judge {
     /// Nothing comes any more.
     #[must_use]
     pub fn finish(mut self) -> Outcome {
+        self.conclude()
+    }
+
+    /// Like [`finish`](Self::finish), for views that go on showing the model.
+    pub fn conclude(&mut self) -> Outcome {
         self.report.forget_updates();
         self.rules.finish(&self.model, &mut self.report);
         let tally = self.model.tally();

@@ -10,6 +10,7 @@ mod exit;
 mod explain;
 mod export;
 mod import;
+mod live;
 mod moment;
 mod pager;
 mod policy;
@@ -28,12 +29,12 @@ use clap::{Parser, Subcommand};
 pub use exit::Exit;
 
 /// Traces the Linux kernel's managed device resources (devres): what each device owns, in what order it is
-/// given back, and who is to blame when that order is wrong.
+/// given back, and who is to blame when that order is wrong. Without a command it opens the live view.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 /// Shown under the help.
@@ -47,6 +48,8 @@ Exit codes of the commands that judge:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows what every device owns while it changes, or at any instant of a recording
+    Live(Box<live::Live>),
     /// Tells what of this kernel can be traced, and what can't be and why
     Doctor(doctor::Doctor),
     /// Shows what each device owns right now
@@ -78,7 +81,11 @@ enum Command {
 impl Arguments {
     /// Runs the command.
     pub async fn run(self) -> anyhow::Result<Exit> {
-        match self.command {
+        let Some(command) = self.command else {
+            return live::without_command()?.run();
+        };
+        match command {
+            Command::Live(live) => live.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::Stacks(stacks) => stacks.run(),
             Command::Trace(trace) => trace.run().await,

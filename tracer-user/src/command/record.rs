@@ -31,7 +31,7 @@ pub(super) struct Record {
     /// The trace file to write, such as trace.dvrt; - is standard output
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// Begin another file when one has this size, such as 100M: trace.0001.dvrt, trace.0002.dvrt and so on
+    /// Begin another file when one has about this size, such as 100M: trace.0001.dvrt, trace.0002.dvrt and so on
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
     /// Keep only so many files, the newest

@@ -47,7 +47,7 @@ impl List {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Slot {
     node: Option<Node>,
     previous: u32,
@@ -56,7 +56,7 @@ struct Slot {
 }
 
 /// All nodes of all devices.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Arena {
     chunks: Vec<Vec<Slot>>,
     free: u32,

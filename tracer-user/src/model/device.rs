@@ -81,7 +81,7 @@ impl fmt::Display for State {
 }
 
 /// What the model keeps of a device instance.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own about the instance"

@@ -16,7 +16,7 @@ use crate::{
 const MOST_ENDED: usize = 1 << 16;
 
 /// All device instances.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Devices {
     slots: Vec<Option<Record>>,
     free: Vec<u32>,

@@ -13,7 +13,7 @@ const MOST_TASKS: usize = 4096;
 const MOST_FRAMES: usize = 128;
 
 /// A function that was entered and has not returned.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Frame {
     pub(super) hook: Hook,
     pub(super) device: Option<DeviceId>,
@@ -97,7 +97,7 @@ pub(super) struct NodeMark {
     pub(super) sequence: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct TaskFrames {
     tgid: u32,
     heard: u64,
@@ -105,7 +105,7 @@ struct TaskFrames {
 }
 
 /// The frames of all tasks.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Tasks {
     tasks: HashMap<u32, TaskFrames>,
     /// Emptied vectors, to be filled again.
@@ -119,6 +119,11 @@ impl Tasks {
             .get(&task.tid)
             .filter(|entry| entry.tgid == task.tgid)
             .map_or(&[], |entry| &entry.frames)
+    }
+
+    /// Whether anything runs on any task.
+    pub(super) fn any_runs(&self) -> bool {
+        self.tasks.values().any(|entry| !entry.frames.is_empty())
     }
 
     pub(super) fn of_mut(&mut self, task: &Task) -> &mut [Frame] {

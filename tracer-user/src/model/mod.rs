@@ -44,7 +44,7 @@ use frames::Tasks;
 use share::Sharing;
 
 /// What the coverage says, in the form in which the model asks for it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Facts {
     /// Releases are concluded from the functions that release.
     concluded: bool,
@@ -101,8 +101,8 @@ pub struct Tally {
     pub desyncs: u64,
 }
 
-/// The state machine.
-#[derive(Debug)]
+/// The state machine. A clone is a checkpoint: it goes on from where it was taken.
+#[derive(Debug, Clone)]
 pub struct Model {
     coverage: Arc<Coverage>,
     facts: Facts,
@@ -274,6 +274,12 @@ impl Model {
     #[must_use]
     pub fn frames(&self, task: &Task) -> &[Frame] {
         self.tasks.of(task)
+    }
+
+    /// Whether nothing that was entered is still running, on any task. Walks all of them.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        !self.tasks.any_runs()
     }
 
     /// How much has been seen.

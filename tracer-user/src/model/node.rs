@@ -46,7 +46,7 @@ pub(super) struct Site {
 }
 
 /// One resource on a device's list, or a marker of a group.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Node {
     pub(super) address: NodeAddress,
     pub(super) sequence: u64,

@@ -21,6 +21,15 @@ struct Shared<T> {
     sweep_at: usize,
 }
 
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self {
+            values: self.values.clone(),
+            sweep_at: self.sweep_at,
+        }
+    }
+}
+
 impl<T> Shared<T> {
     fn new() -> Self {
         Self {
@@ -44,7 +53,7 @@ impl<T> Shared<T> {
 }
 
 /// Keeps sites and tasks once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Sharing {
     sites: Shared<Site>,
     tasks: Shared<Task>,

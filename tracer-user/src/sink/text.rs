@@ -265,7 +265,7 @@ const fn plural<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
 }
 
 /// An event in a few words; `None` for what is only bookkeeping.
-fn words(kind: &EventKind) -> Option<String> {
+pub(crate) fn words(kind: &EventKind) -> Option<String> {
     Some(match kind {
         EventKind::Device(_)
         | EventKind::Stack(_)

@@ -3,8 +3,8 @@
 use crate::{
     coverage::{Before, Coverage},
     event::{
-        AddedNode, DeviceAddress, DeviceSnapshot, Event, EventKind, NodeAddress, StackDefinition,
-        Task, Time,
+        AddedNode, DeviceAddress, DeviceSnapshot, Event, EventKind, Loss, LossCause, NodeAddress,
+        StackDefinition, Task, Time,
     },
     model::{Device, Kind, Model, Node, State},
 };
@@ -12,7 +12,8 @@ use crate::{
 /// What is known at this moment, told as events: what the stack numbers mean, and what each device owns.
 ///
 /// A device on which something is under way, or of which something is not known, gets a snapshot that says
-/// that it is not certain: what began before the file can't be judged from it.
+/// that it is not certain. If anything at all is under way, a loss follows: what began before the file can't be
+/// judged from it, and it must not be taken for clean.
 pub(super) fn events(model: &Model) -> Vec<Event> {
     let time = model.now();
     let mut stacks: Vec<&StackDefinition> = model.stacks().collect();
@@ -31,7 +32,14 @@ pub(super) fn events(model: &Model) -> Vec<Event> {
             EventKind::Snapshot(Box::new(snapshot(device))),
         )
     });
-    stacks.chain(devices).collect()
+    let middle = (!model.is_quiet()).then(|| {
+        let loss = Loss {
+            count: 1,
+            cause: LossCause::Input,
+        };
+        event(time, DeviceAddress::NONE, EventKind::Loss(loss))
+    });
+    stacks.chain(devices).chain(middle).collect()
 }
 
 /// The coverage of such a file.

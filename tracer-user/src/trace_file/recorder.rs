@@ -82,8 +82,8 @@ pub struct Recorder {
     /// When the block that is being filled began.
     begun: Instant,
     time: Time,
-    /// The file has only what it begins with.
-    fresh: bool,
+    /// Bytes of what the file begins with, which no other file can do without.
+    beginning: u64,
     /// Events that were not written in time and not told yet.
     untold: u64,
     recorded: Recorded,
@@ -159,7 +159,7 @@ impl Recorder {
             thread: std::thread::spawn(move || thread.run(&messages)),
             begun: Instant::now(),
             time: Time::default(),
-            fresh: true,
+            beginning: 0,
             untold: 0,
             recorded: Recorded {
                 events: 0,
@@ -177,8 +177,7 @@ impl Recorder {
         }
         self.tell_loss();
         self.put(event);
-        self.fresh = false;
-        self.rotate_if_full();
+        self.rotate_if_full(Some(event));
     }
 
     /// Nothing more has happened for now: writes the block that is being filled if it is old enough. Is to
@@ -187,7 +186,7 @@ impl Recorder {
         if self.begun.elapsed() >= OLDEST {
             self.tell_loss();
             self.close_block();
-            self.rotate_if_full();
+            self.rotate_if_full(None);
         }
     }
 
@@ -295,16 +294,28 @@ impl Recorder {
         Ok(())
     }
 
-    /// Between two blocks, because what another file begins with is what is known at this moment.
-    fn rotate_if_full(&mut self) {
-        let full = self
-            .rotation
-            .is_some_and(|rotation| self.composer.length() >= rotation.max_size);
-        if full
-            && !self.fresh
-            && self.encoder.is_empty()
-            && let Err(source) = self.rotate()
-        {
+    /// Begins another file if this one is full and nothing is under way: what began in one file and ends in
+    /// the next can't be judged from either. If there is always something under way, another file begins
+    /// nevertheless, and says so.
+    fn rotate_if_full(&mut self, last: Option<&Event>) {
+        let (Some(rotation), Some(model)) = (self.rotation, &self.model) else {
+            return;
+        };
+        let length = self.composer.length() - self.beginning;
+        if length < rotation.max_size {
+            return;
+        }
+        let quiet = match last {
+            // As long as its own task is busy there is no need to look at the others.
+            Some(event) if !model.frames(&event.task).is_empty() => false,
+            _ => model.is_quiet(),
+        };
+        let late = length >= rotation.max_size.saturating_mul(2);
+        if !quiet && !late {
+            return;
+        }
+        self.close_block();
+        if let Err(source) = self.rotate() {
             self.fail(source);
         }
     }
@@ -346,7 +357,7 @@ impl Recorder {
             }
         }
         self.encoder = encoder;
-        self.fresh = true;
+        self.beginning = self.composer.length();
         Ok(())
     }
 

@@ -9,8 +9,8 @@ use std::{
 /// When a recording begins another file, and how many of them are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
-    /// The most bytes that a file gets. A file that begins with more than that, because so many resources
-    /// live, gets one block more.
+    /// When a file has this many bytes beyond what it begins with, another one begins as soon as nothing is under way, at the latest when
+    /// it has twice as many.
     pub max_size: u64,
     /// The most files that are kept; the oldest is removed. `None` keeps all.
     pub max_files: Option<u32>,

@@ -12,6 +12,7 @@ mod evidence;
 mod fallback;
 mod files;
 mod i2c;
+mod live;
 mod loss;
 mod pvpanic;
 mod recording;
@@ -29,16 +30,17 @@ use crate::architecture::Architecture;
 use crate::guest::Guest;
 use crate::kernel::{self, Kernel};
 use crate::test::Tally;
-use crate::{kmod, tracer, workspace};
+use crate::{kmod, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 12] = [
+const SESSIONS: [&Session; 13] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
     &files::SESSION,
     &i2c::SESSION,
+    &live::SESSION,
     &snapshot::SESSION,
     &scenarios::SESSION,
     &loss::SESSION,
@@ -307,6 +309,14 @@ impl KernelRun<'_> {
                 (module.clone(), format!("/{}", kmod::MODULE)),
                 (callback, format!("/{}", kmod::CALLBACK_MODULE)),
             ]);
+        }
+        if sessions
+            .iter()
+            .any(|session| session.name == live::SESSION.name)
+        {
+            guest
+                .files
+                .extend(tmux::files(self.kernel.architecture(), self.mirror)?);
         }
         // Addresses that ftrace prints are to be compared.
         "no_hash_pointers".clone_into(&mut guest.append);

@@ -1,0 +1,140 @@
+//! `devres-tracer live`, and `devres-tracer` without a command.
+
+use std::{env, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::{
+    Exit,
+    rules::RuleOptions,
+    source_options::{FilterOptions, ProbeOptions},
+};
+use crate::tui::{
+    self, RunError, Session,
+    configuration::Configuration,
+    source::{Source, SourceError},
+    theme::Ability,
+};
+
+/// Shows what every device owns while it changes, or at any instant of a recording
+///
+/// Without a file it traces this kernel until it is left. `?` shows the keys. Exit code 0 when it is left,
+/// whatever was found; `trace` and `import` are there to judge.
+#[derive(Debug, Args)]
+pub(super) struct Live {
+    #[command(flatten)]
+    filter: FilterOptions,
+    #[command(flatten)]
+    rules: RuleOptions,
+    #[command(flatten)]
+    probes: ProbeOptions,
+    /// Read keys, colours and settings from this file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Draw on the terminal's own screen, as on a serial console
+    #[arg(long)]
+    no_alternate_screen: bool,
+    /// Look at this recording instead of this kernel, or at standard input: -
+    file: Option<PathBuf>,
+}
+
+/// What else there is, where this can't run.
+const OFFER: &str = "\
+`devres-tracer demo` shows the tool at work without any privilege, `devres-tracer live FILE` opens a recording,
+and `devres-tracer doctor` tells what can be traced here.";
+
+/// Why it could not start.
+enum Failure {
+    Run(RunError),
+    Source(SourceError),
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl Live {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let filter = match self.filter.filter() {
+            Ok(filter) => filter,
+            Err(error) => {
+                eprintln!("devres-tracer: {error}");
+                return Ok(Exit::Usage);
+            }
+        };
+        let rules = match self.rules.rules() {
+            Ok(rules) => rules,
+            Err(error) => {
+                eprintln!("devres-tracer: {error}");
+                return Ok(Exit::Usage);
+            }
+        };
+        let ability = Ability::of(|name| env::var(name).ok());
+        let configuration = match Configuration::load(self.config.as_deref(), ability) {
+            Ok(configuration) => configuration,
+            Err((path, error)) => {
+                eprintln!("devres-tracer: {}: {error}", path.display());
+                return Ok(Exit::Usage);
+            }
+        };
+        if let Err(error) = tui::check() {
+            eprintln!(
+                "devres-tracer: {error}: `live` needs one to draw on; `trace` and `import` write lines\n{OFFER}"
+            );
+            return Ok(Exit::CouldNotRun);
+        }
+        let options = tui::Options {
+            alternate_screen: configuration.alternate_screen && !self.no_alternate_screen,
+            mouse: configuration.mouse,
+        };
+        let probes = self.probes.options(&filter);
+        let file = self.file;
+        let is_live = file.is_none();
+        let result = tui::run(options, || {
+            let source = match file {
+                Some(path) => Source::recording(path)?,
+                None => Source::live(probes)?,
+            };
+            let session = Session::new(
+                source.sight.clone(),
+                source.information.clone(),
+                rules,
+                configuration,
+            );
+            Ok((source, session))
+        });
+        match result {
+            Ok(()) => Ok(Exit::Clean),
+            Err(Failure::Run(error)) => Err(error.into()),
+            Err(Failure::Source(error)) if is_live => {
+                eprintln!("devres-tracer: this kernel can't be traced: {error}\n{OFFER}");
+                Ok(Exit::CouldNotRun)
+            }
+            Err(Failure::Source(error)) => {
+                Err(anyhow::Error::new(error).context("the recording can't be shown"))
+            }
+        }
+    }
+}
+
+/// What `devres-tracer` does without a command.
+pub(super) fn without_command() -> anyhow::Result<Live> {
+    use clap::Parser as _;
+    #[derive(clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        live: Live,
+    }
+    let alone = Alone::try_parse_from(["devres-tracer"])
+        .context("the options of `live` have no defaults")?;
+    Ok(alone.live)
+}

@@ -1,0 +1,185 @@
+//! Keeping what is on the screen: a finding as text, what is held as a trace.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::Path,
+    sync::Arc,
+};
+
+use super::world::World;
+use crate::{
+    coverage::Before,
+    escape::escape,
+    event::{AddedNode, DeviceSnapshot, Event, EventKind},
+    finding::{Severity, text::Text},
+    judge::Judge,
+    model::{Device, Kind, Model, Node},
+    rules::RuleSet,
+    sink::{Sink as _, SourceInformation, Summary, json::JsonSink},
+    trace_file::{End, EndedBy, Header, TraceFileWriter},
+};
+
+/// Why something was not saved.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SaveError {
+    /// The file could not be made, or is there already.
+    #[error("{0} can't be written: {1}")]
+    Write(String, io::Error),
+    /// There is nothing to save.
+    #[error("there is nothing to save")]
+    Nothing,
+}
+
+/// Creates a file that is not there yet.
+fn create(path: &str) -> Result<BufWriter<File>, SaveError> {
+    File::create_new(Path::new(path))
+        .map(BufWriter::new)
+        .map_err(|error| SaveError::Write(escape(path), error))
+}
+
+/// Saves a finding as text. Returns what to tell.
+pub(super) fn finding(world: &World, number: usize, path: &str) -> Result<String, SaveError> {
+    let finding = world
+        .history()
+        .findings()
+        .get(number)
+        .ok_or(SaveError::Nothing)?;
+    let mut file = create(path)?;
+    write!(file, "{}", Text(finding))
+        .and_then(|()| file.flush())
+        .map_err(|error| SaveError::Write(escape(path), error))?;
+    Ok(format!("{} saved as {}", finding.rule, escape(path)))
+}
+
+/// Whether a file of this name is to hold JSON lines; otherwise it is a trace file.
+fn is_lines(path: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|kind| kind == "jsonl" || kind == "json")
+}
+
+/// Saves every event that is held. What was forgotten before them is told as a snapshot.
+pub(super) fn trace(
+    world: &World,
+    information: &SourceInformation,
+    path: &str,
+) -> Result<String, SaveError> {
+    let mut file = create(path)?;
+    let failed = |error| SaveError::Write(escape(path), error);
+    let history = world.history();
+    let mut information = information.clone();
+    let mut first = Vec::new();
+    if history.first() > 0
+        && let Some(beginning) = history.beginning()
+    {
+        if information.coverage.before == Before::Nothing {
+            information.coverage.before = Before::Snapshot;
+        }
+        first = snapshot(beginning);
+    }
+    let events = first.iter().chain(history.events());
+    let count = if is_lines(path) {
+        write_lines(&mut file, &information, events)
+    } else {
+        write_trace(&mut file, &information, events)
+    }
+    .and_then(|count| file.flush().map(|()| count))
+    .map_err(failed)?;
+    Ok(format!("{count} events saved as {}", escape(path)))
+}
+
+fn write_trace<'a>(
+    file: &mut BufWriter<File>,
+    information: &SourceInformation,
+    events: impl Iterator<Item = &'a Event>,
+) -> io::Result<u64> {
+    let header = Header::of_recording(information.clone());
+    let mut writer = TraceFileWriter::begin(file, &header)?;
+    let mut count = 0;
+    for event in events {
+        writer.event(event)?;
+        count += 1;
+    }
+    writer.finish(End {
+        ended: Some(EndedBy::Run),
+        ..End::default()
+    })?;
+    Ok(count)
+}
+
+fn write_lines<'a>(
+    file: &mut BufWriter<File>,
+    information: &SourceInformation,
+    events: impl Iterator<Item = &'a Event>,
+) -> io::Result<u64> {
+    let mut sink = JsonSink::new(file, true);
+    sink.begin(information)?;
+    // The names that the lines carry are those that the model knows at each of them, and without a summary
+    // at their end they would count as cut off.
+    let mut judge = Judge::new(Arc::new(information.coverage.clone()), RuleSet::checked());
+    let mut count = 0;
+    for event in events {
+        let findings = judge.apply(event).to_vec();
+        sink.event(event, judge.model())?;
+        for finding in &findings {
+            sink.finding(finding)?;
+        }
+        count += 1;
+    }
+    let outcome = judge.finish();
+    let coverage = information.coverage.clone();
+    let summary = Summary::new(&outcome, coverage, Vec::new(), Severity::Error);
+    sink.end(&outcome.findings, &summary)?;
+    Ok(count)
+}
+
+/// What the model knows, as the events that tell it: what its stack numbers mean, and what each device owns.
+fn snapshot(model: &Model) -> Vec<Event> {
+    let at = |device, kind| Event {
+        time: model.now(),
+        task: crate::event::Task::default(),
+        cpu: 0,
+        device,
+        stack: None,
+        kind,
+    };
+    let mut events: Vec<Event> = model
+        .stacks()
+        .map(|stack| {
+            at(
+                crate::event::DeviceAddress::NONE,
+                EventKind::Stack(stack.clone()),
+            )
+        })
+        .collect();
+    events.extend(model.devices().map(|device| {
+        let snapshot = DeviceSnapshot {
+            identity: device.identity().clone(),
+            nodes: nodes(device),
+            pm: device.pm(),
+            consistent: !device.is_tainted() && device.releasing().next().is_none(),
+        };
+        at(device.address(), EventKind::Snapshot(Box::new(snapshot)))
+    }));
+    events
+}
+
+fn nodes(device: Device<'_>) -> Vec<AddedNode> {
+    let added = |node: &Node| AddedNode {
+        node: node.address(),
+        name: node.name().cloned(),
+        size: node.size(),
+        function: node.function().cloned(),
+        action: matches!(node.kind(), Kind::Action(_)),
+        action_data: node.action_data(),
+        payload_address: node.payload_address(),
+        payload: node.payload(),
+        group: node.group(),
+    };
+    device
+        .releasing()
+        .chain(device.nodes())
+        .map(|(_, node)| added(node))
+        .collect()
+}

@@ -1,0 +1,122 @@
+//! The list of findings, with the story of the selected one below.
+
+use ratatui::{buffer::Buffer, layout::Rect, text::Line};
+
+use super::{finding, mark_selected, put, put_all, rule};
+use crate::{
+    escape::escape,
+    finding::Finding,
+    tui::{
+        Session,
+        text::{Cells, grouped, plural},
+        theme::Theme,
+    },
+};
+
+/// Below this height there is only the list.
+const BOTH: u16 = 14;
+
+pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
+    let theme = session.configuration.theme;
+    let width = usize::from(area.width);
+    let history = session.world.history();
+    let findings = history.findings();
+    let title = format!(
+        "{} {}; `devres-tracer rules` lists what is looked for",
+        grouped(findings.len() as u64),
+        plural(findings.len(), "finding", "findings")
+    );
+    put(buffer, area, 0, &rule(&title, width, &theme));
+    put(buffer, area, 1, &heading(width, &theme));
+    let rows = u16::try_from(findings.len())
+        .unwrap_or(u16::MAX)
+        .saturating_add(3);
+    let height = if area.height >= BOTH {
+        rows.clamp(4, area.height / 2)
+    } else {
+        area.height
+    };
+    let list = Rect {
+        y: area.y + 2,
+        height: height.saturating_sub(2),
+        ..area
+    };
+    let mut scroll = session.state.findings;
+    scroll.keep(findings.len(), usize::from(list.height));
+    let until = history.found_until(session.world.position());
+    for (row, (number, finding)) in findings
+        .iter()
+        .enumerate()
+        .skip(scroll.top)
+        .take(usize::from(list.height))
+        .enumerate()
+    {
+        let line = entry(finding, number >= until, width, &theme);
+        put(buffer, list, row, &line);
+    }
+    if findings.is_empty() {
+        let text = "   nothing was found so far";
+        put(buffer, list, 0, &Line::styled(text, theme.faint));
+    } else {
+        mark_selected(buffer, list, scroll.cursor - scroll.top, &theme);
+    }
+    if let Some(selected) = findings.get(scroll.cursor) {
+        let pane = Rect {
+            y: area.y + height,
+            height: area.height - height,
+            ..area
+        };
+        put(buffer, pane, 0, &rule("The selected one", width, &theme));
+        let pane = Rect {
+            y: pane.y + 1,
+            height: pane.height.saturating_sub(1),
+            ..pane
+        };
+        let lines = finding::story(selected, width, &theme);
+        put_all(buffer, pane, &lines);
+    }
+    session.state.findings = scroll;
+    session.state.areas.list = list;
+}
+
+const SEVERITY: usize = 6;
+const DEVICE: usize = 16;
+const DRIVER: usize = 14;
+const COUNT: usize = 5;
+const FIRST: usize = 12;
+
+fn heading(width: usize, theme: &Theme) -> Line<'static> {
+    let style = theme.heading;
+    Cells::new(theme.signs.cut)
+        .text("   ", style)
+        .left("RULE", 5, style)
+        .left("HOW BAD", SEVERITY + 1, style)
+        .left("DEVICE", DEVICE, style)
+        .left("DRIVER", DRIVER, style)
+        .right("TIMES", COUNT, style)
+        .right("FIRST", FIRST, style)
+        .rest("WHAT", width, style)
+        .line()
+}
+
+fn entry(finding: &Finding, later: bool, width: usize, theme: &Theme) -> Line<'static> {
+    let style = if later {
+        theme.faint
+    } else {
+        theme.severity(finding.severity)
+    };
+    let text = if later { theme.faint } else { theme.text };
+    let driver = finding.driver.as_deref().map(escape).unwrap_or_default();
+    // What lies ahead of the instant that is looked at is marked.
+    let mark = if later { " . " } else { "   " };
+    Cells::new(theme.signs.cut)
+        .text(mark, text)
+        .left(finding.rule, 5, style)
+        .left(finding.severity.name(), SEVERITY + 1, style)
+        .left(&escape(&finding.device), DEVICE, text)
+        .left(&driver, DRIVER, text)
+        .right(&grouped(finding.count), COUNT, text)
+        .right(&finding.first.to_string(), FIRST, text)
+        .rest(&escape(&finding.summary), width, text)
+        .line()
+}

@@ -1,0 +1,460 @@
+//! What ran when: functions as nested spans, additions and releases as marks on them.
+
+use hashbrown::HashMap;
+use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Line};
+
+use super::{put, rule};
+use crate::{
+    escape::{Escaped, escape},
+    event::{Hook, Time},
+    model::InstanceKey,
+    sink::text::words,
+    tui::{
+        Session,
+        text::{Cells, duration, fit, fit_right, width},
+        theme::Theme,
+        timeline::{Mark, MarkKind, Span},
+    },
+};
+
+/// Columns for what a lane is of.
+const LABEL: u16 = 20;
+/// Below this height there are no events below the lanes.
+const BOTH: u16 = 14;
+/// Spans that are looked at for one picture. More could not be told apart.
+const MOST_SPANS: usize = 200_000;
+/// Devices that have lanes, those that came first. Nobody scrolls through more.
+const MOST_DEVICES: usize = 1000;
+/// Events that are looked through for those of one device.
+const MOST_EVENTS: u64 = 20_000;
+
+/// One line of the picture.
+enum Lane<'a> {
+    Spans { label: String, spans: Vec<&'a Span> },
+    Marks { label: String, marks: Vec<&'a Mark> },
+}
+
+/// How time becomes columns.
+#[derive(Clone, Copy)]
+struct Scale {
+    begin: Time,
+    end: Time,
+    width: u16,
+}
+
+impl Scale {
+    /// The column of a time; `None` outside of what is shown.
+    fn column(self, time: Time) -> Option<u16> {
+        (time >= self.begin && time <= self.end).then(|| self.clamped(time))
+    }
+
+    fn clamped(self, time: Time) -> u16 {
+        let length = u128::from(self.end.since(self.begin).max(1));
+        let since = u128::from(time.since(self.begin)).min(length);
+        let last = self.width.saturating_sub(1);
+        u16::try_from(since * u128::from(last) / length).unwrap_or(last)
+    }
+}
+
+pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
+    let theme = session.configuration.theme;
+    let (begin, end) = session.state.shown_time(&session.world);
+    let one = session.state.device.filter(|_| !session.state.all_devices);
+    let title = match one {
+        Some(key) => session
+            .world
+            .rows()
+            .of(key)
+            .map_or_else(|| key.to_string(), |row| row.name.clone()),
+        None => "all devices".to_owned(),
+    };
+    let title = format!(
+        "Timeline of {title}: {} from {begin} to {end}",
+        duration(end.since(begin))
+    );
+    put(
+        buffer,
+        area,
+        0,
+        &rule(&title, usize::from(area.width), &theme),
+    );
+    let label = LABEL.min(area.width / 4);
+    let plot = Rect {
+        x: area.x + label,
+        width: area.width - label,
+        ..area
+    };
+    let scale = Scale {
+        begin,
+        end,
+        width: plot.width,
+    };
+    put(
+        buffer,
+        Rect {
+            y: area.y + 1,
+            height: 1,
+            ..plot
+        },
+        0,
+        &axis(scale, &theme),
+    );
+    let lanes = lanes(session, one, scale);
+    let wanted = u16::try_from(lanes.len())
+        .unwrap_or(u16::MAX)
+        .saturating_add(1);
+    let below = if area.height >= BOTH {
+        (area.height - 2)
+            .saturating_sub(wanted)
+            .max(area.height / 3)
+    } else {
+        0
+    };
+    let list = Rect {
+        y: area.y + 2,
+        height: area.height.saturating_sub(2 + below),
+        ..area
+    };
+    let mut scroll = session.state.timeline;
+    scroll.keep_text(lanes.len(), usize::from(list.height));
+    let here = scale.column(session.world.now());
+    for (row, lane) in (0..list.height).zip(lanes.iter().skip(scroll.top)) {
+        let line = Rect {
+            y: list.y + row,
+            height: 1,
+            ..list
+        };
+        draw_lane(buffer, line, label, lane, scale, &theme);
+    }
+    if lanes.is_empty() {
+        let text = "   nothing ran, came or went in this time";
+        put(buffer, list, 0, &Line::styled(text, theme.faint));
+    }
+    if let Some(column) = here {
+        for y in list.y..list.bottom() {
+            let cell = &mut buffer[(plot.x + column, y)];
+            if cell.symbol() == " " {
+                cell.set_symbol(theme.signs.down);
+            }
+            cell.set_style(theme.key);
+        }
+    }
+    let pane = Rect {
+        y: list.bottom(),
+        height: below,
+        ..area
+    };
+    events(session, one, pane, buffer);
+    session.state.timeline = scroll;
+    session.state.areas.list = Rect::default();
+    session.state.areas.timeline = Some((
+        Rect {
+            y: area.y + 1,
+            height: list.height + 1,
+            ..plot
+        },
+        begin,
+        end,
+    ));
+}
+
+/// Times along the top.
+fn axis(scale: Scale, theme: &Theme) -> Line<'static> {
+    let columns = usize::from(scale.width);
+    let length = scale.end.since(scale.begin);
+    let left = format!("{}", scale.begin);
+    let right = format!("+{}", duration(length));
+    let middle = format!("+{}", duration(length / 2));
+    let half = columns / 2;
+    let first = fit(&left, half, theme.signs.cut);
+    let second = if width(&middle) + width(&right) + 2 < columns - half {
+        format!(
+            "{middle}{}",
+            fit_right(&right, columns - half - width(&middle), theme.signs.cut)
+        )
+    } else {
+        fit_right(&right, columns - half, theme.signs.cut)
+    };
+    Line::styled(first + &second, theme.faint)
+}
+
+/// The lanes from the top down: of one device by thread, of all by device.
+fn lanes(session: &Session, one: Option<InstanceKey>, scale: Scale) -> Vec<Lane<'_>> {
+    let timeline = session.world.history().timeline();
+    let now = session.world.now();
+    let shown = |span: &&Span| {
+        one.is_none_or(|key| span.device == key)
+            && span.begin <= scale.end
+            && span.end.unwrap_or(now).max(span.begin) >= scale.begin
+    };
+    let spans: Vec<&Span> = timeline
+        .spans()
+        .rev()
+        .filter(shown)
+        .take(MOST_SPANS)
+        .collect();
+    let marks: Vec<&Mark> = timeline
+        .marks(scale.begin, scale.end)
+        .filter(|mark| one.is_none_or(|key| mark.device == key))
+        .collect();
+    // In the order of their first appearance.
+    let mut order: Vec<(InstanceKey, u32)> = Vec::new();
+    let mut places: HashMap<(InstanceKey, u32), usize> = HashMap::new();
+    let mut parts: Vec<(Vec<&Span>, Vec<&Mark>)> = Vec::new();
+    let mut part = |id: (InstanceKey, u32), parts: &mut Vec<(Vec<_>, Vec<_>)>| {
+        if let Some(place) = places.get(&id) {
+            return Some(*place);
+        }
+        if order.len() >= MOST_DEVICES {
+            return None;
+        }
+        places.insert(id, order.len());
+        order.push(id);
+        parts.push((Vec::new(), Vec::new()));
+        Some(order.len() - 1)
+    };
+    for span in spans.iter().rev() {
+        let thread = if one.is_some() { span.tid } else { 0 };
+        let place = part((span.device, thread), &mut parts);
+        if let Some((spans, _)) = place.and_then(|place| parts.get_mut(place)) {
+            spans.push(span);
+        }
+    }
+    for mark in marks {
+        // Marks of one device have one lane, whatever thread they are of.
+        let place = part(
+            (mark.device, u32::MAX * u32::from(one.is_some())),
+            &mut parts,
+        );
+        if let Some((_, marks)) = place.and_then(|place| parts.get_mut(place)) {
+            marks.push(mark);
+        }
+    }
+    let mut lanes = Vec::new();
+    for ((key, thread), (spans, marks)) in order.iter().zip(parts) {
+        let name = session
+            .world
+            .rows()
+            .of(*key)
+            .map_or_else(|| key.to_string(), |row| row.name.clone());
+        let least = spans.iter().map(|span| span.depth).min().unwrap_or(0);
+        let deepest = spans.iter().map(|span| span.depth).max().unwrap_or(0);
+        if !spans.is_empty() {
+            for depth in least..=deepest {
+                let of_depth: Vec<&Span> = spans
+                    .iter()
+                    .copied()
+                    .filter(|span| span.depth == depth)
+                    .collect();
+                if of_depth.is_empty() {
+                    continue;
+                }
+                let label = match (depth == least, one) {
+                    (true, Some(_)) => format!("thread {thread}"),
+                    (true, None) => name.clone(),
+                    (false, _) => String::new(),
+                };
+                lanes.push(Lane::Spans {
+                    label,
+                    spans: of_depth,
+                });
+            }
+        }
+        if !marks.is_empty() {
+            let label = if one.is_some() {
+                "added, released".to_owned()
+            } else if spans.is_empty() {
+                name
+            } else {
+                String::new()
+            };
+            lanes.push(Lane::Marks { label, marks });
+        }
+    }
+    lanes
+}
+
+/// Draws one lane: what it is of in the first columns, and its spans or marks behind.
+fn draw_lane(
+    buffer: &mut Buffer,
+    line: Rect,
+    label: u16,
+    lane: &Lane<'_>,
+    scale: Scale,
+    theme: &Theme,
+) {
+    let (Lane::Spans { label: name, .. } | Lane::Marks { label: name, .. }) = lane;
+    let name = fit(name, usize::from(label).saturating_sub(1), theme.signs.cut);
+    buffer.set_stringn(line.x, line.y, name, usize::from(label), theme.text);
+    let plot = Rect {
+        x: line.x + label,
+        width: line.width - label,
+        ..line
+    };
+    match lane {
+        Lane::Spans { spans, .. } => draw_spans(buffer, plot, spans, scale, theme),
+        Lane::Marks { marks, .. } => draw_marks(buffer, plot, marks, scale, theme),
+    }
+}
+
+fn draw_spans(buffer: &mut Buffer, line: Rect, spans: &[&Span], scale: Scale, theme: &Theme) {
+    let signs = theme.signs;
+    for span in spans {
+        let style = span_style(span.hook, theme);
+        let first = scale.clamped(span.begin);
+        let last = span.end.map_or(scale.width - 1, |end| scale.clamped(end));
+        let length = last - first + 1;
+        let x = line.x + first;
+        if length == 1 {
+            let cell = &mut buffer[(x, line.y)];
+            let sign = if cell.symbol() == " " {
+                signs.down
+            } else {
+                signs.several
+            };
+            cell.set_symbol(sign).set_style(style);
+            continue;
+        }
+        for column in first..=last {
+            let sign = if column == first && span.begin >= scale.begin {
+                signs.span_begin
+            } else if column == last && span.end.is_some_and(|end| end <= scale.end) {
+                signs.span_end
+            } else {
+                signs.span
+            };
+            buffer[(line.x + column, line.y)]
+                .set_symbol(sign)
+                .set_style(style);
+        }
+        let name = span_name(span.hook);
+        let room = usize::from(length.saturating_sub(2));
+        if room >= 4 {
+            let name = super::super::text::shorten(name, room, signs.cut);
+            buffer.set_stringn(x + 1, line.y, name, room, style);
+        }
+    }
+}
+
+fn draw_marks(buffer: &mut Buffer, line: Rect, marks: &[&Mark], scale: Scale, theme: &Theme) {
+    let signs = theme.signs;
+    for mark in marks {
+        let Some(column) = scale.column(mark.time) else {
+            continue;
+        };
+        let (sign, style) = match mark.kind {
+            MarkKind::Added => ("+", theme.added),
+            MarkKind::Released => ("-", theme.released),
+            MarkKind::Removed => ("-", theme.faint),
+            MarkKind::Vanished => ("?", theme.faint),
+            MarkKind::Called(Hook::Bound) => ("B", theme.key),
+            MarkKind::Called(Hook::OpenGroup) => ("(", theme.group),
+            MarkKind::Called(Hook::CloseGroup) => (")", theme.group),
+            // The addition itself follows.
+            MarkKind::Called(Hook::DevresAdd) => continue,
+            MarkKind::Called(_) => (".", theme.text),
+        };
+        let cell = &mut buffer[(line.x + column, line.y)];
+        let same = cell.symbol() == " " || cell.symbol() == sign;
+        cell.set_symbol(if same { sign } else { signs.several })
+            .set_style(style);
+    }
+}
+
+fn span_style(hook: Hook, theme: &Theme) -> Style {
+    match hook {
+        Hook::Probe | Hook::PmAttach => theme.added,
+        Hook::PmDetach => theme.warning,
+        Hook::ReleaseAll | Hook::ReleaseGroup | Hook::Release | Hook::ReleaseAction => {
+            theme.released
+        }
+        _ => theme.info,
+    }
+}
+
+fn span_name(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Probe => "probe",
+        Hook::Unbind => "unbind",
+        Hook::Remove => "remove",
+        Hook::Cleanup => "cleanup",
+        Hook::PmAttach => "PM attach",
+        Hook::PmDetach => "PM detach",
+        Hook::ReleaseAll => "release all",
+        Hook::ReleaseGroup => "release group",
+        Hook::Delete => "delete",
+        Hook::FinalPut => "last put",
+        other => other.symbol(),
+    }
+}
+
+/// The events around the instant that is looked at.
+fn events(session: &Session, one: Option<InstanceKey>, area: Rect, buffer: &mut Buffer) {
+    if area.height < 3 {
+        return;
+    }
+    let theme = session.configuration.theme;
+    let history = session.world.history();
+    let position = session.world.position();
+    let title = "Events, the last one before this instant marked";
+    put(
+        buffer,
+        area,
+        0,
+        &rule(title, usize::from(area.width), &theme),
+    );
+    let rows = usize::from(area.height - 1);
+    let wanted = |position: &u64| {
+        history.event(*position).is_some_and(|event| {
+            one.is_none_or(|key| event.device == key.address) && words(&event.kind).is_some()
+        })
+    };
+    let far = history.first().max(position.saturating_sub(MOST_EVENTS));
+    let mut before: Vec<u64> = (far + 1..=position)
+        .rev()
+        .filter(wanted)
+        .take(rows)
+        .collect();
+    before.reverse();
+    let far = history.end().min(position.saturating_add(MOST_EVENTS));
+    let after: Vec<u64> = (position + 1..=far).filter(wanted).take(rows).collect();
+    let ahead = after.len().min(rows / 2);
+    let behind = before.len().min(rows - ahead);
+    let skip = before.len() - behind;
+    let marked = before.last().copied();
+    let now = session.world.now();
+    let shown = before
+        .into_iter()
+        .skip(skip)
+        .chain(after.into_iter().take(rows - behind));
+    for (row, at) in shown.enumerate() {
+        let Some(event) = history.event(at) else {
+            continue;
+        };
+        let later = at > position;
+        let style = if later { theme.faint } else { theme.text };
+        let distance = if event.time >= now {
+            format!("+{}", duration(event.time.since(now)))
+        } else {
+            format!("-{}", duration(now.since(event.time)))
+        };
+        let device = session
+            .world
+            .model()
+            .device(event.device)
+            .map(|device| escape(device.name()))
+            .unwrap_or_default();
+        let task = format!("{}[{}]", Escaped(&event.task.comm.name()), event.task.tid);
+        let mut cells = Cells::new(theme.signs.cut)
+            .text(if marked == Some(at) { "> " } else { "  " }, theme.key)
+            .right(&event.time.to_string(), 14, style)
+            .right(&distance, 10, style)
+            .left(&task, 16, style);
+        if one.is_none() {
+            cells = cells.left(&device, 16, style);
+        }
+        let text = words(&event.kind).unwrap_or_default();
+        let line = cells.rest(&text, usize::from(area.width), style).line();
+        put(buffer, area, row + 1, &line);
+    }
+}
