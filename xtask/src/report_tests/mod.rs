@@ -238,6 +238,20 @@ fn kunit(cache: &Path, mirror: Option<&str>) -> Result<PathBuf> {
     Ok(directory)
 }
 
+/// The tracer as the host's tests have it.
+fn tracer() -> Command {
+    let mut cargo = toolchain::cargo();
+    cargo.args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "devres-tracer",
+        "--",
+    ]);
+    cargo
+}
+
 /// A directory with one check's reports in all forms.
 struct Reports(PathBuf);
 
@@ -246,14 +260,18 @@ impl Reports {
     /// that is made to be taken for something else.
     fn make_all() -> Result<Vec<Self>> {
         let root = workspace::root();
-        let recording = root.join("tracer-user/demo/pvpanic-6.1.jsonl");
+        let recording = root.join("tracer-user/demo/pvpanic-6.1.dvrt");
         let policy = root.join("tracer-user/tests/cli/known.toml");
         let log = root.join("tracer-user/tests/cli/lm75.log");
         let directory = root.join("target/report-tests");
         workspace::remove_if_present(&directory)?;
         fs::create_dir_all(&directory).context("cannot create the directory of the reports")?;
         let hostile = directory.join("hostile.jsonl");
-        let text = fs::read_to_string(&recording).context("cannot read the demo's recording")?;
+        let text = command::output(
+            tracer()
+                .args(["export", "--format", "json"])
+                .arg(&recording),
+        )?;
         let name = r#"Q#1\u0007<&]]>\"%,:\nnot ok 1 x # SKIP \u202e'é"#;
         fs::write(
             &hostile,
@@ -276,18 +294,8 @@ impl Reports {
     ) -> Result<Self> {
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
-        let mut cargo = toolchain::cargo();
-        cargo
-            .args([
-                "run",
-                "--quiet",
-                "--locked",
-                "--package",
-                "devres-tracer",
-                "--",
-                "check",
-            ])
-            .arg(recording);
+        let mut cargo = tracer();
+        cargo.arg("check").arg(recording);
         if let Some(policy) = policy {
             cargo.arg("--policy").arg(policy);
         }
