@@ -2,7 +2,9 @@
 /*
  * devres-test.0, a device that stays: bound to devres-test-platform with some
  * resources of each kind, to be unbound and bound through sysfs. Its attribute
- * `grow` adds the given number of actions, `shrink` releases that many.
+ * `grow` adds the given number of actions, `shrink` releases that many. While
+ * the module's parameter `growing` is set, each binding has one block more than
+ * the one before.
  */
 #include <linux/err.h>
 #include <linux/interrupt.h>
@@ -17,6 +19,13 @@
 
 static struct platform_device *device;
 static int device_irq = -1;
+
+static bool growing;
+module_param(growing, bool, 0644);
+MODULE_PARM_DESC(growing, "each binding of devres-test.0 has one block more than the one before");
+
+/* How many more blocks the next binding has. */
+static unsigned int more;
 
 /* What attributes `grow` and `shrink` count; its address is all that matters. */
 static int grown;
@@ -91,13 +100,27 @@ static int add_group(struct device *dev)
 	return 0;
 }
 
+static int add_more(struct device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < more; i++)
+		if (!devm_kzalloc(dev, 64, GFP_KERNEL))
+			return -ENOMEM;
+	if (growing)
+		more++;
+	else
+		more = 0;
+	return 0;
+}
+
 static int platform_probe(struct platform_device *pdev)
 {
 	struct device *dev = &pdev->dev;
 	void *res;
 	int ret;
 
-	ret = add_blocks(dev);
+	ret = add_blocks(dev) ?: add_more(dev);
 	if (ret)
 		return ret;
 	res = devres_alloc(custom_release, 24, GFP_KERNEL);

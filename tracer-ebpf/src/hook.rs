@@ -70,11 +70,13 @@ pub enum Hook {
     FreeIrq = 31,
     /// Tracepoint `irq:irq_handler_entry`: a handler is about to run. Optional: not attached unless wanted.
     IrqHandler = 32,
+    /// `driver_deferred_probe_add(dev)`, on kernels without the tracepoint, where a probe does not return its error.
+    Defer = 33,
 }
 
 impl Hook {
     /// Every hook, in the order of their numbers.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::DevresLog,
         Self::DevresAdd,
         Self::AddDr,
@@ -107,6 +109,7 @@ impl Hook {
         Self::ModuleFree,
         Self::FreeIrq,
         Self::IrqHandler,
+        Self::Defer,
     ];
 
     /// The hook with this number.
@@ -154,7 +157,14 @@ impl Hook {
             Self::ModuleFree => "module_free",
             Self::FreeIrq => "free_irq",
             Self::IrqHandler => "irq_handler_entry",
+            Self::Defer => "driver_deferred_probe_add",
         }
+    }
+
+    /// Whether it is attached only where it is wanted: it costs something, or few need it.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::FreeIrq | Self::IrqHandler)
     }
 
     /// Whether the tracer also observes this function's return. The others are points in time.

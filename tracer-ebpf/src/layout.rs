@@ -35,6 +35,18 @@ pub struct Layout {
     pub class_name: u32,
     /// `module.name`.
     pub module_name: u32,
+    /// Where a module's code begins: `module.mem[MOD_TEXT].base`, before 6.4 `module.core_layout.base`.
+    pub module_text: u32,
+    /// How large it is: `module.mem[MOD_TEXT].size`, before 6.4 `module.core_layout.text_size`; zero where the
+    /// kernel has neither.
+    pub module_text_size: u32,
+    /// The same of the code that a module needs only while it is loaded: `mem[MOD_INIT_TEXT]`, before 6.4
+    /// `init_layout`.
+    pub module_init_text: u32,
+    /// How large that is; zero where the kernel has neither.
+    pub module_init_text_size: u32,
+    /// `irqaction.dev_id`.
+    pub irqaction_dev_id: u32,
     /// `devres_node.release`.
     pub node_release: u32,
     /// Size of `struct devres_node`: what a kind of node adds to it begins here.

@@ -8,6 +8,9 @@ mod hook;
 mod layout;
 pub mod wire;
 
+/// Slots in which lost records are counted by hook number; zero is no hook's.
+pub const LOST_SLOTS: usize = 64;
+
 pub use filter::{Filter, Pattern};
 pub use hook::Hook;
 pub use layout::Layout;

@@ -145,9 +145,9 @@ pub struct NodeRecord {
 pub struct CallRecord {
     /// The beginning of every record.
     pub header: Header,
-    /// On entry the second argument; on return the returned value.
+    /// On entry the second argument, or the number of an interrupt; on return the returned value.
     pub first: u64,
-    /// On entry the third argument.
+    /// On entry the third argument, or the `dev_id` of an interrupt.
     pub second: u64,
     /// `dev->pm_domain`, for the hooks that have to do with it.
     pub pm_domain: u64,
@@ -173,6 +173,14 @@ pub struct ModuleRecord {
     pub header: Header,
     /// The `struct module *`.
     pub module: u64,
+    /// Where its code begins.
+    pub text: u64,
+    /// How many bytes of code it has; zero where that is not known.
+    pub text_size: u64,
+    /// Where the code lies that it needs only while it is loaded; given back before long.
+    pub init_text: u64,
+    /// How many bytes that has; zero where that is not known.
+    pub init_text_size: u64,
     /// The module's name.
     pub name: [u8; MODULE_NAME_CAPACITY],
 }
@@ -184,6 +192,6 @@ const _: () = {
     assert!(size_of::<NodeRecord>() == 72);
     assert!(size_of::<CallRecord>() == 88);
     assert!(size_of::<StackRecord>() == 56 + 8 * STACK_DEPTH);
-    assert!(size_of::<ModuleRecord>() == 120);
+    assert!(size_of::<ModuleRecord>() == 152);
     assert!(align_of::<StackRecord>() == 8);
 };

@@ -132,6 +132,16 @@ impl Coverage {
         self.attachment(hook).is_some()
     }
 
+    /// Why `hook` delivers no events, if it doesn't and the source says why.
+    #[must_use]
+    pub fn reason(&self, hook: Hook) -> Option<&str> {
+        let entry = self.hooks.iter().find(|entry| entry.hook == hook)?;
+        match &entry.state {
+            HookState::Attached(_) => None,
+            HookState::Missing(reason) | HookState::NotNeeded(reason) => Some(reason),
+        }
+    }
+
     /// The hooks that should be there and are not, with the reason.
     pub fn missing(&self) -> impl Iterator<Item = (Hook, &str)> {
         self.hooks.iter().filter_map(|entry| match &entry.state {

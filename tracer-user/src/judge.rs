@@ -8,7 +8,7 @@ use crate::{
     coverage::Coverage,
     event::Event,
     finding::{Finding, Report, Severity},
-    model::{Change, Desync, Model},
+    model::{Change, Desync, InstanceKey, Model},
     rules::RuleSet,
 };
 
@@ -58,6 +58,9 @@ pub struct Undecided {
     pub reason: String,
     /// On how many device instances; zero if on none in particular.
     pub devices: u64,
+    /// Which, as far as they were kept.
+    #[serde(skip)]
+    pub instances: Vec<InstanceKey>,
 }
 
 /// The verdict on a run.
@@ -166,18 +169,14 @@ impl Judge {
             let symbols: Vec<_> = any.iter().map(|hook| hook.symbol()).collect();
             let reason = any
                 .iter()
-                .find_map(|hook| {
-                    coverage
-                        .missing()
-                        .find(|(missing, _)| missing == hook)
-                        .map(|(_, reason)| reason)
-                })
+                .find_map(|hook| coverage.reason(*hook))
                 .unwrap_or("the source does not have it");
             undecided.push(Undecided {
                 rule: info.id,
                 worst: info.worst(),
                 reason: format!("{} is not seen: {reason}", symbols.join(" or ")),
                 devices: 0,
+                instances: Vec::new(),
             });
         }
         for (rule, silence) in self.report.silence() {
@@ -189,12 +188,18 @@ impl Judge {
             reasons.sort_unstable();
             reasons.dedup();
             for reason in reasons {
-                let named = silence.devices.values().filter(|(_, why)| why == reason);
+                let instances: Vec<InstanceKey> = silence
+                    .devices
+                    .iter()
+                    .filter(|(_, (_, why))| why == reason)
+                    .map(|(key, _)| *key)
+                    .collect();
                 undecided.push(Undecided {
                     rule,
                     worst: self.rules.worst(rule),
                     reason: reason.to_owned(),
-                    devices: named.count() as u64,
+                    devices: instances.len() as u64,
+                    instances,
                 });
             }
         }

@@ -326,7 +326,42 @@ fn an_end_before_the_release_is_likely_at_most() {
     let finding = only(&outcome, Severity::Info);
     assert_eq!(finding.certainty, Certainty::Likely);
     assert_eq!(finding.resources[0].released, None);
-    assert_eq!(outcome.verdict(Severity::Warn), Verdict::Clean);
+    assert_eq!(outcome.verdict(Severity::Warn), Verdict::Inconclusive);
+}
+
+#[test]
+fn an_end_within_an_unbind_is_no_clean_one() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, &["devm_irq_release"]);
+    assert_eq!(
+        story.judge_by("DR001", whole()).verdict(Severity::Error),
+        Verdict::Clean
+    );
+    story
+        .enter(DEVICE, Hook::Unbind)
+        .enter(DEVICE, Hook::Remove);
+    assert_eq!(
+        story.judge_by("DR001", whole()).verdict(Severity::Error),
+        Verdict::Inconclusive
+    );
+}
+
+#[test]
+fn a_probe_that_was_seen_halfway_is_judged_from_the_attach_on() {
+    let mut story = Story::new();
+    story.named(DEVICE, "dev0", "platform", "driver");
+    let mut coverage = whole();
+    coverage.before = devres_tracer::coverage::Before::Unknown("nobody asked".to_owned());
+    story.attach(DEVICE);
+    add_all(&mut story, DEVICE, &["devm_irq_release"]);
+    story
+        .enter(DEVICE, Hook::Bound)
+        .returned(DEVICE, Hook::Probe, Some(0));
+    unbind(&mut story, DEVICE, DOMAIN, &["devm_irq_release"]);
+    let outcome = story.judge_by("DR001", coverage);
+    let finding = only(&outcome, Severity::Error);
+    assert_eq!(finding.certainty, Certainty::Confirmed);
 }
 
 #[test]

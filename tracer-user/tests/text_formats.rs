@@ -559,24 +559,61 @@ fn the_tracepoint_is_read_from_all_tools() {
 }
 
 #[test]
-fn stacks_behind_trace_lines_are_passed_over() {
-    for behind in [
-        "\tffffffff81928390 devres_log+0x50 ([kernel.kallsyms])\n\tffffffff81928391 device_remove+0x0 ([kernel.kallsyms])\n\n",
-        "\tffffffff81928390 [unknown] ([kernel.kallsyms])\n",
-        "sh-124 [001] d..1. 439.921734: <stack trace>\n => add_dr\n => device_remove\n => devm_kmalloc\n",
-        "sh-124 [001] d..1. 439.921734: kernel_stack:         <stack trace >\n=> add_dr (ffffffff81928390)\n=> device_remove (ffffffff81928391)\n",
-        "  sh-124 [001] .... 439.921735: funcgraph_entry:        0.5 us   |  device_remove();\n",
+fn stacks_behind_trace_lines_are_theirs() {
+    for (behind, lines) in [
+        // perf script -g, ftrace's stacktrace trigger and option, trace-cmd's -T.
+        (
+            "\tffffffff81928380 __traceiter_devres_log+0x50 ([kernel.kallsyms])\n\
+             \tffffffff81928390 add_dr+0x0 ([kernel.kallsyms])\n\
+             \tffffffffc0000010 foo_probe+0x10 ([foo])\n\n",
+            3,
+        ),
+        (
+            "sh-124 [001] d..1. 439.921734: <stack trace>\n\
+             \u{20}=> trace_event_raw_event_devres_log\n => add_dr\n => foo_probe+0x10/0x90 [foo]\n",
+            3,
+        ),
+        (
+            "sh-9 [000] d..1. 439.921734: devres_log: z REM 00000001 y (8 bytes)\n\
+             sh-124 [001] d..1. 439.921734: kernel_stack:         <stack trace >\n\
+             => add_dr (ffffffff81928390)\n=> foo_probe+0x10/0x90 [foo] (ffffffffc0000010)\n",
+            3,
+        ),
     ] {
         let line = "sh-124 [001] d..1. 439.921733: devres_log: x ADD f0ecfb01 y (8 bytes)\n";
-        let text = [line, behind, line].concat();
+        let text = [line, behind, line, behind].concat();
         let import = import(&text);
+        assert!(import.coverage().stacks, "{text}");
         let statistics = import.statistics();
-        assert_eq!(
-            (statistics.event_lines, statistics.tracepoint),
-            (2, 2),
-            "{text}"
-        );
+        assert_eq!(statistics.event_lines, 2 * (1 + lines), "{text}");
         assert_eq!(statistics.functions, 0, "{text}");
+        let added: Vec<_> = import
+            .events()
+            .filter(|event| matches!(event.kind, EventKind::Add(_)))
+            .map(|event| event.stack)
+            .collect();
+        assert_eq!(added, [Some(StackId(1)); 2], "{text}");
+        let stacks: Vec<_> = import
+            .events()
+            .filter_map(|event| match event.kind {
+                EventKind::Stack(stack) => Some(stack),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(stacks.len(), 1, "{text}");
+        let frames: Vec<_> = stacks[0].frames.iter().map(ToString::to_string).collect();
+        assert_eq!(frames, ["add_dr+0x0", "foo_probe+0x10 [foo]"], "{text}");
+    }
+    // What is no stack of an event is passed over.
+    for around in [
+        "=> add_dr\nEVENT",
+        "EVENT  sh-124 [001] .... 439.921735: funcgraph_entry:        0.5 us   |  device_remove();\n",
+        "EVENTsh-7 [001] d..1. 439.921734: <stack trace>\n => add_dr\n",
+    ] {
+        let event = "sh-124 [001] d..1. 439.921733: devres_log: x ADD f0ecfb01 y (8 bytes)\n";
+        let import = import(&around.replace("EVENT", event));
+        assert_eq!(import.statistics().event_lines, 1, "{around}");
+        assert!(!import.coverage().stacks, "{around}");
     }
 }
 
@@ -831,6 +868,30 @@ fn kernels_without_the_tracepoint_are_read_in_reduced_mode() {
             (0x100, 0, None),
             (0x200, 0x218, Some("devm_action_release")),
         ]
+    );
+}
+
+#[test]
+fn fewer_releases_than_the_kernel_counted_are_a_loss() {
+    let lost = |text: &str| {
+        let kinds = kinds(text);
+        let at = kinds
+            .iter()
+            .position(|kind| matches!(kind, EventKind::Loss(_)));
+        at.map(|at| (kinds[at].clone(), kinds[at + 1].clone()))
+    };
+    assert_eq!(lost(CAPTURE), None);
+    let without: Vec<&str> = CAPTURE
+        .split_inclusive('\n')
+        .filter(|line| !line.contains("REL 0000000022222222"))
+        .collect();
+    let loss = EventKind::Loss(Loss {
+        count: 1,
+        cause: LossCause::Input,
+    });
+    assert_eq!(
+        lost(&without.concat()),
+        Some((loss, leave(Hook::ReleaseGroup, Some(1))))
     );
 }
 

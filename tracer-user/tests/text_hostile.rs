@@ -45,6 +45,9 @@ const LINES: &[&str] = &[
     "[18446744073.709551615] m mm: DEVRES REL 0000000000000001 devm_component_match_release (24 bytes)",
     "[    7.138679] (2)[0:swapper/2] (NULL device *): DEVRES ADD (null) (null) (0 bytes)",
     "6.1.0,3,77,7138679,-;x y: DEVRES REM 0000000000000001 a (8 bytes)=",
+    "sh-124 [001] d..1. 439.921734: <stack trace>",
+    " => foo_probe+0x10/0x90 [foo]",
+    "\tffffffffc0000010 foo_probe+0x10 ([foo])",
     "439.921733 |   1)     sh-124    |   |  /* devres_log: x ADD f0ecfb01 y (8 bytes) */",
     "{\"MESSAGE\":\"x y: DEVRES ADD 0000000000000001 a (8 bytes)\"}",
 ];

@@ -9,7 +9,7 @@ use std::{
 use devres_tracer::{
     coverage::{Addresses, NodeEvents},
     finding::{Certainty, Severity},
-    judge::{Judge, Outcome},
+    judge::{Judge, Outcome, Verdict},
     rules::RuleSet,
     source::text::{self, Import, ImportError},
 };
@@ -44,6 +44,13 @@ fn judge_by(import: &Import, rules: RuleSet) -> Outcome {
         judge.apply(&event);
     }
     judge.finish()
+}
+
+/// The rule for which the captures have all that it needs.
+fn only_dr001() -> RuleSet {
+    RuleSet::all()
+        .only(&["DR001"])
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
@@ -128,7 +135,7 @@ fn logs_from_mails_are_read_whole() {
         assert_eq!(import.coverage().node_addresses, nodes, "{name}");
         assert_eq!(import.coverage().device_addresses, Absent, "{name}");
         assert_eq!(import.coverage().times, times, "{name}");
-        let outcome = judge_by(&import, RuleSet::checked());
+        let outcome = judge_by(&import, only_dr001());
         assert_eq!(outcome.devices, devices, "{name}");
         assert_eq!((outcome.desyncs, outcome.findings.len()), (0, 0), "{name}");
         assert_ne!(outcome.undecided, [], "{name}");
@@ -229,6 +236,52 @@ fn logs_from_mails_get_their_verdicts() {
     ] {
         if let Some(found) = found(name) {
             assert_eq!(found, expected, "{name}");
+        }
+    }
+}
+
+/// Whatever is cut off a capture, or missing in it: nothing else is accused, and what shows a culprit is not
+/// called clean where the rest of it is missing.
+#[test]
+fn captures_that_are_cut_are_not_taken_for_whole_ones() {
+    for (name, culprit) in [
+        ("5.10-i2c-lm75", false),
+        ("6.1-i2c-lm75", false),
+        ("6.1-pvpanic", true),
+        ("6.1-vgem", false),
+        ("6.12-pvpanic", true),
+        ("7.3-i2c-lm75", false),
+        ("7.3-pvpanic", false),
+        ("7.3-vgem", false),
+    ] {
+        let Some(path) = input(&format!("ftrace/{name}.txt")) else {
+            continue;
+        };
+        let whole = fs::read_to_string(path).unwrap();
+        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        // Of the innocent a sample does.
+        let step = if culprit { 1 } else { 7 };
+        for at in (1..lines.len()).step_by(step) {
+            for (what, part) in [("begin", &lines[at..]), ("end", &lines[..at])] {
+                let Ok(import) = text::read(part.concat().as_bytes()) else {
+                    continue;
+                };
+                let outcome = judge_by(&import, RuleSet::all());
+                assert_eq!(outcome.desync_details, Vec::<String>::new(), "{name} {at}");
+                let accused: Vec<_> = outcome
+                    .findings
+                    .iter()
+                    .filter(|finding| finding.severity > Severity::Info)
+                    .map(|finding| finding.rule)
+                    .filter(|rule| !culprit || *rule != "DR001")
+                    .collect();
+                assert_eq!(accused, Vec::<&str>::new(), "{name}: the {what} at {at}");
+                let verdict = judge_by(&import, only_dr001()).verdict(Severity::Error);
+                assert!(
+                    !culprit || verdict != Verdict::Clean,
+                    "{name}: the {what} at {at}"
+                );
+            }
         }
     }
 }

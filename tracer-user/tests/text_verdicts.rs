@@ -93,6 +93,16 @@ fn a_component_that_takes_the_masters_resources_with_it_is_found() {
 }
 
 #[test]
+fn nobody_is_blamed_where_several_components_go_at_once() {
+    let another = "\
+[    9.000005] panel-dsi panel.0: DEVRES REL 00000000cccc0001 grp< (0 bytes)
+";
+    let log = [MASTER, LATER, another, UNBIND, SWALLOWED, OWN, END].concat();
+    assert_eq!(found(&log), likely(Severity::Error, CULPRIT));
+    assert_eq!(judge(&log).findings[0].caused_by, None);
+}
+
+#[test]
 fn the_same_is_found_in_every_form_of_log() {
     let log = [MASTER, LATER, UNBIND, SWALLOWED, OWN, END].concat();
     let each = |change: &dyn Fn(&str) -> String| -> String { log.lines().map(change).collect() };

@@ -16,7 +16,7 @@ use crate::{command, tools, workspace};
 pub(crate) const MODULE: &str = "devres_test.ko";
 
 /// A module that adds an action to a device of the first one; it lies beside it.
-const CALLBACK_MODULE: &str = "devres_test_callback.ko";
+pub(crate) const CALLBACK_MODULE: &str = "devres_test_callback.ko";
 
 /// Arguments of `cargo xtask kmod`.
 #[derive(clap::Args)]

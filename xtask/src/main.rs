@@ -19,9 +19,11 @@ mod mirror;
 mod modules;
 mod qemu;
 mod record_demo;
+mod report_tests;
 mod run_directory;
 mod rust_source;
 mod screenshots;
+mod soak;
 mod terminal;
 mod test;
 mod tmux;
@@ -59,6 +61,8 @@ enum Task {
     RecordDemo(record_demo::Args),
     /// Draws the pictures of the live view that the documents show, from real recordings.
     Screenshots,
+    /// Binds and unbinds every driver that QEMU has a device for, with all rules applied.
+    Soak(soak::Args),
     /// Runs all tests: those of the workspace, and those of the tracer in stock Debian kernels under QEMU.
     Test(test::Args),
 }
@@ -72,6 +76,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Kmod(args) => kmod::run(&args),
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Screenshots => screenshots::run().map(|()| ExitCode::SUCCESS),
+        Task::Soak(args) => soak::run(&args),
         Task::Test(args) => test::run(&args),
     }
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use crate::architecture::Architecture;
 use crate::guest_tests::{self, Programs};
 use crate::kernel::Kernel;
-use crate::{kmod, toolchain, tracer};
+use crate::{kmod, report_tests, toolchain, tracer};
 
 /// The kernels that are tested unless others are named: one whose driver core releases resources too late in places,
 /// and the newest; and the same for 64-bit ARM, where 6.1 has no fentry.
@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Run only the tests that need no kernel in QEMU.
     #[arg(long, conflicts_with_all = ["kernel", "all_kernels"])]
     host_only: bool,
+    /// Run only the tests in kernels.
+    #[arg(long, conflicts_with = "host_only")]
+    guest_only: bool,
     /// Test on this kernel instead of 6.1 and the newest 7.x for both architectures, as in `cargo xtask vm`. Can be repeated.
     #[arg(long, value_name = "NAME", conflicts_with = "all_kernels")]
     kernel: Vec<String>,
@@ -82,7 +85,13 @@ impl fmt::Display for Tally {
 
 /// Runs the task.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let mut tally = host_tests(args.filter.as_deref())?;
+    let mut tally = if args.guest_only {
+        Tally::default()
+    } else {
+        let mut tally = host_tests(args.filter.as_deref())?;
+        tally += report_tests::run(args.filter.as_deref(), args.mirror.as_deref());
+        tally
+    };
     if !args.host_only {
         tally += match guest_tests(args) {
             Ok(tally) => tally,

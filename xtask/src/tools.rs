@@ -11,9 +11,10 @@ use anyhow::{Context, Result, bail};
 use crate::command;
 
 /// The programs with their packages.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 7] = [
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
     ("depmod", "kmod"),
+    ("pip3", "python3-pip"),
     ("qemu-system-aarch64", "qemu-system-arm"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("xz", "xz-utils"),

@@ -3,8 +3,11 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    macros::{fentry, fexit, kprobe, kretprobe},
-    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
+    macros::{btf_tracepoint, fentry, fexit, kprobe, kretprobe, raw_tracepoint},
+    programs::{
+        BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, RawTracePointContext,
+        RetProbeContext,
+    },
 };
 use tracer_ebpf::{
     Hook,
@@ -29,7 +32,8 @@ const WITH_STACK: u64 = bit(Hook::Unbind)
     | bit(Hook::Delete)
     | bit(Hook::FinalPut)
     | bit(Hook::Destroy)
-    | bit(Hook::Release);
+    | bit(Hook::Release)
+    | bit(Hook::FreeIrq);
 
 /// Hooks that have to do with the device's PM domain.
 const WITH_PM_DOMAIN: u64 = bit(Hook::PmAttach) | bit(Hook::PmDetach) | bit(Hook::Probe);
@@ -115,6 +119,55 @@ fn call(context: Context, hook_and_direction: u64, device: u64, first: u64, seco
         (*record).pm_detach = pm_detach;
     }
     entry.submit(wake_up());
+}
+
+/// `free_irq(irq, dev_id)`: of whatever device, for the interrupt does not tell.
+#[fentry(function = "free_irq")]
+pub(crate) fn enter_free_irq(context: FEntryContext) -> i32 {
+    let [number, dev_id] = words(context.as_ptr());
+    interrupt(context.as_ptr(), Hook::FreeIrq, number, dev_id);
+    0
+}
+
+/// The same as a kprobe.
+#[kprobe]
+pub(crate) fn kprobe_free_irq(context: ProbeContext) -> u32 {
+    let [number, dev_id, _] = registers(&context);
+    interrupt(context.as_ptr(), Hook::FreeIrq, number, dev_id);
+    0
+}
+
+/// `irq_handler_entry(irq, action)`, typed by BTF.
+#[btf_tracepoint(function = "irq_handler_entry")]
+pub(crate) fn irq_handler_entry(context: BtfTracePointContext) -> i32 {
+    handler(context.as_ptr());
+    0
+}
+
+/// The same without BTF.
+#[raw_tracepoint(tracepoint = "irq_handler_entry")]
+pub(crate) fn raw_irq_handler_entry(context: RawTracePointContext) -> i32 {
+    handler(context.as_ptr());
+    0
+}
+
+#[inline(always)]
+fn handler(context: Context) {
+    let [number, action] = words(context);
+    let dev_id = kernel_word(action.wrapping_add(u64::from(layout!(irqaction_dev_id))));
+    interrupt(context, Hook::IrqHandler, number, dev_id);
+}
+
+#[inline(always)]
+fn interrupt(context: Context, hook: Hook, number: u64, dev_id: u64) {
+    // An `int` fills half of the register; the other half is not defined.
+    call(
+        context,
+        hook as u64,
+        0,
+        number & u64::from(u32::MAX),
+        dev_id,
+    );
 }
 
 /// Whether this is a `devres_release_all` with nothing to release: two of three are.
@@ -213,6 +266,7 @@ exit!(
 entry!(Kfree, enter_kfree, kprobe_kfree);
 entry!(RemoveAction, enter_remove_action, kprobe_remove_action);
 entry!(FreePages, enter_free_pages, kprobe_free_pages);
+entry!(Defer, enter_defer, kprobe_defer);
 entry!(FreePercpu, enter_free_percpu, kprobe_free_percpu);
 entry!(
     ComponentBringUp,

@@ -28,9 +28,9 @@ pub(crate) static STACKS: StackTrace = StackTrace::with_max_entries(16 * 1024, 0
 pub(crate) static DEVICES: LruHashMap<u64, DeviceSeen> = LruHashMap::with_max_entries(32 * 1024, 0);
 
 /// Slots of [`LOST`]. A hook whose number lies beyond them counts in the total only.
-pub(crate) const LOST_SLOTS: usize = 32;
+pub(crate) const LOST_SLOTS: usize = tracer_ebpf::LOST_SLOTS;
 
-const _: () = assert!(Hook::ALL.len() <= LOST_SLOTS);
+const _: () = assert!(Hook::ALL.len() < LOST_SLOTS);
 const _: () = assert!(tracer_ebpf::wire::STACK_DEPTH <= PERF_MAX_STACK_DEPTH as usize);
 
 /// What a [`DeviceRecord`](tracer_ebpf::wire::DeviceRecord) told: as long as the pointers are the same,
@@ -62,6 +62,11 @@ static LAYOUT: Layout = Layout {
     bus_name: 0,
     class_name: 0,
     module_name: 0,
+    module_text: 0,
+    module_text_size: 0,
+    module_init_text: 0,
+    module_init_text_size: 0,
+    irqaction_dev_id: 0,
     node_release: 0,
     node_size: 0,
     payload: 0,

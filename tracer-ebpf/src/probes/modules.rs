@@ -7,7 +7,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    arguments::{Context, kernel_string, words},
+    arguments::{Context, kernel_string, kernel_word, words},
     maps::layout,
     record::{begin, reserve, wake_up},
 };
@@ -27,17 +27,35 @@ pub(crate) fn module_free(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn module(context: Context, hook: Hook) -> i32 {
     let [module] = words(context);
+    let at = |offset: u32| module.wrapping_add(u64::from(offset));
+    let name = at(layout!(module_name));
+    let text = at(layout!(module_text));
+    let init_text = at(layout!(module_init_text));
+    let text_size = size(module, layout!(module_text_size));
+    let init_text_size = size(module, layout!(module_init_text_size));
     let Some(mut entry) = reserve::<ModuleRecord>(hook) else {
         return 0;
     };
     let record = entry.as_mut_ptr();
-    let name = module.wrapping_add(u64::from(layout!(module_name)));
     // SAFETY: the entry is as large as the record.
     unsafe {
         begin(&raw mut (*record).header, Kind::Module, hook, 0, NO_STACK);
         (*record).module = module;
+        (*record).text = kernel_word(text);
+        (*record).text_size = text_size;
+        (*record).init_text = kernel_word(init_text);
+        (*record).init_text_size = init_text_size;
         kernel_string(name, &raw mut (*record).name);
     }
     entry.submit(wake_up());
     0
+}
+
+/// The kernel's `unsigned int` at an offset that is zero where there is none.
+#[inline(always)]
+fn size(module: u64, offset: u32) -> u64 {
+    if offset == 0 {
+        return 0;
+    }
+    kernel_word(module.wrapping_add(u64::from(offset))) & u64::from(u32::MAX)
 }

@@ -1,6 +1,6 @@
 //! The running kernel, traced until something ends it: the same for every command that traces.
 
-use std::{ffi::OsString, io, ops::ControlFlow, process::ExitStatus, time::Duration};
+use std::{ffi::OsString, io, ops::ControlFlow, pin::pin, process::ExitStatus, time::Duration};
 
 use clap::Args;
 use nix::{
@@ -78,6 +78,15 @@ pub(super) enum Ending {
     Refused,
 }
 
+/// How this process is asked to end.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    /// Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
 /// How a capture ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Captured {
@@ -128,18 +137,71 @@ impl Capture {
             [] => None,
             command => Some(child::start(command, options.user.as_deref())?),
         };
-        let deadline = options.duration.map(|duration| Instant::now() + duration);
+        let has_command = child.is_some();
+        // The terminal sends Ctrl-C to the command as well: what it does about it is part of the run.
+        let mut heed = |asked| match asked {
+            Asked::Interrupt if has_command => ControlFlow::Continue(()),
+            Asked::Interrupt | Asked::Terminate => ControlFlow::Break(()),
+        };
+        let work = ended(&mut child);
+        let (ending, mut status) = match self
+            .hand_on(work, options.duration, &mut heed, receiver)
+            .await?
+        {
+            Ok(status) => (Ending::CommandEnded, Some(status?)),
+            Err(ending) => (ending, None),
+        };
+        if let (None, Some(child)) = (status, &mut child) {
+            status = stop(child).await;
+        }
+        Ok(Captured { ending, status })
+    }
+
+    /// Hands on what happens while `work` goes on, to its end. Whoever asks this process to end is only
+    /// told to `asked`, which is to see to it that the work ends.
+    pub(super) async fn during<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        mut asked: impl FnMut(),
+        receiver: &mut dyn Receiver,
+    ) -> anyhow::Result<T> {
+        let mut heed = |_| {
+            asked();
+            ControlFlow::Continue(())
+        };
+        let mut work = pin!(work);
+        loop {
+            let done = self.hand_on(&mut work, None, &mut heed, receiver).await?;
+            // The work has begun and must come to its end, whoever wants no more.
+            if let Ok(done) = done {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Hands on what happens until the work is done, or something else ends it.
+    async fn hand_on<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        duration: Option<Duration>,
+        heed: &mut dyn FnMut(Asked) -> ControlFlow<()>,
+        receiver: &mut dyn Receiver,
+    ) -> anyhow::Result<Result<T, Ending>> {
+        let mut work = pin!(work);
+        let deadline = duration.map(|duration| Instant::now() + duration);
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut status = None;
-        let ending = loop {
+        loop {
             tokio::select! {
                 biased;
-                // The terminal sends Ctrl-C to the command as well: what it does about it is part of the run.
-                Some(()) = self.interrupted.recv() => if child.is_none() { break Ending::Interrupted },
-                Some(()) = self.terminated.recv() => break Ending::Interrupted,
-                () = until(deadline) => break Ending::TimeOver,
-                ended = ended(&mut child) => { status = Some(ended?); break Ending::CommandEnded },
+                Some(()) = self.interrupted.recv() => if heed(Asked::Interrupt).is_break() {
+                    return Ok(Err(Ending::Interrupted));
+                },
+                Some(()) = self.terminated.recv() => if heed(Asked::Terminate).is_break() {
+                    return Ok(Err(Ending::Interrupted));
+                },
+                () = until(deadline) => return Ok(Err(Ending::TimeOver)),
+                done = &mut work => return Ok(Ok(done)),
                 result = self.live.filling_up() => result?,
                 _ = look.tick() => {}
             }
@@ -151,13 +213,9 @@ impl Capture {
                 tokio::task::yield_now().await;
             }
             if receiver.pause().is_break() {
-                break Ending::Refused;
+                return Ok(Err(Ending::Refused));
             }
-        };
-        if let (None, Some(child)) = (status, &mut child) {
-            status = stop(child).await;
         }
-        Ok(Captured { ending, status })
     }
 
     /// Hands on what has happened until now and was not told yet. Yields what found no room in the ring

@@ -77,6 +77,8 @@ struct Read {
     name: String,
     information: SourceInformation,
     lives: Lives,
+    /// Why it could not be read to its end.
+    damage: Option<String>,
 }
 
 impl Diff {
@@ -96,7 +98,14 @@ impl Diff {
         else {
             return Ok(Exit::Usage);
         };
-        let comparison = compare(good.side("GOOD"), bad.side("BAD"), &self.map);
+        let mut comparison = compare(good.side("GOOD"), bad.side("BAD"), &self.map);
+        for (name, read) in [("GOOD", &good), ("BAD", &bad)] {
+            if let Some(damage) = &read.damage {
+                let reason =
+                    format!("{name} is damaged, and only what comes before was compared: {damage}");
+                comparison.reasons.push(reason);
+            }
+        }
         let differences = Differences {
             good: (&good.name, &good.information, &good.lives),
             bad: (&bad.name, &bad.information, &bad.lives),
@@ -135,17 +144,21 @@ fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Option<Read>> {
     let information = recording.information().clone();
     let mut model = Model::new(Arc::new(information.coverage.clone()));
     let mut observer = LifeObserver::new(Limits::default(), Window::default(), false);
-    recording.for_each(|event| {
-        for change in model.apply(event) {
-            observer.observe(&change, &model);
-        }
-        ControlFlow::Continue(())
-    })?;
+    let damage = recording
+        .for_each(|event| {
+            for change in model.apply(event) {
+                observer.observe(&change, &model);
+            }
+            ControlFlow::Continue(())
+        })
+        .err()
+        .map(|error| format!("{:#}", anyhow::Error::new(error)));
     let mut lives = observer.finish(&model);
     keep_wanted(&mut lives, filter);
     Ok(Some(Read {
         name: path.display().to_string(),
         information,
         lives,
+        damage,
     }))
 }

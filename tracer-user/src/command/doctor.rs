@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 
-use super::Exit;
+use super::{Exit, rules::optional_hooks};
 use crate::{
     coverage::{Before, Coverage, HookState, NodeEvents},
     rules::RuleSet,
@@ -39,7 +39,10 @@ struct Diagnosis {
 impl Doctor {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let began = std::time::Instant::now();
-        let live = Live::start(&Options::default());
+        let live = Live::start(&Options {
+            optional: optional_hooks(),
+            ..Options::default()
+        });
         let (coverage, impossible) = match &live {
             Ok(live) => (Some(live.coverage().clone()), None),
             Err(error) => (None, Some(error.to_string())),
@@ -67,7 +70,7 @@ impl Doctor {
 }
 
 fn is_full(coverage: &Coverage) -> bool {
-    coverage.missing().next().is_none()
+    !coverage.missing().any(|(hook, _)| !hook.is_optional())
         && coverage.before == Before::Snapshot
         && coverage.nodes == NodeEvents::Logged
 }
@@ -131,6 +134,12 @@ impl Diagnosis {
         for entry in &coverage.hooks {
             let symbol = entry.hook.symbol();
             match &entry.state {
+                HookState::Attached(way) if entry.hook.is_optional() => {
+                    writeln!(
+                        writer,
+                        "  {symbol:<34} {way}, only if asked for: --with {symbol}"
+                    )?;
+                }
                 HookState::Attached(way) => writeln!(writer, "  {symbol:<34} {way}")?,
                 HookState::NotNeeded(reason) => {
                     writeln!(writer, "  {symbol:<34} not needed: {reason}")?;
@@ -191,6 +200,7 @@ const fn cost(hook: tracer_ebpf::Hook) -> &'static str {
         Hook::ComponentBringUp => {
             "what a component master binds can't be told from what its driver adds"
         }
+        Hook::Defer => "whether a probe was deferred is not known",
         Hook::FreeIrq => "whether a managed interrupt was freed by hand is not known",
         Hook::IrqHandler => "whether an interrupt came after the driver's remove is not known",
         Hook::ModuleLoad | Hook::ModuleFree => {

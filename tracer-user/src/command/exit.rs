@@ -8,15 +8,17 @@ use crate::judge::Verdict;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Everything was seen, and nothing found that counts; or a command that doesn't judge has succeeded.
-    Clean = 0,
+    Clean,
     /// Something was found that counts.
-    Findings = 1,
+    Findings,
     /// The command line or an input is wrong.
-    Usage = 2,
+    Usage,
     /// Nothing was found that counts, but not everything could be seen.
-    Inconclusive = 3,
+    Inconclusive,
     /// It could not run here.
-    CouldNotRun = 4,
+    CouldNotRun,
+    /// As the command ended that was run: `check --propagate`.
+    OfCommand(u8),
 }
 
 impl From<Verdict> for Exit {
@@ -31,6 +33,13 @@ impl From<Verdict> for Exit {
 
 impl Termination for Exit {
     fn report(self) -> ExitCode {
-        ExitCode::from(self as u8)
+        ExitCode::from(match self {
+            Self::Clean => 0,
+            Self::Findings => 1,
+            Self::Usage => 2,
+            Self::Inconclusive => 3,
+            Self::CouldNotRun => 4,
+            Self::OfCommand(code) => code,
+        })
     }
 }

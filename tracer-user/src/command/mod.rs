@@ -1,6 +1,7 @@
 //! The command line.
 
 mod capture;
+mod check;
 mod child;
 mod demo;
 mod diff;
@@ -12,6 +13,7 @@ mod import;
 mod live;
 mod moment;
 mod pager;
+mod policy;
 mod progress;
 mod reading;
 mod record;
@@ -60,6 +62,10 @@ enum Command {
     Export(export::Export),
     /// Reads a pasted kernel log or trace, and judges what happened
     Import(import::Import),
+    /// Judges a run for continuous integration, by a policy, and reports it in the forms that CI reads
+    Check(Box<check::Check>),
+    /// Writes and validates policies for `check`
+    Policy(policy::PolicyCommand),
     /// Shows the life of each device in a recording or log, with what was found
     Report(report::Report),
     /// Shows what differs between two recordings or logs
@@ -86,6 +92,8 @@ impl Arguments {
             Command::Record(record) => record.run().await,
             Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
+            Command::Check(check) => check.run().await,
+            Command::Policy(policy) => policy.run(),
             Command::Report(report) => report.run(),
             Command::Diff(diff) => diff.run(),
             Command::Demo(demo) => demo.run(),

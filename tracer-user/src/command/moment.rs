@@ -96,7 +96,7 @@ impl Extent {
         let times = recording.information().coverage.times;
         let mut extent: Option<Self> = None;
         let mut happened = false;
-        recording.for_each(|event| {
+        let read = recording.for_each(|event| {
             let time = event.time;
             let found = extent.get_or_insert(Self {
                 earliest: time,
@@ -118,7 +118,11 @@ impl Extent {
                 found.first = time;
             }
             ControlFlow::Continue(())
-        })?;
+        });
+        // What is damaged lasts until the damage, which those tell who read it for what is in it.
+        if extent.is_none() {
+            read?;
+        }
         Ok(extent)
     }
 

@@ -52,7 +52,7 @@ pub(super) fn colours() -> bool {
 
 fn start() -> Option<Paged> {
     let pager = env::var("PAGER").unwrap_or_else(|_| "less".to_owned());
-    if pager.is_empty() || pager == "cat" {
+    if pager.is_empty() || pager == "cat" || !exists(&pager) {
         return None;
     }
     let mut command = Command::new("sh");
@@ -68,6 +68,17 @@ fn start() -> Option<Paged> {
         input,
         _interrupts: signal(SignalKind::interrupt()).ok(),
     })
+}
+
+/// Whether the shell would find the program, so that nothing is written to one that isn't there. What is more
+/// than a program and its options is left to the shell.
+fn exists(pager: &str) -> bool {
+    let program = pager.split_whitespace().next().unwrap_or_default();
+    if program.contains(['=', '$', '\'', '"', '\\', '/']) {
+        return true;
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
 impl Write for Output {

@@ -83,9 +83,9 @@ impl Record {
         let captured = capture.run(&self.capture, &mut recorder).await?;
         let lost_by = capture.finish(&mut recorder);
         let lost: u64 = lost_by.iter().map(|lost| lost.count).sum();
-        let recorded = recorder.finish(lost_at(&lost_by))?;
+        let what = recorder.finish(lost_at(&lost_by))?;
         let name = self.output.display().to_string();
-        tell(&recorded, if to_output { "standard output" } else { &name });
+        tell(&what, if to_output { "standard output" } else { &name });
         if lost > 0 {
             eprintln!(
                 "{lost} events found no room in the ring buffer: give it more with --ring-size"

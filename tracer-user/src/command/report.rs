@@ -22,7 +22,7 @@ use crate::{
     coverage::Coverage,
     filter::DeviceFilter,
     finding::{Finding, Severity},
-    judge::Judge,
+    judge::{Judge, Verdict},
     lives::{LifeObserver, Limits, Lives, Window},
     sink::{
         Summary,
@@ -81,10 +81,13 @@ impl Report {
         let information = recording.information().clone();
         let mut judge = Judge::new(Arc::new(information.coverage.clone()), rules);
         let mut observer = LifeObserver::new(Limits::default(), window, self.all);
-        recording.for_each(|event| {
-            judge.apply_with(event, |change, model| observer.observe(change, model));
-            ControlFlow::Continue(())
-        })?;
+        let damage = recording
+            .for_each(|event| {
+                judge.apply_with(event, |change, model| observer.observe(change, model));
+                ControlFlow::Continue(())
+            })
+            .err()
+            .map(|error| format!("{:#}", anyhow::Error::new(error)));
         let mut lives = observer.finish(judge.model());
         keep_wanted(&mut lives, &filter);
         let mut outcome = judge.finish();
@@ -99,12 +102,17 @@ impl Report {
         );
         summary.lines = recording.line_counts();
         summary.problems = recording.problems();
+        // What comes behind the damage may be worse than what comes before.
+        if damage.is_some() && summary.verdict == Verdict::Clean {
+            summary.verdict = Verdict::Inconclusive;
+        }
         let contents = Contents {
             name: &self.file.display().to_string(),
             source: &information,
             lives: &lives,
             findings: &outcome.findings,
             summary: &summary,
+            damage: damage.as_deref(),
         };
         let mut writer = BufWriter::new(self.pager.open());
         let written = if self.json {

@@ -7,8 +7,9 @@ use clap::Args;
 use super::Exit;
 use crate::{
     coverage::Coverage,
+    event::Hook,
     finding::Severity,
-    rules::{RuleInfo, RuleSet, UnknownRule, is_checked},
+    rules::{RuleInfo, RuleSet, UnknownRule},
     source::live::{Live, Options},
 };
 
@@ -26,7 +27,11 @@ pub(super) struct Rules {
 impl Rules {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let coverage = if self.live {
-            Some(Live::start(&Options::default())?.coverage().clone())
+            let options = Options {
+                optional: optional_hooks(),
+                ..Options::default()
+            };
+            Some(Live::start(&options)?.coverage().clone())
         } else {
             None
         };
@@ -50,19 +55,34 @@ fn write(writer: &mut impl Write, coverage: Option<&Coverage>) -> io::Result<()>
         )?;
         writeln!(writer, "       {}", info.description)?;
         writeln!(writer, "       needs {}", needs(info))?;
-        if !is_checked(info) {
+        if let Some(with) = with(info) {
+            let effect = if info.optional {
+                "off without"
+            } else {
+                "tells more with"
+            };
             writeln!(
                 writer,
-                "       off unless asked for with --rule or --all-rules"
+                "       {effect} --with {with} or --rule {}",
+                info.id
             )?;
-        } else if info.optional {
-            writeln!(writer, "       off unless these are observed")?;
         }
         if let Some(coverage) = coverage {
             writeln!(writer, "       here: {}", ability(info, coverage))?;
         }
     }
     Ok(())
+}
+
+/// The optional hooks that a rule wants, as `--with` takes them.
+fn with(info: &RuleInfo) -> Option<String> {
+    let wanted = info.needs.iter().copied().flatten();
+    let symbols: Vec<&str> = wanted
+        .chain(info.sharpened_by)
+        .filter(|hook| hook.is_optional())
+        .map(|hook| hook.symbol())
+        .collect();
+    (!symbols.is_empty()).then(|| symbols.join(","))
 }
 
 /// What a rule needs, in words: of each group one.
@@ -99,13 +119,21 @@ fn ability(info: &RuleInfo, coverage: &Coverage) -> String {
     }
 }
 
+/// Every hook that is attached only where it is wanted.
+pub(super) fn optional_hooks() -> Vec<Hook> {
+    Hook::ALL
+        .into_iter()
+        .filter(|hook| hook.is_optional())
+        .collect()
+}
+
 /// Which rules are applied.
 #[derive(Debug, Args)]
 pub(super) struct RuleOptions {
-    /// Apply only this rule, by id or name; can be repeated
+    /// Apply only this rule, by id or name, and observe what it wants; can be repeated
     #[arg(long, value_name = "RULE", conflicts_with = "all_rules")]
     rule: Vec<String>,
-    /// Apply every rule, also those that have not been compared with stock kernels yet
+    /// Apply every rule, as without this, and observe what any of them wants
     #[arg(long)]
     all_rules: bool,
     /// Don't apply this rule, by id or name; can be repeated
@@ -119,11 +147,15 @@ impl RuleOptions {
         if !self.rule.is_empty() {
             return RuleSet::all().only(&self.rule);
         }
-        let rules = RuleSet::all().without(&self.no_rule)?;
-        Ok(if self.all_rules {
-            rules
+        RuleSet::checked().without(&self.no_rule)
+    }
+
+    /// The optional hooks that the rules asked for want.
+    pub(super) fn optional_hooks(&self, rules: &RuleSet) -> Vec<Hook> {
+        if self.all_rules {
+            optional_hooks()
         } else {
-            rules.only_checked()
-        })
+            rules.optional_hooks().collect()
+        }
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::{
     coverage::Attachment,
+    event::Hook,
     filter::{BadGlob, DeviceFilter},
     source::live::{Options, WAYS},
 };
@@ -38,6 +39,9 @@ pub(super) struct ProbeOptions {
     /// Take no kernel stacks: cheaper for the traced kernel, but findings don't tell who added what
     #[arg(long)]
     no_stacks: bool,
+    /// Observe this as well, by the name that `doctor` shows: free_irq, irq_handler_entry; can be repeated
+    #[arg(long, value_name = "HOOK", value_delimiter = ',', value_parser = optional_hook)]
+    with: Vec<Hook>,
     /// Show the probes' own diagnostics on standard error
     #[arg(long)]
     pub(super) probe_log: bool,
@@ -58,10 +62,20 @@ impl ProbeOptions {
             } else {
                 self.attach.clone()
             },
+            optional: self.with.clone(),
             filters: filter.for_probes(),
             attach: true,
         }
     }
+}
+
+fn optional_hook(text: &str) -> Result<Hook, String> {
+    let mut optional = Hook::ALL.into_iter().filter(|hook| hook.is_optional());
+    let known = optional.clone().find(|hook| hook.symbol() == text);
+    known.ok_or_else(|| {
+        let names: Vec<&str> = optional.by_ref().map(Hook::symbol).collect();
+        format!("what can be observed besides is {}", names.join(", "))
+    })
 }
 
 fn way(text: &str) -> Result<Attachment, String> {

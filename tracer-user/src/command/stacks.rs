@@ -108,15 +108,20 @@ impl Stacks {
         let Some(mut recording) = reading::open(file)? else {
             return Ok(None);
         };
-        let coverage = recording.information().coverage.clone();
+        let mut coverage = recording.information().coverage.clone();
         let mut model = Model::new(Arc::new(coverage.clone()));
-        recording.for_each(|event| {
+        let read = recording.for_each(|event| {
             if until.is_some_and(|until: Time| event.time > until) {
                 return ControlFlow::Break(());
             }
             model.apply(event);
             ControlFlow::Continue(())
-        })?;
+        });
+        if let Err(error) = read {
+            let error = anyhow::Error::new(error);
+            eprintln!("devres-tracer: {error:#}; what is shown is of what comes before");
+            coverage.before = Before::Unknown("the recording is damaged".to_owned());
+        }
         Ok(Some((coverage, model)))
     }
 

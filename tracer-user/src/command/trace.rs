@@ -145,7 +145,9 @@ impl Trace {
             )
             .replay(&mut recording);
         }
-        let mut capture = Capture::start(&self.probes.options(&filter))?;
+        let mut options = self.probes.options(&filter);
+        options.optional.extend(self.rules.optional_hooks(&rules));
+        let mut capture = Capture::start(&options)?;
         let mut sink = self.output.sink()?;
         let information = capture.information();
         let recorder = match &self.record {
@@ -167,12 +169,12 @@ impl Trace {
         let mut judged = Judged { run, recorder };
         capture.run(&self.capture, &mut judged).await?;
         let lost_by = capture.finish(&mut judged);
-        let recorded = judged
+        let file = judged
             .recorder
             .map(|recorder| recorder.finish(record::lost_at(&lost_by)));
         let exit = judged.run.end(lost_by)?;
-        if let (Some(recorded), Some(path)) = (recorded, &self.record) {
-            record::tell(&recorded?, &path.display().to_string());
+        if let (Some(file), Some(path)) = (file, &self.record) {
+            record::tell(&file?, &path.display().to_string());
         }
         Ok(exit)
     }

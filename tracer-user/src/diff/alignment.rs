@@ -1,6 +1,6 @@
 //! Which life, or which probe, of one recording belongs to which of the other.
 
-use std::{collections::BTreeMap, hash::Hash};
+use std::collections::BTreeMap;
 
 /// The longest lists of which the best alignment is looked for; longer ones are paired in order.
 const MOST_CELLS: usize = 1 << 14;
@@ -9,14 +9,13 @@ const WHOLE: u32 = 1000;
 /// What something without a counterpart costs: two things that have little in common are no pair.
 const ALONE: u32 = 450;
 
-/// Pairs two lists, both in order. Lists of one length are paired one by one; else as few and as alike
-/// as can be are left without a counterpart.
-pub(super) fn align<T>(
-    mine: &[T],
-    theirs: &[T],
-    distance: impl Fn(&T, &T) -> u32,
+/// Pairs two lists of these lengths, both in order. Lists of one length are paired one by one; else as few as
+/// can be, and those that are least like any other, are left without a counterpart.
+pub(super) fn align(
+    rows: usize,
+    columns: usize,
+    distance: impl Fn(usize, usize) -> u32,
 ) -> Vec<(Option<usize>, Option<usize>)> {
-    let (rows, columns) = (mine.len(), theirs.len());
     if rows == columns || (rows + 1).saturating_mul(columns + 1) > MOST_CELLS {
         let paired = rows.min(columns);
         return (0..paired)
@@ -34,7 +33,7 @@ pub(super) fn align<T>(
             let below = (row < rows).then(|| costs[(row + 1) * width + column] + ALONE);
             let right = (column < columns).then(|| costs[row * width + column + 1] + ALONE);
             let both = (row < rows && column < columns).then(|| {
-                let apart = distance(&mine[row], &theirs[column]);
+                let apart = distance(row, column);
                 pairs[row * columns + column] = apart;
                 costs[(row + 1) * width + column + 1] + apart
             });
@@ -64,8 +63,28 @@ pub(super) fn align<T>(
     aligned
 }
 
+/// Pairs two lists by how much their bags have apart, which are made only if that is needed.
+pub(super) fn align_by<T, K: Ord>(
+    mine: &[T],
+    theirs: &[T],
+    bag_of_mine: impl Fn(&T) -> BTreeMap<K, u32>,
+    bag_of_theirs: impl Fn(&T) -> BTreeMap<K, u32>,
+) -> Vec<(Option<usize>, Option<usize>)> {
+    if mine.len() == theirs.len() {
+        return align(mine.len(), theirs.len(), |_, _| 0);
+    }
+    let mine: Vec<_> = mine.iter().map(bag_of_mine).collect();
+    let theirs: Vec<_> = theirs.iter().map(bag_of_theirs).collect();
+    align(mine.len(), theirs.len(), |one, other| {
+        match (mine.get(one), theirs.get(other)) {
+            (Some(one), Some(other)) => distance(one, other),
+            _ => WHOLE,
+        }
+    })
+}
+
 /// How much two bags of things have apart: from 0 for the same to 1000 for nothing in common.
-pub(super) fn distance<K: Ord + Hash>(one: &BTreeMap<K, u32>, other: &BTreeMap<K, u32>) -> u32 {
+fn distance<K: Ord>(one: &BTreeMap<K, u32>, other: &BTreeMap<K, u32>) -> u32 {
     let all: u64 = one
         .values()
         .chain(other.values())
@@ -86,21 +105,22 @@ pub(super) fn distance<K: Ord + Hash>(one: &BTreeMap<K, u32>, other: &BTreeMap<K
 mod tests {
     use super::*;
 
-    fn letters(one: &&str, other: &&str) -> u32 {
-        let bag = |text: &str| {
-            let mut bag = BTreeMap::new();
-            for letter in text.chars() {
-                *bag.entry(letter).or_insert(0) += 1;
-            }
-            bag
-        };
-        distance(&bag(one), &bag(other))
+    fn bag(text: &&str) -> BTreeMap<char, u32> {
+        let mut bag = BTreeMap::new();
+        for letter in text.chars() {
+            *bag.entry(letter).or_insert(0) += 1;
+        }
+        bag
+    }
+
+    fn aligned(mine: &[&str], theirs: &[&str]) -> Vec<(Option<usize>, Option<usize>)> {
+        align_by(mine, theirs, bag, bag)
     }
 
     #[test]
     fn lists_of_one_length_are_paired_in_order() {
         assert_eq!(
-            align(&["abc", "xyz"], &["xyz", "abc"], letters),
+            aligned(&["abc", "xyz"], &["xyz", "abc"]),
             [(Some(0), Some(0)), (Some(1), Some(1))]
         );
     }
@@ -108,20 +128,19 @@ mod tests {
     #[test]
     fn what_is_missing_is_where_it_is_missing() {
         assert_eq!(
-            align(&["abc", "def", "ghi"], &["abc", "ghj"], letters),
+            aligned(&["abc", "def", "ghi"], &["abc", "ghj"]),
             [(Some(0), Some(0)), (Some(1), None), (Some(2), Some(1))]
         );
         assert_eq!(
-            align(&["ghi"], &["abc", "ghi"], letters),
+            aligned(&["ghi"], &["abc", "ghi"]),
             [(None, Some(0)), (Some(0), Some(1))]
         );
-        assert_eq!(align(&[], &["abc"], letters), [(None, Some(0))]);
+        assert_eq!(aligned(&[], &["abc"]), [(None, Some(0))]);
     }
 
     #[test]
     fn very_long_lists_are_paired_in_order() {
-        let (mine, theirs) = (vec!["a"; 1000], vec!["a"; 1001]);
-        let aligned = align(&mine, &theirs, |_, _| unreachable!());
+        let aligned = align(1000, 1001, |_, _| unreachable!());
         assert_eq!(aligned.len(), 1001);
         assert_eq!(aligned.last(), Some(&(None, Some(1000))));
     }

@@ -1,15 +1,16 @@
 //! Two probes, step by step.
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::{
+    differences::Finder,
     entries::{Entry, Told, View},
     resources::{Pairs, Unnamed, Which},
 };
 use crate::{
     event::Hook,
-    lives::{Chapter, Item, LabelId, Life, Names, What},
+    lives::{Chapter, Item, LabelId, Life, Names, Step, What},
     model::State,
 };
 
@@ -62,6 +63,9 @@ pub enum Row {
     /// Only in the second.
     Bad(usize),
 }
+
+/// How far away a neighbour is looked for that is about a resource.
+const NEAR: usize = 3;
 
 /// Something that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,26 +158,29 @@ impl DifferenceKind {
 
 /// What makes two entries the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Token {
-    verb: &'static str,
-    resource: u32,
-    value: Option<i64>,
-    phase: State,
-    frame: Option<Hook>,
-    foreign: bool,
+pub(super) struct Token {
+    pub(super) verb: &'static str,
+    /// The number of the resource in both recordings; zero if it is about none.
+    pub(super) resource: u32,
+    pub(super) value: Option<i64>,
+    /// What the kernel said.
+    pub(super) said: Option<String>,
+    pub(super) phase: State,
+    pub(super) frame: Option<Hook>,
+    pub(super) foreign: bool,
 }
 
 /// What makes an entry of one recording the same thing in another place.
-type Thing = (&'static str, u32);
+pub(super) type Thing = (&'static str, u32, Option<String>);
 
 impl Token {
-    fn thing(&self) -> Thing {
+    pub(super) fn thing(&self) -> Thing {
         let verb = match self.verb {
             "released" | "removed" => "ended",
             "had" | "added" => "came",
             verb => verb,
         };
-        (verb, self.resource)
+        (verb, self.resource, self.said.clone())
     }
 }
 
@@ -183,7 +190,7 @@ pub(super) fn compare<'a>(
     bad: Option<&Told<'a>>,
     unnamed: &Unnamed,
     pairs: &mut Pairs,
-    view: &View,
+    view: View,
 ) -> ChapterComparison<'a> {
     pairs.pair(good, bad, unnamed);
     let mine = tokens(good, Which::Good, unnamed, pairs, view);
@@ -197,8 +204,8 @@ pub(super) fn compare<'a>(
         named: Named::default(),
     };
     let whole = match (good, bad) {
-        (Some(good), None) if !good.entries.is_empty() => Some(DifferenceKind::NoProbe),
-        (None, Some(bad)) if !bad.entries.is_empty() => Some(DifferenceKind::NewProbe),
+        (Some(good), None) if good.is_worth_telling() => Some(DifferenceKind::NoProbe),
+        (None, Some(bad)) if bad.is_worth_telling() => Some(DifferenceKind::NewProbe),
         (Some(_), Some(_)) => None,
         _ => return comparison,
     };
@@ -222,8 +229,7 @@ pub(super) fn compare<'a>(
         }
     }
     comparison.name_actions(&mine, &theirs);
-    comparison.find_differences(&mine, &theirs);
-    comparison.find_other_values(&mine, &theirs);
+    comparison.differences = Finder::new(&comparison, &mine, &theirs).find();
     comparison
 }
 
@@ -241,7 +247,7 @@ fn tokens(
     which: Which,
     unnamed: &Unnamed,
     pairs: &mut Pairs,
-    view: &View,
+    view: View,
 ) -> Vec<Token> {
     let Some(told) = told else { return Vec::new() };
     told.entries
@@ -260,6 +266,13 @@ fn tokens(
                 verb,
                 resource: item.map_or(0, |item| pairs.number(which, &item, told.names, unnamed)),
                 value,
+                said: match entry {
+                    Entry::Step(Step {
+                        what: What::Warned(label, _) | What::FreedActive(label),
+                        ..
+                    }) => Some(told.names.text(*label).to_owned()),
+                    _ => None,
+                },
                 phase: if entry.is_turn() {
                     State::Unknown
                 } else {
@@ -275,7 +288,7 @@ fn tokens(
 }
 
 impl ChapterComparison<'_> {
-    fn entry(&self, which: Which, place: usize) -> Option<&Entry<'_>> {
+    pub(super) fn entry(&self, which: Which, place: usize) -> Option<&Entry<'_>> {
         let half = match which {
             Which::Good => self.good.as_ref(),
             Which::Bad => self.bad.as_ref(),
@@ -284,7 +297,7 @@ impl ChapterComparison<'_> {
     }
 
     /// The neighbours of an entry that are in both, those that are about a resource before others.
-    fn place(&self, which: Which, entry: usize) -> Place {
+    pub(super) fn place(&self, which: Which, entry: usize) -> Place {
         let of = |row: &Row| match (which, *row) {
             (Which::Good, Row::Same(place, _) | Row::Good(place))
             | (Which::Bad, Row::Same(_, place) | Row::Bad(place)) => Some(place),
@@ -297,8 +310,6 @@ impl ChapterComparison<'_> {
             let place = of(row).and_then(|place| self.entry(which, place));
             place.is_some_and(|entry| entry.item().is_some())
         };
-        /// How far away a neighbour is looked for that is about a resource.
-        const NEAR: usize = 3;
         let nearest = |rows: &mut dyn Iterator<Item = &Row>| {
             let near: Vec<&Row> = rows.filter(common).take(NEAR).collect();
             let found = near.iter().copied().find(|row| telling(row));
@@ -328,269 +339,4 @@ impl ChapterComparison<'_> {
             }
         }
     }
-
-    fn find_differences(&mut self, mine: &[Token], theirs: &[Token]) {
-        let tail = self.tail();
-        let mut gone: Vec<usize> = Vec::new();
-        let mut waiting: HashMap<Thing, Vec<usize>> = HashMap::new();
-        let mut come: Vec<usize> = Vec::new();
-        let ends = tail.as_ref().map_or(self.rows.len(), |tail| tail.from);
-        for row in self.rows.iter().take(ends) {
-            match *row {
-                Row::Good(place) => gone.push(place),
-                Row::Bad(place) => come.push(place),
-                Row::Same(..) => {}
-            }
-        }
-        for place in come.iter().rev() {
-            if let Some(token) = theirs.get(*place) {
-                waiting.entry(token.thing()).or_default().push(*place);
-            }
-        }
-        let resources = |tokens: &[Token]| -> HashSet<u32> {
-            tokens
-                .iter()
-                .filter(|token| token.thing().0 == "came")
-                .map(|token| token.resource)
-                .collect()
-        };
-        let (came_mine, came_theirs) = (resources(mine), resources(theirs));
-        let mut moved = HashSet::new();
-        let mut found = Vec::new();
-        for place in gone {
-            let Some(token) = mine.get(place) else {
-                continue;
-            };
-            let other = waiting
-                .get_mut(&token.thing())
-                .and_then(Vec::pop)
-                .and_then(|other| Some((other, theirs.get(other)?)));
-            let good = Some(self.place(Which::Good, place));
-            let mut minor = is_minor(token);
-            let (kind, bad) = match other {
-                Some((at, other)) if token.value != other.value => {
-                    moved.insert(at);
-                    // Before 5.18 the kernel's function doesn't return the error.
-                    minor = token.value.is_none() || other.value.is_none();
-                    (DifferenceKind::Error, Some(self.place(Which::Bad, at)))
-                }
-                Some((at, other)) => {
-                    moved.insert(at);
-                    let elsewhere = (token.phase, token.frame, token.foreign)
-                        != (other.phase, other.frame, other.foreign);
-                    let kind = match (token.verb == other.verb, elsewhere) {
-                        (false, _) => DifferenceKind::OtherEnd,
-                        (true, true) => DifferenceKind::Elsewhere,
-                        (true, false) => DifferenceKind::Order,
-                    };
-                    (kind, Some(self.place(Which::Bad, at)))
-                }
-                None => match token.thing().0 {
-                    "came" => (DifferenceKind::NotAdded, None),
-                    // It is told with its addition, or with that it came in neither.
-                    "ended"
-                        if came_mine.contains(&token.resource)
-                            && !came_theirs.contains(&token.resource) =>
-                    {
-                        continue;
-                    }
-                    "ended" => {
-                        let still_owned = self.still_owned(place, mine, theirs);
-                        (DifferenceKind::NotReleased { still_owned }, None)
-                    }
-                    _ if self.is_past_the_end(Which::Good, place) => {
-                        minor = true;
-                        (DifferenceKind::Shorter, None)
-                    }
-                    _ => (DifferenceKind::Missing, None),
-                },
-            };
-            found.push(Difference {
-                kind,
-                minor,
-                good,
-                bad,
-            });
-        }
-        for place in come.into_iter().filter(|place| !moved.contains(place)) {
-            let Some(token) = theirs.get(place) else {
-                continue;
-            };
-            let kind = match token.thing().0 {
-                "came" => DifferenceKind::Added,
-                "ended"
-                    if came_theirs.contains(&token.resource)
-                        && !came_mine.contains(&token.resource) =>
-                {
-                    continue;
-                }
-                "ended" => DifferenceKind::Released,
-                _ if self.is_past_the_end(Which::Bad, place) => DifferenceKind::Longer,
-                _ => DifferenceKind::New,
-            };
-            found.push(Difference {
-                kind,
-                minor: is_minor(token) || kind == DifferenceKind::Longer,
-                good: None,
-                bad: Some(self.place(Which::Bad, place)),
-            });
-        }
-        found.extend(tail.map(|tail| tail.difference));
-        self.differences = found;
-    }
-
-    /// Whether an entry is the last turn in the device's life, and the other recording ends before.
-    fn is_past_the_end(&self, which: Which, place: usize) -> bool {
-        let (half, other) = match which {
-            Which::Good => (self.good.as_ref(), self.bad.as_ref()),
-            Which::Bad => (self.bad.as_ref(), self.good.as_ref()),
-        };
-        let last = half.is_some_and(|half| {
-            half.entries
-                .get(place..)
-                .is_some_and(|rest| rest.iter().all(Entry::is_turn))
-        });
-        let common = self.rows.iter().rev().find_map(|row| match (*row, which) {
-            (Row::Same(one, _), Which::Good) => Some(one),
-            (Row::Same(_, other), Which::Bad) => Some(other),
-            _ => None,
-        });
-        last && common.is_none_or(|common| common < place) && self.ends_here(other)
-    }
-
-    /// Whether the recording ends with this chapter, and the device still lives.
-    fn ends_here(&self, half: Option<&Half<'_>>) -> bool {
-        half.is_some_and(|half| {
-            let last = half.life.chapters.last();
-            let last = last.is_some_and(|last| std::ptr::eq(last, half.chapter) || self.whole);
-            last && half.life.gone.is_none()
-        })
-    }
-
-    /// Where one of the recordings ends and the other goes on: from a turn in the device's life on there is
-    /// nothing more in the one, in which the device still lives.
-    fn tail(&self) -> Option<Tail> {
-        let last = self
-            .rows
-            .iter()
-            .rposition(|row| matches!(row, Row::Same(..)))?;
-        let behind = self.rows.get(last + 1..)?;
-        let first = *behind.first()?;
-        let (which, other, place) = match first {
-            Row::Good(place) => (Which::Good, self.bad.as_ref()?, place),
-            Row::Bad(place) => (Which::Bad, self.good.as_ref()?, place),
-            Row::Same(..) => return None,
-        };
-        let one_sided = behind
-            .iter()
-            .all(|row| matches!(row, Row::Good(_)) == (which == Which::Good));
-        if !one_sided || !self.ends_here(Some(other)) {
-            return None;
-        }
-        if !self.entry(which, place)?.is_turn() {
-            return None;
-        }
-        let resources = behind.iter().any(|row| {
-            let (Row::Good(place) | Row::Bad(place)) = *row else {
-                return false;
-            };
-            let entry = self.entry(which, place);
-            entry.is_some_and(|entry| entry.item().is_some())
-        });
-        let place = Some(self.place(which, place));
-        let (kind, good, bad) = match which {
-            Which::Good => (DifferenceKind::Shorter, place, None),
-            Which::Bad => (DifferenceKind::Longer, None, place),
-        };
-        Some(Tail {
-            from: last + 1,
-            difference: Difference {
-                kind,
-                minor: !resources,
-                good,
-                bad,
-            },
-        })
-    }
-
-    /// Whether what goes in the first, in the entry at `place`, is still there when the second ends.
-    fn still_owned(&self, place: usize, mine: &[Token], theirs: &[Token]) -> bool {
-        let Some(resource) = mine.get(place).map(|token| token.resource) else {
-            return false;
-        };
-        let serial = theirs
-            .iter()
-            .position(|token| token.resource == resource && token.thing().0 == "came")
-            .and_then(|place| self.entry(Which::Bad, place))
-            .and_then(Entry::item)
-            .map(|item| item.serial);
-        let left = self.bad.as_ref().map(|bad| &bad.life.left.held);
-        left.is_some_and(|left| left.iter().any(|held| Some(held.serial) == serial))
-    }
-
-    /// What is in both and not quite the same: sizes, and whether there is a PM domain.
-    fn find_other_values(&mut self, mine: &[Token], theirs: &[Token]) {
-        let came = |tokens: &[Token]| -> HashMap<u32, usize> {
-            tokens
-                .iter()
-                .enumerate()
-                .filter(|(_, token)| token.thing().0 == "came")
-                .map(|(place, token)| (token.resource, place))
-                .collect()
-        };
-        let others = came(theirs);
-        let mut found = Vec::new();
-        for (place, token) in mine.iter().enumerate() {
-            if token.thing().0 != "came" {
-                continue;
-            }
-            let Some(other) = others.get(&token.resource).copied() else {
-                continue;
-            };
-            let size = |which, place| self.entry(which, place)?.item()?.size;
-            if let (Some(one), Some(two)) = (size(Which::Good, place), size(Which::Bad, other))
-                && one != two
-            {
-                found.push((DifferenceKind::Size, place, other));
-            }
-        }
-        for row in &self.rows {
-            let Row::Same(one, other) = *row else {
-                continue;
-            };
-            let domain = |which, place| match self.entry(which, place)? {
-                Entry::Step(step) => match step.what {
-                    What::PmAttached(known) => known,
-                    _ => None,
-                },
-                Entry::Had(_) => None,
-            };
-            if let (Some(mine), Some(theirs)) =
-                (domain(Which::Good, one), domain(Which::Bad, other))
-                && mine != theirs
-            {
-                found.push((DifferenceKind::PmDomain, one, other));
-            }
-        }
-        for (kind, one, other) in found {
-            self.differences.push(Difference {
-                kind,
-                minor: true,
-                good: Some(self.place(Which::Good, one)),
-                bad: Some(self.place(Which::Bad, other)),
-            });
-        }
-    }
-}
-
-/// What only one recording goes on with.
-struct Tail {
-    /// The first row of it.
-    from: usize,
-    difference: Difference,
-}
-
-/// A detach that detaches nothing does nothing.
-fn is_minor(token: &Token) -> bool {
-    token.verb == "nothing_detached"
 }

@@ -24,12 +24,12 @@ impl View {
         Self { hooks }
     }
 
-    pub(super) fn has(&self, hook: Hook) -> bool {
+    pub(super) fn has(self, hook: Hook) -> bool {
         self.hooks & (1 << hook as u64) != 0
     }
 
     /// A phase, as far as both tell it.
-    pub(super) fn phase(&self, phase: State) -> State {
+    pub(super) fn phase(self, phase: State) -> State {
         if !self.has(Hook::Probe) {
             return State::Unknown;
         }
@@ -46,14 +46,20 @@ impl View {
     }
 
     /// Whether both tell which function released a resource.
-    pub(super) fn has_frames(&self) -> bool {
+    pub(super) fn has_frames(self) -> bool {
         self.has(Hook::ReleaseAll) && self.has(Hook::ReleaseGroup)
     }
 
     /// Whether both would have told this step.
-    fn tells(&self, step: &Step) -> bool {
+    fn tells(self, step: &Step) -> bool {
         let hook = match step.what {
-            What::Added(_) | What::Removed(_) | What::Released(_) | What::Replaced(_) => {
+            What::Added(_)
+            | What::Removed(_)
+            | What::Released(_)
+            | What::Replaced(_)
+            | What::Refused
+            | What::Warned(..)
+            | What::FreedActive(_) => {
                 return true;
             }
             What::Doubtful(_) | What::Missed(_) => return false,
@@ -194,7 +200,13 @@ pub(super) struct Told<'a> {
 pub(super) type Alike = (&'static str, String, State);
 
 impl Told<'_> {
-    pub(super) fn bag(&self, view: &View) -> BTreeMap<Alike, u32> {
+    /// Whether it is a probe, or tells of resources.
+    pub(super) fn is_worth_telling(&self) -> bool {
+        let resources = self.entries.iter().any(|entry| entry.item().is_some());
+        resources || self.chapter.binding > 0 && !self.entries.is_empty()
+    }
+
+    pub(super) fn bag(&self, view: View) -> BTreeMap<Alike, u32> {
         let mut bag = BTreeMap::new();
         for entry in &self.entries {
             let label = entry
@@ -209,7 +221,7 @@ impl Told<'_> {
 }
 
 /// The chapters of a life as they are compared: the first is what happened before the first probe.
-pub(super) fn chapters<'a>(life: Option<&'a Life>, lives: &'a Lives, view: &View) -> Vec<Told<'a>> {
+pub(super) fn chapters<'a>(life: Option<&'a Life>, lives: &'a Lives, view: View) -> Vec<Told<'a>> {
     let Some(life) = life else { return Vec::new() };
     let mut told: Vec<Told<'a>> = Vec::new();
     for chapter in &life.chapters {
@@ -243,7 +255,7 @@ pub(super) fn chapters<'a>(life: Option<&'a Life>, lives: &'a Lives, view: &View
     told
 }
 
-pub(super) fn bag_of_life(life: &Life, lives: &Lives, view: &View) -> BTreeMap<Alike, u32> {
+pub(super) fn bag_of_life(life: &Life, lives: &Lives, view: View) -> BTreeMap<Alike, u32> {
     let mut all = BTreeMap::new();
     for told in chapters(Some(life), lives, view) {
         for (key, count) in told.bag(view) {

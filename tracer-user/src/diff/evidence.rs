@@ -4,7 +4,7 @@ use super::Side;
 use crate::{
     coverage::{Before, NodeEvents},
     event::Hook,
-    lives::{Life, Lives},
+    lives::{Life, Lives, What},
     model::Taint,
 };
 
@@ -82,7 +82,34 @@ pub(super) fn reasons(good: &Side<'_>, bad: &Side<'_>) -> Vec<String> {
             side.name
         ));
     }
+    for (one, other) in [(good, bad), (bad, good)] {
+        let theirs = said(other.lives);
+        let mut only = said(one.lives);
+        only.retain(|message| !theirs.contains(message));
+        if let Some(first) = only.first() {
+            reasons.push(format!(
+                "only {} tells, of no known device: {first}{}",
+                one.name,
+                if only.len() > 1 { ", and more" } else { "" }
+            ));
+        }
+    }
     reasons
+}
+
+/// What the kernel said without naming a device.
+fn said(lives: &Lives) -> Vec<String> {
+    lives
+        .said
+        .iter()
+        .map(|step| match step.what {
+            What::Warned(label, _) => format!("a warning in {}", lives.names.text(label)),
+            What::FreedActive(label) => {
+                format!("an active {} in freed memory", lives.names.text(label))
+            }
+            _ => "a refused probe".to_owned(),
+        })
+        .collect()
 }
 
 fn hidden(lives: &Lives) -> u64 {

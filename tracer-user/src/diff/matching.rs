@@ -25,13 +25,16 @@ struct Device<'a> {
 pub(super) fn devices<'a>(
     good: &'a Lives,
     bad: &'a Lives,
-    renames: &[(String, String)],
+    map: &[(String, String)],
 ) -> Vec<Pair<'a>> {
-    let mut mine = gather(good, renames);
+    let mut mine = gather(good, map);
     let mut theirs = gather(bad, &[]);
     let mut why: HashMap<usize, &'static str> = HashMap::new();
     for (how, key) in [
-        (None, by_name_and_bus as fn(&Device<'_>) -> Option<String>),
+        (
+            None,
+            (|device| Some(by_name_and_bus(device))) as fn(&Device<'_>) -> Option<String>,
+        ),
         (None, |device| {
             (!device.name.is_empty()).then(|| device.name.clone())
         }),
@@ -94,13 +97,13 @@ pub(super) fn devices<'a>(
     pairs
 }
 
-fn gather<'a>(lives: &'a Lives, renames: &[(String, String)]) -> Vec<Device<'a>> {
+fn gather<'a>(lives: &'a Lives, map: &[(String, String)]) -> Vec<Device<'a>> {
     let mut devices: Vec<Device<'a>> = Vec::new();
     let mut places: HashMap<(String, Option<&'a str>), usize> = HashMap::new();
     for life in &lives.lives {
         let name = life.name.as_deref().unwrap_or_default();
-        let renamed = renames.iter().find(|(old, _)| old == name);
-        let name = renamed.map_or(name, |(_, new)| new).to_owned();
+        let mapped = map.iter().find(|(old, _)| old == name);
+        let name = mapped.map_or(name, |(_, new)| new).to_owned();
         let (bus, driver) = (life.bus.as_deref(), life.driver.as_deref());
         let place = *places.entry((name.clone(), bus)).or_insert(devices.len());
         match devices.get_mut(place) {
@@ -120,8 +123,8 @@ fn gather<'a>(lives: &'a Lives, renames: &[(String, String)]) -> Vec<Device<'a>>
     devices
 }
 
-fn by_name_and_bus(device: &Device<'_>) -> Option<String> {
-    Some(format!("{}\0{}", device.name, device.bus.unwrap_or("\0")))
+fn by_name_and_bus(device: &Device<'_>) -> String {
+    format!("{}\0{}", device.name, device.bus.unwrap_or("\0"))
 }
 
 fn by_driver(device: &Device<'_>) -> Option<String> {

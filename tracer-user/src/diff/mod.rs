@@ -6,6 +6,7 @@
 
 mod alignment;
 mod chapter;
+mod differences;
 mod entries;
 mod evidence;
 mod matching;
@@ -99,27 +100,26 @@ impl Sameness {
     }
 }
 
-/// Compares two recordings. `renames` maps names of devices in the first to those in the second.
+/// Compares two recordings. `map` takes names of devices in the first for those in the second.
 #[must_use]
-pub fn compare<'a>(good: Side<'a>, bad: Side<'a>, renames: &[(String, String)]) -> Comparison<'a> {
+pub fn compare<'a>(good: Side<'a>, bad: Side<'a>, map: &[(String, String)]) -> Comparison<'a> {
     let view = entries::View::of(good.coverage, bad.coverage);
     let mut reasons = evidence::reasons(&good, &bad);
-    let matched = matching::devices(good.lives, bad.lives, renames);
+    let matched = matching::devices(good.lives, bad.lives, map);
     let mut devices = Vec::new();
     let mut renamed = Vec::new();
     let compared = matched.len() as u64;
     for pair in matched {
         renamed.extend(pair.renamed);
         let (mine, theirs) = (pair.good, pair.bad);
-        let costs = |one: &&Life, other: &&Life| {
-            let bags = (
-                entries::bag_of_life(one, good.lives, &view),
-                entries::bag_of_life(other, bad.lives, &view),
-            );
-            alignment::distance(&bags.0, &bags.1)
-        };
+        let aligned = alignment::align_by(
+            &mine,
+            &theirs,
+            |life| entries::bag_of_life(life, good.lives, view),
+            |life| entries::bag_of_life(life, bad.lives, view),
+        );
         let mut lives = Vec::new();
-        for (one, other) in alignment::align(&mine, &theirs, costs) {
+        for (one, other) in aligned {
             let one = one.and_then(|place| Some((place + 1, *mine.get(place)?)));
             let other = other.and_then(|place| Some((place + 1, *theirs.get(place)?)));
             if let (Some((_, one)), Some((_, other))) = (one, other) {
@@ -130,7 +130,7 @@ pub fn compare<'a>(good: Side<'a>, bad: Side<'a>, renames: &[(String, String)]) 
                 other.map(|(_, life)| life),
                 &good,
                 &bad,
-                &view,
+                view,
             );
             if !chapters.is_empty() {
                 lives.push(LifeComparison {
@@ -148,6 +148,9 @@ pub fn compare<'a>(good: Side<'a>, bad: Side<'a>, renames: &[(String, String)]) 
             });
         }
     }
+    if compared == 0 && good.lives.said.is_empty() && bad.lives.said.is_empty() {
+        reasons.push("there is nothing in them that could be compared".to_owned());
+    }
     reasons.dedup();
     Comparison {
         devices,
@@ -163,15 +166,12 @@ fn life<'a>(
     other: Option<&'a Life>,
     good: &Side<'a>,
     bad: &Side<'a>,
-    view: &entries::View,
+    view: entries::View,
 ) -> Vec<ChapterComparison<'a>> {
     let mine = entries::chapters(one, good.lives, view);
     let theirs = entries::chapters(other, bad.lives, view);
     let labels = resources::Unnamed::between(&mine, &theirs);
     let mut ids = resources::Pairs::default();
-    let costs = |one: &entries::Told<'_>, other: &entries::Told<'_>| {
-        alignment::distance(&one.bag(view), &other.bag(view))
-    };
     // What happened before the first probe has its counterpart there.
     let (mine, theirs) = (mine.split_first(), theirs.split_first());
     let mut pairs = vec![(mine.map(|(first, _)| first), theirs.map(|(first, _)| first))];
@@ -179,7 +179,8 @@ fn life<'a>(
         mine.map(|(_, rest)| rest).unwrap_or_default(),
         theirs.map(|(_, rest)| rest).unwrap_or_default(),
     );
-    for (one, other) in alignment::align(mine, theirs, costs) {
+    let bag = |told: &entries::Told<'_>| told.bag(view);
+    for (one, other) in alignment::align_by(mine, theirs, bag, bag) {
         pairs.push((
             one.and_then(|place| mine.get(place)),
             other.and_then(|place| theirs.get(place)),

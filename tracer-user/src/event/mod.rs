@@ -109,6 +109,9 @@ pub enum EventKind {
     ModuleFree {
         /// The module's name.
         module: Text,
+        /// Where its code was, if known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<ModuleCode>,
     },
     /// The kernel itself told of devres in its log.
     Message(Message),
@@ -118,6 +121,24 @@ pub enum EventKind {
     Leave(Return),
     /// Events were lost here.
     Loss(Loss),
+}
+
+/// Where the code of a module lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleCode {
+    /// Its first byte's address.
+    #[serde(with = "hex")]
+    pub begin: u64,
+    /// How many bytes it has.
+    pub size: u64,
+}
+
+impl ModuleCode {
+    /// Whether the address lies in it.
+    #[must_use]
+    pub fn holds(&self, address: u64) -> bool {
+        address.wrapping_sub(self.begin) < self.size
+    }
 }
 
 /// A function's entry.

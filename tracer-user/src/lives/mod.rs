@@ -5,6 +5,7 @@
 //! pure as the model: no input or output, no clock. How much it keeps is bounded by [`Limits`], and what
 //! it doesn't keep it counts.
 
+mod holdings;
 mod names;
 mod observer;
 
@@ -17,6 +18,9 @@ use crate::{
     event::{Hook, LossCause, StackFrame, Text, Time},
     model::{InstanceKey, State, Taint},
 };
+
+/// Groups around a resource that are counted.
+const DEEPEST: usize = 64;
 
 /// How much is kept; the rest is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +86,8 @@ pub struct Lives {
     pub uneventful: u64,
     /// Devices that are not among `lives` because there were too many.
     pub lives_hidden: u64,
+    /// What the kernel said of devres without naming a device; the first hundred.
+    pub said: Vec<Step>,
     /// Where events were lost: when, how many, and why; the first hundred.
     pub losses: Vec<(Time, u64, LossCause)>,
     /// How many events were lost.
@@ -156,7 +162,7 @@ pub struct Chapter {
     pub task: TaskId,
     /// What came of the probe.
     pub outcome: Outcome,
-    /// What the device owned when its probe had succeeded.
+    /// When the probe succeeded, and what the device owned then; `None` if that is not in the window.
     pub bound: Option<(Time, Holdings)>,
     /// When everything that the binding left had been released, and how many resources there still were.
     pub ended: Option<(Time, u64)>,
@@ -324,6 +330,12 @@ pub enum What {
     Gone,
     /// Not everything is known from here on.
     Doubtful(Taint),
+    /// The kernel said that it refused a probe, because the device owned something before it.
+    Refused,
+    /// The kernel warned in this function of drivers/base/devres.c, in this line where it is told.
+    Warned(LabelId, Option<u64>),
+    /// The kernel said that an object of this kind was active in memory that had been given back.
+    FreedActive(LabelId),
 }
 
 /// A call of `devres_release_group`.
@@ -373,6 +385,9 @@ impl What {
             Self::Deleted => "deleted",
             Self::Gone => "gone",
             Self::Doubtful(_) => "doubtful",
+            Self::Refused => "refused",
+            Self::Warned(..) => "warned",
+            Self::FreedActive(_) => "freed_active",
         }
     }
 }

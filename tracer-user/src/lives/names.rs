@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::Frames;
 use crate::{
-    event::{Function, Task, Text},
+    event::{Function, Task, Text, Time},
     finding::{label, text::telling},
     model::{Kind, Node, SiteId, kind::plain_name},
 };
@@ -41,7 +41,7 @@ impl Default for TaskId {
     }
 }
 
-/// What a resource is and where it was added; or the name of a device.
+/// What a resource is and where it was added; or a text, such as the name of a device.
 #[derive(Debug, Clone)]
 pub struct Label {
     /// What to call it: the logged name, or the function where the kernel names all actions alike.
@@ -67,6 +67,8 @@ pub struct Names {
     by_content: HashMap<Content, LabelId>,
     by_name: HashMap<Text, LabelId>,
     by_task: HashMap<Task, TaskId>,
+    /// Whether the source has no times, and counts its events instead.
+    pub(super) numbered: bool,
 }
 
 /// What makes two labels the same.
@@ -96,6 +98,16 @@ impl Names {
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<&Task> {
         self.tasks.get(id.0 as usize)
+    }
+
+    /// A time as it is shown: the number of the event where the source has no times.
+    #[must_use]
+    pub fn moment(&self, time: Time) -> String {
+        if self.numbered {
+            format!("event {}", time.0)
+        } else {
+            time.to_string()
+        }
     }
 
     /// The number of a node's label.
@@ -146,8 +158,8 @@ impl Names {
         id
     }
 
-    /// The number of a device's name.
-    pub(super) fn of_device(&mut self, name: &Text) -> LabelId {
+    /// The number of a text, such as a device's name.
+    pub(super) fn of_text(&mut self, name: &Text) -> LabelId {
         if let Some(id) = self.by_name.get(name) {
             return *id;
         }

@@ -5,26 +5,22 @@ use std::{collections::BTreeMap, mem};
 use hashbrown::HashMap;
 
 use super::{
-    Beginning, Chapter, Gone, GroupRelease, Held, Holdings, Item, LabelId, Life, Limits, Lives,
-    Marker, Names, Outcome, Step, TaskId, What, Window,
+    Beginning, Chapter, DEEPEST, Gone, GroupRelease, Holdings, Item, LabelId, Life, Limits, Lives,
+    Names, Outcome, Step, What, Window,
+    holdings::{foreign, frame, group_releases, marker},
 };
 use crate::{
-    event::{Hook, LossCause, Time},
-    model::{
-        Change, Detail, Device, DeviceId, Entered, Frame, Kind, Left, Model, Node, NodeId, Origin,
-        State,
-    },
+    event::{Hook, LossCause, Message, PmDomain, Text, Time},
+    model::{Change, Detail, Device, DeviceId, Entered, Kind, Left, Model, NodeId, Origin, State},
 };
 
-/// Losses that are kept one by one.
+/// Losses, and messages without a device, that are kept one by one.
 const MOST_LOSSES: usize = 100;
-/// Groups around a resource that are counted.
-const DEEPEST: usize = 64;
 
 /// Looks at every change and keeps the lives of the devices.
 #[derive(Debug)]
 pub struct LifeObserver {
-    limits: Limits,
+    pub(super) limits: Limits,
     window: Window,
     /// Whether devices are kept that never owned anything and were never probed.
     keep_uneventful: bool,
@@ -32,10 +28,12 @@ pub struct LifeObserver {
     lives: BTreeMap<u64, Life>,
     of: HashMap<DeviceId, u64>,
     seen: u64,
-    names: Names,
-    steps: usize,
+    pub(super) names: Names,
+    /// Steps and listed resources that are kept.
+    pub(super) steps: usize,
     uneventful: u64,
     lives_hidden: u64,
+    said: Vec<Step>,
     losses: Vec<(Time, u64, LossCause)>,
     lost: u64,
     extent: Option<(Time, Time)>,
@@ -57,6 +55,7 @@ impl LifeObserver {
             steps: 0,
             uneventful: 0,
             lives_hidden: 0,
+            said: Vec::new(),
             losses: Vec::new(),
             lost: 0,
             extent: None,
@@ -94,6 +93,7 @@ impl LifeObserver {
             Change::Tainted { device, reason } => {
                 self.step(*device, What::Doubtful(*reason), model);
             }
+            Change::Told { device, message } => self.said(*device, message, model),
             Change::Lost(loss) => {
                 self.lost = self.lost.saturating_add(loss.count);
                 if self.losses.len() < MOST_LOSSES {
@@ -101,9 +101,8 @@ impl LifeObserver {
                 }
             }
             Change::NodeMoved(_)
-            | Change::ModuleFreed(_)
+            | Change::ModuleFreed { .. }
             | Change::Cleared(_)
-            | Change::Told { .. }
             | Change::Desynced(_) => {}
         }
     }
@@ -120,6 +119,7 @@ impl LifeObserver {
                 }
             }
         }
+        self.names.numbered = !model.coverage().times;
         let mut lives = Vec::new();
         for mut life in self.lives.into_values() {
             if life.eventful || self.keep_uneventful {
@@ -137,6 +137,7 @@ impl LifeObserver {
             window: self.window,
             uneventful: self.uneventful,
             lives_hidden: self.lives_hidden,
+            said: self.said,
             losses: self.losses,
             lost: self.lost,
             extent: self.extent,
@@ -271,14 +272,11 @@ impl LifeObserver {
             return;
         };
         let now = model.now();
-        let holdings = if self.window.holds(now) {
-            self.holdings(device, model)
-        } else {
-            Holdings::default()
-        };
+        let shown = self.window.holds(now);
+        let holdings = shown.then(|| self.holdings(device, model));
         self.with_chapter(id, |chapter| {
             chapter.outcome = Outcome::Bound;
-            chapter.bound = Some((now, holdings));
+            chapter.bound = holdings.map(|holdings| (now, holdings));
         });
     }
 
@@ -368,7 +366,7 @@ impl LifeObserver {
         let Some(id) = left.device else { return };
         match left.hook {
             Hook::PmAttach if !left.inferred && left.value.unwrap_or(0) >= 0 => {
-                let pm = left.pm.map(crate::event::PmDomain::detaches);
+                let pm = left.pm.map(PmDomain::detaches);
                 self.step(id, What::PmAttached(pm), model);
             }
             Hook::Probe => {
@@ -388,6 +386,33 @@ impl LifeObserver {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The kernel said something in its log.
+    fn said(&mut self, device: Option<DeviceId>, message: &Message, model: &Model) {
+        self.happened(model.now());
+        let unknown = Text::from("an unknown function");
+        let what = match message {
+            Message::ProbeRefused => What::Refused,
+            Message::Warning { function, line } => {
+                let function = function.as_ref().unwrap_or(&unknown);
+                What::Warned(self.names.of_text(function), *line)
+            }
+            Message::FreedActive { object, .. } => What::FreedActive(self.names.of_text(object)),
+        };
+        if let Some(device) = device {
+            self.record(device, what, model);
+        } else if self.said.len() < MOST_LOSSES && self.window.holds(model.now()) {
+            self.said.push(Step {
+                time: model.now(),
+                what,
+                phase: State::Unknown,
+                frame: None,
+                depth: 0,
+                task: self.names.of_task(model.current_task()),
+                by: LabelId::NONE,
+            });
         }
     }
 
@@ -423,7 +448,13 @@ impl LifeObserver {
     fn record(&mut self, id: DeviceId, what: What, model: &Model) {
         let eventful = matches!(
             what,
-            What::Probe | What::Bound | What::PmDetached(true) | What::GroupReleased(_)
+            What::Probe
+                | What::Bound
+                | What::PmDetached(true)
+                | What::GroupReleased(_)
+                | What::Refused
+                | What::Warned(..)
+                | What::FreedActive(_)
         );
         if self.has_room(id, eventful, model)
             && let Some(device) = model.device_by_id(id)
@@ -442,7 +473,7 @@ impl LifeObserver {
             frame: frame(device, frames),
             depth: u8::try_from(depth.min(DEEPEST)).unwrap_or(u8::MAX),
             task: self.names.of_task(model.current_task()),
-            by: by.map_or(LabelId::NONE, |name| self.names.of_device(&name)),
+            by: by.map_or(LabelId::NONE, |name| self.names.of_text(&name)),
             what,
         };
         if let Some(life) = self.life(device.id())
@@ -451,49 +482,6 @@ impl LifeObserver {
             chapter.steps.push(step);
             self.steps += 1;
         }
-    }
-
-    /// What a device owns now.
-    fn holdings(&mut self, device: Device<'_>, model: &Model) -> Holdings {
-        let mut holdings = Holdings::default();
-        let groups: HashMap<NodeId, bool> = device
-            .groups()
-            .map(|(_, open, close)| (open, close.is_none()))
-            .collect();
-        let mut depth = 0_usize;
-        let nodes = device.nodes().chain(device.releasing());
-        for (id, node) in nodes {
-            let marker = marker(node, id, groups.get(&id).copied(), device, model);
-            if marker.is_some_and(|marker| !marker.opens) {
-                depth = depth.saturating_sub(1);
-            }
-            if marker.is_none() {
-                holdings.resources += 1;
-                holdings.bytes = holdings.bytes.saturating_add(node.size().unwrap_or(0));
-            }
-            if holdings.held.len() < self.limits.held && self.steps < self.limits.steps {
-                holdings.held.push(Held {
-                    serial: node.sequence(),
-                    label: self.names.of_node(node),
-                    size: node.size(),
-                    added: (node.origin() == Origin::Seen).then(|| node.added()),
-                    task: if node.origin() == Origin::Seen {
-                        self.names.of_task(node.task())
-                    } else {
-                        TaskId::NONE
-                    },
-                    depth: u8::try_from(depth.min(DEEPEST)).unwrap_or(u8::MAX),
-                    marker,
-                });
-                self.steps += 1;
-            } else {
-                holdings.hidden += u64::from(marker.is_none());
-            }
-            if marker.is_some_and(|marker| marker.opens) {
-                depth += 1;
-            }
-        }
-        holdings
     }
 }
 
@@ -529,82 +517,4 @@ fn conclude(life: &mut Life, device: Device<'_>, left: Holdings) {
         let steps = mem::take(&mut chapter.steps);
         chapter.steps = steps.into_boxed_slice().into_vec();
     }
-}
-
-fn marker(
-    node: &Node,
-    id: NodeId,
-    open: Option<bool>,
-    device: Device<'_>,
-    model: &Model,
-) -> Option<Marker> {
-    let opens = match node.kind() {
-        Kind::GroupOpen => true,
-        Kind::GroupClose => false,
-        Kind::Memory | Kind::Action(_) | Kind::Resource(_) => return None,
-    };
-    // Where NULL was passed, the group is called by its own address, which is its opening marker's.
-    let own = if opens {
-        Some(node.address().0)
-    } else {
-        device
-            .groups()
-            .rev()
-            .take(DEEPEST)
-            .find(|(_, _, close)| *close == Some(id))
-            .and_then(|(_, open, _)| model.node(open))
-            .map(|opening| opening.address().0)
-    };
-    let group = node.group().map_or(0, |group| group.0);
-    Some(Marker {
-        opens,
-        open: open.unwrap_or(opens),
-        id: (group != 0 && own != Some(group)).then_some(group),
-    })
-}
-
-/// How many releases of groups of this device run on the current task.
-fn group_releases(device: Device<'_>, model: &Model) -> usize {
-    let frames = model.frames(model.current_task());
-    frames
-        .iter()
-        .filter(|frame| frame.device() == Some(device.id()) && frame.hook() == Hook::ReleaseGroup)
-        .count()
-}
-
-/// The innermost function of drivers/base/devres.c that runs for this device.
-fn frame(device: Device<'_>, frames: &[Frame]) -> Option<Hook> {
-    frames
-        .iter()
-        .rev()
-        .filter(|frame| frame.device() == Some(device.id()))
-        .map(Frame::hook)
-        .find(|hook| {
-            matches!(
-                hook,
-                Hook::ReleaseAll
-                    | Hook::ReleaseGroup
-                    | Hook::Destroy
-                    | Hook::Release
-                    | Hook::ReleaseAction
-                    | Hook::Krealloc
-            )
-        })
-}
-
-/// The device whose probe, unbind or end it is that runs on the task, where that is another one.
-fn foreign(device: Device<'_>, frames: &[Frame], model: &Model) -> Option<crate::event::Text> {
-    let frame = frames.iter().rev().find(|frame| {
-        matches!(
-            frame.hook(),
-            Hook::Probe
-                | Hook::Unbind
-                | Hook::Remove
-                | Hook::Cleanup
-                | Hook::Delete
-                | Hook::FinalPut
-        )
-    })?;
-    let other = frame.device().filter(|other| *other != device.id())?;
-    model.device_by_id(other)?.identity().name.clone()
 }

@@ -212,8 +212,10 @@ impl Model {
                 changes.push(Change::BindingBegan(id));
             }
             Hook::Bound => {
-                if record.phase != State::Probing {
-                    // device_bind_driver() binds without a probe.
+                // device_bind_driver() binds without a probe. Of a device that was first seen halfway it may as
+                // well be the probe that was not seen to begin.
+                let halfway = record.phase == State::Unknown && !record.taints.is_empty();
+                if record.phase != State::Probing && !halfway {
                     record.binding = record.binding.saturating_add(1);
                     record.binding_sequence = sequence;
                     record.known_since = sequence;
@@ -365,13 +367,14 @@ impl Model {
         if record.phase == State::Bound {
             return;
         }
-        // Without driver_bound the value must tell: 0 since 5.18, 1 before.
+        // The value tells as well as driver_bound, which a text may lack: 0 since 5.18, 1 before.
         let bound = match value {
             Some(0) => !self.facts.concluded,
             Some(1) => true,
             _ => false,
         };
-        if record.phase == State::Probing && !self.facts.sees(Hook::Bound) && bound {
+        // Zero is also what a probe returned before 5.18 that had failed and cleaned up.
+        if record.phase == State::Probing && bound && !record.binding_ended {
             record.bind();
             record.phase = State::Bound;
             changes.push(Change::Bound(id));

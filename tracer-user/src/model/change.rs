@@ -5,7 +5,9 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use super::{DeviceId, InstanceKey, NodeId, Taint};
-use crate::event::{GroupId, Hook, Loss, Message, NodeAddress, PmDomain, StackId, Text, Time};
+use crate::event::{
+    GroupId, Hook, Loss, Message, ModuleCode, NodeAddress, PmDomain, StackId, Text, Time,
+};
 
 /// What one event changed, in order. Empty or one entry most of the time.
 pub type Changes = SmallVec<[Change; 2]>;
@@ -74,7 +76,12 @@ pub enum Change {
     /// A function returned.
     Left(Left),
     /// A module's memory is about to be given back.
-    ModuleFreed(Text),
+    ModuleFreed {
+        /// The module's name.
+        module: Text,
+        /// Where its code was, if known.
+        code: Option<ModuleCode>,
+    },
     /// The kernel itself told of devres in its log.
     Told {
         /// Of which device, where it is known.

@@ -184,8 +184,11 @@ impl Model {
             EventKind::RemoveAction { function, data } => {
                 self.remove_action(*function, *data, &mut changes);
             }
-            EventKind::ModuleFree { module } => {
-                changes.push(Change::ModuleFreed(Arc::clone(module)));
+            EventKind::ModuleFree { module, code } => {
+                changes.push(Change::ModuleFreed {
+                    module: Arc::clone(module),
+                    code: *code,
+                });
             }
             EventKind::Message(message) => self.told(message, &mut changes),
             EventKind::Enter(call) => self.enter(call, &mut changes),

@@ -3,17 +3,12 @@
 use crate::{
     event::{Function, Hook, StackDefinition},
     finding::{self, Cause, Subject},
-    model::{DeviceId, Frame, Model},
+    model::{DeviceId, Frame, Model, Node},
 };
 
 /// The function that called `function`, by a stack taken in it, at its entry, or in what it calls.
 pub(super) fn caller<'s>(stack: &'s StackDefinition, function: &str) -> Option<&'s Function> {
-    let functions = || {
-        stack
-            .frames
-            .iter()
-            .filter_map(|frame| frame.function.as_deref())
-    };
+    let functions = || functions(stack);
     let is_called = |known: &Function| known.name.as_deref() == Some(function);
     // Without a frame of its own it was called from the innermost one.
     let inner = functions().position(is_called).map_or(0, |place| place + 1);
@@ -22,11 +17,95 @@ pub(super) fn caller<'s>(stack: &'s StackDefinition, function: &str) -> Option<&
 
 /// Whether `function` is on the stack.
 pub(super) fn passes_through(stack: &StackDefinition, function: &Function) -> bool {
+    functions(stack).any(|known| known.name == function.name && known.module == function.module)
+}
+
+/// How sure it is whose wish an addition was that a driver's probe made to another device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// The driver's own code called the function that adds.
+    Driver,
+    /// A part of the kernel, or the other device's driver, did so for a purpose of its own: the PCI core that sets up
+    /// the interrupts of a device whose child asks for some.
+    Other,
+    /// There is no stack to tell by.
+    Unknown,
+}
+
+/// Whose wish the addition of the node was, made inside the probe of `driver` to a device of the driver `owner`.
+pub(super) fn wish(node: &Node, driver: Option<&str>, owner: Option<&str>) -> Wish {
+    let is_of_owner = |module: &str| owner.is_some_and(|owner| module == owner.replace('-', "_"));
+    let runs = node
+        .function()
+        .and_then(|function| function.module.as_deref());
+    if runs.is_some_and(|module| !is_of_owner(module)) {
+        return Wish::Driver;
+    }
+    let Some(stack) = node.stack() else {
+        return Wish::Unknown;
+    };
+    let mut inside = functions(stack)
+        .take_while(|function| !is_named(function, |name| name == "really_probe"))
+        .skip_while(|function| is_named(function, is_managed_function));
+    let Some(caller) = inside.next() else {
+        return Wish::Unknown;
+    };
+    let is_driver = match caller.module.as_deref() {
+        // A library that the driver uses is as good as the driver.
+        Some(module) => !is_of_owner(module),
+        // Where all of it is built in only the names can tell.
+        None => {
+            let outer: Vec<&Function> = inside.collect();
+            // The bus's own function, called by the driver core: the driver's probe has ended in a jump.
+            outer.is_empty()
+                || outer.iter().all(|function| function.module.is_none())
+                    && driver
+                        .is_some_and(|driver| is_named(caller, |name| begins_alike(name, driver)))
+        }
+    };
+    if is_driver { Wish::Driver } else { Wish::Other }
+}
+
+fn is_named(function: &Function, fits: impl Fn(&str) -> bool) -> bool {
+    function.name.as_deref().is_some_and(fits)
+}
+
+/// Whether a function of the kernel adds to the device that it is given, as its name says.
+fn is_managed_function(name: &str) -> bool {
+    name == "add_dr"
+        || ["devm_", "devres_", "pcim_", "dmam_"]
+            .iter()
+            .any(|beginning| name.trim_start_matches('_').starts_with(beginning))
+}
+
+/// Whether a function's name begins like its driver's, up to the first word's end.
+fn begins_alike(function: &str, driver: &str) -> bool {
+    let word = |name: &str| {
+        let end = name.find(['_', '-', ' ']).unwrap_or(name.len());
+        name.get(..end).unwrap_or_default().to_ascii_lowercase()
+    };
+    let (function, driver) = (word(function.trim_start_matches('_')), word(driver));
+    function.len() >= 3
+        && driver.len() >= 3
+        && (function.starts_with(&driver) || driver.starts_with(&function))
+}
+
+/// Whether the stack goes through a callback of runtime power management.
+pub(super) fn in_runtime_pm(stack: &StackDefinition) -> bool {
+    functions(stack).any(|function| {
+        function.module.is_none()
+            && is_named(function, |name| {
+                matches!(name, "rpm_resume" | "rpm_suspend" | "rpm_idle")
+            })
+    })
+}
+
+/// The functions on a stack, innermost first.
+fn functions(stack: &StackDefinition) -> impl Iterator<Item = &Function> {
     stack
         .frames
         .iter()
         .filter_map(|frame| frame.function.as_deref())
-        .any(|known| known.name == function.name && known.module == function.module)
 }
 
 /// Whether the function is one of drivers/base/component.c, which keeps groups on the devices of others by
@@ -46,11 +125,7 @@ pub(super) fn is_component_core(function: &Function) -> bool {
 
 /// Whether component.c is on the stack.
 pub(super) fn through_component_core(stack: &StackDefinition) -> bool {
-    stack
-        .frames
-        .iter()
-        .filter_map(|frame| frame.function.as_deref())
-        .any(is_component_core)
+    functions(stack).any(is_component_core)
 }
 
 /// The probe or unbind of another device that runs on the current task: the innermost one of which it is

@@ -8,10 +8,10 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo};
+use super::{Rule, RuleInfo, blame};
 use crate::{
     event::{DeviceIdentity, Hook, Time},
-    finding::{self, Certainty, Finding, Report, Severity, Step},
+    finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, InstanceKey, Model, Node, Origin, State,
         Taint,
@@ -90,12 +90,9 @@ impl Rule for PmDetachBeforeRelease {
                 // released later is released by somebody else.
                 self.detached.remove(device);
             }
-            Change::NodeReleased { node, .. } if !self.detached.is_empty() => {
-                if let Some(node) = model.node(*node)
-                    && let Some(device) = model.owner(node)
-                    && let Some(detach) = self.detached.get_mut(&device.id())
-                {
-                    detach.release(node, model.now());
+            Change::NodeReleased { node, .. } => {
+                if let Some(node) = model.node(*node) {
+                    self.released(node, model, report);
                 }
             }
             Change::BindingEnded { device, .. } | Change::DeviceGone { device, .. } => {
@@ -142,12 +139,57 @@ impl Rule for PmDetachBeforeRelease {
                     detach.keep(finding::resource(node, None, detach.entered));
                 }
             }
+            detach.stay_silent(
+                "the trace ended between a PM domain's detach and the releases",
+                report,
+            );
             report.submit(detach.finding(Certainty::Likely));
+        }
+        let halfway = model.devices().filter(|device| {
+            matches!(device.state(), State::Removing | State::Cleanup)
+                && device
+                    .resources()
+                    .any(|node| node.phase() != State::Cleanup)
+        });
+        for device in halfway {
+            let subject = Subject::of(device);
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "the trace ended while the device was being unbound",
+            );
         }
     }
 }
 
 impl PmDetachBeforeRelease {
+    fn released(&mut self, node: &Node, model: &Model, report: &mut Report) {
+        // Never seen to come, and outside of any unbind that was seen to begin: the trace began within one.
+        let began_within = node.origin() == Origin::Unknown && !node.kind().is_marker();
+        if self.detached.is_empty() && !began_within {
+            return;
+        }
+        let Some(device) = model.owner(node) else {
+            return;
+        };
+        let id = device.id();
+        if let Some(detach) = self.detached.get_mut(&id) {
+            detach.release(node, model.now());
+        } else if began_within
+            && !blame::runs(model, Hook::Unbind, id)
+            && !blame::runs(model, Hook::Probe, id)
+        {
+            let subject = Subject::of(device);
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "resources were released in an unbind whose begin was not seen",
+            );
+        }
+    }
+
     /// A PM domain is about to be detached from a device.
     fn detach(&mut self, id: DeviceId, model: &Model, report: &mut Report) {
         let Some(device) = model.device_by_id(id) else {
@@ -156,10 +198,22 @@ impl PmDetachBeforeRelease {
         let within_binding = matches!(
             device.state(),
             State::Probing | State::Removing | State::Cleanup
-        );
+        ) || blame::runs(model, Hook::Unbind, id);
         // The virtual devices behind a device with several domains are detached by their consumer.
         let virtual_device = device.identity().bus.as_deref() == Some("genpd");
-        if !within_binding || virtual_device || self.detached.contains_key(&id) {
+        if virtual_device || self.detached.contains_key(&id) {
+            return;
+        }
+        if !within_binding {
+            if device.state() == State::Unknown {
+                let subject = Subject::of(device);
+                report.stay_silent(
+                    INFO.id,
+                    subject.key,
+                    subject.name(),
+                    "a PM domain was detached, perhaps in an unbind whose begin was not seen",
+                );
+            }
             return;
         }
         let around = model.frames(model.current_task()).iter().rfind(|frame| {
@@ -192,6 +246,13 @@ fn doubt(device: Device<'_>, model: &Model) -> Option<&'static str> {
     let (tainted, lost) = (device.tainted_at(), model.last_loss());
     let missed = tainted.max(lost)?;
     if device.binding_sequence() > missed {
+        return None;
+    }
+    // What was added after the domain was attached is all that counts.
+    if device
+        .pm_attached()
+        .is_some_and(|attached| device.is_whole_since(attached))
+    {
         return None;
     }
     if lost > tainted {

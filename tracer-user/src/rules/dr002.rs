@@ -1,11 +1,13 @@
 //! DR002 pm-domain-leak-on-failed-probe: a probe that fails leaves the PM domain attached that was attached
 //! in it.
 
+use hashbrown::HashMap;
+
 use super::{Rule, RuleInfo};
 use crate::{
     event::Hook,
     finding::{Finding, Report, Severity, Step, Subject},
-    model::{Change, DeviceId, Left, Model},
+    model::{Change, Detail, Device, DeviceId, Entered, Left, Model, State},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -19,9 +21,11 @@ static INFO: RuleInfo = RuleInfo {
     page: include_str!("dr002.md"),
 };
 
-/// The rule. It keeps nothing: the model knows where the domain was attached.
+/// The rule. It keeps the place at which each running probe began without a domain.
 #[derive(Debug, Default)]
-pub struct PmDomainLeak;
+pub struct PmDomainLeak {
+    without: HashMap<DeviceId, u64>,
+}
 
 impl Rule for PmDomainLeak {
     fn info(&self) -> &'static RuleInfo {
@@ -29,29 +33,51 @@ impl Rule for PmDomainLeak {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        if let Change::Left(
-            left @ Left {
+        match change {
+            Change::Entered(Entered {
                 hook: Hook::Probe,
-                device: Some(device),
-                inferred: false,
-                ..
-            },
-        ) = change
-        {
-            failed(left, *device, model, report);
+                device: Some(id),
+                detail: Detail::Pm(pm),
+            }) => {
+                let began = model.device_by_id(*id).map(Device::binding_sequence);
+                match began.filter(|_| !pm.detaches()) {
+                    Some(began) => self.without.insert(*id, began),
+                    None => self.without.remove(id),
+                };
+            }
+            Change::Left(
+                left @ Left {
+                    hook: Hook::Probe,
+                    device: Some(id),
+                    ..
+                },
+            ) => {
+                let without = self.without.remove(id);
+                if !left.inferred {
+                    failed(left, *id, without, model, report);
+                }
+            }
+            Change::DeviceGone { device, .. } if !self.without.is_empty() => {
+                self.without.remove(device);
+            }
+            _ => {}
         }
     }
 }
 
-fn failed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
+/// A probe has returned; `without` is where it began, if the device had no domain then. A bus may set one by other
+/// ways than `dev_pm_domain_attach`.
+fn failed(left: &Left, id: DeviceId, without: Option<u64>, model: &Model, report: &mut Report) {
     let (Some(device), Some(pm)) = (model.device_by_id(id), left.pm) else {
         return;
     };
     // 5.10 returns 1 for a bound device, and 0 for a probe that failed: the state tells.
-    let failed = left.value.is_some_and(|value| value != 0 && value != 1);
-    let attached = device
-        .pm_attached()
-        .filter(|place| *place > device.binding_sequence());
+    let failed = left.value.is_some_and(|value| value != 1) && device.state() == State::Unbound;
+    let attached = without.or_else(|| {
+        device
+            .pm_attached()
+            .filter(|place| *place > device.binding_sequence())
+    });
     let Some(attached) = attached.filter(|_| failed && pm.detaches()) else {
         return;
     };
@@ -66,10 +92,12 @@ fn failed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
         return;
     }
     let name = subject.name();
-    let value = left.value.unwrap_or_default();
+    // Before 5.18 the kernel keeps the error to itself.
+    let value = left.value.filter(|value| *value != 0);
+    let value = value.map_or_else(String::new, |value| format!(" ({value})"));
     report.submit(Finding {
         summary: format!(
-            "The probe of {name} failed ({value}) and left the PM domain attached that was attached in it."
+            "The probe of {name} failed{value} and left the PM domain attached that was attached in it."
         ),
         meaning: "The domain stays powered on for a device that nobody drives, and the next probe meets a \
                   device that has one already. The bus's probe must detach what it attached when it fails."
@@ -81,7 +109,7 @@ fn failed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
             },
             Step {
                 time: model.now(),
-                what: format!("probe fails ({value}), and the PM domain is still attached"),
+                what: format!("probe fails{value}, and the PM domain is still attached"),
             },
         ],
         expected: vec![

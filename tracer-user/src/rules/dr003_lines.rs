@@ -59,6 +59,8 @@ struct GroupRelease {
     tid: u32,
     time: Time,
     sequence: u64,
+    /// Groups of other devices went in the same breath, so that nothing tells whose unbind it was.
+    among_others: bool,
 }
 
 /// The release of an open group.
@@ -181,6 +183,12 @@ impl Lines {
             tid: model.current_task().tid,
             time: model.now(),
             sequence: model.sequence(),
+            among_others: self.last.as_ref().is_some_and(|last| {
+                last.device != device.id()
+                    && last.tid == model.current_task().tid
+                    && model.sequence() - last.sequence <= NEAR
+                    && model.now().since(last.time) <= ONE_CALL
+            }),
         };
         let was_closed = self.closed == Some(model.sequence());
         let group = self.end_group(device.id(), node.sequence(), model.sequence());
@@ -323,10 +331,20 @@ impl Release {
             .map_or("", finding::Resource::label)
             .to_owned();
         let count = self.swallowed_count;
-        let culprit = self.culprit.as_ref().map(|culprit| &culprit.subject);
-        let by = culprit.map_or("Somebody".to_owned(), |culprit| {
-            format!("Right behind its group on {}, component.c", culprit.name())
-        });
+        let by = match &self.culprit {
+            Some(culprit) if culprit.among_others => {
+                "Right behind the groups of its components, component.c".to_owned()
+            }
+            Some(culprit) => format!(
+                "Right behind its group on {}, component.c",
+                culprit.subject.name()
+            ),
+            None => "Somebody".to_owned(),
+        };
+        let alone = self
+            .culprit
+            .as_ref()
+            .filter(|culprit| !culprit.among_others);
         let mut order = vec![Step {
             time: self.group.opened,
             what: format!("a group is opened on {name}, and not closed"),
@@ -352,7 +370,7 @@ impl Release {
                 plural(count, "is", "are"),
             ),
         });
-        let caused_by = self.culprit.as_ref().map(|culprit| Cause {
+        let caused_by = alone.map(|culprit| Cause {
             device: culprit.subject.name().to_owned(),
             instance: culprit.subject.key,
             driver: culprit.subject.driver().map(str::to_owned),

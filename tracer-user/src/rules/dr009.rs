@@ -58,6 +58,12 @@ impl Rule for AddAfterUnbind {
             Change::NodeRemoved(node) | Change::NodeVanished(node) if !self.added.is_empty() => {
                 self.take(*node, model);
             }
+            Change::BindingBegan(device)
+                if !self.added.is_empty() && !blame::runs(model, Hook::Probe, *device) =>
+            {
+                // It is bound without a probe, or the begin of its probe was missed: then that had added them.
+                self.added.remove(device);
+            }
             Change::BindingBegan(device) if !self.added.is_empty() => {
                 self.end(
                     *device,

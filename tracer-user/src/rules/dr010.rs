@@ -1,6 +1,6 @@
 //! DR010 add-in-remove: a driver's remove adds resources to its device.
 
-use super::{Rule, RuleInfo};
+use super::{Rule, RuleInfo, blame};
 use crate::{
     event::Hook,
     finding::{self, Finding, Report, Severity, Step, Subject},
@@ -14,7 +14,7 @@ static INFO: RuleInfo = RuleInfo {
     description: "A driver's remove adds resources to its device.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
-        &[Hook::Remove],
+        &[Hook::Remove, Hook::Unbind],
         &[Hook::ReleaseAll],
     ],
     sharpened_by: &[],
@@ -49,10 +49,31 @@ fn released(id: NodeId, model: &Model, report: &mut Report) {
     let Some(device) = model.owner(node) else {
         return;
     };
-    if device.state() != State::Cleanup || !is_its_own(node, device) {
+    // Where remove can't be seen by itself, it is what an unbind does before it releases.
+    let within = if model.coverage().sees(Hook::Remove) {
+        Hook::Remove
+    } else {
+        Hook::Unbind
+    };
+    if device.state() != State::Cleanup || !is_its_own(node, device, within) {
         return;
     }
     let subject = Subject::of(device);
+    if within == Hook::Unbind {
+        // Before 5.18 only the stack tells what remove does from the resume and suspend that come with an unbind.
+        let Some(stack) = node.stack() else {
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "something was added in an unbind, and whether by remove is not told on this kernel without stacks",
+            );
+            return;
+        };
+        if blame::in_runtime_pm(stack) {
+            return;
+        }
+    }
     if !device.is_whole() {
         report.stay_silent(
             INFO.id,
@@ -85,11 +106,11 @@ fn released(id: NodeId, model: &Model, report: &mut Report) {
 }
 
 /// Whether it was added by the remove itself, rather than by another task meanwhile or by a release.
-fn is_its_own(node: &Node, device: Device<'_>) -> bool {
+fn is_its_own(node: &Node, device: Device<'_>, within: Hook) -> bool {
     node.origin() == Origin::Seen
         && !node.kind().is_marker()
         && node.binding() == device.binding()
         && node
             .context()
-            .is_some_and(|context| context.device == device.key() && context.hook == Hook::Remove)
+            .is_some_and(|context| context.device == device.key() && context.hook == within)
 }

@@ -52,6 +52,7 @@ impl Rule for UnboundOwnerLeak {
                     && owned_without_driver(device).next().is_some()
                 {
                     self.deleted.insert(*id, model.now());
+                    not_given_up(device, model, report);
                 }
             }
             Change::NodeReleased { node, .. } if !self.deleted.is_empty() => {
@@ -74,44 +75,25 @@ impl Rule for UnboundOwnerLeak {
                 never_put(device, deleted, model, report);
             }
         }
+        for device in model.devices() {
+            not_given_up(device, model, report);
+        }
     }
 }
 
 impl UnboundOwnerLeak {
+    /// Something came: it may be given up by hand, unless the device is deleted already.
     fn added(&mut self, id: NodeId, model: &Model, report: &mut Report) {
-        let Some(node) = model.node(id) else { return };
+        let Some(node) = model.node(id).filter(|node| node.phase() == State::Deleted) else {
+            return;
+        };
         let Some(device) = model.owner(node).filter(|device| concerns(node, *device)) else {
             return;
         };
-        if blame::runs(model, Hook::ReleaseAll, device.id()) {
-            return;
-        }
-        if node.phase() == State::Deleted {
+        if !blame::runs(model, Hook::ReleaseAll, device.id()) {
             self.deleted.entry(device.id()).or_insert(model.now());
+            left(node, device, model, report);
         }
-        let subject = Subject::of(device);
-        let what = finding::label(node);
-        let fingerprint = subject.fingerprint(&INFO, what);
-        if report.repeat(&fingerprint, Severity::Info, model.now()) {
-            return;
-        }
-        if !device.is_whole() {
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "something was added to a device that may have no driver, of which something was missed",
-            );
-            return;
-        }
-        report.submit(Finding {
-            summary: format!("{what} was added to {}, which has no driver.", subject.name()),
-            meaning: "No unbind releases it. From 6.6 on device_del() does; before, only the last put of the \
-                      device, which may come much later, or never if the resource itself holds a reference."
-                .to_owned(),
-            resources: vec![finding::live_resource(node)],
-            ..subject.finding(&INFO, Severity::Info, what, model.now())
-        });
     }
 
     /// Something went: late, by the last put?
@@ -156,6 +138,44 @@ impl UnboundOwnerLeak {
             ..subject.finding(&INFO, Severity::Warn, what, model.now())
         });
     }
+}
+
+/// The device is deleted, or the trace ends, and nobody has given up what was added.
+fn not_given_up(device: Device<'_>, model: &Model, report: &mut Report) {
+    for node in owned_without_driver(device) {
+        left(node, device, model, report);
+    }
+}
+
+fn left(node: &Node, device: Device<'_>, model: &Model, report: &mut Report) {
+    let subject = Subject::of(device);
+    let what = finding::label(node);
+    let fingerprint = subject.fingerprint(&INFO, what);
+    if report.repeat(&fingerprint, Severity::Info, model.now()) {
+        return;
+    }
+    if !device.is_whole() {
+        report.stay_silent(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "something was added to a device that may have no driver, of which something was missed",
+        );
+        return;
+    }
+    report.submit(Finding {
+        summary: format!("{what} was added to {}, which has no driver.", subject.name()),
+        meaning: "No unbind releases it, and nobody else had when the device was deleted or the trace ended. From 6.6 on \
+                  device_del() does; before, only the last put of the device, which may come much later, or never if the \
+                  resource itself holds a reference."
+            .to_owned(),
+        order: vec![Step {
+            time: node.added(),
+            what: format!("{what} is added"),
+        }],
+        resources: vec![finding::live_resource(node)],
+        ..subject.finding(&INFO, Severity::Info, what, model.now())
+    });
 }
 
 /// The trace ends, the device is deleted, and still owns something.

@@ -3,10 +3,13 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{Rule, RuleInfo, blame};
+use super::{
+    Rule, RuleInfo,
+    blame::{self, Wish},
+};
 use crate::{
     event::{Hook, Time},
-    finding::{self, Cause, Finding, Report, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Finding, Report, Severity, Step, Subject},
     model::{Change, Device, DeviceId, InstanceKey, Model, Node, NodeId, Origin, State},
 };
 
@@ -103,6 +106,11 @@ impl OutlivesCreator {
         if is_own_child || node.stack().is_some_and(blame::through_component_core) {
             return;
         }
+        let (creator_subject, owner_subject) = (Subject::of(creator), Subject::of(owner));
+        let wish = blame::wish(node, creator_subject.driver(), owner_subject.driver());
+        if wish == Wish::Other {
+            return;
+        }
         self.creators
             .entry(creator.id())
             .or_insert_with(|| Creator {
@@ -169,7 +177,10 @@ impl Creator {
     ) -> Finding {
         let subject = Subject::of(owner);
         let worst = left.iter().find(|node| node.kind().hazard().is_some());
-        let severity = if worst.is_some() {
+        let known = left
+            .iter()
+            .any(|node| blame::wish(node, self.subject.driver(), subject.driver()) == Wish::Driver);
+        let severity = if worst.is_some() && known {
             Severity::Error
         } else {
             Severity::Warn
@@ -184,13 +195,18 @@ impl Creator {
         } else {
             "failed its probe"
         };
-        let meaning = if severity == Severity::Error {
+        let meaning = if worst.is_some() {
             "It is released only with the other device, long after the driver whose code and data it uses has gone."
         } else {
             "Memory stays allocated until the other device goes, and again with each probe: a leak."
         };
         let first_added = left.first().map_or(Time(0), |node| node.added());
         Finding {
+            certainty: if known {
+                Certainty::Confirmed
+            } else {
+                Certainty::Likely
+            },
             summary: format!(
                 "{shown} was added to {name} by the probe of {creator}, and stayed there when {creator} {end}."
             ),

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     event::{Hook, Time},
     finding::{self, Finding, Report, Severity, Step, Subject},
-    model::{Change, Detail, Device, DeviceId, Entered, Left, Model, NodeId, State},
+    model::{Change, Detail, Device, DeviceId, Entered, Left, Model, Node, NodeId, State},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -34,6 +34,16 @@ const RELEASE: &str = "devm_irq_release";
 #[derive(Debug, Default)]
 pub struct IrqAfterRemove {
     windows: HashMap<Interrupt, Window>,
+    /// Where releases are concluded: the interrupts that a release still running has taken off.
+    going: HashMap<Interrupt, Going>,
+}
+
+/// An interrupt that is being released with others, the kernel does not tell when.
+#[derive(Debug)]
+struct Going {
+    device: DeviceId,
+    node: Node,
+    removed: Time,
 }
 
 /// An interrupt between the end of remove and its release.
@@ -66,11 +76,25 @@ impl Rule for IrqAfterRemove {
                 detail: Detail::Irq { number, dev_id },
                 ..
             }) => {
-                if let Some(window) = self.windows.get_mut(&(*number, *dev_id)) {
+                let interrupt = (*number, *dev_id);
+                if let Some(window) = self.windows.get_mut(&interrupt) {
                     window.handled.get_or_insert(model.now());
                 }
+                if let Some(going) = self.going.remove(&interrupt)
+                    && let Some(device) = model.device_by_id(going.device)
+                {
+                    let handled = Some((going.removed, model.now()));
+                    found(device, &going.node, handled, model, report);
+                }
             }
-            Change::NodeReleased { node, .. } => self.released(*node, model, report),
+            Change::NodeReleased { node, concluded } => {
+                self.released(*node, *concluded, model, report);
+            }
+            Change::Left(Left {
+                hook: Hook::ReleaseAll,
+                device: Some(id),
+                ..
+            }) if !self.going.is_empty() => self.going.retain(|_, going| going.device != *id),
             Change::NodeRemoved(id) | Change::NodeVanished(id) if !self.windows.is_empty() => {
                 if let Some(interrupt) = model.node(*id).and_then(interrupt::of) {
                     self.windows.remove(&interrupt);
@@ -81,7 +105,10 @@ impl Rule for IrqAfterRemove {
             {
                 self.windows.retain(|_, window| window.device != *device);
             }
-            Change::Lost(_) => self.windows.clear(),
+            Change::Lost(_) => {
+                self.windows.clear();
+                self.going.clear();
+            }
             _ => {}
         }
     }
@@ -99,7 +126,7 @@ impl IrqAfterRemove {
         }
     }
 
-    fn released(&mut self, id: NodeId, model: &Model, report: &mut Report) {
+    fn released(&mut self, id: NodeId, concluded: bool, model: &Model, report: &mut Report) {
         let Some(node) = model
             .node(id)
             .filter(|node| node.name().is_some_and(|name| &**name == RELEASE))
@@ -109,7 +136,8 @@ impl IrqAfterRemove {
         let Some(device) = model.owner(node) else {
             return;
         };
-        let window = interrupt::of(node).and_then(|interrupt| self.windows.remove(&interrupt));
+        let interrupt = interrupt::of(node);
+        let window = interrupt.and_then(|interrupt| self.windows.remove(&interrupt));
         let after_remove = device.state() == State::Cleanup
             && node.phase() != State::Cleanup
             && blame::runs(model, Hook::Unbind, device.id())
@@ -117,68 +145,90 @@ impl IrqAfterRemove {
         if !after_remove {
             return;
         }
-        let subject = Subject::of(device);
+        if let Some(interrupt) = interrupt.filter(|_| concluded) {
+            let going = Going {
+                device: device.id(),
+                node: node.outline(),
+                removed: model.now(),
+            };
+            self.going.insert(interrupt, going);
+        }
         let handled = window
             .as_ref()
             .filter(|window| window.device == device.id())
             .and_then(|window| Some((window.removed, window.handled?)));
-        let severity = if handled.is_some() {
-            Severity::Warn
-        } else {
-            Severity::Info
-        };
-        if report.repeat(&subject.fingerprint(&INFO, RELEASE), severity, model.now()) {
-            return;
-        }
-        if !device.is_whole() {
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "an interrupt was released by an unbind in which events were missed",
-            );
-            return;
-        }
-        let name = subject.name();
-        let mut order = Vec::new();
-        if let Some((removed, handled)) = handled {
-            order.push(Step {
-                time: removed,
-                what: "remove returns".to_owned(),
-            });
-            order.push(Step {
-                time: handled,
-                what: "the interrupt's handler runs".to_owned(),
-            });
-        }
+        found(device, node, handled, model, report);
+    }
+}
+
+/// The interrupt outlived remove; `handled` tells when that returned and its handler ran, if it did.
+fn found(
+    device: Device<'_>,
+    node: &Node,
+    handled: Option<(Time, Time)>,
+    model: &Model,
+    report: &mut Report,
+) {
+    let subject = Subject::of(device);
+    let severity = if handled.is_some() {
+        Severity::Warn
+    } else {
+        Severity::Info
+    };
+    if report.repeat(&subject.fingerprint(&INFO, RELEASE), severity, model.now()) {
+        return;
+    }
+    if !device.is_whole() {
+        report.stay_silent(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "an interrupt was released by an unbind in which events were missed",
+        );
+        return;
+    }
+    let name = subject.name();
+    let mut order = Vec::new();
+    if let Some((removed, handled)) = handled {
         order.push(Step {
-            time: model.now(),
-            what: "the interrupt is freed".to_owned(),
+            time: removed,
+            what: "remove returns".to_owned(),
         });
-        let summary = match handled {
-            Some(_) => format!(
-                "An interrupt of {name} was handled after its driver's remove had returned."
-            ),
-            None => format!(
-                "An interrupt of {name} was freed only after its driver's remove had returned."
-            ),
-        };
-        let meaning = match handled {
-            Some(_) => {
-                "The handler ran on what remove had taken down. Harmless if remove left all that it uses in place."
-            }
-            None => {
-                "Until then the handler can run, on what remove has taken down. Most drivers are prepared for that; \
-                 those that free or power off something in remove must free the interrupt first."
-            }
-        };
-        report.submit(Finding {
-            summary,
-            meaning: meaning.to_owned(),
-            order,
-            expected: vec!["the interrupt is freed, or disabled, before remove takes down what its handler uses".to_owned()],
-            resources: vec![finding::live_resource(node)],
-            ..subject.finding(&INFO, severity, RELEASE, model.now())
+        order.push(Step {
+            time: handled,
+            what: "the interrupt's handler runs".to_owned(),
         });
     }
+    order.push(Step {
+        time: model.now(),
+        what: "the interrupt is freed".to_owned(),
+    });
+    let summary = match handled {
+        Some(_) => {
+            format!("An interrupt of {name} was handled after its driver's remove had returned.")
+        }
+        None => {
+            format!("An interrupt of {name} was freed only after its driver's remove had returned.")
+        }
+    };
+    let meaning = match handled {
+        Some(_) => {
+            "The handler ran on what remove had taken down. Harmless if remove left all that it uses in place."
+        }
+        None => {
+            "Until then the handler can run, on what remove has taken down. Most drivers are prepared for that; \
+                 those that free or power off something in remove must free the interrupt first."
+        }
+    };
+    report.submit(Finding {
+        summary,
+        meaning: meaning.to_owned(),
+        order,
+        expected: vec![
+            "the interrupt is freed, or disabled, before remove takes down what its handler uses"
+                .to_owned(),
+        ],
+        resources: vec![finding::live_resource(node)],
+        ..subject.finding(&INFO, severity, RELEASE, model.now())
+    });
 }

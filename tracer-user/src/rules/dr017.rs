@@ -78,6 +78,28 @@ fn concerns(node: &Node) -> bool {
     node.phase() == State::Bound && node.origin() == Origin::Seen && !node.kind().is_marker()
 }
 
+/// Whether the node was added by a resume: what one adds, the next adds again.
+fn resumes(node: &Node) -> bool {
+    node.stack().is_some_and(|stack| {
+        stack
+            .frames
+            .iter()
+            .filter_map(|frame| frame.function.as_deref())
+            .filter(|function| function.module.is_none())
+            .any(|function| {
+                matches!(
+                    function.name.as_deref(),
+                    Some(
+                        "rpm_resume"
+                            | "device_resume"
+                            | "device_resume_early"
+                            | "device_resume_noirq"
+                    )
+                )
+            })
+    })
+}
+
 impl RuntimeGrowth {
     fn added(&mut self, id: NodeId, model: &Model, report: &mut Report) {
         let Some(node) = model.node(id).filter(|node| concerns(node)) else {
@@ -109,7 +131,7 @@ impl RuntimeGrowth {
             return;
         }
         let lasted = model.now().since(growth.since);
-        let lasting = lasted >= LASTING && model.coverage().times;
+        let lasting = lasted >= LASTING && model.coverage().times || resumes(node);
         let severity = if lasting {
             Severity::Warn
         } else {

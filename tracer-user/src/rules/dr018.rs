@@ -1,12 +1,12 @@
 //! DR018 deferral-churn: a device's probe is deferred again and again.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
-use super::{Rule, RuleInfo};
+use super::{Rule, RuleInfo, blame};
 use crate::{
     event::{Hook, Time},
     finding::{Finding, Report, Severity, Step, Subject},
-    model::{Change, DeviceId, Left, Model},
+    model::{Change, DeviceId, Entered, Left, Model},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -14,7 +14,12 @@ static INFO: RuleInfo = RuleInfo {
     name: "deferral-churn",
     severities: &[Severity::Warn, Severity::Info],
     description: "A device's probe is deferred again and again.",
-    needs: &[&[Hook::Probe], &[Hook::Bound]],
+    needs: &[
+        &[Hook::Probe],
+        &[Hook::Bound],
+        // Before 5.11 `really_probe` keeps the probe's error to itself.
+        &[Hook::DevresLog, Hook::Defer],
+    ],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr018.md"),
@@ -31,6 +36,8 @@ const MANY: u32 = 10;
 #[derive(Debug, Default)]
 pub struct DeferralChurn {
     deferred: HashMap<DeviceId, Deferrals>,
+    /// Devices put on the list of deferred ones by the probe that runs.
+    listed: HashSet<DeviceId>,
 }
 
 #[derive(Debug)]
@@ -46,6 +53,13 @@ impl Rule for DeferralChurn {
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
+            Change::Entered(Entered {
+                hook: Hook::Defer,
+                device: Some(device),
+                ..
+            }) if blame::runs(model, Hook::Probe, *device) => {
+                self.listed.insert(*device);
+            }
             Change::Left(
                 left @ Left {
                     hook: Hook::Probe,
@@ -56,7 +70,7 @@ impl Rule for DeferralChurn {
                 let deferred = left
                     .value
                     .is_some_and(|value| value.unsigned_abs() == EPROBE_DEFER);
-                if deferred {
+                if self.listed.remove(device) || deferred {
                     self.deferred(*device, left, model, report);
                 } else {
                     self.deferred.remove(device);
@@ -66,8 +80,12 @@ impl Rule for DeferralChurn {
             | Change::DeviceGone { device, .. }
             | Change::Tainted { device, .. } => {
                 self.deferred.remove(device);
+                self.listed.remove(device);
             }
-            Change::Lost(_) => self.deferred.clear(),
+            Change::Lost(_) => {
+                self.deferred.clear();
+                self.listed.clear();
+            }
             _ => {}
         }
     }

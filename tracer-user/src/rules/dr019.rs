@@ -1,5 +1,7 @@
 //! DR019 slow-release: the release of one resource takes long.
 
+use std::time::Duration;
+
 use hashbrown::HashMap;
 
 use super::{Rule, RuleInfo};
@@ -15,7 +17,7 @@ static INFO: RuleInfo = RuleInfo {
     severities: &[Severity::Warn],
     description: "The release of one resource takes long.",
     needs: &[
-        &[Hook::DevresLog],
+        &[Hook::DevresLog, Hook::AddDr],
         &[Hook::ReleaseAll],
         &[Hook::ReleaseGroup],
     ],
@@ -28,9 +30,20 @@ static INFO: RuleInfo = RuleInfo {
 const SLOW: u64 = 100_000_000;
 
 /// The rule. It keeps something only of tasks that are releasing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SlowRelease {
     tasks: HashMap<u32, Vec<Batch>>,
+    /// Nanoseconds.
+    limit: u64,
+}
+
+impl Default for SlowRelease {
+    fn default() -> Self {
+        Self {
+            tasks: HashMap::new(),
+            limit: SLOW,
+        }
+    }
 }
 
 /// One run of releases.
@@ -41,6 +54,8 @@ struct Batch {
     sequence: u64,
     /// What is being released: a copy, as the node has gone.
     node: Node,
+    /// How many are released at once, where the kernel does not tell one by one.
+    count: u32,
     at: Time,
     /// Nanoseconds that this release spent in other releases.
     nested: u64,
@@ -53,10 +68,9 @@ impl Rule for SlowRelease {
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
-            Change::NodeReleased {
-                node,
-                concluded: false,
-            } if model.coverage().times => self.released(*node, model, report),
+            Change::NodeReleased { node, concluded } if model.coverage().times => {
+                self.released(*node, *concluded, model, report);
+            }
             Change::Left(
                 left @ Left {
                     hook: Hook::ReleaseAll | Hook::ReleaseGroup,
@@ -70,7 +84,16 @@ impl Rule for SlowRelease {
 }
 
 impl SlowRelease {
-    fn released(&mut self, id: NodeId, model: &Model, report: &mut Report) {
+    /// The rule with another limit than its own.
+    #[must_use]
+    pub fn with_limit(limit: Duration) -> Self {
+        Self {
+            limit: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX),
+            ..Self::default()
+        }
+    }
+
+    fn released(&mut self, id: NodeId, concluded: bool, model: &Model, report: &mut Report) {
         let Some(node) = model.node(id) else { return };
         let Some(device) = model.owner(node) else {
             return;
@@ -88,12 +111,17 @@ impl SlowRelease {
             device: device.id(),
             sequence: frame.sequence(),
             node: node.outline(),
+            count: 1,
             at: model.now(),
             nested: 0,
         };
         match batches.last_mut() {
+            // All at the time at which the first one went.
+            Some(running) if running.sequence == frame.sequence() && concluded => {
+                running.count += 1;
+            }
             Some(running) if running.sequence == frame.sequence() => {
-                std::mem::replace(running, batch).ended(model, report);
+                std::mem::replace(running, batch).ended(self.limit, model, report);
             }
             _ => batches.push(batch),
         }
@@ -107,7 +135,7 @@ impl SlowRelease {
         if let Some(batch) = batches.pop_if(|batch| batch.sequence == left.sequence)
             && !left.inferred
         {
-            batch.ended(model, report);
+            batch.ended(self.limit, model, report);
         }
         if let Some(outer) = batches.last_mut() {
             outer.nested = outer.nested.saturating_add(model.now().since(left.entered));
@@ -119,9 +147,9 @@ impl SlowRelease {
 
 impl Batch {
     /// What was being released has been.
-    fn ended(self, model: &Model, report: &mut Report) {
+    fn ended(self, limit: u64, model: &Model, report: &mut Report) {
         let took = model.now().since(self.at).saturating_sub(self.nested);
-        if took <= SLOW {
+        if took <= limit {
             return;
         }
         let Some(device) = model.device_by_id(self.device) else {
@@ -138,11 +166,15 @@ impl Batch {
             return;
         }
         let what = finding::label(&self.node);
+        let of_all = match self.count {
+            1 => String::new(),
+            count => format!(" and {} others", count - 1),
+        };
         report.submit(Finding {
             summary: format!(
-                "Releasing {what} of {} took {} ms.",
+                "Releasing {what}{of_all} of {} took {}.",
                 subject.name(),
-                took / 1_000_000
+                length(took)
             ),
             meaning: "The device's lock is held meanwhile, and whoever unbinds the driver or removes the device \
                       waits for it."
@@ -160,5 +192,13 @@ impl Batch {
             resources: vec![finding::live_resource(&self.node)],
             ..subject.finding(&INFO, Severity::Warn, what, model.now())
         });
+    }
+}
+
+/// A length of time given in nanoseconds, in words.
+fn length(nanoseconds: u64) -> String {
+    match nanoseconds {
+        short @ ..1_000_000 => format!("{} us", short / 1_000),
+        long => format!("{} ms", long / 1_000_000),
     }
 }

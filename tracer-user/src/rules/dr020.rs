@@ -2,7 +2,7 @@
 
 use super::{Rule, RuleInfo};
 use crate::{
-    event::Hook,
+    event::{Hook, ModuleCode},
     finding::{self, Finding, Report, Severity, Step, Subject},
     model::{Change, Device, Model, Node},
 };
@@ -28,11 +28,11 @@ impl Rule for ReleaseFunctionUnloaded {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        if let Change::ModuleFreed(module) = change {
+        if let Change::ModuleFreed { module, code } = change {
             for device in model.devices() {
                 let left: Vec<&Node> = device
                     .resources()
-                    .filter(|node| is_in(node, module))
+                    .filter(|node| is_in(node, module, *code))
                     .collect();
                 if let Some(first) = left.first() {
                     unloaded(module, device, first, &left, model, report);
@@ -42,10 +42,19 @@ impl Rule for ReleaseFunctionUnloaded {
     }
 }
 
-fn is_in(node: &Node, module: &str) -> bool {
-    node.function()
-        .and_then(|function| function.module.as_deref())
-        .is_some_and(|known| known == module)
+/// Whether what runs on the node's release is a function of the module: by where its code is, and by the module's
+/// name where the source does not tell that.
+fn is_in(node: &Node, module: &str, code: Option<ModuleCode>) -> bool {
+    let Some(function) = node.function() else {
+        return false;
+    };
+    match code {
+        Some(code) if function.address != 0 => code.holds(function.address),
+        _ => function
+            .module
+            .as_deref()
+            .is_some_and(|known| known == module),
+    }
 }
 
 fn unloaded(

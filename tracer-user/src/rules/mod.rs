@@ -25,7 +25,7 @@ mod dr020;
 mod dr021;
 mod interrupt;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use crate::{
     coverage::Coverage,
@@ -157,18 +157,26 @@ impl RuleSet {
         }
     }
 
-    /// The rules whose findings have been compared with what stock kernels do. The others are applied where
-    /// they are asked for.
+    /// The rules that are applied unless others are asked for: those whose findings have been compared with what stock
+    /// kernels do, which by now is all of them.
     #[must_use]
     pub fn checked() -> Self {
-        Self::all().only_checked()
+        Self::all()
     }
 
-    /// Of these rules, those of [`checked`](Self::checked).
-    #[must_use]
-    pub fn only_checked(mut self) -> Self {
-        self.rules.retain(|rule| is_checked(rule.info()));
-        self
+    /// The optional hooks that rules asked for by name want.
+    pub fn optional_hooks(&self) -> impl Iterator<Item = Hook> + use<'_> {
+        self.infos()
+            .filter(|_| self.named)
+            .flat_map(|info| {
+                info.needs
+                    .iter()
+                    .copied()
+                    .flatten()
+                    .chain(info.sharpened_by)
+            })
+            .copied()
+            .filter(|hook| hook.is_optional())
     }
 
     /// No rule.
@@ -240,18 +248,21 @@ impl RuleSet {
         }
     }
 
+    /// Lets DR019, where it is applied, find releases that take longer than this.
+    #[must_use]
+    pub fn with_slow_release(mut self, limit: Duration) -> Self {
+        if let Some(rule) = self.rules.iter_mut().find(|rule| rule.info().id == "DR019") {
+            *rule = Box::new(SlowRelease::with_limit(limit));
+        }
+        self
+    }
+
     /// Tells every rule that nothing comes any more.
     pub fn finish(&mut self, model: &Model, report: &mut Report) {
         for rule in &mut self.rules {
             rule.finish(model, report);
         }
     }
-}
-
-/// Whether a rule is one of [`RuleSet::checked`].
-#[must_use]
-pub fn is_checked(info: &RuleInfo) -> bool {
-    info.id == "DR001"
 }
 
 fn is(info: &RuleInfo, name: &str) -> bool {

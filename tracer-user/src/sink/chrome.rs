@@ -208,7 +208,7 @@ impl<W: Write> Sink for ChromeSink<W> {
             EventKind::Release(node) => referred("REL", node),
             EventKind::Replace(node) => referred("REPLACE", node),
             EventKind::RemoveAction { .. } => ("REM action".to_owned(), json!({})),
-            EventKind::ModuleFree { module } => (format!("module_free {module}"), json!({})),
+            EventKind::ModuleFree { module, .. } => (format!("module_free {module}"), json!({})),
             EventKind::Message(message) => (
                 "the kernel's message".to_owned(),
                 json!({ "message": message }),

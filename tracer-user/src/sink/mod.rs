@@ -5,6 +5,7 @@ pub mod diff;
 pub mod json;
 pub mod page;
 pub mod report;
+pub mod reports;
 pub mod stacks;
 pub mod text;
 

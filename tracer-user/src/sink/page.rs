@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn lines_are_wrapped_and_coloured_only_if_wanted() {
         let mut plain = Vec::new();
-        let long = format!("  {} end", "word ".repeat(20));
+        let long = format!("  {}end", "word ".repeat(20));
         Page::new(&mut plain, false)
             .line(Tone::Bad, &long, 4)
             .unwrap();

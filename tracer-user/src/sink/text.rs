@@ -144,6 +144,15 @@ impl<W: Write> Sink for TextSink<W> {
 
 /// Writes the summary.
 pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
+    write_summary_in(100, writer, summary)
+}
+
+/// Writes the summary, in lines that are at most so wide where they are wrapped.
+pub fn write_summary_in(
+    width: usize,
+    writer: &mut impl Write,
+    summary: &Summary,
+) -> io::Result<()> {
     let verdict = match summary.verdict {
         Verdict::Clean => "CLEAN",
         Verdict::Findings => "FINDINGS",
@@ -196,7 +205,7 @@ pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<(
                 "they need"
             },
         );
-        write_wrapped(writer, &line)?;
+        write_wrapped(width, writer, &line)?;
     }
     for undecided in summary
         .undecided
@@ -210,7 +219,7 @@ pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<(
             plural(undecided.devices, "device", "devices"),
             Escaped(&undecided.reason)
         );
-        write_wrapped(writer, &line)?;
+        write_wrapped(width, writer, &line)?;
     }
     if summary.desyncs > 0 {
         writeln!(
@@ -226,8 +235,8 @@ pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<(
     Ok(())
 }
 
-fn write_wrapped(writer: &mut impl Write, line: &str) -> io::Result<()> {
-    let options = textwrap::Options::new(100)
+fn write_wrapped(width: usize, writer: &mut impl Write, line: &str) -> io::Result<()> {
+    let options = textwrap::Options::new(width)
         .initial_indent("  ")
         .subsequent_indent("    ");
     for line in textwrap::wrap(line, options) {
@@ -270,7 +279,7 @@ pub(crate) fn words(kind: &EventKind) -> Option<String> {
             format!("REM action {function:#x} data {data:#x}")
         }
         EventKind::Message(message) => said(message),
-        EventKind::ModuleFree { module } => format!("module_free {}", Escaped(module)),
+        EventKind::ModuleFree { module, .. } => format!("module_free {}", Escaped(module)),
         EventKind::Enter(call) => match (&call.detail, call.hook) {
             (_, Hook::DevresAdd) => return None,
             (CallDetail::Group(GroupId(0)), hook) => format!("{}(id NULL)", hook.symbol()),

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::event::{
     AddedNode, Call, CallDetail, DeviceAddress, DeviceIdentity, DeviceSnapshot, Event, EventKind,
-    GroupId, Hook, Loss, Message, NodeAddress, NodeReference, PmDomain, Return, StackDefinition,
-    StackFrame, StackId, Task, Time,
+    GroupId, Hook, Loss, Message, ModuleCode, NodeAddress, NodeReference, PmDomain, Return,
+    StackDefinition, StackFrame, StackId, Task, Time,
 };
 
 /// The fewest bytes of a stack's frame and of an added node.
@@ -78,9 +78,17 @@ impl Decoder {
             },
             kind::MODULE_FREE => {
                 let module = self.tables.text(cursor)?;
-                known_flags(cursor.byte()?, 0)?;
+                let code = if flag(cursor)? {
+                    Some(ModuleCode {
+                        begin: cursor.word()?,
+                        size: cursor.varint()?,
+                    })
+                } else {
+                    None
+                };
                 EventKind::ModuleFree {
                     module: module.ok_or(Malformed("a module has no name"))?,
+                    code,
                 }
             }
             kind::ENTER => EventKind::Enter(self.call(cursor)?),

@@ -229,10 +229,13 @@ impl Encoder {
                 tables.put_word(bytes, *data);
                 kind::REMOVE_ACTION
             }
-            EventKind::ModuleFree { module } => {
+            EventKind::ModuleFree { module, code } => {
                 tables.put_text(bytes, Some(module));
-                // Nothing more is known of it.
-                bytes.push(0);
+                bytes.push(u8::from(code.is_some()));
+                if let Some(code) = code {
+                    bytes.put_word(code.begin);
+                    bytes.put_varint(code.size);
+                }
                 kind::MODULE_FREE
             }
             EventKind::Message(message) => {

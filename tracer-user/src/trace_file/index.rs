@@ -141,17 +141,17 @@ impl TraceFile {
 
     /// All its events.
     pub fn events(&self) -> Result<Events<FromOffset>, TraceFileError> {
-        let (_, events) = Events::new(self.from_offset(0))?;
+        let (_, events) = Events::new(self.reader(0))?;
         Ok(events)
     }
 
     /// Its events from a block of [`blocks`](Self::blocks) on.
     pub fn events_from(&self, block: &BlockInfo) -> Result<Events<FromOffset>, TraceFileError> {
-        let reader = self.from_offset(block.offset);
+        let reader = self.reader(block.offset);
         Ok(Events::from(reader, block, self.number)?)
     }
 
-    fn from_offset(&self, offset: u64) -> FromOffset {
+    fn reader(&self, offset: u64) -> FromOffset {
         FromOffset {
             file: Arc::clone(&self.file),
             offset,
@@ -201,19 +201,18 @@ fn blocks_found(file: &Arc<File>, number: u64) -> io::Result<Vec<BlockInfo>> {
         } else {
             None
         };
-        let header = match header {
-            Some(header) => header,
-            None => {
-                let reader = FromOffset {
-                    file: Arc::clone(file),
-                    offset,
-                };
-                let Some((header, place)) = next_block(reader, offset, number)? else {
-                    break;
-                };
-                offset = place;
-                header
-            }
+        let header = if let Some(header) = header {
+            header
+        } else {
+            let reader = FromOffset {
+                file: Arc::clone(file),
+                offset,
+            };
+            let Some((header, place)) = next_block(reader, offset, number)? else {
+                break;
+            };
+            offset = place;
+            header
         };
         if header.kind == kind::EVENTS && header.first_event >= first_event {
             first_event = header.first_event;

@@ -107,11 +107,20 @@ fn on_the_parent(name: &'static str, remove: impl FnOnce(&mut Story)) -> Story {
     probe(&mut story, OTHER, "usb", nothing);
     begin(&mut story, DEVICE, "interface");
     probe(&mut story, DEVICE, "ucan", |story| {
-        story.add(OTHER, 0x100, name, 8);
+        story.stack(&IN_UCAN).add(OTHER, 0x100, name, 8);
     });
     unbind(&mut story, DEVICE, remove, no_release);
     story
 }
+
+/// A driver's probe adds something itself.
+const IN_UCAN: [&str; 5] = [
+    "devres_add",
+    "devm_add_action",
+    "ucan_probe@ucan",
+    "usb_probe_interface",
+    "really_probe",
+];
 
 #[test]
 fn what_a_probe_leaves_on_another_device_outlives_its_driver() {
@@ -152,6 +161,7 @@ fn a_failed_probe_leaves_the_same() {
     story
         .named(DEVICE, "interface", "usb", "ucan")
         .enter(DEVICE, Hook::Probe)
+        .stack(&IN_UCAN)
         .add(OTHER, 0x100, "ucan_disconnect", 8)
         .enter(DEVICE, Hook::Cleanup)
         .release_nothing(DEVICE)
@@ -162,6 +172,105 @@ fn a_failed_probe_leaves_the_same() {
         "DR012",
         Severity::Error,
         "DR012/platform/usb/ucan/ucan_disconnect",
+    );
+}
+
+/// The probe of `driver` adds an action to its parent, whose driver is virtio-pci, with this stack.
+fn added_on_virtio_pci(driver: &'static str, stack: &[&str]) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, OTHER, "0000:00:06.0");
+    probe(&mut story, OTHER, "virtio-pci", nothing);
+    begin(&mut story, DEVICE, "virtio2");
+    probe(&mut story, DEVICE, driver, |story| {
+        if !stack.is_empty() {
+            story.stack(stack);
+        }
+        story.add(OTHER, 0x100, "devm_attr_group_remove", 8);
+    });
+    unbind(&mut story, DEVICE, nothing, no_release);
+    story
+}
+
+#[test]
+fn what_the_kernel_adds_to_a_device_for_its_own_ends_is_not_the_childs() {
+    let innocents: [&[&str]; 3] = [
+        // The PCI core sets up the interrupts for which the child has asked.
+        &[
+            "devres_add",
+            "devm_device_add_group",
+            "msi_setup_device_data",
+            "vp_find_vqs",
+            "probe_common@virtio_rng",
+            "virtio_dev_probe",
+            "really_probe",
+        ],
+        // All of it is built in.
+        &[
+            "devres_add",
+            "msi_setup_device_data",
+            "vp_find_vqs",
+            "virtrng_probe",
+            "virtio_dev_probe",
+            "really_probe",
+        ],
+        // The device's own driver does it.
+        &[
+            "devm_kmalloc",
+            "vp_find_vqs@virtio_pci",
+            "probe_common@virtio_rng",
+            "virtio_dev_probe",
+            "really_probe",
+        ],
+    ];
+    for stack in innocents {
+        innocent(&added_on_virtio_pci("virtio_rng", stack), "DR012");
+    }
+    let guilty: [(&str, &[&str]); 3] = [
+        // A library of the driver's.
+        (
+            "rt2800usb",
+            &[
+                "devm_kmalloc",
+                "rt2x00usb_probe@rt2x00usb",
+                "rt2800usb_probe@rt2800usb",
+                "really_probe",
+            ],
+        ),
+        // Built in, and called like its driver.
+        (
+            "vmgenid",
+            &[
+                "devres_add",
+                "devm_memremap",
+                "vmgenid_add",
+                "platform_probe",
+                "really_probe",
+            ],
+        ),
+        (
+            "child",
+            &[
+                "devres_add",
+                "pcim_enable_device",
+                "child_probe@child",
+                "really_probe",
+            ],
+        ),
+    ];
+    for (driver, stack) in guilty {
+        accused(
+            &added_on_virtio_pci(driver, stack),
+            "DR012",
+            Severity::Error,
+            &format!("DR012/platform/virtio-pci/{driver}/devm_attr_group_remove"),
+        );
+    }
+    // Who asked for it is not known.
+    accused(
+        &added_on_virtio_pci("virtio_rng", &[]),
+        "DR012",
+        Severity::Warn,
+        "DR012/platform/virtio-pci/virtio_rng/devm_attr_group_remove",
     );
 }
 
@@ -356,7 +465,7 @@ fn unloaded(module: &str, removed: bool) -> Story {
         story.rem(DEVICE, 0x100, "devm_action_release", 16);
     }
     let module = Text::from(module);
-    story.push(Dev(0), EventKind::ModuleFree { module });
+    story.push(Dev(0), EventKind::ModuleFree { module, code: None });
     story
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use devres_tracer::event::{
     AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, DeviceSnapshot, Event,
-    EventKind, Function, GroupId, Hook, Loss, LossCause, Message, NodeAddress, NodeReference,
-    PmDomain, Return, StackDefinition, StackFrame, StackId, Task, Text, Time,
+    EventKind, Function, GroupId, Hook, Loss, LossCause, Message, ModuleCode, NodeAddress,
+    NodeReference, PmDomain, Return, StackDefinition, StackFrame, StackId, Task, Text, Time,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -160,7 +160,10 @@ fn kind() -> impl Strategy<Value = EventKind> {
         reference().prop_map(EventKind::Release),
         reference().prop_map(EventKind::Replace),
         (word(), word()).prop_map(|(function, data)| EventKind::RemoveAction { function, data }),
-        text().prop_map(|module| EventKind::ModuleFree { module }),
+        (text(), option::of((word(), word()))).prop_map(|(module, code)| EventKind::ModuleFree {
+            module,
+            code: code.map(|(begin, size)| ModuleCode { begin, size }),
+        }),
         message().prop_map(EventKind::Message),
         (hook(), detail).prop_map(|(hook, detail)| EventKind::Enter(Call { hook, detail })),
         returned.prop_map(|(hook, value, pm, node)| {

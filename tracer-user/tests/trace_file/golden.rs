@@ -5,8 +5,8 @@ use std::{fs, path::PathBuf, sync::Arc};
 use devres_tracer::{
     event::{
         AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, DeviceSnapshot, Event,
-        EventKind, Function, GroupId, Hook, Loss, LossCause, Message, NodeAddress, NodeReference,
-        PmDomain, Return, StackDefinition, StackFrame, StackId, Task, Text, Time,
+        EventKind, Function, GroupId, Hook, Loss, LossCause, Message, ModuleCode, NodeAddress,
+        NodeReference, PmDomain, Return, StackDefinition, StackFrame, StackId, Task, Text, Time,
     },
     trace_file::{Clock, End, EndedBy, Header, LostAt, TraceFileWriter, VERSION},
 };
@@ -103,6 +103,14 @@ fn events() -> Vec<Event> {
         },
         EventKind::ModuleFree {
             module: "lm75".into(),
+            code: None,
+        },
+        EventKind::ModuleFree {
+            module: "lm75".into(),
+            code: Some(ModuleCode {
+                begin: 0xffff_ffff_c000_1000,
+                size: 0x3000,
+            }),
         },
         call(Hook::Probe, CallDetail::None),
         call(Hook::OpenGroup, CallDetail::Group(GroupId(0))),

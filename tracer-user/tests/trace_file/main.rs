@@ -180,6 +180,7 @@ fn an_event_that_no_block_can_hold_is_refused_and_the_others_stay() {
     // One that just fits beside others does no harm to them.
     large.kind = EventKind::ModuleFree {
         module: "x".repeat((8 << 20) - 100).into(),
+        code: None,
     };
     writer.event(&large).unwrap();
     events.push(large);

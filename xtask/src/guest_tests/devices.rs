@@ -8,7 +8,12 @@ use super::{Session, Test, never, truth, without_log};
 
 pub(super) static SESSION: Session = Session {
     name: "devices",
-    script: include_str!("devices.sh"),
+    script: concat!(
+        "cat >functions <<'END_OF_FUNCTIONS'\n",
+        include_str!("cycle.sh"),
+        "END_OF_FUNCTIONS\n",
+        include_str!("devices.sh")
+    ),
     tests: &[
         Test {
             name: "every_event_is_one_of_the_kernel",

@@ -5,6 +5,7 @@
 //! `target/guest-tests/RELEASE/SESSION` until the next run.
 
 mod arm64;
+mod check;
 mod command_line;
 mod devices;
 mod evidence;
@@ -33,7 +34,7 @@ use crate::{kmod, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 10] = [
+const SESSIONS: [&Session; 13] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
@@ -43,6 +44,9 @@ const SESSIONS: [&Session; 10] = [
     &snapshot::SESSION,
     &scenarios::SESSION,
     &loss::SESSION,
+    &check::SESSION,
+    &check::EXERCISE,
+    &check::EXAMPLE,
     &devices::SESSION,
 ];
 
@@ -152,7 +156,7 @@ fn is_wanted_name(name: &str, filter: Option<&str>) -> bool {
 }
 
 /// The lines of a kernel's log that tell of something broken.
-fn troubled_lines(log: &str) -> impl Iterator<Item = String> {
+pub(crate) fn troubled_lines(log: &str) -> impl Iterator<Item = String> {
     log.lines()
         .filter(|line| TROUBLE.iter().any(|trouble| line.contains(trouble)))
         .map(str::to_owned)
@@ -295,14 +299,17 @@ impl KernelRun<'_> {
         write(&self.directory.join("sessions"), &names.join("\n"))?;
 
         let mut guest = Guest::new(self.kernel.clone());
-        let module = self.programs.module.clone();
         guest.files = vec![(
             self.programs.tracer.clone(),
             tracer::PATH_IN_GUEST.to_owned(),
         )];
-        guest
-            .files
-            .extend(module.map(|module| (module, format!("/{}", kmod::MODULE))));
+        if let Some(module) = &self.programs.module {
+            let callback = module.with_file_name(kmod::CALLBACK_MODULE);
+            guest.files.extend([
+                (module.clone(), format!("/{}", kmod::MODULE)),
+                (callback, format!("/{}", kmod::CALLBACK_MODULE)),
+            ]);
+        }
         if sessions
             .iter()
             .any(|session| session.name == live::SESSION.name)

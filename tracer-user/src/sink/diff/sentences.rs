@@ -6,7 +6,7 @@ use super::super::report::words;
 use crate::{
     diff::{ChapterComparison, Difference, DifferenceKind, Entry, Half, Place, Row},
     escape::escape,
-    lives::{Held, Step, What},
+    lives::{Held, Names, Step, What},
     model::State,
 };
 
@@ -121,13 +121,16 @@ fn had(held: &Held, name: &str) -> String {
 }
 
 /// Where a step happened: the phase, and the function of drivers/base/devres.c.
-pub(super) fn whereabouts(entry: &Entry<'_>) -> String {
+pub(super) fn whereabouts(entry: &Entry<'_>, names: &Names) -> String {
     let Entry::Step(step) = entry else {
         return "before the recording".to_owned();
     };
     let mut text = phase(step).to_owned();
     if let Some(hook) = step.frame {
         let _ = write!(text, ", by {}", hook.symbol());
+    }
+    if entry.is_foreign() {
+        let _ = write!(text, ", in a call for {}", words::resource(step.by, names));
     }
     text
 }
@@ -227,8 +230,11 @@ pub(super) fn parts(comparison: &ChapterComparison<'_>, difference: &Difference)
             .unwrap_or_default()
     };
     let at = |which, place: Option<Place>| {
-        let entry = place.and_then(|place| half(comparison, which)?.entries.get(place.entry));
-        entry.map(whereabouts).unwrap_or_default()
+        let told = place.and_then(|place| {
+            let half = half(comparison, which)?;
+            Some(whereabouts(half.entries.get(place.entry)?, half.names))
+        });
+        told.unwrap_or_default()
     };
     let is = |text: String| Sentence::new(&name, format!(" is {text}"), format!(" are {text}"));
     match difference.kind {
@@ -357,8 +363,9 @@ fn moved(comparison: &ChapterComparison<'_>, difference: &Difference, name: &str
             .any(|row| matches!(*row, Row::Same(one, other) if one == behind && other > bad.entry))
     });
     let side = |which, place: Place, before: bool| {
-        let entry = half(comparison, which).and_then(|half| half.entries.get(place.entry));
-        let at = entry.map(whereabouts).unwrap_or_default();
+        let at = half(comparison, which)
+            .and_then(|half| Some(whereabouts(half.entries.get(place.entry)?, half.names)))
+            .unwrap_or_default();
         let (word, neighbour) = if before {
             ("before", place.before)
         } else {

@@ -31,6 +31,7 @@ pub fn write_text(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Res
             text = format!("{text}, kernel {}", Escaped(kernel));
         }
         if let Some((first, last)) = lives.extent {
+            let (first, last) = (lives.names.moment(first), lives.names.moment(last));
             text = format!("{text}, {first} to {last}");
         }
         page.line(tone, &text, 9)?;
@@ -245,9 +246,10 @@ fn write_rows(chapter: &ChapterComparison<'_>, page: &mut Page<'_>) -> io::Resul
         };
         let mut text = format!("  {sign}   {}", line(chapter, which, entry));
         if elsewhere(chapter, which, entry)
-            && let Some(found) = half(chapter, which).and_then(|half| half.entries.get(entry))
+            && let Some(half) = half(chapter, which)
+            && let Some(found) = half.entries.get(entry)
         {
-            text = format!("{text}   ({})", whereabouts(found));
+            text = format!("{text}   ({})", whereabouts(found, half.names));
         }
         page.line(tone, &text, 8)?;
     }

@@ -4,9 +4,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Report, words::error};
+use super::{
+    Report,
+    words::{self, error},
+};
 use crate::{
-    event::{StackDefinition, StackId},
+    event::{Hook, StackDefinition, StackId},
     finding::frames,
     lives::{
         Beginning, Chapter, Holdings, Item, LabelId, Life, Names, Outcome, Step, TaskId, What,
@@ -23,6 +26,12 @@ pub fn write_json(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
     for life in &report.lives.lives {
         line(&LifeLine::of(life, &report.lives.names))?;
     }
+    for step in &report.lives.said {
+        line(&SaidLine {
+            kind: "said",
+            step: StepLine::of(step, &report.lives.names),
+        })?;
+    }
     for finding in report.findings {
         line(finding)?;
     }
@@ -30,6 +39,7 @@ pub fn write_json(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
         summary: report.summary,
         uneventful: report.lives.uneventful,
         lives_hidden: report.lives.lives_hidden,
+        damage: report.damage,
     })
 }
 
@@ -56,6 +66,16 @@ struct SummaryLine<'a> {
     summary: &'a super::super::Summary,
     uneventful: u64,
     lives_hidden: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SaidLine {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    step: StepLine,
 }
 
 #[derive(Serialize)]
@@ -277,7 +297,7 @@ impl StepLine {
             time: step.time.0,
             what: step.what.name(),
             phase: step.phase.name(),
-            frame: step.frame.map(|hook| hook.symbol()),
+            frame: step.frame.map(Hook::symbol),
             by_device: (step.by != LabelId::NONE).then(|| names.text(step.by).to_owned()),
             task,
             tid,
@@ -303,6 +323,7 @@ impl StepLine {
             },
             reason: match step.what {
                 What::Doubtful(taint) => Some(taint.to_string()),
+                What::Warned(..) | What::FreedActive(_) => Some(words::step(step, names)),
                 _ => None,
             },
             added_by: match step.what {

@@ -1,6 +1,7 @@
 //! The lives of devices and what was found, once everything is known: as text and as JSON.
 
 mod json;
+mod stack;
 mod text;
 pub mod words;
 
@@ -23,4 +24,6 @@ pub struct Report<'a> {
     pub findings: &'a [Finding],
     /// The verdict.
     pub summary: &'a Summary,
+    /// Why it could not be read to its end, if it couldn't.
+    pub damage: Option<&'a str>,
 }

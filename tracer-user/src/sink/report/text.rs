@@ -7,22 +7,23 @@ use hashbrown::HashSet;
 use super::{
     super::{
         page::{Page, Tone, WIDTH, counted},
-        text::{TextSink, write_summary},
+        text::{TextSink, write_summary_in},
     },
     Report,
-    words::{adder, amount, failed, marker, resource, size, step, task, time, within},
+    stack::write_stack,
+    words::{amount, failed, resource, step, task, time},
 };
 use crate::{
     escape::{Escaped, escape},
     finding::{self, Finding, Severity},
     judge::Verdict,
-    lives::{Beginning, Chapter, Holdings, Life, Lives, Names, Outcome, Step, What},
+    lives::{Beginning, Chapter, Holdings, Life, Lives, Names, Outcome, Step, What, Window},
     model::State,
     sink::{Sink as _, SourceInformation},
 };
 
 /// Where what belongs to a time stands.
-const BEHIND_TIME: usize = 14;
+pub(super) const BEHIND_TIME: usize = 14;
 
 /// Writes the report: each device's life with what was found on it, and the verdict.
 pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
@@ -49,6 +50,8 @@ pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
 fn beginning(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let mut line = escape(report.name);
     if let Some((first, last)) = report.lives.extent {
+        let names = &report.lives.names;
+        let (first, last) = (names.moment(first), names.moment(last));
         line = format!("{line}, from {first} to {last}");
     }
     page.line(Tone::Heading, &line, 2)?;
@@ -60,10 +63,26 @@ fn beginning(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
 
 fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let lives = report.lives;
+    if !lives.said.is_empty() {
+        page.gap()?;
+        page.line(Tone::Heading, "Of no known device", 0)?;
+    }
+    for one in &lives.said {
+        write_plain_step(one, 0, &lives.names, page)?;
+    }
     page.gap()?;
-    if lives.uneventful > 0 {
+    if lives.lives.is_empty() && lives.said.is_empty() {
+        let line = "Nothing is shown: no device that is wanted had a probe, or owned anything that came \
+                    or went.";
+        page.line(Tone::Doubtful, line, 0)?;
+    } else if lives.uneventful > 0 {
+        let then = if lives.window == Window::default() {
+            ""
+        } else {
+            " then"
+        };
         let line = format!(
-            "{} owned nothing that came or went, and had no probe (--all shows them).",
+            "{} had no probe and owned nothing that came or went{then} (--all shows them).",
             counted(lives.uneventful, "device", "devices"),
         );
         page.line(Tone::Faint, &line, 0)?;
@@ -77,8 +96,9 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     }
     for (time, count, _) in &lives.losses {
         let line = format!(
-            "{} lost at {time}",
-            counted(*count, "event was", "events were")
+            "{} lost at {}",
+            counted(*count, "event was", "events were"),
+            lives.names.moment(*time)
         );
         page.line(Tone::Doubtful, &line, 2)?;
     }
@@ -90,8 +110,15 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     };
     TextSink::new(&mut source, false).begin(&information)?;
     page.text(&String::from_utf8_lossy(&source))?;
+    if let Some(damage) = report.damage {
+        let line = format!(
+            "The recording is damaged, and only what comes before is shown: {}",
+            Escaped(damage)
+        );
+        page.line(Tone::Doubtful, &line, 2)?;
+    }
     let mut summary = Vec::new();
-    write_summary(&mut summary, report.summary)?;
+    write_summary_in(WIDTH, &mut summary, report.summary)?;
     let summary = String::from_utf8_lossy(&summary);
     let (verdict, rest) = summary.split_once('\n').unwrap_or((&summary, ""));
     let tone = match report.summary.verdict {
@@ -132,12 +159,16 @@ fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()>
     if let Some(since) = lives.window.since
         && life.began < since
     {
-        let text = format!("{:BEHIND_TIME$}what was before {since} is not shown", "");
+        let text = format!(
+            "{:BEHIND_TIME$}what was before {} is not shown",
+            "",
+            names.moment(since)
+        );
         page.line(Tone::Faint, &text, BEHIND_TIME)?;
     } else if life.beginning == Beginning::Snapshot {
         let text = format!(
             "{}  there before: {}, {}{}",
-            time(life.began),
+            time(life.began, names),
             bound_or_not(life),
             amount(&life.initial),
             if life.initial.resources > 0 {
@@ -164,9 +195,10 @@ fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()>
         }
         if repeated > 0 {
             let text = format!(
-                "{:BEHIND_TIME$}the same {}, until {until}",
+                "{:BEHIND_TIME$}the same {}, until {}",
                 "",
-                counted(repeated, "more time", "more times")
+                counted(repeated, "more time", "more times"),
+                names.moment(until)
             );
             page.line(Tone::Faint, &text, BEHIND_TIME)?;
         }
@@ -184,13 +216,13 @@ fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()>
 
 fn heading(life: &Life) -> String {
     let name = life.name.as_deref().unwrap_or("(no name)");
-    let mut line = escape(name);
+    let mut heading = escape(name);
     if let Some(bus) = &life.bus {
-        line = format!("{line}  bus {}", Escaped(bus));
+        heading = format!("{heading}  bus {}", Escaped(bus));
     }
     match &life.driver {
-        Some(driver) => format!("{line}  driver {}", Escaped(driver)),
-        None => line,
+        Some(driver) => format!("{heading}  driver {}", Escaped(driver)),
+        None => heading,
     }
 }
 
@@ -218,7 +250,7 @@ fn write_end(life: &Life, names: &Names, page: &mut Page<'_>) -> io::Result<()> 
         .is_some_and(|chapter| shown_when_bound(chapter, &life.left));
     let nothing = life.left.resources == 0;
     let text = match life.gone {
-        Some(gone) => format!("{}  gone, {}", time(gone.time), left(life)),
+        Some(gone) => format!("{}  gone, {}", time(gone.time, names), left(life)),
         None if nothing => return Ok(()),
         None => format!(
             "{:>12}  {}, {}",
@@ -264,61 +296,10 @@ fn shown_when_bound(chapter: &Chapter, left: &Holdings) -> bool {
     })
 }
 
-fn write_stack(holdings: &Holdings, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
-    let within = within(&holdings.held);
-    let longest = holdings
-        .held
-        .iter()
-        .filter(|held| held.marker.is_none())
-        .map(|held| resource(held.label, names).chars().count())
-        .max();
-    let width = longest.unwrap_or(0).min(32);
-    if holdings.hidden > 0 {
-        let text = format!(
-            "{:BEHIND_TIME$}  and {}, which are not listed",
-            "",
-            counted(holdings.hidden, "more resource", "more resources")
-        );
-        page.line(Tone::Doubtful, &text, BEHIND_TIME + 2)?;
-    }
-    for (held, within) in holdings.held.iter().zip(within).rev() {
-        let bars = "│ ".repeat(usize::from(held.depth.min(16)));
-        let head = format!("{:BEHIND_TIME$}  {bars}", "");
-        let indent = BEHIND_TIME + 2 + 2 * usize::from(held.depth.min(16));
-        match held.marker {
-            Some(one) => {
-                let corner = if one.opens { "└ " } else { "┌ " };
-                let text = format!("{head}{corner}{}", marker(held, one, within, names));
-                page.plain(&text, indent + 2)?;
-            }
-            None => {
-                let text = format!(
-                    "{head}{:<width$}{}",
-                    resource(held.label, names),
-                    size(held.size)
-                );
-                let by = adder(held.label, held.task, names);
-                let text = beside(&text, &by);
-                page.plain(text.trim_end(), indent + 4)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Who added a resource, beside it: without the module where there is no room for it.
-fn beside(text: &str, by: &str) -> String {
-    let whole = format!("{text}  {by}");
-    match by.rsplit_once(" [") {
-        Some((function, _module)) if whole.chars().count() > WIDTH => format!("{text}  {function}"),
-        _ => whole,
-    }
-}
-
 fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
     let mut rest = chapter.steps.as_slice();
     if chapter.binding > 0 {
-        let mut text = format!("{}  probe {}", time(chapter.began), chapter.binding);
+        let mut text = format!("{}  probe {}", time(chapter.began, names), chapter.binding);
         let by = task(chapter.task, names);
         if !by.is_empty() {
             text = format!("{text} by {by}");
@@ -327,7 +308,7 @@ fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::R
             text = format!("{text}, {}", failed(value));
         }
         page.plain(&text, BEHIND_TIME)?;
-        if let Some(([probe], behind)) = rest.split_first_chunk::<1>().map(|(a, b)| (a, b))
+        if let Some(([probe], behind)) = rest.split_first_chunk::<1>()
             && probe.what == What::Probe
         {
             rest = behind;
@@ -344,7 +325,7 @@ fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::R
             ""
         };
         page.plain(
-            &format!("{}  bound, {}{more}", time(*at), amount(holdings)),
+            &format!("{}  bound, {}{more}", time(*at, names), amount(holdings)),
             BEHIND_TIME,
         )?;
         write_stack(holdings, names, page)?;
@@ -374,7 +355,7 @@ fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::R
                 counted(left, "resource", "resources")
             )
         };
-        page.plain(&format!("{}  {text}", time(at)), BEHIND_TIME)?;
+        page.plain(&format!("{}  {text}", time(at, names)), BEHIND_TIME)?;
     }
     Ok(())
 }
@@ -450,7 +431,7 @@ fn write_step(
         } else {
             format!(" by {by}")
         };
-        let text = format!("{}  unbind{by}", time(step.time));
+        let text = format!("{}  unbind{by}", time(step.time, names));
         return page.plain(&text, BEHIND_TIME);
     }
     let depth = match step.phase {
@@ -469,12 +450,16 @@ fn write_plain_step(
     page: &mut Page<'_>,
 ) -> io::Result<()> {
     let tone = match one.what {
-        What::Doubtful(_) | What::Missed(_) => Tone::Doubtful,
+        What::Doubtful(_)
+        | What::Missed(_)
+        | What::Refused
+        | What::Warned(..)
+        | What::FreedActive(_) => Tone::Doubtful,
         What::GroupReleased(call) if !call.found => Tone::Doubtful,
         _ => Tone::Plain,
     };
     let bars = "│ ".repeat(usize::from(one.depth.min(16)));
-    let head = format!("{}{:indent$}  {bars}", time(one.time), "");
+    let head = format!("{}{:indent$}  {bars}", time(one.time, names), "");
     let text = format!("{head}{}", step(one, names));
     page.line(tone, &text, BEHIND_TIME + indent + 2)
 }

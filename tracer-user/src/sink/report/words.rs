@@ -204,6 +204,18 @@ pub fn step(step: &Step, names: &Names) -> String {
         What::PmDetached(false) => "dev_pm_domain_detach: nothing to detach".to_owned(),
         What::Deleted => "deleted (device_del)".to_owned(),
         What::Gone => "gone: its last reference was put".to_owned(),
+        What::Refused => {
+            "the kernel refused the probe: resources present before probing".to_owned()
+        }
+        What::Warned(function, line) => {
+            let line = line.map_or_else(String::new, |line| format!(":{line}"));
+            let function = resource(function, names);
+            format!("the kernel warned in {function}, drivers/base/devres.c{line}")
+        }
+        What::FreedActive(object) => format!(
+            "the kernel found an active {} in freed memory",
+            resource(object, names)
+        ),
         What::Doubtful(taint) => format!("not certain from here on: {taint}"),
     };
     if step.by != LabelId::NONE {
@@ -214,6 +226,6 @@ pub fn step(step: &Step, names: &Names) -> String {
 
 /// A time, in twelve columns.
 #[must_use]
-pub fn time(time: Time) -> String {
-    format!("{:>12}", time.to_string())
+pub fn time(time: Time, names: &Names) -> String {
+    format!("{:>12}", names.moment(time))
 }

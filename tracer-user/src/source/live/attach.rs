@@ -22,6 +22,18 @@ pub(super) struct Kernel<'kernel> {
     pub(super) types: &'kernel KernelTypes,
     /// Which ways are tried, in order.
     pub(super) ways: &'kernel [Attachment],
+    /// Which of the optional hooks are wanted.
+    pub(super) optional: &'kernel [Hook],
+}
+
+impl Kernel<'_> {
+    /// Why the hook is left out, if it is.
+    fn left_out(&self, hook: Hook) -> Option<HookState> {
+        (hook.is_optional() && !self.optional.contains(&hook)).then(|| {
+            let symbol = hook.symbol();
+            HookState::NotNeeded(format!("not asked for: --with {symbol} observes it"))
+        })
+    }
 }
 
 /// Every way, best first.
@@ -36,7 +48,9 @@ pub const WAYS: [Attachment; 4] = [
 pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> {
     let mut coverage = Vec::with_capacity(Hook::ALL.len());
     for (hook, tracepoint, typed, raw) in TRACEPOINTS {
-        let state = attach_tracepoint(ebpf, kernel, tracepoint, typed, raw);
+        let state = kernel
+            .left_out(hook)
+            .unwrap_or_else(|| attach_tracepoint(ebpf, kernel, tracepoint, typed, raw));
         coverage.push(HookCoverage { hook, state });
     }
     let logged = coverage.iter().any(|entry| {
@@ -46,7 +60,8 @@ pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> 
         let state = if function.need == Need::WithoutLog && logged {
             HookState::NotNeeded("the tracepoint devres_log tells the same".to_owned())
         } else {
-            attach_function(ebpf, kernel, function)
+            let left_out = kernel.left_out(function.hook);
+            left_out.unwrap_or_else(|| attach_function(ebpf, kernel, function))
         };
         coverage.push(HookCoverage {
             hook: function.hook,

@@ -13,12 +13,12 @@ use zerocopy::FromBytes;
 
 use super::{
     layout::ModuleLayout, module_symbols, snapshot::Memory, stacks::Stacks,
-    symbol_service::SymbolService, texts::Texts,
+    symbol_service::SymbolService, symbols::ModuleSymbols, texts::Texts,
 };
 use crate::event::{
     AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function,
-    GroupId, Loss, LossCause, NodeAddress, NodeReference, PmDomain, Return, StackId, Task, Text,
-    Time,
+    GroupId, Loss, LossCause, ModuleCode, NodeAddress, NodeReference, PmDomain, Return, StackId,
+    Task, Text, Time,
 };
 
 /// Turns records into events. One for each source, because records refer to earlier ones.
@@ -157,26 +157,60 @@ impl Decoder {
             }
             Kind::Module => {
                 let (module, _) = ModuleRecord::read_from_prefix(record).ok()?;
-                if hook == Hook::ModuleFree
-                    && let Some(module) = self.texts.get(&module.name)
-                {
-                    sink(event(header, None, EventKind::ModuleFree { module }));
-                }
+                let name = self.texts.get(&module.name)?;
+                let range = |begin, size| (size > 0).then_some(ModuleCode { begin, size });
+                let code = range(module.text, module.text_size);
+                let init = range(module.init_text, module.init_text_size);
                 // Either way what an address in module space means is not what it meant before.
                 self.stacks.forget_modules();
                 if hook == Hook::ModuleLoad {
-                    let name = self.texts.get(&module.name)?;
-                    let read = self.modules.and_then(|layout| {
-                        module_symbols::read(memory, &layout, module.module, name).ok()
-                    });
-                    match read {
-                        Some(module) => self.symbols.add_module(module),
-                        None => self.symbols.read_again(),
-                    }
+                    self.loaded(module.module, name, (code, init), memory);
+                } else {
+                    self.symbols.remove_module(&name);
+                    let kind = EventKind::ModuleFree { module: name, code };
+                    sink(event(header, None, kind));
                 }
             }
         }
         Some(())
+    }
+
+    /// A module was loaded. By now it may be gone already, and its memory another's.
+    fn loaded(
+        &mut self,
+        module: u64,
+        name: Text,
+        (code, init): (Option<ModuleCode>, Option<ModuleCode>),
+        memory: &mut dyn Memory,
+    ) {
+        let place = module + u64::from(self.layout.module_text);
+        let is_there = |memory: &mut dyn Memory| {
+            code.is_none_or(|code| memory.word(place).is_ok_and(|begin| begin == code.begin))
+        };
+        let was_there = is_there(memory);
+        let read = self
+            .modules
+            .filter(|_| was_there)
+            .and_then(|layout| {
+                module_symbols::read(memory, &layout, module, Text::clone(&name)).ok()
+            })
+            .filter(|_| is_there(memory));
+        if let Some(read) = read {
+            self.symbols
+                .add_module(ModuleSymbols { code, init, ..read });
+            return;
+        }
+        if let Some(code) = code {
+            self.symbols.add_module(ModuleSymbols {
+                name,
+                code: Some(code),
+                init,
+                functions: Vec::new(),
+            });
+        }
+        if was_there {
+            self.symbols.read_again();
+        }
     }
 
     fn identity(&mut self, record: &[u8]) -> Option<DeviceIdentity> {
@@ -305,6 +339,10 @@ impl Decoder {
                 CallDetail::Group(GroupId(call.first))
             }
             Hook::PmAttach | Hook::PmDetach | Hook::Probe => CallDetail::Pm(pm(call)),
+            Hook::FreeIrq | Hook::IrqHandler => CallDetail::Irq {
+                number: u32::try_from(call.first).unwrap_or(u32::MAX),
+                dev_id: call.second,
+            },
             Hook::Krealloc | Hook::DevresAdd => CallDetail::Pointer(call.first),
             Hook::Destroy | Hook::Release => CallDetail::Match {
                 function: call.first,

@@ -50,13 +50,14 @@ macro_rules! function {
 /// Every hook that is a function, in the order in which they are attached: first what opens a frame's
 /// outermost part, so that no frame is seen to end that wasn't seen to begin.
 #[rustfmt::skip]
-pub(super) const FUNCTIONS: [FunctionHook; 27] = [
+pub(super) const FUNCTIONS: [FunctionHook; 29] = [
     function!(AddDr, ["add_dr"], WithoutLog, enter "enter_add_dr" "kprobe_add_dr"),
     function!(DevresRemove, ["devres_remove"], WithoutLog, leave "leave_devres_remove" "kretprobe_devres_remove"),
     function!(Kfree, ["devm_kfree"], WithoutLog, enter "enter_kfree" "kprobe_kfree"),
     function!(RemoveAction, ["devm_remove_action"], WithoutLog, enter "enter_remove_action" "kprobe_remove_action"),
     function!(FreePages, ["devm_free_pages"], WithoutLog, enter "enter_free_pages" "kprobe_free_pages"),
     function!(FreePercpu, ["devm_free_percpu"], WithoutLog, enter "enter_free_percpu" "kprobe_free_percpu"),
+    function!(Defer, ["driver_deferred_probe_add"], WithoutLog, enter "enter_defer" "kprobe_defer"),
     function!(DevresAdd, ["devres_add"], Always, enter "enter_devres_add" "kprobe_devres_add"),
     function!(Initialise, ["device_initialize"], Always, enter "enter_initialise" "kprobe_initialise"),
     function!(Bound, ["driver_bound"], Always, enter "enter_bound" "kprobe_bound"),
@@ -76,13 +77,14 @@ pub(super) const FUNCTIONS: [FunctionHook; 27] = [
     function!(Cleanup, ["device_unbind_cleanup"], Always, enter "enter_cleanup" "kprobe_cleanup", leave "leave_cleanup" "kretprobe_cleanup"),
     function!(FinalPut, ["device_release"], Always, enter "enter_final_put" "kprobe_final_put", leave "leave_final_put" "kretprobe_final_put"),
     function!(Delete, ["device_del"], Always, enter "enter_delete" "kprobe_delete", leave "leave_delete" "kretprobe_delete"),
+    function!(FreeIrq, ["free_irq"], Always, enter "enter_free_irq" "kprobe_free_irq"),
     // Where `__device_release_driver` is a function of its own, not all of its callers go through the other.
     function!(Unbind, ["__device_release_driver", "device_release_driver_internal"], Always, enter "enter_unbind" "kprobe_unbind", leave "leave_unbind" "kretprobe_unbind"),
     function!(Probe, ["really_probe"], Always, enter "enter_probe" "kprobe_probe", leave "leave_probe" "kretprobe_probe"),
 ];
 
 /// Hooks that are tracepoints: the hook, the tracepoint, the program typed by BTF, and the one without.
-pub(super) const TRACEPOINTS: [(Hook, &str, &str, Option<&str>); 3] = [
+pub(super) const TRACEPOINTS: [(Hook, &str, &str, Option<&str>); 4] = [
     (
         Hook::DevresLog,
         "devres_log",
@@ -91,4 +93,10 @@ pub(super) const TRACEPOINTS: [(Hook, &str, &str, Option<&str>); 3] = [
     ),
     (Hook::ModuleLoad, "module_load", "module_load", None),
     (Hook::ModuleFree, "module_free", "module_free", None),
+    (
+        Hook::IrqHandler,
+        "irq_handler_entry",
+        "irq_handler_entry",
+        Some("raw_irq_handler_entry"),
+    ),
 ];

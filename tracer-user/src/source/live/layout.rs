@@ -72,6 +72,9 @@ pub struct ModuleLayout {
     pub strings: u64,
 }
 
+/// `enum mod_mem_type`; `MOD_TEXT` is the first.
+const MOD_INIT_TEXT: u32 = 4;
+
 impl KernelTypes {
     /// Reads the running kernel's BTF.
     pub fn of_running_kernel() -> Result<Self, LayoutError> {
@@ -112,6 +115,10 @@ impl KernelTypes {
 
     /// What the probes must know.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
+        let (module_text, module_text_size) = self.module_text(0, "core_layout").unwrap_or((0, 0));
+        let (module_init_text, module_init_text_size) = self
+            .module_text(MOD_INIT_TEXT, "init_layout")
+            .unwrap_or((0, 0));
         let release_behind_node = self.offset("devres", &["release"]).is_ok();
         Ok(Layout {
             device_name: self.word("device", &["kobj", "name"])?,
@@ -127,6 +134,11 @@ impl KernelTypes {
             bus_name: self.word("bus_type", &["name"])?,
             class_name: self.word("class", &["name"])?,
             module_name: self.word("module", &["name"])?,
+            module_text,
+            module_text_size,
+            module_init_text,
+            module_init_text_size,
+            irqaction_dev_id: self.word("irqaction", &["dev_id"])?,
             node_release: self.word("devres_node", &["release"])?,
             node_size: word(self.size("devres_node")?)?,
             payload: self.word("devres", &["data"])?,
@@ -137,6 +149,23 @@ impl KernelTypes {
             log: 0,
             wake_up_at: 0,
         })
+    }
+
+    /// Where a module's code of one kind begins, and its size: from 6.4 on one of its memories, before one of two
+    /// layouts.
+    fn module_text(&self, memory: u32, layout: &str) -> Option<(u32, u32)> {
+        let offset = |name, path: &[&str]| self.word(name, path).ok();
+        if let Some(memories) = offset("module", &["mem"]) {
+            let place = memories + memory * word(self.size("module_memory").ok()?).ok()?;
+            return Some((
+                place + offset("module_memory", &["base"])?,
+                place + offset("module_memory", &["size"])?,
+            ));
+        }
+        Some((
+            offset("module", &[layout, "base"])?,
+            offset("module", &[layout, "text_size"])?,
+        ))
     }
 
     /// What the walk over the device set must know.

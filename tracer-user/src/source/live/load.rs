@@ -58,7 +58,7 @@ pub struct Live {
 }
 
 /// Lost records by hook number, on one CPU.
-type LostByHook = [u64; 32];
+type LostByHook = [u64; tracer_ebpf::LOST_SLOTS];
 
 impl Live {
     /// Loads and attaches the probes and takes the snapshot.
@@ -122,6 +122,7 @@ impl Live {
                     btf: &btf,
                     types: &types,
                     ways: &options.ways,
+                    optional: &options.optional,
                 },
             )
         } else {

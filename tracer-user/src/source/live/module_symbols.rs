@@ -58,7 +58,12 @@ pub(super) fn read(
             name,
         });
     }
-    Ok(ModuleSymbols { name, functions })
+    Ok(ModuleSymbols {
+        name,
+        code: None,
+        init: None,
+        functions,
+    })
 }
 
 /// The module's string table, read as far as it has been needed.

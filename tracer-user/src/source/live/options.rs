@@ -1,6 +1,6 @@
 //! How the running kernel is to be traced.
 
-use tracer_ebpf::Filter;
+use tracer_ebpf::{Filter, Hook};
 
 use super::attach::WAYS;
 use crate::coverage::Attachment;
@@ -16,6 +16,8 @@ pub struct Options {
     pub probe_log: bool,
     /// The ways of attachment that are tried, in order.
     pub ways: Vec<Attachment>,
+    /// Which of the optional hooks are attached.
+    pub optional: Vec<Hook>,
     /// What the probes let through.
     pub filters: ProbeFilters,
     /// Whether hooks are attached; without, only the snapshot is taken.
@@ -34,6 +36,7 @@ impl Default for Options {
             stacks: true,
             probe_log: false,
             ways: WAYS.to_vec(),
+            optional: Vec::new(),
             filters: ProbeFilters::default(),
             attach: true,
         }

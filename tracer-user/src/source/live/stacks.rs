@@ -131,18 +131,28 @@ fn drop_trampolines(frames: &mut Vec<StackFrame>) {
                     .any(|hook| hook.functions.contains(&&*name))
             })
     };
+    let returns = |frame: &StackFrame| {
+        name(frame).is_some_and(|name| {
+            FUNCTIONS
+                .iter()
+                .any(|hook| hook.leave.is_some() && hook.functions.contains(&&*name))
+        })
+    };
     let mut kept: Vec<StackFrame> = Vec::with_capacity(frames.len());
     let mut rest = frames.drain(..).peekable();
     while let Some(frame) = rest.next() {
-        let nameless = name(&frame).is_none_or(|name| {
-            name.starts_with("bpf_trampoline_") || &*name == "ftrace_trampoline"
-        });
+        let nameless = frame.function.is_none()
+            || name(&frame).is_some_and(|name| {
+                name.starts_with("bpf_trampoline_") || &*name == "ftrace_trampoline"
+            });
         match rest.peek() {
             Some(next) if nameless && is_call(next) => {
                 if kept.last().is_some_and(|above| name(above) == name(next)) {
                     rest.next();
                 }
             }
+            // From 6.19 on the kernel jumps into the trampoline, and there is no call below it.
+            _ if nameless && kept.last().is_some_and(returns) => {}
             _ => kept.push(frame),
         }
     }
@@ -153,12 +163,11 @@ fn drop_trampolines(frames: &mut Vec<StackFrame>) {
 /// Whether an innermost frame belongs to the way from the kernel's code into the probe. The probes came
 /// after the symbol table was read, so they have no names there.
 fn is_own(frame: &StackFrame) -> bool {
-    let Some(name) = frame
-        .function
-        .as_ref()
-        .and_then(|function| function.name.as_deref())
-    else {
+    let Some(function) = &frame.function else {
         return true;
+    };
+    let Some(name) = function.name.as_deref() else {
+        return false;
     };
     [
         "bpf_",
@@ -247,6 +256,24 @@ mod tests {
                 "i2c_device_remove+0x40",
                 "device_remove+0x9",
                 "unbind_store+0x20"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_trampoline_that_was_jumped_into_is_no_frame() {
+        let frames = [
+            (Some("platform_probe"), 0x3c),
+            (Some("really_probe"), 0xde),
+            (None, 0),
+            (Some("__driver_probe_device"), 0x87),
+        ];
+        assert_eq!(
+            without_trampolines(&frames),
+            [
+                "platform_probe+0x3c",
+                "really_probe+0xde",
+                "__driver_probe_device+0x87"
             ]
         );
     }

@@ -67,6 +67,12 @@ impl SymbolService {
         self.table.add_module(module);
     }
 
+    /// A module was unloaded.
+    pub(super) fn remove_module(&mut self, name: &str) {
+        self.wait();
+        self.table.remove_module(name);
+    }
+
     /// A module was loaded, and its functions could not be read: they are in the kernel's table from now on.
     pub(super) fn read_again(&mut self) {
         if self.reading.is_some() {
@@ -87,7 +93,10 @@ impl SymbolService {
     fn wait(&mut self) {
         while let Some(reading) = self.reading.take() {
             match reading.join() {
-                Ok(Ok(table)) => self.table = table,
+                Ok(Ok(table)) => {
+                    let earlier = std::mem::replace(&mut self.table, table);
+                    self.table.take_over(earlier);
+                }
                 Ok(Err(error)) => self.error = Some(error),
                 Err(_) => {
                     self.error = Some(SymbolError::Unreadable(std::io::Error::other(

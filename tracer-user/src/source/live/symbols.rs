@@ -8,7 +8,7 @@ use std::{
 
 use hashbrown::HashMap;
 
-use crate::event::{Function, StackFrame, Text};
+use crate::event::{Function, ModuleCode, StackFrame, Text};
 
 /// Where the kernel lists its symbols.
 pub const KALLSYMS: &str = "/proc/kallsyms";
@@ -33,6 +33,8 @@ pub struct Symbols {
     functions: Vec<Symbol>,
     /// Modules that came after the table was read, the newest last.
     newer: Vec<ModuleSymbols>,
+    /// Modules that were in the table and have gone, by index plus one.
+    gone: Vec<u16>,
     /// The names of all functions, one behind another.
     names: String,
     /// Module names; a symbol refers to them by index plus one.
@@ -46,6 +48,10 @@ pub struct Symbols {
 pub struct ModuleSymbols {
     /// The module's name.
     pub name: Text,
+    /// Where its code lies, if known.
+    pub code: Option<ModuleCode>,
+    /// Where the code lies that it needs only while it is loaded, if known. That memory is another's before long.
+    pub init: Option<ModuleCode>,
     /// Its functions by address.
     pub functions: Vec<ModuleFunction>,
 }
@@ -62,8 +68,11 @@ pub struct ModuleFunction {
 }
 
 impl ModuleSymbols {
-    /// From the first function's beginning to the last one's end.
+    /// Where its code lies, from the first function's beginning to the last one's end if that is not known.
     fn range(&self) -> std::ops::Range<u64> {
+        if let Some(code) = self.code {
+            return code.begin..code.begin + code.size;
+        }
         let start = self
             .functions
             .first()
@@ -178,15 +187,16 @@ impl Symbols {
         if let Some(known) = self.known.get(&address) {
             return Arc::clone(known);
         }
-        let found = self
-            .newer
-            .iter()
-            .rev()
-            .find_map(|module| Some((module, module.find(address)?)));
+        let found = self.newer.iter().rev().find_map(|module| {
+            let function = module.find(address);
+            let mut codes = module.code.iter().chain(&module.init);
+            (function.is_some() || codes.any(|code| code.holds(address)))
+                .then_some((module, function))
+        });
         let function = match (found, self.find(address)) {
             (Some((module, function)), _) => Function {
-                address: function.address,
-                name: Some(function.name.clone()),
+                address: function.map_or(address, |function| function.address),
+                name: function.map(|function| function.name.clone()),
                 module: Some(module.name.clone()),
             },
             (None, Some(symbol)) => Function {
@@ -213,7 +223,7 @@ impl Symbols {
         let known = function.name.is_some();
         StackFrame {
             address,
-            function: known.then_some(function),
+            function: (known || function.module.is_some()).then_some(function),
             offset: if known { offset } else { 0 },
         }
     }
@@ -232,6 +242,30 @@ impl Symbols {
         self.newer.push(module);
     }
 
+    /// A module has gone: its addresses mean nothing any more.
+    pub fn remove_module(&mut self, name: &str) {
+        self.newer.retain(|module| &*module.name != name);
+        let index = self.modules.iter().position(|known| &**known == name);
+        let index = index.and_then(|index| u16::try_from(index + 1).ok());
+        if let Some(index) = index
+            && !self.gone.contains(&index)
+        {
+            self.gone.push(index);
+        }
+        self.known
+            .retain(|_, function| function.module.is_none() && function.name.is_some());
+    }
+
+    /// Takes over the modules that an earlier table had been told of and whose functions could not be read: this one
+    /// does not have them either, if they were gone when it was read.
+    pub(super) fn take_over(&mut self, earlier: Self) {
+        let nameless = earlier
+            .newer
+            .into_iter()
+            .filter(|module| module.functions.is_empty());
+        self.newer.splice(0..0, nameless);
+    }
+
     /// Whether the address lies in a function of the kernel itself, not of a module.
     #[must_use]
     pub fn is_of_kernel_itself(&self, address: u64) -> bool {
@@ -243,7 +277,7 @@ impl Symbols {
             .functions
             .partition_point(|symbol| symbol.address <= address);
         let mut symbol = *self.functions.get(behind.checked_sub(1)?)?;
-        if address - symbol.address >= LONGEST_FUNCTION {
+        if address - symbol.address >= LONGEST_FUNCTION || self.gone.contains(&symbol.module) {
             return None;
         }
         // Between modules lie trampolines and programs that the table may not have. A module's last function
@@ -334,6 +368,8 @@ garbage
         };
         ModuleSymbols {
             name: "lm75".into(),
+            code: None,
+            init: None,
             functions: vec![
                 function(at + 0x40, "lm75_remove"),
                 function(at, "lm75_probe"),
@@ -357,6 +393,74 @@ garbage
             symbols.function(at).name.as_deref(),
             Some("pvpanic_remove"),
             "the module has moved"
+        );
+    }
+
+    #[test]
+    fn what_lies_where_a_module_was_is_not_taken_for_it() {
+        let mut symbols = symbols();
+        let at = 0xffff_ffff_c000_1000;
+        symbols.remove_module("pvpanic");
+        assert_eq!(symbols.function(at).name, None);
+        symbols.add_module(lm75(at));
+        assert_eq!(symbols.function(at).name.as_deref(), Some("lm75_probe"));
+        symbols.remove_module("lm75");
+        assert_eq!(symbols.function(at).name, None);
+    }
+
+    #[test]
+    fn a_module_that_is_being_initialised_is_told_by_its_place() {
+        let mut symbols = symbols();
+        let begin = 0xffff_ffff_c000_1000;
+        symbols.add_module(ModuleSymbols {
+            init: Some(ModuleCode {
+                begin,
+                size: 0x1000,
+            }),
+            ..lm75(begin + 0x10_0000)
+        });
+        let frame = symbols.frame(begin + 0x23);
+        assert_eq!(frame.to_string(), "0xffffffffc0001022 [lm75]");
+        symbols.add_module(ModuleSymbols {
+            name: "next".into(),
+            ..lm75(begin)
+        });
+        assert_eq!(
+            symbols.frame(begin + 0x23).to_string(),
+            "lm75_probe+0x23 [next]"
+        );
+        assert_eq!(
+            symbols.function(begin + 0x10_0000).to_string(),
+            "lm75_probe [lm75]"
+        );
+    }
+
+    #[test]
+    fn a_function_of_a_module_that_went_too_early_to_be_read_is_told_by_its_place() {
+        let mut symbols = symbols();
+        let begin = 0xffff_ffff_c000_1000;
+        symbols.add_module(ModuleSymbols {
+            name: "brief".into(),
+            code: Some(ModuleCode {
+                begin,
+                size: 0x2000,
+            }),
+            init: None,
+            functions: Vec::new(),
+        });
+        let expected = |address| Function {
+            address,
+            name: None,
+            module: Some("brief".into()),
+        };
+        assert_eq!(*symbols.function(begin + 0x50), expected(begin + 0x50));
+        let mut later = self::symbols();
+        later.take_over(symbols);
+        assert_eq!(*later.function(begin + 0x50), expected(begin + 0x50));
+        assert_eq!(
+            later.function(begin + 0x2000).module.as_deref(),
+            None,
+            "it is no longer than that"
         );
     }
 

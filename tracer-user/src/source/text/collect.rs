@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::{
     backtrace,
     call::{Call, Number},
+    call_chain,
     chunks::Chunks,
     function_line::FunctionLine,
     kernel_log::KernelLine,
@@ -37,6 +38,10 @@ struct Context {
     opening: Option<(u64, Option<FactsId>)>,
     /// Functions entered and not left, by their place among the calls.
     frames: Vec<u32>,
+    /// The last record of the tracepoint.
+    last_node: Option<u32>,
+    /// For each of them, the releases that the tracepoint told while it was the innermost.
+    told: Vec<u32>,
 }
 
 /// Collects what lines tell.
@@ -50,6 +55,8 @@ pub(super) struct Collector {
     unnamed: Option<NameId>,
     /// Nodes of devices without a name.
     of_unnamed: HashMap<u64, NameId>,
+    /// The stacks by their text.
+    stacks: HashMap<Vec<u8>, u32>,
     clock: u64,
     offset_differs: bool,
 }
@@ -85,7 +92,16 @@ impl Collector {
         let place = self.place(&line.head);
         let node = self.node(line.operation, line.device, &line.resource);
         let facts = self.pair(place, &node);
+        if node.operation == Operation::Release
+            && line.resource.name != Some(b"grp<")
+            && let Some(context) = self.contexts.get_mut(&place.tid)
+            && let Some(told) = context.told.last_mut()
+        {
+            *told = told.saturating_add(1);
+        }
         let node = NodeRecord { facts, ..node };
+        let record = self.next_record();
+        context(&mut self.contexts, place.tid).last_node = Some(record);
         self.push(place, RecordKind::Node(node));
     }
 
@@ -100,6 +116,7 @@ impl Collector {
         }
         let context = context(&mut self.contexts, place.tid);
         context.added = None;
+        let mut missing = 0;
         match (call.hook, call.returns) {
             (Hook::Initialise, false) => self.records.devices.begin(record, call.device),
             (Hook::DevresAdd, false) => {
@@ -128,14 +145,19 @@ impl Collector {
             (hook, false) if hook.returns() => {
                 if context.frames.len() >= MOST_FRAMES {
                     context.frames.remove(0);
+                    context.told.remove(0);
                 }
                 context.frames.push(number);
+                context.told.push(0);
             }
             (hook, true) if hook.returns() => {
                 let calls = &mut self.records.calls;
                 if let Some(depth) = frame_of(&call, &context.frames, calls) {
                     call.entered = context.frames.get(depth).copied();
                     context.frames.truncate(depth);
+                    // Those within it, too: their own returns may be missing.
+                    let told = context.told.drain(depth..).fold(0, u32::saturating_add);
+                    missing = missing_releases(&call, told);
                 }
                 // What a function will return tells what it found.
                 let entered = call.entered.and_then(|entered| calls.get_mut(entered));
@@ -146,6 +168,9 @@ impl Collector {
             _ => {}
         }
         self.records.calls.push(call);
+        if missing > 0 && self.records.pointers.any() {
+            self.push(place, RecordKind::Lost(missing));
+        }
         self.push(place, RecordKind::Call(number));
     }
 
@@ -214,6 +239,27 @@ impl Collector {
     /// What lines behind the last message tell of it.
     pub(super) fn last_message(&mut self) -> Option<&mut MessageRecord> {
         self.records.messages.last_mut()
+    }
+
+    /// The record to which a stack belongs that begins at this line, or that follows the last line.
+    pub(super) fn stack_owner(&self, head: Option<&Head>) -> Option<u32> {
+        match head {
+            Some(head) => self.contexts.get(&head.task.tid)?.last_node,
+            None => self.records.all.len().checked_sub(1),
+        }
+    }
+
+    /// A record's stack, as it was printed.
+    pub(super) fn stack(&mut self, record: u32, text: &[u8]) {
+        let number = if let Some(known) = self.stacks.get(text) {
+            *known
+        } else {
+            let number = u32::try_from(self.records.stacks.len()).unwrap_or(u32::MAX);
+            self.records.stacks.push(call_chain::read(text));
+            self.stacks.insert(text.to_vec(), number);
+            number
+        };
+        self.records.stack_of.insert(record, number);
     }
 
     /// Whether the last record is a release.
@@ -382,6 +428,17 @@ impl Collector {
         }
         Some(facts)
     }
+}
+
+/// How many releases a function that returns has counted, and the tracepoint has not told.
+fn missing_releases(left: &Call, told: u32) -> u64 {
+    if !matches!(left.hook, Hook::ReleaseAll | Hook::ReleaseGroup) {
+        return 0;
+    }
+    let counted = left.value.map_or(0, Number::get);
+    // A negative number is an error, not a count.
+    let counted = u32::try_from(counted).ok().filter(|count| count >> 31 == 0);
+    counted.map_or(0, |count| u64::from(count.saturating_sub(told)))
 }
 
 /// The depth of the frame that returns: the innermost of its function that was called from where it returns

@@ -56,7 +56,7 @@ pub(super) fn coverage(records: &Records) -> Coverage {
         node_addresses: node_addresses(records),
         device_addresses: device_addresses(records),
         times: records.timed,
-        stacks: false,
+        stacks: !records.stacks.is_empty(),
         before: Before::Unknown(
             "a text does not tell what existed before its first line".to_owned(),
         ),

@@ -37,6 +37,8 @@ pub struct Events<'a> {
     concluded: bool,
     /// The number of the last stack.
     stacks: u32,
+    /// The numbers of stacks that were printed behind events.
+    printed: HashMap<u32, StackId>,
     /// What is missing where neither the tracepoint nor removals were recorded.
     unseen: Option<Unseen>,
 }
@@ -55,6 +57,7 @@ impl<'a> Events<'a> {
             addressed: coverage::node_addresses(records) != Addresses::Absent,
             concluded,
             stacks: 0,
+            printed: HashMap::new(),
             unseen: removals_missing.then(Unseen::default),
         }
     }
@@ -96,6 +99,19 @@ impl<'a> Events<'a> {
         let stack = EventKind::Stack(StackDefinition { id, frames });
         self.push(record, DeviceAddress::NONE, stack);
         id
+    }
+
+    /// The stack that was printed behind a record.
+    fn printed_stack(&mut self, number: u32, record: &Record) -> Option<StackId> {
+        let records = self.records;
+        let stack = *records.stack_of.get(&number)?;
+        if let Some(known) = self.printed.get(&stack) {
+            return Some(*known);
+        }
+        let frames = records.stacks.get(stack as usize)?;
+        let id = self.define(record, frames);
+        self.printed.insert(stack, id);
+        Some(id)
     }
 
     fn message(&mut self, number: u32, record: &Record, message: &MessageRecord) {
@@ -170,7 +186,8 @@ impl<'a> Events<'a> {
             .facts
             .filter(|_| node.operation == Operation::Add && !records.openers.is_empty())
             .and_then(|facts| records.openers.get(&facts))
-            .map(|opener| self.define(record, &[opening(), opener.clone()]));
+            .map(|opener| self.define(record, &[opening(), opener.clone()]))
+            .or_else(|| self.printed_stack(number, record));
         let task = records.tasks.get(record.task);
         self.push_by(task, record, device, stack, kind);
     }

@@ -13,10 +13,13 @@
 //! - Nodes are told by hashed addresses, by real ones, or not at all. Hashes are replaced by addresses where
 //!   `add_dr` was probed too. One `(ptrval)` or missing address makes the others useless as well, since such a
 //!   node is told by another one later.
+//! - Stacks are known where a tool printed them behind an event; of the opener of a group its function's return
+//!   tells as well.
 //! - A log alone has no function events: no probe and no unbind begins or ends in it.
 
 mod backtrace;
 mod call;
+mod call_chain;
 mod chunks;
 mod collect;
 mod coverage;

@@ -8,17 +8,21 @@ use memchr::memmem::Finder;
 use super::{
     Parsed, Statistics,
     call::{self, Call},
+    call_chain,
     collect::Collector,
     function_line, kernel_log, lines, loss,
     message::{self, Look, Messages},
     prefix,
     records::Records,
+    scan::{around, last_word},
     trace_line::{self, Head},
 };
 use crate::event::{Comm, Hook, Message};
 
 /// Lines that a wrapped one may have become.
 const MOST_JOINED: u64 = 4;
+/// Bytes of a stack that are kept, about.
+const LONGEST_STACK: usize = 16 * 1024;
 /// Longest beginning of a wrapped line that does not tell yet that it is an event.
 const LONGEST_HEAD: usize = 160;
 
@@ -52,6 +56,8 @@ struct Reader {
     function: Finder<'static>,
     /// The beginning of an event whose rest may be on the next line.
     held: Option<Held>,
+    /// The record whose stack may follow, and what of that was read.
+    stack: Option<(u32, Vec<u8>)>,
     /// A function event, to which arguments on the next line may belong.
     call: Option<(Head, Call)>,
 }
@@ -83,6 +89,7 @@ impl Reader {
             function: Finder::new(function_line::OPENING),
             held: None,
             call: None,
+            stack: None,
         }
     }
 
@@ -96,6 +103,9 @@ impl Reader {
             return;
         }
         self.commit();
+        if self.stack_goes_on(line) {
+            return;
+        }
         if let Some(held) = self.held.take() {
             match self.join(held, line) {
                 Joined::Done => return,
@@ -130,6 +140,10 @@ impl Reader {
                 Parsed::Event(event) => {
                     self.statistics.tracepoint += 1;
                     self.collector.trace_line(&event);
+                    self.stack = self
+                        .collector
+                        .stack_owner(None)
+                        .map(|record| (record, Vec::new()));
                     Line::Event
                 }
                 Parsed::Cut => Line::Cut,
@@ -210,6 +224,21 @@ impl Reader {
             self.statistics.other_lines += 1;
             return;
         }
+        if let Some((before, _)) = around(line, call_chain::BEGINNING.as_bytes())
+            && let Some((head, _)) = last_word(before)
+        {
+            // The event is called so itself, or `kernel_stack`.
+            let owner = self.collector.stack_owner(Some(&trace_line::head(
+                if before.trim_ascii_end().ends_with(b"kernel_stack:") {
+                    head
+                } else {
+                    before
+                },
+            )));
+            self.stack = owner.map(|record| (record, Vec::new()));
+            self.statistics.other_lines += 1;
+            return;
+        }
         if let Some(count) = loss::read(line) {
             self.statistics.lost = self.statistics.lost.saturating_add(count);
             self.collector.lost(count);
@@ -218,6 +247,24 @@ impl Reader {
             return;
         }
         self.statistics.other_lines += 1;
+    }
+
+    /// Whether a line is part of a stack.
+    fn stack_goes_on(&mut self, line: &[u8]) -> bool {
+        let Some((record, text)) = &mut self.stack else {
+            return false;
+        };
+        if call_chain::is_frame(line) && text.len() < LONGEST_STACK {
+            text.extend_from_slice(line);
+            text.push(b'\n');
+            self.statistics.event_lines += 1;
+            return true;
+        }
+        if !text.is_empty() {
+            self.collector.stack(*record, text);
+        }
+        self.stack = None;
+        false
     }
 
     /// Whether a line is a message of the kernel about devres, or part of one.
@@ -262,6 +309,7 @@ impl Reader {
 
     fn finish(mut self) -> Found {
         self.commit();
+        self.stack_goes_on(b"");
         if let Some(held) = self.held.take() {
             self.give_up(&held);
         }
@@ -274,7 +322,8 @@ impl Reader {
 
 /// One search for all that tells of a loss or a message: most lines contain none of it.
 fn telling() -> Option<AhoCorasick> {
-    AhoCorasick::new(loss::WORDS.into_iter().chain(message::WORDS)).ok()
+    let words = loss::WORDS.into_iter().chain(message::WORDS);
+    AhoCorasick::new(words.chain([call_chain::BEGINNING])).ok()
 }
 
 enum Joined {

@@ -87,6 +87,10 @@ pub(super) struct Records {
     pub(super) messages: Vec<MessageRecord>,
     /// Who opened the groups of these facts.
     pub(super) openers: HashMap<FactsId, StackFrame>,
+    /// The stacks that tools printed behind events, each once.
+    pub(super) stacks: Vec<Vec<StackFrame>>,
+    /// Which of them each record has.
+    pub(super) stack_of: HashMap<u32, u32>,
     pub(super) names: Names,
     pub(super) tasks: Tasks,
     pub(super) devices: Devices,

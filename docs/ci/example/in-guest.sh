@@ -1,0 +1,24 @@
+#!/bin/sh
+# Runs in the machine that is tested: loads a module, exercises its driver, and leaves the reports in a directory.
+#
+#   in-guest.sh MODULE.ko DRIVER DIRECTORY
+#
+# MODULE_PARAMETERS and CYCLES can be set. The exit code is that of `devres-tracer check`; KTAP goes to standard output.
+set -u
+module=$1
+driver=$2
+directory=$3
+here=$(dirname "$0")
+
+# 4 is what kselftest takes for "skipped": the test could not be run.
+# shellcheck disable=SC2086 # several parameters are several words
+insmod "$module" ${MODULE_PARAMETERS:-} || exit 4
+
+devres-tracer check --policy "$here/policy.toml" \
+	--exercise "$driver" --cycles "${CYCLES:-20}" \
+	--record "$directory/trace.jsonl" \
+	--report ktap \
+	--report ktap="$directory/ktap.txt" \
+	--report junit="$directory/junit.xml" \
+	--report sarif="$directory/devres.sarif" \
+	--report json="$directory/results.json"

@@ -1,0 +1,142 @@
+//! Whether everything was seen that the policy asks for.
+
+use super::{Concluding, info};
+use crate::{
+    check::{
+        assertion::missing,
+        examination::Ending,
+        level::Level,
+        results::{Group, GroupKind, Status, Test},
+    },
+    coverage::Before,
+};
+
+impl Concluding<'_> {
+    /// Whether everything was seen that the policy asks for.
+    pub(in crate::check) fn evidence(&self, ending: &Ending) -> Group {
+        let outcome = self.outcome;
+        let mut tests = vec![
+            verdict(
+                "nothing lost",
+                (outcome.lost > 0).then(|| {
+                    format!(
+                        "{} events were lost: give the ring buffer more room with --ring-size, or trace less",
+                        outcome.lost
+                    )
+                }),
+                Vec::new(),
+            ),
+            verdict(
+                "model agrees with the kernel",
+                (outcome.desyncs > 0).then(|| {
+                    format!(
+                        "{} disagreements: a fault of this tool, please report it",
+                        outcome.desyncs
+                    )
+                }),
+                outcome.desync_details.clone(),
+            ),
+        ];
+        if let Some(why) = &ending.cut_short {
+            tests.push(verdict("run is whole", Some(why.clone()), Vec::new()));
+        }
+        if outcome.findings_dropped > 0 {
+            let why = format!("{} findings were not kept", outcome.findings_dropped);
+            tests.push(verdict("all findings kept", Some(why), Vec::new()));
+        }
+        let active = self
+            .records
+            .iter()
+            .filter(|(place, record)| record.is_active() && self.policy.wants(place))
+            .count();
+        tests.push(verdict(
+            "something to judge",
+            (active == 0).then(|| {
+                "no resource came or went on any device that the policy asks for".to_owned()
+            }),
+            Vec::new(),
+        ));
+        tests.extend(self.undecided_everywhere());
+        tests.extend(self.required());
+        Group::new(GroupKind::Evidence, "evidence", tests)
+    }
+
+    /// Rules that can't decide for want of hooks.
+    fn undecided_everywhere(&self) -> Vec<Test> {
+        let mut tests: Vec<Test> = Vec::new();
+        for undecided in self.outcome.undecided.iter().filter(|one| one.devices == 0) {
+            let Some(info) = info(undecided.rule) else {
+                continue;
+            };
+            let status = if self.policy.levels.matters(info, true, self.policy.fail_on) {
+                Status::Inconclusive
+            } else {
+                Status::Skipped
+            };
+            let name = format!("{} can decide", info.id);
+            match tests.iter_mut().find(|test| test.name == name) {
+                Some(test) => {
+                    test.message = format!("{}; {}", test.message, undecided.reason);
+                }
+                None => tests.push(Test::new(name, status, undecided.reason.clone())),
+            }
+        }
+        tests
+    }
+
+    fn required(&self) -> Vec<Test> {
+        let required = &self.policy.required;
+        let mut tests = Vec::new();
+        for hook in &required.hooks {
+            let name = format!("hook {}", hook.symbol());
+            let why = (!self.coverage.sees(*hook)).then(|| {
+                let reason = self
+                    .coverage
+                    .reason(*hook)
+                    .unwrap_or("the source does not have it");
+                format!("not seen: {reason}")
+            });
+            tests.push(verdict(&name, why, Vec::new()));
+        }
+        for id in &required.rules {
+            let why = info(id).and_then(|info| {
+                if self.policy.levels.of(id) == Level::Off {
+                    Some("the rule is off".to_owned())
+                } else {
+                    missing(self.coverage, info.needs)
+                }
+            });
+            tests.push(verdict(&format!("{id} is required"), why, Vec::new()));
+        }
+        for (text, glob) in &required.drivers {
+            let seen = self.records.iter().any(|(place, record)| {
+                glob.is_match(&place.driver) && (record.bound > 0 || record.ended > 0)
+            });
+            let why = (!seen).then(|| "it neither bound nor left a device in this run".to_owned());
+            tests.push(verdict(&format!("driver {text}"), why, Vec::new()));
+        }
+        if required.snapshot {
+            let why = match &self.coverage.before {
+                Before::Unknown(reason) => Some(reason.clone()),
+                Before::Snapshot | Before::Nothing => None,
+            };
+            tests.push(verdict("what existed before is known", why, Vec::new()));
+        }
+        if required.stacks {
+            let why = (!self.coverage.stacks).then(|| "no stacks are taken".to_owned());
+            tests.push(verdict("stacks are taken", why, Vec::new()));
+        }
+        tests
+    }
+}
+
+/// A test of evidence: what is missing makes the run inconclusive.
+fn verdict(name: &str, missing: Option<String>, lines: Vec<String>) -> Test {
+    match missing {
+        Some(missing) => Test {
+            lines,
+            ..Test::new(name, Status::Inconclusive, missing)
+        },
+        None => Test::new(name, Status::Passed, ""),
+    }
+}

@@ -1,0 +1,280 @@
+//! Cycles of unbinding and binding again: each is compared with the first.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    assertion::Told,
+    binding::Observation,
+    exercise::Exercised,
+    results::{Group, GroupKind, Status, Test},
+    selection::Place,
+    stack::{Stack, list},
+};
+use crate::{escape::Escaped, event::Time};
+
+/// When each cycle began, by the clock of the events. Whoever makes the cycles tells it; what looks at the
+/// events, which come later, asks it.
+#[derive(Debug, Clone, Default)]
+pub struct CycleClock {
+    starts: Arc<Mutex<Vec<Time>>>,
+}
+
+impl CycleClock {
+    /// The next cycle begins now.
+    pub fn begin(&self, now: Time) {
+        self.starts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(now);
+    }
+
+    /// The cycle, from 1 on, to which this time belongs; zero for what came before the first.
+    #[must_use]
+    pub fn cycle_at(&self, time: Time) -> usize {
+        let starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        starts.partition_point(|start| *start <= time)
+    }
+}
+
+/// Whose bindings the cycles are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Devices, each with its bus and the driver that it is unbound from.
+    Devices(Vec<Place>),
+    /// All devices of drivers, each with its bus.
+    Drivers(Vec<(String, String)>),
+}
+
+impl Wanted {
+    fn wants(&self, place: &Place) -> bool {
+        match self {
+            Self::Devices(places) => places.contains(place),
+            Self::Drivers(drivers) => drivers
+                .iter()
+                .any(|(bus, driver)| *bus == place.bus && *driver == place.driver),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let words: Vec<String> = match self {
+            Self::Devices(places) => places
+                .iter()
+                .map(|place| format!("{}/{}", place.bus, place.device))
+                .collect(),
+            Self::Drivers(drivers) => drivers
+                .iter()
+                .map(|(bus, driver)| format!("the devices of {bus}/{driver}"))
+                .collect(),
+        };
+        words.join(", ")
+    }
+}
+
+/// The cycles of a run, while it goes on.
+#[derive(Debug)]
+pub(super) struct Cycles {
+    wanted: Wanted,
+    clock: CycleClock,
+    first: BTreeMap<Place, Stack>,
+    /// How many times each device was bound in the cycle that is running, or was last.
+    current: (usize, BTreeMap<Place, u32>),
+    /// The same of the first cycle.
+    bound_first: BTreeMap<Place, u32>,
+    compared: u64,
+    /// Cycles in which a binding was seen.
+    seen: BTreeSet<usize>,
+    torn_down: u64,
+    differences: Told,
+    left: Told,
+    doubts: Told,
+}
+
+impl Cycles {
+    pub(super) fn new(wanted: Wanted, clock: CycleClock) -> Self {
+        Self {
+            wanted,
+            clock,
+            first: BTreeMap::new(),
+            current: (0, BTreeMap::new()),
+            bound_first: BTreeMap::new(),
+            compared: 0,
+            seen: BTreeSet::new(),
+            torn_down: 0,
+            differences: Told::default(),
+            left: Told::default(),
+            doubts: Told::default(),
+        }
+    }
+
+    pub(super) fn observe(&mut self, observation: &Observation) {
+        match observation {
+            Observation::Bound(bound) if self.wanted.wants(&bound.place) => {
+                let cycle = self.clock.cycle_at(bound.time);
+                if cycle == 0 {
+                    return;
+                }
+                self.turn_to(cycle);
+                self.seen.insert(cycle);
+                *self.current.1.entry(bound.place.clone()).or_default() += 1;
+                let name = Escaped(&bound.place.device);
+                match (&bound.stack, self.first.get(&bound.place)) {
+                    (Err(doubt), _) => self
+                        .doubts
+                        .push(|| format!("cycle {cycle}: {name}: {doubt}")),
+                    (Ok(stack), None) if cycle == 1 => {
+                        self.first.insert(bound.place.clone(), stack.clone());
+                    }
+                    // That the first cycle did not bind it is said when the cycle is over.
+                    (Ok(_), None) => {}
+                    (Ok(stack), Some(first)) => {
+                        self.compared += 1;
+                        if let Some(difference) = first.difference(stack) {
+                            self.differences.push(|| {
+                                format!("cycle {cycle}: {name} is not as in cycle 1: {difference}")
+                            });
+                        }
+                    }
+                }
+            }
+            Observation::Ended(ended) if ended.was_bound && self.wanted.wants(&ended.place) => {
+                let cycle = self.clock.cycle_at(ended.time);
+                if cycle == 0 {
+                    return;
+                }
+                self.torn_down += 1;
+                let name = Escaped(&ended.place.device);
+                if let Some(doubt) = &ended.doubt {
+                    self.doubts
+                        .push(|| format!("cycle {cycle}: {name}: {doubt}"));
+                } else if !ended.left.is_empty() {
+                    self.left.push(|| {
+                        let left = list(&ended.left);
+                        format!("cycle {cycle}: left on {name} after the unbind: {left}")
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What follows belongs to this cycle.
+    fn turn_to(&mut self, cycle: usize) {
+        if self.current.0 == cycle {
+            return;
+        }
+        let (number, bound) = std::mem::replace(&mut self.current, (cycle, BTreeMap::new()));
+        if number == 1 {
+            self.bound_first = bound;
+        } else if number > 1 {
+            self.compare_bound(number, &bound);
+        }
+    }
+
+    fn compare_bound(&mut self, cycle: usize, bound: &BTreeMap<Place, u32>) {
+        let places: BTreeSet<&Place> = self.bound_first.keys().chain(bound.keys()).collect();
+        for place in places {
+            let (first, now) = (
+                self.bound_first.get(place).copied().unwrap_or(0),
+                bound.get(place).copied().unwrap_or(0),
+            );
+            if first != now {
+                self.differences.push(|| {
+                    format!(
+                        "cycle {cycle}: {} was bound {now} times, in cycle 1 {first} times",
+                        Escaped(&place.device)
+                    )
+                });
+            }
+        }
+    }
+
+    /// The tests that the cycles come to.
+    pub(super) fn conclude(mut self, exercised: &Exercised, gap: Option<&str>) -> Group {
+        self.turn_to(usize::MAX);
+        let done = exercised.done;
+        let whole = exercised.problem.is_none() && done == exercised.wanted;
+        let mut tests = vec![match (&exercised.problem, &exercised.stopped) {
+            (Some(problem), _) => failed("cycles", problem.clone(), vec![problem.clone()]),
+            (None, Some(why)) => Test::new(
+                "cycles",
+                Status::Inconclusive,
+                format!("{why} after {done} of {} cycles", exercised.wanted),
+            ),
+            (None, None) => Test::new(
+                "cycles",
+                Status::Passed,
+                format!("{done} cycles of {}", self.wanted.describe()),
+            ),
+        }];
+        let open = || {
+            if !self.doubts.is_empty() {
+                return Some(self.doubts.first().to_owned());
+            }
+            let missed = (1..=usize::try_from(done).unwrap_or(usize::MAX))
+                .find(|cycle| !self.seen.contains(cycle));
+            if let Some(cycle) = missed {
+                return Some(format!("no binding was seen in cycle {cycle}"));
+            }
+            if !whole {
+                return Some(format!("only {done} of {} cycles", exercised.wanted));
+            }
+            gap.map(str::to_owned)
+        };
+        let open = open();
+        tests.push(if !self.differences.is_empty() {
+            let message = self.differences.first().to_owned();
+            failed("same stack", message, self.differences.into_lines())
+        } else if let Some(open) = &open {
+            Test::new("same stack", Status::Inconclusive, open.clone())
+        } else if self.compared == 0 {
+            Test::new(
+                "same stack",
+                Status::Skipped,
+                "one cycle has nothing to be compared with",
+            )
+        } else {
+            let sizes: Vec<String> = self
+                .first
+                .iter()
+                .map(|(place, stack)| {
+                    format!("{}: {} resources", Escaped(&place.device), stack.resources)
+                })
+                .collect();
+            Test::new(
+                "same stack",
+                Status::Passed,
+                format!("in each cycle, {}", sizes.join(", ")),
+            )
+        });
+        tests.push(if !self.left.is_empty() {
+            let message = self.left.first().to_owned();
+            failed("nothing left", message, self.left.into_lines())
+        } else if let Some(open) = open {
+            Test::new("nothing left", Status::Inconclusive, open)
+        } else if self.torn_down == 0 {
+            Test::new("nothing left", Status::Inconclusive, "no unbind was seen")
+        } else {
+            Test::new(
+                "nothing left",
+                Status::Passed,
+                format!("after {} unbinds", self.torn_down),
+            )
+        });
+        tests.push(match &exercised.not_restored {
+            None => Test::new("restored", Status::Passed, "everything is bound as before"),
+            Some(problem) => failed("restored", problem.clone(), vec![problem.clone()]),
+        });
+        Group::new(GroupKind::Exercise, "exercise", tests)
+    }
+}
+
+fn failed(name: &str, message: String, lines: Vec<String>) -> Test {
+    Test {
+        lines,
+        fingerprint: Some(format!("exercise/{}", name.replace(' ', "-"))),
+        ..Test::new(name, Status::Failed, message)
+    }
+}

@@ -1,0 +1,192 @@
+//! A run under a policy: a pure state machine from events to results.
+
+use std::sync::Arc;
+
+use super::{
+    assertion::Watched,
+    binding::Bindings,
+    concluding::Concluding,
+    cycles::{CycleClock, Cycles, Wanted},
+    date::Date,
+    evidence::Records,
+    exercise::Exercised,
+    limits::Growth,
+    policy::Policy,
+    results::{CommandEnd, Results},
+    selection::Place,
+};
+use crate::{
+    coverage::Coverage,
+    event::Event,
+    finding::Finding,
+    judge::{Judge, Outcome},
+    model::Model,
+    sink::{LostBy, SourceInformation},
+};
+
+/// A run under a policy.
+#[derive(Debug)]
+pub struct Examination {
+    information: SourceInformation,
+    coverage: Arc<Coverage>,
+    policy: Policy,
+    judge: Judge,
+    records: Records,
+    bindings: Bindings,
+    assertions: Vec<Watched>,
+    growth: Option<Growth>,
+    cycles: Option<Cycles>,
+}
+
+/// How a run ended, beside what its events say.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// The day, for expectations that end.
+    pub today: Date,
+    /// How the command ended, if one was run.
+    pub command: Option<CommandEnd>,
+    /// Why the run is not whole, if it isn't: it was interrupted, or the input is damaged.
+    pub cut_short: Option<String>,
+    /// Where events were lost, as far as the kernel side tells.
+    pub lost_by: Vec<LostBy>,
+    /// What the exercise did, if there was one.
+    pub exercised: Option<Exercised>,
+}
+
+impl Examination {
+    /// A run that has seen nothing yet.
+    #[must_use]
+    pub fn new(information: SourceInformation, policy: Policy) -> Self {
+        let coverage = Arc::new(information.coverage.clone());
+        Self {
+            judge: Judge::new(Arc::clone(&coverage), policy.rules()),
+            coverage,
+            records: Records::default(),
+            bindings: Bindings::default(),
+            assertions: policy
+                .assertions
+                .iter()
+                .cloned()
+                .map(Watched::new)
+                .collect(),
+            growth: policy.limits.growth_per_rebind.map(Growth::new),
+            cycles: None,
+            information,
+            policy,
+        }
+    }
+
+    /// Bindings of these are compared from cycle to cycle.
+    pub fn watch_cycles(&mut self, wanted: Wanted, clock: CycleClock) {
+        self.cycles = Some(Cycles::new(wanted, clock));
+    }
+
+    /// Takes one event in.
+    pub fn event(&mut self, event: &Event) {
+        let Self {
+            judge,
+            records,
+            bindings,
+            assertions,
+            growth,
+            cycles,
+            ..
+        } = self;
+        judge.apply_with(event, |change, model| {
+            let Some(observation) = bindings.observe(change, model, records) else {
+                return;
+            };
+            for assertion in assertions.iter_mut() {
+                assertion.observe(&observation);
+            }
+            if let Some(growth) = growth {
+                growth.observe(&observation);
+            }
+            if let Some(cycles) = cycles {
+                cycles.observe(&observation);
+            }
+        });
+    }
+
+    /// The model, for views.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        self.judge.model()
+    }
+
+    /// What the rules have found so far.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        self.judge.findings()
+    }
+
+    /// Nothing comes any more: the results, and what the judge said.
+    #[must_use]
+    pub fn finish(mut self, ending: Ending) -> (Results, Outcome) {
+        self.bindings.finish(self.judge.model(), &mut self.records);
+        let outcome = self.judge.finish();
+        let gap = gap(&outcome, &ending);
+        let mut conclusion = Concluding {
+            policy: &self.policy,
+            coverage: &self.coverage,
+            records: &self.records,
+            outcome: &outcome,
+            today: ending.today,
+            gap: gap.as_deref(),
+            seen: vec![false; self.policy.expectations.len()],
+        };
+        let mut groups = vec![conclusion.evidence(&ending)];
+        groups.extend(conclusion.devices(self.growth.as_mut()));
+        if !self.assertions.is_empty() {
+            groups.push(conclusion.assertions(self.assertions));
+        }
+        if let (Some(cycles), Some(exercised)) = (self.cycles, &ending.exercised) {
+            let mut group = cycles.conclude(exercised, gap.as_deref());
+            for test in &mut group.tests {
+                conclusion.excuse_test(test, &Place::default());
+            }
+            groups.push(group);
+        }
+        if let Some(expectations) = conclusion.expectations(&groups) {
+            groups.push(expectations);
+        }
+        let results = Results {
+            tool: self.information.tool,
+            kernel: self.information.kernel,
+            machine: self.information.machine,
+            date: ending.today,
+            verdict: Results::verdict_of(&groups),
+            command: ending.command,
+            events: outcome.events,
+            lost: outcome.lost,
+            lost_by: ending.lost_by,
+            groups,
+        };
+        (results, outcome)
+    }
+}
+
+impl Ending {
+    /// A run that came to its end on this day, with nothing else to say.
+    #[must_use]
+    pub fn on(today: Date) -> Self {
+        Self {
+            today,
+            command: None,
+            cut_short: None,
+            lost_by: Vec::new(),
+            exercised: None,
+        }
+    }
+}
+
+/// Why what was not found may have been missed, whatever it is.
+fn gap(outcome: &Outcome, ending: &Ending) -> Option<String> {
+    if outcome.lost > 0 {
+        Some(format!("{} events were lost", outcome.lost))
+    } else if outcome.desyncs > 0 {
+        Some("the tool's model and the kernel disagreed".to_owned())
+    } else {
+        ending.cut_short.clone()
+    }
+}

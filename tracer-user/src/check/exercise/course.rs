@@ -1,0 +1,299 @@
+//! The course of an exercise: cycles, and what was there before brought back at the end.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    ExerciseError, Exercised, Roots, Target,
+    affected::{affected, bound_below},
+    machine::{Machine, ThisMachine, name},
+    modules::Module,
+    monotonic_now,
+    protect::refuse,
+    sysfs::link_name,
+};
+use crate::check::{
+    cycles::{CycleClock, Wanted},
+    selection::Place,
+};
+
+/// How long a driver may take to be bound again, by itself or after a deferred probe.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often that is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long the devices of a module that was just loaded must stay the same to be called complete.
+const SETTLED: Duration = Duration::from_millis(200);
+
+/// Something that can be done again and again, and undone.
+#[derive(Debug)]
+pub struct Course {
+    roots: Roots,
+    what: What,
+    /// What had a driver before, beside the targets, and may lose it.
+    others: Vec<Place>,
+}
+
+#[derive(Debug)]
+enum What {
+    Devices(Vec<Target>),
+    Module {
+        module: Module,
+        drivers: Vec<(String, String)>,
+        /// How many devices its drivers were bound to.
+        devices: usize,
+        /// It was not loaded before.
+        loaded_here: bool,
+    },
+}
+
+impl Course {
+    /// Unbinds a driver's devices, or a device, and binds them again. What the machine needs is refused
+    /// unless `force`.
+    pub fn of_devices(roots: Roots, name: &str, force: bool) -> Result<Self, ExerciseError> {
+        let targets = Target::find(&roots, name)?;
+        if !force {
+            refuse(&roots, &targets)?;
+        }
+        Ok(Self {
+            others: others(&roots, &targets),
+            roots,
+            what: What::Devices(targets),
+        })
+    }
+
+    /// Unloads a module and loads it again. One that is not loaded yet is loaded now, and unloaded when the
+    /// exercise is over.
+    pub fn of_module(roots: Roots, name: &str, force: bool) -> Result<Self, ExerciseError> {
+        let machine = ThisMachine {
+            roots: roots.clone(),
+        };
+        Self::with_module(roots, name, force, &machine)
+    }
+
+    fn with_module(
+        roots: Roots,
+        name: &str,
+        force: bool,
+        machine: &dyn Machine,
+    ) -> Result<Self, ExerciseError> {
+        let module = Module::named(name)?;
+        let loaded_here = !module.is_loaded(&roots);
+        if loaded_here {
+            machine.load(&module).map_err(ExerciseError::Impossible)?;
+        }
+        let devices = settled(&roots, &module);
+        let mut course = Self {
+            what: What::Module {
+                drivers: module.drivers(&roots)?,
+                devices: devices.len(),
+                module,
+                loaded_here,
+            },
+            others: Vec::new(),
+            roots,
+        };
+        if !force && let Err(refused) = refuse(&course.roots, &devices) {
+            course.bring_back(machine);
+            return Err(refused);
+        }
+        course.others = others(&course.roots, &devices);
+        Ok(course)
+    }
+
+    /// Whose bindings it is about.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        match &self.what {
+            What::Devices(targets) => {
+                Wanted::Devices(targets.iter().map(|target| target.place.clone()).collect())
+            }
+            What::Module { drivers, .. } => Wanted::Drivers(drivers.clone()),
+        }
+    }
+
+    /// Does so many cycles, until `stop` is set, and brings back what was there before. Each cycle is told
+    /// to `clock` when it begins.
+    #[must_use]
+    pub fn run(&self, cycles: u64, stop: &AtomicBool, clock: &CycleClock) -> Exercised {
+        let machine = ThisMachine {
+            roots: self.roots.clone(),
+        };
+        self.run_on(&machine, cycles, stop, clock)
+    }
+
+    fn run_on(
+        &self,
+        machine: &dyn Machine,
+        cycles: u64,
+        stop: &AtomicBool,
+        clock: &CycleClock,
+    ) -> Exercised {
+        let mut exercised = Exercised {
+            wanted: cycles,
+            ..Exercised::default()
+        };
+        for cycle in 1..=cycles {
+            if stop.load(Ordering::Relaxed) {
+                exercised.stopped = Some("it was asked to end".to_owned());
+                break;
+            }
+            clock.begin(monotonic_now());
+            if let Err(problem) = self.cycle(machine) {
+                exercised.problem = Some(format!("cycle {cycle}: {problem}"));
+                break;
+            }
+            exercised.done = cycle;
+        }
+        exercised.not_restored = self.bring_back(machine);
+        exercised
+    }
+
+    fn cycle(&self, machine: &dyn Machine) -> Result<(), String> {
+        match &self.what {
+            What::Devices(targets) => {
+                for target in targets {
+                    machine.unbind(&target.place)?;
+                    let bound = machine.bind(&target.place);
+                    self.wait_for(&target.place, bound)?;
+                }
+            }
+            What::Module {
+                module, devices, ..
+            } => {
+                machine.unload(module)?;
+                machine.load(module)?;
+                let deadline = Instant::now() + PATIENCE;
+                while self.bound_devices(module) < *devices && Instant::now() < deadline {
+                    thread::sleep(LOOK_EVERY);
+                }
+            }
+        }
+        // Those that depend on it may have lost their drivers with it.
+        for place in &self.others {
+            if self.lacks_driver(place) {
+                // At the end it is tried again, and told.
+                let _ = machine.bind(place);
+            }
+        }
+        Ok(())
+    }
+
+    fn bound_devices(&self, module: &Module) -> usize {
+        module
+            .devices(&self.roots)
+            .map_or(0, |devices| devices.len())
+    }
+
+    /// Waits until a device has its driver. An order to bind that failed is an error only if it stays
+    /// without.
+    fn wait_for(&self, place: &Place, ordered: Result<(), String>) -> Result<(), String> {
+        /// How long to wait where the kernel has said that it failed: it may have been quicker by itself.
+        const AFTER_FAILURE: Duration = Duration::from_millis(500);
+        let patience = if ordered.is_ok() {
+            PATIENCE
+        } else {
+            AFTER_FAILURE
+        };
+        let deadline = Instant::now() + patience;
+        loop {
+            if self.driver_of(place).as_deref() == Some(&place.driver) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                ordered?;
+                return Err(format!(
+                    "{} was not bound to {} again within {} s",
+                    name(place),
+                    place.driver,
+                    PATIENCE.as_secs()
+                ));
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    fn driver_of(&self, place: &Place) -> Option<String> {
+        let device = self.roots.device(&place.bus, &place.device).ok()?;
+        link_name(&device.join("driver"))
+    }
+
+    /// Whether a device is there and has no driver.
+    fn lacks_driver(&self, place: &Place) -> bool {
+        self.roots.device(&place.bus, &place.device).is_ok() && self.driver_of(place).is_none()
+    }
+
+    /// Brings back what was there before; says what could not be.
+    fn bring_back(&self, machine: &dyn Machine) -> Option<String> {
+        let mut problems = Vec::new();
+        let mut bind = |place: &Place| {
+            if self.driver_of(place).as_deref() != Some(&place.driver) {
+                let ordered = machine.bind(place);
+                problems.extend(self.wait_for(place, ordered).err());
+            }
+        };
+        match &self.what {
+            What::Devices(targets) => {
+                for target in targets {
+                    bind(&target.place);
+                }
+            }
+            What::Module {
+                module,
+                loaded_here,
+                ..
+            } => {
+                let wrong = match (module.is_loaded(&self.roots), loaded_here) {
+                    (false, false) => machine.load(module).err(),
+                    (true, true) => machine.unload(module).err(),
+                    _ => None,
+                };
+                problems.extend(wrong);
+                return join(&problems);
+            }
+        }
+        for place in &self.others {
+            if self.lacks_driver(place) {
+                bind(place);
+            }
+        }
+        join(&problems)
+    }
+}
+
+fn join(problems: &[String]) -> Option<String> {
+    (!problems.is_empty()).then(|| problems.join("; "))
+}
+
+/// What has a driver beside the targets, and may lose it with them.
+fn others(roots: &Roots, targets: &[Target]) -> Vec<Place> {
+    let paths: Vec<PathBuf> = targets.iter().map(|target| target.path.clone()).collect();
+    let directories: BTreeSet<PathBuf> = affected(&paths);
+    bound_below(roots, &directories)
+        .into_iter()
+        .filter(|place| !targets.iter().any(|target| target.place == *place))
+        .collect()
+}
+
+/// The devices of a module, once they don't change any more.
+fn settled(roots: &Roots, module: &Module) -> Vec<Target> {
+    let devices = || module.devices(roots).unwrap_or_default();
+    let (mut known, mut since) = (devices(), Instant::now());
+    let deadline = since + PATIENCE;
+    while since.elapsed() < SETTLED && Instant::now() < deadline {
+        thread::sleep(LOOK_EVERY);
+        let now = devices();
+        if now != known {
+            (known, since) = (now, Instant::now());
+        }
+    }
+    known
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,65 @@
+//! Exercise: a driver is unbound and bound again through sysfs, or a module unloaded and loaded, in cycles.
+
+mod affected;
+mod course;
+mod machine;
+mod modules;
+mod protect;
+mod sysfs;
+mod target;
+
+use std::path::PathBuf;
+
+pub use course::Course;
+pub use sysfs::{Roots, monotonic_now};
+pub use target::Target;
+
+/// What an exercise came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exercised {
+    /// Cycles that were asked for.
+    pub wanted: u64,
+    /// Cycles that were done to their end.
+    pub done: u64,
+    /// What went wrong, with the cycle's number.
+    pub problem: Option<String>,
+    /// Why it stopped early, if it was asked to.
+    pub stopped: Option<String>,
+    /// What could not be brought back to what it was.
+    pub not_restored: Option<String>,
+}
+
+/// Why there is no exercise.
+#[derive(Debug, thiserror::Error)]
+pub enum ExerciseError {
+    /// Nothing is called so.
+    #[error("{0}")]
+    NoTarget(String),
+    /// More than one thing is called so.
+    #[error("{name:?} may be {}: name one of them", .candidates.join(" or "))]
+    Ambiguous {
+        /// What was named.
+        name: String,
+        /// What it may be.
+        candidates: Vec<String>,
+    },
+    /// It can't be unbound, or there is nothing to unbind.
+    #[error("{0}")]
+    Impossible(String),
+    /// That would cut the machine off.
+    #[error("{target} is needed by {reason}; with --force it is done all the same")]
+    Refused {
+        /// What was to be unbound.
+        target: String,
+        /// What needs it.
+        reason: String,
+    },
+    /// Something in sysfs can't be read.
+    #[error("{} can't be read", .path.display())]
+    Unreadable {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}

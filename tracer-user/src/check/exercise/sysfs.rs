@@ -1,0 +1,83 @@
+//! sysfs and procfs, under roots of one's choice.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use nix::time::{ClockId, clock_gettime};
+
+use super::ExerciseError;
+use crate::event::Time;
+
+/// Where sysfs and procfs are mounted.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    /// sysfs.
+    pub sys: PathBuf,
+    /// procfs.
+    pub proc: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self {
+            sys: "/sys".into(),
+            proc: "/proc".into(),
+        }
+    }
+}
+
+impl Roots {
+    /// The directory of a driver.
+    #[must_use]
+    pub fn driver(&self, bus: &str, driver: &str) -> PathBuf {
+        self.sys.join("bus").join(bus).join("drivers").join(driver)
+    }
+
+    /// The directory of a device on a bus, with all links followed.
+    pub fn device(&self, bus: &str, device: &str) -> io::Result<PathBuf> {
+        self.sys
+            .join("bus")
+            .join(bus)
+            .join("devices")
+            .join(device)
+            .canonicalize()
+    }
+}
+
+/// The names in a directory, in order; none if it is not there.
+pub(super) fn names(directory: &Path) -> Result<Vec<String>, ExerciseError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => {
+            return Err(ExerciseError::Unreadable {
+                path: directory.to_owned(),
+                source,
+            });
+        }
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The last part of where a link leads.
+pub(super) fn link_name(link: &Path) -> Option<String> {
+    let target = fs::read_link(link).ok()?;
+    Some(target.file_name()?.to_str()?.to_owned())
+}
+
+/// The monotonic clock, by which events are timed.
+#[must_use]
+pub fn monotonic_now() -> Time {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
+        let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
+        seconds * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0)
+    });
+    Time(now)
+}

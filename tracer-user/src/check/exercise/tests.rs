@@ -1,0 +1,403 @@
+//! Exercise on a tree in a temporary directory that looks like sysfs.
+
+use std::{
+    cell::RefCell,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A machine made of directories and links.
+struct Tree {
+    directory: TempDir,
+    roots: Roots,
+    log: RefCell<Vec<String>>,
+    /// The bind with this number fails.
+    failing_bind: Option<usize>,
+    /// Set after so many orders.
+    stop_after: Option<(usize, AtomicBool)>,
+}
+
+impl Tree {
+    fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let roots = Roots {
+            sys: root.join("sys"),
+            proc: root.join("proc"),
+        };
+        fs::create_dir_all(&roots.sys).unwrap();
+        fs::create_dir_all(roots.proc.join("self")).unwrap();
+        Self {
+            directory,
+            roots,
+            log: RefCell::default(),
+            failing_bind: None,
+            stop_after: None,
+        }
+    }
+
+    fn make(&self, path: &str) -> PathBuf {
+        let path = self.roots.sys.join(path);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.roots.sys.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn link(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
+        let from = self.roots.sys.join(from);
+        fs::create_dir_all(from.parent().unwrap()).unwrap();
+        symlink(self.roots.sys.join(to), from).unwrap();
+    }
+
+    /// A device on a bus, at this path below `devices`, with a driver if one is given.
+    fn device(&self, bus: &str, path: &str, driver: Option<&str>) -> PathBuf {
+        let directory = self.make(&format!("devices/{path}"));
+        let name = Path::new(path).file_name().unwrap().to_str().unwrap();
+        self.link(format!("bus/{bus}/devices/{name}"), &directory);
+        self.link(directory.join("subsystem"), format!("bus/{bus}"));
+        if let Some(driver) = driver {
+            self.write(&format!("bus/{bus}/drivers/{driver}/unbind"), "");
+            self.write(&format!("bus/{bus}/drivers/{driver}/bind"), "");
+            self.attach(bus, name, driver);
+        }
+        directory
+    }
+
+    fn attach(&self, bus: &str, device: &str, driver: &str) {
+        let directory = self.roots.device(bus, device).unwrap();
+        let own = self.roots.driver(bus, driver);
+        symlink(&own, directory.join("driver")).unwrap();
+        symlink(&directory, own.join(device)).unwrap();
+    }
+
+    fn order(&self, order: String) {
+        self.log.borrow_mut().push(order);
+        if let Some((after, stop)) = &self.stop_after
+            && self.log.borrow().len() >= *after
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn orders(&self) -> Vec<String> {
+        self.log.borrow().clone()
+    }
+
+    fn course(&self, name: &str) -> Result<Course, ExerciseError> {
+        Course::of_devices(self.roots.clone(), name, false)
+    }
+
+    fn refusal(&self, name: &str) -> String {
+        self.course(name).unwrap_err().to_string()
+    }
+}
+
+impl Machine for Tree {
+    fn unbind(&self, place: &Place) -> Result<(), String> {
+        self.order(format!("unbind {}", place.device));
+        let directory = self.roots.device(&place.bus, &place.device).unwrap();
+        fs::remove_file(directory.join("driver")).map_err(|error| error.to_string())?;
+        let own = self.roots.driver(&place.bus, &place.driver);
+        fs::remove_file(own.join(&place.device)).map_err(|error| error.to_string())?;
+        for consumer in affected(std::slice::from_ref(&directory)) {
+            if consumer != directory && consumer.join("driver").exists() {
+                fs::remove_file(consumer.join("driver")).unwrap();
+            }
+        }
+        Ok(())
+    }
+
+    fn bind(&self, place: &Place) -> Result<(), String> {
+        self.order(format!("bind {}", place.device));
+        let number = self
+            .log
+            .borrow()
+            .iter()
+            .filter(|order| order.starts_with("bind"))
+            .count();
+        if self.failing_bind == Some(number) {
+            return Err("no such device".to_owned());
+        }
+        let directory = self.roots.device(&place.bus, &place.device).unwrap();
+        let own = self.roots.driver(&place.bus, &place.driver);
+        let _ = fs::remove_file(own.join(&place.device));
+        symlink(&own, directory.join("driver")).map_err(|error| error.to_string())?;
+        symlink(&directory, own.join(&place.device)).map_err(|error| error.to_string())
+    }
+
+    fn unload(&self, module: &Module) -> Result<(), String> {
+        self.order(format!("unload {}", module.name));
+        fs::remove_dir_all(self.roots.sys.join("module").join(&module.name))
+            .map_err(|error| error.to_string())
+    }
+
+    fn load(&self, module: &Module) -> Result<(), String> {
+        self.order(format!("load {}", module.name));
+        self.write(&format!("module/{}/initstate", module.name), "live\n");
+        self.make(&format!("module/{}/drivers/i2c:lm75", module.name));
+        Ok(())
+    }
+}
+
+fn never() -> AtomicBool {
+    AtomicBool::new(false)
+}
+
+#[test]
+fn a_driver_is_unbound_and_bound_device_by_device() {
+    let tree = Tree::new();
+    tree.device("i2c", "pci0/i2c-0/0-0048", Some("lm75"));
+    tree.device("i2c", "pci0/i2c-0/0-0049", Some("lm75"));
+    let clock = CycleClock::default();
+    let course = tree.course("lm75").unwrap();
+    let exercised = course.run_on(&tree, 2, &never(), &clock);
+    assert_eq!((exercised.done, &exercised.problem), (2, &None));
+    assert_eq!(exercised.not_restored, None);
+    let one = [
+        "unbind 0-0048",
+        "bind 0-0048",
+        "unbind 0-0049",
+        "bind 0-0049",
+    ];
+    assert_eq!(tree.orders(), [one, one].concat());
+    assert_eq!(clock.cycle_at(monotonic_now()), 2);
+    let Wanted::Devices(places) = course.wanted() else {
+        panic!("devices are wanted");
+    };
+    assert_eq!(places.len(), 2);
+}
+
+#[test]
+fn this_machine_is_told_by_one_write() {
+    let tree = Tree::new();
+    tree.device("i2c", "0-0048", Some("lm75"));
+    let machine = ThisMachine {
+        roots: tree.roots.clone(),
+    };
+    let place = Target::find(&tree.roots, "0-0048").unwrap().remove(0).place;
+    machine.unbind(&place).unwrap();
+    let driver = tree.roots.driver("i2c", "lm75");
+    assert_eq!(fs::read_to_string(driver.join("unbind")).unwrap(), "0-0048");
+    machine.bind(&place).unwrap();
+    assert_eq!(fs::read_to_string(driver.join("bind")).unwrap(), "0-0048");
+    fs::remove_file(driver.join("bind")).unwrap();
+    let error = machine.bind(&place).unwrap_err();
+    assert!(error.contains("i2c/0-0048"), "{error}");
+}
+
+#[test]
+fn names_that_may_be_several_things_are_not_guessed() {
+    let tree = Tree::new();
+    let device = tree.device("platform", "platform/rtc", Some("rtc-x"));
+    tree.device("i2c", "i2c-0/0-0068", Some("rtc"));
+    let error = tree.refusal("rtc");
+    assert!(
+        error.contains("driver i2c/rtc") && error.contains("device platform/rtc"),
+        "{error}"
+    );
+    assert!(tree.course("i2c/rtc").is_ok());
+    assert!(tree.course("platform/rtc").is_ok());
+    assert!(tree.course(device.to_str().unwrap()).is_ok());
+    for (name, words) in [
+        ("nothing", "no driver and no device"),
+        ("../rtc", "neither"),
+        ("/tmp", "no device on a bus"),
+        ("", "neither"),
+    ] {
+        let error = tree.refusal(name);
+        assert!(error.contains(words), "{name}: {error}");
+    }
+}
+
+#[test]
+fn what_can_not_be_unbound_is_said() {
+    let tree = Tree::new();
+    tree.device("platform", "a", None);
+    assert!(tree.refusal("a").contains("no driver is bound"));
+    tree.device("platform", "b", Some("stubborn"));
+    fs::remove_file(tree.roots.driver("platform", "stubborn").join("unbind")).unwrap();
+    assert!(tree.refusal("b").contains("suppresses"));
+    tree.make("bus/platform/drivers/idle");
+    assert!(tree.refusal("idle").contains("bound to no device"));
+}
+
+#[test]
+fn a_failed_bind_ends_it_and_is_tried_again() {
+    let mut tree = Tree::new();
+    tree.device("i2c", "0-0048", Some("lm75"));
+    tree.failing_bind = Some(3);
+    let course = tree.course("lm75").unwrap();
+    let exercised = course.run_on(&tree, 10, &never(), &CycleClock::default());
+    assert_eq!(exercised.done, 2);
+    let problem = exercised.problem.unwrap();
+    assert!(problem.starts_with("cycle 3:"), "{problem}");
+    assert_eq!(exercised.not_restored, None);
+    assert!(
+        tree.roots
+            .device("i2c", "0-0048")
+            .unwrap()
+            .join("driver")
+            .exists()
+    );
+}
+
+#[test]
+fn asked_to_end_it_binds_what_it_has_unbound() {
+    let mut tree = Tree::new();
+    tree.device("i2c", "0-0048", Some("lm75"));
+    tree.stop_after = Some((5, never()));
+    let course = tree.course("lm75").unwrap();
+    let stop = &tree.stop_after.as_ref().unwrap().1;
+    let exercised = course.run_on(&tree, 10, stop, &CycleClock::default());
+    assert_eq!((exercised.done, exercised.problem), (3, None));
+    assert!(exercised.stopped.is_some());
+    assert_eq!(tree.orders().last().unwrap(), "bind 0-0048");
+}
+
+#[test]
+fn consumers_get_their_drivers_back() {
+    let tree = Tree::new();
+    let regulator = tree.device("platform", "regulator", Some("fixed"));
+    let consumer = tree.device("i2c", "elsewhere/0-0048", Some("lm75"));
+    let link = tree.make("devices/virtual/devlink/x");
+    symlink(&consumer, link.join("consumer")).unwrap();
+    symlink(&link, regulator.join("consumer:i2c:0-0048")).unwrap();
+    let course = tree.course("fixed").unwrap();
+    let exercised = course.run_on(&tree, 1, &never(), &CycleClock::default());
+    assert_eq!(exercised.not_restored, None);
+    assert_eq!(
+        tree.orders(),
+        ["unbind regulator", "bind regulator", "bind 0-0048"]
+    );
+    assert!(consumer.join("driver").exists());
+}
+
+#[test]
+fn the_disks_in_use_are_refused_with_their_parents() {
+    let tree = Tree::new();
+    tree.device("pci", "pci0/0000:00:04.0", Some("virtio-pci"));
+    tree.device("virtio", "pci0/0000:00:04.0/virtio1", Some("virtio_blk"));
+    let disk = tree.make("devices/pci0/0000:00:04.0/virtio1/block/vda");
+    tree.make("devices/pci0/0000:00:04.0/virtio1/block/vda/vda1");
+    tree.link("dev/block/254:1", disk.join("vda1"));
+    tree.link("class/block/vda1", disk.join("vda1"));
+    fs::write(
+        tree.roots.proc.join("self/mountinfo"),
+        "21 1 254:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n",
+    )
+    .unwrap();
+    for name in ["virtio_blk", "0000:00:04.0"] {
+        let error = tree.refusal(name);
+        assert!(error.contains("mounted on /"), "{error}");
+    }
+    assert!(Course::of_devices(tree.roots.clone(), "virtio_blk", true).is_ok());
+
+    // A disk of disks, known by its source only.
+    let mapped = tree.make("devices/virtual/block/dm-0");
+    tree.link("class/block/dm-0", &mapped);
+    tree.link(mapped.join("slaves/vda1"), disk.join("vda1"));
+    fs::write(
+        tree.roots.proc.join("self/mountinfo"),
+        "21 1 0:25 / / rw shared:1 - btrfs /dev/dm-0 rw\n",
+    )
+    .unwrap();
+    assert!(tree.refusal("virtio_blk").contains("mounted on /"));
+}
+
+#[test]
+fn swap_is_a_disk_in_use() {
+    let tree = Tree::new();
+    tree.device("virtio", "virtio1", Some("virtio_blk"));
+    let disk = tree.make("devices/virtio1/block/vdb");
+    tree.link("class/block/vdb", &disk);
+    fs::write(
+        tree.roots.proc.join("swaps"),
+        "Filename Type Size Used Priority\n/dev/vdb partition 1 0 -2\n",
+    )
+    .unwrap();
+    assert!(tree.refusal("virtio_blk").contains("swap"));
+}
+
+#[test]
+fn the_only_network_is_refused_and_one_of_two_is_not() {
+    let tree = Tree::new();
+    for (device, interface) in [("virtio2", "eth0"), ("virtio3", "eth1")] {
+        let path = tree.device("virtio", device, Some("virtio_net"));
+        tree.make(&format!("devices/{device}/net/{interface}"));
+        tree.link(
+            format!("class/net/{interface}"),
+            path.join("net").join(interface),
+        );
+        tree.link(path.join("net").join(interface).join("device"), &path);
+    }
+    tree.write("devices/virtio2/net/eth0/operstate", "up\n");
+    tree.write("devices/virtio3/net/eth1/operstate", "down\n");
+    assert!(tree.refusal("virtio2").contains("eth0"));
+    assert!(tree.course("virtio3").is_ok());
+    tree.write("devices/virtio3/net/eth1/operstate", "up\n");
+    assert!(tree.course("virtio2").is_ok());
+    assert!(tree.refusal("virtio_net").contains("only network"));
+    fs::write(
+        tree.roots.proc.join("self/mountinfo"),
+        "21 1 0:25 / / rw shared:1 - nfs server:/root rw\n",
+    )
+    .unwrap();
+    assert!(tree.refusal("virtio2").contains("may be mounted"));
+}
+
+#[test]
+fn the_console_is_refused_also_where_it_hangs_on_another_device() {
+    let tree = Tree::new();
+    let port = tree.device("platform", "uart", Some("uart-driver"));
+    let clock = tree.device("platform", "clock", Some("clock-driver"));
+    let link = tree.make("devices/virtual/devlink/x");
+    symlink(&port, link.join("consumer")).unwrap();
+    symlink(&link, clock.join("consumer:platform:uart")).unwrap();
+    tree.make("devices/uart/tty/ttyS0");
+    tree.link("class/tty/ttyS0", port.join("tty/ttyS0"));
+    tree.write("class/tty/console/active", "tty0 ttyS0\n");
+    assert!(tree.refusal("uart").contains("ttyS0"));
+    assert!(tree.refusal("clock").contains("ttyS0"));
+    let screen = tree.device("platform", "display", Some("simple"));
+    tree.link("class/graphics/fb0/device", &screen);
+    tree.make("class/tty/tty0");
+    assert!(tree.refusal("display").contains("fb0"));
+}
+
+#[test]
+fn a_module_that_was_not_loaded_is_unloaded_at_the_end() {
+    let tree = Tree::new();
+    let file = tree.directory.path().join("my-driver.ko");
+    fs::write(&file, "").unwrap();
+    let course =
+        Course::with_module(tree.roots.clone(), file.to_str().unwrap(), false, &tree).unwrap();
+    assert_eq!(
+        course.wanted(),
+        Wanted::Drivers(vec![("i2c".to_owned(), "lm75".to_owned())])
+    );
+    let exercised = course.run_on(&tree, 2, &never(), &CycleClock::default());
+    assert_eq!((exercised.done, exercised.not_restored), (2, None));
+    let (load, unload) = ("load my_driver", "unload my_driver");
+    assert_eq!(tree.orders(), [load, unload, load, unload, load, unload]);
+}
+
+#[test]
+fn a_module_that_was_loaded_stays() {
+    let tree = Tree::new();
+    tree.write("module/lm75/initstate", "live\n");
+    let course = Course::with_module(tree.roots.clone(), "lm75", false, &tree).unwrap();
+    let exercised = course.run_on(&tree, 1, &never(), &CycleClock::default());
+    assert_eq!((exercised.done, exercised.not_restored), (1, None));
+    assert_eq!(tree.orders(), ["unload lm75", "load lm75"]);
+}

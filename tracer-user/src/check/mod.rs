@@ -1,0 +1,29 @@
+//! What continuous integration asks of a run: a policy, expectations, assertions on lifecycles, and exercise.
+//!
+//! [`Examination`] is to a check what the judge is to a trace: a pure state machine, which takes a source's
+//! events in and ends with [`Results`]. Reports are made of those, and of nothing else.
+
+mod assertion;
+mod binding;
+mod concluding;
+mod cycles;
+pub mod date;
+mod evidence;
+mod examination;
+pub mod exercise;
+mod expectation;
+mod level;
+mod limits;
+mod policy;
+mod results;
+mod selection;
+mod stack;
+mod template;
+mod write_expectations;
+
+pub use cycles::{CycleClock, Wanted};
+pub use examination::{Ending, Examination};
+pub use policy::{Policy, PolicyError};
+pub use results::{CommandEnd, Group, GroupKind, Judged, Results, Status, Test};
+pub use template::TEMPLATE;
+pub use write_expectations::write_expectations;

@@ -1,0 +1,63 @@
+//! A device's stack of resources, with its groups as brackets.
+
+use std::io;
+
+use super::{
+    super::page::{Page, Tone, WIDTH, counted},
+    text::BEHIND_TIME,
+    words::{adder, marker, resource, size, within},
+};
+use crate::lives::{Holdings, Names};
+
+/// Writes what a device owns, the newest on top.
+pub(super) fn write_stack(
+    holdings: &Holdings,
+    names: &Names,
+    page: &mut Page<'_>,
+) -> io::Result<()> {
+    let within = within(&holdings.held);
+    let longest = holdings
+        .held
+        .iter()
+        .filter(|held| held.marker.is_none())
+        .map(|held| resource(held.label, names).chars().count())
+        .max();
+    let width = longest.unwrap_or(0).min(32);
+    if holdings.hidden > 0 {
+        let text = format!(
+            "{:BEHIND_TIME$}  and {}, which are not listed",
+            "",
+            counted(holdings.hidden, "more resource", "more resources")
+        );
+        page.line(Tone::Doubtful, &text, BEHIND_TIME + 2)?;
+    }
+    for (held, within) in holdings.held.iter().zip(within).rev() {
+        let bars = "│ ".repeat(usize::from(held.depth.min(16)));
+        let head = format!("{:BEHIND_TIME$}  {bars}", "");
+        let indent = BEHIND_TIME + 2 + 2 * usize::from(held.depth.min(16));
+        if let Some(one) = held.marker {
+            let corner = if one.opens { "└ " } else { "┌ " };
+            let text = format!("{head}{corner}{}", marker(held, one, within, names));
+            page.plain(&text, indent + 2)?;
+            continue;
+        }
+        let text = format!(
+            "{head}{:<width$}{}",
+            resource(held.label, names),
+            size(held.size)
+        );
+        let by = adder(held.label, held.task, names);
+        let text = beside(&text, &by);
+        page.plain(text.trim_end(), indent + 4)?;
+    }
+    Ok(())
+}
+
+/// Who added a resource, beside it: without the module where there is no room for it.
+fn beside(text: &str, by: &str) -> String {
+    let whole = format!("{text}  {by}");
+    match by.rsplit_once(" [") {
+        Some((function, _module)) if whole.chars().count() > WIDTH => format!("{text}  {function}"),
+        _ => whole,
+    }
+}
