@@ -279,11 +279,11 @@ fn draw_lane(
     buffer: &mut Buffer,
     line: Rect,
     label: u16,
-    lane: &Lane<'_>,
+    drawn: &Lane<'_>,
     scale: Scale,
     theme: &Theme,
 ) {
-    let (Lane::Spans { label: name, .. } | Lane::Marks { label: name, .. }) = lane;
+    let (Lane::Spans { label: name, .. } | Lane::Marks { label: name, .. }) = drawn;
     let name = fit(name, usize::from(label).saturating_sub(1), theme.signs.cut);
     buffer.set_stringn(line.x, line.y, name, usize::from(label), theme.text);
     let plot = Rect {
@@ -291,7 +291,7 @@ fn draw_lane(
         width: line.width - label,
         ..line
     };
-    match lane {
+    match drawn {
         Lane::Spans { spans, .. } => draw_spans(buffer, plot, spans, scale, theme),
         Lane::Marks { marks, .. } => draw_marks(buffer, plot, marks, scale, theme),
     }
