@@ -69,7 +69,7 @@ fn unbind(story: &mut Story, nodes: &[(u64, &str, u64)], how: Unbind) {
     for (node, name, size) in nodes.iter().rev() {
         story.rel(DEVICE, *node, name, *size);
     }
-    let count = i64::try_from(nodes.len()).unwrap();
+    let count = i64::try_from(nodes.len()).expect("a few nodes");
     story.returned(DEVICE, Hook::ReleaseAll, Some(count));
     if how == Unbind::Leaving {
         story.add(DEVICE, 0x90_0000, "late", 4);
@@ -107,7 +107,7 @@ fn growing(bindings: usize) -> Story {
 }
 
 fn begin(policy: &str, coverage: Coverage) -> (Examination, Policy) {
-    let policy = Policy::read("policy.toml", policy).unwrap();
+    let policy = Policy::read("policy.toml", policy).expect("the policy can be read");
     let information = SourceInformation {
         tool: "1".to_owned(),
         kernel: Some("6.1".to_owned()),
