@@ -160,7 +160,7 @@ impl Traces {
             }
             Change::Lost(_) => self.all_changed = true,
             Change::Told { device, .. } => self.changed.extend(device),
-            Change::ModuleFreed(_) | Change::Desynced(_) => {}
+            Change::ModuleFreed { .. } | Change::Desynced(_) => {}
         }
     }
 
