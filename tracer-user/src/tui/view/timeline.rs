@@ -277,7 +277,7 @@ fn lanes(session: &Session, one: Option<InstanceKey>, scale: Scale) -> Vec<Lane<
 /// Draws one lane: what it is of in the first columns, and its spans or marks behind.
 fn draw_lane(
     buffer: &mut Buffer,
-    line: Rect,
+    place: Rect,
     label: u16,
     drawn: &Lane<'_>,
     scale: Scale,
@@ -285,11 +285,11 @@ fn draw_lane(
 ) {
     let (Lane::Spans { label: name, .. } | Lane::Marks { label: name, .. }) = drawn;
     let name = fit(name, usize::from(label).saturating_sub(1), theme.signs.cut);
-    buffer.set_stringn(line.x, line.y, name, usize::from(label), theme.text);
+    buffer.set_stringn(place.x, place.y, name, usize::from(label), theme.text);
     let plot = Rect {
-        x: line.x + label,
-        width: line.width - label,
-        ..line
+        x: place.x + label,
+        width: place.width - label,
+        ..place
     };
     match drawn {
         Lane::Spans { spans, .. } => draw_spans(buffer, plot, spans, scale, theme),
