@@ -50,18 +50,16 @@ pub(super) fn wish(node: &Node, driver: Option<&str>, owner: Option<&str>) -> Wi
     let Some(caller) = inside.next() else {
         return Wish::Unknown;
     };
-    let is_driver = match caller.module.as_deref() {
+    let is_driver = if let Some(module) = caller.module.as_deref() {
         // A library that the driver uses is as good as the driver.
-        Some(module) => !is_of_owner(module),
-        // Where all of it is built in only the names can tell.
-        None => {
-            let outer: Vec<&Function> = inside.collect();
-            // The bus's own function, called by the driver core: the driver's probe has ended in a jump.
-            outer.is_empty()
-                || outer.iter().all(|function| function.module.is_none())
-                    && driver
-                        .is_some_and(|driver| is_named(caller, |name| begins_alike(name, driver)))
-        }
+        !is_of_owner(module)
+    } else {
+        let outer: Vec<&Function> = inside.collect();
+        // The bus's own function, called by the driver core: the driver's probe has ended in a jump. Else, where all of
+        // it is built in, only the names can tell.
+        outer.is_empty()
+            || outer.iter().all(|function| function.module.is_none())
+                && driver.is_some_and(|driver| is_named(caller, |name| begins_alike(name, driver)))
     };
     if is_driver { Wish::Driver } else { Wish::Other }
 }

@@ -100,6 +100,9 @@ fn without_expectations(series: Series) -> Option<&'static str> {
     }
 }
 
+/// Findings by rule and severity.
+type Found<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a Value>>;
+
 /// A round as it was recorded.
 struct Round {
     recording: Recording,
@@ -124,7 +127,7 @@ impl Round {
     }
 
     /// The findings by scenario. One that was made at the trace's end belongs to where what it tells began.
-    fn by_scenario(&self) -> Result<BTreeMap<&str, BTreeMap<(&str, &str), Vec<&Value>>>> {
+    fn by_scenario(&self) -> Result<BTreeMap<&str, Found<'_>>> {
         // One that becomes worse is written again.
         let findings: BTreeMap<&str, &Value> = self
             .recording
@@ -132,7 +135,7 @@ impl Round {
             .iter()
             .map(|finding| (text(finding, "/fingerprint"), finding))
             .collect();
-        let mut found: BTreeMap<&str, BTreeMap<_, Vec<_>>> = BTreeMap::new();
+        let mut found: BTreeMap<&str, Found<'_>> = BTreeMap::new();
         for finding in findings.into_values() {
             let first = number(finding, "/first")?;
             let time = number(finding, "/order/0/time").map_or(first, |time| time.min(first));
