@@ -885,13 +885,13 @@ fn fewer_releases_than_the_kernel_counted_are_a_loss() {
         .split_inclusive('\n')
         .filter(|line| !line.contains("REL 0000000022222222"))
         .collect();
-    let loss = EventKind::Loss(Loss {
+    let missing = EventKind::Loss(Loss {
         count: 1,
         cause: LossCause::Input,
     });
     assert_eq!(
         lost(&without.concat()),
-        Some((loss, leave(Hook::ReleaseGroup, Some(1))))
+        Some((missing, leave(Hook::ReleaseGroup, Some(1))))
     );
 }
 

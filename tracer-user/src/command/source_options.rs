@@ -40,7 +40,7 @@ pub(super) struct ProbeOptions {
     /// Take no kernel stacks: cheaper for the traced kernel, but findings don't tell who added what
     #[arg(long)]
     no_stacks: bool,
-    /// Observe this as well, by the name that `doctor` shows: free_irq, irq_handler_entry; can be repeated
+    /// Observe this as well, by the name that `doctor` shows: `free_irq`, `irq_handler_entry`; can be repeated
     #[arg(long, value_name = "HOOK", value_delimiter = ',', value_parser = optional_hook)]
     with: Vec<Hook>,
     /// Show the probes' own diagnostics on standard error

@@ -54,9 +54,9 @@ pub(super) fn wish(node: &Node, driver: Option<&str>, owner: Option<&str>) -> Wi
         // A library that the driver uses is as good as the driver.
         !is_of_owner(module)
     } else {
-        // Where all of it is built in only the names can tell.
         let outer: Vec<&Function> = inside.collect();
-        // The bus's own function, called by the driver core: the driver's probe has ended in a jump.
+        // The bus's own function, called by the driver core: the driver's probe has ended in a jump. Else, where all of
+        // it is built in, only the names can tell.
         outer.is_empty()
             || outer.iter().all(|function| function.module.is_none())
                 && driver.is_some_and(|driver| is_named(caller, |name| begins_alike(name, driver)))
