@@ -32,7 +32,6 @@ impl FilterOptions {
 
 /// How the running kernel is observed.
 #[derive(Debug, Args)]
-#[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
 pub(super) struct ProbeOptions {
     /// Size of the ring buffer between the kernel and this tool, such as 64M
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = ring_size)]
