@@ -17,10 +17,11 @@ const SCRIPT: &str = r#"
 set -e
 driver=/sys/bus/platform/drivers/pvpanic-mmio
 echo QEMU0001:00 > $driver/unbind
-devres-tracer record --device QEMU0001:00 --output /mnt/share/demo.dvrt -- \
-    sh -c "echo QEMU0001:00 > $driver/bind; echo QEMU0001:00 > $driver/unbind"
 status=0
-devres-tracer trace --quiet --from /mnt/share/demo.dvrt || status=$?
+devres-tracer trace --json --device QEMU0001:00 --output /mnt/share/demo.jsonl -- \
+    sh -c "echo QEMU0001:00 > $driver/bind; echo QEMU0001:00 > $driver/unbind" || status=$?
+# The device's own events: a trace file of the run would have the snapshots of all devices as well.
+devres-tracer import /mnt/share/demo.jsonl --output /mnt/share/demo.dvrt
 exit $status
 "#;
 

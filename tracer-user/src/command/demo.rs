@@ -14,7 +14,7 @@ use crate::{
     sink::stacks::DeviceStack, source::recording::Recording,
 };
 
-/// Made with `record` in a stock Debian kernel by `cargo xtask record-demo`.
+/// The events of one device, traced in a stock Debian kernel by `cargo xtask record-demo`.
 const RECORDING: &[u8] = include_bytes!("../../demo/pvpanic-6.1.dvrt");
 
 /// Shows the tool at work on a recording of a stock kernel; needs no privilege

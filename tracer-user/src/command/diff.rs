@@ -79,6 +79,8 @@ struct Read {
     lives: Lives,
     /// Why it could not be read to its end.
     damage: Option<String>,
+    /// What keeps it from being all there was.
+    problems: Vec<String>,
 }
 
 impl Diff {
@@ -105,6 +107,10 @@ impl Diff {
                     format!("{name} is damaged, and only what comes before was compared: {damage}");
                 comparison.reasons.push(reason);
             }
+            let problems = read.problems.iter();
+            comparison
+                .reasons
+                .extend(problems.map(|problem| format!("{name} is not whole: {problem}")));
         }
         let differences = Differences {
             good: (&good.name, &good.information, &good.lives),
@@ -160,5 +166,6 @@ fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Option<Read>> {
         information,
         lives,
         damage,
+        problems: recording.problems(),
     }))
 }

@@ -122,6 +122,9 @@ impl Stacks {
             eprintln!("devres-tracer: {error:#}; what is shown is of what comes before");
             coverage.before = Before::Unknown("the recording is damaged".to_owned());
         }
+        for problem in recording.problems() {
+            eprintln!("devres-tracer: {problem}");
+        }
         Ok(Some((coverage, model)))
     }
 
