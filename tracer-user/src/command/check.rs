@@ -24,6 +24,7 @@ use super::{
     policy,
     record::lost_at,
     source_options::{FilterOptions, ProbeOptions},
+    usage::UsageError,
 };
 use crate::{
     check::{
@@ -216,7 +217,8 @@ impl From<ExerciseError> for Failure {
 
 impl Check {
     pub(super) async fn run(mut self) -> anyhow::Result<Exit> {
-        let (Some(policy), Some(filter)) = (self.policy(), self.checked_filter()) else {
+        let filter = self.filter.filter()?;
+        let Some(policy) = self.policy() else {
             return Ok(Exit::Usage);
         };
         if self.report.is_empty() {
@@ -226,8 +228,7 @@ impl Check {
             });
         }
         if let Some(conflict) = Report::conflict(&self.report) {
-            eprintln!("devres-tracer: {conflict}");
-            return Ok(Exit::Usage);
+            return Err(UsageError::new(conflict).into());
         }
         let reports: Vec<OpenReport> = self
             .report
@@ -281,13 +282,6 @@ impl Check {
             policy.fail_on = fail_on;
         }
         Some(policy)
-    }
-
-    fn checked_filter(&self) -> Option<DeviceFilter> {
-        self.filter
-            .filter()
-            .map_err(|error| eprintln!("devres-tracer: {error}"))
-            .ok()
     }
 
     async fn results(&self, policy: &Policy, filter: &DeviceFilter) -> Result<Results, Failure> {

@@ -15,6 +15,7 @@ use super::{
     reading,
     report::keep_wanted,
     source_options::FilterOptions,
+    usage::UsageError,
 };
 use crate::{
     diff::{Sameness, Side, compare},
@@ -85,21 +86,11 @@ struct Read {
 
 impl Diff {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let filter = match self.filter.filter() {
-            Ok(filter) => filter,
-            Err(error) => {
-                eprintln!("devres-tracer: {error}");
-                return Ok(Exit::Usage);
-            }
-        };
+        let filter = self.filter.filter()?;
         if self.good.as_os_str() == "-" && self.bad.as_os_str() == "-" {
-            eprintln!("devres-tracer: only one of the two can be standard input");
-            return Ok(Exit::Usage);
+            return Err(UsageError::new("only one of the two can be standard input").into());
         }
-        let (Some(good), Some(bad)) = (read(&self.good, &filter)?, read(&self.bad, &filter)?)
-        else {
-            return Ok(Exit::Usage);
-        };
+        let (good, bad) = (read(&self.good, &filter)?, read(&self.bad, &filter)?);
         let mut comparison = compare(good.side("GOOD"), bad.side("BAD"), &self.map);
         for (name, read) in [("GOOD", &good), ("BAD", &bad)] {
             if let Some(damage) = &read.damage {
@@ -143,10 +134,8 @@ impl Read {
     }
 }
 
-fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Option<Read>> {
-    let Some(mut recording) = reading::open(path)? else {
-        return Ok(None);
-    };
+fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Read> {
+    let mut recording = reading::open(path)?;
     let information = recording.information().clone();
     let mut model = Model::new(Arc::new(information.coverage.clone()));
     let mut observer = LifeObserver::new(Limits::default(), Window::default(), false);
@@ -161,11 +150,11 @@ fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Option<Read>> {
         .map(|error| format!("{:#}", anyhow::Error::new(error)));
     let mut lives = observer.finish(&model);
     keep_wanted(&mut lives, filter);
-    Ok(Some(Read {
+    Ok(Read {
         name: path.display().to_string(),
         information,
         lives,
         damage,
         problems: recording.problems(),
-    }))
+    })
 }

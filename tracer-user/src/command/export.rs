@@ -46,16 +46,8 @@ enum Format {
 
 impl Export {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let filter = match self.filter.filter() {
-            Ok(filter) => filter,
-            Err(error) => {
-                eprintln!("devres-tracer: {error}");
-                return Ok(Exit::Usage);
-            }
-        };
-        let Some(mut recording) = reading::open_for(&self.file, self.output.is_none())? else {
-            return Ok(Exit::Usage);
-        };
+        let filter = self.filter.filter()?;
+        let mut recording = reading::open_for(&self.file, self.output.is_none())?;
         let writer: Box<dyn Write> = match &self.output {
             Some(path) => Box::new(
                 File::create(path)

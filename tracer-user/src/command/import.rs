@@ -40,24 +40,10 @@ pub(super) struct Import {
 
 impl Import {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let filter = match self.filter.filter() {
-            Ok(filter) => filter,
-            Err(error) => {
-                eprintln!("devres-tracer: {error}");
-                return Ok(Exit::Usage);
-            }
-        };
-        let rules = match self.rules.rules() {
-            Ok(rules) => rules,
-            Err(error) => {
-                eprintln!("devres-tracer: {error}");
-                return Ok(Exit::Usage);
-            }
-        };
-        let opened = reading::open_for(&self.file, self.output.writes_events_to_standard_output())?;
-        let Some(mut recording) = opened else {
-            return Ok(Exit::Usage);
-        };
+        let filter = self.filter.filter()?;
+        let rules = self.rules.rules()?;
+        let mut recording =
+            reading::open_for(&self.file, self.output.writes_events_to_standard_output())?;
         if let Some(path) = self.output.trace_file() {
             return convert(&mut recording, path);
         }

@@ -64,20 +64,8 @@ impl From<SourceError> for Failure {
 
 impl Live {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let filter = match self.filter.filter() {
-            Ok(filter) => filter,
-            Err(error) => {
-                eprintln!("devres-tracer: {error}");
-                return Ok(Exit::Usage);
-            }
-        };
-        let rules = match self.rules.rules() {
-            Ok(rules) => rules,
-            Err(error) => {
-                eprintln!("devres-tracer: {error}");
-                return Ok(Exit::Usage);
-            }
-        };
+        let filter = self.filter.filter()?;
+        let rules = self.rules.rules()?;
         let ability = Ability::of(|name| env::var(name).ok());
         let configuration = match Configuration::load(self.config.as_deref(), ability) {
             Ok(configuration) => configuration,

@@ -23,6 +23,7 @@ mod run;
 mod source_options;
 mod stacks;
 mod trace;
+mod usage;
 
 use clap::{Parser, Subcommand};
 
@@ -81,6 +82,10 @@ enum Command {
 impl Arguments {
     /// Runs the command.
     pub async fn run(self) -> anyhow::Result<Exit> {
+        usage::tell(self.run_command().await)
+    }
+
+    async fn run_command(self) -> anyhow::Result<Exit> {
         let Some(command) = self.command else {
             return live::without_command()?.run();
         };

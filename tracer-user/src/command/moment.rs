@@ -1,8 +1,8 @@
 //! Times on the command line.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{path::Path, str::FromStr};
 
-use super::reading;
+use super::{reading, usage::UsageError};
 use crate::{
     event::{EventKind, Time},
     lives::Window,
@@ -64,16 +64,6 @@ fn nanoseconds(text: &str) -> Option<u64> {
     u64::try_from(total).ok()
 }
 
-/// Why a time can't be found in a recording.
-#[derive(Debug)]
-pub(super) struct OutOfReach(String);
-
-impl fmt::Display for OutOfReach {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
 /// From when to when a recording lasts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
@@ -89,10 +79,8 @@ pub(super) struct Extent {
 
 impl Extent {
     /// Reads a recording to its end.
-    pub(super) fn of(path: &Path) -> anyhow::Result<Option<Self>> {
-        let Some(mut recording) = reading::open(path)? else {
-            return Ok(None);
-        };
+    pub(super) fn of(path: &Path) -> anyhow::Result<Self> {
+        let mut recording = reading::open(path)?;
         let times = recording.information().coverage.times;
         let mut extent: Option<Self> = None;
         let mut happened = false;
@@ -120,10 +108,11 @@ impl Extent {
             ControlFlow::Continue(())
         });
         // What is damaged lasts until the damage, which those tell who read it for what is in it.
-        if extent.is_none() {
-            read?;
+        if let Some(extent) = extent {
+            return Ok(extent);
         }
-        Ok(extent)
+        read?;
+        Err(UsageError::new("nothing is recorded: there is no time to look for").into())
     }
 
     /// The kernel's time of a moment.
@@ -141,7 +130,7 @@ impl Extent {
     }
 
     /// The kernel's time of a moment that must lie in the recording.
-    pub(super) fn find(&self, moment: Moment) -> Result<Time, OutOfReach> {
+    pub(super) fn find(&self, moment: Moment) -> Result<Time, UsageError> {
         let time = self.resolve(moment);
         if (self.earliest..=self.last).contains(&time) {
             return Ok(time);
@@ -153,7 +142,7 @@ impl Extent {
                 format!("event {}", time.0)
             }
         };
-        Err(OutOfReach(format!(
+        Err(UsageError::new(format!(
             "{} is not in this recording, which lasts from {} to {}",
             show(time),
             show(self.earliest),
@@ -167,28 +156,24 @@ pub(super) fn window(
     since: Option<Moment>,
     until: Option<Moment>,
     path: &Path,
-) -> anyhow::Result<Option<Result<Window, OutOfReach>>> {
+) -> anyhow::Result<Window> {
     if since.is_none() && until.is_none() {
-        return Ok(Some(Ok(Window::default())));
+        return Ok(Window::default());
     }
-    if let Err(error) = reading::can_be_read_twice(path) {
-        return Ok(Some(Err(OutOfReach(error))));
-    }
-    let Some(extent) = Extent::of(path)? else {
-        return Ok(None);
-    };
+    reading::can_be_read_twice(path)?;
+    let extent = Extent::of(path)?;
     let window = Window {
         since: since.map(|moment| extent.resolve(moment)),
         until: until.map(|moment| extent.resolve(moment)),
     };
-    Ok(Some(if window.overlaps(extent.earliest, extent.last) {
-        Ok(window)
-    } else {
-        Err(OutOfReach(format!(
-            "nothing is recorded then: the recording lasts from {} to {}",
-            extent.earliest, extent.last
-        )))
-    }))
+    if window.overlaps(extent.earliest, extent.last) {
+        return Ok(window);
+    }
+    let error = UsageError::new(format!(
+        "nothing is recorded then: the recording lasts from {} to {}",
+        extent.earliest, extent.last
+    ));
+    Err(error.into())
 }
 
 #[cfg(test)]

@@ -2,41 +2,36 @@
 
 use std::{fs, path::Path};
 
-use super::progress;
+use super::{progress, usage::UsageError};
 use crate::source::{
     recording::{Recording, RecordingError},
     text::ImportError,
 };
 
-/// Opens a recording. `None` if it is none: that has been said then, and the exit code is that of a wrong
-/// input.
-pub(super) fn open(path: &Path) -> anyhow::Result<Option<Recording>> {
+/// Opens a recording. That it is none is a usage error.
+pub(super) fn open(path: &Path) -> anyhow::Result<Recording> {
     open_for(path, false)
 }
 
 /// Like [`open`], for a command that writes lines to standard output while it reads, if that is so.
-pub(super) fn open_for(path: &Path, writes_lines: bool) -> anyhow::Result<Option<Recording>> {
+pub(super) fn open_for(path: &Path, writes_lines: bool) -> anyhow::Result<Recording> {
     match progress::open(path, writes_lines) {
-        Ok(recording) => Ok(Some(recording)),
+        Ok(recording) => Ok(recording),
         Err(RecordingError::Text {
             name,
             source: source @ ImportError::NoEvents { .. },
-        }) => {
-            eprintln!("devres-tracer: {}: {source}", crate::escape::Escaped(&name));
-            Ok(None)
-        }
+        }) => Err(UsageError::new(format!("{}: {source}", crate::escape::Escaped(&name))).into()),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Whether a recording can be read a second time; why not, if it can't.
-pub(super) fn can_be_read_twice(path: &Path) -> Result<(), String> {
+pub(super) fn can_be_read_twice(path: &Path) -> Result<(), UsageError> {
     let regular = fs::metadata(path).map_or(true, |metadata| metadata.is_file());
     if regular && path.as_os_str() != "-" {
         return Ok(());
     }
-    Err(
-        "a time can be looked for only in a file: save the input to one and give its name"
-            .to_owned(),
-    )
+    Err(UsageError::new(
+        "a time can be looked for only in a file: save the input to one and give its name",
+    ))
 }

@@ -8,6 +8,7 @@ use super::{
     Exit,
     capture::{Capture, CaptureOptions, Captured, Ending, Receiver},
     source_options::{FilterOptions, ProbeOptions, size},
+    usage::UsageError,
 };
 use crate::{
     event::Event,
@@ -56,19 +57,11 @@ impl Receiver for Recorder {
 
 impl Record {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let filter = match self.filter.filter() {
-            Ok(filter) => filter,
-            Err(error) => {
-                eprintln!("devres-tracer: {error}");
-                return Ok(Exit::Usage);
-            }
-        };
+        let filter = self.filter.filter()?;
         let to_output = self.output.as_os_str() == "-";
         if to_output && self.max_size.is_some() {
-            eprintln!(
-                "devres-tracer: standard output can't be several files: leave out --max-size"
-            );
-            return Ok(Exit::Usage);
+            let problem = "standard output can't be several files: leave out --max-size";
+            return Err(UsageError::new(problem).into());
         }
         let mut capture = Capture::start(&self.probes.options(&filter))?;
         let rotation = self.max_size.map(|max_size| Rotation {

@@ -65,19 +65,10 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let (filter, rules) = match (self.filter.filter(), self.rules.rules()) {
-            (Ok(filter), Ok(rules)) => (filter, rules),
-            (Err(error), _) => return Ok(usage(&error)),
-            (_, Err(error)) => return Ok(usage(&error)),
-        };
-        let window = match moment::window(self.since, self.until, &self.file)? {
-            Some(Ok(window)) => window,
-            Some(Err(error)) => return Ok(usage(&error)),
-            None => return Ok(Exit::Usage),
-        };
-        let Some(mut recording) = reading::open(&self.file)? else {
-            return Ok(Exit::Usage);
-        };
+        let filter = self.filter.filter()?;
+        let rules = self.rules.rules()?;
+        let window = moment::window(self.since, self.until, &self.file)?;
+        let mut recording = reading::open(&self.file)?;
         let information = recording.information().clone();
         let mut judge = Judge::new(Arc::new(information.coverage.clone()), rules);
         let mut observer = LifeObserver::new(Limits::default(), window, self.all);
@@ -123,11 +114,6 @@ impl Report {
         unless_unread(written.and_then(|()| writer.flush()))?;
         Ok(summary.verdict.into())
     }
-}
-
-fn usage(error: &impl std::fmt::Display) -> Exit {
-    eprintln!("devres-tracer: {error}");
-    Exit::Usage
 }
 
 /// Keeps the lives that the filter wants.

@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use super::Exit;
+use super::{Exit, usage::UsageError};
 use crate::{
     coverage::Coverage,
     event::Hook,
     finding::Severity,
-    rules::{RuleInfo, RuleSet, UnknownRule},
+    rules::{RuleInfo, RuleSet},
     source::live::{Live, Options},
 };
 
@@ -143,11 +143,13 @@ pub(super) struct RuleOptions {
 
 impl RuleOptions {
     /// The rules.
-    pub(super) fn rules(&self) -> Result<RuleSet, UnknownRule> {
-        if !self.rule.is_empty() {
-            return RuleSet::all().only(&self.rule);
-        }
-        RuleSet::checked().without(&self.no_rule)
+    pub(super) fn rules(&self) -> Result<RuleSet, UsageError> {
+        let rules = if self.rule.is_empty() {
+            RuleSet::checked().without(&self.no_rule)
+        } else {
+            RuleSet::all().only(&self.rule)
+        };
+        rules.map_err(UsageError::new)
     }
 
     /// The optional hooks that the rules asked for want.

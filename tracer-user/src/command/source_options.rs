@@ -2,10 +2,11 @@
 
 use clap::Args;
 
+use super::usage::UsageError;
 use crate::{
     coverage::Attachment,
     event::Hook,
-    filter::{BadGlob, DeviceFilter},
+    filter::DeviceFilter,
     source::live::{Options, WAYS},
 };
 
@@ -25,8 +26,8 @@ pub(super) struct FilterOptions {
 
 impl FilterOptions {
     /// The filter.
-    pub(super) fn filter(&self) -> Result<DeviceFilter, BadGlob> {
-        DeviceFilter::new(&self.device, &self.driver, &self.bus)
+    pub(super) fn filter(&self) -> Result<DeviceFilter, UsageError> {
+        DeviceFilter::new(&self.device, &self.driver, &self.bus).map_err(UsageError::new)
     }
 }
 

@@ -54,18 +54,10 @@ pub(super) struct Stacks {
 
 impl Stacks {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let filter = match self.filter.filter() {
-            Ok(filter) => filter,
-            Err(error) => {
-                eprintln!("devres-tracer: {error}");
-                return Ok(Exit::Usage);
-            }
-        };
-        let Some((coverage, model)) = (match &self.file {
+        let filter = self.filter.filter()?;
+        let (coverage, model) = match &self.file {
             Some(file) => self.recorded(file)?,
-            None => Some(live()?),
-        }) else {
-            return Ok(Exit::Usage);
+            None => live()?,
         };
         let shown = self.show(&model, &filter)?;
         if let Before::Unknown(reason) = &coverage.before {
@@ -86,28 +78,13 @@ impl Stacks {
 
     /// The model of a recording as it was at the time that is asked for; `None` if that can't be told, which
     /// has been said then.
-    fn recorded(&self, file: &Path) -> anyhow::Result<Option<(Coverage, Model)>> {
+    fn recorded(&self, file: &Path) -> anyhow::Result<(Coverage, Model)> {
         let mut until = None;
         if let Some(at) = self.at {
-            let found = match reading::can_be_read_twice(file) {
-                Ok(()) => Extent::of(file)?.map(|extent| extent.find(at)),
-                Err(error) => {
-                    eprintln!("devres-tracer: {error}");
-                    None
-                }
-            };
-            match found {
-                Some(Ok(time)) => until = Some(time),
-                Some(Err(error)) => {
-                    eprintln!("devres-tracer: {error}");
-                    return Ok(None);
-                }
-                None => return Ok(None),
-            }
+            reading::can_be_read_twice(file)?;
+            until = Some(Extent::of(file)?.find(at)?);
         }
-        let Some(mut recording) = reading::open(file)? else {
-            return Ok(None);
-        };
+        let mut recording = reading::open(file)?;
         let mut coverage = recording.information().coverage.clone();
         let mut model = Model::new(Arc::new(coverage.clone()));
         let read = recording.for_each(|event| {
@@ -125,7 +102,7 @@ impl Stacks {
         for problem in recording.problems() {
             eprintln!("devres-tracer: {problem}");
         }
-        Ok(Some((coverage, model)))
+        Ok((coverage, model))
     }
 
     /// Writes the stacks, and says how many.

@@ -17,6 +17,7 @@ use super::{
     rules::RuleOptions,
     run::Run,
     source_options::{FilterOptions, ProbeOptions},
+    usage::UsageError,
 };
 use crate::{
     event::Event,
@@ -108,32 +109,18 @@ impl OutputOptions {
 
 impl Trace {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let filter = match self.filter.filter() {
-            Ok(filter) => filter,
-            Err(error) => {
-                eprintln!("devres-tracer: {error}");
-                return Ok(Exit::Usage);
-            }
-        };
-        let rules = match self.rules.rules() {
-            Ok(rules) => rules,
-            Err(error) => {
-                eprintln!("devres-tracer: {error}");
-                return Ok(Exit::Usage);
-            }
-        };
+        let filter = self.filter.filter()?;
+        let rules = self.rules.rules()?;
         if let Some(path) = self.output.trace_file() {
-            eprintln!(
-                "devres-tracer: --output writes the report, and {} is the name of a trace file: use --record for it",
+            let problem = format!(
+                "--output writes the report, and {} is the name of a trace file: use --record for it",
                 path.display()
             );
-            return Ok(Exit::Usage);
+            return Err(UsageError::new(problem).into());
         }
         if let Some(path) = &self.from {
-            let opened = reading::open_for(path, self.output.writes_events_to_standard_output())?;
-            let Some(mut recording) = opened else {
-                return Ok(Exit::Usage);
-            };
+            let mut recording =
+                reading::open_for(path, self.output.writes_events_to_standard_output())?;
             let information = recording.information().clone();
             let mut sink = self.output.sink()?;
             return Run::begin(
