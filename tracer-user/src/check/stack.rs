@@ -27,6 +27,13 @@ impl Entry {
             size: node.size(),
         }
     }
+
+    /// Whether the two can be the same resource. That of one the name is not known, because its module went before
+    /// its symbols could be read, is no difference.
+    fn is_like(&self, other: &Self) -> bool {
+        let nameless = |entry: &Self| finding::is_nameless(&entry.name);
+        self.size == other.size && (self.name == other.name || nameless(self) || nameless(other))
+    }
 }
 
 impl fmt::Display for Entry {
@@ -63,14 +70,11 @@ impl Stack {
     /// In what `other` differs from this, in words; `None` if in nothing.
     #[must_use]
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
-        if self.entries == other.entries {
-            return None;
-        }
         let same_at_bottom = self
             .entries
             .iter()
             .zip(&other.entries)
-            .take_while(|(one, two)| one == two)
+            .take_while(|(one, two)| one.is_like(two))
             .count();
         let before = self.entries.get(same_at_bottom..).unwrap_or_default();
         let after = other.entries.get(same_at_bottom..).unwrap_or_default();
@@ -78,7 +82,7 @@ impl Stack {
             .iter()
             .rev()
             .zip(after.iter().rev())
-            .take_while(|(one, two)| one == two)
+            .take_while(|(one, two)| one.is_like(two))
             .count();
         let gone = before.get(..before.len() - same_on_top).unwrap_or_default();
         let new = after.get(..after.len() - same_on_top).unwrap_or_default();
@@ -93,6 +97,7 @@ impl Stack {
         };
         let place = same_at_bottom + 1;
         Some(match (gone, new) {
+            ([], []) => return None,
             ([], new) => format!(
                 "{counts}; number {place} from the bottom on is new: {}",
                 list(new)
@@ -170,5 +175,15 @@ mod tests {
         ] {
             assert_eq!(first.difference(&other).as_deref(), Some(words));
         }
+    }
+
+    #[test]
+    fn what_has_no_known_name_differs_only_by_its_size() {
+        let first = stack(&[("a", 1), ("lm75_remove", 16), ("c", 3)]);
+        let nameless = stack(&[("a", 1), ("devm_action_release", 16), ("c", 3)]);
+        assert_eq!(first.difference(&nameless), None);
+        assert_eq!(nameless.difference(&first), None);
+        let larger = stack(&[("a", 1), ("devm_action_release", 24), ("c", 3)]);
+        assert!(first.difference(&larger).is_some());
     }
 }

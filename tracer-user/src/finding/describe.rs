@@ -64,11 +64,20 @@ pub fn live_resource(node: &Node) -> Resource {
 #[must_use]
 pub fn label(node: &Node) -> &str {
     let name = node.name().map_or("", |name| plain_name(name));
-    if !matches!(name, "" | "action" | "devm_action_release") {
+    if !is_nameless(name) {
         return name;
     }
     let function = node
         .function()
         .and_then(|function| function.name.as_deref());
-    function.unwrap_or(if name.is_empty() { "unnamed" } else { name })
+    function.unwrap_or(if name.is_empty() { UNNAMED } else { name })
+}
+
+/// What a resource without any name is called.
+const UNNAMED: &str = "unnamed";
+
+/// Whether a label tells resources apart no more than "a resource" or "an action" would.
+#[must_use]
+pub fn is_nameless(label: &str) -> bool {
+    matches!(label, "" | "action" | "devm_action_release" | UNNAMED)
 }
