@@ -81,7 +81,7 @@ impl Architecture {
     }
 
     /// The linker that must be named for the target, since it isn't the host's; with the variable that names it.
-    fn linker(self) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn linker(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Amd64 => None,
             Self::Arm64 => Some((
@@ -91,13 +91,12 @@ impl Architecture {
         }
     }
 
-    /// Makes sure that programs can be built for the target, and tells `cargo` what it must know for that.
-    pub(crate) fn prepare_build(self, cargo: &mut Command) -> Result<()> {
-        let Some((variable, linker)) = self.linker() else {
+    /// Makes sure that programs can be built for the target.
+    pub(crate) fn prepare_build(self) -> Result<()> {
+        let Some((_, linker)) = self.linker() else {
             return Ok(());
         };
         tools::require(&[linker])?;
-        cargo.env(variable, linker);
         let library = command::output(Command::new("rustc").args([
             "--print",
             "target-libdir",

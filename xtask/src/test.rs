@@ -151,9 +151,14 @@ fn guest_tests(args: &Args) -> Result<Tally> {
     };
     let mirror = args.mirror.as_deref();
     let mut prepared = VecDeque::new();
+    let mut tally = Tally::default();
     for name in names {
         let (architecture, _) = Architecture::of_kernel(name);
         if !guest_tests::any_named(architecture, args.filter.as_deref()) {
+            continue;
+        }
+        if let Err(reason) = architecture.prepare_build() {
+            tally += guest_tests::skip(architecture, name, args.filter.as_deref(), &reason);
             continue;
         }
         let kernel = Kernel::obtain(name, false, mirror)?;
@@ -181,7 +186,6 @@ fn guest_tests(args: &Args) -> Result<Tally> {
         }
         Ok(tally)
     };
-    let mut tally = Tally::default();
     thread::scope(|scope| {
         let workers: Vec<_> = (0..GUESTS_AT_ONCE).map(|_| scope.spawn(worker)).collect();
         for worker in workers {

@@ -39,7 +39,8 @@ pub(crate) fn build_static_for(architecture: Architecture) -> Result<PathBuf> {
         .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
         .env("RUSTFLAGS", "-Ctarget-feature=+crt-static -Awarnings")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    architecture.prepare_build(&mut cargo)?;
+    architecture.prepare_build()?;
+    cargo.envs(architecture.linker());
     let status = cargo.status().context("cannot run cargo")?;
     ensure!(
         status.success(),

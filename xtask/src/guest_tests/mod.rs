@@ -154,6 +154,24 @@ pub(crate) fn any_named(architecture: Architecture, filter: Option<&str>) -> boo
             .any(|name| is_wanted_name(name, filter))
 }
 
+/// Says of all tests of an architecture's kernel that they can't be run, and why.
+pub(crate) fn skip(
+    architecture: Architecture,
+    kernel: &str,
+    filter: Option<&str>,
+    reason: &anyhow::Error,
+) -> Tally {
+    let mut tally = Tally::default();
+    let tests = sessions(architecture)
+        .iter()
+        .flat_map(|session| session.tests);
+    for test in tests.filter(|test| is_wanted(test, filter)) {
+        println!("skipped {} ({kernel}): {reason:#}", test.name);
+        tally.skipped += 1;
+    }
+    tally
+}
+
 fn is_wanted(test: &Test, filter: Option<&str>) -> bool {
     is_wanted_name(test.name, filter)
 }
