@@ -9,6 +9,7 @@ use super::{
     Exit,
     rules::RuleOptions,
     source_options::{FilterOptions, ProbeOptions},
+    usage::UsageError,
 };
 use crate::tui::{
     self, RunError, Session,
@@ -65,6 +66,10 @@ impl From<SourceError> for Failure {
 impl Live {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
+        if self.file.is_some() && !filter.is_empty() {
+            let problem = "--device, --driver and --bus choose what is traced: in a recording press / instead";
+            return Err(UsageError::new(problem).into());
+        }
         let rules = self.rules.rules()?;
         let ability = Ability::of(|name| env::var(name).ok());
         let configuration = match Configuration::load(self.config.as_deref(), ability) {
