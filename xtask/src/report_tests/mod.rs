@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::apt::{self, AptRoot};
 use crate::test::Tally;
-use crate::{command, toolchain, tools, workspace};
+use crate::{command, tools, workspace};
 
 /// What is installed for them.
 const REQUIREMENTS: &str = include_str!("requirements.txt");
@@ -238,18 +238,11 @@ fn kunit(cache: &Path, mirror: Option<&str>) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// The tracer as the host's tests have it.
+/// The tracer that the host's tests, which run before these, were built with.
 fn tracer() -> Command {
-    let mut cargo = toolchain::cargo();
-    cargo.args([
-        "run",
-        "--quiet",
-        "--locked",
-        "--package",
-        "devres-tracer",
-        "--",
-    ]);
-    cargo
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace::root().join("target"), PathBuf::from);
+    Command::new(target.join("debug/devres-tracer"))
 }
 
 /// A directory with one check's reports in all forms.
@@ -294,22 +287,22 @@ impl Reports {
     ) -> Result<Self> {
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
-        let mut cargo = tracer();
-        cargo.arg("check").arg(recording);
+        let mut tracer = tracer();
+        tracer.arg("check").arg(recording);
         if let Some(policy) = policy {
-            cargo.arg("--policy").arg(policy);
+            tracer.arg("--policy").arg(policy);
         }
         for form in ["ktap", "junit", "sarif", "json"] {
             let file = directory.join(form);
-            cargo
+            tracer
                 .arg("--report")
                 .arg(format!("{form}={}", file.display()));
         }
-        let output = command::run(&mut cargo)?;
+        let output = command::run(&mut tracer)?;
         if output.status.code() != Some(exit_code) {
             bail!(
                 "`{}` ended with {} instead of {exit_code}:\n{}",
-                command::describe(&cargo),
+                command::describe(&tracer),
                 output.status,
                 command::error_text(&output)
             );
