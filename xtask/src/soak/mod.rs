@@ -297,6 +297,11 @@ pub(crate) fn soak(
 }
 
 impl Soak {
+    /// In how many places the tracer disagrees with the kernel.
+    pub(crate) fn desyncs(&self) -> u64 {
+        self.summary["desyncs"].as_u64().unwrap_or(0)
+    }
+
     fn read(directory: &Path, console: String) -> Result<Self> {
         let text = |name: &str| {
             std::fs::read_to_string(directory.join(name))
