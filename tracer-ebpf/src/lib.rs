@@ -5,6 +5,7 @@
 
 mod filter;
 mod hook;
+mod kernel_function;
 mod layout;
 pub mod wire;
 
@@ -13,4 +14,5 @@ pub const LOST_SLOTS: usize = 64;
 
 pub use filter::{Filter, Pattern};
 pub use hook::Hook;
+pub use kernel_function::KernelFunction;
 pub use layout::Layout;

@@ -18,6 +18,7 @@ use crate::{
     arguments::{Context, kernel_word, registers, returned, words},
     device::{announce, forget},
     maps::layout,
+    preemption::uninterrupted,
     record::{begin, reserve, stack, wake_up},
 };
 
@@ -125,7 +126,7 @@ fn call(context: Context, hook_and_direction: u64, device: u64, first: u64, seco
 #[fentry(function = "free_irq")]
 pub(crate) fn enter_free_irq(context: FEntryContext) -> i32 {
     let [number, dev_id] = words(context.as_ptr());
-    interrupt(context.as_ptr(), Hook::FreeIrq, number, dev_id);
+    uninterrupted(|| interrupt(context.as_ptr(), Hook::FreeIrq, number, dev_id));
     0
 }
 
@@ -182,7 +183,9 @@ macro_rules! entry {
     ($hook:ident, $fentry:ident, $kprobe:ident) => {
         #[fentry]
         pub(crate) fn $fentry(context: FEntryContext) -> i32 {
-            entered(context.as_ptr(), Hook::$hook, words(context.as_ptr()));
+            uninterrupted(|| {
+                entered(context.as_ptr(), Hook::$hook, words(context.as_ptr()));
+            });
             0
         }
 
@@ -201,7 +204,7 @@ macro_rules! exit {
         #[fexit]
         pub(crate) fn $fexit(context: FExitContext) -> i32 {
             let words: [u64; $arguments + 1] = words(context.as_ptr());
-            left(context.as_ptr(), Hook::$hook, words[0], words[$arguments]);
+            uninterrupted(|| left(context.as_ptr(), Hook::$hook, words[0], words[$arguments]));
             0
         }
 

@@ -32,6 +32,7 @@ mod maps;
 mod memory;
 mod modules;
 mod nodes;
+mod preemption;
 mod record;
 
 #[panic_handler]

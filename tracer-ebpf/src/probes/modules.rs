@@ -14,31 +14,32 @@ use tracer_ebpf::{
 use crate::{
     arguments::{Context, kernel_string, kernel_word, words},
     maps::layout,
+    preemption::uninterrupted,
     record::{begin, reserve},
 };
 
 /// `module_load(mod)`.
 #[btf_tracepoint(function = "module_load")]
 pub(crate) fn module_load(context: BtfTracePointContext) -> i32 {
-    module(context.as_ptr(), Hook::ModuleLoad)
+    uninterrupted(|| module(context.as_ptr(), Hook::ModuleLoad))
 }
 
 /// `module_free(mod)`.
 #[btf_tracepoint(function = "module_free")]
 pub(crate) fn module_free(context: BtfTracePointContext) -> i32 {
-    module(context.as_ptr(), Hook::ModuleFree)
+    uninterrupted(|| module(context.as_ptr(), Hook::ModuleFree))
 }
 
 /// `module_load(mod)` without BTF.
 #[raw_tracepoint(tracepoint = "module_load")]
 pub(crate) fn raw_module_load(context: RawTracePointContext) -> i32 {
-    module(context.as_ptr(), Hook::ModuleLoad)
+    uninterrupted(|| module(context.as_ptr(), Hook::ModuleLoad))
 }
 
 /// `module_free(mod)` without BTF.
 #[raw_tracepoint(tracepoint = "module_free")]
 pub(crate) fn raw_module_free(context: RawTracePointContext) -> i32 {
-    module(context.as_ptr(), Hook::ModuleFree)
+    uninterrupted(|| module(context.as_ptr(), Hook::ModuleFree))
 }
 
 #[inline(always)]

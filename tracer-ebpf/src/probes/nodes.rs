@@ -18,26 +18,27 @@ use crate::{
     arguments::{Beginning, Context, kernel_string, registers, words},
     device::announce,
     maps::layout,
+    preemption::uninterrupted,
     record::{begin, lost, reserve, stack, wake_up},
 };
 
 /// `devres_log(dev, op, node, name, size)`, typed by BTF.
 #[btf_tracepoint(function = "devres_log")]
 pub(crate) fn devres_log(context: BtfTracePointContext) -> i32 {
-    log(context.as_ptr(), words(context.as_ptr()))
+    uninterrupted(|| log(context.as_ptr(), words(context.as_ptr())))
 }
 
 /// The same without BTF.
 #[raw_tracepoint(tracepoint = "devres_log")]
 pub(crate) fn raw_devres_log(context: RawTracePointContext) -> i32 {
-    log(context.as_ptr(), words(context.as_ptr()))
+    uninterrupted(|| log(context.as_ptr(), words(context.as_ptr())))
 }
 
 /// `add_dr(dev, node)`, on kernels without the tracepoint.
 #[fentry(function = "add_dr")]
 pub(crate) fn enter_add_dr(context: FEntryContext) -> i32 {
     let [device, node] = words(context.as_ptr());
-    added_without_log(context.as_ptr(), device, node);
+    uninterrupted(|| added_without_log(context.as_ptr(), device, node));
     0
 }
 

@@ -29,6 +29,8 @@ struct Diagnosis {
     kernel: Kernel,
     /// Why nothing can be traced, if so.
     impossible: Option<String>,
+    /// Whether the probes can keep from being preempted.
+    uninterrupted: Option<bool>,
     /// Milliseconds from the start until everything was attached and the snapshot taken.
     start_milliseconds: u128,
     coverage: Option<Coverage>,
@@ -49,6 +51,7 @@ impl Doctor {
         };
         let diagnosis = Diagnosis {
             kernel: Kernel::running(),
+            uninterrupted: live.as_ref().ok().map(Live::is_uninterrupted),
             undecided_rules: coverage.as_ref().map(undecided_rules).unwrap_or_default(),
             start_milliseconds: began.elapsed().as_millis(),
             coverage,
@@ -129,6 +132,13 @@ impl Diagnosis {
             }
         };
         writeln!(writer, "resources      {nodes}")?;
+        let preemption = match self.uninterrupted {
+            Some(true) => "kept off while a probe runs",
+            _ => {
+                "not kept off (no bpf_preempt_disable): a preemptible kernel may skip a probe, which is told as loss"
+            }
+        };
+        writeln!(writer, "preemption     {preemption}")?;
         writeln!(writer, "start          {} ms", self.start_milliseconds)?;
         writeln!(writer, "\nhooks")?;
         for entry in &coverage.hooks {

@@ -63,6 +63,11 @@ impl Decoder {
         &mut self.symbols
     }
 
+    /// When a record was written; zero where that can't be read.
+    pub(super) fn time(record: &[u8]) -> Time {
+        Time(Header::read_from_prefix(record).map_or(0, |(header, _)| header.time))
+    }
+
     /// Decodes one record and hands the events it stands for to `sink`, in order: often one, more where a
     /// stack must be defined first or records were lost before this one.
     /// What a record refers to is looked up in `memory`.

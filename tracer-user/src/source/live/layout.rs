@@ -89,9 +89,16 @@ impl KernelTypes {
     /// Whether the kernel has a function of this name that BTF describes, so that fentry could attach.
     #[must_use]
     pub fn has_function(&self, name: &str) -> bool {
-        self.types(name)
-            .iter()
-            .any(|found| matches!(found, Type::Func(_)))
+        self.function_number(name).is_some()
+    }
+
+    /// The number of a kernel function in the kernel's BTF.
+    #[must_use]
+    pub fn function_number(&self, name: &str) -> Option<u32> {
+        let numbers = self.btf.resolve_ids_by_name(name).ok()?;
+        numbers
+            .into_iter()
+            .find(|number| matches!(self.btf.resolve_type_by_id(*number), Ok(Type::Func(_))))
     }
 
     /// Whether the kernel has this tracepoint.

@@ -3,6 +3,7 @@
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{MapData, PerCpuArray, RingBuf, StackTraceMap},
+    programs::RawTracePoint,
 };
 use std::time::Duration;
 
@@ -19,9 +20,10 @@ use super::{
     addition_check::AdditionCheck,
     attach::{self, Kernel},
     cost::{Burst, CostError},
-    decode::{Decoder, NodeFacts, outside_any_task},
+    decode::{Decoder, NodeFacts},
     error::LiveError,
     layout::{DeviceSetLayout, KernelTypes},
+    object::FittedObject,
     options::{Options, ProbeFilters},
     probe_log::ProbeLog,
     skipped::Skipped,
@@ -31,14 +33,8 @@ use super::{
 };
 use crate::{
     coverage::{Addresses, Before, Coverage, HookState, NodeEvents},
-    event::{
-        DeviceAddress, DeviceIdentity, DeviceSnapshot, Event, EventKind, Loss, LossCause, Task,
-        Time,
-    },
+    event::{DeviceAddress, DeviceIdentity, DeviceSnapshot, Event, EventKind, Task, Time},
 };
-
-/// The probes, built from `tracer-ebpf`.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("DEVRES_TRACER_EBPF_OBJECT"));
 
 /// The running kernel, traced.
 pub struct Live {
@@ -47,6 +43,9 @@ pub struct Live {
     ring: AsyncFd<RingBuf<MapData>>,
     lost: PerCpuArray<MapData, LostByHook>,
     skipped: Skipped,
+    uninterrupted: bool,
+    /// A record that was taken out of the ring buffer before it was known what the kernel had skipped before it.
+    held: Option<Vec<u8>>,
     decoder: Decoder,
     check: AdditionCheck,
     probe_log: Option<ProbeLog>,
@@ -90,7 +89,7 @@ impl Live {
         let loader = loader
             .join()
             .map_err(|_| LiveError::Load("the kernel's BTF can't be parsed".to_owned()))?;
-        let mut ebpf = load(loader, &layout, options)?;
+        let (mut ebpf, uninterrupted) = load(loader, &types, &layout, options)?;
 
         let probe_log = options
             .probe_log
@@ -136,7 +135,9 @@ impl Live {
             ebpf,
             ring,
             lost,
-            skipped: Skipped::default(),
+            skipped: Skipped::open(),
+            uninterrupted,
+            held: None,
             check: AdditionCheck::default(),
             probe_log,
             decoder: Decoder::new(
@@ -171,6 +172,13 @@ impl Live {
     #[must_use]
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
+    }
+
+    /// Whether the probes keep the kernel from preempting them (`bpf_preempt_disable()`). Where they can't, a
+    /// preemptible kernel skips a probe now and then, and tells so.
+    #[must_use]
+    pub fn is_uninterrupted(&self) -> bool {
+        self.uninterrupted
     }
 
     /// Measures what one addition costs the traced kernel, as the mean of so many. The events are made up and
@@ -210,27 +218,47 @@ impl Live {
     }
 
     /// Hands up to `most` records' events to `sink`, in order, and tells how many records there were.
+    ///
+    /// What the kernel skipped is told before the events that follow it. For that, what happens during this call
+    /// is left to the next one.
     pub fn drain(&mut self, most: usize, sink: &mut impl FnMut(Event)) -> usize {
-        for event in self.first.by_ref() {
-            sink(event);
-        }
         let Self {
             ebpf,
             ring,
             decoder,
             check,
             probe_log,
+            skipped,
+            held,
+            first,
             ..
         } = self;
         if let Some(log) = probe_log {
             log.write();
         }
+        if let Some(event) = first.as_slice().first() {
+            skipped.tell(event.time, sink);
+        }
+        first.for_each(&mut *sink);
         let mut memory = memory(ebpf);
+        // When it was last known what was skipped.
+        let mut told = None;
         let mut records = 0;
-        while records < most
-            && let Some(record) = ring.get_mut().next()
-        {
-            decoder.decode(&record, &mut *memory, &mut |event| check.pass(event, sink));
+        while records < most {
+            let kept = held.take();
+            let taken = match kept {
+                Some(_) => None,
+                None => ring.get_mut().next(),
+            };
+            let Some(record) = kept.as_deref().or(taken.as_deref()) else {
+                break;
+            };
+            let time = Decoder::time(record);
+            if time > *told.get_or_insert_with(|| skipped.tell(time, sink)) {
+                *held = Some(record.to_vec());
+                break;
+            }
+            decoder.decode(record, &mut *memory, &mut |event| check.pass(event, sink));
             records += 1;
         }
         records
@@ -239,17 +267,16 @@ impl Live {
     /// Hands what is left to `sink`, and what the kernel has not delivered, so that nothing is missing
     /// that happened before this call.
     pub fn drain_all(&mut self, sink: &mut impl FnMut(Event)) {
-        self.drain(usize::MAX, sink);
-        let skipped = self.skipped.since_last();
-        if skipped > 0 {
-            sink(outside_any_task(
-                now(),
-                Loss {
-                    count: skipped,
-                    cause: LossCause::ProbeSkipped,
-                },
-            ));
+        let end = now();
+        loop {
+            let records = self.drain(usize::MAX, sink);
+            // What happens from now on is left, or this might never end.
+            let is_later = |record: &Vec<u8>| Decoder::time(record) > end;
+            if records == 0 && self.held.as_ref().is_none_or(is_later) {
+                break;
+            }
         }
+        self.skipped.tell(now(), sink);
         self.decoder.account_for_loss(
             self.lost_by_hook().iter().map(|(_, _, count)| count).sum(),
             now(),
@@ -395,11 +422,13 @@ fn memory(ebpf: &Ebpf) -> Box<dyn Memory + '_> {
     }
 }
 
+/// The probes, loaded but not attached, and whether they can keep from being preempted.
 fn load<'data>(
     mut loader: EbpfLoader<'data>,
+    types: &KernelTypes,
     layout: &'data Layout,
     options: &'data Options,
-) -> Result<Ebpf, LiveError> {
+) -> Result<(Ebpf, bool), LiveError> {
     loader
         .override_global("LAYOUT", layout.as_bytes(), true)
         .map_max_entries("RECORDS", options.ring_bytes);
@@ -417,11 +446,28 @@ fn load<'data>(
             loader.override_global(name, filter.as_bytes(), true);
         }
     }
-    loader.load(OBJECT).map_err(|error| LiveError::of(&error))
+    let mut load = |object: &FittedObject| {
+        loader
+            .load(object.bytes())
+            .map_err(|error| LiveError::of(&error))
+    };
+    let calling = FittedObject::new(|function| types.function_number(function.symbol()));
+    let mut ebpf = load(&calling)?;
+    if calls_kernel_functions(&mut ebpf) {
+        return Ok((ebpf, true));
+    }
+    Ok((load(&FittedObject::new(|_| None))?, false))
+}
+
+/// Whether the kernel accepts the calls of its functions that the probes contain.
+fn calls_kernel_functions(ebpf: &mut Ebpf) -> bool {
+    ebpf.program_mut("call_kernel_functions")
+        .and_then(|program| <&mut RawTracePoint>::try_from(program).ok())
+        .is_some_and(|program| program.load().is_ok())
 }
 
 /// The clock of `bpf_ktime_get_ns()`.
-fn now() -> Time {
+pub(super) fn now() -> Time {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
         .map(std::time::Duration::from)
         .unwrap_or_default();

@@ -10,6 +10,7 @@ mod kernel;
 mod layout;
 mod load;
 mod module_symbols;
+mod object;
 mod options;
 mod probe_log;
 mod skipped;

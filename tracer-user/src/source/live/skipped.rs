@@ -3,49 +3,114 @@
 //! A program that is already running on a CPU is not run again inside itself, and a kretprobe needs a free
 //! instance. The kernel counts both and tells them in the `fdinfo` of each program and link.
 
-use std::{collections::HashMap, fs};
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
+    str,
+};
+
+use super::{decode::outside_any_task, load::now};
+use crate::event::{Event, Loss, LossCause, Time};
 
 /// The counts of this process's programs and links.
 #[derive(Debug, Default)]
 pub(super) struct Skipped {
-    last: HashMap<String, u64>,
+    counters: Vec<Counter>,
+}
+
+/// The count of one program or link.
+#[derive(Debug)]
+struct Counter {
+    information: File,
+    last: u64,
 }
 
 impl Skipped {
-    /// How many runs were skipped since the last call.
-    pub(super) fn since_last(&mut self) -> u64 {
+    /// The counts of what this process has loaded and attached by now.
+    pub(super) fn open() -> Self {
+        let Ok(descriptors) = fs::read_dir("/proc/self/fdinfo") else {
+            return Self::default();
+        };
+        let mut counters: Vec<(Identity, Counter)> = Vec::new();
+        for descriptor in descriptors.flatten() {
+            let Ok(information) = File::open(descriptor.path()) else {
+                continue;
+            };
+            // Several descriptors may stand for one program.
+            if let Some((identity, _)) = read(&information)
+                && counters.iter().all(|(known, _)| *known != identity)
+            {
+                counters.push((
+                    identity,
+                    Counter {
+                        information,
+                        last: 0,
+                    },
+                ));
+            }
+        }
+        Self {
+            counters: counters.into_iter().map(|(_, counter)| counter).collect(),
+        }
+    }
+
+    /// Tells `sink` of what was skipped since the last call, as of `time`. Returns the time up to which everything
+    /// that was skipped has been told.
+    pub(super) fn tell(&mut self, time: Time, sink: &mut impl FnMut(Event)) -> Time {
+        let up_to = now();
+        let count = self.since_last();
+        if count > 0 {
+            sink(outside_any_task(
+                time,
+                Loss {
+                    count,
+                    cause: LossCause::ProbeSkipped,
+                },
+            ));
+        }
+        up_to
+    }
+
+    fn since_last(&mut self) -> u64 {
         let mut skipped = 0;
-        for (object, count) in counts() {
-            let last = self.last.insert(object, count).unwrap_or(0);
-            skipped += count.saturating_sub(last);
+        for counter in &mut self.counters {
+            if let Some((_, count)) = read(&counter.information) {
+                skipped += count.saturating_sub(counter.last);
+                counter.last = count;
+            }
         }
         skipped
     }
 }
 
-/// The count of each program and link of this process that has one.
-fn counts() -> Vec<(String, u64)> {
-    let Ok(descriptors) = fs::read_dir("/proc/self/fdinfo") else {
-        return Vec::new();
-    };
-    descriptors
-        .flatten()
-        .filter_map(|entry| count(&fs::read_to_string(entry.path()).ok()?))
-        .collect()
+/// Which program or link a descriptor stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Identity {
+    Program(u64),
+    Link(u64),
+}
+
+/// What an `fdinfo` file tells at this moment, if it has a count.
+fn read(information: &File) -> Option<(Identity, u64)> {
+    // An ordinary one takes a third of it.
+    let mut buffer = [0; 1024];
+    let length = information.read_at(&mut buffer, 0).ok()?;
+    count(str::from_utf8(buffer.get(..length)?).ok()?)
 }
 
 /// The identity and the count that one `fdinfo` tells.
-fn count(information: &str) -> Option<(String, u64)> {
+fn count(information: &str) -> Option<(Identity, u64)> {
     let mut identity = None;
     let mut count = None;
     for line in information.lines() {
         let Some((key, value)) = line.split_once(':') else {
             continue;
         };
+        let number = || value.trim().parse().ok();
         match key {
-            "prog_id" if identity.is_none() => identity = Some(format!("program {}", value.trim())),
-            "link_id" => identity = Some(format!("link {}", value.trim())),
-            "recursion_misses" | "missed" => count = value.trim().parse().ok(),
+            "prog_id" if identity.is_none() => identity = number().map(Identity::Program),
+            "link_id" => identity = number().map(Identity::Link),
+            "recursion_misses" | "missed" => count = number(),
             _ => {}
         }
     }
@@ -54,19 +119,19 @@ fn count(information: &str) -> Option<(String, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::count;
+    use super::{Identity, count};
 
     #[test]
     fn a_programs_recursion_misses_are_read() {
         let information = "pos:\t0\nflags:\t02\nprog_type:\t26\nprog_jited:\t1\nprog_id:\t77\nrun_cnt:\t9\nrecursion_misses:\t3\n";
-        assert_eq!(count(information), Some(("program 77".to_owned(), 3)));
+        assert_eq!(count(information), Some((Identity::Program(77), 3)));
     }
 
     #[test]
     fn a_links_misses_are_its_own_not_its_programs() {
         let information =
             "link_type:\tperf\nlink_id:\t5\nprog_tag:\tab\nprog_id:\t77\nmissed:\t2\n";
-        assert_eq!(count(information), Some(("link 5".to_owned(), 2)));
+        assert_eq!(count(information), Some((Identity::Link(5), 2)));
     }
 
     #[test]

@@ -1,0 +1,35 @@
+//! Kernel functions that the probes call where the running kernel has them.
+
+/// A kernel function (kfunc) that the probes call where the running kernel has it.
+///
+/// A kfunc is called by its number in the kernel's BTF, which differs from kernel to kernel. So the probes call a
+/// helper of a number that no kernel has, and userspace puts the right call in its place before it loads them, or
+/// nothing where the kernel lacks the function: a kernel that was never told sees no unknown helper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum KernelFunction {
+    /// `bpf_preempt_disable()`, since 6.10.
+    PreemptDisable = 0x7d00_0001,
+    /// `bpf_preempt_enable()`, since 6.10.
+    PreemptEnable = 0x7d00_0002,
+}
+
+impl KernelFunction {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::PreemptDisable, Self::PreemptEnable];
+
+    /// The number of the helper that the probes call in its place.
+    #[must_use]
+    pub const fn placeholder(self) -> i32 {
+        self as i32
+    }
+
+    /// Its name in the kernel.
+    #[must_use]
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::PreemptDisable => "bpf_preempt_disable",
+            Self::PreemptEnable => "bpf_preempt_enable",
+        }
+    }
+}
