@@ -3,8 +3,8 @@
 /// A kernel function (kfunc) that the probes call where the running kernel has it.
 ///
 /// A kfunc is called by its number in the kernel's BTF, which differs from kernel to kernel. So the probes call a
-/// helper of a number that no kernel has, and userspace puts the right call in its place before it loads them, or
-/// nothing where the kernel lacks the function: a kernel that was never told sees no unknown helper.
+/// helper of a number that no kernel has, and userspace puts the right calls in their places before it loads them, or
+/// nothing where the kernel lacks one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum KernelFunction {
@@ -12,11 +12,20 @@ pub enum KernelFunction {
     PreemptDisable = 0x7d00_0001,
     /// `bpf_preempt_enable()`, since 6.10.
     PreemptEnable = 0x7d00_0002,
+    /// `bpf_local_irq_save(unsigned long *)`, since 6.14.
+    LocalIrqSave = 0x7d00_0003,
+    /// `bpf_local_irq_restore(unsigned long *)`, since 6.14.
+    LocalIrqRestore = 0x7d00_0004,
 }
 
 impl KernelFunction {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::PreemptDisable, Self::PreemptEnable];
+    pub const ALL: [Self; 4] = [
+        Self::PreemptDisable,
+        Self::PreemptEnable,
+        Self::LocalIrqSave,
+        Self::LocalIrqRestore,
+    ];
 
     /// The number of the helper that the probes call in its place.
     #[must_use]
@@ -30,6 +39,8 @@ impl KernelFunction {
         match self {
             Self::PreemptDisable => "bpf_preempt_disable",
             Self::PreemptEnable => "bpf_preempt_enable",
+            Self::LocalIrqSave => "bpf_local_irq_save",
+            Self::LocalIrqRestore => "bpf_local_irq_restore",
         }
     }
 }
