@@ -46,6 +46,20 @@ pub struct Function {
     pub module: Option<Text>,
 }
 
+impl Function {
+    /// Its name in the source: without what the compiler puts behind that of a part or a variant, as in
+    /// `foo.isra.0`, `foo.part.3.cold` or `foo.llvm.123`, which is another with each compiler.
+    #[must_use]
+    pub fn base_name(&self) -> Option<&str> {
+        let name = self.name.as_deref()?;
+        // A name in the source has no dot. One that begins with a dot is left alone.
+        Some(match name.find('.') {
+            Some(dot) if dot > 0 => name.get(..dot).unwrap_or(name),
+            _ => name,
+        })
+    }
+}
+
 impl fmt::Display for Function {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {

@@ -67,9 +67,7 @@ pub fn label(node: &Node) -> &str {
     if !is_nameless(name) {
         return name;
     }
-    let function = node
-        .function()
-        .and_then(|function| function.name.as_deref());
+    let function = node.function().and_then(|function| function.base_name());
     function.unwrap_or(if name.is_empty() { UNNAMED } else { name })
 }
 

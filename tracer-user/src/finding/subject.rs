@@ -58,6 +58,12 @@ impl Subject {
         self.driver.as_deref()
     }
 
+    /// Its bus's name, or its class's where it has none.
+    #[must_use]
+    pub fn bus(&self) -> Option<&str> {
+        self.bus.as_deref()
+    }
+
     /// What makes findings of `rule` on this bus and driver, about `what`, the same in every run.
     #[must_use]
     pub fn fingerprint(&self, rule: &RuleInfo, what: &str) -> String {

@@ -3,13 +3,13 @@
 use crate::{
     event::{Function, Hook, StackDefinition},
     finding::{self, Cause, Subject},
-    model::{DeviceId, Frame, Model, Node},
+    model::{DeviceId, Frame, Model},
 };
 
 /// The function that called `function`, by a stack taken in it, at its entry, or in what it calls.
 pub(super) fn caller<'s>(stack: &'s StackDefinition, function: &str) -> Option<&'s Function> {
     let functions = || functions(stack);
-    let is_called = |known: &Function| known.name.as_deref() == Some(function);
+    let is_called = |known: &Function| known.base_name() == Some(function);
     // Without a frame of its own it was called from the innermost one.
     let inner = functions().position(is_called).map_or(0, |place| place + 1);
     functions().nth(inner)
@@ -17,75 +17,21 @@ pub(super) fn caller<'s>(stack: &'s StackDefinition, function: &str) -> Option<&
 
 /// Whether `function` is on the stack.
 pub(super) fn passes_through(stack: &StackDefinition, function: &Function) -> bool {
-    functions(stack).any(|known| known.name == function.name && known.module == function.module)
+    functions(stack)
+        .any(|known| known.base_name() == function.base_name() && known.module == function.module)
 }
 
-/// How sure it is whose wish an addition was that a driver's probe made to another device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// The driver's own code called the function that adds.
-    Driver,
-    /// A part of the kernel, or the other device's driver, did so for a purpose of its own: the PCI core that sets up
-    /// the interrupts of a device whose child asks for some.
-    Other,
-    /// There is no stack to tell by.
-    Unknown,
-}
-
-/// Whose wish the addition of the node was, made inside the probe of `driver` to a device of the driver `owner`.
-pub(super) fn wish(node: &Node, driver: Option<&str>, owner: Option<&str>) -> Wish {
-    let is_of_owner = |module: &str| owner.is_some_and(|owner| module == owner.replace('-', "_"));
-    let runs = node
-        .function()
-        .and_then(|function| function.module.as_deref());
-    if runs.is_some_and(|module| !is_of_owner(module)) {
-        return Wish::Driver;
-    }
-    let Some(stack) = node.stack() else {
-        return Wish::Unknown;
-    };
-    let mut inside = functions(stack)
-        .take_while(|function| !is_named(function, |name| name == "really_probe"))
-        .skip_while(|function| is_named(function, is_managed_function));
-    let Some(caller) = inside.next() else {
-        return Wish::Unknown;
-    };
-    let is_driver = if let Some(module) = caller.module.as_deref() {
-        // A library that the driver uses is as good as the driver.
-        !is_of_owner(module)
-    } else {
-        let outer: Vec<&Function> = inside.collect();
-        // The bus's own function, called by the driver core: the driver's probe has ended in a jump. Else, where all of
-        // it is built in, only the names can tell.
-        outer.is_empty()
-            || outer.iter().all(|function| function.module.is_none())
-                && driver.is_some_and(|driver| is_named(caller, |name| begins_alike(name, driver)))
-    };
-    if is_driver { Wish::Driver } else { Wish::Other }
-}
-
-fn is_named(function: &Function, fits: impl Fn(&str) -> bool) -> bool {
-    function.name.as_deref().is_some_and(fits)
+/// Whether the function's name, without what the compiler has put behind it, fits.
+pub(super) fn is_named(function: &Function, fits: impl Fn(&str) -> bool) -> bool {
+    function.base_name().is_some_and(fits)
 }
 
 /// Whether a function of the kernel adds to the device that it is given, as its name says.
-fn is_managed_function(name: &str) -> bool {
+pub(super) fn is_managed_function(name: &str) -> bool {
     name == "add_dr"
         || ["devm_", "devres_", "pcim_", "dmam_"]
             .iter()
             .any(|beginning| name.trim_start_matches('_').starts_with(beginning))
-}
-
-/// Whether a function's name begins like its driver's, up to the first word's end.
-fn begins_alike(function: &str, driver: &str) -> bool {
-    let word = |name: &str| {
-        let end = name.find(['_', '-', ' ']).unwrap_or(name.len());
-        name.get(..end).unwrap_or_default().to_ascii_lowercase()
-    };
-    let (function, driver) = (word(function.trim_start_matches('_')), word(driver));
-    function.len() >= 3
-        && driver.len() >= 3
-        && (function.starts_with(&driver) || driver.starts_with(&function))
 }
 
 /// Whether the stack goes through a callback of runtime power management.
@@ -99,7 +45,7 @@ pub(super) fn in_runtime_pm(stack: &StackDefinition) -> bool {
 }
 
 /// The functions on a stack, innermost first.
-fn functions(stack: &StackDefinition) -> impl Iterator<Item = &Function> {
+pub(super) fn functions(stack: &StackDefinition) -> impl Iterator<Item = &Function> {
     stack
         .frames
         .iter()
@@ -109,7 +55,7 @@ fn functions(stack: &StackDefinition) -> impl Iterator<Item = &Function> {
 /// Whether the function is one of drivers/base/component.c, which keeps groups on the devices of others by
 /// design.
 pub(super) fn is_component_core(function: &Function) -> bool {
-    let name = function.name.as_deref().unwrap_or_default();
+    let name = function.base_name().unwrap_or_default();
     function.module.is_none()
         && [
             "component_",
@@ -200,7 +146,7 @@ pub(super) fn reported_as(sort: &str, function: &str, caller: Option<&Function>)
     let parts = [
         Some(sort),
         Some(function),
-        caller.and_then(|caller| caller.name.as_deref()),
+        caller.and_then(Function::base_name),
     ];
     let words: Vec<&str> = parts
         .into_iter()

@@ -4,7 +4,7 @@
 use super::{Rule, RuleInfo, blame};
 use crate::{
     event::Hook,
-    finding::{self, Finding, Report, Severity, Subject},
+    finding::{self, Finding, Report, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Model, Node, Origin},
 };
 
@@ -86,14 +86,31 @@ fn bound(id: DeviceId, model: &Model, report: &mut Report) {
             .stack()
             .and_then(|stack| blame::caller(stack, "devres_open_group"));
         let by = opener.map_or_else(|| "its driver".to_owned(), ToString::to_string);
-        let what = opener
-            .and_then(|opener| opener.name.as_deref())
-            .unwrap_or("?");
+        let what = opener.and_then(|opener| opener.base_name()).unwrap_or("?");
         report.submit(Finding {
-            summary: format!("{} was bound while a group that {by} had opened was still open.", subject.name()),
+            summary: format!(
+                "{} was bound while a group that {by} had opened was still open.",
+                subject.name()
+            ),
             meaning: "Everything that is added to the device from now on belongs to that group. Whoever releases \
                       \"the\" group, by NULL, takes it all; see DR003 for what comes of it."
                 .to_owned(),
+            order: vec![
+                Step {
+                    time: marker.added(),
+                    what: format!("{by} opens a group of {}", subject.name()),
+                },
+                Step {
+                    time: model.now(),
+                    what: format!("{} is bound; the group is open", subject.name()),
+                },
+            ],
+            expected: vec![
+                "whoever opens a group during the probe closes it with devres_close_group(), or takes it away with \
+                 devres_remove_group()"
+                    .to_owned(),
+                "the device is bound".to_owned(),
+            ],
             resources: vec![finding::live_resource(marker)],
             ..subject.finding(&INFO, Severity::Warn, what, model.now())
         });
@@ -111,7 +128,7 @@ fn is_by_design(marker: &Node, device: Device<'_>) -> bool {
         .stack()
         .and_then(|stack| blame::caller(stack, "devres_open_group"));
     if let Some(opener) = opener {
-        let name = opener.name.as_deref().unwrap_or_default();
+        let name = opener.base_name().unwrap_or_default();
         return BY_DESIGN.contains(&name) || blame::is_component_core(opener);
     }
     // Without a stack: the bus core opens its group before the driver can have added anything.

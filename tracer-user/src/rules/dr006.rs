@@ -67,7 +67,7 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
     let other_module = match (caller, opener) {
         // What a module's initialisation did can't be told: its function is no more.
         (Some(caller), Some(opener)) => {
-            caller.module != opener.module && opener.name.as_deref() != Some("do_one_initcall")
+            caller.module != opener.module && opener.base_name() != Some("do_one_initcall")
         }
         _ => false,
     };
@@ -94,7 +94,7 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
     } else {
         opener.map_or_else(String::new, |opener| format!("opened by {opener}"))
     };
-    let what = caller.name.as_deref().unwrap_or("?");
+    let what = caller.base_name().unwrap_or("?");
     report.submit(Finding {
         summary: format!("{caller} called {function}(NULL) on {}, which selected a group {origin}.", subject.name()),
         meaning: "NULL stands for the group that was opened last of those still open. If another one was meant, \

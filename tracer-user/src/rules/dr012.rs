@@ -4,8 +4,8 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    Rule, RuleInfo,
-    blame::{self, Wish},
+    Rule, RuleInfo, blame,
+    wish::{Wish, wish},
 };
 use crate::{
     event::{Hook, Time},
@@ -38,8 +38,15 @@ pub struct OutlivesCreator {
 #[derive(Debug)]
 struct Creator {
     subject: Subject,
-    /// The nodes by their place in the order of everything seen, with their owners.
-    nodes: HashMap<u64, DeviceId>,
+    /// The nodes by their place in the order of everything seen.
+    nodes: HashMap<u64, Left>,
+}
+
+/// A node that is left on another device unless it goes first.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    owner: DeviceId,
+    wish: Wish,
 }
 
 impl Rule for OutlivesCreator {
@@ -73,7 +80,7 @@ impl Rule for OutlivesCreator {
             Change::DeviceGone { device, .. } if !self.creators.is_empty() => {
                 self.creators.remove(device);
                 for creator in self.creators.values_mut() {
-                    creator.nodes.retain(|_, owner| owner != device);
+                    creator.nodes.retain(|_, left| left.owner != *device);
                 }
             }
             _ => {}
@@ -106,19 +113,23 @@ impl OutlivesCreator {
         if is_own_child || node.stack().is_some_and(blame::through_component_core) {
             return;
         }
-        let (creator_subject, owner_subject) = (Subject::of(creator), Subject::of(owner));
-        let wish = blame::wish(node, creator_subject.driver(), owner_subject.driver());
+        let subject = Subject::of(creator);
+        let wish = wish(node, &subject, owner);
         if wish == Wish::Other {
             return;
         }
+        let left = Left {
+            owner: owner.id(),
+            wish,
+        };
         self.creators
             .entry(creator.id())
             .or_insert_with(|| Creator {
-                subject: Subject::of(creator),
+                subject,
                 nodes: HashMap::new(),
             })
             .nodes
-            .insert(node.sequence(), owner.id());
+            .insert(node.sequence(), left);
     }
 }
 
@@ -130,7 +141,7 @@ impl Creator {
         let mut owners: Vec<DeviceId> = self
             .nodes
             .values()
-            .copied()
+            .map(|left| left.owner)
             .collect::<HashSet<_>>()
             .into_iter()
             .collect();
@@ -153,19 +164,32 @@ impl Creator {
                 .filter(|node| !in_own_group(node, owner, creator.key(), model))
                 .collect();
             let Some(oldest) = left.first() else { continue };
-            let whole = creator.is_whole() && owner.is_whole_since(oldest.sequence());
-            if whole {
-                report.submit(self.finding(owner, &left, was_bound, model));
-            } else {
-                let subject = Subject::of(owner);
-                report.stay_silent(
-                    INFO.id,
-                    subject.key,
-                    subject.name(),
+            let subject = Subject::of(owner);
+            let mut stay_silent =
+                |why| report.stay_silent(INFO.id, subject.key, subject.name(), why);
+            if !creator.is_whole() || !owner.is_whole_since(oldest.sequence()) {
+                stay_silent(
                     "another driver left something on a device, in whose life events were missed",
                 );
+                continue;
+            }
+            let (known, unknown): (Vec<&Node>, Vec<&Node>) = left
+                .into_iter()
+                .partition(|node| self.wish(node) != Wish::Unknown);
+            if !unknown.is_empty() {
+                stay_silent(
+                    "something was added to a device in another's probe, and no stack tells who asked for it",
+                );
+            }
+            if !known.is_empty() {
+                report.submit(self.finding(owner, &known, was_bound, model));
             }
         }
+    }
+
+    fn wish(&self, node: &Node) -> Wish {
+        let left = self.nodes.get(&node.sequence());
+        left.map_or(Wish::Unknown, |left| left.wish)
     }
 
     fn finding(
@@ -176,11 +200,12 @@ impl Creator {
         model: &Model,
     ) -> Finding {
         let subject = Subject::of(owner);
-        let worst = left.iter().find(|node| node.kind().hazard().is_some());
-        let known = left
-            .iter()
-            .any(|node| blame::wish(node, self.subject.driver(), subject.driver()) == Wish::Driver);
-        let severity = if worst.is_some() && known {
+        let is_known = |node: &&&Node| self.wish(node) == Wish::Driver;
+        let is_hazard = |node: &&&Node| node.kind().hazard().is_some();
+        let culprit = left.iter().filter(is_known).find(is_hazard);
+        let known = left.iter().any(|node| is_known(&node));
+        let worst = culprit.or(left.iter().find(is_hazard));
+        let severity = if culprit.is_some() {
             Severity::Error
         } else {
             Severity::Warn

@@ -1,8 +1,9 @@
-//! DR016 managed-free-miss: a resource is to be given up by hand, and the device has none such.
+//! DR016 managed-free-miss: a resource is to be given up by hand, and the device has none such, or what it stands for
+//! is kept.
 
 use super::{Rule, RuleInfo, blame, dr005};
 use crate::{
-    event::{Hook, Message},
+    event::{Function, Hook, Message, StackDefinition},
     finding::{self, Cause, Finding, Report, Severity, Step, Subject},
     model::{Change, DeviceId, Left, Model},
 };
@@ -11,8 +12,13 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR016",
     name: "managed-free-miss",
     severities: &[Severity::Warn],
-    description: "A resource is to be given up by hand, and the device has none such.",
-    needs: &[&[Hook::Destroy], &[Hook::Release]],
+    description: "A resource is to be given up by hand, and the device has none such or it is not given up.",
+    needs: &[
+        &[Hook::Destroy],
+        &[Hook::Release],
+        &[Hook::ReleaseAll],
+        &[Hook::ReleaseGroup],
+    ],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr016.md"),
@@ -27,6 +33,17 @@ const PREPARED: &[&str] = &[
     "devm_gpiod_unhinge",
     "devm_gpio_free",
     "pcim_release_region",
+];
+
+/// Callers of `devres_destroy()` that free nothing by hand after it, so that what the resource stood for stays: each
+/// of them calls `devres_release()` where it has been mended.
+const MEANT_RELEASE: &[&str] = &[
+    "devm_free_percpu",
+    "devm_of_phy_provider_unregister",
+    "devm_pci_epc_destroy",
+    "devm_phy_destroy",
+    "devm_phy_put",
+    "devm_usb_put_phy",
 ];
 
 /// The rule. It keeps nothing.
@@ -48,9 +65,12 @@ impl Rule for ManagedFreeMiss {
                 ..
             },
         ) = change
-            && *value == -ENOENT
         {
-            missed(left, *device, model, report);
+            match *value {
+                0 if left.hook == Hook::Destroy => destroyed(left, *device, model, report),
+                value if value == -ENOENT => missed(left, *device, model, report),
+                _ => {}
+            }
         }
         if let Change::Told { device, message } = change
             && let Message::Warning { function, .. } = &**message
@@ -93,25 +113,75 @@ fn warned(id: Option<DeviceId>, function: &str, model: &Model, report: &mut Repo
     });
 }
 
+/// `devres_destroy()` has dropped a resource without releasing it.
+fn destroyed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
+    let (Some(device), Some(call)) = (model.device_by_id(id), Call::of(left, model)) else {
+        return;
+    };
+    let Some(name) = call
+        .caller
+        .and_then(Function::base_name)
+        .filter(|name| MEANT_RELEASE.contains(name))
+    else {
+        return;
+    };
+    let subject = Subject::of(device);
+    report.submit(Finding {
+        summary: format!(
+            "{name}() dropped a resource of {} with devres_destroy(), which does not release it.",
+            subject.name()
+        ),
+        meaning:
+            "What the resource stood for stays acquired for ever: nobody knows of it any more."
+                .to_owned(),
+        order: vec![Step {
+            time: model.now(),
+            what: format!("{name}() calls devres_destroy(), which returns 0"),
+        }],
+        expected: vec![format!(
+            "{name}() calls devres_release(), which runs the resource's release"
+        )],
+        caused_by: Some(call.cause(&subject, model)),
+        ..subject.finding(&INFO, Severity::Warn, name, model.now())
+    });
+}
+
 fn missed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
     let Some(device) = model.device_by_id(id) else {
         return;
     };
-    let function = left.hook.symbol();
-    let stack = left.stack.and_then(|stack| model.stack(stack));
-    let caller = stack.and_then(|stack| blame::caller(stack, function));
-    let what = caller
-        .and_then(|caller| caller.name.as_deref())
-        .unwrap_or(function);
     // A release has taken the whole list off the device: whatever it looks for there, it finds nothing.
-    let in_release =
-        blame::runs(model, Hook::ReleaseAll, id) || blame::runs(model, Hook::ReleaseGroup, id);
-    if in_release || PREPARED.contains(&what) || what.ends_with("_nowarn") {
+    if INFO.missing(model.coverage()).next().is_some()
+        || blame::runs(model, Hook::ReleaseAll, id)
+        || blame::runs(model, Hook::ReleaseGroup, id)
+    {
         return;
     }
     let subject = Subject::of(device);
-    let who = caller.map_or_else(|| "Somebody".to_owned(), ToString::to_string);
-    let task = model.current_task();
+    let mut stay_silent = |why| report.stay_silent(INFO.id, subject.key, subject.name(), why);
+    if !device.is_whole() {
+        stay_silent(
+            "a resource was not found on a device of which events were missed: a release of it may have been running",
+        );
+        return;
+    }
+    let Some(call) = Call::of(left, model) else {
+        stay_silent(
+            "a resource was not found, and no stack tells whether its caller was prepared for that",
+        );
+        return;
+    };
+    let function = left.hook.symbol();
+    let what = call
+        .caller
+        .and_then(Function::base_name)
+        .unwrap_or(function);
+    if PREPARED.contains(&what) || what.ends_with("_nowarn") {
+        return;
+    }
+    let who = call
+        .caller
+        .map_or_else(|| "Somebody".to_owned(), ToString::to_string);
     report.submit(Finding {
         summary: format!(
             "{who} called {function}() on {}, which found no such resource.",
@@ -122,17 +192,41 @@ fn missed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
             .to_owned(),
         order: vec![Step {
             time: model.now(),
-            what: format!("{function}() returns -ENOENT"),
+            what: format!("{who} calls {function}(), which returns -ENOENT"),
         }],
-        caused_by: stack.map(|stack| Cause {
+        expected: vec![
+            "the resource is added to the device".to_owned(),
+            format!("{function}() finds it there, once, and returns 0"),
+        ],
+        caused_by: Some(call.cause(&subject, model)),
+        ..subject.finding(&INFO, Severity::Warn, what, model.now())
+    });
+}
+
+/// A call that gives up a resource, and its stack.
+struct Call<'m> {
+    stack: &'m StackDefinition,
+    caller: Option<&'m Function>,
+}
+
+impl<'m> Call<'m> {
+    /// The call that has just returned; `None` without a stack.
+    fn of(left: &Left, model: &'m Model) -> Option<Self> {
+        let stack = left.stack.and_then(|stack| model.stack(stack))?;
+        let caller = blame::caller(stack, left.hook.symbol());
+        Some(Self { stack, caller })
+    }
+
+    fn cause(&self, subject: &Subject, model: &Model) -> Cause {
+        let task = model.current_task();
+        Cause {
             device: subject.name().to_owned(),
             instance: subject.key,
             driver: subject.driver().map(str::to_owned),
             frame: "a call",
             task: task.comm.name().into_owned(),
             tid: task.tid,
-            stack: finding::frames(stack),
-        }),
-        ..subject.finding(&INFO, Severity::Warn, what, model.now())
-    });
+            stack: finding::frames(self.stack),
+        }
+    }
 }

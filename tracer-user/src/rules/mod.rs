@@ -24,6 +24,7 @@ mod dr019;
 mod dr020;
 mod dr021;
 mod interrupt;
+mod wish;
 
 use std::{fmt, time::Duration};
 

@@ -185,6 +185,7 @@ fn a_group_that_is_open_when_its_device_is_bound_is_reported_unless_by_design() 
     for (bus, driver, opener) in [
         ("i2c", "lm75", "i2c_device_probe"),
         ("hid", "hid-generic", "hid_device_probe@hid"),
+        ("hid", "hid-generic", "__hid_device_probe.isra.0@hid"),
         ("faux", "faux_driver", "vgem_init@vgem"),
         ("pci", "xe", "xe_pci_probe@xe"),
         ("pci", "snd_hda_intel", "try_to_bring_up_master"),

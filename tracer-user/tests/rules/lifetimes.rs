@@ -5,10 +5,10 @@ use devres_tracer::{
     finding::Severity,
 };
 
-use super::support::{Dev, Story};
+use super::support::{Dev, Story, added};
 use super::{
     BLOCK, DEVICE, OTHER, accused, add_action_on, add_block, add_irq, begin, delete, found,
-    innocent, no_release, nothing, probe, silent_after_loss, unbind,
+    innocent, no_release, nothing, outcome, probe, silent_after_loss, unbind,
 };
 
 /// A device without a driver gets an action, is deleted, and its last reference is put that much later. The
@@ -266,11 +266,138 @@ fn what_the_kernel_adds_to_a_device_for_its_own_ends_is_not_the_childs() {
         );
     }
     // Who asked for it is not known.
+    let outcome = outcome(&added_on_virtio_pci("virtio_rng", &[]), "DR012");
+    assert_eq!(outcome.findings, []);
+    assert_eq!(outcome.undecided.len(), 1, "{:?}", outcome.undecided);
+}
+
+/// A card's probe, in which its codec's driver adds an action to the codec. In its own probe the codec had added
+/// something with the stack `own`.
+fn added_by_a_codec(codec: &str, own: &[&str], caller: &str) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, OTHER, "codec");
+    probe(&mut story, OTHER, codec, |story| {
+        if !own.is_empty() {
+            story.stack(own).add(OTHER, 0x80, BLOCK, 8);
+        }
+    });
+    begin(&mut story, DEVICE, "card");
+    story
+        .named(DEVICE, "card", "platform", "bytcr_rt5640")
+        .enter(DEVICE, Hook::Probe)
+        .stack(&[
+            "devm_clk_get",
+            caller,
+            "snd_soc_component_probe@snd_soc_core",
+            "snd_byt_rt5640_mc_probe@snd_soc_sst_bytcr_rt5640",
+            "platform_probe",
+            "really_probe",
+        ])
+        .add(OTHER, 0x100, "devm_clk_release", 8)
+        .enter(DEVICE, Hook::Cleanup)
+        .release_nothing(DEVICE)
+        .leave(DEVICE, Hook::Cleanup)
+        .returned(DEVICE, Hook::Probe, Some(517));
+    story
+}
+
+#[test]
+fn what_the_other_devices_driver_adds_in_anothers_probe_is_its_own() {
+    // Its module is called like it.
+    innocent(
+        &added_by_a_codec("rt5640", &[], "rt5640_probe@snd_soc_rt5640"),
+        "DR012",
+    );
+    innocent(
+        &added_by_a_codec(
+            "ti_sn65dsi86.bridge",
+            &[],
+            "ti_sn_bridge_attach@ti_sn65dsi86",
+        ),
+        "DR012",
+    );
+    // It was seen in that driver's own probe.
+    let own = [
+        "devm_kmalloc",
+        "cs42l42_i2c_probe@cs42l42_i2c",
+        "i2c_device_probe",
+        "really_probe",
+    ];
+    innocent(
+        &added_by_a_codec("cs42l83", &own, "cs42l42_component_probe@cs42l42_i2c"),
+        "DR012",
+    );
+    // Neither: it is a library of the card's.
     accused(
-        &added_on_virtio_pci("virtio_rng", &[]),
+        &added_by_a_codec("cs42l83", &own, "byt_init@snd_soc_byt_common"),
+        "DR012",
+        Severity::Error,
+        "DR012/platform/cs42l83/bytcr_rt5640/devm_clk_release",
+    );
+}
+
+#[test]
+fn what_the_core_of_a_bus_adds_to_a_device_on_it_is_its_own() {
+    let mut story = Story::new();
+    begin(&mut story, OTHER, "port1");
+    story
+        .named(OTHER, "port1", "cxl", "cxl_port")
+        .enter(OTHER, Hook::Probe)
+        .enter(OTHER, Hook::Bound)
+        .returned(OTHER, Hook::Probe, Some(0));
+    begin(&mut story, DEVICE, "mem0");
+    probe(&mut story, DEVICE, "cxl_mem", |story| {
+        story
+            .stack(&[
+                "devm_add_action",
+                "add_port_attach_ep@cxl_core",
+                "cxl_mem_probe@cxl_mem",
+                "really_probe",
+            ])
+            .add(OTHER, 0x100, "unregister_port", 8);
+    });
+    unbind(&mut story, DEVICE, nothing, no_release);
+    innocent(&story, "DR012");
+}
+
+#[test]
+fn where_all_is_built_in_the_function_that_the_bus_calls_is_the_drivers() {
+    for caller in ["gfar_probe", "gfar_of_init"] {
+        let mut stack = vec!["devres_add", "devm_add_action"];
+        if caller != "gfar_probe" {
+            stack.push(caller);
+        }
+        stack.extend(["gfar_probe", "platform_probe", "really_probe"]);
+        accused(
+            &added_on_virtio_pci("fsl-gianfar", &stack),
+            "DR012",
+            Severity::Error,
+            "DR012/platform/virtio-pci/fsl-gianfar/devm_attr_group_remove",
+        );
+    }
+}
+
+#[test]
+fn of_a_device_that_was_bound_before_a_module_is_likely_the_others() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "interface");
+    story.snapshot(OTHER, "usb", &[added(0x80, BLOCK, 8)]);
+    probe(&mut story, DEVICE, "ucan", |story| {
+        story
+            .stack(&[
+                "devres_add",
+                "can_setup@can_dev",
+                "ucan_probe@ucan",
+                "really_probe",
+            ])
+            .add(OTHER, 0x100, "ucan_disconnect", 8);
+    });
+    unbind(&mut story, DEVICE, nothing, no_release);
+    accused(
+        &story,
         "DR012",
         Severity::Warn,
-        "DR012/platform/virtio-pci/virtio_rng/devm_attr_group_remove",
+        "DR012/platform/usb/ucan/ucan_disconnect",
     );
 }
 

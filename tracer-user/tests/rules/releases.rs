@@ -7,8 +7,8 @@ use devres_tracer::{
 
 use super::support::{Story, whole};
 use super::{
-    BLOCK, DEVICE, IRQ, OTHER, accused, begin, found, innocent, nothing, probe, silent_after_loss,
-    unbind,
+    BLOCK, DEVICE, IRQ, OTHER, accused, begin, found, innocent, nothing, outcome, probe,
+    silent_after_loss, unbind,
 };
 
 /// A bound device that has `older` and then `younger`, of which the older is given up.
@@ -129,10 +129,35 @@ fn giving_up_what_is_not_there_is_reported_with_its_caller() {
         "DR016/platform/driver/devm_usb_put_phy",
     );
     assert_eq!(finding.caused_by.expect("there is a stack").stack.len(), 3);
-    innocent(&destroyed(0, "devm_usb_put_phy", false), "DR016");
+    innocent(&destroyed(0, "devm_free_irq", false), "DR016");
     innocent(&destroyed(-2, "devm_gpiod_unhinge", false), "DR016");
+    innocent(&destroyed(-2, "pcim_release_region.part.0", false), "DR016");
     // The list has been taken already: whatever a release looks for, it can't be found.
     innocent(&destroyed(-2, "regmap_exit", true), "DR016");
+}
+
+#[test]
+fn what_is_dropped_and_never_freed_is_reported() {
+    accused(
+        &destroyed(0, "devm_phy_put.isra.0", false),
+        "DR016",
+        Severity::Warn,
+        "DR016/platform/driver/devm_phy_put",
+    );
+}
+
+#[test]
+fn where_a_release_may_run_unseen_or_no_stack_was_taken_nobody_is_accused() {
+    let story = destroyed(-2, "regmap_exit", false);
+    silent_after_loss(&story, 4, "DR016");
+    let mut stackless = Story::new();
+    stackless.events = story.events;
+    for event in &mut stackless.events {
+        event.stack = None;
+    }
+    let outcome = outcome(&stackless, "DR016");
+    assert_eq!(outcome.findings, []);
+    assert_eq!(outcome.undecided.len(), 1, "{:?}", outcome.undecided);
 }
 
 /// An unbind in which the release of an action takes so long, in milliseconds, and another device's release
