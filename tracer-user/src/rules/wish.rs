@@ -48,7 +48,8 @@ pub(super) fn wish(node: &Node, creator: &Subject, owner: Device<'_>) -> Wish {
             return Wish::Driver;
         }
         let owners = OwnersModules::of(owner);
-        if owners.contain(module) || is_core_of(module, owner) {
+        let bus = owner.identity().bus.as_deref().unwrap_or_default();
+        if owners.contain(module) || is_core_of(module, bus) {
             Wish::Other
         } else if owners.known {
             // A library that the driver uses is as good as the driver.
@@ -93,13 +94,12 @@ impl<'s> InProbe<'s> {
         // The bus's own functions come first, named after the bus: platform_probe, local_pci_probe.
         let bus = creator.bus().unwrap_or_default();
         let of_bus = |function: &&&Function| {
-            !bus.is_empty()
-                && is_named(function, |name| {
-                    name.trim_start_matches('_')
-                        .strip_prefix("local_")
-                        .unwrap_or(name.trim_start_matches('_'))
-                        .starts_with(bus)
-                })
+            let by_name = is_named(function, |name| {
+                let name = name.trim_start_matches('_');
+                name.strip_prefix("local_").unwrap_or(name).starts_with(bus)
+            });
+            let module = function.module.as_deref();
+            !bus.is_empty() && by_name && module.is_none_or(|module| is_core_of(module, bus))
         };
         let buses = functions.iter().rev().take_while(of_bus).count();
         let probe = (functions.len() - buses).checked_sub(1);
@@ -188,9 +188,8 @@ impl<'m> OwnersModules<'m> {
     }
 }
 
-/// Whether a module is the core of the device's bus, called like it: `cxl_core`, `usbcore`.
-fn is_core_of(module: &str, device: Device<'_>) -> bool {
-    let bus = device.identity().bus.as_deref().unwrap_or_default();
+/// Whether a module is the core of a bus, called like it: `cxl_core`, `usbcore`.
+fn is_core_of(module: &str, bus: &str) -> bool {
     !bus.is_empty()
         && module
             .strip_prefix(bus)

@@ -345,17 +345,20 @@ fn what_the_core_of_a_bus_adds_to_a_device_on_it_is_its_own() {
         .enter(OTHER, Hook::Probe)
         .enter(OTHER, Hook::Bound)
         .returned(OTHER, Hook::Probe, Some(0));
-    begin(&mut story, DEVICE, "mem0");
-    probe(&mut story, DEVICE, "cxl_mem", |story| {
-        story
-            .stack(&[
-                "devm_add_action",
-                "add_port_attach_ep@cxl_core",
-                "cxl_mem_probe@cxl_mem",
-                "really_probe",
-            ])
-            .add(OTHER, 0x100, "unregister_port", 8);
-    });
+    story
+        .enter(DEVICE, Hook::Initialise)
+        .named(DEVICE, "mem0", "cxl", "cxl_mem")
+        .enter(DEVICE, Hook::Probe)
+        .stack(&[
+            "devm_add_action",
+            "add_port_attach_ep@cxl_core",
+            "cxl_mem_probe@cxl_mem",
+            "cxl_bus_probe@cxl_core",
+            "really_probe",
+        ])
+        .add(OTHER, 0x100, "unregister_port", 8)
+        .enter(DEVICE, Hook::Bound)
+        .returned(DEVICE, Hook::Probe, Some(0));
     unbind(&mut story, DEVICE, nothing, no_release);
     innocent(&story, "DR012");
 }
