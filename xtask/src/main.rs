@@ -7,6 +7,8 @@ mod bpf_sysroot;
 mod build_ebpf;
 mod build_tracer;
 mod command;
+mod compare;
+mod debian_programs;
 mod deny;
 mod ebpf_object;
 mod guest;
@@ -62,6 +64,8 @@ enum Task {
     RecordDemo(record_demo::Args),
     /// Writes the tables in docs/rules.md.
     RulesDocument,
+    /// Does the same work under other tracers and under this one, in a stock kernel, and tells what each of them costs.
+    Compare(compare::Args),
     /// Binds and unbinds every driver that QEMU has a device for, with all rules applied.
     Soak(soak::Args),
     /// Draws the pictures of the live view that the documents show, from real recordings.
@@ -79,6 +83,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Kmod(args) => kmod::run(&args),
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
         Task::RulesDocument => rules_document::run().map(|()| ExitCode::SUCCESS),
+        Task::Compare(args) => compare::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Screenshots => screenshots::run().map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::run(&args),

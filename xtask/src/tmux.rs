@@ -1,20 +1,19 @@
 //! Debian's tmux with what it needs, for guests in which a terminal's screen is looked at.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::apt::{self, AptRoot};
 use crate::architecture::Architecture;
-use crate::workspace;
+use crate::debian_programs;
 
 /// The suite that it is taken from: a stable one, so that it rarely changes.
 const SUITE: &str = "trixie";
 
-/// The packages, besides those that they depend on: tmux, and the descriptions of terminals.
-const PACKAGES: [&str; 2] = ["tmux", "ncurses-base"];
+/// The packages, besides those that they depend on: tmux, the descriptions of terminals, and the locale in which
+/// everything can be shown.
+const PACKAGES: [&str; 3] = ["tmux", "ncurses-base", "libc-bin"];
 
 /// The directories whose files go into the guest, with their places there. Of the libraries' directory the name differs by
 /// architecture.
@@ -24,12 +23,12 @@ const TREES: [(&str, &str); 3] = [
     ("usr/lib/locale/C.utf8", "/usr/lib/locale/C.utf8"),
 ];
 
-/// The files, each with its absolute path in the guest. `mirror` as in [`AptRoot::open`].
+/// The files, each with its absolute path in the guest. `mirror` as in [`crate::apt::AptRoot::open`].
 pub(crate) fn files(
     architecture: Architecture,
     mirror: Option<&str>,
 ) -> Result<Vec<(PathBuf, String)>> {
-    let root = unpacked(architecture, mirror)?;
+    let root = debian_programs::unpacked("tmux", architecture, SUITE, &PACKAGES, mirror)?;
     let mut files = vec![(root.join("usr/bin/tmux"), "/bin/tmux".to_owned())];
     for (from, to) in TREES {
         collect(&root.join(from), to, &mut files)?;
@@ -88,50 +87,4 @@ fn collect(directory: &Path, place: &str, files: &mut Vec<(PathBuf, String)>) ->
         }
     }
     Ok(())
-}
-
-/// The packages, unpacked in the cache.
-fn unpacked(architecture: Architecture, mirror: Option<&str>) -> Result<PathBuf> {
-    let directory = workspace::cache()?.join("tmux").join(architecture.debian());
-    let root = directory.join("root");
-    if root.exists() {
-        return Ok(root);
-    }
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot create {}", directory.display()))?;
-    let lock = File::create(directory.join("lock")).context("cannot create tmux's lock")?;
-    lock.lock().context("cannot lock tmux's directory")?;
-    if root.exists() {
-        return Ok(root);
-    }
-    let mut apt = AptRoot::open_for(architecture, &workspace::cache()?, mirror)?;
-    let unavailable = apt.update_if_stale(&[SUITE])?;
-    ensure!(
-        unavailable.is_empty(),
-        "the mirror has no suite {SUITE}, from which tmux is taken"
-    );
-    let scratch =
-        tempfile::tempdir_in(&directory).context("cannot create a directory in the cache")?;
-    let mut wanted: Vec<String> = PACKAGES.map(str::to_owned).to_vec();
-    // The locale in which everything can be shown.
-    wanted.push("libc-bin".to_owned());
-    let mut seen = BTreeSet::new();
-    while let Some(name) = wanted.pop() {
-        if !seen.insert(name.clone()) {
-            continue;
-        }
-        let packages = apt.find(&name)?;
-        // A name that only others provide is no package.
-        let Some(package) = packages.first() else {
-            continue;
-        };
-        let deb = apt.download(package)?;
-        apt::unpack(&deb, scratch.path())?;
-        fs::remove_file(&deb).with_context(|| format!("cannot remove {}", deb.display()))?;
-        let dependencies = apt.depends(package)?;
-        wanted.extend(dependencies.into_iter().map(|dependency| dependency.name));
-    }
-    fs::rename(scratch.path(), &root)
-        .with_context(|| format!("cannot create {}", root.display()))?;
-    Ok(root)
 }
