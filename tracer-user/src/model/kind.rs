@@ -1,6 +1,6 @@
 //! What a resource is, judged by the name and the function that the kernel gives it.
 
-use super::hazard::{HARMLESS, Hazard, MEMORY, by_words};
+use super::hazard::{HARMLESS, HARMLESS_ACTIONS, Hazard, MEMORY, by_words};
 use crate::event::Function;
 
 /// What a devres node is.
@@ -68,7 +68,9 @@ impl Kind {
         if MEMORY.contains(&effective) || effective.starts_with("dmam_") {
             return Self::Memory;
         }
-        let hazard = if HARMLESS.contains(&effective) {
+        let is_harmless =
+            HARMLESS.contains(&effective) || action && HARMLESS_ACTIONS.contains(&effective);
+        let hazard = if is_harmless {
             Some(Hazard::Reference)
         } else {
             by_words(effective)
@@ -269,6 +271,32 @@ mod tests {
                 Kind::Action(Hazard::Reference),
             ),
             ("&rmi_irq_teardown", true, Kind::Action(Hazard::Interrupt)),
+            // Registered devices are unregistered by other functions than those that drop the reference.
+            (
+                "devm_input_device_release",
+                false,
+                Kind::Resource(Hazard::Reference),
+            ),
+            (
+                "devm_spi_release_controller",
+                false,
+                Kind::Resource(Hazard::Reference),
+            ),
+            (
+                "devm_spi_unregister",
+                false,
+                Kind::Resource(Hazard::Interface),
+            ),
+            (
+                "devm_rtc_release_device",
+                true,
+                Kind::Action(Hazard::Reference),
+            ),
+            (
+                "devm_rtc_release_device",
+                false,
+                Kind::Resource(Hazard::Interface),
+            ),
             ("pvpanic_remove", true, Kind::Action(Hazard::Driver)),
             ("pvpanic_remove", false, Kind::Action(Hazard::Driver)),
             // A driver's own action, whatever it calls it.
