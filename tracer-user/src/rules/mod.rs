@@ -15,6 +15,7 @@ mod dr010;
 mod dr011;
 mod dr012;
 mod dr013;
+mod dr013_devices;
 mod dr014;
 mod dr015;
 mod dr016;
