@@ -1,10 +1,12 @@
 //! DR010 add-in-remove: a driver's remove adds resources to its device.
 
+use hashbrown::HashSet;
+
 use super::{Rule, RuleInfo, blame};
 use crate::{
     event::Hook,
     finding::{self, Finding, Report, Severity, Step, Subject},
-    model::{Change, Device, Model, Node, NodeId, Origin, State},
+    model::{Change, Detail, Device, DeviceId, Entered, Left, Model, Node, NodeId, Origin, State},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -22,9 +24,16 @@ static INFO: RuleInfo = RuleInfo {
     page: include_str!("dr010.md"),
 };
 
-/// The rule. It keeps nothing: the nodes know in what phase they were added.
+/// Functions of buses that open a group for all that a driver adds, and release it when its remove has returned.
+const BUS_PROBES: [&str; 3] = ["i2c_device_probe", "hid_device_probe", "__hid_device_probe"];
+/// Those buses.
+const BUSES: [&str; 2] = ["i2c", "hid"];
+
+/// The rule. The nodes know in what phase they were added; it keeps the devices whose bus is releasing its group.
 #[derive(Debug, Default)]
-pub struct AddInRemove;
+pub struct AddInRemove {
+    releasing: HashSet<DeviceId>,
+}
 
 impl Rule for AddInRemove {
     fn info(&self) -> &'static RuleInfo {
@@ -32,14 +41,65 @@ impl Rule for AddInRemove {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        // What remove adds and gives back itself is its own affair: only what it leaves is released here.
-        if let Change::NodeReleased { node, .. } = change {
-            released(*node, model, report);
+        match change {
+            Change::Entered(Entered {
+                hook: Hook::ReleaseGroup,
+                device: Some(id),
+                detail:
+                    Detail::Group {
+                        selected: Some(open),
+                        ..
+                    },
+            }) => {
+                if let (Some(device), Some(marker)) = (model.device_by_id(*id), model.node(*open))
+                    && device.state() == State::Removing
+                    && is_of_bus(marker, device)
+                {
+                    self.releasing.insert(*id);
+                }
+            }
+            Change::Left(Left {
+                hook: Hook::ReleaseGroup,
+                device: Some(id),
+                ..
+            })
+            | Change::DeviceGone { device: id, .. }
+                if !self.releasing.is_empty() =>
+            {
+                self.releasing.remove(id);
+            }
+            // What remove adds and gives back itself is its own affair: only what it leaves is released here.
+            Change::NodeReleased { node, .. } => released(*node, &self.releasing, model, report),
+            _ => {}
         }
     }
 }
 
-fn released(id: NodeId, model: &Model, report: &mut Report) {
+/// Whether the group is the one that the device's bus keeps for the driver.
+fn is_of_bus(marker: &Node, device: Device<'_>) -> bool {
+    if marker.binding() != device.binding() || marker.phase() != State::Probing {
+        return false;
+    }
+    if let Some(stack) = marker.stack() {
+        let opener = blame::caller(stack, Hook::OpenGroup.symbol());
+        return opener
+            .and_then(|opener| opener.name.as_deref())
+            .and_then(|name| name.split('.').next())
+            .is_some_and(|name| BUS_PROBES.contains(&name));
+    }
+    // Without a stack: the bus opens its group before the driver can have added anything.
+    let began = device.pm_attached().unwrap_or(device.binding_sequence());
+    let first = device.nodes().map(|(_, node)| node).find(|node| {
+        let is_of_pins = node
+            .name()
+            .is_some_and(|name| &**name == "devm_pinctrl_release");
+        node.sequence() > began && !is_of_pins
+    });
+    let bus = device.identity().bus.as_deref().unwrap_or_default();
+    BUSES.contains(&bus) && first.is_some_and(|node| node.sequence() == marker.sequence())
+}
+
+fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &mut Report) {
     let Some(node) = model
         .node(id)
         .filter(|node| node.phase() == State::Removing)
@@ -55,7 +115,9 @@ fn released(id: NodeId, model: &Model, report: &mut Report) {
     } else {
         Hook::Unbind
     };
-    if device.state() != State::Cleanup || !is_its_own(node, device, within) {
+    let remove_is_over = device.state() == State::Cleanup
+        || device.state() == State::Removing && releasing.contains(&device.id());
+    if !remove_is_over || !is_its_own(node, device, within) {
         return;
     }
     let subject = Subject::of(device);
@@ -101,7 +163,7 @@ fn released(id: NodeId, model: &Model, report: &mut Report) {
         ],
         expected: vec!["remove only gives back what probe has acquired".to_owned()],
         resources: vec![finding::live_resource(node)],
-        ..subject.finding(&INFO, Severity::Warn, what, model.now())
+        ..subject.finding(&INFO, Severity::Warn, &finding::mark(node), model.now())
     });
 }
 
