@@ -6,7 +6,7 @@ use super::{Rule, RuleInfo, blame};
 use crate::{
     event::{Hook, Time},
     finding::{Finding, Report, Severity, Step, Subject},
-    model::{Change, DeviceId, Entered, InstanceKey, Left, Model, State},
+    model::{Change, DeviceId, Entered, Left, Model, State},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -56,13 +56,18 @@ struct Deferrals {
     last: Time,
     /// Resources that were acquired and given back in vain.
     released: u64,
+    told: bool,
 }
 
 /// The devices of one driver whose probes were deferred again and again.
 #[derive(Debug, Default)]
 struct Driver {
-    /// In the order of telling, each with the most deferrals in a row.
-    devices: Vec<(InstanceKey, String, u32)>,
+    /// The first of them by name, in the order of telling, each with the most deferrals in a row.
+    devices: Vec<(String, u32)>,
+    /// There are others.
+    others: bool,
+    /// How many times one of them was deferred again and again.
+    count: u64,
     severity: Option<Severity>,
 }
 
@@ -126,8 +131,8 @@ impl Rule for DeferralChurn {
     fn finish(&mut self, _model: &Model, report: &mut Report) {
         let mut left: Vec<_> = self.deferred.drain().collect();
         left.sort_by_key(|(_, deferrals)| (deferrals.first, deferrals.subject.key));
-        for (_, deferrals) in left {
-            self.tell(&deferrals, report);
+        for (_, mut deferrals) in left {
+            self.tell(&mut deferrals, report);
         }
     }
 }
@@ -150,37 +155,38 @@ impl DeferralChurn {
             first: left.entered,
             last: left.entered,
             released: 0,
+            told: false,
         });
         deferrals.count += 1;
         deferrals.last = model.now();
         deferrals.released += released;
         // Once at each threshold, and when there are no more in a row.
         if matches!(deferrals.count, NOTABLE | MANY) {
-            self.tell(&deferrals, report);
+            self.tell(&mut deferrals, report);
         }
         self.deferred.insert(id, deferrals);
     }
 
     /// The device was not deferred once more.
     fn ended(&mut self, id: DeviceId, report: &mut Report) {
-        if let Some(deferrals) = self.deferred.remove(&id) {
-            self.tell(&deferrals, report);
+        if let Some(mut deferrals) = self.deferred.remove(&id) {
+            self.tell(&mut deferrals, report);
         }
     }
 
-    fn tell(&mut self, deferrals: &Deferrals, report: &mut Report) {
+    fn tell(&mut self, deferrals: &mut Deferrals, report: &mut Report) {
         let count = deferrals.count;
         if count < NOTABLE {
             return;
         }
-        let subject = &deferrals.subject;
         let driver = self
             .drivers
-            .entry(subject.fingerprint(&INFO, ""))
+            .entry(deferrals.subject.fingerprint(&INFO, ""))
             .or_default();
-        if !driver.takes(subject, count) {
+        if !driver.takes(deferrals) {
             return;
         }
+        let subject = &deferrals.subject;
         let severity = if count >= MANY {
             Severity::Warn
         } else {
@@ -196,7 +202,7 @@ impl DeferralChurn {
             released => format!("They acquired {released} resources in all, and gave them back."),
         };
         report.update(Finding {
-            count: driver.devices.len() as u64,
+            count: driver.count,
             summary: driver.summary(subject),
             meaning: format!(
                 "{acquired} The supplier that the device waits for may be missing, or its driver asks for it too late \
@@ -222,24 +228,26 @@ impl DeferralChurn {
 }
 
 impl Driver {
-    /// Takes down a device with so many deferrals in a row; whether that is news.
-    fn takes(&mut self, subject: &Subject, count: u32) -> bool {
-        let known = self
-            .devices
-            .iter_mut()
-            .find(|(instance, ..)| *instance == subject.key);
-        if let Some((_, _, most)) = known {
+    /// Takes down what became of a device; whether that is news.
+    fn takes(&mut self, deferrals: &mut Deferrals) -> bool {
+        let (name, count) = (deferrals.subject.name(), deferrals.count);
+        let again = !std::mem::replace(&mut deferrals.told, true);
+        self.count += u64::from(again);
+        if let Some((_, most)) = self.devices.iter_mut().find(|(known, _)| known == name) {
             let news = count > *most;
             *most = count.max(*most);
-            return news;
+            return news || again;
         }
-        let device = (subject.key, subject.name().to_owned(), count);
-        self.devices.push(device);
+        if self.devices.len() < MOST_NAMED {
+            self.devices.push((name.to_owned(), count));
+        } else {
+            self.others = true;
+        }
         true
     }
 
     fn summary(&self, subject: &Subject) -> String {
-        if let [(_, name, count)] = &self.devices[..] {
+        if let [(name, count)] = &self.devices[..] {
             return format!("The probe of {name} was deferred {count} times in a row.");
         }
         let driver = subject
@@ -248,16 +256,11 @@ impl Driver {
         let named: Vec<String> = self
             .devices
             .iter()
-            .take(MOST_NAMED)
-            .map(|(_, name, count)| format!("{name} {count} times"))
+            .map(|(name, count)| format!("{name} {count} times"))
             .collect();
-        let others = match self.devices.len().saturating_sub(MOST_NAMED) {
-            0 => String::new(),
-            others => format!(", and {others} more"),
-        };
+        let others = if self.others { ", and others" } else { "" };
         format!(
-            "The probes of {} devices{driver} were deferred again and again, in a row: {}{others}.",
-            self.devices.len(),
+            "The probes of several devices{driver} were deferred again and again, in a row: {}{others}.",
             named.join(", ")
         )
     }
