@@ -271,7 +271,26 @@ mod tests {
                 Kind::Action(Hazard::Reference),
             ),
             ("&rmi_irq_teardown", true, Kind::Action(Hazard::Interrupt)),
-            // Registered devices are unregistered by other functions than those that drop the reference.
+            ("pvpanic_remove", true, Kind::Action(Hazard::Driver)),
+            ("pvpanic_remove", false, Kind::Action(Hazard::Driver)),
+            // A driver's own action, whatever it calls it.
+            (
+                "aspeed_pcie_reset_release",
+                false,
+                Kind::Action(Hazard::Line),
+            ),
+            ("ast_device_release", false, Kind::Action(Hazard::Driver)),
+            ("maciom_release", false, Kind::Resource(Hazard::Other)),
+            // An action whose function nobody told may be anything.
+            ("devm_action_release", false, Kind::Action(Hazard::Driver)),
+        ] {
+            assert_eq!(Kind::classify(Some(name), None, action), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_only_drops_a_reference_is_told_from_what_unregisters() {
+        for (name, action, kind) in [
             (
                 "devm_input_device_release",
                 false,
@@ -297,18 +316,6 @@ mod tests {
                 false,
                 Kind::Resource(Hazard::Interface),
             ),
-            ("pvpanic_remove", true, Kind::Action(Hazard::Driver)),
-            ("pvpanic_remove", false, Kind::Action(Hazard::Driver)),
-            // A driver's own action, whatever it calls it.
-            (
-                "aspeed_pcie_reset_release",
-                false,
-                Kind::Action(Hazard::Line),
-            ),
-            ("ast_device_release", false, Kind::Action(Hazard::Driver)),
-            ("maciom_release", false, Kind::Resource(Hazard::Other)),
-            // An action whose function nobody told may be anything.
-            ("devm_action_release", false, Kind::Action(Hazard::Driver)),
         ] {
             assert_eq!(Kind::classify(Some(name), None, action), kind, "{name}");
         }

@@ -189,7 +189,7 @@ fn is_seen(marker: &Node, device: Device<'_>) -> bool {
 }
 
 /// Who called the function that added a marker.
-fn caller<'m>(marker: &'m Node, function: Hook) -> Option<&'m Function> {
+fn caller(marker: &Node, function: Hook) -> Option<&Function> {
     blame::caller(marker.stack()?, function.symbol())
 }
 
