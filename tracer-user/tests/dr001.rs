@@ -314,6 +314,21 @@ fn one_finding_per_bus_and_driver_shows_the_worst() {
 }
 
 #[test]
+fn releases_that_only_drop_a_reference_are_no_error() {
+    for name in [
+        "devm_spi_release_controller",
+        "devm_input_device_release",
+        "devm_mdiobus_free",
+    ] {
+        let mut story = Story::new();
+        begin(&mut story, DEVICE, "dev0");
+        probe(&mut story, DEVICE, &[name]);
+        unbind(&mut story, DEVICE, DOMAIN, &[name]);
+        only(&story.judge_by("DR001", whole()), Severity::Warn);
+    }
+}
+
+#[test]
 fn an_end_before_the_release_is_likely_at_most() {
     let mut story = Story::new();
     begin(&mut story, DEVICE, "dev0");

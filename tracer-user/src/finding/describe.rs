@@ -2,7 +2,7 @@
 
 use super::{Added, Resource, text};
 use crate::{
-    event::{StackDefinition, Time},
+    event::{Function, StackDefinition, Time},
     model::{Hazard, Node, Origin, kind::plain_name},
 };
 
@@ -22,17 +22,36 @@ pub fn added_by(node: &Node) -> Added {
         tid: seen.then(|| node.task().tid),
         phase: node.phase().name(),
         stack_id: node.stack().map(|stack| stack.id.0),
-        by: node.stack().and_then(asked_by),
+        by: node.stack().and_then(asked_by).map(ToString::to_string),
         stack: node.stack().map(frames).unwrap_or_default(),
     }
 }
 
 /// The innermost function on an addition's stack that is none of devres itself.
-fn asked_by(stack: &StackDefinition) -> Option<String> {
-    let frames = frames(stack);
-    let inner = text::telling(&frames).first()?;
-    let index = frames.iter().position(|frame| frame == inner)?;
-    Some(stack.frames.get(index)?.function.as_ref()?.to_string())
+fn asked_by(stack: &StackDefinition) -> Option<&Function> {
+    let frame = stack.frames.iter().find(|frame| {
+        frame
+            .function
+            .as_deref()
+            .is_none_or(|function| !text::is_of_devres(function))
+    })?;
+    frame.function.as_deref()
+}
+
+/// The name of the function that asked for a node, as far as it is the same in every run: without what compilers
+/// append. None where nobody knows.
+#[must_use]
+pub fn asker(node: &Node) -> Option<&str> {
+    let name = asked_by(node.stack()?)?.base_name()?;
+    // A module's initialisation has no name of its own when that is looked up too late.
+    (!matches!(name, "do_one_initcall" | "do_init_module")).then_some(name)
+}
+
+/// What tells a node apart in fingerprints: its label, and who asked for it where that is known.
+#[must_use]
+pub fn mark(node: &Node) -> String {
+    let label = label(node);
+    asker(node).map_or_else(|| label.to_owned(), |asker| format!("{label}/{asker}"))
 }
 
 /// A node as a finding keeps it, released at `released` when something had come too early at `early`.

@@ -12,7 +12,7 @@ use crate::{
     model::InstanceKey,
 };
 
-pub use describe::{added_by, frames, is_nameless, label, live_resource, resource};
+pub use describe::{added_by, asker, frames, is_nameless, label, live_resource, mark, resource};
 pub use report::{MOST_FINDINGS, Report, Silence};
 pub use subject::Subject;
 

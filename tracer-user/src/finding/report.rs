@@ -62,6 +62,28 @@ impl Report {
         self.findings.push(finding);
     }
 
+    /// Reports what has become of a finding: it takes the place of the known one with its fingerprint, unless that
+    /// is worse, and is not counted once more.
+    pub fn update(&mut self, finding: Finding) {
+        let Some(known) = self
+            .by_fingerprint
+            .get(&finding.fingerprint)
+            .and_then(|index| self.findings.get_mut(*index))
+        else {
+            self.submit(finding);
+            return;
+        };
+        let (count, first) = (known.count.max(finding.count), known.first);
+        let last = finding.last;
+        if finding.severity >= known.severity {
+            *known = finding;
+            known.first = first;
+        }
+        known.count = count;
+        known.last = last;
+        self.updates.push(known.clone());
+    }
+
     /// Counts a finding that is known and at least as bad; whether that was so. Spares a rule the making of
     /// what would only be counted.
     pub fn repeat(&mut self, fingerprint: &str, severity: Severity, now: Time) -> bool {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     escape::{Escaped, escape},
-    event::Time,
+    event::{Function, Time},
     model::State,
 };
 
@@ -168,6 +168,11 @@ fn is_module(frame: &str) -> bool {
 
 fn symbol(frame: &str) -> &str {
     frame.split(['+', ' ']).next().unwrap_or_default()
+}
+
+/// Whether the function is a part of devres, which every addition passes through.
+pub(super) fn is_of_devres(function: &Function) -> bool {
+    function.module.is_none() && function.name.as_deref().is_some_and(is_devres)
 }
 
 fn is_devres(symbol: &str) -> bool {

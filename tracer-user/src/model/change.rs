@@ -4,7 +4,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use super::{DeviceId, InstanceKey, NodeId, Taint};
+use super::{DeviceId, InstanceKey, NodeId, SiteId, Taint};
 use crate::event::{
     GroupId, Hook, Loss, Message, ModuleCode, NodeAddress, PmDomain, StackId, Text, Time,
 };
@@ -65,6 +65,8 @@ pub enum Change {
         payload: u64,
         /// How large its payload was, where known.
         size: Option<u64>,
+        /// What stood for where it comes from until now: the kernel gives the new block another name.
+        site: SiteId,
     },
     /// The new address of a replaced node is known.
     NodeMoved(NodeId),

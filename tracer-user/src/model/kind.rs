@@ -1,6 +1,6 @@
 //! What a resource is, judged by the name and the function that the kernel gives it.
 
-use super::hazard::{HARMLESS, Hazard, MEMORY, by_words};
+use super::hazard::{HARMLESS, HARMLESS_ACTIONS, Hazard, MEMORY, by_words};
 use crate::event::Function;
 
 /// What a devres node is.
@@ -68,7 +68,9 @@ impl Kind {
         if MEMORY.contains(&effective) || effective.starts_with("dmam_") {
             return Self::Memory;
         }
-        let hazard = if HARMLESS.contains(&effective) {
+        let is_harmless =
+            HARMLESS.contains(&effective) || action && HARMLESS_ACTIONS.contains(&effective);
+        let hazard = if is_harmless {
             Some(Hazard::Reference)
         } else {
             by_words(effective)
@@ -281,6 +283,39 @@ mod tests {
             ("maciom_release", false, Kind::Resource(Hazard::Other)),
             // An action whose function nobody told may be anything.
             ("devm_action_release", false, Kind::Action(Hazard::Driver)),
+        ] {
+            assert_eq!(Kind::classify(Some(name), None, action), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_only_drops_a_reference_is_told_from_what_unregisters() {
+        for (name, action, kind) in [
+            (
+                "devm_input_device_release",
+                false,
+                Kind::Resource(Hazard::Reference),
+            ),
+            (
+                "devm_spi_release_controller",
+                false,
+                Kind::Resource(Hazard::Reference),
+            ),
+            (
+                "devm_spi_unregister",
+                false,
+                Kind::Resource(Hazard::Interface),
+            ),
+            (
+                "devm_rtc_release_device",
+                true,
+                Kind::Action(Hazard::Reference),
+            ),
+            (
+                "devm_rtc_release_device",
+                false,
+                Kind::Resource(Hazard::Interface),
+            ),
         ] {
             assert_eq!(Kind::classify(Some(name), None, action), kind, "{name}");
         }

@@ -375,7 +375,7 @@ impl Model {
         let node = self.arena.get_mut(slot)?;
         let before = std::mem::take(&mut node.address);
         let sequence = node.sequence;
-        let (payload, bytes) = (node.payload_address, node.size());
+        let (payload, bytes, before_site) = (node.payload_address, node.size(), node.site());
         node.site = site;
         node.size = NO_SIZE;
         node.payload_address = 0;
@@ -386,6 +386,7 @@ impl Model {
             before,
             payload,
             size: bytes,
+            site: before_site,
         });
         Some((NodeMark { slot, sequence }, before))
     }

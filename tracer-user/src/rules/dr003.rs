@@ -6,11 +6,14 @@ use hashbrown::HashMap;
 use super::{
     Rule, RuleInfo, blame,
     dr003_lines::{self, Lines},
+    plural,
 };
 use crate::{
-    event::{Function, Hook, Time},
+    event::{Function, Hook, StackDefinition, Text, Time},
     finding::{self, Cause, Finding, Report, Severity, Step, Subject},
-    model::{Change, Detail, Device, DeviceId, Entered, Frame, Left, Model, Node, NodeId, State},
+    model::{
+        Change, Detail, Device, DeviceId, Entered, Frame, Left, Model, Node, NodeId, Origin, State,
+    },
 };
 
 pub(super) static INFO: RuleInfo = RuleInfo {
@@ -32,6 +35,9 @@ pub(super) static INFO: RuleInfo = RuleInfo {
 
 /// Resources whose details a finding keeps.
 const MOST_RESOURCES: usize = 100;
+/// Why nothing can be said of a group that another driver releases.
+const NO_OPENER: &str =
+    "a group was released by another driver, and no kernel stack tells who opened it";
 
 /// The rule. It keeps something only of devices of which a foreign task is releasing a group.
 #[derive(Debug, Default)]
@@ -44,15 +50,36 @@ pub struct ForeignGroupRelease {
 struct Release {
     subject: Subject,
     tid: u32,
-    opener: Function,
+    /// Who opened the group; None where nobody knows, and the group was opened where it is released.
+    opener: Option<Function>,
+    by: By,
     cause: Cause,
     entered: Time,
-    began: Time,
     /// What the opener did not add.
     swallowed: Vec<finding::Resource>,
     swallowed_count: usize,
     /// What it did add.
     own: usize,
+    /// What may have been added by either.
+    unknown: usize,
+}
+
+/// Who releases the group.
+#[derive(Debug)]
+enum By {
+    /// The probe or unbind of another device.
+    Frame {
+        /// When that began.
+        began: Time,
+        /// Whether the group was opened in it too, so that what its task added since is its own.
+        opened_in_it: bool,
+    },
+    /// Nobody's probe or unbind.
+    Call {
+        releaser: Function,
+        /// The modules that the call came through: what they added is their own.
+        modules: Vec<Text>,
+    },
 }
 
 impl Rule for ForeignGroupRelease {
@@ -113,71 +140,167 @@ impl Rule for ForeignGroupRelease {
 
 impl ForeignGroupRelease {
     fn begin(&mut self, id: DeviceId, open: NodeId, model: &Model, report: &mut Report) {
-        let Some(device) = model.device_by_id(id) else {
-            return;
-        };
-        let Some(frame) = blame::foreign(model, id) else {
+        let (Some(device), Some(marker)) = (model.device_by_id(id), model.node(open)) else {
             return;
         };
         let its_own = blame::runs(model, Hook::Probe, id) || blame::runs(model, Hook::Unbind, id);
         if device.state() != State::Bound || its_own {
             return;
         }
-        let silence = match self.start(device, open, frame, model) {
-            Ok(()) => return,
-            Err(reason) => reason,
+        let started = match blame::foreign(model, id) {
+            Some(frame) => start_in(frame, device, marker, model),
+            None => match start_alone(device, marker, model) {
+                Some(started) => started,
+                None => return,
+            },
         };
-        let subject = Subject::of(device);
-        report.stay_silent(INFO.id, subject.key, subject.name(), silence);
-    }
-
-    fn start(
-        &mut self,
-        device: Device<'_>,
-        open: NodeId,
-        frame: &Frame,
-        model: &Model,
-    ) -> Result<(), &'static str> {
-        let marker = model.node(open).ok_or("a group is not known")?;
-        if !device.is_whole() || !device.is_whole_since(marker.sequence()) {
-            return Err(
-                "a group was released by another driver on a device of which something was missed",
-            );
+        match started {
+            Ok(release) => {
+                self.releases.insert(id, release);
+            }
+            Err(silence) => {
+                let subject = Subject::of(device);
+                report.stay_silent(INFO.id, subject.key, subject.name(), silence);
+            }
         }
-        let opener = marker
-            .stack()
-            .and_then(|stack| blame::caller(stack, "devres_open_group"))
-            .ok_or(
-                "a group was released by another driver, and no kernel stack tells who opened it",
-            )?;
-        let cause = blame::cause(model, frame).ok_or("the other driver's device is not known")?;
-        let release = Release {
-            subject: Subject::of(device),
-            tid: model.current_task().tid,
-            opener: opener.clone(),
-            cause,
-            entered: model.now(),
-            began: frame.entered(),
-            swallowed: Vec::new(),
-            swallowed_count: 0,
-            own: 0,
-        };
-        self.releases.insert(device.id(), release);
-        Ok(())
     }
 }
 
+fn opener(marker: &Node) -> Option<&Function> {
+    blame::caller(marker.stack()?, "devres_open_group")
+}
+
+/// Another driver's probe or unbind releases the group.
+fn start_in(
+    frame: &Frame,
+    device: Device<'_>,
+    marker: &Node,
+    model: &Model,
+) -> Result<Release, &'static str> {
+    if !device.is_whole() || !device.is_whole_since(marker.sequence()) {
+        return Err(
+            "a group was released by another driver on a device of which something was missed",
+        );
+    }
+    let opened_in_it = marker.origin() == Origin::Seen
+        && marker.sequence() > frame.sequence()
+        && marker.task().tid == model.current_task().tid;
+    let opener = opener(marker).cloned();
+    if opener.is_none() && !opened_in_it {
+        return Err(NO_OPENER);
+    }
+    let by = By::Frame {
+        began: frame.entered(),
+        opened_in_it,
+    };
+    let cause = blame::cause(model, frame).ok_or("the other driver's device is not known")?;
+    Ok(Release::new(device, opener, by, cause, model))
+}
+
+/// The group is released outside of any probe or unbind. That is no more than worth knowing, so that nothing
+/// is left open where it can't be told who opened the group, or who releases it.
+fn start_alone(
+    device: Device<'_>,
+    marker: &Node,
+    model: &Model,
+) -> Option<Result<Release, &'static str>> {
+    let framed = model
+        .frames(model.current_task())
+        .iter()
+        .any(|frame| matches!(frame.hook(), Hook::Probe | Hook::Unbind));
+    if framed {
+        return None;
+    }
+    let stack = model.current_stack()?;
+    let releaser = blame::caller(stack, Hook::ReleaseGroup.symbol())?.clone();
+    // What a module's initialisation did can't be told: its function is no more.
+    let opener =
+        opener(marker).filter(|opener| opener.name.as_deref() != Some("do_one_initcall"))?;
+    let modules: Vec<Text> = modules(stack).cloned().collect();
+    if opener
+        .module
+        .as_ref()
+        .is_some_and(|module| modules.contains(module))
+    {
+        return None;
+    }
+    if !device.is_whole() || !device.is_whole_since(marker.sequence()) {
+        return Some(Err(
+            "a group was released outside of any unbind on a device of which something was missed",
+        ));
+    }
+    let task = model.current_task();
+    let nobody = Subject::unknown();
+    let cause = Cause {
+        device: nobody.name().to_owned(),
+        instance: nobody.key,
+        driver: None,
+        frame: "a call",
+        task: task.comm.name().into_owned(),
+        tid: task.tid,
+        stack: finding::frames(stack),
+    };
+    let by = By::Call { releaser, modules };
+    Some(Ok(Release::new(
+        device,
+        Some(opener.clone()),
+        by,
+        cause,
+        model,
+    )))
+}
+
+/// The modules whose functions are on a stack.
+fn modules(stack: &StackDefinition) -> impl Iterator<Item = &Text> {
+    stack
+        .frames
+        .iter()
+        .filter_map(|frame| frame.function.as_deref()?.module.as_ref())
+}
+
 impl Release {
+    fn new(
+        device: Device<'_>,
+        opener: Option<Function>,
+        by: By,
+        cause: Cause,
+        model: &Model,
+    ) -> Self {
+        Self {
+            subject: Subject::of(device),
+            tid: model.current_task().tid,
+            opener,
+            by,
+            cause,
+            entered: model.now(),
+            swallowed: Vec::new(),
+            swallowed_count: 0,
+            own: 0,
+            unknown: 0,
+        }
+    }
+
     fn take(&mut self, node: &Node, now: Time) {
         if node.kind().is_marker() {
             return;
         }
         // Of what was there before the trace began nobody knows who added it: give it the benefit.
-        let own = node
-            .stack()
-            .is_none_or(|stack| blame::passes_through(stack, &self.opener));
-        if own {
+        let is_openers = self.opener.as_ref().is_some_and(|opener| {
+            node.stack()
+                .is_none_or(|stack| blame::passes_through(stack, opener))
+        });
+        let is_releasers = match &self.by {
+            By::Frame { opened_in_it, .. } => *opened_in_it && node.task().tid == self.tid,
+            By::Call { modules: known, .. } => node
+                .stack()
+                .is_some_and(|stack| modules(stack).any(|module| known.contains(module))),
+        };
+        if is_openers || is_releasers {
             self.own += 1;
+            return;
+        }
+        if self.opener.is_none() {
+            self.unknown += 1;
             return;
         }
         self.swallowed_count += 1;
@@ -188,57 +311,37 @@ impl Release {
     }
 
     fn report(self, now: Time, report: &mut Report) {
-        let severity = if self.swallowed_count > 0 {
-            Severity::Error
-        } else {
-            Severity::Info
+        if self.unknown > 0 {
+            report.stay_silent(INFO.id, self.subject.key, self.subject.name(), NO_OPENER);
+            return;
+        }
+        let may_be_empty = matches!(
+            self.by,
+            By::Frame {
+                opened_in_it: false,
+                ..
+            }
+        );
+        if self.swallowed_count == 0 && !may_be_empty {
+            return;
+        }
+        let severity = match self.by {
+            By::Frame { .. } if self.swallowed_count > 0 => Severity::Error,
+            _ => Severity::Info,
         };
         let what = self
             .swallowed
             .first()
             .map_or("", finding::Resource::label)
             .to_owned();
-        let (victim, culprit) = (self.subject.name(), &self.cause.device);
-        let summary = match self.swallowed_count {
-            0 => format!(
-                "The {} of {culprit} released an open group of {victim}, which is bound; all of it was added by \
-                 {}, which had opened it.",
-                self.cause.frame, self.opener
-            ),
-            count => format!(
-                "The {} of {culprit} released an open group of {victim}, which is bound, and with it {count} \
-                 resources that {} had not added.",
-                self.cause.frame, self.opener
-            ),
-        };
-        let meaning = if severity == Severity::Error {
-            "An open group holds everything that is added after it. The driver that is still bound goes on using \
-             what is gone now: mappings, interrupts, memory."
-        } else {
-            "The group was still open, so anything added later would have gone with it. Nothing was."
-        };
-        let order = vec![
-            Step {
-                time: self.began,
-                what: format!("{} of {culprit} begins", self.cause.frame),
-            },
-            Step {
-                time: self.entered,
-                what: format!("devres_release_group() selects an open group of {victim}"),
-            },
-            Step {
-                time: now,
-                what: format!("{} resources are released", self.own + self.swallowed_count),
-            },
-        ];
         report.submit(Finding {
-            summary,
-            meaning: meaning.to_owned(),
-            order,
+            summary: self.summary(),
+            meaning: self.meaning().to_owned(),
+            order: self.order(now),
             expected: vec![
                 format!(
                     "{} closes the group when it has added what belongs to it",
-                    self.opener
+                    self.opener()
                 ),
                 "devres_release_group() by the group's own identifier releases only that"
                     .to_owned(),
@@ -248,5 +351,76 @@ impl Release {
             caused_by: Some(self.cause),
             ..self.subject.finding(&INFO, severity, &what, now)
         });
+    }
+
+    fn opener(&self) -> String {
+        self.opener
+            .as_ref()
+            .map_or_else(|| "the opener".to_owned(), ToString::to_string)
+    }
+
+    /// Who releases the group, for a sentence.
+    fn culprit(&self) -> String {
+        match &self.by {
+            By::Call { releaser, .. } => format!("Outside of any probe or unbind {releaser}"),
+            By::Frame { .. } => format!("The {} of {}", self.cause.frame, self.cause.device),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let (victim, culprit, opener) = (self.subject.name(), self.culprit(), self.opener());
+        match self.swallowed_count {
+            0 => format!(
+                "{culprit} released an open group of {victim}, which is bound; all of it was added by {opener}, which \
+                 had opened it."
+            ),
+            count => format!(
+                "{culprit} released an open group of {victim}, which is bound, and with it {count} {} that {opener} had \
+                 not added.",
+                plural(count, "resource", "resources"),
+            ),
+        }
+    }
+
+    fn meaning(&self) -> &'static str {
+        match self.by {
+            By::Frame { .. } if self.swallowed_count > 0 => {
+                "An open group holds everything that is added after it. The driver that is still bound goes on using \
+                 what is gone now: mappings, interrupts, memory."
+            }
+            By::Frame { .. } => {
+                "The group was still open, so anything added later would have gone with it. Nothing was."
+            }
+            By::Call { .. } => {
+                "An open group holds everything that is added after it. If the driver that is still bound goes on \
+                 using that, it uses what is gone. No other driver's unbind was running, so it may have been meant."
+            }
+        }
+    }
+
+    fn order(&self, now: Time) -> Vec<Step> {
+        let mut order = Vec::new();
+        if let By::Frame { began, .. } = self.by {
+            order.push(Step {
+                time: began,
+                what: format!("{} of {} begins", self.cause.frame, self.cause.device),
+            });
+        }
+        order.push(Step {
+            time: self.entered,
+            what: format!(
+                "devres_release_group() selects an open group of {}",
+                self.subject.name()
+            ),
+        });
+        let count = self.own + self.swallowed_count;
+        order.push(Step {
+            time: now,
+            what: format!(
+                "{count} {} released",
+                plural(count, "resource is", "resources are")
+            ),
+        });
+        order
     }
 }

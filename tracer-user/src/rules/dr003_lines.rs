@@ -8,7 +8,7 @@
 
 use hashbrown::HashMap;
 
-use super::dr003::INFO;
+use super::{dr003::INFO, plural};
 use crate::{
     event::{Hook, Time},
     finding::{self, Cause, Certainty, Finding, Report, Severity, Step, Subject},
@@ -402,8 +402,4 @@ impl Release {
             ..self.subject.finding(&INFO, severity, &what, model.now())
         });
     }
-}
-
-const fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
-    if count == 1 { one } else { many }
 }

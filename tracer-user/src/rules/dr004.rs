@@ -1,7 +1,7 @@
 //! DR004 group-open-at-bound: a device is bound while one of its groups is still open, so that everything
 //! added from then on belongs to it.
 
-use super::{Rule, RuleInfo, blame};
+use super::{Rule, RuleInfo, blame, bus_group::is_of_bus};
 use crate::{
     event::Hook,
     finding::{self, Finding, Report, Severity, Step, Subject},
@@ -22,17 +22,6 @@ static INFO: RuleInfo = RuleInfo {
     optional: false,
     page: include_str!("dr004.md"),
 };
-
-/// Functions that leave their group open by design: all that the driver adds belongs to it, and they release
-/// it themselves.
-const BY_DESIGN: &[&str] = &[
-    "i2c_device_probe",
-    "hid_device_probe",
-    "__hid_device_probe",
-    "xe_pci_probe",
-];
-/// Buses whose core opens a group before the driver's probe.
-const BUSES: &[&str] = &["i2c", "hid"];
 
 /// The rule. It keeps nothing.
 #[derive(Debug, Default)]
@@ -127,19 +116,5 @@ fn is_by_design(marker: &Node, device: Device<'_>) -> bool {
     let opener = marker
         .stack()
         .and_then(|stack| blame::caller(stack, "devres_open_group"));
-    if let Some(opener) = opener {
-        let name = opener.base_name().unwrap_or_default();
-        return BY_DESIGN.contains(&name) || blame::is_component_core(opener);
-    }
-    // Without a stack: the bus core opens its group before the driver can have added anything.
-    let first = device
-        .nodes()
-        .filter(|(_, node)| {
-            node.name()
-                .is_none_or(|name| &**name != "devm_pinctrl_release")
-        })
-        .find(|(_, node)| {
-            node.sequence() > device.pm_attached().unwrap_or(device.binding_sequence())
-        });
-    BUSES.contains(&bus) && first.is_some_and(|(_, node)| node.sequence() == marker.sequence())
+    opener.is_some_and(blame::is_component_core) || is_of_bus(marker, device)
 }

@@ -2,8 +2,8 @@
 
 use super::{Rule, RuleInfo, blame};
 use crate::{
-    event::{GroupId, Hook, Message},
-    finding::{Finding, Report, Severity, Subject},
+    event::{Function, GroupId, Hook, Message},
+    finding::{self, Finding, Report, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Model, Node, NodeId, State},
 };
 
@@ -103,6 +103,10 @@ fn warned(id: Option<DeviceId>, function: &str, model: &Model, report: &mut Repo
     report.submit(Finding {
         summary: format!("The kernel warned in {function}(){who}."),
         meaning: meaning.to_owned(),
+        order: vec![Step {
+            time: model.now(),
+            what: format!("the kernel warns in {function}()"),
+        }],
         expected: vec!["the group that was opened is named by its own identifier, once".to_owned()],
         caused_by: blame::caller_as_cause(&subject, model),
         ..subject.finding(&INFO, severity, &what, model.now())
@@ -121,6 +125,13 @@ fn called(
         return;
     };
     let function = hook.symbol();
+    let caller = model
+        .current_stack()
+        .and_then(|stack| blame::caller(stack, function));
+    let call = Step {
+        time: model.now(),
+        what: format!("{function}() is called"),
+    };
     let Some(open) = selected else {
         // A device that is going has been emptied, and the kernel takes that for an answer.
         if hook == Hook::ReleaseGroup && device.node_count() == 0 {
@@ -133,37 +144,53 @@ fn called(
         };
         let misuse = Misuse {
             severity: Severity::Warn,
-            what: "not-found",
+            mark: blame::reported_as("not-found", function, caller),
             summary: format!(
                 "{function}() was called for {wanted} on {}, which has no such group.",
                 device.name()
             ),
             meaning: "The kernel warns and does nothing: what was meant to be closed or released is not.",
+            order: vec![call],
             expected: "the group that was opened is named by its own identifier",
+            groups: Vec::new(),
         };
         return misuse.report(device, device.is_whole(), model, report);
     };
-    if hook == Hook::CloseGroup && is_closed {
+    if hook == Hook::CloseGroup
+        && is_closed
+        && let Some(marker) = model.node(open)
+    {
         let misuse = Misuse {
             severity: Severity::Error,
-            what: "closed-twice",
+            mark: blame::reported_as("closed-twice", "", caller),
             summary: format!(
                 "{function}() was called on {} for a group that is closed.",
                 device.name()
             ),
             meaning: "The closing marker is on the list already: the kernel stops with a BUG.",
+            order: vec![step("the group is opened", marker), call],
             expected: "each group is closed once",
+            groups: vec![marker],
         };
-        let seen = marker_seen(device, open, model);
-        misuse.report(device, seen, model, report);
+        misuse.report(device, is_seen(marker, device), model, report);
+    }
+}
+
+fn step(what: &str, marker: &Node) -> Step {
+    Step {
+        time: marker.added(),
+        what: what.to_owned(),
     }
 }
 
 /// Whether nothing was missed since the marker was added.
-fn marker_seen(device: Device<'_>, marker: NodeId, model: &Model) -> bool {
-    model
-        .node(marker)
-        .is_some_and(|node| device.is_whole_since(node.sequence()))
+fn is_seen(marker: &Node, device: Device<'_>) -> bool {
+    device.is_whole_since(marker.sequence())
+}
+
+/// Who called the function that added a marker.
+fn caller(marker: &Node, function: Hook) -> Option<&Function> {
+    blame::caller(marker.stack()?, function.symbol())
 }
 
 /// A group was opened: is there another with its identifier?
@@ -173,20 +200,26 @@ fn opened(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &m
         .is_some_and(|group| group.0 != 0 && group.0 != node.address().0);
     let twin = device
         .groups()
-        .find(|(group, marker, _)| *marker != id && Some(*group) == node.group());
-    if let Some((_, twin, _)) = twin.filter(|_| named) {
+        .find(|(group, marker, _)| *marker != id && Some(*group) == node.group())
+        .and_then(|(_, twin, _)| model.node(twin));
+    if let Some(twin) = twin.filter(|_| named) {
         let misuse = Misuse {
             severity: Severity::Error,
-            what: "same-identifier",
+            mark: blame::reported_as("same-identifier", "", caller(node, Hook::OpenGroup)),
             summary: format!(
                 "A group was opened on {} under an identifier that another of its groups has.",
                 device.name()
             ),
             meaning: "The kernel takes the younger for either: closing or releasing the older one hits the wrong \
                       resources.",
+            order: vec![
+                step("a group is opened", twin),
+                step("another is opened under the same identifier", node),
+            ],
             expected: "each group that lives has an identifier of its own",
+            groups: vec![twin, node],
         };
-        misuse.report(device, marker_seen(device, twin, model), model, report);
+        misuse.report(device, is_seen(twin, device), model, report);
     }
 }
 
@@ -196,41 +229,51 @@ fn closed(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &m
         .groups()
         .find(|(_, _, close)| *close == Some(id))
         .and_then(|(_, open, _)| model.node(open))
-        .map(Node::sequence)
     else {
         return;
     };
-    let overlapped = device.groups().any(|(_, open, close)| {
-        let (Some(open), Some(close)) = (model.node(open), close.and_then(|id| model.node(id)))
-        else {
-            return false;
-        };
-        open.sequence() < begin && begin < close.sequence() && close.sequence() < node.sequence()
+    let overlapped = device.groups().find_map(|(_, open, close)| {
+        let (open, close) = (model.node(open)?, model.node(close?)?);
+        let overlaps = open.sequence() < begin.sequence()
+            && begin.sequence() < close.sequence()
+            && close.sequence() < node.sequence();
+        overlaps.then_some((open, close))
     });
-    if overlapped {
+    if let Some((open, close)) = overlapped {
         let misuse = Misuse {
             severity: Severity::Warn,
-            what: "overlapping",
+            mark: blame::reported_as("overlapping", "", caller(node, Hook::CloseGroup)),
             summary: format!(
                 "A group of {} was closed that began within another and ends behind it.",
                 device.name()
             ),
             meaning: "Releasing the outer one takes what lies in both, and leaves the inner one with the rest.",
+            order: vec![
+                step("a group is opened", open),
+                step("another is opened in it", begin),
+                step("the first is closed", close),
+                step("the second is closed", node),
+            ],
             expected: "the group that was opened last is closed first",
+            groups: vec![open, begin],
         };
-        misuse.report(device, device.is_whole_since(begin), model, report);
+        misuse.report(device, is_seen(begin, device), model, report);
     }
 }
 
-struct Misuse {
+struct Misuse<'m> {
     severity: Severity,
-    what: &'static str,
+    /// What tells it apart in fingerprints.
+    mark: String,
     summary: String,
     meaning: &'static str,
+    order: Vec<Step>,
     expected: &'static str,
+    /// The opening markers of the groups that it is about.
+    groups: Vec<&'m Node>,
 }
 
-impl Misuse {
+impl Misuse<'_> {
     fn report(self, device: Device<'_>, seen: bool, model: &Model, report: &mut Report) {
         let subject = Subject::of(device);
         if !seen || device.is_tainted() || device.state() == State::Unknown {
@@ -246,9 +289,15 @@ impl Misuse {
         report.submit(Finding {
             summary: self.summary,
             meaning: self.meaning.to_owned(),
+            order: self.order,
             expected: vec![self.expected.to_owned()],
+            resources: self
+                .groups
+                .into_iter()
+                .map(finding::live_resource)
+                .collect(),
             caused_by,
-            ..subject.finding(&INFO, self.severity, self.what, model.now())
+            ..subject.finding(&INFO, self.severity, &self.mark, model.now())
         });
     }
 }

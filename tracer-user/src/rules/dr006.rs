@@ -4,7 +4,7 @@
 use super::{Rule, RuleInfo, blame};
 use crate::{
     event::{GroupId, Hook},
-    finding::{self, Finding, Report, Severity, Subject},
+    finding::{self, Finding, Report, Severity, Step, Subject},
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
 
@@ -100,6 +100,16 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
         meaning: "NULL stands for the group that was opened last of those still open. If another one was meant, \
                   that one is left alone and this one is closed or released in its place."
             .to_owned(),
+        order: vec![
+            Step {
+                time: marker.added(),
+                what: format!("the group is {origin}"),
+            },
+            Step {
+                time: model.now(),
+                what: format!("{caller} calls {function}(NULL), which selects it"),
+            },
+        ],
         expected: vec![format!(
             "{function}() is called with what devres_open_group() returned"
         )],

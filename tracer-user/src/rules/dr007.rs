@@ -3,11 +3,11 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo};
+use super::{Rule, RuleInfo, plural};
 use crate::{
     event::{Hook, Message, Time},
-    finding::{self, Finding, Report, Severity, Step, Subject},
-    model::{Change, Device, DeviceId, Entered, Left, Model},
+    finding::{self, Cause, Finding, Report, Severity, Step, Subject},
+    model::{Change, Device, DeviceId, Entered, Left, Model, Node, Origin},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -39,7 +39,8 @@ pub struct ResourcesBeforeProbe {
 struct Probe {
     subject: Subject,
     began: Time,
-    what: String,
+    mark: String,
+    caused_by: Option<Cause>,
     count: usize,
     resources: Vec<finding::Resource>,
     /// Nothing that concerns these resources was missed.
@@ -97,11 +98,14 @@ impl ResourcesBeforeProbe {
         let probe = Probe {
             subject: Subject::of(device),
             began: model.now(),
-            what: device
+            mark: device
                 .resources()
                 .next()
-                .map_or("group", finding::label)
-                .to_owned(),
+                .map_or_else(|| "group".to_owned(), finding::mark),
+            caused_by: device
+                .resources()
+                .next()
+                .and_then(|node| adder(node, device, model)),
             count: device.resources().count(),
             resources: device
                 .resources()
@@ -121,7 +125,8 @@ fn refused(id: DeviceId, model: &Model, report: &mut Report) {
     };
     let subject = Subject::of(device);
     let name = subject.name().to_owned();
-    let known = device.resources().next().map(finding::label);
+    let first = device.resources().next();
+    let mark = first.map_or_else(|| name.clone(), finding::mark);
     let seen = match device.resources().count() {
         0 => "which ones, and who added them, is not in the log".to_owned(),
         count => format!("{count} of them were seen to be added"),
@@ -139,8 +144,43 @@ fn refused(id: DeviceId, model: &Model, report: &mut Report) {
             .take(MOST_RESOURCES)
             .map(finding::live_resource)
             .collect(),
-        ..subject.finding(&INFO, Severity::Error, known.unwrap_or(&name), model.now())
+        caused_by: first.and_then(|node| adder(node, device, model)),
+        ..subject.finding(&INFO, Severity::Error, &mark, model.now())
     });
+}
+
+/// Who added the resource, as far as that is known: in another device's probe, say.
+fn adder(node: &Node, device: Device<'_>, model: &Model) -> Option<Cause> {
+    let context = node.context();
+    if node.origin() != Origin::Seen || context.is_none() && node.stack().is_none() {
+        return None;
+    }
+    let (instance, name) = context.map_or_else(
+        || (device.key(), Subject::of(device).name().to_owned()),
+        |context| {
+            let name = context.name.as_deref().unwrap_or("unnamed device");
+            (context.device, name.to_owned())
+        },
+    );
+    let driver = model
+        .device(instance.address)
+        .filter(|culprit| culprit.key() == instance)
+        .and_then(Device::last_driver);
+    Some(Cause {
+        device: name,
+        instance,
+        driver: driver.map(ToString::to_string),
+        frame: match context.map(|context| context.hook) {
+            None => "a call",
+            Some(Hook::Probe) => "probe",
+            Some(Hook::ReleaseAll | Hook::ReleaseGroup) => "a release",
+            Some(Hook::Delete | Hook::FinalPut) => "the end",
+            Some(_) => "unbind",
+        },
+        task: node.task().comm.name().into_owned(),
+        tid: node.task().tid,
+        stack: node.stack().map(finding::frames).unwrap_or_default(),
+    })
 }
 
 impl Probe {
@@ -157,14 +197,19 @@ impl Probe {
         }
         report.submit(Finding {
             summary: format!(
-                "The probe of {name} was refused with -EBUSY: {} resources were on the device before it.",
-                self.count
+                "The probe of {name} was refused with -EBUSY: {} {} on the device before it.",
+                self.count,
+                plural(self.count, "resource was", "resources were"),
             ),
             meaning: MEANING.to_owned(),
             order: vec![
                 Step {
                     time: self.began,
-                    what: format!("probe begins, with {} resources on the device", self.count),
+                    what: format!(
+                        "probe begins, with {} {} on the device",
+                        self.count,
+                        plural(self.count, "resource", "resources")
+                    ),
                 },
                 Step {
                     time: now,
@@ -173,7 +218,10 @@ impl Probe {
             ],
             expected: vec![EXPECTED.to_owned()],
             resources: self.resources,
-            ..self.subject.finding(&INFO, Severity::Error, &self.what, now)
+            caused_by: self.caused_by,
+            ..self
+                .subject
+                .finding(&INFO, Severity::Error, &self.mark, now)
         });
     }
 }

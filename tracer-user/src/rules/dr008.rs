@@ -147,6 +147,6 @@ fn left_behind(device: Device<'_>, since: u64, left: &Left, model: &Model, repor
             .iter()
             .map(|node| finding::live_resource(node))
             .collect(),
-        ..subject.finding(&INFO, severity, finding::label(first), model.now())
+        ..subject.finding(&INFO, severity, &finding::mark(first), model.now())
     });
 }

@@ -38,6 +38,7 @@ struct Addition {
     state: State,
     resource: finding::Resource,
     what: String,
+    mark: String,
     added: Time,
 }
 
@@ -130,6 +131,7 @@ impl AddAfterUnbind {
             state: node.phase(),
             resource: finding::live_resource(node),
             what: finding::label(node).to_owned(),
+            mark: finding::mark(node),
             added: node.added(),
         };
         self.added
@@ -198,7 +200,9 @@ impl Addition {
                 "a device gets resources only from its probe until its unbind".to_owned(),
             ],
             resources: vec![self.resource],
-            ..self.subject.finding(&INFO, severity, what, model.now())
+            ..self
+                .subject
+                .finding(&INFO, severity, &self.mark, model.now())
         });
     }
 }

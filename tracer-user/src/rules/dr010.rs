@@ -1,10 +1,12 @@
 //! DR010 add-in-remove: a driver's remove adds resources to its device.
 
-use super::{Rule, RuleInfo, blame};
+use hashbrown::HashSet;
+
+use super::{Rule, RuleInfo, blame, bus_group::is_of_bus};
 use crate::{
     event::Hook,
     finding::{self, Finding, Report, Severity, Step, Subject},
-    model::{Change, Device, Model, Node, NodeId, Origin, State},
+    model::{Change, Detail, Device, DeviceId, Entered, Left, Model, Node, NodeId, Origin, State},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -22,9 +24,11 @@ static INFO: RuleInfo = RuleInfo {
     page: include_str!("dr010.md"),
 };
 
-/// The rule. It keeps nothing: the nodes know in what phase they were added.
+/// The rule. The nodes know in what phase they were added; it keeps the devices whose bus is releasing its group.
 #[derive(Debug, Default)]
-pub struct AddInRemove;
+pub struct AddInRemove {
+    releasing: HashSet<DeviceId>,
+}
 
 impl Rule for AddInRemove {
     fn info(&self) -> &'static RuleInfo {
@@ -32,14 +36,43 @@ impl Rule for AddInRemove {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        // What remove adds and gives back itself is its own affair: only what it leaves is released here.
-        if let Change::NodeReleased { node, .. } = change {
-            released(*node, model, report);
+        match change {
+            Change::Entered(Entered {
+                hook: Hook::ReleaseGroup,
+                device: Some(id),
+                detail:
+                    Detail::Group {
+                        selected: Some(open),
+                        ..
+                    },
+            }) => {
+                if let (Some(device), Some(marker)) = (model.device_by_id(*id), model.node(*open))
+                    && device.state() == State::Removing
+                    && marker.binding() == device.binding()
+                    && marker.phase() == State::Probing
+                    && is_of_bus(marker, device)
+                {
+                    self.releasing.insert(*id);
+                }
+            }
+            Change::Left(Left {
+                hook: Hook::ReleaseGroup,
+                device: Some(id),
+                ..
+            })
+            | Change::DeviceGone { device: id, .. }
+                if !self.releasing.is_empty() =>
+            {
+                self.releasing.remove(id);
+            }
+            // What remove adds and gives back itself is its own affair: only what it leaves is released here.
+            Change::NodeReleased { node, .. } => released(*node, &self.releasing, model, report),
+            _ => {}
         }
     }
 }
 
-fn released(id: NodeId, model: &Model, report: &mut Report) {
+fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &mut Report) {
     let Some(node) = model
         .node(id)
         .filter(|node| node.phase() == State::Removing)
@@ -55,7 +88,9 @@ fn released(id: NodeId, model: &Model, report: &mut Report) {
     } else {
         Hook::Unbind
     };
-    if device.state() != State::Cleanup || !is_its_own(node, device, within) {
+    let remove_is_over = device.state() == State::Cleanup
+        || device.state() == State::Removing && releasing.contains(&device.id());
+    if !remove_is_over || !is_its_own(node, device, within) {
         return;
     }
     let subject = Subject::of(device);
@@ -101,7 +136,7 @@ fn released(id: NodeId, model: &Model, report: &mut Report) {
         ],
         expected: vec!["remove only gives back what probe has acquired".to_owned()],
         resources: vec![finding::live_resource(node)],
-        ..subject.finding(&INFO, Severity::Warn, what, model.now())
+        ..subject.finding(&INFO, Severity::Warn, &finding::mark(node), model.now())
     });
 }
 

@@ -3,7 +3,7 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo, blame};
+use super::{Rule, RuleInfo, blame, plural};
 use crate::{
     event::{Hook, Time},
     finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
@@ -29,6 +29,8 @@ static INFO: RuleInfo = RuleInfo {
 
 /// How long after its deletion a device still has its resources before that is worth a word: nanoseconds.
 const LATE: u64 = 100_000_000;
+const EXPECTED: &str =
+    "a device gets resources from its driver, or gives them up before it is deleted";
 
 /// The rule. It keeps something only of deleted devices that still own what it is about.
 #[derive(Debug, Default)]
@@ -50,6 +52,7 @@ impl Rule for UnboundOwnerLeak {
             Change::DeviceDeleted(id) => {
                 if let Some(device) = model.device_by_id(*id)
                     && owned_without_driver(device).next().is_some()
+                    && !self.deleted.contains_key(id)
                 {
                     self.deleted.insert(*id, model.now());
                     not_given_up(device, model, report);
@@ -66,17 +69,20 @@ impl Rule for UnboundOwnerLeak {
     }
 
     fn finish(&mut self, model: &Model, report: &mut Report) {
-        let mut waiting: Vec<_> = self.deleted.drain().collect();
-        waiting.sort_by_key(|(_, deleted)| *deleted);
+        let mut waiting: Vec<_> = self.deleted.iter().collect();
+        waiting.sort_by_key(|(_, deleted)| **deleted);
         for (id, deleted) in waiting {
-            if let Some(device) = model.device_by_id(id)
-                && model.now().since(deleted) > LATE
+            if let Some(device) = model.device_by_id(*id)
+                && model.now().since(*deleted) > LATE
             {
-                never_put(device, deleted, model, report);
+                never_put(device, *deleted, model, report);
             }
         }
+        // What a deleted device has was told when it was deleted, or when that came.
         for device in model.devices() {
-            not_given_up(device, model, report);
+            if !self.deleted.contains_key(&device.id()) {
+                not_given_up(device, model, report);
+            }
         }
     }
 }
@@ -112,7 +118,7 @@ impl UnboundOwnerLeak {
         }
         let subject = Subject::of(device);
         let what = finding::label(node);
-        report.submit(Finding {
+        report.update(Finding {
             summary: format!(
                 "{what} of {}, which never had a driver, was released by the last put, {} ms after the device was \
                  deleted.",
@@ -123,6 +129,7 @@ impl UnboundOwnerLeak {
                       is put, what the resource stands for stays in use for a device that is gone."
                 .to_owned(),
             order: vec![
+                added_step(node),
                 Step {
                     time: deleted,
                     what: "the device is deleted".to_owned(),
@@ -135,8 +142,15 @@ impl UnboundOwnerLeak {
             expected: vec!["resources are released before their device is deleted, or by that".to_owned()],
             resources: vec![finding::resource(node, Some(model.now()), deleted)],
             delay_since: "the deletion",
-            ..subject.finding(&INFO, Severity::Warn, what, model.now())
+            ..subject.finding(&INFO, Severity::Warn, &finding::mark(node), model.now())
         });
+    }
+}
+
+fn added_step(node: &Node) -> Step {
+    Step {
+        time: node.added(),
+        what: format!("{} is added", finding::label(node)),
     }
 }
 
@@ -149,11 +163,6 @@ fn not_given_up(device: Device<'_>, model: &Model, report: &mut Report) {
 
 fn left(node: &Node, device: Device<'_>, model: &Model, report: &mut Report) {
     let subject = Subject::of(device);
-    let what = finding::label(node);
-    let fingerprint = subject.fingerprint(&INFO, what);
-    if report.repeat(&fingerprint, Severity::Info, model.now()) {
-        return;
-    }
     if !device.is_whole() {
         report.stay_silent(
             INFO.id,
@@ -163,18 +172,25 @@ fn left(node: &Node, device: Device<'_>, model: &Model, report: &mut Report) {
         );
         return;
     }
+    let mark = finding::mark(node);
+    if report.repeat(
+        &subject.fingerprint(&INFO, &mark),
+        Severity::Info,
+        model.now(),
+    ) {
+        return;
+    }
+    let what = finding::label(node);
     report.submit(Finding {
         summary: format!("{what} was added to {}, which has no driver.", subject.name()),
         meaning: "No unbind releases it, and nobody else had when the device was deleted or the trace ended. From 6.6 on \
                   device_del() does; before, only the last put of the device, which may come much later, or never if the \
                   resource itself holds a reference."
             .to_owned(),
-        order: vec![Step {
-            time: node.added(),
-            what: format!("{what} is added"),
-        }],
+        order: vec![added_step(node)],
+        expected: vec![EXPECTED.to_owned()],
         resources: vec![finding::live_resource(node)],
-        ..subject.finding(&INFO, Severity::Info, what, model.now())
+        ..subject.finding(&INFO, Severity::Info, &mark, model.now())
     });
 }
 
@@ -196,16 +212,17 @@ fn never_put(device: Device<'_>, deleted: Time, model: &Model, report: &mut Repo
     let holds_itself = left
         .iter()
         .find(|node| node.action_data() == device.address().0);
-    let (severity, what) = match holds_itself {
-        Some(node) => (Severity::Error, finding::label(node)),
-        None => (Severity::Warn, finding::label(first)),
+    let (severity, node) = match holds_itself {
+        Some(node) => (Severity::Error, node),
+        None => (Severity::Warn, first),
     };
-    report.submit(Finding {
+    report.update(Finding {
         certainty: Certainty::Likely,
         summary: format!(
-            "{} is deleted, never had a driver, and still owned {} resources when the trace ended.",
+            "{} is deleted, never had a driver, and still owned {} {} when the trace ended.",
             subject.name(),
-            left.len()
+            left.len(),
+            plural(left.len(), "resource", "resources"),
         ),
         meaning: match severity {
             Severity::Error => {
@@ -215,13 +232,20 @@ fn never_put(device: Device<'_>, deleted: Time, model: &Model, report: &mut Repo
             _ => "They are released when the last reference to the device is put, if that ever happens.",
         }
         .to_owned(),
-        order: vec![Step {
-            time: deleted,
-            what: "the device is deleted".to_owned(),
-        }],
+        order: vec![
+            added_step(node),
+            Step {
+                time: deleted,
+                what: "the device is deleted".to_owned(),
+            },
+            Step {
+                time: model.now(),
+                what: "the trace ends, and it is still there".to_owned(),
+            },
+        ],
         expected: vec!["resources are released before their device is deleted, or by that".to_owned()],
         resources: left.iter().take(100).map(|node| finding::live_resource(node)).collect(),
-        ..subject.finding(&INFO, severity, what, model.now())
+        ..subject.finding(&INFO, severity, &finding::mark(node), model.now())
     });
 }
 
@@ -253,8 +277,8 @@ fn added_by_lines(id: NodeId, model: &Model, report: &mut Report) {
     };
     let subject = Subject::of(device);
     let what = finding::label(node);
-    let fingerprint = subject.fingerprint(&INFO, what);
-    if report.repeat(&fingerprint, severity, model.now()) {
+    let mark = finding::mark(node);
+    if report.repeat(&subject.fingerprint(&INFO, &mark), severity, model.now()) {
         return;
     }
     report.submit(Finding {
@@ -264,8 +288,10 @@ fn added_by_lines(id: NodeId, model: &Model, report: &mut Report) {
                   a driver's code added it, it is on the wrong device: it belongs on the one that this driver is \
                   bound to."
             .to_owned(),
+        order: vec![added_step(node)],
+        expected: vec![EXPECTED.to_owned()],
         resources: vec![finding::live_resource(node)],
-        ..subject.finding(&INFO, severity, what, model.now())
+        ..subject.finding(&INFO, severity, &mark, model.now())
     });
 }
 

@@ -1,11 +1,11 @@
 //! DR013 dangling-data: a block of memory goes while an action's data or an interrupt's `dev_id` still points
-//! into it.
+//! into it, or a device that lies in it is alive.
 
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use super::{Rule, RuleInfo, blame, interrupt};
+use super::{Rule, RuleInfo, blame, dr013_devices::Devices, interrupt};
 use crate::{
     coverage::Addresses,
     event::{Hook, Message, NodeReference},
@@ -13,34 +13,38 @@ use crate::{
     model::{Change, Device, DeviceId, Model, Node, NodeId, Origin},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR013",
     name: "dangling-data",
     severities: &[Severity::Error],
-    description: "Memory is freed while an action or interrupt still points into it.",
+    description: "Memory is freed while an action or interrupt still points into it, or a device lives in it.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::DevresLog, Hook::ReleaseAll],
         &[Hook::DevresLog, Hook::DevresRemove],
     ],
-    sharpened_by: &[Hook::Krealloc],
+    sharpened_by: &[
+        Hook::Krealloc,
+        Hook::Initialise,
+        Hook::Delete,
+        Hook::FinalPut,
+    ],
     optional: false,
     page: include_str!("dr013.md"),
 };
 
 /// The releases of blocks whose payload is the memory that the driver uses.
-const BLOCKS: [&str; 3] = [
-    "devm_kmalloc_release",
-    "devm_kzalloc_release",
-    "devm_krealloc_release",
-];
+const BLOCKS: [&str; 3] = ["devm_kmalloc_release", "devm_kzalloc_release", MOVED];
+/// The release of a block that is younger than its place on the list.
+const MOVED: &str = "devm_krealloc_release";
 /// Below this no memory is.
 const FIRST_POINTER: u64 = 1 << 16;
 
-/// The rule. It keeps the pointer of each live action and interrupt.
+/// The rule. It keeps the pointer of each live action and interrupt, and each device that was seen to begin.
 #[derive(Debug, Default)]
 pub struct DanglingData {
     pointers: BTreeMap<u64, SmallVec<[Holder; 1]>>,
+    devices: Devices,
 }
 
 /// Who has a pointer: the node by its place in the order of everything seen, and its owner.
@@ -56,6 +60,7 @@ impl Rule for DanglingData {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        self.devices.observe(change, model);
         match change {
             Change::NodeAdded(id) => {
                 if let Some((pointer, holder)) = held(*id, model) {
@@ -79,6 +84,9 @@ impl Rule for DanglingData {
                         },
                     };
                     self.ended(&end, model, report);
+                    if block.name().is_none_or(|name| &**name != MOVED) {
+                        self.devices.ended(block, end.how, model, report);
+                    }
                 }
             }
             Change::NodeReplaced {
@@ -307,6 +315,6 @@ fn dangling(node: &Node, device: Device<'_>, end: &End<'_>, model: &Model, repor
             finding::resource(block, Some(model.now()), model.now()),
         ],
         caused_by,
-        ..subject.finding(&INFO, Severity::Error, what, model.now())
+        ..subject.finding(&INFO, Severity::Error, &finding::mark(node), model.now())
     });
 }

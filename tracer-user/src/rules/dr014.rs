@@ -175,9 +175,6 @@ fn found(
     } else {
         Severity::Info
     };
-    if report.repeat(&subject.fingerprint(&INFO, RELEASE), severity, model.now()) {
-        return;
-    }
     if !device.is_whole() {
         report.stay_silent(
             INFO.id,
@@ -185,6 +182,10 @@ fn found(
             subject.name(),
             "an interrupt was released by an unbind in which events were missed",
         );
+        return;
+    }
+    let mark = finding::mark(node);
+    if report.repeat(&subject.fingerprint(&INFO, &mark), severity, model.now()) {
         return;
     }
     let name = subject.name();
@@ -229,6 +230,6 @@ fn found(
                 .to_owned(),
         ],
         resources: vec![finding::live_resource(node)],
-        ..subject.finding(&INFO, severity, RELEASE, model.now())
+        ..subject.finding(&INFO, severity, &mark, model.now())
     });
 }

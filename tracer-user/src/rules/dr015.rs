@@ -3,7 +3,7 @@
 use super::{Rule, RuleInfo, blame};
 use crate::{
     event::Hook,
-    finding::{self, Finding, Report, Severity, Subject},
+    finding::{self, Finding, Report, Severity, Step, Subject},
     model::{Change, Device, Hazard, Kind, Model, Node, NodeId, Origin, State},
 };
 
@@ -67,9 +67,6 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
     };
     let subject = Subject::of(device);
     let what = finding::label(node);
-    if report.repeat(&subject.fingerprint(&INFO, what), severity, model.now()) {
-        return;
-    }
     if !device.is_whole() {
         report.stay_silent(
             INFO.id,
@@ -77,6 +74,10 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
             subject.name(),
             "a single resource was given up on a device of which something was missed",
         );
+        return;
+    }
+    let mark = finding::mark(node);
+    if report.repeat(&subject.fingerprint(&INFO, &mark), severity, model.now()) {
         return;
     }
     let user = user.unwrap_or(youngest);
@@ -93,13 +94,27 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
             finding::label(user)
         ),
         meaning: meaning.to_owned(),
+        order: vec![
+            Step {
+                time: node.added(),
+                what: format!("{what} is added"),
+            },
+            Step {
+                time: user.added(),
+                what: format!("{} is added", finding::label(user)),
+            },
+            Step {
+                time: model.now(),
+                what: format!("{what} is given up by hand"),
+            },
+        ],
         expected: vec![
             format!("{} is given up", finding::label(user)),
             format!("{what} is given up"),
         ],
         resources: vec![finding::live_resource(node), finding::live_resource(user)],
         caused_by: blame::caller_as_cause(&subject, model),
-        ..subject.finding(&INFO, severity, what, model.now())
+        ..subject.finding(&INFO, severity, &mark, model.now())
     });
 }
 

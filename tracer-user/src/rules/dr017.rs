@@ -45,6 +45,7 @@ struct Growth {
     /// Looks in a row at which there were more than ever.
     grown: u32,
     since: Time,
+    reported: bool,
     /// The oldest addition of which events are all known.
     sequence: u64,
 }
@@ -67,8 +68,11 @@ impl Rule for RuntimeGrowth {
             Change::DeviceGone { device, .. } if !self.sites.is_empty() => {
                 self.sites.retain(|(owner, _), _| owner != device);
             }
-            // A moved block is of another place; what is counted there is not worth following.
-            Change::NodeReplaced { node, .. } => self.gone(*node, model),
+            // It counts on under the name that it has from now on.
+            Change::NodeReplaced { node, site, .. } => {
+                self.gone_from(*node, *site, model);
+                self.added(*node, model, report);
+            }
             _ => {}
         }
     }
@@ -116,6 +120,7 @@ impl RuntimeGrowth {
                 most: 0,
                 grown: 0,
                 since: node.added(),
+                reported: false,
                 sequence: node.sequence(),
             });
         growth.live += 1;
@@ -139,9 +144,6 @@ impl RuntimeGrowth {
         };
         let subject = Subject::of(device);
         let what = finding::label(node);
-        if report.repeat(&subject.fingerprint(&INFO, what), severity, model.now()) {
-            return;
-        }
         if !device.is_whole_since(growth.sequence) || !device.is_whole() {
             report.stay_silent(
                 INFO.id,
@@ -159,8 +161,10 @@ impl RuntimeGrowth {
             "That may have been one operation that needs many. If each resume, open or ioctl adds some, they use up \
              memory until the unbind."
         };
-        report.submit(Finding {
-            summary: format!("{live} times {what} from one place is live on {name}, whose driver is bound, and growing."),
+        let finding = Finding {
+            summary: format!(
+                "{live} times {what} from one place is live on {name}, whose driver is bound, and growing."
+            ),
             meaning: meaning.to_owned(),
             order: vec![
                 Step {
@@ -172,20 +176,35 @@ impl RuntimeGrowth {
                     what: format!("number {live} is added, and none but the newest was given up"),
                 },
             ],
-            expected: vec!["what a bound driver adds for an operation it gives up when that ends".to_owned()],
+            expected: vec![
+                "what a bound driver adds for an operation it gives up when that ends".to_owned(),
+            ],
             resources: vec![finding::live_resource(node)],
-            ..subject.finding(&INFO, severity, what, model.now())
-        });
+            ..subject.finding(&INFO, severity, &finding::mark(node), model.now())
+        };
+        // The same growth is found once, however long it goes on.
+        if std::mem::replace(&mut growth.reported, true) {
+            report.update(finding);
+        } else {
+            report.submit(finding);
+        }
     }
 
     fn gone(&mut self, id: NodeId, model: &Model) {
+        if let Some(node) = model.node(id) {
+            self.gone_from(id, node.site(), model);
+        }
+    }
+
+    /// A node is no longer one of those from this place.
+    fn gone_from(&mut self, id: NodeId, site: SiteId, model: &Model) {
         let Some(node) = model.node(id).filter(|node| concerns(node)) else {
             return;
         };
         let Some(device) = model.owner(node) else {
             return;
         };
-        let key = (device.id(), node.site());
+        let key = (device.id(), site);
         let Some(growth) = self.sites.get_mut(&key) else {
             return;
         };

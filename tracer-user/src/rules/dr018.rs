@@ -6,7 +6,7 @@ use super::{Rule, RuleInfo, blame};
 use crate::{
     event::{Hook, Time},
     finding::{Finding, Report, Severity, Step, Subject},
-    model::{Change, DeviceId, Entered, Left, Model},
+    model::{Change, DeviceId, Entered, Left, Model, State},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -32,18 +32,43 @@ const NOTABLE: u32 = 3;
 /// Deferrals in a row that are too many.
 const MANY: u32 = 10;
 
-/// The rule. It keeps something only of devices whose last probe was deferred.
+/// Devices of one driver that a finding names.
+const MOST_NAMED: usize = 8;
+
+/// The rule. It keeps something of devices whose last probe was deferred, and of drivers that it has told of.
 #[derive(Debug, Default)]
 pub struct DeferralChurn {
     deferred: HashMap<DeviceId, Deferrals>,
     /// Devices put on the list of deferred ones by the probe that runs.
     listed: HashSet<DeviceId>,
+    /// How many resources the probe that runs has given back.
+    released: HashMap<DeviceId, u64>,
+    /// What was told, by fingerprint.
+    drivers: HashMap<String, Driver>,
 }
 
+/// Deferrals of one device in a row.
 #[derive(Debug)]
 struct Deferrals {
+    subject: Subject,
     count: u32,
     first: Time,
+    last: Time,
+    /// Resources that were acquired and given back in vain.
+    released: u64,
+    told: bool,
+}
+
+/// The devices of one driver whose probes were deferred again and again.
+#[derive(Debug, Default)]
+struct Driver {
+    /// The first of them by name, in the order of telling, each with the most deferrals in a row.
+    devices: Vec<(String, u32)>,
+    /// There are others.
+    others: bool,
+    /// How many times one of them was deferred again and again.
+    count: u64,
+    severity: Option<Severity>,
 }
 
 impl Rule for DeferralChurn {
@@ -60,6 +85,16 @@ impl Rule for DeferralChurn {
             }) if blame::runs(model, Hook::Probe, *device) => {
                 self.listed.insert(*device);
             }
+            Change::NodeReleased { node, .. } => {
+                if let Some(node) = model.node(*node)
+                    && node.phase() == State::Probing
+                    && !node.kind().is_marker()
+                    && let Some(device) = model.owner(node)
+                    && blame::runs(model, Hook::Probe, device.id())
+                {
+                    *self.released.entry(device.id()).or_default() += 1;
+                }
+            }
             Change::Left(
                 left @ Left {
                     hook: Hook::Probe,
@@ -70,61 +105,163 @@ impl Rule for DeferralChurn {
                 let deferred = left
                     .value
                     .is_some_and(|value| value.unsigned_abs() == EPROBE_DEFER);
+                let released = self.released.remove(device).unwrap_or_default();
                 if self.listed.remove(device) || deferred {
-                    self.deferred(*device, left, model, report);
+                    self.deferred(*device, left, released, model, report);
                 } else {
-                    self.deferred.remove(device);
+                    self.ended(*device, report);
                 }
             }
             Change::Bound(device)
             | Change::DeviceGone { device, .. }
             | Change::Tainted { device, .. } => {
-                self.deferred.remove(device);
+                self.ended(*device, report);
                 self.listed.remove(device);
+                self.released.remove(device);
             }
             Change::Lost(_) => {
-                self.deferred.clear();
+                self.finish(model, report);
                 self.listed.clear();
+                self.released.clear();
             }
             _ => {}
+        }
+    }
+
+    fn finish(&mut self, _model: &Model, report: &mut Report) {
+        let mut left: Vec<_> = self.deferred.drain().collect();
+        left.sort_by_key(|(_, deferrals)| (deferrals.first, deferrals.subject.key));
+        for (_, mut deferrals) in left {
+            self.tell(&mut deferrals, report);
         }
     }
 }
 
 impl DeferralChurn {
-    fn deferred(&mut self, id: DeviceId, left: &Left, model: &Model, report: &mut Report) {
+    fn deferred(
+        &mut self,
+        id: DeviceId,
+        left: &Left,
+        released: u64,
+        model: &Model,
+        report: &mut Report,
+    ) {
         let Some(device) = model.device_by_id(id) else {
             return;
         };
-        let deferrals = self.deferred.entry(id).or_insert(Deferrals {
+        let mut deferrals = self.deferred.remove(&id).unwrap_or_else(|| Deferrals {
+            subject: Subject::of(device),
             count: 0,
             first: left.entered,
+            last: left.entered,
+            released: 0,
+            told: false,
         });
         deferrals.count += 1;
+        deferrals.last = model.now();
+        deferrals.released += released;
+        // Once at each threshold, and when there are no more in a row.
+        if matches!(deferrals.count, NOTABLE | MANY) {
+            self.tell(&mut deferrals, report);
+        }
+        self.deferred.insert(id, deferrals);
+    }
+
+    /// The device was not deferred once more.
+    fn ended(&mut self, id: DeviceId, report: &mut Report) {
+        if let Some(mut deferrals) = self.deferred.remove(&id) {
+            self.tell(&mut deferrals, report);
+        }
+    }
+
+    fn tell(&mut self, deferrals: &mut Deferrals, report: &mut Report) {
         let count = deferrals.count;
-        // Once at each threshold; what is beyond is the same.
-        let severity = match count {
-            NOTABLE => Severity::Info,
-            MANY => Severity::Warn,
-            _ => return,
+        if count < NOTABLE {
+            return;
+        }
+        let driver = self
+            .drivers
+            .entry(deferrals.subject.fingerprint(&INFO, ""))
+            .or_default();
+        if !driver.takes(deferrals) {
+            return;
+        }
+        let subject = &deferrals.subject;
+        let severity = if count >= MANY {
+            Severity::Warn
+        } else {
+            Severity::Info
         };
-        let subject = Subject::of(device);
-        report.submit(Finding {
-            summary: format!("The probe of {} was deferred {count} times in a row.", subject.name()),
-            meaning: "Each try acquires and releases everything anew. The supplier that it waits for may be missing, \
-                      or it asks for it too late in its probe."
-                .to_owned(),
+        let severity = driver
+            .severity
+            .map_or(severity, |known| known.max(severity));
+        driver.severity = Some(severity);
+        let acquired = match deferrals.released {
+            0 => "None of them acquired anything that it had to give back.".to_owned(),
+            1 => "They acquired one resource in all, and gave it back.".to_owned(),
+            released => format!("They acquired {released} resources in all, and gave them back."),
+        };
+        report.update(Finding {
+            count: driver.count,
+            summary: driver.summary(subject),
+            meaning: format!(
+                "{acquired} The supplier that the device waits for may be missing, or its driver asks for it too late \
+                 in its probe."
+            ),
             order: vec![
                 Step {
                     time: deferrals.first,
-                    what: "the first of these probes begins".to_owned(),
+                    what: format!("the first of these probes of {} begins", subject.name()),
                 },
                 Step {
-                    time: model.now(),
-                    what: format!("the probe returns -EPROBE_DEFER for the {count}th time"),
+                    time: deferrals.last,
+                    what: format!("probe {count} in a row returns -EPROBE_DEFER"),
                 },
             ],
-            ..subject.finding(&INFO, severity, "", model.now())
+            expected: vec![
+                "the supplier is bound".to_owned(),
+                "the device is probed, and gets what it asks for".to_owned(),
+            ],
+            ..subject.finding(&INFO, severity, "", deferrals.last)
         });
+    }
+}
+
+impl Driver {
+    /// Takes down what became of a device; whether that is news.
+    fn takes(&mut self, deferrals: &mut Deferrals) -> bool {
+        let (name, count) = (deferrals.subject.name(), deferrals.count);
+        let again = !std::mem::replace(&mut deferrals.told, true);
+        self.count += u64::from(again);
+        if let Some((_, most)) = self.devices.iter_mut().find(|(known, _)| known == name) {
+            let news = count > *most;
+            *most = count.max(*most);
+            return news || again;
+        }
+        if self.devices.len() < MOST_NAMED {
+            self.devices.push((name.to_owned(), count));
+        } else {
+            self.others = true;
+        }
+        true
+    }
+
+    fn summary(&self, subject: &Subject) -> String {
+        if let [(name, count)] = &self.devices[..] {
+            return format!("The probe of {name} was deferred {count} times in a row.");
+        }
+        let driver = subject
+            .driver()
+            .map_or_else(String::new, |driver| format!(" of {driver}"));
+        let named: Vec<String> = self
+            .devices
+            .iter()
+            .map(|(name, count)| format!("{name} {count} times"))
+            .collect();
+        let others = if self.others { ", and others" } else { "" };
+        format!(
+            "The probes of several devices{driver} were deferred again and again, in a row: {}{others}.",
+            named.join(", ")
+        )
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo};
+use super::{Rule, RuleInfo, blame};
 use crate::{
     event::{Hook, Time},
     finding::{self, Finding, Report, Severity, Step, Subject},
@@ -166,6 +166,15 @@ impl Batch {
             return;
         }
         let what = finding::label(&self.node);
+        let locked = [Hook::Unbind, Hook::Probe]
+            .into_iter()
+            .any(|hook| blame::runs(model, hook, self.device));
+        let meaning = if locked {
+            "The device's lock is held meanwhile: whoever unbinds the driver or removes the device waits, and so does \
+             everybody else who wants that lock."
+        } else {
+            "Whoever released it waits meanwhile, by putting the last reference to the device, say, or by deleting it."
+        };
         let of_all = match self.count {
             1 => String::new(),
             count => format!(" and {} others", count - 1),
@@ -176,9 +185,7 @@ impl Batch {
                 subject.name(),
                 length(took)
             ),
-            meaning: "The device's lock is held meanwhile, and whoever unbinds the driver or removes the device \
-                      waits for it."
-                .to_owned(),
+            meaning: meaning.to_owned(),
             order: vec![
                 Step {
                     time: self.at,
@@ -189,8 +196,12 @@ impl Batch {
                     what: "that is over".to_owned(),
                 },
             ],
+            expected: vec![
+                "what a release waits for is told to stop before, and waited for no longer than needed"
+                    .to_owned(),
+            ],
             resources: vec![finding::live_resource(&self.node)],
-            ..subject.finding(&INFO, Severity::Warn, what, model.now())
+            ..subject.finding(&INFO, Severity::Warn, &finding::mark(&self.node), model.now())
         });
     }
 }

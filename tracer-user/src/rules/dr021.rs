@@ -125,6 +125,6 @@ fn freed(owner: DeviceId, sequence: u64, number: u32, model: &Model, report: &mu
         expected: vec!["devm_free_irq(), or the release of the resource, frees it once".to_owned()],
         resources: vec![finding::live_resource(node)],
         caused_by: blame::caller_as_cause(&subject, model),
-        ..subject.finding(&INFO, Severity::Error, finding::label(node), model.now())
+        ..subject.finding(&INFO, Severity::Error, &finding::mark(node), model.now())
     });
 }

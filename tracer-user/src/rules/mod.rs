@@ -1,6 +1,7 @@
 //! Rules: each looks at what changes in the model and reports what it finds wrong.
 
 mod blame;
+mod bus_group;
 mod dr001;
 mod dr002;
 mod dr003;
@@ -15,6 +16,7 @@ mod dr010;
 mod dr011;
 mod dr012;
 mod dr013;
+mod dr013_devices;
 mod dr014;
 mod dr015;
 mod dr016;
@@ -264,6 +266,11 @@ impl RuleSet {
             rule.finish(model, report);
         }
     }
+}
+
+/// The word for one or for several.
+const fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
+    if count == 1 { one } else { many }
 }
 
 fn is(info: &RuleInfo, name: &str) -> bool {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Sink, SourceInformation, Summary};
+use super::{Sink, SourceInformation, Summary, told::Told};
 use crate::{
     event::{Event, EventKind, Loss, LossCause, Time},
     finding::Finding,
@@ -15,12 +15,17 @@ use crate::{
 pub struct JsonSink<W> {
     writer: W,
     events: bool,
+    told: Told,
 }
 
 impl<W: Write> JsonSink<W> {
     /// Writes to `writer`; without `events` only findings, losses and the summary.
     pub const fn new(writer: W, events: bool) -> Self {
-        Self { writer, events }
+        Self {
+            writer,
+            events,
+            told: Told::new(),
+        }
     }
 
     fn line(&mut self, object: &impl Serialize) -> io::Result<()> {
@@ -78,18 +83,21 @@ impl<W: Write> Sink for JsonSink<W> {
         })
     }
 
-    /// A finding is written when it is new, and once more at the end if it was found again.
+    /// A finding is written when it is new or has become worse, and at the end if it was found again or says something
+    /// else by then.
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        if finding.count > 1 {
-            Ok(())
-        } else {
-            self.line(finding)
+        if finding.count > 1 || !self.told.is_worse(finding) {
+            return Ok(());
         }
+        self.told.remember(finding);
+        self.line(finding)
     }
 
     fn end(&mut self, findings: &[Finding], summary: &Summary) -> io::Result<()> {
-        for finding in findings.iter().filter(|finding| finding.count > 1) {
-            self.line(finding)?;
+        for finding in findings {
+            if finding.count > 1 || !self.told.knows(finding) {
+                self.line(finding)?;
+            }
         }
         self.line(summary)?;
         self.flush()

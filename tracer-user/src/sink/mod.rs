@@ -8,6 +8,7 @@ pub mod report;
 pub mod reports;
 pub mod stacks;
 pub mod text;
+mod told;
 
 use std::io;
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Sink, SourceInformation, Summary};
+use super::{Sink, SourceInformation, Summary, told::Told};
 use crate::{
     coverage::{Before, NodeEvents},
     escape::Escaped,
@@ -24,6 +24,7 @@ pub struct TextSink<W> {
     events: bool,
     /// Times are counted from the first event.
     began: Option<Time>,
+    told: Told,
 }
 
 impl<W: Write> TextSink<W> {
@@ -33,6 +34,7 @@ impl<W: Write> TextSink<W> {
             writer,
             events,
             began: None,
+            told: Told::new(),
         }
     }
 }
@@ -116,15 +118,22 @@ impl<W: Write> Sink for TextSink<W> {
         )
     }
 
-    /// A finding is written in full when it is new or has become worse; the end tells how often each was found.
+    /// A finding is written in full when it is new or has become worse, and at the end if it says something else by
+    /// then; the end tells how often each was found.
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        if finding.count > 1 {
+        if !self.told.is_worse(finding) {
             return Ok(());
         }
+        self.told.remember(finding);
         writeln!(self.writer, "\n{}", finding::text::Text(finding))
     }
 
     fn end(&mut self, findings: &[Finding], summary: &Summary) -> io::Result<()> {
+        for finding in findings {
+            if !self.told.knows(finding) {
+                writeln!(self.writer, "\n{}", finding::text::Text(finding))?;
+            }
+        }
         for finding in findings.iter().filter(|finding| finding.count > 1) {
             writeln!(
                 self.writer,

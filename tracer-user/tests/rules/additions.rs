@@ -277,3 +277,137 @@ fn what_falls_again_and_what_a_probe_adds_is_no_growth() {
     innocent(&story, "DR017");
     assert_eq!(outcome(&story, "DR017").events, story.events.len() as u64);
 }
+
+/// An I2C device, whose bus opens a group before the driver's probe and releases it when the driver's remove has
+/// returned, or whose driver does, in its remove.
+fn removed_by_group(bus: &str, opener: &'static str, stacks: bool) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "0-0048");
+    story
+        .named(DEVICE, "0-0048", bus, "lm75")
+        .enter(DEVICE, Hook::Probe);
+    if stacks {
+        story.stack(&["add_dr", "devres_open_group", opener, "really_probe"]);
+    }
+    story
+        .open_group(DEVICE, 0, 0x100)
+        .add(DEVICE, 0x200, IRQ, 16)
+        .enter(DEVICE, Hook::Bound)
+        .returned(DEVICE, Hook::Probe, Some(0));
+    let remove = |story: &mut Story| {
+        story
+            .add(DEVICE, 0x300, BLOCK, 8)
+            .release_group(DEVICE, 0x100)
+            .rel(DEVICE, 0x100, "grp<", 0)
+            .rel(DEVICE, 0x300, BLOCK, 8)
+            .rel(DEVICE, 0x200, IRQ, 16)
+            .returned(DEVICE, Hook::ReleaseGroup, Some(2));
+    };
+    unbind(&mut story, DEVICE, remove, no_release);
+    story
+}
+
+#[test]
+fn what_remove_adds_and_leaves_to_its_bus_is_reported_too() {
+    let story = removed_by_group("i2c", "i2c_device_probe", true);
+    let fingerprint = "DR010/i2c/lm75/devm_kzalloc_release";
+    accused(&story, "DR010", Severity::Warn, fingerprint);
+    silent_after_loss(&story, 12, "DR010");
+    let unstacked = removed_by_group("i2c", "i2c_device_probe", false);
+    accused(&unstacked, "DR010", Severity::Warn, fingerprint);
+    // The driver's own group, which its own remove releases.
+    innocent(&removed_by_group("i2c", "lm75_probe@lm75", true), "DR010");
+    innocent(&removed_by_group("platform", "", false), "DR010");
+}
+
+/// A device that was unbound, and to which two functions of its driver add memory.
+fn added_after_unbind_by(callers: &[&'static str]) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "driver", nothing);
+    unbind(&mut story, DEVICE, nothing, no_release);
+    for (caller, node) in callers.iter().zip(1..) {
+        story
+            .stack(&["devm_kmalloc", "devm_kasprintf", caller, "process_one_work"])
+            .add(DEVICE, node * 0x100, BLOCK, 8);
+    }
+    story
+}
+
+#[test]
+fn resources_that_different_functions_ask_for_are_different_findings() {
+    let fingerprint = |caller: &str| {
+        let name = format!("DR009/platform/driver/devm_kzalloc_release/{caller}");
+        (Severity::Warn, name)
+    };
+    // What a compiler appends to a name differs from one kernel to the next.
+    assert_eq!(
+        found(
+            &added_after_unbind_by(&["work@driver", "open.isra.0@driver"]),
+            "DR009"
+        ),
+        [fingerprint("work"), fingerprint("open")]
+    );
+    // The same twice, and after the module was loaded anew.
+    let twice = added_after_unbind_by(&["work@driver", "work@driver"]);
+    let finding = accused(&twice, "DR009", Severity::Warn, &fingerprint("work").1);
+    assert_eq!(finding.count, 2);
+}
+
+#[test]
+fn a_function_that_has_no_name_tells_nothing_apart() {
+    let finding = accused(
+        &added_after_unbind_by(&["do_one_initcall"]),
+        "DR009",
+        Severity::Warn,
+        "DR009/platform/driver/devm_kzalloc_release",
+    );
+    assert_eq!(finding.resources.len(), 1);
+}
+
+/// A bound driver that again and again adds a block, lets it grow, and frees it or not.
+fn reallocating(count: u64, freed: bool) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "driver", nothing);
+    for number in 1..=count {
+        let node = 0x0010_0000 + number * 0x1000;
+        story
+            .wait(100_000)
+            .add(DEVICE, node, BLOCK, 40)
+            .krealloc(DEVICE, node, node + 0x800);
+        if freed {
+            story.rem(DEVICE, node + 0x800, "devm_krealloc_release", 4000);
+        }
+    }
+    story
+}
+
+#[test]
+fn a_block_that_grew_counts_until_it_is_freed() {
+    innocent(&reallocating(200, true), "DR017");
+    accused(
+        &reallocating(48, false),
+        "DR017",
+        Severity::Warn,
+        "DR017/platform/driver/devm_krealloc_release",
+    );
+    innocent(&reallocating(47, false), "DR017");
+}
+
+#[test]
+fn growth_that_goes_on_is_one_finding_that_tells_the_present_number() {
+    let story = growing(160, 100_000, |_| true);
+    let finding = accused(
+        &story,
+        "DR017",
+        Severity::Warn,
+        "DR017/platform/dwc2/hw_disable",
+    );
+    assert_eq!(finding.count, 1);
+    assert!(
+        finding.summary.starts_with("160 times"),
+        "{}",
+        finding.summary
+    );
+}

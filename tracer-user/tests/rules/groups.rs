@@ -7,8 +7,8 @@ use devres_tracer::{
 
 use super::support::{Story, reduced};
 use super::{
-    BLOCK, DEVICE, OTHER, accused, begin, innocent, no_release, nothing, outcome, probe,
-    silent_after_loss, unbind,
+    BLOCK, DEVICE, IRQ, OTHER, accused, begin, found, innocent, no_release, nothing, outcome,
+    probe, silent_after_loss, unbind,
 };
 
 const OPENER: &[&str] = &[
@@ -125,20 +125,24 @@ fn what_the_opener_added_itself_is_only_worth_knowing() {
 }
 
 #[test]
-fn a_closed_group_and_one_that_no_other_driver_releases_are_innocent() {
-    innocent(
-        &swallow(&Swallow {
+fn a_closed_group_is_innocent_and_one_that_no_driver_releases_is_worth_knowing() {
+    for foreign in [true, false] {
+        let story = swallow(&Swallow {
             close: true,
+            foreign,
             ..OPEN
-        }),
+        });
+        innocent(&story, "DR003");
+    }
+    let story = swallow(&Swallow {
+        foreign: false,
+        ..OPEN
+    });
+    accused(
+        &story,
         "DR003",
-    );
-    innocent(
-        &swallow(&Swallow {
-            foreign: false,
-            ..OPEN
-        }),
-        "DR003",
+        Severity::Info,
+        "DR003/platform/snd_hda_intel/pcim_iomap_release",
     );
 }
 
@@ -286,7 +290,7 @@ fn misuses_of_groups() {
         &unknown(true),
         "DR005",
         Severity::Warn,
-        "DR005/platform/driver/not-found",
+        "DR005/platform/driver/not-found/devres_release_group",
     );
     // An emptied device is on its way out, which the kernel accepts.
     innocent(&unknown(false), "DR005");
@@ -342,4 +346,180 @@ fn on_5_10_a_swallowed_group_is_concluded() {
     let outcome = story.judge_by("DR003", reduced());
     assert_eq!(outcome.findings.len(), 1, "{outcome:?}");
     assert_eq!(outcome.findings[0].severity, Severity::Error);
+}
+
+const BY_WRAPPER: &[&str] = &[
+    "devres_open_group",
+    "open_port_group@cxl_core",
+    "add_dport@cxl_core",
+    "cxl_mem_probe@cxl_mem",
+];
+const BY_DPORT: &[&str] = &[
+    "devm_kmalloc",
+    "add_dport@cxl_core",
+    "cxl_mem_probe@cxl_mem",
+];
+
+/// A probe that opens a group on a bound device through a helper, fills it, fails, and releases it. `meanwhile` the
+/// device's own driver does something.
+fn wrapped(stacks: bool, meanwhile: impl FnOnce(&mut Story)) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, OTHER, "port1");
+    probe(&mut story, OTHER, "cxl_port", nothing);
+    begin(&mut story, DEVICE, "mem0");
+    story
+        .named(DEVICE, "mem0", "cxl", "cxl_mem")
+        .enter(DEVICE, Hook::Probe);
+    if stacks {
+        story.stack(BY_WRAPPER);
+    }
+    story.open_group(OTHER, 7, 0x100);
+    if stacks {
+        story.stack(BY_DPORT);
+    }
+    story.add(OTHER, 0x200, BLOCK, 8);
+    let before = story.events.len();
+    meanwhile(&mut story);
+    let more = story.events.len() > before;
+    story
+        .task("init", 1)
+        .release_group(OTHER, 7)
+        .rel(OTHER, 0x100, "grp<", 0);
+    if more {
+        story.rel(OTHER, 0x300, IRQ, 16);
+    }
+    story
+        .rel(OTHER, 0x200, BLOCK, 8)
+        .returned(OTHER, Hook::ReleaseGroup, Some(1 + i64::from(more)))
+        .enter(DEVICE, Hook::Cleanup)
+        .release_nothing(DEVICE)
+        .leave(DEVICE, Hook::Cleanup)
+        .returned(DEVICE, Hook::Probe, Some(5));
+    story
+}
+
+#[test]
+fn a_group_that_a_probe_opened_and_filled_itself_is_its_own_affair() {
+    innocent(&wrapped(true, nothing), "DR003");
+    // Who called what does not matter then.
+    innocent(&wrapped(false, nothing), "DR003");
+    // The device's own driver adds something at the same time.
+    let swallowed = wrapped(true, |story| {
+        story
+            .task("kworker/0:1", 9)
+            .stack(&["devm_request_threaded_irq", "port_work@cxl_port"])
+            .add(OTHER, 0x300, IRQ, 16);
+    });
+    accused(
+        &swallowed,
+        "DR003",
+        Severity::Error,
+        "DR003/platform/cxl_port/devm_irq_release",
+    );
+    let unknown = wrapped(false, |story| {
+        story.task("kworker/0:1", 9).add(OTHER, 0x300, IRQ, 16);
+    });
+    let outcome = outcome(&unknown, "DR003");
+    assert_eq!(outcome.findings, []);
+    assert_eq!(outcome.undecided.len(), 1);
+}
+
+/// A bound device whose open group is released by a module's exit, outside of any unbind.
+fn released_by_exit(
+    opener: &'static [&'static str],
+    later: &'static [&'static str],
+    releaser: &'static [&'static str],
+) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "snd_hda_intel", |story| {
+        story
+            .stack(opener)
+            .open_group(DEVICE, 0, 0x100)
+            .stack(later)
+            .add(DEVICE, 0x200, IRQ, 16);
+    });
+    story
+        .stack(releaser)
+        .release_group(DEVICE, 0)
+        .rel(DEVICE, 0x100, "grp<", 0)
+        .rel(DEVICE, 0x200, IRQ, 16)
+        .returned(DEVICE, Hook::ReleaseGroup, Some(1));
+    story
+}
+
+const BY_EXIT: &[&str] = &[
+    "devres_release_group",
+    "take_down_master",
+    "component_del",
+    "comp_exit@comp",
+];
+
+#[test]
+fn an_open_group_that_is_released_outside_of_any_unbind_is_worth_knowing() {
+    let story = released_by_exit(OPENER, BY_DRIVER, BY_EXIT);
+    let finding = accused(
+        &story,
+        "DR003",
+        Severity::Info,
+        "DR003/platform/snd_hda_intel/devm_irq_release",
+    );
+    assert!(
+        finding.summary.contains("take_down_master"),
+        "{}",
+        finding.summary
+    );
+    silent_after_loss(&story, 9, "DR003");
+    // All of it is the opener's.
+    innocent(&released_by_exit(OPENER, BY_MASTER, BY_EXIT), "DR003");
+    // As vgem does: its initialisation opens the group, which has no name any more, and its exit releases it.
+    let vgem = released_by_exit(
+        &["devres_open_group", "do_one_initcall"],
+        &["devm_kmalloc", "drm_dev_alloc@drm", "do_one_initcall"],
+        &["devres_release_group", "vgem_exit@vgem"],
+    );
+    innocent(&vgem, "DR003");
+    // What a module has opened, or added, it may release.
+    let own_group = released_by_exit(
+        &["devres_open_group", "foo_open@foo"],
+        &["devm_kmalloc", "foo_ioctl@foo"],
+        &["devres_release_group", "foo_close@foo"],
+    );
+    innocent(&own_group, "DR003");
+    let through_library = released_by_exit(
+        &["devres_open_group", "library_open"],
+        &["devm_kmalloc", "foo_ioctl@foo"],
+        &["devres_release_group", "library_close", "foo_close@foo"],
+    );
+    innocent(&through_library, "DR003");
+    // Without a stack nobody knows whose it is.
+    let mut unstacked = story;
+    for event in &mut unstacked.events {
+        event.stack = None;
+    }
+    innocent(&unstacked, "DR003");
+}
+
+#[test]
+fn group_functions_that_miss_are_told_apart_by_function_and_caller() {
+    let story = bound(|story| {
+        story
+            .add(DEVICE, 0x100, BLOCK, 8)
+            .stack(&["devres_close_group", "foo_open@driver"])
+            .call(DEVICE, Hook::CloseGroup, CallDetail::Group(GroupId(7)))
+            .stack(&["devres_release_group", "bar_ioctl@driver"])
+            .release_group(DEVICE, 8)
+            .returned(DEVICE, Hook::ReleaseGroup, Some(0));
+    });
+    let names: Vec<String> = found(&story, "DR005")
+        .into_iter()
+        .map(|(_, name)| name)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "DR005/platform/driver/not-found/devres_close_group/foo_open",
+            "DR005/platform/driver/not-found/devres_release_group/bar_ioctl",
+        ]
+    );
 }

@@ -126,3 +126,33 @@ fn an_optional_rule_that_nobody_asked_for_is_no_gap() {
     assert!(RuleSet::all().infos().any(|info| info.optional));
     assert_eq!(outcome(&story, "DR021").undecided, []);
 }
+
+#[test]
+fn interrupts_that_different_functions_request_are_different_findings() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "driver", |story| {
+        for (caller, number) in [("setup_rx@driver", 17), ("setup_tx@driver", 18)] {
+            story.stack(&["devres_add", "devm_request_threaded_irq", caller]);
+            add_irq(story, DEVICE, number * 0x100, number, DEV_ID);
+        }
+    });
+    unbind(&mut story, DEVICE, nothing, |story| {
+        story
+            .rel(DEVICE, 0x1200, IRQ, 16)
+            .rel(DEVICE, 0x1100, IRQ, 16);
+        2
+    });
+    let names: Vec<String> = outcome(&story, "DR014")
+        .findings
+        .into_iter()
+        .map(|finding| finding.fingerprint)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "DR014/platform/driver/devm_irq_release/setup_tx",
+            "DR014/platform/driver/devm_irq_release/setup_rx",
+        ]
+    );
+}

@@ -1,11 +1,12 @@
 //! DR011 to DR013 and DR020: resources that outlive what they use, or whom they serve.
 
 use devres_tracer::{
+    coverage::Addresses,
     event::{EventKind, Hook, Text},
     finding::Severity,
 };
 
-use super::support::{Dev, Story, added};
+use super::support::{Dev, Story, added, whole};
 use super::{
     BLOCK, DEVICE, OTHER, accused, add_action_on, add_block, add_irq, begin, delete, found,
     innocent, no_release, nothing, outcome, probe, silent_after_loss, unbind,
@@ -59,7 +60,9 @@ fn what_an_unbound_device_owns_is_graded_by_its_end() {
         // The action is called with the device itself.
         (without_driver(None, 200_000, DEVICE.0), Severity::Error),
     ] {
-        accused(&story, "DR011", severity, fingerprint);
+        let finding = accused(&story, "DR011", severity, fingerprint);
+        // One device, one resource: what becomes of it is no other finding.
+        assert_eq!(finding.count, 1);
     }
 }
 
@@ -638,4 +641,99 @@ fn drm_objects_and_rust_are_ordinary() {
     ] {
         assert_eq!(found(&story, rule), [], "{rule}");
     }
+}
+
+/// The child of a device, in a block of 1024 bytes of its parent's.
+const CHILD: Dev = Dev(0xff11_0000_0700_0128);
+const AROUND_CHILD: u64 = 0xff11_0000_0700_0000;
+
+/// When the last reference to the child is put.
+#[derive(Clone, Copy, PartialEq)]
+enum Put {
+    Before,
+    After,
+    /// By the child's own release function, which frees the block.
+    Frees,
+}
+
+/// A driver that registers a child device in memory of this many bytes, and deletes it in remove.
+fn embedded(size: u64, deleted: bool, put: Put) -> Story {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "parent");
+    probe(&mut story, DEVICE, "driver", |story| {
+        add_block(story, DEVICE, AROUND_CHILD, size);
+        begin(story, CHILD, "child");
+    });
+    let end = |story: &mut Story| {
+        story.enter(CHILD, Hook::FinalPut).release_nothing(CHILD);
+        if put == Put::Frees {
+            story.rem(DEVICE, AROUND_CHILD, BLOCK, size);
+        }
+        story.leave(CHILD, Hook::FinalPut);
+    };
+    let remove = |story: &mut Story| {
+        if deleted {
+            story
+                .enter(CHILD, Hook::Delete)
+                .release_nothing(CHILD)
+                .leave(CHILD, Hook::Delete);
+        }
+        if put != Put::After {
+            end(story);
+        }
+    };
+    unbind(&mut story, DEVICE, remove, |story| {
+        if put != Put::Frees {
+            story.rel(DEVICE, AROUND_CHILD, BLOCK, size);
+        }
+        i64::from(put != Put::Frees)
+    });
+    if put == Put::After {
+        story.wait(1_000_000);
+        end(&mut story);
+    }
+    story
+}
+
+#[test]
+fn memory_that_goes_with_a_living_device_in_it_dangles() {
+    let story = embedded(1024, true, Put::After);
+    let finding = accused(
+        &story,
+        "DR013",
+        Severity::Error,
+        "DR013/platform/driver/device/devm_kzalloc_release",
+    );
+    assert_eq!(finding.device, "driver-dev");
+    assert_eq!(finding.order.len(), 4);
+    silent_after_loss(&story, 9, "DR013");
+    innocent(&embedded(1024, true, Put::Before), "DR013");
+    innocent(&embedded(1024, true, Put::Frees), "DR013");
+    // It begins right behind the block, and was never registered as far as is known.
+    innocent(&embedded(0x100, true, Put::After), "DR013");
+    innocent(&embedded(1024, false, Put::After), "DR013");
+}
+
+#[test]
+fn a_device_that_was_forgotten_before_its_memory_became_a_block_is_innocent() {
+    let mut story = Story::new();
+    begin(&mut story, CHILD, "forgotten");
+    story
+        .enter(CHILD, Hook::Delete)
+        .release_nothing(CHILD)
+        .leave(CHILD, Hook::Delete);
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "driver", |story| {
+        add_block(story, DEVICE, AROUND_CHILD, 1024);
+    });
+    unbind(&mut story, DEVICE, nothing, |story| {
+        story.rel(DEVICE, AROUND_CHILD, BLOCK, 1024);
+        1
+    });
+    innocent(&story, "DR013");
+    // In a source that only numbers the devices an address is none.
+    let mut coverage = whole();
+    coverage.device_addresses = Addresses::Hashed;
+    let outcome = embedded(1024, true, Put::After).judge_by("DR013", coverage);
+    assert_eq!(outcome.findings, []);
 }

@@ -6,7 +6,7 @@ use devres_tracer::{
 };
 
 use super::support::{DOMAIN, NO_DOMAIN, Story};
-use super::{BLOCK, DEVICE, accused, begin, found, innocent, silent_after_loss};
+use super::{BLOCK, DEVICE, OTHER, accused, begin, found, innocent, silent_after_loss};
 
 /// A probe that attaches a PM domain and returns `value`, with this domain then.
 fn failed_probe(value: i64, after: PmDomain) -> Story {
@@ -124,7 +124,33 @@ fn probes(values: &[i64]) -> Story {
 fn deferrals_in_a_row_are_counted() {
     let fingerprint = "DR018/platform/driver";
     accused(&probes(&[517; 3]), "DR018", Severity::Info, fingerprint);
-    accused(&probes(&[-517; 12]), "DR018", Severity::Warn, fingerprint);
+    let finding = accused(&probes(&[-517; 12]), "DR018", Severity::Warn, fingerprint);
+    assert_eq!(finding.count, 1);
+    assert_eq!(
+        finding.summary,
+        "The probe of dev0 was deferred 12 times in a row."
+    );
+    assert!(
+        finding.meaning.contains("12 resources"),
+        "{}",
+        finding.meaning
+    );
+    // A supplier was missing before the driver was asked.
+    let mut unasked = probes(&[-517; 3]);
+    unasked
+        .events
+        .retain(|event| !matches!(event.kind, EventKind::Add(_) | EventKind::Release(_)));
+    let finding = accused(
+        &without_releases(unasked),
+        "DR018",
+        Severity::Info,
+        fingerprint,
+    );
+    assert!(
+        finding.meaning.starts_with("None of them acquired"),
+        "{}",
+        finding.meaning
+    );
     innocent(&probes(&[517; 2]), "DR018");
     innocent(&probes(&[517, 517, 5, 517, 517]), "DR018");
     innocent(&probes(&[5; 12]), "DR018");
@@ -136,4 +162,67 @@ fn deferrals_before_a_loss_do_not_count() {
     story.lose(1);
     story.events.extend(probes(&[517; 2]).events);
     assert_eq!(found(&story, "DR018"), []);
+}
+
+/// The story with releases that have nothing to release.
+fn without_releases(mut story: Story) -> Story {
+    for event in &mut story.events {
+        if let EventKind::Leave(returned) = &mut event.kind
+            && returned.hook == Hook::ReleaseAll
+        {
+            returned.value = Some(0);
+        }
+    }
+    story
+}
+
+#[test]
+fn devices_of_one_driver_that_are_deferred_are_named_in_one_finding() {
+    let mut story = Story::new();
+    for (device, name, count) in [(DEVICE, "panel0", 4), (OTHER, "panel1", 10)] {
+        begin(&mut story, device, name);
+        story.named(device, name, "platform", "driver");
+        for _ in 0..count {
+            story
+                .enter(device, Hook::Probe)
+                .returned(device, Hook::Probe, Some(-517));
+        }
+    }
+    let finding = accused(&story, "DR018", Severity::Warn, "DR018/platform/driver");
+    assert_eq!(finding.count, 2);
+    assert!(
+        finding
+            .summary
+            .ends_with("panel0 4 times, panel1 10 times."),
+        "{}",
+        finding.summary
+    );
+}
+
+#[test]
+fn whoever_added_what_a_probe_is_refused_for_is_named() {
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "spi0.0");
+    begin(&mut story, OTHER, "controller");
+    story
+        .named(OTHER, "controller", "platform", "tegra-spi")
+        .enter(OTHER, Hook::Probe)
+        .stack(&["devm_kmalloc", "tegra_setup@spi_tegra", "spi_setup"])
+        .add(DEVICE, 0x100, BLOCK, 8)
+        .enter(OTHER, Hook::Bound)
+        .returned(OTHER, Hook::Probe, Some(0))
+        .named(DEVICE, "spi0.0", "spi", "driver")
+        .enter(DEVICE, Hook::Probe)
+        .returned(DEVICE, Hook::Probe, Some(-16));
+    let finding = accused(
+        &story,
+        "DR007",
+        Severity::Error,
+        "DR007/spi/driver/devm_kzalloc_release/tegra_setup",
+    );
+    let cause = finding.caused_by.expect("there is a culprit");
+    assert_eq!(
+        (&*cause.device, cause.driver.as_deref(), cause.frame),
+        ("controller", Some("tegra-spi"), "probe")
+    );
 }

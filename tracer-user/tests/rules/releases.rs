@@ -227,3 +227,40 @@ fn what_a_loss_or_a_clock_without_time_hides_is_not_slow() {
     coverage.times = false;
     assert_eq!(slow(200, 0).judge_by("DR019", coverage).findings, []);
 }
+
+#[test]
+fn a_repetition_on_a_device_of_which_something_was_missed_does_not_count() {
+    let mut story = given_up(BLOCK, BLOCK);
+    story
+        .lose(1)
+        .add(DEVICE, 0x1000, BLOCK, 8)
+        .add(DEVICE, 0x2000, BLOCK, 8)
+        .rem(DEVICE, 0x1000, BLOCK, 8);
+    let outcome = story.judge_by("DR015", whole());
+    assert_eq!(outcome.findings.len(), 1);
+    assert_eq!(outcome.findings[0].count, 1);
+    assert_eq!(outcome.undecided.len(), 1);
+}
+
+#[test]
+fn who_waits_for_a_slow_release_depends_on_who_releases() {
+    let held = accused(
+        &slow(200, 0),
+        "DR019",
+        Severity::Warn,
+        "DR019/platform/driver/stop",
+    );
+    assert!(held.meaning.contains("lock is held"), "{}", held.meaning);
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    story
+        .add(DEVICE, 0x100, "stop", 16)
+        .enter(DEVICE, Hook::FinalPut)
+        .enter(DEVICE, Hook::ReleaseAll)
+        .rel(DEVICE, 0x100, "stop", 16)
+        .wait(200_000)
+        .returned(DEVICE, Hook::ReleaseAll, Some(1))
+        .leave(DEVICE, Hook::FinalPut);
+    let put = accused(&story, "DR019", Severity::Warn, "DR019/platform/?/stop");
+    assert!(!put.meaning.contains("lock"), "{}", put.meaning);
+}

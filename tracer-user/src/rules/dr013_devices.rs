@@ -1,0 +1,153 @@
+//! DR013 for devices that lie in managed memory: the block goes, and its `struct device` has not been put for the
+//! last time.
+
+use std::collections::BTreeMap;
+
+use super::{blame, dr013::INFO};
+use crate::{
+    coverage::Addresses,
+    event::{Hook, Time},
+    finding::{self, Finding, Report, Severity, Step, Subject},
+    model::{Change, DeviceId, Model, Node, Origin, State},
+};
+
+/// The devices that were seen to begin, by their addresses.
+#[derive(Debug, Default)]
+pub(super) struct Devices {
+    living: BTreeMap<u64, Life>,
+}
+
+#[derive(Debug)]
+struct Life {
+    device: DeviceId,
+    /// The place of its begin in the order of everything seen.
+    sequence: u64,
+    began: Time,
+    deleted: Option<Time>,
+}
+
+impl Devices {
+    /// Keeps track of when devices begin, are deleted and end.
+    pub(super) fn observe(&mut self, change: &Change, model: &Model) {
+        match change {
+            Change::DeviceBegan(id) if is_exact(model) => {
+                if let Some(device) = model.device_by_id(*id) {
+                    let life = Life {
+                        device: *id,
+                        sequence: model.sequence(),
+                        began: model.now(),
+                        deleted: None,
+                    };
+                    self.living.insert(device.address().0, life);
+                }
+            }
+            Change::DeviceDeleted(id) => {
+                if let Some(life) = self.life(*id, model) {
+                    life.deleted = Some(model.now());
+                }
+            }
+            Change::DeviceGone { device: id, .. } => {
+                if self.life(*id, model).is_some()
+                    && let Some(device) = model.device_by_id(*id)
+                {
+                    self.living.remove(&device.address().0);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn life(&mut self, id: DeviceId, model: &Model) -> Option<&mut Life> {
+        let address = model.device_by_id(id)?.address().0;
+        self.living
+            .get_mut(&address)
+            .filter(|life| life.device == id)
+    }
+
+    /// A block goes: is there a device in it?
+    pub(super) fn ended(&self, block: &Node, how: &str, model: &Model, report: &mut Report) {
+        let start = block.payload_address();
+        // Where the kernel keeps no size only a device at the beginning is certain to be in the block.
+        let behind = start.saturating_add(block.size().unwrap_or(1).max(1));
+        for (_, life) in self.living.range(start..behind) {
+            outlived(life, block, how, model, report);
+        }
+    }
+}
+
+/// Whether addresses are what they are in the kernel, and ends of devices are seen.
+fn is_exact(model: &Model) -> bool {
+    let coverage = model.coverage();
+    coverage.device_addresses == Addresses::Real
+        && coverage.node_addresses == Addresses::Real
+        && coverage.sees(Hook::FinalPut)
+}
+
+fn outlived(life: &Life, block: &Node, how: &str, model: &Model, report: &mut Report) {
+    let (Some(device), Some(owner)) = (model.device_by_id(life.device), model.owner(block)) else {
+        return;
+    };
+    // What lay there before the block was allocated was forgotten without a put.
+    if life.sequence < block.sequence() || block.origin() != Origin::Seen {
+        return;
+    }
+    // A device that was never registered may be freed without a put, and its registration is not seen: only that
+    // it was probed or deleted. The last put itself may free what it is in.
+    let was_registered = life.deleted.is_some() || device.binding() > 0;
+    if !was_registered || device.state() == State::Dead || device.id() == owner.id() {
+        return;
+    }
+    let subject = Subject::of(owner);
+    if !device.is_whole() || !owner.is_whole_since(block.sequence()) {
+        report.stay_silent(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "memory was freed with a device in it that may be alive, and something was missed meanwhile",
+        );
+        return;
+    }
+    let name = Subject::of(device).name().to_owned();
+    let mut order = vec![
+        Step {
+            time: block.added(),
+            what: format!("the memory is added to {}", subject.name()),
+        },
+        Step {
+            time: life.began,
+            what: format!("{name} begins in it"),
+        },
+    ];
+    if let Some(deleted) = life.deleted {
+        order.push(Step {
+            time: deleted,
+            what: format!("{name} is deleted"),
+        });
+    }
+    order.push(Step {
+        time: model.now(),
+        what: format!("the memory is {how}; a reference to {name} is still held"),
+    });
+    report.submit(Finding {
+        summary: format!(
+            "Memory of {} was {how} with the device {name} in it, to which somebody still holds a reference.",
+            subject.name()
+        ),
+        meaning: "Whoever holds the reference, an open file for example, uses memory that may belong to somebody else, \
+                  and so does putting it. A device must live in memory that its own release function frees."
+            .to_owned(),
+        order,
+        expected: vec![
+            format!("the last reference to {name} is put"),
+            "the memory that it is in is freed, by its release function".to_owned(),
+        ],
+        resources: vec![finding::resource(block, Some(model.now()), model.now())],
+        caused_by: blame::caller_as_cause(&subject, model),
+        ..subject.finding(
+            &INFO,
+            Severity::Error,
+            &format!("device/{}", finding::mark(block)),
+            model.now(),
+        )
+    });
+}
