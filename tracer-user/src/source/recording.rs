@@ -8,12 +8,13 @@ use std::{
 };
 
 use super::{
+    encoding::{self, Encoding},
     lines::{Lines, LinesError},
     text::{self, Import, ImportError},
 };
 use crate::{
-    escape::Escaped,
     event::Event,
+    filter::FilterTexts,
     sink::{LineCounts, LostBy, SourceInformation},
     trace_file::{self, Events, Header, TraceFileError},
 };
@@ -34,11 +35,11 @@ enum Content {
     File(Box<Header>, Box<Events<Box<dyn BufRead>>>),
 }
 
-/// Why a recording can't be read.
+/// Why a recording can't be read. The names in it are as they are: who shows them escapes them.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// It could not be opened.
-    #[error("{} can't be opened", Escaped(.name))]
+    #[error("{name} can't be opened")]
     Open {
         /// What was to be opened.
         name: String,
@@ -46,7 +47,7 @@ pub enum RecordingError {
         source: io::Error,
     },
     /// Reading failed, or it is damaged from its first line on.
-    #[error("{} can't be read", Escaped(.name))]
+    #[error("{name} can't be read")]
     Lines {
         /// What was being read.
         name: String,
@@ -54,7 +55,7 @@ pub enum RecordingError {
         source: LinesError,
     },
     /// It is a trace file, and nothing of it can be read.
-    #[error("{} can't be read", Escaped(.name))]
+    #[error("{name} can't be read")]
     File {
         /// What was being read.
         name: String,
@@ -62,7 +63,7 @@ pub enum RecordingError {
         source: TraceFileError,
     },
     /// It holds nothing that is an event.
-    #[error("{}", Escaped(.name))]
+    #[error("{name}")]
     Text {
         /// What was being read.
         name: String,
@@ -90,9 +91,15 @@ impl Recording {
             Ok(beginning) => beginning,
             Err(source) => return Err(RecordingError::Open { name, source }),
         };
-        let is_json = beginning.trim_ascii_start().starts_with(b"{");
         let is_trace_file = trace_file::is_one(&beginning);
-        let reader: Box<dyn BufRead> = Box::new(io::Cursor::new(beginning).chain(reader));
+        let encoding = Encoding::of(&beginning);
+        let is_json = encoding::ascii(&beginning)
+            .trim_ascii_start()
+            .starts_with(b"{");
+        let mut reader: Box<dyn BufRead> = Box::new(io::Cursor::new(beginning).chain(reader));
+        if is_json && !is_trace_file {
+            reader = encoding.decoded(reader);
+        }
         let (information, content) = if is_trace_file {
             match Events::new(reader) {
                 Ok((header, events)) => (
@@ -155,13 +162,23 @@ impl Recording {
         }
     }
 
+    /// Which devices were chosen for it: those that each of these wants. Empty if none were left out.
+    #[must_use]
+    pub fn filters(&self) -> &[FilterTexts] {
+        match &self.content {
+            Content::Lines(lines) => lines.filters(),
+            Content::File(header, _) => &header.filters,
+            Content::Text(_) => &[],
+        }
+    }
+
     /// What keeps the events from being all there were, one sentence each: that it was cut off, or is
     /// damaged. Complete only after [`for_each`](Self::for_each), which yields a loss of events at each such
     /// place, so that no verdict passes over it.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         match &self.content {
-            Content::Lines(lines) => lines.problem().map(str::to_owned).into_iter().collect(),
+            Content::Lines(lines) => lines.problems(),
             Content::Text(_) => Vec::new(),
             Content::File(_, events) => events.ending().problems(),
         }
