@@ -360,3 +360,18 @@ fn a_reader_that_goes_away_is_no_error() {
         assert_eq!(ran.error, "", "{arguments:?}");
     }
 }
+
+#[test]
+fn a_report_that_can_not_be_written_keeps_no_other_from_telling() {
+    let place = Place::new();
+    let reports = ["--report", "ktap=/dev/full", "--report", "lava=lava"];
+    let ran = place.run(&[&["check", "whole.jsonl"], &reports[..]].concat());
+    assert_eq!(ran.code, 1, "{}", ran.error);
+    assert!(
+        ran.error.contains("/dev/full can't be written"),
+        "{}",
+        ran.error
+    );
+    let lava = place.read("lava");
+    assert!(lava.contains("TEST_CASE_ID=DR001 RESULT=fail"), "{lava}");
+}

@@ -15,7 +15,8 @@ use super::{
     usage::UsageError,
 };
 use crate::{
-    event::Event,
+    event::{Event, EventKind},
+    filter::DeviceFilter,
     sink::{CommandEnd, LostBy},
     trace_file::{Header, LostAt, Recorded, Recorder, RecorderOptions, Rotation},
 };
@@ -44,14 +45,26 @@ pub(super) struct Record {
     max_files: Option<u32>,
 }
 
-impl Receiver for Recorder {
+/// What is recorded, and whether a device was there that is wanted.
+struct Recording {
+    recorder: Recorder,
+    filter: DeviceFilter,
+    seen: bool,
+}
+
+impl Receiver for Recording {
     fn event(&mut self, event: &Event) {
-        Recorder::event(self, event);
+        self.seen |= match &event.kind {
+            EventKind::Device(identity) => self.filter.wants(identity),
+            EventKind::Snapshot(snapshot) => self.filter.wants(&snapshot.identity),
+            _ => false,
+        };
+        self.recorder.event(event);
     }
 
     fn pause(&mut self) -> ControlFlow<()> {
-        Recorder::pause(self);
-        if self.has_failed() {
+        self.recorder.pause();
+        if self.recorder.has_failed() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
@@ -73,14 +86,24 @@ impl Record {
             max_size,
             max_files: self.max_files,
         });
-        let mut recorder = Recorder::start(
+        let recorder = Recorder::start(
             &self.output,
             Header::of_this_machine(capture.information()),
             RecorderOptions { rotation },
         )?;
-        let captured = capture.run(&self.capture, &mut recorder).await?;
-        let lost_by = capture.finish(&mut recorder);
+        let mut recording = Recording {
+            recorder,
+            filter,
+            seen: false,
+        };
+        let captured = capture.run(&self.capture, &mut recording).await?;
+        let lost_by = capture.finish(&mut recording);
         let lost: u64 = lost_by.iter().map(|lost| lost.count).sum();
+        let Recording {
+            recorder,
+            filter,
+            seen,
+        } = recording;
         let what = recorder.finish(lost_at(&lost_by))?;
         tell(&what, &self.output, rotation);
         if lost > 0 {
@@ -88,6 +111,9 @@ impl Record {
             plainly(format_args!(
                 "{lost} {events} found no room in the ring buffer: give it more with --ring-size"
             ));
+        }
+        if !seen && !filter.is_empty() {
+            plainly(format_args!("no device matches {}", filter.texts()));
         }
         // A command that was ended with the recording has not failed by itself.
         let failure = captured

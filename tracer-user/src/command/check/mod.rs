@@ -123,14 +123,13 @@ impl Check {
             Err(error) => Err(Failure::Run(error)),
         };
         match judged {
-            Ok((policy, results)) => self.conclude(reports, &policy, &results),
+            Ok((policy, results)) => Ok(self.conclude(reports, &policy, &results)),
             Err(failure) => {
                 say(failure.message());
                 let results = failure.results(self.file.is_none(), today());
-                for report in reports {
-                    if report.is_file() || failure.concerns_everyone() {
-                        report.write(&results)?;
-                    }
+                reports.retain(|report| report.is_file() || failure.concerns_everyone());
+                if let Err(error) = reports::write_all(reports, &results) {
+                    say(format_args!("{error:#}"));
                 }
                 Ok(failure.exit())
             }
@@ -170,27 +169,28 @@ impl Check {
         Ok((policy, results))
     }
 
-    fn conclude(
-        &self,
-        reports: Vec<OpenReport>,
-        policy: &Policy,
-        results: &Results,
-    ) -> anyhow::Result<Exit> {
-        for report in reports {
-            report.write(results)?;
-        }
+    fn conclude(&self, reports: Vec<OpenReport>, policy: &Policy, results: &Results) -> Exit {
+        let mut written = reports::write_all(reports, results);
         if let Some(path) = &self.write_expectations {
-            fs::write(path, write_expectations(results, policy))
-                .with_context(|| format!("{} can't be written", shown(path)))?;
+            let expected = fs::write(path, write_expectations(results, policy));
+            written =
+                written.and(expected.with_context(|| format!("{} can't be written", shown(path))));
         }
         if let Some(failure) = results.command.as_ref().and_then(CommandEnd::failure) {
             say(failure);
         }
         say(results.line());
-        Ok(match &results.command {
+        match &results.command {
             Some(end) if self.propagate && end.code != 0 => Exit::OfCommand(end.code),
-            _ => results.verdict.into(),
-        })
+            // Whoever waits for what was to be written must not take this for a run that has passed, or was skipped.
+            _ => match written {
+                Ok(()) => results.verdict.into(),
+                Err(error) => {
+                    say(format_args!("{error:#}"));
+                    Exit::Findings
+                }
+            },
+        }
     }
 
     fn policy(&self) -> Result<Policy, UsageError> {

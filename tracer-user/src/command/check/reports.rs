@@ -149,6 +149,16 @@ impl OpenReport {
     }
 }
 
+/// Writes all of them, and tells of the first that can't be written: a terminal that has gone away must not keep the
+/// files from telling.
+pub(super) fn write_all(reports: Vec<OpenReport>, results: &Results) -> anyhow::Result<()> {
+    let mut written = Ok(());
+    for report in reports {
+        written = written.and(report.write(results));
+    }
+    written
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
