@@ -113,6 +113,7 @@ fn begin(policy: &str, coverage: Coverage) -> (Examination, Policy) {
         kernel: Some("6.1".to_owned()),
         machine: None,
         coverage,
+        filters: Vec::new(),
     };
     (Examination::new(information, policy.clone()), policy)
 }

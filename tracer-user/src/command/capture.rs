@@ -184,6 +184,7 @@ impl Capture {
             kernel: Some(kernel.release),
             machine: Some(kernel.machine),
             coverage: self.live.coverage().clone(),
+            filters: Vec::new(),
         }
     }
 

@@ -32,7 +32,7 @@ impl Demo {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let name = "the embedded recording".to_owned();
         let mut recording = Recording::read(Box::new(RECORDING), name)?;
-        let mut sink = self.output.sink(Vec::new())?;
+        let mut sink = self.output.sink()?;
         let information = recording.information().clone();
         let mut run = Run::begin(
             &information,

@@ -55,10 +55,9 @@ impl Export {
         let wanted = Wanted::of_recording(filter, &recording);
         let writer = files::create(self.output.as_deref())?;
         let writer = BufWriter::with_capacity(1 << 16, writer);
-        let filters = wanted.filters();
         let mut sink: Box<dyn Sink> = match self.format {
-            Format::Json => Box::new(JsonSink::new(writer, true).of_devices(filters)),
-            Format::Chrome => Box::new(ChromeSink::new(writer).of_devices(filters)),
+            Format::Json => Box::new(JsonSink::new(writer, true)),
+            Format::Chrome => Box::new(ChromeSink::new(writer)),
         };
         let information = recording.information().clone();
         let run = Run::begin(

@@ -64,7 +64,7 @@ impl Import {
             return convert(&mut recording, path);
         }
         let wanted = Wanted::of_recording(filter, &recording);
-        let mut sink = self.output.sink(wanted.filters())?;
+        let mut sink = self.output.sink()?;
         let information = recording.information().clone();
         let fail_on = self.output.fail_on();
         Run::begin(&information, wanted, rules, fail_on, sink.as_mut()).replay(&mut recording)
@@ -88,7 +88,6 @@ fn convert(recording: &mut Recording, path: &Path) -> anyhow::Result<Exit> {
     let file = BufWriter::with_capacity(1 << 16, File::create(path).with_context(unwritable)?);
     let header = recording.header().cloned().unwrap_or_else(|| Header {
         lines: recording.line_counts(),
-        filters: recording.filters().to_vec(),
         ..Header::of_recording(recording.information().clone())
     });
     let mut writer = TraceFileWriter::begin(file, &header).with_context(unwritable)?;

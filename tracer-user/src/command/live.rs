@@ -11,6 +11,7 @@ use super::{
     say::{plainly, say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
+    wanted::Wanted,
 };
 use crate::tui::{
     self, RunError, Session,
@@ -103,7 +104,7 @@ impl Live {
             };
             let session = Session::new(
                 source.sight.clone(),
-                source.information.clone(),
+                Wanted::new(filter).of_source(&source.information),
                 rules,
                 configuration,
             );

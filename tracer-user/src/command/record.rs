@@ -13,6 +13,7 @@ use super::{
     say::{plainly, shown},
     source_options::{FilterOptions, ProbeOptions, size},
     usage::UsageError,
+    wanted::Wanted,
 };
 use crate::{
     event::{Event, EventKind},
@@ -88,7 +89,7 @@ impl Record {
         });
         let recorder = Recorder::start(
             &self.output,
-            Header::of_this_machine(capture.information()),
+            Header::of_this_machine(Wanted::new(filter.clone()).of_source(&capture.information())),
             RecorderOptions { rotation },
         )?;
         let mut recording = Recording {

@@ -51,7 +51,7 @@ impl<'sink> Run<'sink> {
         sink: &'sink mut dyn Sink,
     ) -> Self {
         let coverage = Arc::new(source.coverage.clone());
-        let broken = sink.begin(source).err();
+        let broken = sink.begin(&wanted.of_source(source)).err();
         Self {
             judge: Judge::new(Arc::clone(&coverage), rules),
             wanted,

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     event::Event,
-    filter::{DeviceFilter, FilterTexts},
+    filter::DeviceFilter,
     finding::Severity,
     rules::RuleSet,
     sink::{CommandEnd, Sink, json::JsonSink, text::TextSink},
@@ -123,12 +123,12 @@ impl OutputOptions {
             .filter(|path| path.extension().is_some_and(|it| it == trace_file::SUFFIX))
     }
 
-    /// The sink, for what is written of devices that each of these filters wants.
-    pub(super) fn sink(&self, filters: Vec<FilterTexts>) -> anyhow::Result<Box<dyn Sink>> {
+    /// The sink.
+    pub(super) fn sink(&self) -> anyhow::Result<Box<dyn Sink>> {
         let writer = files::create(self.output.as_deref())?;
         let writer = BufWriter::with_capacity(1 << 16, writer);
         Ok(if self.json {
-            Box::new(JsonSink::new(writer, !self.quiet).of_devices(filters))
+            Box::new(JsonSink::new(writer, !self.quiet))
         } else {
             Box::new(TextSink::new(writer, !self.quiet))
         })
@@ -153,7 +153,7 @@ impl Trace {
                 reading::open_for(path, self.output.writes_events_to_standard_output())?;
             let information = recording.information().clone();
             let wanted = Wanted::of_recording(filter, &recording);
-            let mut sink = self.output.sink(wanted.filters())?;
+            let mut sink = self.output.sink()?;
             let fail_on = self.output.fail_on();
             return Run::begin(&information, wanted, rules, fail_on, sink.as_mut())
                 .replay(&mut recording);
@@ -167,12 +167,12 @@ impl Trace {
         options.optional.extend(self.rules.optional_hooks(&rules));
         let mut capture = Capture::start(&options)?;
         let wanted = Wanted::new(filter);
-        let mut sink = self.output.sink(wanted.filters())?;
+        let mut sink = self.output.sink()?;
         let information = capture.information();
         let recorder = match &self.record {
             Some(path) => Some(Recorder::start(
                 path,
-                Header::of_this_machine(information.clone()),
+                Header::of_this_machine(wanted.of_source(&information)),
                 RecorderOptions::default(),
             )?),
             None => None,

@@ -5,6 +5,7 @@ use crate::{
     filter::{DeviceFilter, FilterTexts},
     finding::Finding,
     model::Model,
+    sink::SourceInformation,
     source::recording::Recording,
 };
 
@@ -31,7 +32,7 @@ impl Wanted {
     /// Those that the filter wants of a recording, which may have only some.
     pub(super) fn of_recording(filter: DeviceFilter, recording: &Recording) -> Self {
         Self {
-            recorded: recording.filters().to_vec(),
+            recorded: recording.information().filters.clone(),
             ..Self::new(filter)
         }
     }
@@ -41,14 +42,14 @@ impl Wanted {
         self.filter.is_empty()
     }
 
-    /// What says which devices there are in what is written of this: those that each of these wants.
-    pub(super) fn filters(&self) -> Vec<FilterTexts> {
-        let mut filters = self.recorded.clone();
+    /// What is said of a source of which only these are told.
+    pub(super) fn of_source(&self, source: &SourceInformation) -> SourceInformation {
+        let mut source = source.clone();
         let own = self.filter.texts();
-        if !self.filter.is_empty() && !filters.contains(&own) {
-            filters.push(own);
+        if !self.filter.is_empty() && !source.filters.contains(&own) {
+            source.filters.push(own);
         }
-        filters
+        source
     }
 
     /// Whether an event, which the model has taken in, is wanted. What belongs to no device is wanted only if every

@@ -11,7 +11,6 @@ use super::{Sink, SourceInformation, Summary, json_text};
 use crate::{
     coverage::{Attachment, Coverage},
     event::{AddedNode, Event, EventKind, Hook, NodeReference, Task, Time},
-    filter::FilterTexts,
     finding::Finding,
     model::{Device, Model},
 };
@@ -26,7 +25,6 @@ pub struct ChromeSink<W> {
     named: HashMap<u32, Task>,
     last: Time,
     first: bool,
-    filters: Vec<FilterTexts>,
 }
 
 /// One entry of `traceEvents`.
@@ -56,15 +54,7 @@ impl<W: Write> ChromeSink<W> {
             named: HashMap::new(),
             last: Time::default(),
             first: true,
-            filters: Vec::new(),
         }
-    }
-
-    /// Only devices that each of these wants are written.
-    #[must_use]
-    pub fn of_devices(mut self, filters: Vec<FilterTexts>) -> Self {
-        self.filters = filters;
-        self
     }
 
     fn entry(&mut self, entry: &Entry<'_>) -> io::Result<()> {
@@ -190,8 +180,8 @@ impl<W: Write> Sink for ChromeSink<W> {
             "kernel": source.kernel,
             "machine": source.machine,
         });
-        if !self.filters.is_empty() {
-            metadata = with(metadata, json!({ "filters": self.filters }));
+        if !source.filters.is_empty() {
+            metadata = with(metadata, json!({ "filters": source.filters }));
         }
         write!(self.writer, "{{\"displayTimeUnit\":\"ns\",\"metadata\":")?;
         json_text::write(&mut self.writer, &metadata)?;

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::{Sink, SourceInformation, Summary, json_text};
 use crate::{
     event::{Event, EventKind, Loss, LossCause, Time},
-    filter::FilterTexts,
     finding::Finding,
     model::Model,
 };
@@ -16,39 +15,18 @@ use crate::{
 pub struct JsonSink<W> {
     writer: W,
     events: bool,
-    filters: Vec<FilterTexts>,
 }
 
 impl<W: Write> JsonSink<W> {
     /// Writes to `writer`; without `events` only findings, losses and the summary.
     pub const fn new(writer: W, events: bool) -> Self {
-        Self {
-            writer,
-            events,
-            filters: Vec::new(),
-        }
-    }
-
-    /// Only devices that each of these wants are written, which the stream says.
-    #[must_use]
-    pub fn of_devices(mut self, filters: Vec<FilterTexts>) -> Self {
-        self.filters = filters;
-        self
+        Self { writer, events }
     }
 
     fn line(&mut self, object: &impl Serialize) -> io::Result<()> {
         json_text::write(&mut self.writer, object)?;
         self.writer.write_all(b"\n")
     }
-}
-
-/// The source, and which of its devices the stream is about.
-#[derive(Serialize)]
-struct SourceLine<'a> {
-    #[serde(flatten)]
-    source: &'a SourceInformation,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    filters: &'a [FilterTexts],
 }
 
 /// An event with the names that its addresses stand for.
@@ -75,13 +53,7 @@ struct LossLine {
 
 impl<W: Write> Sink for JsonSink<W> {
     fn begin(&mut self, source: &SourceInformation) -> io::Result<()> {
-        let filters = std::mem::take(&mut self.filters);
-        let written = self.line(&SourceLine {
-            source,
-            filters: &filters,
-        });
-        self.filters = filters;
-        written
+        self.line(source)
     }
 
     fn event(&mut self, event: &Event, model: &Model) -> io::Result<()> {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     coverage::Coverage,
     event::Event,
+    filter::FilterTexts,
     finding::{Finding, Severity},
     judge::{Outcome, Verdict},
     model::Model,
@@ -38,6 +39,9 @@ pub struct SourceInformation {
     pub machine: Option<String>,
     /// What could be seen.
     pub coverage: Coverage,
+    /// Which devices were chosen: those that each of these wants. Empty if none were left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<FilterTexts>,
 }
 
 /// What the last line of a stream says.

@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use crate::{
     event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
-    filter::FilterTexts,
     sink::SourceInformation,
 };
 
@@ -36,7 +35,6 @@ const MOST_BAD_LINES: usize = 10;
 pub struct Lines<R> {
     reader: R,
     information: SourceInformation,
-    filters: Vec<FilterTexts>,
     line: u64,
     text: Vec<u8>,
     /// How many events there were.
@@ -50,13 +48,6 @@ pub struct Lines<R> {
     bad: u64,
     told: Vec<String>,
     problem: Option<&'static str>,
-}
-
-/// Which devices a stream is about.
-#[derive(Deserialize)]
-struct Chosen {
-    #[serde(default)]
-    filters: Vec<FilterTexts>,
 }
 
 #[derive(Deserialize)]
@@ -88,11 +79,9 @@ impl<R: BufRead> Lines<R> {
             Line::Whole => {}
         }
         let information = serde_json::from_slice(&text).map_err(LinesError::NoSource)?;
-        let chosen: Chosen = serde_json::from_slice(&text).map_err(LinesError::NoSource)?;
         Ok(Self {
             reader,
             information,
-            filters: chosen.filters,
             line: 1,
             text,
             events: 0,
@@ -109,12 +98,6 @@ impl<R: BufRead> Lines<R> {
     #[must_use]
     pub fn information(&self) -> &SourceInformation {
         &self.information
-    }
-
-    /// Which devices were chosen for the stream: those that each of these wants. Empty if none were left out.
-    #[must_use]
-    pub fn filters(&self) -> &[FilterTexts] {
-        &self.filters
     }
 
     /// What keeps the events from being all there were, once they have been read.

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     event::Event,
-    filter::FilterTexts,
     sink::{LineCounts, LostBy, SourceInformation},
     trace_file::{self, Events, Header, TraceFileError},
 };
@@ -121,6 +120,7 @@ impl Recording {
                         kernel: None,
                         machine: None,
                         coverage: text.coverage().clone(),
+                        filters: Vec::new(),
                     },
                     Content::Text(Box::new(text)),
                 ),
@@ -159,16 +159,6 @@ impl Recording {
                 lines: text.statistics().lines,
                 event_lines: text.statistics().event_lines,
             }),
-        }
-    }
-
-    /// Which devices were chosen for it: those that each of these wants. Empty if none were left out.
-    #[must_use]
-    pub fn filters(&self) -> &[FilterTexts] {
-        match &self.content {
-            Content::Lines(lines) => lines.filters(),
-            Content::File(header, _) => &header.filters,
-            Content::Text(_) => &[],
         }
     }
 

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Hook, hook_name},
-    filter::FilterTexts,
     sink::{LineCounts, LostBy, SourceInformation},
 };
 
@@ -31,10 +30,6 @@ pub struct Header {
     /// How much of a text was recognised, where the events come from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LineCounts>,
-    /// Which devices were chosen for it, where it was made from a recording that has only some: those that each of
-    /// these wants.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub filters: Vec<FilterTexts>,
 }
 
 /// Two clocks, read at the same moment.
@@ -120,7 +115,6 @@ impl Header {
             clock: None,
             part: None,
             lines: None,
-            filters: Vec::new(),
         }
     }
 }

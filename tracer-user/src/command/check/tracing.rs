@@ -19,6 +19,7 @@ use crate::{
         capture::{Asked, Capture, CaptureOptions, Captured, Receiver},
         record::lost_at,
         say::say,
+        wanted::Wanted,
     },
     event::Event,
     filter::DeviceFilter,
@@ -46,7 +47,8 @@ impl Check {
         let mut options = self.probes.options(filter);
         options.optional.extend(policy.optional_hooks());
         let mut capture = Capture::start(&options).map_err(Failure::Here)?;
-        let information = capture.information();
+        let wanted = Wanted::new(filter.clone());
+        let information = wanted.of_source(&capture.information());
         let mut run =
             CheckRun::begin(information, policy, self.record.as_deref()).map_err(Failure::Run)?;
         let course = match &self.exercise_module {
