@@ -1,9 +1,11 @@
 //! The command line of devres-tracer.
 
-use clap::Parser as _;
 use devres_tracer::command::{Arguments, Exit};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Exit {
-    Arguments::parse().run().await
+    match Arguments::given() {
+        Ok(arguments) => arguments.run().await,
+        Err(exit) => exit,
+    }
 }

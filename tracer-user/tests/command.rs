@@ -290,12 +290,14 @@ fn nothing_that_steers_a_terminal_gets_through() {
         &["live", "--config", name],
         &["explain", name],
         &["check", "--exercise", name],
+        &["trace", "--fail-on", name],
+        &[name],
     ] {
         let ran = place.run(arguments);
         assert_ne!(ran.code, 0, "{arguments:?}");
         let said = ran.output + &ran.error;
         assert!(!hostile(&said), "{arguments:?}: {said:?}");
-        let escaped = said.contains("\\x1b[31mb") || said.contains("\\u{1b}[31mb");
+        let escaped = ["\\x9b", "\\u{9b}"].iter().any(|code| said.contains(code));
         assert!(escaped, "{arguments:?}: {said}");
         assert!(!said.contains("\\\\x1b"), "{arguments:?}: {said}");
     }

@@ -46,7 +46,7 @@ pub(super) fn refuse_same<'a>(
         };
         if read.as_ref() == Some(&identity) {
             return Err(UsageError::new(format!(
-                "{} is the input: writing it would destroy what is to be read",
+                "{} is an input: writing it would destroy what is to be read",
                 shown(output)
             )));
         }

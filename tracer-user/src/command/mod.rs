@@ -28,9 +28,13 @@ mod trace;
 mod usage;
 mod wanted;
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 pub use exit::Exit;
+
+use crate::escape;
 
 /// Traces the Linux kernel's managed device resources (devres): what each device owns, in what order it is
 /// given back, and who is to blame when that order is wrong. Without a command it opens the live view.
@@ -71,6 +75,20 @@ enum Command {
 }
 
 impl Arguments {
+    /// The arguments that this process was given; what is wrong with them is told. Where help is asked for, it is shown,
+    /// and the process ends.
+    pub fn given() -> Result<Self, Exit> {
+        Self::try_parse().map_err(|error| {
+            let steers = |argument: OsString| argument.to_string_lossy().contains(escape::steers);
+            if error.use_stderr() && std::env::args_os().any(steers) {
+                // The library would show what it was given as it is.
+                say::plainly(error.render().to_string().trim_end());
+                return Exit::Usage;
+            }
+            error.exit()
+        })
+    }
+
     /// Runs the command, and tells what went wrong.
     pub async fn run(self) -> Exit {
         usage::tell(self.run_command().await)

@@ -78,7 +78,7 @@ impl Failure {
     pub(super) fn results(&self, on_this_kernel: bool, date: Date) -> Results {
         let test = match self {
             Self::Usage(message) => {
-                Test::new("was asked for rightly", Status::Inconclusive, message)
+                Test::new("command line is right", Status::Inconclusive, message)
             }
             Self::Input(error) => Test::new(
                 "input can be read",

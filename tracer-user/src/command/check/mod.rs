@@ -142,19 +142,13 @@ impl Check {
             return Err(UsageError::new(conflict));
         }
         let reports = self.report.iter().filter_map(|report| report.file.as_ref());
-        let outputs = reports
-            .chain(&self.write_expectations)
-            .chain(&self.record)
-            .map(PathBuf::as_path);
-        files::refuse_same(self.file.as_deref(), outputs.clone())?;
-        // What tells what to expect may be made anew of what is found, but no report may take its place.
-        let reports = || {
-            self.report
-                .iter()
-                .filter_map(|report| report.file.as_deref())
-        };
-        for read in self.policy.iter().chain(&self.expectations) {
-            files::refuse_same(Some(read), reports())?;
+        let written = reports.chain(&self.record).map(PathBuf::as_path);
+        let all = || written.clone().chain(self.write_expectations.as_deref());
+        files::refuse_same(self.file.as_deref(), all())?;
+        files::refuse_same(self.policy.as_deref(), all())?;
+        // Expectations may be made anew of what is found, but nothing else may take their place.
+        for expectations in &self.expectations {
+            files::refuse_same(Some(expectations), written.clone())?;
         }
         Ok(())
     }
