@@ -163,7 +163,8 @@ impl Capture {
         // Before anything takes time: Ctrl-C while starting must not leave the terminal to the command.
         let interrupted = signal(SignalKind::interrupt())?;
         let terminated = signal(SignalKind::terminate())?;
-        let hung_up = if ignores_hang_up() {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let hung_up = if ignores_hang_up(&status) {
             None
         } else {
             Some(signal(SignalKind::hangup())?)
@@ -309,9 +310,8 @@ impl Capture {
     }
 }
 
-/// Whether SIGHUP was ignored when this process was started, as `nohup` does.
-fn ignores_hang_up() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+/// Whether SIGHUP is ignored, as `nohup` has it, by what `/proc/self/status` says.
+fn ignores_hang_up(status: &str) -> bool {
     status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
@@ -361,6 +361,14 @@ async fn stop(child: &mut Child) -> Option<ExitStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_is_to_outlive_the_terminal_does() {
+        let status = |mask| format!("Name:\ttrace\nSigBlk:\t0001\nSigIgn:\t{mask}\n");
+        assert!(ignores_hang_up(&status("0000000000001001")));
+        assert!(!ignores_hang_up(&status("0000000000001000")));
+        assert!(!ignores_hang_up(""));
+    }
 
     #[test]
     fn a_time_has_a_unit_or_is_in_seconds() {
