@@ -6,7 +6,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Hook {
-    /// Tracepoint `devres:devres_log`: every addition, removal, release and replacement of a node.
+    /// Tracepoint `dev:devres_log`: every addition, removal, release and replacement of a node.
     DevresLog = 1,
     /// `devres_add(dev, res)`: additions through the public call, with the payload's address.
     DevresAdd = 2,

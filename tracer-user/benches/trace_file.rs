@@ -91,6 +91,7 @@ fn write(path: &Path, cycle: &[Event]) {
         kernel: None,
         machine: None,
         coverage: whole(),
+        filters: Vec::new(),
     });
     let mut recorder =
         Recorder::start(path, header, RecorderOptions::default()).expect("there is room");

@@ -189,6 +189,7 @@ fn information() -> SourceInformation {
         kernel: None,
         machine: None,
         coverage: whole(),
+        filters: Vec::new(),
     }
 }
 

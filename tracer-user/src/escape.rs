@@ -38,8 +38,25 @@ pub fn escape(text: &str) -> String {
     Escaped(text).to_string()
 }
 
+/// Shows a line with everything in it that could steer a terminal written out, as [`Escaped`] does, and
+/// leaves alone what is escaped already: for lines that are put together of several parts.
+#[derive(Debug, Clone, Copy)]
+pub struct Visible<'a>(pub &'a str);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in self.0.split_inclusive(['\\', '\n']) {
+            let end = piece.len() - usize::from(piece.ends_with(['\\', '\n']));
+            let (text, kept) = piece.split_at(end);
+            write!(formatter, "{}{kept}", Escaped(text))?;
+        }
+        Ok(())
+    }
+}
+
 /// Characters that a terminal obeys or hides instead of showing.
-fn steers(character: char) -> bool {
+#[must_use]
+pub fn steers(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -57,12 +74,22 @@ fn steers(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::escape;
+    use super::{Visible, escape};
 
     #[test]
     fn control_characters_are_written_out() {
         assert_eq!(escape("a\u{1b}[31mb\nc\u{7f}"), "a\\x1b[31mb\\nc\\x7f");
         assert_eq!(escape("\u{9b}31m\u{202e}gpj"), "\\x9b31m\\u{202e}gpj");
+    }
+
+    #[test]
+    fn what_is_escaped_already_stays_as_it_is() {
+        for text in ["a\u{1b}[31mb\u{202e}", "a\\x1b[31m", "one\ntwo\n", ""] {
+            let once = Visible(text).to_string();
+            assert_eq!(Visible(&once).to_string(), once, "{text:?}");
+            assert!(!once.contains('\u{1b}'), "{once}");
+        }
+        assert_eq!(Visible("a\\x1b\u{1b}\n").to_string(), "a\\x1b\\x1b\n");
     }
 
     #[test]

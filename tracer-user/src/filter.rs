@@ -1,9 +1,45 @@
 //! Which devices are wanted: globs over device, driver and bus.
 
+use std::fmt;
+
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
 use tracer_ebpf::{Filter, Pattern};
 
-use crate::{event::DeviceIdentity, source::live::ProbeFilters};
+use crate::{escape::Escaped, event::DeviceIdentity, finding::Finding, source::live::ProbeFilters};
+
+/// The globs of a filter as they were given: what a recording says of the devices that were chosen for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterTexts {
+    /// Over the device's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device: Vec<String>,
+    /// Over its driver's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub driver: Vec<String>,
+    /// Over its bus's or class's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bus: Vec<String>,
+}
+
+impl fmt::Display for FilterTexts {
+    /// As the options of the command line.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lists = [
+            ("--device", &self.device),
+            ("--driver", &self.driver),
+            ("--bus", &self.bus),
+        ];
+        let mut separator = "";
+        for (option, globs) in lists {
+            for glob in globs {
+                write!(formatter, "{separator}{option} {}", Escaped(glob))?;
+                separator = " ";
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Globs over a device's name, its driver's and its bus's. Each list lets everything through if it is
 /// empty; else one of its globs must fit.
@@ -52,10 +88,33 @@ impl DeviceFilter {
         self.device.fit(Some(device)) && self.driver.fit(driver) && self.bus.fit(bus)
     }
 
+    /// Whether a finding is wanted: of the device that it is on, or of the one whose driver did it.
+    #[must_use]
+    pub fn wants_finding(&self, finding: &Finding) -> bool {
+        self.wants_names(
+            &finding.device,
+            finding.driver.as_deref(),
+            finding.bus.as_deref(),
+        ) || finding
+            .caused_by
+            .as_ref()
+            .is_some_and(|cause| self.wants_names(&cause.device, cause.driver.as_deref(), None))
+    }
+
     /// Whether every device is wanted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.device.texts.is_empty() && self.driver.texts.is_empty() && self.bus.texts.is_empty()
+    }
+
+    /// The globs as they were given.
+    #[must_use]
+    pub fn texts(&self) -> FilterTexts {
+        FilterTexts {
+            device: self.device.texts.clone(),
+            driver: self.driver.texts.clone(),
+            bus: self.bus.texts.clone(),
+        }
     }
 
     /// What of this the probes can do themselves: names, and globs that only end in a star. They let

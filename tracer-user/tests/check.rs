@@ -113,6 +113,7 @@ fn begin(policy: &str, coverage: Coverage) -> (Examination, Policy) {
         kernel: Some("6.1".to_owned()),
         machine: None,
         coverage,
+        filters: Vec::new(),
     };
     (Examination::new(information, policy.clone()), policy)
 }
@@ -643,6 +644,21 @@ fn cycles_that_were_not_done_or_not_seen_are_no_pass() {
 }
 
 #[test]
+fn a_run_that_was_not_recorded_as_asked_for_fails() {
+    let (mut examination, _) = begin("", whole());
+    for event in &story(&[Unbind::Right]).events {
+        examination.event(event);
+    }
+    let ending = Ending {
+        unrecorded: Some("no space left".to_owned()),
+        ..Ending::on(TODAY)
+    };
+    let results = examination.finish(ending);
+    assert_eq!(results.verdict, Verdict::Findings);
+    assert_eq!(test(&results, "evidence", "recorded").0, Status::Failed);
+}
+
+#[test]
 fn the_command_does_nothing_to_the_verdict() {
     let (mut examination, _) = begin("", whole());
     for event in &story(&[Unbind::Right]).events {
@@ -652,6 +668,7 @@ fn the_command_does_nothing_to_the_verdict() {
         command: Some(CommandEnd {
             command: "x".to_owned(),
             code: 9,
+            signal: None,
         }),
         ..Ending::on(TODAY)
     };

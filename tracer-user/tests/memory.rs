@@ -62,6 +62,7 @@ fn rules_keep_nothing_of_what_has_gone() {
     }
     story
         .enter(child, Hook::Probe)
+        .stack(&["devm_add_action", "child_probe@child", "really_probe"])
         .push(parent, EventKind::Add(action))
         .returned(child, Hook::Probe, Some(5))
         .add(child, 0x40_0000, "stop", 64);

@@ -442,8 +442,8 @@ fn losses_stand_where_they_happened() {
 
 #[test]
 fn a_text_without_events_is_an_error_that_says_what_to_do() {
+    assert!(matches!(text::read(&b""[..]), Err(ImportError::Empty)));
     for text in [
-        "",
         "\n",
         "[ 1.0] usb 1-1: new device\nprose about DEVRES ADD\n\0\u{fffd}\n",
     ] {
@@ -456,7 +456,15 @@ fn a_text_without_events_is_an_error_that_says_what_to_do() {
         }
     }
     let error = text::read(&b"x\n"[..]).unwrap_err();
-    assert!(error.to_string().contains("devres.log=1"), "{error}");
+    let error = error.to_string();
+    assert!(
+        error.starts_with("the only line is not a devres event"),
+        "{error}"
+    );
+    assert!(
+        error.contains("devres.log=1") && error.contains("dev:devres_log"),
+        "{error}"
+    );
 }
 
 #[test]

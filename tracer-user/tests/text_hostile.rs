@@ -69,6 +69,7 @@ fn check(input: &[u8]) {
             }
             drop(judge.finish());
         }
+        Err(ImportError::Empty) => assert_eq!(lines, 0),
         Err(ImportError::NoEvents { statistics }) => {
             assert_eq!(
                 (statistics.lines, statistics.other_lines),

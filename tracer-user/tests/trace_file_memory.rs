@@ -71,6 +71,7 @@ fn write(path: &Path, rounds: usize) {
         kernel: None,
         machine: None,
         coverage: whole(),
+        filters: Vec::new(),
     });
     let mut recorder = Recorder::start(path, header, RecorderOptions::default()).unwrap();
     for round in 0..rounds {

@@ -12,7 +12,7 @@ use super::{
     exercise::Exercised,
     limits::Growth,
     policy::Policy,
-    results::{CommandEnd, Results},
+    results::Results,
     selection::Place,
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     finding::Finding,
     judge::{Judge, Outcome},
     model::Model,
-    sink::{LostBy, SourceInformation},
+    sink::{CommandEnd, LostBy, SourceInformation},
 };
 
 /// A run under a policy.
@@ -47,6 +47,8 @@ pub struct Ending {
     pub command: Option<CommandEnd>,
     /// Why the run is not whole, if it isn't: it was interrupted, or the input is damaged.
     pub cut_short: Option<String>,
+    /// Why the run was not recorded, though that was asked for.
+    pub unrecorded: Option<String>,
     /// Where events were lost, as far as the kernel side tells.
     pub lost_by: Vec<LostBy>,
     /// What the exercise did, if there was one.
@@ -173,16 +175,25 @@ impl Ending {
             today,
             command: None,
             cut_short: None,
+            unrecorded: None,
             lost_by: Vec::new(),
             exercised: None,
         }
     }
 }
 
+/// That so many events were lost.
+pub(super) fn lost(events: u64) -> String {
+    match events {
+        1 => "1 event was lost".to_owned(),
+        events => format!("{events} events were lost"),
+    }
+}
+
 /// Why what was not found may have been missed, whatever it is.
 fn gap(outcome: &Outcome, ending: &Ending) -> Option<String> {
     if outcome.lost > 0 {
-        Some(format!("{} events were lost", outcome.lost))
+        Some(lost(outcome.lost))
     } else if outcome.desyncs > 0 {
         Some("the tool's model and the kernel disagreed".to_owned())
     } else {

@@ -21,9 +21,10 @@ mod stack;
 mod template;
 mod write_expectations;
 
+pub use crate::sink::CommandEnd;
 pub use cycles::{CycleClock, Wanted};
 pub use examination::{Ending, Examination};
 pub use policy::{Policy, PolicyError};
-pub use results::{CommandEnd, Group, GroupKind, Judged, Results, Status, Test};
+pub use results::{Group, GroupKind, Judged, Results, Status, Test};
 pub use template::TEMPLATE;
 pub use write_expectations::write_expectations;

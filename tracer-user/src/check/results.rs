@@ -6,7 +6,7 @@ use super::date::Date;
 use crate::{
     finding::{Finding, text::Text},
     judge::Verdict,
-    sink::LostBy,
+    sink::{CommandEnd, LostBy},
     source::live::Kernel,
 };
 
@@ -174,29 +174,6 @@ impl Group {
     }
 }
 
-/// How the command ended that was run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CommandEnd {
-    /// The command, for people.
-    pub command: String,
-    /// Its exit code, or 128 and the signal's number, as a shell has it.
-    pub code: u8,
-}
-
-impl CommandEnd {
-    /// In words, if it failed.
-    #[must_use]
-    pub fn failure(&self) -> Option<String> {
-        (self.code != 0).then(|| {
-            format!(
-                "the command {} ended with {}",
-                crate::escape::Escaped(&self.command),
-                self.code
-            )
-        })
-    }
-}
-
 /// What a check comes to.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename = "check")]
@@ -233,21 +210,25 @@ fn date<S: serde::Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Er
 }
 
 impl Results {
-    /// That nothing could be run, and why.
+    /// What a run comes to that could not be judged: this test tells why. The kernel is that of this machine, where it
+    /// was to be tested.
     #[must_use]
-    pub fn not_run(kernel: &Kernel, date: Date, why: &str) -> Self {
-        let test = Test::new("can run here", Status::Skipped, why);
+    pub fn without_run(kernel: Option<&Kernel>, date: Date, test: Test) -> Self {
+        let groups = vec![Group::new(GroupKind::Evidence, "evidence", vec![test])];
         Self {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
-            kernel: Some(kernel.release.clone()),
-            machine: Some(kernel.machine.clone()),
+            kernel: kernel.map(|kernel| kernel.release.clone()),
+            machine: kernel.map(|kernel| kernel.machine.clone()),
             date,
-            verdict: Verdict::Inconclusive,
+            verdict: match Self::verdict_of(&groups) {
+                Verdict::Findings => Verdict::Findings,
+                Verdict::Clean | Verdict::Inconclusive => Verdict::Inconclusive,
+            },
             command: None,
             events: 0,
             lost: 0,
             lost_by: Vec::new(),
-            groups: vec![Group::new(GroupKind::Evidence, "evidence", vec![test])],
+            groups,
         }
     }
 

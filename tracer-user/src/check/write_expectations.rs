@@ -8,12 +8,13 @@ use super::{
     results::{Group, Results, Status, Test},
     selection::Place,
 };
+use crate::escape::escape;
 
 /// The expectations under which a run like this one passes: what failed, and what is expected already and
 /// was found. What is not about a finding, assertion, limit or exercise can't be expected.
 #[must_use]
 pub fn write_expectations(results: &Results, policy: &Policy) -> String {
-    let kernel = results.kernel.as_deref().unwrap_or("an unnamed kernel");
+    let kernel = escape(results.kernel.as_deref().unwrap_or("an unnamed kernel"));
     let mut text = format!(
         "# Known findings, made by `devres-tracer check --write-expectations` on {kernel}, {}.\n\
          # Give each a reason, and better still a last day: until = 2027-12-31\n",
@@ -29,7 +30,7 @@ pub fn write_expectations(results: &Results, policy: &Policy) -> String {
                     known.fits(fingerprint, rule, &place)
                         && matches!(known.excuse(results.date), Excuse::Excused { .. })
                 });
-                entry(&mut text, fingerprint, known, kernel, results);
+                entry(&mut text, fingerprint, known, &kernel, results);
             }
         }
     }

@@ -1,6 +1,14 @@
 //! The running kernel, traced until something ends it: the same for every command that traces.
 
-use std::{ffi::OsString, io, ops::ControlFlow, pin::pin, process::ExitStatus, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, IsTerminal as _},
+    ops::ControlFlow,
+    pin::pin,
+    process::ExitStatus,
+    time::Duration,
+};
 
 use clap::Args;
 use nix::{
@@ -13,7 +21,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-use super::{child, run::Run};
+use super::{child, run::Run, say::plainly, usage::UsageError};
 use crate::{
     event::Event,
     sink::{LostBy, SourceInformation},
@@ -23,8 +31,8 @@ use crate::{
 /// What is run while tracing, and how long the tracing takes.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct CaptureOptions {
-    /// Stop after this time, such as 10s or 2m
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// Stop after this time, such as 10s or 2m; a number without a unit is seconds
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub(super) duration: Option<Duration>,
     /// Run the command as this user
     #[arg(long, value_name = "NAME", requires = "command")]
@@ -32,6 +40,40 @@ pub(super) struct CaptureOptions {
     /// The command to run, with its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<OsString>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if seconds
+        && let Some(duration) = text
+            .parse()
+            .ok()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    {
+        return Ok(duration);
+    }
+    humantime::parse_duration(text).map_err(|error| {
+        format!("{error}: a time is such as 10s, 2m or 1h, or a number of seconds")
+    })
+}
+
+impl CaptureOptions {
+    /// What is wrong with the command, as far as can be told before it is run and anything is written.
+    pub(super) fn verify(&self) -> Result<(), UsageError> {
+        match self.command.first() {
+            Some(program) => child::verify(program, self.user.as_deref()),
+            None => Ok(()),
+        }
+    }
+
+    /// Says how this ends, where somebody is looking on who has to end it.
+    pub(super) fn tell_how_to_end(&self) {
+        if self.command.is_empty() && io::stderr().is_terminal() {
+            plainly("tracing; Ctrl-C ends it");
+        }
+    }
 }
 
 /// Takes what a capture yields.
@@ -63,6 +105,8 @@ pub(super) struct Capture {
     live: Live,
     interrupted: Signal,
     terminated: Signal,
+    /// `None` where this process was started to live on when its terminal is gone.
+    hung_up: Option<Signal>,
 }
 
 /// Why a capture ended.
@@ -72,19 +116,22 @@ pub(super) enum Ending {
     CommandEnded,
     /// The time was over.
     TimeOver,
-    /// This process was asked to end: by Ctrl-C, where there is no command, or by SIGTERM.
+    /// This process was asked to end: by Ctrl-C, where there is no command, by SIGTERM, or because its
+    /// terminal is gone.
     Interrupted,
     /// The receiver wanted no more.
     Refused,
 }
 
 /// How this process is asked to end.
-#[derive(Debug, Clone, Copy)]
-enum Asked {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
     /// Ctrl-C.
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// SIGHUP: the terminal is gone.
+    HangUp,
 }
 
 /// How a capture ended.
@@ -94,6 +141,15 @@ pub(super) struct Captured {
     pub(super) ending: Ending,
     /// How the command ended; `None` where there was none, or it could not be ended.
     pub(super) status: Option<ExitStatus>,
+    /// How this process was asked to end while it ran, if it was, whatever came of that.
+    pub(super) asked: Option<Asked>,
+}
+
+impl Captured {
+    /// How the command ended, if it did so by itself.
+    pub(super) fn status_of_its_own(&self) -> Option<ExitStatus> {
+        self.status.filter(|_| self.ending == Ending::CommandEnded)
+    }
 }
 
 /// How often the ring buffer is looked into while it is not filling up.
@@ -107,10 +163,17 @@ impl Capture {
         // Before anything takes time: Ctrl-C while starting must not leave the terminal to the command.
         let interrupted = signal(SignalKind::interrupt())?;
         let terminated = signal(SignalKind::terminate())?;
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let hung_up = if ignores_hang_up(&status) {
+            None
+        } else {
+            Some(signal(SignalKind::hangup())?)
+        };
         Ok(Self {
             live: Live::start(options)?,
             interrupted,
             terminated,
+            hung_up,
         })
     }
 
@@ -122,6 +185,7 @@ impl Capture {
             kernel: Some(kernel.release),
             machine: Some(kernel.machine),
             coverage: self.live.coverage().clone(),
+            filters: Vec::new(),
         }
     }
 
@@ -133,15 +197,20 @@ impl Capture {
         options: &CaptureOptions,
         receiver: &mut dyn Receiver,
     ) -> anyhow::Result<Captured> {
+        options.tell_how_to_end();
         let mut child = match options.command.as_slice() {
             [] => None,
             command => Some(child::start(command, options.user.as_deref())?),
         };
         let has_command = child.is_some();
         // The terminal sends Ctrl-C to the command as well: what it does about it is part of the run.
-        let mut heed = |asked| match asked {
-            Asked::Interrupt if has_command => ControlFlow::Continue(()),
-            Asked::Interrupt | Asked::Terminate => ControlFlow::Break(()),
+        let mut asked = None;
+        let mut heed = |how| {
+            asked = Some(how);
+            match how {
+                Asked::Interrupt if has_command => ControlFlow::Continue(()),
+                Asked::Interrupt | Asked::Terminate | Asked::HangUp => ControlFlow::Break(()),
+            }
         };
         let work = ended(&mut child);
         let (ending, mut status) = match self
@@ -154,7 +223,11 @@ impl Capture {
         if let (None, Some(child)) = (status, &mut child) {
             status = stop(child).await;
         }
-        Ok(Captured { ending, status })
+        Ok(Captured {
+            ending,
+            status,
+            asked,
+        })
     }
 
     /// Hands on what happens while `work` goes on, to its end. Whoever asks this process to end is only
@@ -200,6 +273,9 @@ impl Capture {
                 Some(()) = self.terminated.recv() => if heed(Asked::Terminate).is_break() {
                     return Ok(Err(Ending::Interrupted));
                 },
+                () = received(&mut self.hung_up) => if heed(Asked::HangUp).is_break() {
+                    return Ok(Err(Ending::Interrupted));
+                },
                 () = until(deadline) => return Ok(Err(Ending::TimeOver)),
                 done = &mut work => return Ok(Ok(done)),
                 result = self.live.filling_up() => result?,
@@ -234,6 +310,25 @@ impl Capture {
     }
 }
 
+/// Whether SIGHUP is ignored, as `nohup` has it, by what `/proc/self/status` says.
+fn ignores_hang_up(status: &str) -> bool {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 != 0)
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    let received = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if received.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -261,4 +356,27 @@ async fn stop(child: &mut Child) -> Option<ExitStatus> {
     }
     let _ = child.kill().await;
     child.try_wait().ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_to_outlive_the_terminal_does() {
+        let status = |mask| format!("Name:\ttrace\nSigBlk:\t0001\nSigIgn:\t{mask}\n");
+        assert!(ignores_hang_up(&status("0000000000001001")));
+        assert!(!ignores_hang_up(&status("0000000000001000")));
+        assert!(!ignores_hang_up(""));
+    }
+
+    #[test]
+    fn a_time_has_a_unit_or_is_in_seconds() {
+        assert_eq!(duration("10"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for text in ["", ".", "1.2.3", "-1", "ten", "99999999999999999999999"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 }

@@ -1,10 +1,56 @@
 //! The command that is traced.
 
-use std::ffi::{CString, OsString};
+use std::{
+    env,
+    ffi::{CString, OsStr, OsString},
+    fs,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
+    path::Path,
+};
 
 use anyhow::{Context as _, bail};
 use nix::unistd::{Gid, Uid, User, getgrouplist, setgid, setgroups, setuid};
 use tokio::process::{Child, Command};
+
+use super::{say::shown, usage::UsageError};
+
+/// What is wrong with the command line, if there is no such program to run or no such user to run it.
+pub(super) fn verify(program: &OsStr, user: Option<&str>) -> Result<(), UsageError> {
+    if let Some(name) = user
+        && let Ok(None) = User::from_name(name)
+    {
+        return Err(UsageError::new(format!("there is no user {name:?}")));
+    }
+    let path = Path::new(program);
+    if program.as_bytes().contains(&b'/') {
+        let wrong = match fs::metadata(path) {
+            Err(error) => error.to_string(),
+            Ok(metadata) if !metadata.is_file() => "it is no file".to_owned(),
+            Ok(metadata) if !is_executable(&metadata) => "it may not be executed".to_owned(),
+            Ok(_) => return Ok(()),
+        };
+        let name = shown(path);
+        return Err(UsageError::new(format!(
+            "the command {name} can't be started: {wrong}"
+        )));
+    }
+    // Without the variable the system has paths of its own.
+    let found = env::var_os("PATH").is_none_or(|paths| {
+        env::split_paths(&paths).any(|directory| {
+            fs::metadata(directory.join(path))
+                .is_ok_and(|metadata| metadata.is_file() && is_executable(&metadata))
+        })
+    });
+    if found {
+        return Ok(());
+    }
+    let name = shown(path);
+    Err(UsageError::new(format!("there is no command {name}")))
+}
+
+fn is_executable(metadata: &fs::Metadata) -> bool {
+    metadata.permissions().mode() & 0o111 != 0
+}
 
 /// Starts the command. Its input and output stay its own, and it runs with this process's identity, or as
 /// `user`.
@@ -19,7 +65,7 @@ pub(super) fn start(command: &[OsString], user: Option<&str>) -> anyhow::Result<
     }
     process
         .spawn()
-        .with_context(|| format!("the command {} can't be started", program.to_string_lossy()))
+        .with_context(|| format!("the command {} can't be started", shown(Path::new(program))))
 }
 
 fn become_user(process: &mut Command, name: &str) -> anyhow::Result<()> {

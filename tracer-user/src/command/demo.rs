@@ -1,17 +1,17 @@
 //! `devres-tracer demo`.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, ErrorKind, Write as _},
     ops::ControlFlow,
 };
 
 use clap::Args;
 use tracer_ebpf::Hook;
 
-use super::{Exit, run::Run, trace::OutputOptions};
+use super::{Exit, run::Run, trace::OutputOptions, wanted::Wanted};
 use crate::{
-    event::EventKind, filter::DeviceFilter, model::Device, rules::RuleSet,
-    sink::stacks::DeviceStack, source::recording::Recording,
+    event::EventKind, model::Device, rules::RuleSet, sink::stacks::DeviceStack,
+    source::recording::Recording,
 };
 
 /// The events of one device, traced in a stock Debian kernel by `cargo xtask record-demo`.
@@ -36,9 +36,9 @@ impl Demo {
         let information = recording.information().clone();
         let mut run = Run::begin(
             &information,
-            DeviceFilter::default(),
+            Wanted::default(),
             RuleSet::checked(),
-            self.output.fail_on,
+            self.output.fail_on(),
             sink.as_mut(),
         );
         let mut shown = false;
@@ -47,7 +47,7 @@ impl Demo {
             // The stack as it was when the unbind began, after which it is taken down.
             let unbinds =
                 matches!(&event.kind, EventKind::Enter(call) if call.hook == Hook::Unbind);
-            if unbinds && !shown && self.output.is_text() {
+            if unbinds && !shown && self.output.tells_all() {
                 shown = true;
                 run.flush();
                 if let Some(device) = run.model().device(event.device) {
@@ -57,7 +57,12 @@ impl Demo {
             run.event(event);
             ControlFlow::Continue(())
         })?;
-        shown_stack?;
+        match shown_stack {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                return Err(anyhow::Error::new(error).context("the output can't be written"));
+            }
+            _ => {}
+        }
         run.end(recording.lost_by())
     }
 }

@@ -1,6 +1,7 @@
 //! `devres-tracer diff`.
 
 use std::{
+    collections::BTreeSet,
     io::{BufWriter, Write as _},
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -16,9 +17,11 @@ use super::{
     report::keep_wanted,
     source_options::FilterOptions,
     usage::UsageError,
+    wanted::Wanted,
 };
 use crate::{
     diff::{Sameness, Side, compare},
+    event::{EventKind, Text},
     filter::DeviceFilter,
     lives::{LifeObserver, Limits, Lives, Window},
     model::Model,
@@ -60,9 +63,9 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  the same
   1  different
-  2  the command line or an input is wrong
+  2  the command line is wrong, or a text has no events
   3  inconclusive: nothing differs in what both show, but one of them shows too little
-  4  could not run";
+  4  could not run, or an input can't be read";
 
 fn rename(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -82,6 +85,10 @@ struct Read {
     damage: Option<String>,
     /// What keeps it from being all there was.
     problems: Vec<String>,
+    /// Why nothing can be said of the devices that are wanted.
+    gaps: Vec<String>,
+    /// The names of its devices.
+    names: BTreeSet<Text>,
 }
 
 impl Diff {
@@ -91,6 +98,14 @@ impl Diff {
             return Err(UsageError::new("only one of the two can be standard input").into());
         }
         let (good, bad) = (read(&self.good, &filter)?, read(&self.bad, &filter)?);
+        for (old, new) in &self.map {
+            for (name, side, read) in [(old, "GOOD", &good), (new, "BAD", &bad)] {
+                if !read.names.contains(name.as_str()) {
+                    let problem = format!("--map {old}={new}: {side} has no device {name}");
+                    return Err(UsageError::new(problem).into());
+                }
+            }
+        }
         let mut comparison = compare(good.side("GOOD"), bad.side("BAD"), &self.map);
         for (name, read) in [("GOOD", &good), ("BAD", &bad)] {
             if let Some(damage) = &read.damage {
@@ -102,6 +117,10 @@ impl Diff {
             comparison
                 .reasons
                 .extend(problems.map(|problem| format!("{name} is not whole: {problem}")));
+            let gaps = read.gaps.iter();
+            comparison
+                .reasons
+                .extend(gaps.map(|gap| format!("in {name} {gap}")));
         }
         let differences = Differences {
             good: (&good.name, &good.information, &good.lives),
@@ -139,11 +158,20 @@ fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Read> {
     let information = recording.information().clone();
     let mut model = Model::new(Arc::new(information.coverage.clone()));
     let mut observer = LifeObserver::new(Limits::default(), Window::default(), false);
+    let mut wanted = Wanted::of_recording(filter.clone(), &recording);
+    let mut names = BTreeSet::new();
     let damage = recording
         .for_each(|event| {
             for change in model.apply(event) {
                 observer.observe(&change, &model);
             }
+            wanted.event(event, &model);
+            let identity = match &event.kind {
+                EventKind::Device(identity) => Some(identity.as_ref()),
+                EventKind::Snapshot(snapshot) => Some(&snapshot.identity),
+                _ => None,
+            };
+            names.extend(identity.and_then(|identity| identity.name.clone()));
             ControlFlow::Continue(())
         })
         .err()
@@ -156,5 +184,7 @@ fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Read> {
         lives,
         damage,
         problems: recording.problems(),
+        gaps: wanted.gaps(),
+        names,
     })
 }

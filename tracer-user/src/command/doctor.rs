@@ -5,10 +5,13 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, rules::optional_hooks};
+use super::{Exit, pager::unless_unread, rules::optional_hooks};
 use crate::{
     coverage::{Before, Coverage, HookState, NodeEvents},
+    escape::Escaped,
+    event::Hook,
     rules::RuleSet,
+    sink::json_text,
     source::live::{Kernel, Live, Options},
 };
 
@@ -34,8 +37,33 @@ struct Diagnosis {
     /// Milliseconds from the start until everything was attached and the snapshot taken.
     start_milliseconds: u128,
     coverage: Option<Coverage>,
-    /// Rules that can't decide on this kernel, with the functions they miss.
-    undecided_rules: Vec<(&'static str, Vec<&'static str>)>,
+    /// Rules that can't decide on this kernel.
+    undecided_rules: Vec<UndecidedRule>,
+}
+
+/// A rule that can't decide on this kernel.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct UndecidedRule {
+    rule: &'static str,
+    /// What it misses: of each list one would do.
+    missing: Vec<Vec<&'static str>>,
+}
+
+impl UndecidedRule {
+    fn needs(&self) -> String {
+        let groups: Vec<String> = self
+            .missing
+            .iter()
+            .map(|any| {
+                if self.missing.len() > 1 && any.len() > 1 {
+                    format!("({})", any.join(" or "))
+                } else {
+                    any.join(" or ")
+                }
+            })
+            .collect();
+        groups.join(" and ")
+    }
 }
 
 impl Doctor {
@@ -59,10 +87,11 @@ impl Doctor {
         };
         let mut writer = io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut writer, &diagnosis)?;
-            writeln!(writer)?;
+            unless_unread(
+                json_text::write(&mut writer, &diagnosis).and_then(|()| writeln!(writer)),
+            )?;
         } else {
-            diagnosis.write(&mut writer)?;
+            unless_unread(diagnosis.write(&mut writer))?;
         }
         Ok(match &diagnosis.coverage {
             None => Exit::CouldNotRun,
@@ -78,16 +107,34 @@ fn is_full(coverage: &Coverage) -> bool {
         && coverage.nodes == NodeEvents::Logged
 }
 
-fn undecided_rules(coverage: &Coverage) -> Vec<(&'static str, Vec<&'static str>)> {
-    let mut undecided: Vec<(&'static str, Vec<&'static str>)> = Vec::new();
+fn undecided_rules(coverage: &Coverage) -> Vec<UndecidedRule> {
+    let mut undecided: Vec<UndecidedRule> = Vec::new();
     for (info, any) in RuleSet::checked().undecided(coverage) {
-        let symbols = any.iter().map(|hook| hook.symbol());
-        match undecided.last_mut().filter(|(id, _)| *id == info.id) {
-            Some((_, missing)) => missing.extend(symbols),
-            None => undecided.push((info.id, symbols.collect())),
+        let symbols: Vec<_> = any.iter().map(|hook| hook.symbol()).collect();
+        match undecided.last_mut().filter(|last| last.rule == info.id) {
+            Some(rule) => rule.missing.push(symbols),
+            None => undecided.push(UndecidedRule {
+                rule: info.id,
+                missing: vec![symbols],
+            }),
         }
     }
     undecided
+}
+
+/// Hooks that are missing for one reason, in the order of the first.
+fn missing_by_reason(coverage: &Coverage) -> Vec<(&str, Vec<Hook>)> {
+    let mut reasons: Vec<(&str, Vec<Hook>)> = Vec::new();
+    for entry in &coverage.hooks {
+        let HookState::Missing(reason) = &entry.state else {
+            continue;
+        };
+        match reasons.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, hooks)) => hooks.push(entry.hook),
+            None => reasons.push((reason, vec![entry.hook])),
+        }
+    }
+    reasons
 }
 
 impl Diagnosis {
@@ -154,17 +201,21 @@ impl Diagnosis {
                 HookState::NotNeeded(reason) => {
                     writeln!(writer, "  {symbol:<34} not needed: {reason}")?;
                 }
-                HookState::Missing(reason) => {
-                    writeln!(writer, "  {symbol:<34} MISSING: {reason}")?;
-                    writeln!(writer, "  {:<34} without it: {}", "", cost(entry.hook))?;
-                }
+                HookState::Missing(_) => {}
             }
         }
-        for (rule, missing) in &self.undecided_rules {
+        for (reason, hooks) in missing_by_reason(coverage) {
+            writeln!(writer, "\nMISSING: {}", Escaped(reason))?;
+            for hook in hooks {
+                writeln!(writer, "  {:<34} without it: {}", hook.symbol(), cost(hook))?;
+            }
+        }
+        for undecided in &self.undecided_rules {
             writeln!(
                 writer,
-                "\n{rule} can't decide on this kernel: it needs {}",
-                missing.join(" or ")
+                "\n{} can't decide on this kernel: it needs {}",
+                undecided.rule,
+                undecided.needs()
             )?;
         }
         let verdict = if is_full(coverage) {
@@ -177,8 +228,7 @@ impl Diagnosis {
 }
 
 /// What is not known without a hook.
-const fn cost(hook: tracer_ebpf::Hook) -> &'static str {
-    use tracer_ebpf::Hook;
+const fn cost(hook: Hook) -> &'static str {
     match hook {
         Hook::DevresLog => "removals and releases are not seen one by one",
         Hook::AddDr
@@ -216,5 +266,52 @@ const fn cost(hook: tracer_ebpf::Hook) -> &'static str {
         Hook::ModuleLoad | Hook::ModuleFree => {
             "functions of modules that come while tracing may have no names"
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coverage::{Attachment, HookCoverage};
+
+    /// A kernel on which these are missing for one reason.
+    fn without(missing: &[Hook]) -> Coverage {
+        let state = |hook| {
+            if missing.contains(&hook) {
+                HookState::Missing("no such function".to_owned())
+            } else {
+                HookState::Attached(Attachment::Fentry)
+            }
+        };
+        Coverage {
+            hooks: Hook::ALL
+                .into_iter()
+                .map(|hook| HookCoverage {
+                    hook,
+                    state: state(hook),
+                })
+                .collect(),
+            ..Coverage::default()
+        }
+    }
+
+    #[test]
+    fn what_is_needed_together_is_told_from_what_would_do() {
+        let coverage = without(&[Hook::Remove, Hook::Unbind, Hook::ReleaseAll]);
+        let undecided = undecided_rules(&coverage);
+        let dr010 = undecided.iter().find(|one| one.rule == "DR010").unwrap();
+        let words = dr010.needs();
+        assert_eq!(
+            words,
+            "(device_remove or device_release_driver_internal) and devres_release_all"
+        );
+    }
+
+    #[test]
+    fn one_reason_is_told_once() {
+        let coverage = without(&[Hook::Remove, Hook::Unbind]);
+        let reasons = missing_by_reason(&coverage);
+        assert_eq!(reasons.len(), 1, "{reasons:?}");
+        assert_eq!(reasons[0].1.len(), 2);
     }
 }

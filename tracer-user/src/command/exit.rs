@@ -11,11 +11,11 @@ pub enum Exit {
     Clean,
     /// Something was found that counts.
     Findings,
-    /// The command line or an input is wrong.
+    /// The command line is wrong, or a text has no events.
     Usage,
     /// Nothing was found that counts, but not everything could be seen.
     Inconclusive,
-    /// It could not run here.
+    /// It could not run here, or the input can't be read.
     CouldNotRun,
     /// As the command ended that was run: `check --propagate`.
     OfCommand(u8),

@@ -4,12 +4,15 @@ use std::io::{self, Write as _};
 
 use clap::Args;
 
-use super::Exit;
-use crate::rules::RuleSet;
+use super::{Exit, rules::RuleLine, usage::UsageError};
+use crate::{rules::RuleSet, sink::json_text};
 
 /// Explains a rule: what its findings mean, a real case, what to do, and how it can be wrong
 #[derive(Debug, Args)]
 pub(super) struct Explain {
+    /// Write one JSON object
+    #[arg(long)]
+    json: bool,
     /// The rule's id or name, such as DR003 or foreign-open-group-release
     rule: String,
 }
@@ -18,14 +21,22 @@ impl Explain {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let rules = RuleSet::all();
         let Some(info) = rules.find(&self.rule) else {
-            eprintln!(
-                "devres-tracer: there is no rule {:?}; did you mean {}? `devres-tracer rules` lists them",
+            let problem = format!(
+                "there is no rule {:?}; did you mean {}? `devres-tracer rules` lists them",
                 self.rule,
                 nearest(&self.rule, &rules)
             );
-            return Ok(Exit::Usage);
+            return Err(UsageError::new(problem).into());
         };
-        match io::stdout().lock().write_all(info.page.as_bytes()) {
+        let mut writer = io::stdout().lock();
+        let written = if self.json {
+            let mut line = RuleLine::of(info, None);
+            line.page = Some(info.page);
+            json_text::write(&mut writer, &line).and_then(|()| writeln!(writer))
+        } else {
+            writer.write_all(info.page.as_bytes())
+        };
+        match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(Exit::Clean),
         }

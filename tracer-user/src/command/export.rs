@@ -1,15 +1,16 @@
 //! `devres-tracer export`.
 
-use std::{
-    fs::File,
-    io::{self, BufWriter, Write},
-    path::PathBuf,
-};
+use std::{io::BufWriter, path::PathBuf};
 
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::{Exit, reading, run::Run, source_options::FilterOptions};
+use super::{
+    Exit, files, reading,
+    run::Run,
+    say::{say, shown},
+    source_options::FilterOptions,
+    wanted::Wanted,
+};
 use crate::{
     finding::Severity,
     rules::RuleSet,
@@ -19,7 +20,9 @@ use crate::{
 /// Writes a recording in a format that other programs read
 ///
 /// json is what `trace --json` writes. chrome is the trace event format, which ui.perfetto.dev and
-/// chrome://tracing show: functions as spans on their tasks, additions and releases as points.
+/// chrome://tracing show: functions as spans on their tasks, additions and releases as points. What is written of some
+/// devices only says so. Nothing is judged: exit code 0 if everything was read, 3 if something is missing in what is
+/// written.
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
 pub(super) struct Export {
@@ -47,14 +50,10 @@ enum Format {
 impl Export {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
+        files::refuse_same(Some(&self.file), self.output.as_deref())?;
         let mut recording = reading::open_for(&self.file, self.output.is_none())?;
-        let writer: Box<dyn Write> = match &self.output {
-            Some(path) => Box::new(
-                File::create(path)
-                    .with_context(|| format!("{} can't be written", path.display()))?,
-            ),
-            None => Box::new(io::stdout()),
-        };
+        let wanted = Wanted::of_recording(filter, &recording);
+        let writer = files::create(self.output.as_deref())?;
         let writer = BufWriter::with_capacity(1 << 16, writer);
         let mut sink: Box<dyn Sink> = match self.format {
             Format::Json => Box::new(JsonSink::new(writer, true)),
@@ -63,17 +62,17 @@ impl Export {
         let information = recording.information().clone();
         let run = Run::begin(
             &information,
-            filter,
+            wanted,
             RuleSet::checked(),
             Severity::Error,
             sink.as_mut(),
         );
-        run.replay(&mut recording)?;
-        let problems = recording.problems();
-        for problem in &problems {
-            eprintln!("devres-tracer: {}: {problem}", self.file.display());
+        let summary = run.transcribe(&mut recording)?;
+        let gaps: Vec<_> = summary.problems.iter().chain(&summary.reasons).collect();
+        for gap in &gaps {
+            say(format_args!("{}: {gap}", shown(&self.file)));
         }
-        Ok(if problems.is_empty() {
+        Ok(if gaps.is_empty() {
             Exit::Clean
         } else {
             Exit::Inconclusive

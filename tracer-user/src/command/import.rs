@@ -11,8 +11,14 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{
-    Exit, reading, record, rules::RuleOptions, run::Run, source_options::FilterOptions,
-    trace::OutputOptions,
+    Exit, files, reading, record,
+    rules::RuleOptions,
+    run::Run,
+    say::{say, shown},
+    source_options::FilterOptions,
+    trace::{EXIT_CODES, OutputOptions},
+    usage::UsageError,
+    wanted::Wanted,
 };
 use crate::{
     source::recording::Recording,
@@ -26,6 +32,7 @@ use crate::{
 /// is said, and the rules that would need it stay silent. With --output X.dvrt the events become a trace file,
 /// and nothing is judged.
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 #[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
 pub(super) struct Import {
     #[command(flatten)]
@@ -42,27 +49,42 @@ impl Import {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
         let rules = self.rules.rules()?;
+        files::refuse_same(Some(&self.file), self.output.file())?;
+        let trace_file = self.output.trace_file();
+        if let (Some(path), Some(option)) = (trace_file, self.meaningless()) {
+            return Err(UsageError::new(format!(
+                "{option} means nothing where the events become a trace file, which {} is",
+                shown(path)
+            ))
+            .into());
+        }
         let mut recording =
             reading::open_for(&self.file, self.output.writes_events_to_standard_output())?;
-        if let Some(path) = self.output.trace_file() {
+        if let Some(path) = trace_file {
             return convert(&mut recording, path);
         }
+        let wanted = Wanted::of_recording(filter, &recording);
         let mut sink = self.output.sink()?;
         let information = recording.information().clone();
-        Run::begin(
-            &information,
-            filter,
-            rules,
-            self.output.fail_on,
-            sink.as_mut(),
-        )
-        .replay(&mut recording)
+        let fail_on = self.output.fail_on();
+        Run::begin(&information, wanted, rules, fail_on, sink.as_mut()).replay(&mut recording)
+    }
+
+    /// What was asked for that says how to judge, which a trace file is not.
+    fn meaningless(&self) -> Option<&'static str> {
+        if self.filter.is_given() {
+            Some("--device, --driver or --bus")
+        } else if self.rules.is_given() {
+            Some("choosing rules")
+        } else {
+            self.output.manner()
+        }
     }
 }
 
 /// Writes the events to a trace file and judges nothing.
 fn convert(recording: &mut Recording, path: &Path) -> anyhow::Result<Exit> {
-    let unwritable = || format!("{} can't be written", path.display());
+    let unwritable = || format!("{} can't be written", shown(path));
     let file = BufWriter::with_capacity(1 << 16, File::create(path).with_context(unwritable)?);
     let header = recording.header().cloned().unwrap_or_else(|| Header {
         lines: recording.line_counts(),
@@ -70,16 +92,19 @@ fn convert(recording: &mut Recording, path: &Path) -> anyhow::Result<Exit> {
     });
     let mut writer = TraceFileWriter::begin(file, &header).with_context(unwritable)?;
     let mut written = Ok(());
-    recording.for_each(|event| {
+    let read = recording.for_each(|event| {
         written = writer.event(event);
         if written.is_ok() {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
         }
-    })?;
+    });
     written.with_context(unwritable)?;
-    let problems = recording.problems();
+    let mut problems = recording.problems();
+    if let Err(error) = read {
+        problems.push(format!("{:#}", anyhow::Error::new(error)));
+    }
     let end = End {
         lost_by: record::lost_at(&recording.lost_by()),
         ended: Some(EndedBy::Run),
@@ -88,7 +113,7 @@ fn convert(recording: &mut Recording, path: &Path) -> anyhow::Result<Exit> {
     };
     writer.finish(end).with_context(unwritable)?;
     for problem in problems {
-        eprintln!("devres-tracer: the input: {problem}");
+        say(format_args!("the input: {problem}"));
     }
     Ok(Exit::Clean)
 }

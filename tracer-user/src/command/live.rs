@@ -6,10 +6,12 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{
-    Exit,
+    Exit, reading,
     rules::RuleOptions,
-    source_options::{FilterOptions, ProbeOptions},
+    say::{plainly, say, shown},
+    source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
+    wanted::Wanted,
 };
 use crate::tui::{
     self, RunError, Session,
@@ -21,7 +23,8 @@ use crate::tui::{
 /// Shows what every device owns while it changes, or at any instant of a recording
 ///
 /// Without a file it traces this kernel until it is left. `?` shows the keys. Exit code 0 when it is left,
-/// whatever was found; `trace` and `import` are there to judge.
+/// whatever was found; `trace` and `import` are there to judge. 2 if the command line or the configuration is wrong, 4
+/// if there is nothing that could be shown.
 #[derive(Debug, Args)]
 pub(super) struct Live {
     #[command(flatten)]
@@ -37,6 +40,7 @@ pub(super) struct Live {
     #[arg(long)]
     no_alternate_screen: bool,
     /// Look at this recording instead of this kernel, or at standard input: -
+    #[arg(conflicts_with_all = PROBE_OPTIONS)]
     file: Option<PathBuf>,
 }
 
@@ -75,14 +79,15 @@ impl Live {
         let configuration = match Configuration::load(self.config.as_deref(), ability) {
             Ok(configuration) => configuration,
             Err((path, error)) => {
-                eprintln!("devres-tracer: {}: {error}", path.display());
-                return Ok(Exit::Usage);
+                let problem = format!("{}: {error}", shown(&path));
+                return Err(UsageError::new(problem).into());
             }
         };
         if let Err(error) = tui::check() {
-            eprintln!(
-                "devres-tracer: {error}: `live` needs one to draw on; `trace` and `import` write lines\n{OFFER}"
-            );
+            say(format_args!(
+                "{error}: `live` needs one to draw on; `trace` and `import` write lines"
+            ));
+            plainly(OFFER);
             return Ok(Exit::CouldNotRun);
         }
         let options = tui::Options {
@@ -99,7 +104,7 @@ impl Live {
             };
             let session = Session::new(
                 source.sight.clone(),
-                source.information.clone(),
+                Wanted::new(filter).of_source(&source.information),
                 rules,
                 configuration,
             );
@@ -109,8 +114,12 @@ impl Live {
             Ok(()) => Ok(Exit::Clean),
             Err(Failure::Run(error)) => Err(error.into()),
             Err(Failure::Source(error)) if is_live => {
-                eprintln!("devres-tracer: this kernel can't be traced: {error}\n{OFFER}");
+                say(format_args!("this kernel can't be traced: {error}"));
+                plainly(OFFER);
                 Ok(Exit::CouldNotRun)
+            }
+            Err(Failure::Source(SourceError::Recording(error))) => {
+                reading::told(Err(error)).map(|_| Exit::CouldNotRun)
             }
             Err(Failure::Source(error)) => {
                 Err(anyhow::Error::new(error).context("the recording can't be shown"))

@@ -9,6 +9,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod export;
+mod files;
 mod import;
 mod live;
 mod moment;
@@ -20,14 +21,20 @@ mod record;
 mod report;
 mod rules;
 mod run;
+mod say;
 mod source_options;
 mod stacks;
 mod trace;
 mod usage;
+mod wanted;
+
+use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
 pub use exit::Exit;
+
+use crate::escape;
 
 /// Traces the Linux kernel's managed device resources (devres): what each device owns, in what order it is
 /// given back, and who is to blame when that order is wrong. Without a command it opens the live view.
@@ -47,41 +54,43 @@ Exit codes of the commands that judge:
   3  inconclusive: nothing found, but not everything could be seen
   4  could not run";
 
+// What the help says of each is what its own options say of themselves: a comment here would take the place of all of
+// that.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows what every device owns while it changes, or at any instant of a recording
     Live(Box<live::Live>),
-    /// Tells what of this kernel can be traced, and what can't be and why
     Doctor(doctor::Doctor),
-    /// Shows what each device owns right now
     Stacks(stacks::Stacks),
-    /// Traces this kernel until a command ends, and judges what happened
     Trace(trace::Trace),
-    /// Records this kernel to a trace file, for later
     Record(record::Record),
-    /// Writes a recording in a format that other programs read
     Export(export::Export),
-    /// Reads a pasted kernel log or trace, and judges what happened
     Import(import::Import),
-    /// Judges a run for continuous integration, by a policy, and reports it in the forms that CI reads
     Check(Box<check::Check>),
-    /// Writes and validates policies for `check`
     Policy(policy::PolicyCommand),
-    /// Shows the life of each device in a recording or log, with what was found
     Report(report::Report),
-    /// Shows what differs between two recordings or logs
     Diff(diff::Diff),
-    /// Shows the tool at work on a recording of a stock kernel; needs no privilege
     Demo(demo::Demo),
-    /// Lists the rules: what each finds, how bad that can be, and what it needs to see
     Rules(rules::Rules),
-    /// Explains a rule: what its findings mean, a real case, what to do, and how it can be wrong
     Explain(explain::Explain),
 }
 
 impl Arguments {
-    /// Runs the command.
-    pub async fn run(self) -> anyhow::Result<Exit> {
+    /// The arguments that this process was given; what is wrong with them is told. Where help is asked for, it is shown,
+    /// and the process ends.
+    pub fn given() -> Result<Self, Exit> {
+        Self::try_parse().map_err(|error| {
+            let steers = |argument: OsString| argument.to_string_lossy().contains(escape::steers);
+            if error.use_stderr() && std::env::args_os().any(steers) {
+                // The library would show what it was given as it is.
+                say::plainly(error.render().to_string().trim_end());
+                return Exit::Usage;
+            }
+            error.exit()
+        })
+    }
+
+    /// Runs the command, and tells what went wrong.
+    pub async fn run(self) -> Exit {
         usage::tell(self.run_command().await)
     }
 
@@ -104,6 +113,44 @@ impl Arguments {
             Command::Demo(demo) => demo.run(),
             Command::Rules(rules) => rules.run(),
             Command::Explain(explain) => explain.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_help_of_a_command_is_all_that_its_options_say() {
+        let mut program = Arguments::command();
+        program.clone().debug_assert();
+        program.build();
+        for (name, words) in [
+            ("live", "Exit code 0 when it is left"),
+            ("doctor", "3: with gaps"),
+            ("stacks", "read from the kernel's memory without its locks"),
+            (
+                "trace",
+                "everything that it caused is read before the verdict",
+            ),
+            ("record", "even if the recorder is killed"),
+            ("export", "ui.perfetto.dev"),
+            ("import", "perf script"),
+            ("check", "1  something failed"),
+            ("report", "Devices that owned nothing are counted"),
+            ("diff", "Addresses, times and tasks don't count"),
+            ("demo", "which detaches the device from its PM domain"),
+            ("rules", "With --live it is tried out"),
+        ] {
+            let command = program.find_subcommand_mut(name).unwrap();
+            let help = command.render_long_help().to_string();
+            let help: Vec<&str> = help.split_whitespace().collect();
+            let help = help.join(" ");
+            let words: Vec<&str> = words.split_whitespace().collect();
+            assert!(help.contains(&words.join(" ")), "{name}: {help}");
         }
     }
 }

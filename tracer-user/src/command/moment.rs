@@ -22,7 +22,7 @@ pub(super) enum Moment {
 
 /// How times are given, for the help.
 pub(super) const HOW: &str = "Times are the kernel's seconds as in 12.808, counted from the first event as in +1.5s, \
-or from the last as in -10s; units are s, ms, us, ns and m. Where the input has no times, 12 is the twelfth event.";
+or from the last as in -10s; units are s, ms, us, ns, m and h. Where the input has no times, 12 is the twelfth event.";
 
 impl FromStr for Moment {
     type Err = String;
@@ -51,6 +51,7 @@ fn nanoseconds(text: &str) -> Option<u64> {
         "us" | "µs" => 1_000,
         "ns" => 1,
         "m" | "min" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
         _ => return None,
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
@@ -192,6 +193,7 @@ mod tests {
             ("-10s", Moment::Before(10_000_000_000)),
             ("-250us", Moment::Before(250_000)),
             ("-2m", Moment::Before(120_000_000_000)),
+            ("+1h", Moment::After(3_600_000_000_000)),
         ] {
             assert_eq!(text.parse(), Ok(moment), "{text}");
         }
@@ -208,7 +210,7 @@ mod tests {
             ".5",
             "1.2.3",
             "ten",
-            "1h",
+            "1d",
             "1e9",
             "--1",
             "+-1",

@@ -9,11 +9,8 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::Exit;
-use crate::{
-    check::{Policy, TEMPLATE},
-    escape::Escaped,
-};
+use super::{Exit, pager::unless_unread, say::shown, usage::UsageError};
+use crate::check::{Policy, TEMPLATE};
 
 /// Writes and validates policies for `check`
 #[derive(Debug, Args)]
@@ -26,7 +23,7 @@ pub(super) struct PolicyCommand {
 enum What {
     /// Writes a policy with comments, to a new file or to standard output
     Init {
-        /// The file; it must not be there yet
+        /// The file, which must not be there yet; - or none is standard output
         file: Option<PathBuf>,
     },
     /// Validates a policy
@@ -39,53 +36,51 @@ enum What {
 impl PolicyCommand {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         match self.what {
-            What::Init { file: None } => match io::stdout().write_all(TEMPLATE.as_bytes()) {
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-                _ => Ok(Exit::Clean),
-            },
-            What::Init { file: Some(file) } => {
-                let mut new = OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .open(&file)
-                    .with_context(|| format!("{} can't be made", file.display()))?;
-                new.write_all(TEMPLATE.as_bytes())
-                    .with_context(|| format!("{} can't be written", file.display()))?;
-                Ok(Exit::Clean)
+            What::Init { file } => {
+                let file = file.filter(|file| file.as_os_str() != "-");
+                init(file.as_deref())?;
             }
             What::Check { file } => {
-                let Some(policy) = read(&file) else {
-                    return Ok(Exit::Usage);
-                };
-                let name = file.display().to_string();
-                println!("{}: {}", Escaped(&name), policy.describe());
-                Ok(Exit::Clean)
+                let policy = read(&file)?;
+                let line = format!("{}: {}\n", shown(&file), policy.describe());
+                unless_unread(io::stdout().write_all(line.as_bytes()))?;
             }
         }
+        Ok(Exit::Clean)
     }
 }
 
-/// Reads a policy; what is wrong with it is told, and nothing more can be done then.
-pub(super) fn read(file: &Path) -> Option<Policy> {
-    let (name, text) = text(file)?;
-    tell(Policy::read(&name, &text))
+fn init(file: Option<&Path>) -> anyhow::Result<()> {
+    let Some(file) = file else {
+        return unless_unread(io::stdout().write_all(TEMPLATE.as_bytes()));
+    };
+    let name = shown(file);
+    let new = OpenOptions::new().write(true).create_new(true).open(file);
+    let mut new = match new {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            return Err(UsageError::new(format!("{name} is there already")).into());
+        }
+        new => new.with_context(|| format!("{name} can't be made"))?,
+    };
+    new.write_all(TEMPLATE.as_bytes())
+        .with_context(|| format!("{name} can't be written"))
 }
 
-/// Adds a file of expectations to a policy; `None` as in [`read`].
-pub(super) fn add_expectations(policy: &mut Policy, file: &Path) -> Option<()> {
-    let (name, text) = text(file)?;
-    tell(policy.add_expectations(&name, &text))
+/// Reads a policy.
+pub(super) fn read(file: &Path) -> Result<Policy, UsageError> {
+    let text = text(file)?;
+    Policy::read(&file.display().to_string(), &text).map_err(UsageError::new)
 }
 
-fn text(file: &Path) -> Option<(String, String)> {
-    let name = file.display().to_string();
-    let text = fs::read_to_string(file);
-    tell(text.map_err(|error| format!("{} can't be read: {error}", Escaped(&name))))
-        .map(|text| (name, text))
+/// Adds a file of expectations to a policy.
+pub(super) fn add_expectations(policy: &mut Policy, file: &Path) -> Result<(), UsageError> {
+    let text = text(file)?;
+    policy
+        .add_expectations(&file.display().to_string(), &text)
+        .map_err(UsageError::new)
 }
 
-fn tell<T, E: std::fmt::Display>(result: Result<T, E>) -> Option<T> {
-    result
-        .map_err(|error| eprintln!("devres-tracer: {error}"))
-        .ok()
+fn text(file: &Path) -> Result<String, UsageError> {
+    fs::read_to_string(file)
+        .map_err(|error| UsageError::new(format!("{} can't be read: {error}", shown(file))))
 }

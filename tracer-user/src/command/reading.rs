@@ -15,19 +15,25 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Recording> {
 
 /// Like [`open`], for a command that writes lines to standard output while it reads, if that is so.
 pub(super) fn open_for(path: &Path, writes_lines: bool) -> anyhow::Result<Recording> {
-    match progress::open(path, writes_lines) {
+    told(progress::open(path, writes_lines))
+}
+
+/// What opening a recording came to: that it is none is a usage error.
+pub(super) fn told(opened: Result<Recording, RecordingError>) -> anyhow::Result<Recording> {
+    match opened {
         Ok(recording) => Ok(recording),
         Err(RecordingError::Text {
             name,
-            source: source @ ImportError::NoEvents { .. },
-        }) => Err(UsageError::new(format!("{}: {source}", crate::escape::Escaped(&name))).into()),
+            source: source @ (ImportError::NoEvents { .. } | ImportError::Empty),
+        }) => Err(UsageError::new(format!("{name}: {source}")).into()),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Whether a recording can be read a second time; why not, if it can't.
 pub(super) fn can_be_read_twice(path: &Path) -> Result<(), UsageError> {
-    let regular = fs::metadata(path).map_or(true, |metadata| metadata.is_file());
+    // What can't be read even once is told by whoever reads it.
+    let regular = fs::metadata(path).map_or(true, |it| it.is_file() || it.is_dir());
     if regular && path.as_os_str() != "-" {
         return Ok(());
     }

@@ -1,18 +1,24 @@
 //! `devres-tracer record`.
 
-use std::{ops::ControlFlow, path::PathBuf, process::ExitStatus};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
 use super::{
     Exit,
-    capture::{Capture, CaptureOptions, Captured, Ending, Receiver},
+    capture::{Capture, CaptureOptions, Receiver},
+    say::{plainly, shown},
     source_options::{FilterOptions, ProbeOptions, size},
     usage::UsageError,
+    wanted::Wanted,
 };
 use crate::{
-    event::Event,
-    sink::LostBy,
+    event::{Event, EventKind},
+    filter::DeviceFilter,
+    sink::{CommandEnd, LostBy},
     trace_file::{Header, LostAt, Recorded, Recorder, RecorderOptions, Rotation},
 };
 
@@ -40,14 +46,26 @@ pub(super) struct Record {
     max_files: Option<u32>,
 }
 
-impl Receiver for Recorder {
+/// What is recorded, and whether a device was there that is wanted.
+struct Recording {
+    recorder: Recorder,
+    filter: DeviceFilter,
+    seen: bool,
+}
+
+impl Receiver for Recording {
     fn event(&mut self, event: &Event) {
-        Recorder::event(self, event);
+        self.seen |= match &event.kind {
+            EventKind::Device(identity) => self.filter.wants(identity),
+            EventKind::Snapshot(snapshot) => self.filter.wants(&snapshot.identity),
+            _ => false,
+        };
+        self.recorder.event(event);
     }
 
     fn pause(&mut self) -> ControlFlow<()> {
-        Recorder::pause(self);
-        if self.has_failed() {
+        self.recorder.pause();
+        if self.recorder.has_failed() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
@@ -63,28 +81,48 @@ impl Record {
             let problem = "standard output can't be several files: leave out --max-size";
             return Err(UsageError::new(problem).into());
         }
+        self.capture.verify()?;
         let mut capture = Capture::start(&self.probes.options(&filter))?;
         let rotation = self.max_size.map(|max_size| Rotation {
             max_size,
             max_files: self.max_files,
         });
-        let mut recorder = Recorder::start(
+        let recorder = Recorder::start(
             &self.output,
-            Header::of_this_machine(capture.information()),
+            Header::of_this_machine(Wanted::new(filter.clone()).of_source(&capture.information())),
             RecorderOptions { rotation },
         )?;
-        let captured = capture.run(&self.capture, &mut recorder).await?;
-        let lost_by = capture.finish(&mut recorder);
+        let mut recording = Recording {
+            recorder,
+            filter,
+            seen: false,
+        };
+        let captured = capture.run(&self.capture, &mut recording).await?;
+        let lost_by = capture.finish(&mut recording);
         let lost: u64 = lost_by.iter().map(|lost| lost.count).sum();
+        let Recording {
+            recorder,
+            filter,
+            seen,
+        } = recording;
         let what = recorder.finish(lost_at(&lost_by))?;
-        let name = self.output.display().to_string();
-        tell(&what, if to_output { "standard output" } else { &name });
+        tell(&what, &self.output, rotation);
         if lost > 0 {
-            eprintln!(
-                "{lost} events found no room in the ring buffer: give it more with --ring-size"
-            );
+            let events = if lost == 1 { "event" } else { "events" };
+            plainly(format_args!(
+                "{lost} {events} found no room in the ring buffer: give it more with --ring-size"
+            ));
         }
-        tell_command(captured);
+        if !seen && !filter.is_empty() {
+            plainly(format_args!("no device matches {}", filter.texts()));
+        }
+        // A command that was ended with the recording has not failed by itself.
+        let failure = captured
+            .status_of_its_own()
+            .and_then(|status| CommandEnd::of(&self.capture.command, status).failure());
+        if let Some(failure) = failure {
+            plainly(failure);
+        }
         Ok(Exit::Clean)
     }
 }
@@ -106,36 +144,78 @@ pub(super) fn lost_at(lost_by: &[LostBy]) -> Vec<LostAt> {
         .collect()
 }
 
-/// Says what was recorded.
-pub(super) fn tell(recorded: &Recorded, name: &str) {
+/// Says what was recorded, and to which files.
+pub(super) fn tell(recorded: &Recorded, path: &Path, rotation: Option<Rotation>) {
     let Recorded {
         events,
         bytes,
-        files,
         unwritten,
+        ..
     } = recorded;
-    match files {
-        1 => eprintln!("{name}: {events} events, {bytes} bytes"),
-        _ => eprintln!("{name}: {events} events, {bytes} bytes in {files} files"),
-    }
+    let name = in_words(recorded, path, rotation);
+    let plural = |count: u64| if count == 1 { "event" } else { "events" };
+    plainly(format_args!(
+        "{name}: {events} {}, {bytes} bytes",
+        plural(*events)
+    ));
     if *unwritten > 0 {
-        eprintln!("{unwritten} events could not be written in time");
+        plainly(format_args!(
+            "{unwritten} {} could not be written in time",
+            plural(*unwritten)
+        ));
     }
 }
 
-/// Says how the command ended, where that is not as expected.
-fn tell_command(captured: Captured) {
-    match captured.status {
-        Some(status) if captured.ending == Ending::CommandEnded && !status.success() => {
-            eprintln!("the command ended with {}", in_words(status));
-        }
-        _ => {}
+/// The files that are there, by name.
+fn in_words(recorded: &Recorded, path: &Path, rotation: Option<Rotation>) -> String {
+    if path.as_os_str() == "-" {
+        return "standard output".to_owned();
     }
+    let Some(rotation) = rotation else {
+        return shown(path);
+    };
+    let part = |number| shown(&Rotation::name(path, number));
+    let last = recorded.files;
+    let kept = rotation.max_files.unwrap_or(last).clamp(1, last.max(1));
+    let first = last - kept + 1;
+    let removed = match first {
+        1 => String::new(),
+        2 => " (one before it was removed)".to_owned(),
+        _ => format!(" ({} before it were removed)", first - 1),
+    };
+    let names = match kept {
+        1 => part(last),
+        _ => format!("{} to {}", part(first), part(last)),
+    };
+    format!("{names}{removed}")
 }
 
-fn in_words(status: ExitStatus) -> String {
-    match status.code() {
-        Some(code) => format!("exit code {code}"),
-        None => status.to_string(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_that_are_there_are_named() {
+        let named = |files, max_files| {
+            let recorded = Recorded {
+                events: 1,
+                bytes: 1,
+                files,
+                unwritten: 0,
+            };
+            let rotation = Rotation {
+                max_size: 1,
+                max_files,
+            };
+            in_words(&recorded, Path::new("z.dvrt"), Some(rotation))
+        };
+        assert_eq!(named(1, None), "z.0001.dvrt");
+        assert_eq!(named(3, None), "z.0001.dvrt to z.0003.dvrt");
+        assert_eq!(named(2, Some(1)), "z.0002.dvrt (one before it was removed)");
+        assert_eq!(
+            named(9, Some(2)),
+            "z.0008.dvrt to z.0009.dvrt (7 before it were removed)"
+        );
+        assert_eq!(named(2, Some(5)), "z.0001.dvrt to z.0002.dvrt");
     }
 }

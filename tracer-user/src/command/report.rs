@@ -16,13 +16,14 @@ use super::{
     reading,
     rules::RuleOptions,
     source_options::FilterOptions,
-    trace::severity,
+    trace::{EXIT_CODES, severity},
+    wanted::Wanted,
 };
 use crate::{
     coverage::Coverage,
     filter::DeviceFilter,
     finding::{Finding, Severity},
-    judge::{Judge, Verdict},
+    judge::Judge,
     lives::{LifeObserver, Limits, Lives, Window},
     sink::{
         Summary,
@@ -36,7 +37,7 @@ use crate::{
 /// For each device: its probes, what it owned when it was bound, in what order that was given back, and what
 /// was left when it went. Devices that owned nothing are counted.
 #[derive(Debug, Args)]
-#[command(after_help = moment::HOW)]
+#[command(after_help = format!("{}\n\n{EXIT_CODES}", moment::HOW))]
 pub(super) struct Report {
     #[command(flatten)]
     filter: FilterOptions,
@@ -70,11 +71,13 @@ impl Report {
         let window = moment::window(self.since, self.until, &self.file)?;
         let mut recording = reading::open(&self.file)?;
         let information = recording.information().clone();
+        let mut wanted = Wanted::of_recording(filter.clone(), &recording);
         let mut judge = Judge::new(Arc::new(information.coverage.clone()), rules);
         let mut observer = LifeObserver::new(Limits::default(), window, self.all);
         let damage = recording
             .for_each(|event| {
                 judge.apply_with(event, |change, model| observer.observe(change, model));
+                wanted.event(event, judge.model());
                 ControlFlow::Continue(())
             })
             .err()
@@ -84,7 +87,7 @@ impl Report {
         let mut outcome = judge.finish();
         outcome
             .findings
-            .retain(|finding| is_wanted(finding, &filter, window));
+            .retain(|finding| wanted.finding(finding) && is_in(window, finding));
         let mut summary = Summary::new(
             &outcome,
             Coverage::clone(&information.coverage),
@@ -94,8 +97,11 @@ impl Report {
         summary.lines = recording.line_counts();
         summary.problems = recording.problems();
         // What comes behind the damage may be worse than what comes before.
-        if damage.is_some() && summary.verdict == Verdict::Clean {
-            summary.verdict = Verdict::Inconclusive;
+        if damage.is_some() {
+            summary.leave_open();
+        }
+        for gap in wanted.gaps() {
+            summary.doubt(gap);
         }
         let contents = Contents {
             name: &self.file.display().to_string(),
@@ -128,11 +134,6 @@ pub(super) fn keep_wanted(lives: &mut Lives, filter: &DeviceFilter) {
     });
 }
 
-fn is_wanted(finding: &Finding, filter: &DeviceFilter, window: Window) -> bool {
-    let named = filter.wants_names(
-        &finding.device,
-        finding.driver.as_deref(),
-        finding.bus.as_deref(),
-    );
-    named && window.overlaps(finding.first, finding.last)
+fn is_in(window: Window, finding: &Finding) -> bool {
+    window.overlaps(finding.first, finding.last)
 }

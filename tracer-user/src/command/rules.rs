@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::{Exit, usage::UsageError};
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     event::Hook,
     finding::Severity,
     rules::{RuleInfo, RuleSet},
+    sink::json_text,
     source::live::{Live, Options},
 };
 
@@ -22,6 +24,50 @@ pub(super) struct Rules {
     /// Tell which rules can decide on this kernel
     #[arg(long)]
     live: bool,
+    /// Write JSON lines: one object a rule
+    #[arg(long)]
+    json: bool,
+}
+
+/// A rule, as JSON tells of it.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "rule")]
+pub(super) struct RuleLine {
+    rule: &'static str,
+    name: &'static str,
+    severities: Vec<&'static str>,
+    description: &'static str,
+    /// Of each list one.
+    needs: Vec<Vec<&'static str>>,
+    sharpened_by: Vec<&'static str>,
+    optional: bool,
+    /// What it can do on this kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    here: Option<String>,
+    /// What `explain` tells of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) page: Option<&'static str>,
+}
+
+impl RuleLine {
+    pub(super) fn of(info: &RuleInfo, coverage: Option<&Coverage>) -> Self {
+        let symbols = |hooks: &[Hook]| hooks.iter().map(|hook| hook.symbol()).collect();
+        Self {
+            rule: info.id,
+            name: info.name,
+            severities: info
+                .severities
+                .iter()
+                .map(|severity| severity.name())
+                .collect(),
+            description: info.description,
+            needs: info.needs.iter().map(|any| symbols(any)).collect(),
+            sharpened_by: symbols(info.sharpened_by),
+            optional: info.optional,
+            here: coverage.map(|coverage| ability(info, coverage)),
+            page: None,
+        }
+    }
 }
 
 impl Rules {
@@ -35,7 +81,16 @@ impl Rules {
         } else {
             None
         };
-        match write(&mut io::stdout().lock(), coverage.as_ref()) {
+        let mut writer = io::stdout().lock();
+        let written = if self.json {
+            RuleSet::all().infos().try_for_each(|info| {
+                json_text::write(&mut writer, &RuleLine::of(info, coverage.as_ref()))?;
+                writeln!(writer)
+            })
+        } else {
+            write(&mut writer, coverage.as_ref())
+        };
+        match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(Exit::Clean),
         }
@@ -130,14 +185,24 @@ pub(super) fn optional_hooks() -> Vec<Hook> {
 /// Which rules are applied.
 #[derive(Debug, Args)]
 pub(super) struct RuleOptions {
-    /// Apply only this rule, by id or name, and observe what it wants; can be repeated
-    #[arg(long, value_name = "RULE", conflicts_with = "all_rules")]
+    /// Apply only this rule, by id or name, and observe what it wants; several with commas between them, or repeated
+    #[arg(
+        long,
+        value_name = "RULE",
+        value_delimiter = ',',
+        conflicts_with = "all_rules"
+    )]
     rule: Vec<String>,
     /// Apply every rule, as without this, and observe what any of them wants
     #[arg(long)]
     all_rules: bool,
-    /// Don't apply this rule, by id or name; can be repeated
-    #[arg(long, value_name = "RULE", conflicts_with = "rule")]
+    /// Don't apply this rule, by id or name; several with commas between them, or repeated
+    #[arg(
+        long,
+        value_name = "RULE",
+        value_delimiter = ',',
+        conflicts_with = "rule"
+    )]
     no_rule: Vec<String>,
 }
 
@@ -150,6 +215,11 @@ impl RuleOptions {
             RuleSet::all().only(&self.rule)
         };
         rules.map_err(UsageError::new)
+    }
+
+    /// Whether rules were chosen.
+    pub(super) fn is_given(&self) -> bool {
+        !self.rule.is_empty() || !self.no_rule.is_empty() || self.all_rules
     }
 
     /// The optional hooks that the rules asked for want.

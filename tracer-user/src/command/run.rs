@@ -6,28 +6,37 @@ use std::{
     sync::Arc,
 };
 
-use super::Exit;
+use hashbrown::HashMap;
+
+use super::{Exit, wanted::Wanted};
 use crate::{
     coverage::Coverage,
-    event::{Event, EventKind},
-    filter::DeviceFilter,
+    event::{Event, EventKind, StackId},
     finding::{Finding, Severity},
     judge::Judge,
     model::Model,
     rules::RuleSet,
-    sink::{LineCounts, LostBy, Sink, SourceInformation, Summary},
+    sink::{CommandEnd, LineCounts, LostBy, Sink, SourceInformation, Summary},
     source::recording::Recording,
 };
 
 /// A run: the judge, what is wanted of what it says, and where that goes.
 pub(super) struct Run<'sink> {
     judge: Judge,
-    filter: DeviceFilter,
+    wanted: Wanted,
+    /// Stacks that no event that is wanted has referred to yet, where not every event is.
+    stacks: HashMap<StackId, Event>,
+    /// Events that are wanted.
+    chosen: u64,
     fail_on: Severity,
     coverage: Arc<Coverage>,
     sink: &'sink mut dyn Sink,
     lines: Option<LineCounts>,
     problems: Vec<String>,
+    /// How the command ended that was traced, if it failed.
+    command: Option<CommandEnd>,
+    /// It is not known what came behind.
+    cut_short: bool,
     /// Why nothing can be written any more. A reader that has gone away is no error.
     broken: Option<io::Error>,
 }
@@ -36,21 +45,25 @@ impl<'sink> Run<'sink> {
     /// Begins a run on a source.
     pub(super) fn begin(
         source: &SourceInformation,
-        filter: DeviceFilter,
+        wanted: Wanted,
         rules: RuleSet,
         fail_on: Severity,
         sink: &'sink mut dyn Sink,
     ) -> Self {
         let coverage = Arc::new(source.coverage.clone());
-        let broken = sink.begin(source).err();
+        let broken = sink.begin(&wanted.of_source(source)).err();
         Self {
             judge: Judge::new(Arc::clone(&coverage), rules),
-            filter,
+            wanted,
+            stacks: HashMap::new(),
+            chosen: 0,
             fail_on,
             coverage,
             sink,
             lines: None,
             problems: Vec::new(),
+            command: None,
+            cut_short: false,
             broken,
         }
     }
@@ -61,17 +74,30 @@ impl<'sink> Run<'sink> {
         if self.broken.is_some() {
             return;
         }
-        let mut result = Ok(());
-        if is_wanted(&self.filter, event, self.judge.model()) {
-            result = self.sink.event(event, self.judge.model());
-        }
+        let mut result = self.show(event);
         for finding in findings
             .iter()
-            .filter(|finding| is_wanted_finding(&self.filter, finding))
+            .filter(|finding| self.wanted.finding(finding))
         {
             result = result.and_then(|()| self.sink.finding(finding));
         }
         self.broken = result.err();
+    }
+
+    /// Shows an event if it is wanted, and before it the stack that it refers to.
+    fn show(&mut self, event: &Event) -> io::Result<()> {
+        if !self.wanted.event(event, self.judge.model()) {
+            if let EventKind::Stack(definition) = &event.kind {
+                self.stacks.insert(definition.id, event.clone());
+            }
+            return Ok(());
+        }
+        let stack = event.stack.and_then(|id| self.stacks.remove(&id));
+        for event in stack.iter().chain([event]) {
+            self.chosen += 1;
+            self.sink.event(event, self.judge.model())?;
+        }
+        Ok(())
     }
 
     /// Shows what was written so far.
@@ -92,27 +118,47 @@ impl<'sink> Run<'sink> {
     }
 
     /// Takes a recording in, whole, and ends the run.
-    pub(super) fn replay(mut self, recording: &mut Recording) -> anyhow::Result<Exit> {
-        recording.for_each(|event| {
+    pub(super) fn replay(self, recording: &mut Recording) -> anyhow::Result<Exit> {
+        Ok(self.transcribe(recording)?.verdict.into())
+    }
+
+    /// Takes a recording in, whole, ends the run and yields what was said of it.
+    pub(super) fn transcribe(mut self, recording: &mut Recording) -> anyhow::Result<Summary> {
+        let read = recording.for_each(|event| {
             self.event(event);
             if self.is_unread() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
-        })?;
+        });
         self.lines = recording.line_counts();
         self.problems = recording.problems();
-        self.end(recording.lost_by())
+        if let Err(error) = read {
+            // What was read still counts.
+            self.problems
+                .push(format!("{:#}", anyhow::Error::new(error)));
+            self.cut_short = true;
+        }
+        self.conclude(recording.lost_by())
+    }
+
+    /// The command that was traced has ended like this.
+    pub(super) fn command_ended(&mut self, end: CommandEnd) {
+        self.command = Some(end).filter(|end| end.failure().is_some());
     }
 
     /// Ends the run: the rules say their last, and the verdict becomes the exit code.
-    pub(super) fn end(mut self, lost_by: Vec<LostBy>) -> anyhow::Result<Exit> {
+    pub(super) fn end(self, lost_by: Vec<LostBy>) -> anyhow::Result<Exit> {
+        Ok(self.conclude(lost_by)?.verdict.into())
+    }
+
+    fn conclude(mut self, lost_by: Vec<LostBy>) -> anyhow::Result<Summary> {
         let reported = self.judge.findings().to_vec();
         let mut outcome = self.judge.finish();
         outcome
             .findings
-            .retain(|finding| is_wanted_finding(&self.filter, finding));
+            .retain(|finding| self.wanted.finding(finding));
         let mut summary = Summary::new(
             &outcome,
             Coverage::clone(&self.coverage),
@@ -121,6 +167,16 @@ impl<'sink> Run<'sink> {
         );
         summary.lines = self.lines;
         summary.problems = self.problems;
+        summary.command = self.command;
+        if !self.wanted.is_everything() {
+            summary.chosen_events = Some(self.chosen);
+        }
+        if self.cut_short {
+            summary.leave_open();
+        }
+        for gap in self.wanted.gaps() {
+            summary.doubt(gap);
+        }
         if self.broken.is_none() {
             let mut result = Ok(());
             for finding in outcome
@@ -138,7 +194,7 @@ impl<'sink> Run<'sink> {
             Some(error) if error.kind() != ErrorKind::BrokenPipe => {
                 Err(anyhow::Error::new(error).context("the output can't be written"))
             }
-            _ => Ok(summary.verdict.into()),
+            _ => Ok(summary),
         }
     }
 }
@@ -148,29 +204,4 @@ fn is_new(finding: &Finding, reported: &[Finding]) -> bool {
     !reported
         .iter()
         .any(|earlier| earlier.fingerprint == finding.fingerprint)
-}
-
-fn is_wanted(filter: &DeviceFilter, event: &Event, model: &Model) -> bool {
-    filter.is_empty()
-        || match &event.kind {
-            EventKind::Loss(_) | EventKind::Stack(_) => true,
-            EventKind::Device(identity) => filter.wants(identity),
-            EventKind::Snapshot(snapshot) => filter.wants(&snapshot.identity),
-            _ => model
-                .device(event.device)
-                .is_some_and(|device| filter.wants(device.identity())),
-        }
-}
-
-fn is_wanted_finding(filter: &DeviceFilter, finding: &Finding) -> bool {
-    filter.is_empty()
-        || filter.wants_names(
-            &finding.device,
-            finding.driver.as_deref(),
-            finding.bus.as_deref(),
-        )
-        // Seen from the side of the one who did it.
-        || finding.caused_by.as_ref().is_some_and(|cause| {
-            filter.wants_names(&cause.device, cause.driver.as_deref(), None)
-        })
 }

@@ -25,11 +25,20 @@ pub(super) struct FilterOptions {
 }
 
 impl FilterOptions {
+    /// Whether devices were chosen.
+    pub(super) fn is_given(&self) -> bool {
+        !(self.device.is_empty() && self.driver.is_empty() && self.bus.is_empty())
+    }
+
     /// The filter.
     pub(super) fn filter(&self) -> Result<DeviceFilter, UsageError> {
         DeviceFilter::new(&self.device, &self.driver, &self.bus).map_err(UsageError::new)
     }
 }
+
+/// The options of [`ProbeOptions`], which mean nothing where a recording is read.
+pub(super) const PROBE_OPTIONS: [&str; 5] =
+    ["ring_size", "no_stacks", "with", "probe_log", "attach"];
 
 /// How the running kernel is observed.
 #[derive(Debug, Args)]
@@ -40,14 +49,16 @@ pub(super) struct ProbeOptions {
     /// Take no kernel stacks: cheaper for the traced kernel, but findings don't tell who added what
     #[arg(long)]
     no_stacks: bool,
-    /// Observe this as well, by the name that `doctor` shows: `free_irq`, `irq_handler_entry`; can be repeated
+    /// Observe this as well, by the name that `doctor` shows: `free_irq` or `irq_handler_entry`; several with commas
+    /// between them, or repeated
     #[arg(long, value_name = "HOOK", value_delimiter = ',', value_parser = optional_hook)]
     with: Vec<Hook>,
     /// Show the probes' own diagnostics on standard error
     #[arg(long)]
     pub(super) probe_log: bool,
-    /// Attach hooks only in these ways; can be repeated
-    #[arg(long, value_name = "WAY", value_parser = way)]
+    /// Attach hooks only in these ways: `tp_btf`, `raw_tp`, `fentry` or `kprobe`; several with commas between them, or
+    /// repeated
+    #[arg(long, value_name = "WAY", value_delimiter = ',', value_parser = way)]
     attach: Vec<Attachment>,
 }
 

@@ -13,14 +13,16 @@ use super::{
     Exit,
     moment::{Extent, HOW, Moment},
     reading,
+    say::say,
     source_options::FilterOptions,
+    wanted::Wanted,
 };
 use crate::{
     coverage::{Before, Coverage},
     event::Time,
     filter::DeviceFilter,
     model::Model,
-    sink::stacks::DeviceStack,
+    sink::{json_text, stacks::DeviceStack},
     source::live::{Live, Options},
 };
 
@@ -28,7 +30,8 @@ use crate::{
 ///
 /// Without FILE the lists are read from the kernel's memory without its locks, each one twice. A device whose
 /// list changed meanwhile is marked. Devices that are not yet added to the system are not found. With FILE it
-/// is what the recording or log tells until --at, or until its end.
+/// is what the recording or log tells until --at, or until its end. Exit codes: 0 if everything is shown, 2 if the
+/// command line is wrong, 3 if something may be missing or no device is wanted, 4 if nothing could be read.
 #[derive(Debug, Args)]
 #[command(after_help = HOW)]
 pub(super) struct Stacks {
@@ -55,36 +58,53 @@ pub(super) struct Stacks {
 impl Stacks {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
-        let (coverage, model) = match &self.file {
-            Some(file) => self.recorded(file)?,
-            None => live()?,
+        let found = match &self.file {
+            Some(file) => self.recorded(file, filter)?,
+            None => live(filter)?,
         };
-        let shown = self.show(&model, &filter)?;
-        if let Before::Unknown(reason) = &coverage.before {
-            eprintln!("devres-tracer: not every device is shown: {reason}");
-            return Ok(if shown == 0 && self.file.is_none() {
-                Exit::CouldNotRun
-            } else {
-                Exit::Inconclusive
-            });
+        let shown = self.show(&found)?;
+        let mut whole = true;
+        for gap in found.wanted.gaps() {
+            say(gap);
+            whole = false;
         }
-        let lost = model.tally().lost;
+        if let Before::Unknown(reason) = &found.coverage.before {
+            say(format_args!("not every device is shown: {reason}"));
+            if shown == 0 && self.file.is_none() {
+                return Ok(Exit::CouldNotRun);
+            }
+            whole = false;
+        }
+        let lost = found.model.tally().lost;
         if lost > 0 {
-            eprintln!("devres-tracer: {lost} events were lost until then");
-            return Ok(Exit::Inconclusive);
+            let events = if lost == 1 {
+                "event was"
+            } else {
+                "events were"
+            };
+            say(format_args!("{lost} {events} lost until then"));
+            whole = false;
         }
-        Ok(Exit::Clean)
+        // On standard error, so that a list of nothing stays one.
+        if shown == 0 && whole {
+            say("nothing is owned (--all shows devices that own nothing as well)");
+        }
+        Ok(if whole {
+            Exit::Clean
+        } else {
+            Exit::Inconclusive
+        })
     }
 
-    /// The model of a recording as it was at the time that is asked for; `None` if that can't be told, which
-    /// has been said then.
-    fn recorded(&self, file: &Path) -> anyhow::Result<(Coverage, Model)> {
+    /// What a recording tells as it was at the time that is asked for.
+    fn recorded(&self, file: &Path, filter: DeviceFilter) -> anyhow::Result<Found> {
         let mut until = None;
         if let Some(at) = self.at {
             reading::can_be_read_twice(file)?;
             until = Some(Extent::of(file)?.find(at)?);
         }
         let mut recording = reading::open(file)?;
+        let mut wanted = Wanted::of_recording(filter, &recording);
         let mut coverage = recording.information().coverage.clone();
         let mut model = Model::new(Arc::new(coverage.clone()));
         let read = recording.for_each(|event| {
@@ -92,24 +112,32 @@ impl Stacks {
                 return ControlFlow::Break(());
             }
             model.apply(event);
+            wanted.event(event, &model);
             ControlFlow::Continue(())
         });
         if let Err(error) = read {
             let error = anyhow::Error::new(error);
-            eprintln!("devres-tracer: {error:#}; what is shown is of what comes before");
+            say(format_args!(
+                "{error:#}; what is shown is of what comes before"
+            ));
             coverage.before = Before::Unknown("the recording is damaged".to_owned());
         }
         for problem in recording.problems() {
-            eprintln!("devres-tracer: {problem}");
+            say(problem);
         }
-        Ok((coverage, model))
+        Ok(Found {
+            coverage,
+            model,
+            wanted,
+        })
     }
 
     /// Writes the stacks, and says how many.
-    fn show(&self, model: &Model, filter: &DeviceFilter) -> anyhow::Result<usize> {
-        let mut stacks: Vec<DeviceStack> = model
+    fn show(&self, found: &Found) -> anyhow::Result<usize> {
+        let mut stacks: Vec<DeviceStack> = found
+            .model
             .devices()
-            .filter(|device| filter.wants(device.identity()))
+            .filter(|device| found.wanted.device(device.identity()))
             .map(DeviceStack::of)
             .filter(|stack| self.all || !stack.stack.is_empty() || self.is_doubtful(stack))
             .collect();
@@ -119,7 +147,7 @@ impl Stacks {
         let mut writer = BufWriter::new(io::stdout().lock());
         let written = stacks.iter().try_for_each(|stack| {
             if self.json {
-                serde_json::to_writer(&mut writer, stack)?;
+                json_text::write(&mut writer, stack)?;
                 writeln!(writer)
             } else {
                 stack.write(&mut writer)
@@ -137,16 +165,29 @@ impl Stacks {
     }
 }
 
+/// What there is to show.
+struct Found {
+    coverage: Coverage,
+    model: Model,
+    wanted: Wanted,
+}
+
 /// The running kernel.
-fn live() -> anyhow::Result<(Coverage, Model)> {
+fn live(filter: DeviceFilter) -> anyhow::Result<Found> {
     let mut live = Live::start(&Options {
         attach: false,
         ..Options::default()
     })?;
     let coverage = live.coverage().clone();
     let mut model = Model::new(coverage.clone().into());
+    let mut wanted = Wanted::new(filter);
     live.drain(0, &mut |event| {
         model.apply(&event);
+        wanted.event(&event, &model);
     });
-    Ok((coverage, model))
+    Ok(Found {
+        coverage,
+        model,
+        wanted,
+    })
 }

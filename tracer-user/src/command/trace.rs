@@ -1,36 +1,40 @@
 //! `devres-tracer trace`.
 
 use std::{
-    fs::File,
-    io::{self, BufWriter, Write},
+    io::BufWriter,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
 use clap::Args;
 
 use super::{
     Exit,
     capture::{Capture, CaptureOptions, Receiver},
-    reading, record,
+    files, reading, record,
     rules::RuleOptions,
     run::Run,
-    source_options::{FilterOptions, ProbeOptions},
+    say::shown,
+    source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
+    wanted::Wanted,
 };
 use crate::{
     event::Event,
+    filter::DeviceFilter,
     finding::Severity,
-    sink::{Sink, json::JsonSink, text::TextSink},
+    rules::RuleSet,
+    sink::{CommandEnd, Sink, json::JsonSink, text::TextSink},
     trace_file::{self, Header, Recorder, RecorderOptions},
 };
 
 /// Traces this kernel until a command ends, the time is over or Ctrl-C is pressed, and judges what happened
 ///
 /// Everything is attached before the command starts, and everything that it caused is read before the
-/// verdict. The command's own output stays its own; use --output to keep the two apart.
+/// verdict. The command's own output stays its own; use --output to keep the two apart. How the command itself
+/// ends does nothing to the verdict.
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Trace {
     #[command(flatten)]
     filter: FilterOptions,
@@ -46,9 +50,18 @@ pub(super) struct Trace {
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     record: Option<PathBuf>,
     /// Replay this recording instead of tracing the kernel; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command"], conflicts_with_all = PROBE_OPTIONS)]
     from: Option<PathBuf>,
 }
+
+/// Shown under the help of every command that judges.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0  clean: everything was seen, and no finding counts
+  1  findings at or above --fail-on
+  2  the command line is wrong, or a text has no events
+  3  inconclusive: nothing found, but not everything could be seen, or no device is wanted
+  4  could not run, or the input can't be read";
 
 /// What is written, and where.
 #[derive(Debug, Args)]
@@ -62,9 +75,9 @@ pub(super) struct OutputOptions {
     /// Write to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The lowest severity of findings that count: info, warn or error
-    #[arg(long, value_name = "SEVERITY", default_value = "error", value_parser = severity)]
-    pub(super) fail_on: Severity,
+    /// The lowest severity of findings that count: info, warn or error [default: error]
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    fail_on: Option<Severity>,
 }
 
 pub(super) fn severity(text: &str) -> Result<Severity, String> {
@@ -72,9 +85,30 @@ pub(super) fn severity(text: &str) -> Result<Severity, String> {
 }
 
 impl OutputOptions {
-    /// Whether lines for people are written to standard output.
-    pub(super) fn is_text(&self) -> bool {
-        !self.json && self.output.is_none()
+    /// Whether everything that happens is told to people on standard output.
+    pub(super) fn tells_all(&self) -> bool {
+        !self.json && !self.quiet && self.output.is_none()
+    }
+
+    /// The lowest severity of findings that count.
+    pub(super) fn fail_on(&self) -> Severity {
+        self.fail_on.unwrap_or(Severity::Error)
+    }
+
+    /// The file to write, if any.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.output.as_deref()
+    }
+
+    /// What was asked for that says how findings are told, if anything was.
+    pub(super) fn manner(&self) -> Option<&'static str> {
+        [
+            (self.json, "--json"),
+            (self.quiet, "--quiet"),
+            (self.fail_on.is_some(), "--fail-on"),
+        ]
+        .into_iter()
+        .find_map(|(given, option)| given.then_some(option))
     }
 
     /// Whether a line for each event goes to standard output.
@@ -91,13 +125,7 @@ impl OutputOptions {
 
     /// The sink.
     pub(super) fn sink(&self) -> anyhow::Result<Box<dyn Sink>> {
-        let writer: Box<dyn Write> = match &self.output {
-            Some(path) => Box::new(
-                File::create(path)
-                    .with_context(|| format!("{} can't be written", path.display()))?,
-            ),
-            None => Box::new(io::stdout()),
-        };
+        let writer = files::create(self.output.as_deref())?;
         let writer = BufWriter::with_capacity(1 << 16, writer);
         Ok(if self.json {
             Box::new(JsonSink::new(writer, !self.quiet))
@@ -114,54 +142,58 @@ impl Trace {
         if let Some(path) = self.output.trace_file() {
             let problem = format!(
                 "--output writes the report, and {} is the name of a trace file: use --record for it",
-                path.display()
+                shown(path)
             );
             return Err(UsageError::new(problem).into());
         }
+        let outputs = [self.output.file(), self.record.as_deref()];
+        files::refuse_same(self.from.as_deref(), outputs.into_iter().flatten())?;
         if let Some(path) = &self.from {
             let mut recording =
                 reading::open_for(path, self.output.writes_events_to_standard_output())?;
             let information = recording.information().clone();
+            let wanted = Wanted::of_recording(filter, &recording);
             let mut sink = self.output.sink()?;
-            return Run::begin(
-                &information,
-                filter,
-                rules,
-                self.output.fail_on,
-                sink.as_mut(),
-            )
-            .replay(&mut recording);
+            let fail_on = self.output.fail_on();
+            return Run::begin(&information, wanted, rules, fail_on, sink.as_mut())
+                .replay(&mut recording);
         }
+        self.live(filter, rules).await
+    }
+
+    async fn live(self, filter: DeviceFilter, rules: RuleSet) -> anyhow::Result<Exit> {
+        self.capture.verify()?;
         let mut options = self.probes.options(&filter);
         options.optional.extend(self.rules.optional_hooks(&rules));
         let mut capture = Capture::start(&options)?;
+        let wanted = Wanted::new(filter);
         let mut sink = self.output.sink()?;
         let information = capture.information();
         let recorder = match &self.record {
             Some(path) => Some(Recorder::start(
                 path,
-                Header::of_this_machine(information.clone()),
+                Header::of_this_machine(wanted.of_source(&information)),
                 RecorderOptions::default(),
             )?),
             None => None,
         };
-        let mut run = Run::begin(
-            &information,
-            filter,
-            rules,
-            self.output.fail_on,
-            sink.as_mut(),
-        );
+        let fail_on = self.output.fail_on();
+        let mut run = Run::begin(&information, wanted, rules, fail_on, sink.as_mut());
         run.flush();
         let mut judged = Judged { run, recorder };
-        capture.run(&self.capture, &mut judged).await?;
+        let captured = capture.run(&self.capture, &mut judged).await?;
         let lost_by = capture.finish(&mut judged);
         let file = judged
             .recorder
             .map(|recorder| recorder.finish(record::lost_at(&lost_by)));
+        // A command that was ended with the tracing has not failed by itself.
+        if let Some(status) = captured.status_of_its_own() {
+            let end = CommandEnd::of(&self.capture.command, status);
+            judged.run.command_ended(end);
+        }
         let exit = judged.run.end(lost_by)?;
         if let (Some(file), Some(path)) = (file, &self.record) {
-            record::tell(&file?, &path.display().to_string());
+            record::tell(&file?, path, None);
         }
         Ok(exit)
     }

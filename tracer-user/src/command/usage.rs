@@ -1,6 +1,6 @@
 //! What is wrong with the command line, or with an input that it names.
 
-use super::Exit;
+use super::{Exit, say::say};
 
 /// An error for which the one who typed the command is to be told, with the exit code 2. Commands return it
 /// like any other error.
@@ -15,13 +15,19 @@ impl UsageError {
     }
 }
 
-/// Tells of a usage error, and makes it an exit code.
-pub(super) fn tell(result: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
-    match result {
-        Err(error) if error.is::<UsageError>() => {
-            eprintln!("devres-tracer: {error}");
-            Ok(Exit::Usage)
-        }
-        other => other,
+/// The exit code of a command; what went wrong is told.
+pub(super) fn tell(result: anyhow::Result<Exit>) -> Exit {
+    result.unwrap_or_else(|error| {
+        say(format_args!("{error:#}"));
+        exit_of(&error)
+    })
+}
+
+/// The exit code of an error.
+pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
+    if error.is::<UsageError>() {
+        Exit::Usage
+    } else {
+        Exit::CouldNotRun
     }
 }

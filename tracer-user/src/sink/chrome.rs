@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Sink, SourceInformation, Summary};
+use super::{Sink, SourceInformation, Summary, json_text};
 use crate::{
     coverage::{Attachment, Coverage},
     event::{AddedNode, Event, EventKind, Hook, NodeReference, Task, Time},
@@ -61,8 +61,7 @@ impl<W: Write> ChromeSink<W> {
         let separator: &[u8] = if self.first { b"\n" } else { b",\n" };
         self.first = false;
         self.writer.write_all(separator)?;
-        serde_json::to_writer(&mut self.writer, entry)?;
-        Ok(())
+        json_text::write(&mut self.writer, entry)
     }
 
     fn on_task(
@@ -176,15 +175,17 @@ fn referred(what: &str, node: &NodeReference) -> (String, Value) {
 impl<W: Write> Sink for ChromeSink<W> {
     fn begin(&mut self, source: &SourceInformation) -> io::Result<()> {
         self.coverage = source.coverage.clone();
-        let metadata = json!({
+        let mut metadata = json!({
             "tool": format!("devres-tracer {}", source.tool),
             "kernel": source.kernel,
             "machine": source.machine,
         });
-        write!(
-            self.writer,
-            "{{\"displayTimeUnit\":\"ns\",\"metadata\":{metadata},\"traceEvents\":["
-        )
+        if !source.filters.is_empty() {
+            metadata = with(metadata, json!({ "filters": source.filters }));
+        }
+        write!(self.writer, "{{\"displayTimeUnit\":\"ns\",\"metadata\":")?;
+        json_text::write(&mut self.writer, &metadata)?;
+        write!(self.writer, ",\"traceEvents\":[")
     }
 
     fn event(&mut self, event: &Event, model: &Model) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Sink, SourceInformation, Summary, told::Told};
+use super::{Sink, SourceInformation, Summary, json_text, told::Told};
 use crate::{
     event::{Event, EventKind, Loss, LossCause, Time},
     finding::Finding,
@@ -29,7 +29,7 @@ impl<W: Write> JsonSink<W> {
     }
 
     fn line(&mut self, object: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.writer, object)?;
+        json_text::write(&mut self.writer, object)?;
         self.writer.write_all(b"\n")
     }
 }

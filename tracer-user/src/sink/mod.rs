@@ -1,8 +1,10 @@
 //! Where events, findings and summaries go. A sink doesn't know which source they came from.
 
 pub mod chrome;
+mod command_end;
 pub mod diff;
 pub mod json;
+pub(crate) mod json_text;
 pub mod page;
 pub mod report;
 pub mod reports;
@@ -12,11 +14,13 @@ mod told;
 
 use std::io;
 
+pub use command_end::CommandEnd;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     coverage::Coverage,
     event::Event,
+    filter::FilterTexts,
     finding::{Finding, Severity},
     judge::{Outcome, Verdict},
     model::Model,
@@ -36,6 +40,9 @@ pub struct SourceInformation {
     pub machine: Option<String>,
     /// What could be seen.
     pub coverage: Coverage,
+    /// Which devices were chosen: those that each of these wants. Empty if none were left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<FilterTexts>,
 }
 
 /// What the last line of a stream says.
@@ -44,6 +51,9 @@ pub struct SourceInformation {
 pub struct Summary {
     /// Events seen.
     pub events: u64,
+    /// How many of them are written where only some devices are wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen_events: Option<u64>,
     /// Device instances seen.
     pub devices: u64,
     /// How much of the input was recognised, where it is a text.
@@ -58,6 +68,13 @@ pub struct Summary {
     /// What keeps the input from being all there was, one sentence each: that it was cut off, or is damaged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+    /// Why else nothing can be concluded, one sentence each: that no device is one of those that are wanted, or that
+    /// the recording has only some devices.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// How the command ended that was traced, if it failed; it does nothing to the verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandEnd>,
     /// Device instances of which something is missing that should have been seen.
     pub tainted: u64,
     /// Disagreements of the model with the kernel: a fault of the tool.
@@ -122,6 +139,7 @@ impl Summary {
         Self {
             events: outcome.events,
             devices: outcome.devices,
+            chosen_events: None,
             lines: None,
             findings: FindingCounts {
                 error: count(Severity::Error),
@@ -131,12 +149,27 @@ impl Summary {
             lost: outcome.lost,
             lost_by,
             problems: Vec::new(),
+            reasons: Vec::new(),
+            command: None,
             tainted: outcome.tainted,
             desyncs: outcome.desyncs,
             desync_details: outcome.desync_details.clone(),
             undecided: outcome.undecided.clone(),
             coverage,
             verdict: outcome.verdict(fail_on),
+        }
+    }
+
+    /// That nothing was found says nothing, for this reason.
+    pub fn doubt(&mut self, reason: String) {
+        self.reasons.push(reason);
+        self.leave_open();
+    }
+
+    /// Not everything was seen: that nothing was found says nothing.
+    pub fn leave_open(&mut self) {
+        if self.verdict == Verdict::Clean {
+            self.verdict = Verdict::Inconclusive;
         }
     }
 }

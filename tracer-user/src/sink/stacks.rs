@@ -140,8 +140,14 @@ impl DeviceStack {
             .count();
         writeln!(
             writer,
-            "  {}: {resources} resources, {} bytes",
-            self.state, self.bytes
+            "  {}: {resources} {}, {} bytes",
+            self.state,
+            if resources == 1 {
+                "resource"
+            } else {
+                "resources"
+            },
+            self.bytes
         )?;
         for doubt in &self.doubts {
             writeln!(writer, "  not certain: {doubt}")?;

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::{Sink, SourceInformation, Summary, told::Told};
+use super::{CommandEnd, Sink, SourceInformation, Summary, told::Told};
 use crate::{
     coverage::{Before, NodeEvents},
-    escape::Escaped,
+    escape::{Escaped, Visible},
     event::{
         AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, Message, NodeReference,
         Time,
@@ -84,7 +84,12 @@ impl<W: Write> Sink for TextSink<W> {
                 LossCause::Input => "the input says so",
                 LossCause::Unwritten => "the recorder could not write them in time",
             };
-            return writeln!(self.writer, "LOST {} events here: {why}", loss.count);
+            return writeln!(
+                self.writer,
+                "LOST {} {} here: {why}",
+                loss.count,
+                plural(loss.count, "event", "events")
+            );
         }
         if !self.events {
             return Ok(());
@@ -169,14 +174,16 @@ pub fn write_summary_in(
     };
     writeln!(
         writer,
-        "{verdict}: {} {}, {} {}, {} info; {} events on {} devices, {} lost",
+        "{verdict}: {} {}, {} {}, {} info; {} {} on {} {}, {} lost",
         summary.findings.error,
         plural(summary.findings.error, "error", "errors"),
         summary.findings.warn,
         plural(summary.findings.warn, "warning", "warnings"),
         summary.findings.info,
         summary.events,
+        plural(summary.events, "event", "events"),
         summary.devices,
+        plural(summary.devices, "device", "devices"),
         summary.lost,
     )?;
     if let Some(lines) = summary.lines {
@@ -186,8 +193,21 @@ pub fn write_summary_in(
             lines.event_lines, lines.lines
         )?;
     }
+    if let Some(chosen) = summary.chosen_events {
+        writeln!(
+            writer,
+            "  {chosen} {} of the devices that are wanted",
+            plural(chosen, "event is", "events are")
+        )?;
+    }
     for problem in &summary.problems {
-        writeln!(writer, "  the input: {}", Escaped(problem))?;
+        writeln!(writer, "  the input: {}", Visible(problem))?;
+    }
+    for reason in &summary.reasons {
+        write_wrapped(width, writer, &Visible(reason).to_string())?;
+    }
+    if let Some(failure) = summary.command.as_ref().and_then(CommandEnd::failure) {
+        writeln!(writer, "  {failure}")?;
     }
     for lost in &summary.lost_by {
         writeln!(

@@ -21,21 +21,15 @@ pub enum LinesError {
     /// The stream is empty.
     #[error("the input is empty")]
     Empty,
-    /// A line takes more memory than any that the tracer writes.
-    #[error("line {0} has more than {LONGEST} bytes")]
-    TooLong(u64),
-    /// A line is not JSON.
-    #[error("line {line} can't be read: {error}")]
-    Line {
-        /// Its number, counted from one.
-        line: u64,
-        /// What is wrong with it.
-        error: serde_json::Error,
-    },
+    /// The first line takes more memory than any that the tracer writes.
+    #[error("the first line has more than {LONGEST} bytes")]
+    TooLong,
 }
 
 /// The most bytes that a line may have: more than a snapshot of a device with a hundred thousand resources.
 const LONGEST: u64 = 64 << 20;
+/// Lines that can't be read and are told one by one; the others are counted.
+const MOST_BAD_LINES: usize = 10;
 
 /// Reads events from JSON lines.
 pub struct Lines<R> {
@@ -45,9 +39,14 @@ pub struct Lines<R> {
     text: Vec<u8>,
     /// How many events there were.
     events: u64,
+    /// How many losses there were.
+    losses: u64,
     time: Time,
     /// The last line was there, or that it is missing was told.
     ended: bool,
+    /// Lines that could not be read: how many, and the first of them in words.
+    bad: u64,
+    told: Vec<String>,
     problem: Option<&'static str>,
 }
 
@@ -63,6 +62,8 @@ enum Object {
     Summary {
         #[serde(default)]
         events: u64,
+        #[serde(default)]
+        chosen_events: Option<u64>,
     },
     #[serde(other)]
     Other,
@@ -72,8 +73,10 @@ impl<R: BufRead> Lines<R> {
     /// Reads the first line, which tells what could be seen.
     pub fn new(mut reader: R) -> Result<Self, LinesError> {
         let mut text = Vec::new();
-        if read_line(&mut reader, 1, &mut text)? == 0 {
-            return Err(LinesError::Empty);
+        match read_line(&mut reader, &mut text)? {
+            Line::End => return Err(LinesError::Empty),
+            Line::TooLong => return Err(LinesError::TooLong),
+            Line::Whole => {}
         }
         let information = serde_json::from_slice(&text).map_err(LinesError::NoSource)?;
         Ok(Self {
@@ -82,8 +85,11 @@ impl<R: BufRead> Lines<R> {
             line: 1,
             text,
             events: 0,
+            losses: 0,
             time: Time::default(),
             ended: false,
+            bad: 0,
+            told: Vec::new(),
             problem: None,
         })
     }
@@ -96,22 +102,37 @@ impl<R: BufRead> Lines<R> {
 
     /// What keeps the events from being all there were, once they have been read.
     #[must_use]
-    pub fn problem(&self) -> Option<&'static str> {
-        self.problem
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = self.told.clone();
+        let more = self.bad.saturating_sub(problems.len() as u64);
+        if more > 0 {
+            let lines = if more == 1 { "line" } else { "lines" };
+            problems.push(format!("{more} more {lines} can't be read"));
+        }
+        problems.extend(self.problem.map(str::to_owned));
+        problems
     }
 
     /// The next event, or `None` at the end. Findings in the stream are passed over: they are made anew from
-    /// the events. Where the stream was cut off, or has no events although there were some, the last event
-    /// is a loss.
+    /// the events. A line that can't be read is a loss. Where the stream was cut off, or has fewer events than
+    /// there were, the last event is a loss.
     pub fn next_event(&mut self) -> Result<Option<Event>, LinesError> {
         loop {
             self.text.clear();
             self.line += 1;
-            if read_line(&mut self.reader, self.line, &mut self.text)? == 0 {
-                return Ok(self.missing(
-                    1,
-                    "it ends without its summary: the tracer was killed, or the file was cut off; what came after is missing",
-                ));
+            match read_line(&mut self.reader, &mut self.text)? {
+                Line::End => {
+                    return Ok(self.missing(
+                        1,
+                        "it ends without its summary: the tracer was killed, or the file was cut off; what came after is missing",
+                    ));
+                }
+                Line::TooLong => {
+                    return Ok(Some(
+                        self.unreadable(&format!("it has more than {LONGEST} bytes")),
+                    ));
+                }
+                Line::Whole => {}
             }
             if self.text.trim_ascii().is_empty() {
                 continue;
@@ -120,10 +141,7 @@ impl<R: BufRead> Lines<R> {
                 Ok(object) => object,
                 // Cut off in the middle of its last line.
                 Err(_) if !self.text.ends_with(b"\n") => continue,
-                Err(error) => {
-                    let line = self.line;
-                    return Err(LinesError::Line { line, error });
-                }
+                Err(error) => return Ok(Some(self.unreadable(&error.to_string()))),
             };
             match object {
                 Object::Event(event) => {
@@ -132,19 +150,51 @@ impl<R: BufRead> Lines<R> {
                     return Ok(Some(*event));
                 }
                 Object::Loss { time, count, cause } => {
+                    self.losses += 1;
                     self.time = time;
                     return Ok(Some(loss(time, count, cause)));
                 }
-                Object::Summary { events } if self.events == 0 && events > 0 => {
-                    return Ok(self.missing(
-                        events,
-                        "it was written without its events: make it without --quiet",
-                    ));
+                Object::Summary {
+                    events,
+                    chosen_events,
+                } => {
+                    if let Some(missing) = self.compare(chosen_events.unwrap_or(events)) {
+                        return Ok(Some(missing));
+                    }
+                    self.ended = true;
                 }
-                Object::Summary { .. } => self.ended = true,
                 Object::Other => {}
             }
         }
+    }
+
+    /// The loss of what is missing, where so many events were written.
+    fn compare(&mut self, written: u64) -> Option<Event> {
+        let read = self.events + self.losses + self.bad;
+        let missing = written.saturating_sub(read);
+        if missing == 0 {
+            None
+        } else if self.events == 0 {
+            self.missing(
+                missing,
+                "it was written without its events: make it without --quiet",
+            )
+        } else {
+            self.missing(
+                missing,
+                "it has fewer events than its summary tells of: lines were taken out of it",
+            )
+        }
+    }
+
+    /// The loss of the line that was read.
+    fn unreadable(&mut self, why: &str) -> Event {
+        self.bad += 1;
+        if self.told.len() < MOST_BAD_LINES {
+            let line = self.line;
+            self.told.push(format!("line {line} can't be read: {why}"));
+        }
+        loss(self.time, 1, LossCause::Input)
     }
 
     /// The loss of what is missing, if that was not told yet.
@@ -157,17 +207,28 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Reads a line with its end, and tells how many bytes it has.
-fn read_line(
-    reader: &mut impl BufRead,
-    number: u64,
-    line: &mut Vec<u8>,
-) -> Result<usize, LinesError> {
+/// What came of reading a line.
+enum Line {
+    /// It was read, with its end.
+    Whole,
+    /// It was passed over.
+    TooLong,
+    /// There was none.
+    End,
+}
+
+/// Reads a line with its end.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
     let length = reader.by_ref().take(LONGEST).read_until(b'\n', line)?;
-    if length as u64 == LONGEST {
-        return Err(LinesError::TooLong(number));
+    if length == 0 {
+        return Ok(Line::End);
     }
-    Ok(length)
+    if length as u64 == LONGEST && !line.ends_with(b"\n") {
+        line.clear();
+        reader.skip_until(b'\n')?;
+        return Ok(Line::TooLong);
+    }
+    Ok(Line::Whole)
 }
 
 fn loss(time: Time, count: u64, cause: LossCause) -> Event {

@@ -1,5 +1,6 @@
 //! Where events come from.
 
+mod encoding;
 pub mod lines;
 pub mod live;
 pub mod recording;

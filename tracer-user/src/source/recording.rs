@@ -8,11 +8,11 @@ use std::{
 };
 
 use super::{
+    encoding::{self, Encoding},
     lines::{Lines, LinesError},
     text::{self, Import, ImportError},
 };
 use crate::{
-    escape::Escaped,
     event::Event,
     sink::{LineCounts, LostBy, SourceInformation},
     trace_file::{self, Events, Header, TraceFileError},
@@ -34,11 +34,11 @@ enum Content {
     File(Box<Header>, Box<Events<Box<dyn BufRead>>>),
 }
 
-/// Why a recording can't be read.
+/// Why a recording can't be read. The names in it are as they are: who shows them escapes them.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// It could not be opened.
-    #[error("{} can't be opened", Escaped(.name))]
+    #[error("{name} can't be opened")]
     Open {
         /// What was to be opened.
         name: String,
@@ -46,7 +46,7 @@ pub enum RecordingError {
         source: io::Error,
     },
     /// Reading failed, or it is damaged from its first line on.
-    #[error("{} can't be read", Escaped(.name))]
+    #[error("{name} can't be read")]
     Lines {
         /// What was being read.
         name: String,
@@ -54,7 +54,7 @@ pub enum RecordingError {
         source: LinesError,
     },
     /// It is a trace file, and nothing of it can be read.
-    #[error("{} can't be read", Escaped(.name))]
+    #[error("{name} can't be read")]
     File {
         /// What was being read.
         name: String,
@@ -62,7 +62,7 @@ pub enum RecordingError {
         source: TraceFileError,
     },
     /// It holds nothing that is an event.
-    #[error("{}", Escaped(.name))]
+    #[error("{name}")]
     Text {
         /// What was being read.
         name: String,
@@ -90,9 +90,15 @@ impl Recording {
             Ok(beginning) => beginning,
             Err(source) => return Err(RecordingError::Open { name, source }),
         };
-        let is_json = beginning.trim_ascii_start().starts_with(b"{");
         let is_trace_file = trace_file::is_one(&beginning);
-        let reader: Box<dyn BufRead> = Box::new(io::Cursor::new(beginning).chain(reader));
+        let encoding = Encoding::of(&beginning);
+        let is_json = encoding::ascii(&beginning)
+            .trim_ascii_start()
+            .starts_with(b"{");
+        let mut reader: Box<dyn BufRead> = Box::new(io::Cursor::new(beginning).chain(reader));
+        if is_json && !is_trace_file {
+            reader = encoding.decoded(reader);
+        }
         let (information, content) = if is_trace_file {
             match Events::new(reader) {
                 Ok((header, events)) => (
@@ -114,6 +120,7 @@ impl Recording {
                         kernel: None,
                         machine: None,
                         coverage: text.coverage().clone(),
+                        filters: Vec::new(),
                     },
                     Content::Text(Box::new(text)),
                 ),
@@ -161,7 +168,7 @@ impl Recording {
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         match &self.content {
-            Content::Lines(lines) => lines.problem().map(str::to_owned).into_iter().collect(),
+            Content::Lines(lines) => lines.problems(),
             Content::Text(_) => Vec::new(),
             Content::File(_, events) => events.ending().problems(),
         }

@@ -16,6 +16,14 @@ pub struct Rotation {
     pub max_files: Option<u32>,
 }
 
+impl Rotation {
+    /// The name of a recording's file with this number, counted from one.
+    #[must_use]
+    pub fn name(path: &Path, part: u32) -> PathBuf {
+        name(path, part)
+    }
+}
+
 /// The name of a recording's file with this number: `trace.dvrt` becomes `trace.0001.dvrt`.
 pub(super) fn name(path: &Path, part: u32) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_owned();

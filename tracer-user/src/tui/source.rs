@@ -266,6 +266,7 @@ async fn trace(options: &Options, queue: &Queue, begun: &mpsc::Sender<Begun>) {
         kernel: Some(kernel.release),
         machine: Some(kernel.machine),
         coverage: live.coverage().clone(),
+        filters: Vec::new(),
     }));
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -30,6 +30,7 @@ fn header() -> Header {
         kernel: Some("6.1.0".to_owned()),
         machine: None,
         coverage: whole(),
+        filters: Vec::new(),
     })
 }
 

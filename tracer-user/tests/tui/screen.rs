@@ -51,6 +51,7 @@ pub(crate) fn of_events(sight: Sight, coverage: Coverage, events: &[Event]) -> S
             kernel: Some("6.1.0-test".to_owned()),
             machine: None,
             coverage,
+            filters: Vec::new(),
         },
         RuleSet::checked(),
         Configuration::new(Ability::full()),

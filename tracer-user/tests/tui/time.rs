@@ -194,6 +194,7 @@ fn memory_is_bounded_and_what_is_forgotten_is_said() {
             kernel: None,
             machine: None,
             coverage: whole(),
+            filters: Vec::new(),
         },
         RuleSet::checked(),
         configuration,

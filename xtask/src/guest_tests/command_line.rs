@@ -78,7 +78,7 @@ fn user(evidence: &Evidence) -> Result<()> {
 }
 
 fn missing(evidence: &Evidence) -> Result<()> {
-    evidence.exited("missing", 4)?;
+    evidence.exited("missing", 2)?;
     let text = evidence.text("missing.stderr")?;
     ensure!(
         text.lines().count() == 1

@@ -29,8 +29,13 @@ impl Concluding<'_> {
             }
         }
         for finding in &self.outcome.findings {
-            let place = place_of(finding);
-            if self.policy.wants(&place) {
+            let victim = place_of(finding);
+            let place = if self.policy.wants(&victim) {
+                Some(victim)
+            } else {
+                self.culprit(finding)
+            };
+            if let Some(place) = place {
                 let key = (place.bus.clone(), place.device.clone());
                 let records = devices.entry(key).or_default();
                 if !records.iter().any(|(known, _)| *known == place) {
@@ -75,18 +80,40 @@ impl Concluding<'_> {
         groups
     }
 
+    /// Whose driver did what was found on another device, if that one is wanted.
+    fn culprit(&self, finding: &Finding) -> Option<Place> {
+        let cause = finding.caused_by.as_ref()?;
+        if cause.instance == finding.instance {
+            return None;
+        }
+        let place = self.records.place_of(cause.instance).cloned();
+        let place = place.unwrap_or_else(|| Place {
+            bus: String::new(),
+            device: cause.device.clone(),
+            driver: cause.driver.clone().unwrap_or_default(),
+        });
+        self.policy.wants(&place).then_some(place)
+    }
+
     /// What a rule says of a device.
     fn rule(&mut self, info: &'static RuleInfo, device: &str, records: &[(Place, Record)]) -> Test {
         let outcome = self.outcome;
-        let mut judged = Vec::new();
-        for finding in &outcome.findings {
-            let place = place_of(finding);
-            if finding.rule == info.id
-                && place.device == device
-                && records.iter().any(|(known, _)| known.bus == place.bus)
-                && self.policy.wants(&place)
-            {
-                judged.push(self.judge(finding, &place));
+        let (mut judged, mut elsewhere) = (Vec::new(), Vec::new());
+        let is_here = |place: &Place| {
+            place.device == device && records.iter().any(|(known, _)| known.bus == place.bus)
+        };
+        for finding in outcome.findings.iter().filter(|one| one.rule == info.id) {
+            let victim = place_of(finding);
+            let wanted = self.policy.wants(&victim);
+            let of_victim = wanted && is_here(&victim);
+            if of_victim || self.culprit(finding).is_some_and(|place| is_here(&place)) {
+                let told = self.judge(finding, &victim);
+                // Of the two the one that it was done to has the finding, so that it counts once.
+                if of_victim || !wanted {
+                    judged.push(told);
+                } else {
+                    elsewhere.push(told);
+                }
             }
         }
         if let Some(worst) = judged.iter().max_by_key(|judged| judged.status) {
@@ -102,6 +129,14 @@ impl Concluding<'_> {
                 findings: judged,
                 ..Test::new(info.id, Status::Passed, "")
             };
+        }
+        if let Some(worst) = elsewhere.iter().max_by_key(|told| told.status) {
+            let finding = &worst.finding;
+            let message = format!(
+                "its driver did what {} on {} is about: {}",
+                info.id, finding.device, finding.summary
+            );
+            return Test::new(info.id, worst.status.min(Status::Noted), message);
         }
         let (status, message) = self.absence(info, records);
         Test::new(info.id, status, message)

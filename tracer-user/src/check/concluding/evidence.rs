@@ -4,7 +4,7 @@ use super::{Concluding, info};
 use crate::{
     check::{
         assertion::missing,
-        examination::Ending,
+        examination::{Ending, lost},
         level::Level,
         results::{Group, GroupKind, Status, Test},
     },
@@ -20,8 +20,8 @@ impl Concluding<'_> {
                 "nothing lost",
                 (outcome.lost > 0).then(|| {
                     format!(
-                        "{} events were lost: give the ring buffer more room with --ring-size, or trace less",
-                        outcome.lost
+                        "{}: give the ring buffer more room with --ring-size, or trace less",
+                        lost(outcome.lost)
                     )
                 }),
                 Vec::new(),
@@ -30,8 +30,13 @@ impl Concluding<'_> {
                 "model agrees with the kernel",
                 (outcome.desyncs > 0).then(|| {
                     format!(
-                        "{} disagreements: a fault of this tool, please report it",
-                        outcome.desyncs
+                        "{} {}: a fault of this tool, please report it",
+                        outcome.desyncs,
+                        if outcome.desyncs == 1 {
+                            "disagreement"
+                        } else {
+                            "disagreements"
+                        }
                     )
                 }),
                 outcome.desync_details.clone(),
@@ -40,8 +45,14 @@ impl Concluding<'_> {
         if let Some(why) = &ending.cut_short {
             tests.push(verdict("run is whole", Some(why.clone()), Vec::new()));
         }
+        if let Some(why) = &ending.unrecorded {
+            tests.push(Test::new("recorded", Status::Failed, why));
+        }
         if outcome.findings_dropped > 0 {
-            let why = format!("{} findings were not kept", outcome.findings_dropped);
+            let why = match outcome.findings_dropped {
+                1 => "1 finding was not kept".to_owned(),
+                dropped => format!("{dropped} findings were not kept"),
+            };
             tests.push(verdict("all findings kept", Some(why), Vec::new()));
         }
         let active = self

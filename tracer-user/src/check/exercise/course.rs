@@ -66,6 +66,17 @@ impl Course {
         })
     }
 
+    /// Whether there is such a module to unload and load, as far as can be told before that is tried.
+    pub fn verify_module(roots: &Roots, name: &str) -> Result<(), ExerciseError> {
+        let module = Module::named(name)?;
+        if module.is_loaded(roots) || module.file.is_some() || module.is_known(roots) {
+            return Ok(());
+        }
+        Err(ExerciseError::NoTarget(format!(
+            "there is no module {name:?}, neither loaded nor installed for this kernel"
+        )))
+    }
+
     /// Unloads a module and loads it again. One that is not loaded yet is loaded now, and unloaded when the
     /// exercise is over.
     pub fn of_module(roots: Roots, name: &str, force: bool) -> Result<Self, ExerciseError> {

@@ -1,6 +1,9 @@
 //! A module that is unloaded and loaded again.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{ExerciseError, Roots, Target, sysfs::names};
 
@@ -39,6 +42,23 @@ impl Module {
     /// Whether it is loaded.
     pub(super) fn is_loaded(&self, roots: &Roots) -> bool {
         self.directory(roots).join("initstate").exists()
+    }
+
+    /// Whether it is installed for the running kernel, or that can't be told.
+    pub(super) fn is_known(&self, roots: &Roots) -> bool {
+        let Ok(release) = fs::read_to_string(roots.proc.join("sys/kernel/osrelease")) else {
+            return true;
+        };
+        let directory = roots.modules.join(release.trim());
+        let Ok(list) = fs::read_to_string(directory.join("modules.dep")) else {
+            return directory.exists();
+        };
+        list.lines().any(|line| {
+            let path = line.split(':').next().unwrap_or_default();
+            let file = path.rsplit('/').next().unwrap_or_default();
+            let stem = file.split(".ko").next().unwrap_or_default();
+            stem.replace('-', "_") == self.name
+        })
     }
 
     /// Its drivers, each with its bus.

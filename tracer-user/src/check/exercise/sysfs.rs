@@ -17,6 +17,8 @@ pub struct Roots {
     pub sys: PathBuf,
     /// procfs.
     pub proc: PathBuf,
+    /// Where the modules of each kernel are installed.
+    pub modules: PathBuf,
 }
 
 impl Default for Roots {
@@ -24,6 +26,7 @@ impl Default for Roots {
         Self {
             sys: "/sys".into(),
             proc: "/proc".into(),
+            modules: "/lib/modules".into(),
         }
     }
 }

@@ -30,6 +30,7 @@ impl Tree {
         let roots = Roots {
             sys: root.join("sys"),
             proc: root.join("proc"),
+            modules: root.join("modules"),
         };
         fs::create_dir_all(&roots.sys).unwrap();
         fs::create_dir_all(roots.proc.join("self")).unwrap();
@@ -400,4 +401,24 @@ fn a_module_that_was_loaded_stays() {
     let exercised = course.run_on(&tree, 1, &never(), &CycleClock::default());
     assert_eq!((exercised.done, exercised.not_restored), (1, None));
     assert_eq!(tree.orders(), ["unload lm75", "load lm75"]);
+}
+
+#[test]
+fn a_module_that_is_nowhere_is_a_mistake() {
+    let tree = Tree::new();
+    let verify = |name| Course::verify_module(&tree.roots, name);
+    fs::create_dir_all(tree.roots.proc.join("sys/kernel")).unwrap();
+    fs::write(tree.roots.proc.join("sys/kernel/osrelease"), "6.1\n").unwrap();
+    assert!(matches!(verify("lm75"), Err(ExerciseError::NoTarget(_))));
+    let installed = tree.roots.modules.join("6.1");
+    fs::create_dir_all(&installed).unwrap();
+    assert!(verify("lm75").is_ok(), "nothing tells what is installed");
+    let list = "kernel/drivers/hwmon/lm75.ko.xz: kernel/drivers/x.ko\nkernel/i2c-dev.ko:\n";
+    fs::write(installed.join("modules.dep"), list).unwrap();
+    assert!(verify("lm75").is_ok() && verify("i2c_dev").is_ok() && verify("i2c-dev").is_ok());
+    assert!(matches!(verify("x"), Err(ExerciseError::NoTarget(_))));
+    let loaded = tree.roots.sys.join("module/x");
+    fs::create_dir_all(&loaded).unwrap();
+    fs::write(loaded.join("initstate"), "live").unwrap();
+    assert!(verify("x").is_ok());
 }

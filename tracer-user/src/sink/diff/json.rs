@@ -75,7 +75,7 @@ pub fn write_json(differences: &Differences<'_>, writer: &mut dyn Write) -> io::
 }
 
 fn line(writer: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *writer, object)?;
+    crate::sink::json_text::write(&mut *writer, object)?;
     writer.write_all(b"\n")
 }
 

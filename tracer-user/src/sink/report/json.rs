@@ -55,7 +55,7 @@ mod erased {
 
     impl<T: Serialize> Line for T {
         fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
-            serde_json::to_writer(writer, self).map_err(io::Error::from)
+            crate::sink::json_text::write(writer, self)
         }
     }
 }

@@ -32,6 +32,9 @@ pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     for life in &report.lives.lives {
         page.gap()?;
         write_life(life, report.lives, page)?;
+        for finding in report.findings {
+            write_deed(finding, life, page)?;
+        }
         for (place, finding) in report.findings.iter().enumerate() {
             if finding.instance == life.key {
                 told.insert(place);
@@ -147,6 +150,28 @@ fn write_finding(finding: &Finding, page: &mut Page<'_>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Says in a life what its driver did to another device.
+fn write_deed(finding: &Finding, life: &Life, page: &mut Page<'_>) -> io::Result<()> {
+    let Some(cause) = &finding.caused_by else {
+        return Ok(());
+    };
+    if cause.instance != life.key || finding.instance == life.key {
+        return Ok(());
+    }
+    let text = format!(
+        "{:BEHIND_TIME$}its driver did what {} on {} is about  [{}]",
+        "",
+        finding.rule,
+        Escaped(&finding.device),
+        Escaped(&finding.fingerprint)
+    );
+    let tone = match finding.severity {
+        Severity::Error => Tone::Bad,
+        Severity::Warn | Severity::Info => Tone::Doubtful,
+    };
+    page.line(tone, &text, BEHIND_TIME)
 }
 
 /// Writes one life.

@@ -8,6 +8,7 @@ mod sarif;
 
 use std::io::{self, Write};
 
+use super::json_text;
 use crate::check::Results;
 
 /// A form of report.
@@ -64,7 +65,7 @@ impl Format {
             Self::Junit => junit::write(results, writer),
             Self::Sarif => sarif::write(results, writer),
             Self::Json => {
-                serde_json::to_writer(&mut *writer, results)?;
+                json_text::write(&mut *writer, results)?;
                 writeln!(writer)
             }
             Self::Github => github::write(results, writer),

@@ -16,6 +16,7 @@ use crate::{
     finding::Severity,
     judge::Verdict,
     rules::{RuleInfo, RuleSet},
+    sink::json_text,
 };
 
 /// Where the schema lies.
@@ -78,7 +79,7 @@ pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()>
             },
         }],
     });
-    serde_json::to_writer_pretty(&mut *writer, &log)?;
+    json_text::write_pretty(&mut *writer, &log)?;
     writeln!(writer)
 }
 

@@ -1,5 +1,7 @@
 //! The probes' own diagnostics, on standard error.
 
+use std::io::{self, Write as _};
+
 use aya::Ebpf;
 use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
@@ -32,7 +34,9 @@ impl Log for StandardError {
     }
 
     fn log(&self, record: &Record<'_>) {
-        eprintln!("probe: {}", Escaped(&record.args().to_string()));
+        let line = record.args().to_string();
+        // A terminal that has gone away is no reason to end.
+        let _ = writeln!(io::stderr().lock(), "probe: {}", Escaped(&line));
     }
 
     fn flush(&self) {}

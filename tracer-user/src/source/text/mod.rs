@@ -89,20 +89,33 @@ pub enum ImportError {
     Read(#[from] io::Error),
     /// There is not one event in it.
     #[error(
-        "none of the {} lines is a devres event: record them with `devres.log=1` on a kernel with \
-         CONFIG_DEBUG_DEVRES, or with the tracepoint devres:devres_log",
-        .statistics.lines
+        "{} a devres event: record them with `devres.log=1` on a kernel with \
+         CONFIG_DEBUG_DEVRES, or with the tracepoint dev:devres_log",
+        none_of(.statistics.lines)
     )]
     NoEvents {
         /// How many lines there were.
         statistics: Statistics,
     },
+    /// There is nothing in it.
+    #[error("the input is empty")]
+    Empty,
+}
+
+fn none_of(lines: u64) -> String {
+    match lines {
+        1 => "the only line is not".to_owned(),
+        lines => format!("none of the {lines} lines is"),
+    }
 }
 
 /// Reads a text of any kind, in any encoding.
 pub fn read(reader: impl BufRead) -> Result<Import, ImportError> {
     let found = reader::read(reader)?;
     let statistics = found.statistics;
+    if statistics.lines == 0 {
+        return Err(ImportError::Empty);
+    }
     if statistics.event_lines == 0 {
         return Err(ImportError::NoEvents { statistics });
     }

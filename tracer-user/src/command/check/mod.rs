@@ -1,0 +1,228 @@
+//! `devres-tracer check`.
+
+mod failure;
+mod reports;
+mod tracing;
+
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use failure::Failure;
+use reports::{OpenReport, Report};
+
+use super::{
+    Exit,
+    capture::CaptureOptions,
+    files, policy, reading,
+    say::{say, shown},
+    source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
+    usage::UsageError,
+    wanted::Wanted,
+};
+use crate::{
+    check::{CommandEnd, Ending, Examination, Policy, Results, date::Date, write_expectations},
+    filter::DeviceFilter,
+    finding::Severity,
+    sink::reports::Format,
+    source::recording::Recording,
+};
+
+/// Shown under the help.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  pass: everything that was asked for was seen, and held
+  1  something failed, or the run itself did
+  2  the command line or the policy is wrong, or a text has no events
+  3  inconclusive: nothing failed, but not everything could be seen
+  4  it can't run here, or the input can't be read";
+
+/// Judges a run for continuous integration, by a policy, and reports it in the forms that CI reads
+///
+/// Judges what a command does to this kernel, a recording or a pasted log (FILE), or what happens when a
+/// driver is unbound and bound again (--exercise). Every report file that is asked for tells of this run, also if it
+/// could not be done.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Check {
+    /// A recording, or a kernel log or trace as `import` reads it; - for standard input
+    #[arg(conflicts_with_all = ["command", "propagate", "exercise", "exercise_module", "duration", "record", "user", "cycles", "force"], conflicts_with_all = PROBE_OPTIONS)]
+    file: Option<PathBuf>,
+    /// The policy; `devres-tracer policy init` writes one
+    #[arg(long, short, value_name = "FILE", help_heading = "Policy")]
+    policy: Option<PathBuf>,
+    /// Known findings, beside those in the policy; can be repeated
+    #[arg(long, value_name = "FILE", help_heading = "Policy")]
+    expectations: Vec<PathBuf>,
+    /// Write a file with expectations under which a run like this one passes
+    #[arg(long, value_name = "FILE", help_heading = "Policy")]
+    write_expectations: Option<PathBuf>,
+    /// The lowest severity of findings that fail the run: info, warn or error; the policy's if not given
+    #[arg(long, value_name = "SEVERITY", value_parser = super::trace::severity, help_heading = "Policy")]
+    fail_on: Option<Severity>,
+    /// Write a report: ktap, junit, sarif, json, github or lava, to a file or (-) standard output; can be
+    /// repeated. Beside a command, standard output takes only ktap, github and lava [default: ktap=-]
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Report::parse, help_heading = "Reports")]
+    report: Vec<Report>,
+    /// Record the run to a trace file, to be looked at or judged again later
+    #[arg(long, value_name = "FILE", help_heading = "Reports")]
+    record: Option<PathBuf>,
+    /// End with the command's exit code if the command fails
+    #[arg(long, requires = "command")]
+    propagate: bool,
+    /// Unbind and bind again a driver's devices (DRIVER or BUS/DRIVER), or one device (its name, with or
+    /// without BUS/, or its path in sysfs)
+    #[arg(
+        long,
+        value_name = "DRIVER|DEVICE",
+        conflicts_with_all = ["command", "duration"],
+        group = "exercised",
+        help_heading = "Exercise"
+    )]
+    exercise: Option<String>,
+    /// Unload and load again a module, by name or by the path of its file
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["command", "duration", "exercise"], group = "exercised", help_heading = "Exercise")]
+    exercise_module: Option<String>,
+    /// How many times
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "exercised", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Exercise")]
+    cycles: u64,
+    /// Exercise also what the machine needs: the disks in use, the only network, the console
+    #[arg(long, requires = "exercised", help_heading = "Exercise")]
+    force: bool,
+    #[command(flatten)]
+    filter: FilterOptions,
+    #[command(flatten)]
+    probes: ProbeOptions,
+    #[command(flatten)]
+    capture: CaptureOptions,
+}
+
+impl Check {
+    pub(super) async fn run(mut self) -> anyhow::Result<Exit> {
+        if self.report.is_empty() {
+            self.report.push(Report {
+                format: Format::Ktap,
+                file: None,
+            });
+        }
+        // Until here nothing is written: a report that is told to replace what is read must not.
+        self.refuse_conflicts()?;
+        let mut reports = Vec::new();
+        let opened = self
+            .report
+            .iter()
+            .try_for_each(|report| OpenReport::open(report).map(|open| reports.push(open)));
+        let judged = match opened {
+            Ok(()) => self.judge().await,
+            Err(error) => Err(Failure::Run(error)),
+        };
+        match judged {
+            Ok((policy, results)) => Ok(self.conclude(reports, &policy, &results)),
+            Err(failure) => {
+                say(failure.message());
+                let results = failure.results(self.file.is_none(), today());
+                reports.retain(|report| report.is_file() || failure.concerns_everyone());
+                if let Err(error) = reports::write_all(reports, &results) {
+                    say(format_args!("{error:#}"));
+                }
+                Ok(failure.exit())
+            }
+        }
+    }
+
+    /// What can't be written, or not all at once.
+    fn refuse_conflicts(&self) -> Result<(), UsageError> {
+        if let Some(conflict) = Report::conflict(&self.report, !self.capture.command.is_empty()) {
+            return Err(UsageError::new(conflict));
+        }
+        let reports = self.report.iter().filter_map(|report| report.file.as_ref());
+        let written = reports.chain(&self.record).map(PathBuf::as_path);
+        let all = || written.clone().chain(self.write_expectations.as_deref());
+        files::refuse_same(self.file.as_deref(), all())?;
+        files::refuse_same(self.policy.as_deref(), all())?;
+        // Expectations may be made anew of what is found, but nothing else may take their place.
+        for expectations in &self.expectations {
+            files::refuse_same(Some(expectations), written.clone())?;
+        }
+        Ok(())
+    }
+
+    async fn judge(&self) -> Result<(Policy, Results), Failure> {
+        let filter = self.filter.filter()?;
+        let policy = self.policy()?.narrowed(filter.clone());
+        let results = match &self.file {
+            Some(file) => from_recording(file, &policy, filter)?,
+            None => self.trace(&policy, &filter).await?,
+        };
+        Ok((policy, results))
+    }
+
+    fn conclude(&self, reports: Vec<OpenReport>, policy: &Policy, results: &Results) -> Exit {
+        let mut written = reports::write_all(reports, results);
+        if let Some(path) = &self.write_expectations {
+            let expected = fs::write(path, write_expectations(results, policy));
+            written =
+                written.and(expected.with_context(|| format!("{} can't be written", shown(path))));
+        }
+        if let Some(failure) = results.command.as_ref().and_then(CommandEnd::failure) {
+            say(failure);
+        }
+        say(results.line());
+        match &results.command {
+            Some(end) if self.propagate && end.code != 0 => Exit::OfCommand(end.code),
+            // Whoever waits for what was to be written must not take this for a run that has passed, or was skipped.
+            _ => match written {
+                Ok(()) => results.verdict.into(),
+                Err(error) => {
+                    say(format_args!("{error:#}"));
+                    Exit::Findings
+                }
+            },
+        }
+    }
+
+    fn policy(&self) -> Result<Policy, UsageError> {
+        let mut policy = match &self.policy {
+            Some(file) => policy::read(file)?,
+            None => Policy::default(),
+        };
+        for file in &self.expectations {
+            policy::add_expectations(&mut policy, file)?;
+        }
+        if let Some(fail_on) = self.fail_on {
+            policy.fail_on = fail_on;
+        }
+        Ok(policy)
+    }
+}
+
+fn today() -> Date {
+    Date::of(SystemTime::now())
+}
+
+/// Judges what was recorded.
+fn from_recording(file: &Path, policy: &Policy, filter: DeviceFilter) -> Result<Results, Failure> {
+    let mut recording = reading::told(Recording::open(file)).map_err(Failure::of_input)?;
+    let wanted = Wanted::of_recording(filter, &recording);
+    let mut ending = Ending::on(today());
+    let mut examination = Examination::new(recording.information().clone(), policy.clone());
+    let read = recording.for_each(|event| {
+        examination.event(event);
+        ControlFlow::Continue(())
+    });
+    let mut gaps = recording.problems();
+    if let Err(error) = read {
+        // What comes behind the damage is missing, and what was read still counts.
+        gaps.push(format!("{:#}", anyhow::Error::new(error)));
+    }
+    gaps.extend(wanted.narrowed());
+    ending.cut_short = (!gaps.is_empty()).then(|| gaps.join("; "));
+    ending.lost_by = recording.lost_by();
+    Ok(examination.finish(ending))
+}

@@ -1,0 +1,379 @@
+//! The command line where a transcript can't show it: files that are written, and bytes that are no text.
+
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A directory with a recording in it as JSON lines, and the program to run there.
+struct Place {
+    directory: TempDir,
+}
+
+/// What came of running it.
+struct Ran {
+    code: i32,
+    output: String,
+    error: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self {
+            directory: TempDir::new().expect("a directory can be made"),
+        };
+        let ran = place.run(&["demo", "--json", "--output", "whole.jsonl"]);
+        assert_eq!(ran.code, 1, "{}", ran.error);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).expect("the file can be read")
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).expect("the file can be written");
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.read("whole.jsonl")
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let output = Command::new(env!("CARGO_BIN_EXE_devres-tracer"))
+            .args(arguments)
+            .current_dir(&self.directory)
+            .env("COLUMNS", "100")
+            .stdin(Stdio::null())
+            .output()
+            .expect("it can be run");
+        Ran::of(&output)
+    }
+
+    /// The summary of `trace --json --from`, with the exit code.
+    fn judged(&self, arguments: &[&str]) -> (i32, Value) {
+        let ran = self.run(&[&["trace", "--json", "--quiet", "--from"], arguments].concat());
+        let last = ran.output.lines().last().unwrap_or_default();
+        let summary = serde_json::from_str(last).unwrap_or_else(|_| panic!("{}", ran.error));
+        (ran.code, summary)
+    }
+}
+
+impl Ran {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or_else(|| {
+                panic!("it was killed by {:?}", output.status.signal());
+            }),
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+            error: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/pvpanic-6.1.dvrt");
+
+#[test]
+fn a_part_of_a_recording_says_that_it_is_one() {
+    let place = Place::new();
+    let part = |device: &str| {
+        let arguments = ["export", "whole.jsonl", "--format", "json", "-o", "part"];
+        let ran = place.run(&[&arguments[..], &["--device", device]].concat());
+        assert!(ran.code == 0 || device == "nix", "{}", ran.error);
+    };
+    part("nix");
+    let text = place.read("part");
+    assert_eq!(
+        text.lines().count(),
+        2,
+        "no stack of others is left: {text}"
+    );
+    assert!(text.contains(r#""filters":[{"device":["nix"]}]"#), "{text}");
+    let (code, summary) = place.judged(&["part"]);
+    assert_eq!((code, &summary["verdict"]), (3, &"inconclusive".into()));
+    let reasons = summary["reasons"].to_string();
+    assert!(
+        reasons.contains("only devices that match --device nix"),
+        "{reasons}"
+    );
+    part("QEMU*");
+    let (code, summary) = place.judged(&["part", "--device", "QEMU*"]);
+    assert_eq!((code, &summary["reasons"]), (1, &Value::Null), "{summary}");
+    // The whole has nothing that another rule would find, and neither has what was chosen of it.
+    for (arguments, expected) in [
+        (["part", "--device", "QEMU*", "--rule", "DR003"], 0),
+        (["part", "--device", "*", "--rule", "DR003"], 3),
+    ] {
+        assert_eq!(place.judged(&arguments).0, expected, "{arguments:?}");
+    }
+    let ran = place.run(&["import", "part", "-o", "part.dvrt"]);
+    assert_eq!(ran.code, 0, "{}", ran.error);
+    assert_eq!(place.judged(&["part.dvrt", "--rule", "DR003"]).0, 3);
+    assert_eq!(
+        place.run(&["check", "part.dvrt", "--report", "lava"]).code,
+        1
+    );
+}
+
+#[test]
+fn events_that_are_missing_count_as_lost() {
+    let place = Place::new();
+    let mut lines = place.lines();
+    lines.drain(20..25);
+    place.write("thinned", lines.join("\n"));
+    let (_, summary) = place.judged(&["thinned"]);
+    assert_eq!(summary["lost"], 5, "{summary}");
+    let problems = summary["problems"].to_string();
+    assert!(problems.contains("fewer events"), "{problems}");
+}
+
+#[test]
+fn a_bad_line_is_a_loss_and_the_rest_is_judged() {
+    let place = Place::new();
+    let mut lines = place.lines();
+    lines[30] = "{\"type\":\"event\", and nothing more".to_owned();
+    lines[31] = "\u{1b}[31m".to_owned();
+    place.write("bad", lines.join("\n") + "\n");
+    let (code, summary) = place.judged(&["bad", "--rule", "DR003"]);
+    assert_eq!(code, 3, "{summary}");
+    assert_eq!(summary["lost"], 2);
+    let problems = summary["problems"].to_string();
+    assert!(
+        problems.contains("line 31 can't be read") && problems.contains("line 32"),
+        "{problems}"
+    );
+    let ran = place.run(&["import", "--quiet", "bad"]);
+    assert!(ran.output.contains("the input: line 31"), "{}", ran.output);
+    let ran = place.run(&["export", "bad", "--format", "chrome"]);
+    assert_eq!(ran.code, 3, "{}", ran.error);
+    let whole: Value = serde_json::from_str(&ran.output).expect("it is whole JSON");
+    assert!(whole["traceEvents"].is_array());
+    let ran = place.run(&["check", "bad", "--report", "lava"]);
+    assert!(
+        ran.output.contains("run-is-whole RESULT=unknown"),
+        "{}",
+        ran.output
+    );
+}
+
+#[test]
+fn an_encoding_that_an_editor_has_left_is_taken_off() {
+    let place = Place::new();
+    let text = place.read("whole.jsonl");
+    let units = || "\u{feff}".encode_utf16().chain(text.encode_utf16());
+    place.write("marked", format!("\u{feff}{text}"));
+    place.write(
+        "little",
+        units().flat_map(u16::to_le_bytes).collect::<Vec<u8>>(),
+    );
+    place.write(
+        "big",
+        units().flat_map(u16::to_be_bytes).collect::<Vec<u8>>(),
+    );
+    let whole = place.judged(&["whole.jsonl"]);
+    for name in ["marked", "little", "big"] {
+        assert_eq!(place.judged(&[name]), whole, "{name}");
+    }
+}
+
+const REPORTS: [&str; 10] = [
+    "--report",
+    "ktap=ktap",
+    "--report",
+    "junit=junit",
+    "--report",
+    "sarif=sarif",
+    "--report",
+    "json=json",
+    "--report",
+    "github=github",
+];
+
+/// That none of the reports can be taken for a pass.
+#[track_caller]
+fn none_passes(place: &Place) {
+    let ktap = place.read("ktap");
+    assert!(ktap.contains("\nnot ok 1 "), "{ktap}");
+    let junit = place.read("junit");
+    assert!(
+        junit.contains("<error ") || junit.contains("<failure "),
+        "{junit}"
+    );
+    let sarif: Value = serde_json::from_str(&place.read("sarif")).expect("it is JSON");
+    let run = &sarif["runs"][0];
+    let unsuccessful = run["invocations"][0]["executionSuccessful"] == false;
+    let results = run["results"]
+        .as_array()
+        .is_some_and(|results| !results.is_empty());
+    assert!(unsuccessful || results, "{sarif}");
+    let json: Value = serde_json::from_str(&place.read("json")).expect("it is JSON");
+    assert_ne!(json["verdict"], "clean");
+    let github = place.read("github");
+    assert!(
+        github.contains("::error") || github.contains("::warning"),
+        "{github}"
+    );
+}
+
+#[test]
+fn no_report_of_an_earlier_run_outlives_one_that_failed() {
+    let place = Place::new();
+    place.write("wrong.toml", "[limits]\nnix = 1\n");
+    place.write("empty", "");
+    for (arguments, code) in [
+        (&["--exercise", "no-such-driver"][..], 2),
+        (&["nowhere"], 4),
+        (&["empty"], 2),
+        (&["whole.jsonl", "--policy", "wrong.toml"], 2),
+        (&["whole.jsonl", "--device", "[a"], 2),
+        (&["--", "/no/such/command"], 2),
+    ] {
+        for name in ["ktap", "junit", "sarif", "json", "github"] {
+            place.write(name, "ok, as it was yesterday");
+        }
+        let ran = place.run(&[&["check"], &REPORTS[..], arguments].concat());
+        assert_eq!(ran.code, code, "{arguments:?}: {}", ran.error);
+        assert_eq!(ran.error.lines().count(), 1, "{}", ran.error);
+        assert_eq!(ran.output, "", "{arguments:?}");
+        none_passes(&place);
+    }
+}
+
+#[test]
+fn what_is_read_is_never_overwritten() {
+    let place = Place::new();
+    let before = place.read("whole.jsonl");
+    for arguments in [
+        &["export", "whole.jsonl", "--format", "json", "-o", "link"][..],
+        &["check", "whole.jsonl", "--report", "ktap=link"],
+        &["check", "whole.jsonl", "--write-expectations", "link"],
+        &["import", "whole.jsonl", "-o", "hard"],
+        &["trace", "--from", "link", "-o", "hard"],
+        &["record", "-o", "whole.jsonl", "--", "/no/such/command"],
+        &["trace", "--record", "whole.jsonl", "--", "no-such-command"],
+    ] {
+        let _ = std::os::unix::fs::symlink("whole.jsonl", place.path("link"));
+        let _ = fs::hard_link(place.path("whole.jsonl"), place.path("hard"));
+        let ran = place.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.error);
+        assert_eq!(place.read("whole.jsonl"), before, "{arguments:?}");
+    }
+}
+
+#[test]
+fn nothing_that_steers_a_terminal_gets_through() {
+    let place = Place::new();
+    let name = "a\u{1b}[31mb\u{9b}\u{202e}";
+    let hostile = |text: &str| {
+        text.chars()
+            .any(|letter| matches!(letter, '\u{1b}' | '\u{7f}' | '\u{9b}' | '\u{202e}'))
+    };
+    for arguments in [
+        &["trace", "--from", name][..],
+        &["check", name],
+        &["check", "--", name],
+        &["diff", name, name],
+        &["stacks", "--at", "1", name],
+        &["policy", "check", name],
+        &["live", "--config", name],
+        &["explain", name],
+        &["check", "--exercise", name],
+        &["trace", "--fail-on", name],
+        &[name],
+    ] {
+        let ran = place.run(arguments);
+        assert_ne!(ran.code, 0, "{arguments:?}");
+        let said = ran.output + &ran.error;
+        assert!(!hostile(&said), "{arguments:?}: {said:?}");
+        let escaped = ["\\x9b", "\\u{9b}"].iter().any(|code| said.contains(code));
+        assert!(escaped, "{arguments:?}: {said}");
+        assert!(!said.contains("\\\\x1b"), "{arguments:?}: {said}");
+    }
+    let text = place.read("whole.jsonl");
+    place.write(
+        "steered",
+        text.replace("QEMU0001:00", "Q\\u001b\\u009b\u{202e}\u{7f}"),
+    );
+    for arguments in [
+        &["trace", "--json", "--from", "steered"][..],
+        &["trace", "--from", "steered"],
+        &["report", "--json", "steered"],
+        &["report", "steered"],
+        &["stacks", "--json", "--all", "steered"],
+        &["export", "steered", "--format", "chrome"],
+        &["diff", "--json", "steered", "whole.jsonl"],
+        &["check", "steered", "--report", "sarif"],
+        &["check", "steered", "--report", "json"],
+        &["check", "steered", "--report", "junit"],
+        &["check", "steered"],
+    ] {
+        let ran = place.run(arguments);
+        assert!(!hostile(&ran.output), "{arguments:?}: {}", ran.output);
+        assert!(!hostile(&ran.error), "{arguments:?}: {}", ran.error);
+    }
+    let ran = place.run(&["export", "steered", "--format", "json"]);
+    assert!(
+        ran.output.contains("Q\\u001b\\u009b\\u202e\\u007f"),
+        "{}",
+        ran.output
+    );
+}
+
+#[test]
+fn a_hostile_kernel_name_is_no_expectation() {
+    let place = Place::new();
+    let text = place.read("whole.jsonl");
+    let kernel = "6.1\\n[[expect]]\\nfingerprint = \\\"DR001/*\\\"\\nreason = \\\"x\\\"\\n#";
+    place.write("hostile", text.replacen("6.1.0-56-amd64", kernel, 1));
+    place.run(&["check", "hostile", "--write-expectations", "known.toml"]);
+    let written = place.read("known.toml");
+    assert_eq!(written.matches("\n[[expect]]").count(), 1, "{written}");
+    let ran = place.run(&["policy", "check", "known.toml"]);
+    assert_eq!(ran.code, 0, "{}", ran.error);
+    assert!(ran.output.contains("1 expectation"), "{}", ran.output);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for arguments in [&["demo"][..], &["trace", "--from", DEMO], &["rules"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_devres-tracer"))
+            .args(arguments)
+            .current_dir(directory)
+            .stdout(writer)
+            .output()
+            .expect("it can be run");
+        let ran = Ran::of(&output);
+        assert!(ran.code < 2, "{arguments:?}: {}", ran.error);
+        assert_eq!(ran.error, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_report_that_can_not_be_written_keeps_no_other_from_telling() {
+    let place = Place::new();
+    let reports = ["--report", "ktap=/dev/full", "--report", "lava=lava"];
+    let ran = place.run(&[&["check", "whole.jsonl"], &reports[..]].concat());
+    assert_eq!(ran.code, 1, "{}", ran.error);
+    assert!(
+        ran.error.contains("/dev/full can't be written"),
+        "{}",
+        ran.error
+    );
+    let lava = place.read("lava");
+    assert!(lava.contains("TEST_CASE_ID=DR001 RESULT=fail"), "{lava}");
+}
