@@ -83,9 +83,17 @@ fn rules_keep_nothing_of_what_has_gone() {
             .enter(device, Hook::FinalPut)
             .leave(device, Hook::FinalPut);
     }
+    // A source defines a stack once.
+    let (stacks, events): (Vec<_>, Vec<_>) = story
+        .events
+        .iter()
+        .partition(|event| matches!(event.kind, EventKind::Stack(_)));
     let mut judge = Judge::new(Arc::new(whole()), RuleSet::all());
+    for stack in stacks {
+        judge.apply(stack);
+    }
     let mut round = || {
-        for event in &story.events {
+        for event in &events {
             judge.apply(event);
         }
         ALLOCATED.current_usage()
