@@ -251,9 +251,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         println!("{what}\n  {finding}");
     }
     soak.judge(&kernel.release)?;
+    let told = |what: &str| soak.summary[what].as_u64().unwrap_or(0);
     println!(
-        "nothing was found that is not known to be true of {}",
-        kernel.release
+        "nothing was found that is not known to be true of {}: {} passes, {} events on {} devices, {} lost",
+        kernel.release,
+        soak.log
+            .lines()
+            .filter(|line| line.starts_with("pass "))
+            .count(),
+        told("events"),
+        told("devices"),
+        told("lost")
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -297,11 +305,6 @@ pub(crate) fn soak(
 }
 
 impl Soak {
-    /// In how many places the tracer disagrees with the kernel.
-    pub(crate) fn desyncs(&self) -> u64 {
-        self.summary["desyncs"].as_u64().unwrap_or(0)
-    }
-
     fn read(directory: &Path, console: String) -> Result<Self> {
         let text = |name: &str| {
             std::fs::read_to_string(directory.join(name))
