@@ -405,7 +405,7 @@ fn what_the_kernel_says_itself_is_a_finding() {
                 .to_owned(),
             [
                 likely(Severity::Info, "DR011/spi/?/devm_kzalloc_release"),
-                confirmed(Severity::Error, "DR007/spi/?/devm_kzalloc_release"),
+                confirmed(Severity::Error, "DR007/spi/?/spi0.0"),
             ]
             .concat(),
         ),
@@ -424,7 +424,16 @@ fn what_the_kernel_says_itself_is_a_finding() {
         (
             "[ 1.0] kernel BUG at drivers/base/devres.c:120!\n[ 1.0] RIP: 0010:add_dr+0x70/0xa0\n"
                 .to_owned(),
-            confirmed(Severity::Error, "DR005/?/?/added-twice/add_dr"),
+            likely(Severity::Warn, "DR005/?/?/added-twice/add_dr"),
+        ),
+        (
+            "[ 1.0] kernel BUG at drivers/base/devres.c:120!\n[ 1.0] RIP: 0010:add_dr+0x70/0xa0\n\
+             [ 1.0] Call Trace:\n[ 1.0]  devres_close_group+0x70/0xa0\n[ 1.0]  foo_probe+0x1/0x2 [foo]\n"
+                .to_owned(),
+            confirmed(
+                Severity::Error,
+                "DR005/?/?/added-twice/add_dr/devres_close_group",
+            ),
         ),
         (
             warning("devm_kfree")

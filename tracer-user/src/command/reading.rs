@@ -21,6 +21,9 @@ pub(super) fn open_for(path: &Path, writes_lines: bool) -> anyhow::Result<Record
             name,
             source: source @ ImportError::NoEvents { .. },
         }) => Err(UsageError::new(format!("{}: {source}", crate::escape::Escaped(&name))).into()),
+        Err(error @ RecordingError::Packed { .. }) => {
+            Err(UsageError::new(error.to_string()).into())
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -176,6 +176,15 @@ pub fn write_summary_in(
             "  {} of {} lines are events",
             lines.event_lines, lines.lines
         )?;
+        if lines.cut > 0 {
+            writeln!(
+                writer,
+                "  {} {} like an event and {} cut off",
+                lines.cut,
+                plural(lines.cut, "begins", "begin"),
+                plural(lines.cut, "is", "are"),
+            )?;
+        }
     }
     for problem in &summary.problems {
         writeln!(writer, "  the input: {}", Escaped(problem))?;

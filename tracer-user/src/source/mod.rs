@@ -2,5 +2,6 @@
 
 pub mod lines;
 pub mod live;
+mod packed;
 pub mod recording;
 pub mod text;

@@ -1,17 +1,21 @@
 //! Lines of traces, as ftrace, `trace-cmd report` and `perf script` print them: `insmod-123 [000] d..1.
 //! 6.445839: devres_log: QEMU0001:00 ADD 00000000d1791502 devm_kzalloc_release (40 bytes)`.
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 
 use super::{
-    Parsed,
+    Parsed, perf_trace,
+    prefix::{self, Stamp},
     resource::{self, Operation, Resource},
     scan::{decimal, digits, last_word, seconds, word},
 };
 use crate::event::{Comm, Task};
 
 /// The tracepoint's name.
-pub(super) const EVENT: &[u8] = b"devres_log: ";
+pub(super) const EVENT: &[u8] = b"devres_log";
+
+/// Bytes that a task's name may have.
+const LONGEST_COMM: usize = 15;
 
 /// What stands before an event's name.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +36,22 @@ pub(super) struct TraceLine<'a> {
     pub(super) resource: Resource<'a>,
 }
 
+/// Where [`EVENT`], which `finder` finds, stands as an event's name.
+pub(super) fn find(line: &[u8], finder: &Finder<'_>) -> Option<usize> {
+    finder
+        .find_iter(line)
+        .find(|at| matches!(line.get(at + EVENT.len()), Some(b':' | b'(')))
+}
+
 /// Reads a line in which [`EVENT`] begins at `at`.
 pub(super) fn read(line: &[u8], at: usize) -> Parsed<TraceLine<'_>> {
     let Some((before, rest)) = line.split_at_checked(at) else {
         return Parsed::Other;
+    };
+    let words = match rest.get(EVENT.len()..).unwrap_or_default() {
+        [b':', words @ ..] => words,
+        [b'(', fields @ ..] => return perf_trace::read(before, fields),
+        _ => return Parsed::Other,
     };
     // Some tools write the trace system and a colon before the name.
     let before = match last_word(before) {
@@ -46,10 +62,9 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<TraceLine<'_>> {
         }
         _ => before,
     };
-    let words = rest.get(EVENT.len() - 1..).unwrap_or_default();
     let Some((device, operation, rest)) = operation(words) else {
         // Cut within or before the operation: short, and without the end.
-        return if memmem::find(words, b" bytes)").is_none() {
+        return if memmem::find(words, resource::END).is_none() {
             Parsed::Cut
         } else {
             Parsed::Other
@@ -57,12 +72,69 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<TraceLine<'_>> {
     };
     match resource::read(rest) {
         Some(resource) => Parsed::Event(TraceLine {
-            head: head(before),
+            head: head_of_any(before),
             device: (!device.is_empty() && device != b"(null)").then_some(device),
             operation,
             resource,
         }),
         None => Parsed::Cut,
+    }
+}
+
+/// What follows the line's event, if that tells of another one: lines that lost their ends.
+pub(super) fn behind(line: &[u8], at: usize) -> Option<&[u8]> {
+    let rest = line.get(at..)?;
+    let end = memmem::find(rest, resource::END)? + resource::END.len();
+    let rest = rest.get(end..)?;
+    memmem::find(rest, EVENT).is_some().then_some(rest)
+}
+
+/// Whether a line can be the beginning of a trace line that was wrapped before or behind the event's name.
+pub(super) fn may_begin(line: &[u8]) -> bool {
+    let Some(line) = line.strip_suffix(b":") else {
+        return ends_with_flags(line);
+    };
+    last_word(line).is_some_and(|(before, last)| {
+        time(last).is_some()
+            || last_word(before)
+                .is_some_and(|(_, earlier)| earlier.strip_suffix(b":").and_then(time).is_some())
+    })
+}
+
+/// Whether a line ends with `[001] d..1.`, behind which the time stands.
+fn ends_with_flags(line: &[u8]) -> bool {
+    let is_flag = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'#');
+    last_word(line).is_some_and(|(before, flags)| {
+        (4..=8).contains(&flags.len())
+            && flags.iter().all(is_flag)
+            && last_word(before).is_some_and(
+                |(_, cpu)| matches!(cpu, [b'[', cpu @ .., b']'] if decimal(cpu).is_some()),
+            )
+    })
+}
+
+/// Whether a line begins with the time of an event.
+pub(super) fn begins_with_time(line: &[u8]) -> bool {
+    word(line).is_some_and(|(first, _)| is_time(first))
+}
+
+/// The head as tools print it; in the kernel's log (`tp_printk`) and in `perf trace` there are others.
+fn head_of_any(before: &[u8]) -> Head {
+    let (prefix, rest) = prefix::split(before);
+    match prefix.time {
+        Some(Stamp::At(time)) if rest.trim_ascii().is_empty() => {
+            let tid = prefix.thread.unwrap_or_default();
+            Head {
+                time: Some(time),
+                cpu: prefix.cpu.unwrap_or_default(),
+                task: Task {
+                    tid,
+                    tgid: tid,
+                    comm: Comm::default(),
+                },
+            }
+        }
+        _ => perf_trace::head(before).unwrap_or_else(|| head(before)),
     }
 }
 
@@ -97,6 +169,13 @@ pub(super) fn head(before: &[u8]) -> Head {
         return graph(behind);
     }
     let (mut behind, mut last) = (behind, last);
+    if last.starts_with(b"(+")
+        && let Some((before, earlier)) = last_word(behind)
+    {
+        // trace-cmd's time since the event before.
+        (behind, last) = (before, earlier);
+        head.time = time(last.strip_suffix(b":").unwrap_or(last));
+    }
     if head.time.is_none()
         && decimal(last).is_some()
         && let Some((before, earlier)) = last_word(behind)
@@ -173,7 +252,7 @@ fn time(word: &[u8]) -> Option<u64> {
 
 /// `comm-pid`, `comm-pid (tgid)`, or perf's `comm pid`.
 fn task(before: &[u8]) -> Task {
-    let mut rest = before.trim_ascii_end();
+    let mut rest = prefix::unquote(before).trim_ascii_end();
     let mut process = None;
     if let Some(inner) = rest.strip_suffix(b")")
         && let Some(open) = inner.iter().rposition(|byte| *byte == b'(')
@@ -186,12 +265,22 @@ fn task(before: &[u8]) -> Task {
         return Task::default();
     };
     let (comm, thread) = if let Some(dash) = last.iter().rposition(|byte| *byte == b'-') {
-        let (comm, thread) = last.split_at(dash);
-        (comm, thread.get(1..).unwrap_or_default())
+        let thread = last.get(dash + 1..).unwrap_or_default();
+        (rest.get(..before.len() + dash).unwrap_or_default(), thread)
     } else {
-        let comm = last_word(before).map(|(_, comm)| comm);
         let thread = last.rsplit(|byte| *byte == b'/').next();
-        (comm.unwrap_or_default(), thread.unwrap_or_default())
+        (before.trim_ascii_end(), thread.unwrap_or_default())
+    };
+    // A name may have blanks; what is too long for one has something else in front.
+    let is_one = |word: &[u8]| {
+        word.len() <= LONGEST_COMM
+            && memmem::find(word, b"  ").is_none()
+            && memmem::find(word, b": ").is_none()
+    };
+    let comm = if is_one(comm) {
+        comm
+    } else {
+        last_word(comm).map_or(comm, |(_, comm)| comm)
     };
     let number = |number: u64| u32::try_from(number).ok();
     let Some(tid) = decimal(thread).and_then(number) else {
@@ -289,6 +378,24 @@ mod tests {
                 task("kworker/u8:2", 45, 45),
             ),
             (
+                "  sh-124   [001]   439.921733: (+10)  ",
+                1,
+                Some(time),
+                task("sh", 124, 124),
+            ),
+            (
+                "  Web Content-7 [000] ..... 1.000000: ",
+                0,
+                Some(1_000_000_000),
+                task("Web Content", 7, 7),
+            ),
+            (
+                "Web Content     7 [000] 1.000000: ",
+                0,
+                Some(1_000_000_000),
+                task("Web Content", 7, 7),
+            ),
+            (
                 "PNP0103:00 pcspkr insmod-123 [000] ..... 1.000000: ",
                 0,
                 Some(1_000_000_000),
@@ -318,6 +425,43 @@ mod tests {
             ("", 0, None, Task::default()),
         ] {
             assert_eq!(head(text.as_bytes()), Head { time, cpu, task }, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_heads_are_read_before_the_tracepoint() {
+        for (before, time, task) in [
+            ("[    2.000010] ", 2_000_010_000, Task::default()),
+            ("[    2.000010][  T171] ", 2_000_010_000, task("", 171, 171)),
+            (
+                "     0.010 kworker/u8:3/171 dev:",
+                10_000,
+                task("kworker/u8:3", 171, 171),
+            ),
+        ] {
+            let line = format!("{before}devres_log:x ADD 0000000000000001 a (8 bytes)");
+            let at = line.find("devres_log").unwrap();
+            let Parsed::Event(found) = read(line.as_bytes(), at) else {
+                panic!("{line}");
+            };
+            assert_eq!(found.head.time, Some(time), "{line}");
+            assert_eq!(found.head.task, task, "{line}");
+            assert_eq!(found.device, Some(&b"x"[..]), "{line}");
+        }
+    }
+
+    #[test]
+    fn heads_may_be_all_that_is_left_in_a_line() {
+        for (line, may) in [
+            ("sh-1 [000] d..1. 1.000000:", true),
+            ("sh-1 [000] d..1. 1.000000: device_del:", true),
+            ("sh-1 [000] d..1.", true),
+            ("see [1] here", false),
+            ("[ 1.0] x:", false),
+            ("1.000000: x y:", false),
+            ("x:", false),
+        ] {
+            assert_eq!(may_begin(line.as_bytes()), may, "{line}");
         }
     }
 
