@@ -61,7 +61,10 @@ pub(super) fn goes_on(line: &[u8]) -> bool {
 fn is_place(text: &[u8]) -> bool {
     word(text).is_some_and(|(first, _)| {
         let name = first.strip_suffix(b")").unwrap_or(first);
-        function(name).is_some() || around(name, b"+0x").is_some() || name.starts_with(b"[unknown")
+        function(name).is_some()
+            || around(name, b"+0x").is_some()
+            || name.starts_with(b"[unknown")
+            || name.starts_with(b"0xffff")
     })
 }
 

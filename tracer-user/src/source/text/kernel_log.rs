@@ -1,6 +1,6 @@
 //! Lines of the kernel's log: `snd_hda_intel 0000:00:1f.3: DEVRES ADD 00000000323ccdc5 grp< (0 bytes)`.
 
-use memchr::{memmem, memrchr};
+use memchr::{memchr, memmem, memrchr};
 
 use super::{
     Parsed, message,
@@ -122,25 +122,27 @@ pub(super) fn subject(before: &[u8]) -> Option<(Prefix, Who<'_>)> {
 /// another line that lost its end.
 pub(super) fn beginning(line: &[u8]) -> (Prefix, &[u8]) {
     let (prefix, rest) = prefix::split(line);
-    if let Some(bracket) = memrchr(b'[', rest)
-        && let Some(inner) = rest.get(bracket..)
-    {
-        let (behind, inner) = prefix::split(inner);
-        if behind.time.is_some() {
+    let mut before = rest;
+    // The thread's brackets follow the time's.
+    for _ in 0..2 {
+        let Some(bracket) = memrchr(b'[', before) else {
+            break;
+        };
+        let (outside, _) = before.split_at(bracket);
+        let (behind, inner) = prefix::split(rest.get(bracket..).unwrap_or_default());
+        if behind.time.is_some() && is_time(before.get(bracket..).unwrap_or_default()) {
             return (behind, inner);
         }
-        // The thread's brackets follow the time's.
-        if (behind.thread.is_some() || behind.cpu.is_some())
-            && let Some(bracket) = rest.get(..bracket).and_then(|rest| memrchr(b'[', rest))
-            && let Some(outer) = rest.get(bracket..)
-        {
-            let (behind, outer) = prefix::split(outer);
-            if behind.time.is_some() {
-                return (behind, outer);
-            }
-        }
+        before = outside;
     }
     (prefix, rest)
+}
+
+/// Whether brackets have a time and no other number.
+fn is_time(bracket: &[u8]) -> bool {
+    let end = memchr(b']', bracket).unwrap_or(bracket.len());
+    let content = bracket.get(..end).unwrap_or_default();
+    content.iter().any(|byte| matches!(byte, b'.' | b':'))
 }
 
 /// Leaves out what is no driver's name: what other formats write in front of the message, a shell's prompt, the
@@ -217,6 +219,7 @@ mod tests {
             "root@pc:~# ",
             "user@pc:/tmp$ ",
             "dmesg.txt:12:",
+            "Mar 10 21:52:21 pc kernel[123]: ",
             "`",
             "{\"log\":\"",
         ] {

@@ -54,6 +54,11 @@ pub(super) fn head(before: &[u8]) -> Option<Head> {
     let fraction = nanoseconds(fraction.strip_prefix(b".")?)? / 1_000;
     let time = milliseconds.checked_mul(1_000_000)?.checked_add(fraction)?;
     let rest = rest.trim_ascii();
+    // How long a system call took, which an event has not.
+    let rest = match rest.strip_prefix(b"(") {
+        Some(duration) => around(duration, b"):")?.1.trim_ascii(),
+        None => rest,
+    };
     // The trace system, where it was not taken off.
     let rest = match last_word(rest) {
         Some((before, system)) if system.ends_with(b":") => before.trim_ascii_end(),
@@ -80,7 +85,7 @@ mod tests {
     #[test]
     fn fields_are_read_by_their_names() {
         let fields = br#"devname: "x y", op: "ADD", node: 0xaaaa0001, name: "a", size: 40)"#;
-        let found = event(b"  1.010 sh/171 dev:", fields).unwrap();
+        let found = event(b"  1.010 (         ): sh/171 dev:", fields).unwrap();
         assert_eq!(found.head.time, Some(1_010_000));
         assert_eq!(found.head.task.tid, 171);
         assert_eq!(found.device, Some(&b"x y"[..]));

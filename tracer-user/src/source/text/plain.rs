@@ -53,6 +53,7 @@ const ESCAPES: [(&[u8], u8); 14] = [
 #[derive(Debug, Default)]
 pub(super) struct Escapes {
     decoded: Vec<u8>,
+    coloured: Vec<u8>,
     text: Vec<u8>,
     /// The mail says that its body is quoted-printable.
     quoted_printable: bool,
@@ -62,7 +63,7 @@ impl Escapes {
     pub(super) fn undo<'a>(&'a mut self, line: &'a [u8]) -> &'a [u8] {
         let line = if memchr(b'=', line).is_some() && self.is_quoted_printable(line) {
             decode(line, &mut self.decoded);
-            &self.decoded
+            plain(&self.decoded, &mut self.coloured)
         } else {
             if matches!(line.first(), Some(b'C' | b'c' | b'F')) {
                 self.header(line);
@@ -108,6 +109,7 @@ impl Escapes {
                 let (before, escape) = line.split_at_checked(at).unwrap_or_default();
                 match escape.get(1..3) {
                     Some(b"3D" | b"3C" | b"3E") => true,
+                    Some(b"1B") => escape.get(3) == Some(&b'['),
                     Some(b"C2") => escape.get(3..6) == Some(b"=A0"),
                     Some(b"20" | b"09") => escape.len() == 3 && !is_argument(before),
                     _ => false,
@@ -179,6 +181,7 @@ mod tests {
             ("a\tb\u{a0}c", "a b c"),
             ("[=C2=A0 2.0] x", "[  2.0] x"),
             ("dev=3D0x10 ret=3D20", "dev=0x10 ret=20"),
+            ("=1B[32m[ 2.0] =1B[0mx", "[ 2.0] x"),
             ("DEVRES ADD=20", "DEVRES ADD "),
             ("grp=3C (0 bytes)", "grp< (0 bytes)"),
             // What only looks like it.

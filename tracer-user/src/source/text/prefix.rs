@@ -171,7 +171,7 @@ fn parenthesis<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
 /// `126.886032 `, and `126.886032] ` where the beginning of the line was cut off.
 fn bare<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
     let (time, behind) = fraction(rest)?;
-    let [b']' | b' ' | b',', behind @ ..] = behind else {
+    let [b']' | b' ' | b',' | b':', behind @ ..] = behind else {
         return None;
     };
     prefix.time = prefix.time.or(Some(Stamp::At(time)));
@@ -238,7 +238,14 @@ fn dated<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
     let (time, behind) = date::read(rest)?;
     prefix.time = prefix.time.or(Some(Stamp::At(time)));
     let near = behind.get(..behind.len().min(FAR)).unwrap_or(behind);
-    let message = memmem::find(near, b"kernel: ").and_then(|at| behind.get(at + 8..));
+    let message = memmem::find(near, b"kernel: ")
+        .and_then(|at| behind.get(at + 8..))
+        .or_else(|| {
+            let (_, process) = around(near, b" kernel[")?;
+            let message = behind.get(near.len() - process.len()..)?;
+            let (_, message) = digits(message)?;
+            message.strip_prefix(b"]: ")
+        });
     // A message that was wrapped behind it.
     let alone = near.ends_with(b" kernel:") && near.len() == behind.len();
     Some(
@@ -391,6 +398,8 @@ mod tests {
             ("03-10 21:17:16.000     0     0 E ", at(march_10)),
             ("7.138679] ", at(7_138_679_000)),
             ("7.138679 ", at(7_138_679_000)),
+            ("7.138679: ", at(7_138_679_000)),
+            ("Mar 10 21:17:16 pc kernel[123]: ", at(march_10)),
             ("(7.138679) ", at(7_138_679_000)),
             ("[<    0.000010>] ", Some(Stamp::After(10_000))),
             ("<    0.000010> ", Some(Stamp::After(10_000))),

@@ -243,14 +243,15 @@ impl Reader {
     /// Tries to make an event of a held beginning and the line that follows it.
     fn join(&mut self, mut held: Held, line: &[u8]) -> Joined {
         let rest = prefix::unquote(line);
+        let timed = trace_line::begins_with_time(rest);
         let has_own = self.devres.find(line).is_some()
             || trace_line::find(line, &self.tracepoint).is_some()
             || message::is_whole(line)
             || function_line::goes_on(rest)
             || message::goes_on(rest)
-            || trace_line::begins_with_time(rest);
+            || timed;
         // What only may be the beginning of an event needs a line that tells of one.
-        if prefix::split(line).0.logged || has_own == held.is_event {
+        if (prefix::split(line).0.logged && !timed) || has_own == held.is_event {
             return Joined::No(held);
         }
         // Broken between words, or where the line was full.
@@ -436,7 +437,7 @@ fn may_begin(line: &[u8]) -> bool {
         return false;
     }
     let (prefix, rest) = prefix::split(line);
-    if prefix.time.is_none() || rest.is_empty() {
+    if prefix.time.is_none() {
         return false;
     }
     let mut words = rest.split(u8::is_ascii_whitespace);

@@ -50,7 +50,10 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<TraceLine<'_>> {
     };
     let words = match rest.get(EVENT.len()..).unwrap_or_default() {
         [b':', words @ ..] => words,
-        [b'(', fields @ ..] => return perf_trace::read(before, fields),
+        [b'(', fields @ ..] if memmem::find(fields, b"op: ").is_some() => {
+            return perf_trace::read(before, fields);
+        }
+        [b'(', words @ ..] => words,
         _ => return Parsed::Other,
     };
     // Some tools write the trace system and a colon before the name.
@@ -107,6 +110,7 @@ fn ends_with_flags(line: &[u8]) -> bool {
     last_word(line).is_some_and(|(before, flags)| {
         (4..=8).contains(&flags.len())
             && flags.iter().all(is_flag)
+            && flags.contains(&b'.')
             && last_word(before).is_some_and(
                 |(_, cpu)| matches!(cpu, [b'[', cpu @ .., b']'] if decimal(cpu).is_some()),
             )
