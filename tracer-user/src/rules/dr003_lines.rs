@@ -51,8 +51,8 @@ struct Group {
     perhaps_closed: bool,
     /// Where the last group within it ended: what is older was added while components were bound.
     inner_until: u64,
-    /// When that was; where it went without a word, when it is last known to have been there.
-    inner_ended: Time,
+    /// What was added until then, one after the other without a pause, can be the doing of the bind.
+    bound_until: Time,
 }
 
 /// The last release of any group: who may have taken the master down.
@@ -78,7 +78,7 @@ struct Release {
     tid: u32,
     swallowed: Vec<finding::Resource>,
     swallowed_count: usize,
-    /// One of them was added after a pause, counted from the last group within this one.
+    /// One of them was added after a pause.
     clearly_later: bool,
     /// When the last of them was added.
     youngest: Time,
@@ -130,13 +130,19 @@ impl Lines {
         if let Some(release) = self.releases.remove(&device.id()) {
             release.conclude(true, model, report);
         }
+        let now = model.now();
+        for group in self.groups.get_mut(&device.id()).into_iter().flatten() {
+            if now.since(group.bound_until) < PAUSE {
+                group.bound_until = now;
+            }
+        }
         match node.kind() {
             Kind::GroupOpen => self.groups.entry(device.id()).or_default().push(Group {
                 sequence: node.sequence(),
                 opened: model.now(),
                 perhaps_closed: false,
                 inner_until: 0,
-                inner_ended: model.now(),
+                bound_until: model.now(),
             }),
             Kind::GroupClose => {
                 for group in self.groups.entry(device.id()).or_default() {
@@ -171,7 +177,8 @@ impl Lines {
         let ended = groups.remove(position);
         for group in groups.iter_mut().filter(|group| group.sequence < sequence) {
             group.inner_until = now;
-            group.inner_ended = when.unwrap_or(ended.opened);
+            // Where it went without a word nothing tells when.
+            group.bound_until = when.unwrap_or(ended.bound_until);
         }
         if groups.is_empty() {
             self.groups.remove(&device);
@@ -226,7 +233,7 @@ impl Lines {
                 release.group = group;
             }
             release.group.inner_until = model.sequence();
-            release.group.inner_ended = model.now();
+            release.group.bound_until = model.now();
             return;
         }
         let is_master = device.nodes().any(|(_, older)| {
@@ -323,8 +330,7 @@ impl Release {
             // Added while components were being bound: it belongs to the group.
             return;
         }
-        // What follows at once can be the rest of what binds the components.
-        self.clearly_later |= node.added().since(self.group.inner_ended) >= PAUSE;
+        self.clearly_later |= node.added() > self.group.bound_until;
         self.youngest = self.youngest.max(node.added());
         self.swallowed_count += 1;
         if self.swallowed.len() < MOST_RESOURCES {

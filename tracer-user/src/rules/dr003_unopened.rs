@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     event::Time,
-    finding::{self, Cause, Certainty, Finding, Report, Severity, Step},
+    finding::{self, Certainty, Finding, Report, Severity, Step},
     model::{Change, DeviceId, Model, Node, NodeId, Origin},
 };
 
@@ -153,15 +153,6 @@ impl Release {
             .first()
             .map_or("", finding::Resource::label)
             .to_owned();
-        let caused_by = (!self.culprit.among_others).then(|| Cause {
-            device: culprit.to_owned(),
-            instance: self.culprit.subject.key,
-            driver: self.culprit.subject.driver().map(str::to_owned),
-            frame: "unbind",
-            task: String::new(),
-            tid: self.here.tid,
-            stack: Vec::new(),
-        });
         report.submit(Finding {
             certainty: Certainty::Likely,
             summary: format!(
@@ -192,7 +183,6 @@ impl Release {
             ],
             resources: self.taken,
             delay_since: "the group's release",
-            caused_by,
             ..subject.finding(&INFO, Severity::Warn, &what, now)
         });
     }

@@ -1,11 +1,13 @@
 //! Logs as JSON: `journalctl -o json` and `json-pretty`, `dmesg -J`, what container runtimes write; and the
-//! journal's export format, whose records are as many lines.
+//! journal's export and verbose formats, whose records are as many lines.
 //!
 //! Of each record one line is made, as the kernel's log has it: the time in brackets and the message.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
+
+use super::scan::{self, around};
 
 /// Joins records.
 #[derive(Debug, Default)]
@@ -25,7 +27,7 @@ enum Form {
     None,
     /// One field a line, `"NAME" : "value",`, until the closing brace.
     Pretty,
-    /// One field a line, `NAME=value`, until an empty line.
+    /// One field a line, `NAME=value`, until something else.
     Export,
 }
 
@@ -92,23 +94,21 @@ impl Records {
                 self.form = Form::Export;
                 each(line, count);
             }
-            (Form::None, _) => each(line, count),
+            (Form::None, _) if field(text).is_none() => each(line, count),
             (Form::Pretty, _) => match pretty(text) {
                 Some((name, value)) => self.field(&name, &value, (line, count), each),
                 None => each(line, count),
             },
-            (Form::Export, _) => match text.iter().position(|byte| *byte == b'=') {
-                Some(at) => {
-                    let (name, value) = text.split_at(at);
+            (Form::None | Form::Export, _) => match field(text) {
+                Some((name, value)) => {
+                    self.form = Form::Export;
                     let name = String::from_utf8_lossy(name);
-                    self.field(
-                        &name,
-                        value.get(1..).unwrap_or_default(),
-                        (line, count),
-                        each,
-                    );
+                    self.field(&name, value, (line, count), each);
                 }
-                None => each(line, count),
+                None => {
+                    self.finish(&mut each);
+                    each(line, count);
+                }
             },
         }
     }
@@ -169,6 +169,13 @@ fn whole(text: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
+/// The name and the value of `NAME=value`.
+fn field(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = around(text, b"=")?;
+    let is_name = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+    (!name.is_empty() && name.iter().all(is_name)).then_some((name, value))
+}
+
 /// The name and the value of `"NAME" : "value",`.
 fn pretty(text: &[u8]) -> Option<(Cow<'_, str>, Vec<u8>)> {
     let text = text.trim_ascii_end();
@@ -194,12 +201,12 @@ fn stamped(time: Option<u64>, message: &[u8]) -> Vec<u8> {
 }
 
 fn number(text: &[u8]) -> Option<u64> {
-    super::scan::decimal(text)
+    scan::decimal(text)
 }
 
 /// Seconds as microseconds.
 fn seconds(text: &[u8]) -> Option<u64> {
-    super::scan::seconds(text).map(|nanoseconds| nanoseconds / 1_000)
+    scan::seconds(text).map(|nanoseconds| nanoseconds / 1_000)
 }
 
 #[cfg(test)]
@@ -231,6 +238,7 @@ mod tests {
             "{\n\"time\": 1.0,\n\"msg\": \"a\"\n},{\n\"time\": 7.138679,\n\"msg\": \"x y: z\"\n}",
             "{\n\t\"MESSAGE\" : \"x y: z\",\n\t\"__MONOTONIC_TIMESTAMP\" : \"7138679\"\n}",
             "__CURSOR=s=1\n__MONOTONIC_TIMESTAMP=7138679\nMESSAGE=x y: z\n_HOSTNAME=pc\n\n",
+            "Fri 2023-03-10 21:52:23.000010 CET [s=a;i=1]\n    _BOOT_ID=a\n    MESSAGE=x y: z\n    _SOURCE_MONOTONIC_TIMESTAMP=7138679\nFri",
             "__CURSOR=s=1\nMESSAGE=x y: z\n_SOURCE_MONOTONIC_TIMESTAMP=7138679",
         ] {
             let found = lines(text);

@@ -25,7 +25,7 @@ use super::{
 use crate::event::{Comm, Hook, Message};
 
 /// Lines that a wrapped one may have become.
-const MOST_JOINED: u64 = 4;
+const MOST_JOINED: u64 = 6;
 /// Bytes of a stack that are kept, about.
 const LONGEST_STACK: usize = 16 * 1024;
 /// Longest beginning of a wrapped line that does not tell yet that it is an event.
