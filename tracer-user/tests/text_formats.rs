@@ -180,6 +180,15 @@ fn every_prefix_of_the_kernel_log_gives_the_same_event() {
         // A test machine's log around the console's.
         ("2024-02-27T01:02:03 [    7.138679] ", Some(7_138_679_000)),
         ("00:07:01.234 | kern | [    7.138679] ", Some(7_138_679_000)),
+    ] {
+        is_the_event(prefix, time);
+    }
+}
+
+/// What other programs, web pages and vendors' kernels put in front.
+#[test]
+fn every_other_prefix_gives_the_same_event() {
+    for (prefix, time) in [
         ("21:52:21.0000  [    7.138679] ", Some(7_138_679_000)),
         // What grep, a shell and a web page put in front.
         ("12:[    7.138679] ", Some(7_138_679_000)),
@@ -207,26 +216,31 @@ fn every_prefix_of_the_kernel_log_gives_the_same_event() {
         ("[    7.138679@0]- ", Some(7_138_679_000)),
         ("7.138679\tkern\terr\t", Some(7_138_679_000)),
     ] {
-        let quote = if prefix.ends_with(':') { "\"" } else { "" };
-        let line = format!(
-            "{prefix}{quote}lm75 0-0048: DEVRES ADD 00000000323ccdc5 devm_clk_release (16 bytes){quote}\r\n"
-        );
-        let import = import(&line);
-        let found: Vec<Event> = import.events().collect();
-        let kinds: Vec<_> = found.iter().map(|event| &event.kind).collect();
-        let expected = [
-            &identity("0-0048", "lm75", ""),
-            &add(0x323c_cdc5, "devm_clk_release", 16),
-        ];
-        assert_eq!(kinds, expected, "{line}");
-        assert_eq!(import.coverage().times, time.is_some(), "{line}");
-        // Without times, events are counted.
-        assert_eq!(found[0].time, Time(time.unwrap_or(1)), "{line}");
-        assert_eq!(found[1].time, Time(time.unwrap_or(2)), "{line}");
-        assert_eq!(found[1].device, found[0].device);
-        assert_ne!(found[1].device, DeviceAddress::NONE);
-        assert_eq!(found[1].task, Task::default());
+        is_the_event(prefix, time);
     }
+}
+
+/// Whether a line with this prefix is an event of that time.
+fn is_the_event(prefix: &str, time: Option<u64>) {
+    let quote = if prefix.ends_with(':') { "\"" } else { "" };
+    let line = format!(
+        "{prefix}{quote}lm75 0-0048: DEVRES ADD 00000000323ccdc5 devm_clk_release (16 bytes){quote}\r\n"
+    );
+    let import = import(&line);
+    let found: Vec<Event> = import.events().collect();
+    let kinds: Vec<_> = found.iter().map(|event| &event.kind).collect();
+    let expected = [
+        &identity("0-0048", "lm75", ""),
+        &add(0x323c_cdc5, "devm_clk_release", 16),
+    ];
+    assert_eq!(kinds, expected, "{line}");
+    assert_eq!(import.coverage().times, time.is_some(), "{line}");
+    // Without times, events are counted.
+    assert_eq!(found[0].time, Time(time.unwrap_or(1)), "{line}");
+    assert_eq!(found[1].time, Time(time.unwrap_or(2)), "{line}");
+    assert_eq!(found[1].device, found[0].device);
+    assert_ne!(found[1].device, DeviceAddress::NONE);
+    assert_eq!(found[1].task, Task::default());
 }
 
 #[test]

@@ -18,7 +18,8 @@ use super::{
     prefix::Stamp,
     records::{Facts, FactsId, MessageRecord, NodeRecord, Record, RecordKind, Records},
     resource::{Operation, Resource},
-    trace_line::{Head, TraceLine},
+    trace_head::Head,
+    trace_line::TraceLine,
 };
 use crate::event::{Comm, Hook, Message, NodeAddress, NodeReference, Task};
 

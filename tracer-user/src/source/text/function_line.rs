@@ -16,7 +16,7 @@ use memchr::{
 use super::{
     Parsed,
     scan::{around, hexadecimal, last_word, word},
-    trace_line::{self, Head},
+    trace_head::{self, Head},
 };
 use crate::event::Hook;
 
@@ -102,7 +102,7 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<FunctionLine<'_>> {
         return Parsed::Other;
     };
     Parsed::Event(FunctionLine {
-        head: trace_line::head(before),
+        head: trace_head::head(before),
         hook,
         returns: caller.is_some(),
         caller: caller.and_then(calling),

@@ -99,17 +99,16 @@ impl Records {
                 Some((name, value)) => self.field(&name, &value, (line, count), each),
                 None => each(line, count),
             },
-            (Form::None | Form::Export, _) => match field(text) {
-                Some((name, value)) => {
+            (Form::None | Form::Export, _) => {
+                if let Some((name, value)) = field(text) {
                     self.form = Form::Export;
                     let name = String::from_utf8_lossy(name);
                     self.field(&name, value, (line, count), each);
-                }
-                None => {
+                } else {
                     self.finish(&mut each);
                     each(line, count);
                 }
-            },
+            }
         }
     }
 

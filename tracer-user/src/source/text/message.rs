@@ -4,9 +4,9 @@ use memchr::memmem;
 
 use super::{
     backtrace::{self, Line},
-    identity::is_bus,
     kernel_log::{self, Who},
     prefix::{self, Prefix, Stamp},
+    refusal::{self, REFUSED},
     scan::{around, digits, word},
 };
 use crate::event::{StackFrame, Text};
@@ -28,7 +28,6 @@ pub(super) const WORDS: [&str; 13] = [
     FAULTS[6],
 ];
 
-const REFUSED: &str = "Resources present before probing";
 const SOURCE: &str = "drivers/base/devres.c:";
 const REGISTERS_X86: &str = "RIP: 0010:";
 const REGISTERS_ARM64: &str = "pc : ";
@@ -259,11 +258,9 @@ fn told<'a>(prefix: Prefix, what: What) -> Told<'a> {
 }
 
 fn read(line: &[u8], number: u64, released: Option<u64>) -> Option<Told<'_>> {
-    if let Some(at) = memmem::find(line, REFUSED.as_bytes()) {
-        let (before, behind) = line.split_at_checked(at)?;
-        let (prefix, who) = kernel_log::subject(before)?;
-        let behind = behind.get(REFUSED.len()..)?;
-        return names_a_device(before, &prefix, who, behind).then(|| Told {
+    if memmem::find(line, REFUSED.as_bytes()).is_some() {
+        let (prefix, who) = refusal::read(line)?;
+        return Some(Told {
             who: Some(who),
             ..told(prefix, What::ProbeRefused)
         });
@@ -318,45 +315,11 @@ fn read(line: &[u8], number: u64, released: Option<u64>) -> Option<Told<'_>> {
     })
 }
 
-/// Whether what stands before and behind the words of a refusal is a message, and no prose or source about one.
-/// A log's prefix tells; without it the line has the message alone, or names a bus.
-fn names_a_device(before: &[u8], prefix: &Prefix, who: Who<'_>, behind: &[u8]) -> bool {
-    let parts = [who.driver, who.device].into_iter().flatten();
-    if parts
-        .flatten()
-        .any(|byte| matches!(byte, b'%' | b'(' | b'"'))
-    {
-        return false;
-    }
-    if prefix.logged {
-        return who.device.is_some();
-    }
-    let ends = behind
-        .iter()
-        .all(|byte| matches!(byte, b'"' | b'\'' | b'`' | b'.' | b',' | b')' | b' '));
-    let alone = prefix::unquote(before)
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty())
-        .count()
-        == 2;
-    let on_bus = who
-        .driver
-        .and_then(|driver| std::str::from_utf8(driver).ok())
-        .is_some_and(is_bus);
-    ends && who.driver.is_some() && (alone || on_bus)
-}
-
 /// Whether a line ends where the rest of a message can have been wrapped to the next.
 pub(super) fn may_begin(line: &[u8]) -> bool {
-    let wrapped = [
-        &b"Resources"[..],
-        b"Resources present",
-        b"Resources present before",
-    ]
-    .iter()
-    .any(|beginning| line.ends_with(beginning))
-        && memmem::find(line, b": Resources").is_some();
-    wrapped || line.ends_with(b"kernel BUG at") || around(line, WARNED).is_some_and(is_task)
+    refusal::may_begin(line)
+        || line.ends_with(b"kernel BUG at")
+        || around(line, WARNED).is_some_and(is_task)
 }
 
 /// Whether this is `CPU: 2 PID: 204 at`, or less of it.
@@ -364,20 +327,6 @@ fn is_task((_, text): (&[u8], &[u8])) -> bool {
     text.split(u8::is_ascii_whitespace).all(|word| {
         matches!(word, b"" | b"CPU:" | b"PID:" | b"at") || word.iter().all(u8::is_ascii_digit)
     })
-}
-
-/// Whether a line begins with the end of a refusal that was wrapped.
-pub(super) fn goes_on(line: &[u8]) -> bool {
-    ["present before probing", "before probing", "probing"]
-        .iter()
-        .any(|end| line.starts_with(end.as_bytes()))
-}
-
-/// What follows the first message of a line, if that tells of another one: lines that lost their ends.
-pub(super) fn behind(line: &[u8]) -> Option<&[u8]> {
-    let at = memmem::find(line, REFUSED.as_bytes())?;
-    let rest = line.get(at + REFUSED.len()..)?;
-    is_whole(rest).then_some(rest)
 }
 
 /// Whether a line has all that tells of a message.
@@ -430,64 +379,6 @@ mod tests {
     fn warning(line: Option<u64>, function: &str) -> What {
         let function = Some(Text::from(function));
         What::Warning { function, line }
-    }
-
-    #[test]
-    fn refused_probes_name_their_device() {
-        for (line, driver, device) in [
-            (
-                "  pci 0000:00:00.2: Resources present before probing",
-                "pci",
-                "0000:00:00.2",
-            ),
-            (
-                "[ 7550.642171] platform thinkpad_acpi: Resources present before probing",
-                "platform",
-                "thinkpad_acpi",
-            ),
-            (
-                "  CRIT KERN spi spi0.0: Resources present before probing",
-                "spi",
-                "spi0.0",
-            ),
-        ] {
-            let Look::Message(told) = Messages::default().look(line.as_bytes(), 1, None) else {
-                panic!("{line}");
-            };
-            let who = told.who.unwrap();
-            assert_eq!(told.what, What::ProbeRefused);
-            assert_eq!(who.driver, Some(driver.as_bytes()), "{line}");
-            assert_eq!(who.device, Some(device.as_bytes()), "{line}");
-        }
-    }
-
-    #[test]
-    fn prose_and_source_are_no_refusal() {
-        for line in [
-            "Subject: Re: spi: Resources present before probing",
-            "Subject: [PATCH] driver core: Resources present before probing",
-            "[PATCH] driver core: Resources present before probing",
-            "The second probe fails with: Resources present before probing",
-            "+\tdev_crit(dev, \"%s: Resources present before probing\\n\", drv->name);",
-            "pci 0000:00:00.2: Resources present before probing it again",
-        ] {
-            let look = Messages::default().look(line.as_bytes(), 1, None);
-            assert_eq!(look, Look::Nothing, "{line}");
-        }
-        for line in [
-            "\"pci 0000:00:00.2: Resources present before probing\"",
-            "it says `pci 0000:00:00.2: Resources present before probing'.",
-            "[    1.000000] foo 0000:00:00.2: Resources present before probing, says it",
-        ] {
-            let Look::Message(told) = Messages::default().look(line.as_bytes(), 1, None) else {
-                panic!("{line}");
-            };
-            assert_eq!(
-                told.who.unwrap().device,
-                Some(&b"0000:00:00.2"[..]),
-                "{line}"
-            );
-        }
     }
 
     #[test]

@@ -42,11 +42,14 @@ mod pointers;
 mod prefix;
 mod reader;
 mod records;
+mod refusal;
 mod resource;
 mod scan;
+mod trace_head;
 mod trace_line;
 mod unseen;
 mod vendor;
+mod wrapper;
 
 use std::io::{self, BufRead};
 

@@ -5,7 +5,8 @@ use super::{
     Parsed,
     resource::{Operation, Pointer, Resource},
     scan::{around, decimal, digits, hexadecimal, last_word, nanoseconds, word},
-    trace_line::{Head, TraceLine},
+    trace_head::Head,
+    trace_line::TraceLine,
 };
 use crate::event::{Comm, Task};
 

@@ -5,7 +5,7 @@ use memchr::{memchr, memmem};
 use super::{
     date,
     scan::{around, decimal, digits, seconds, word},
-    vendor,
+    vendor, wrapper,
 };
 
 /// Longest content of brackets that is looked at, and farthest place of `kernel:` behind a date.
@@ -57,13 +57,13 @@ pub(super) fn split(line: &[u8]) -> (Prefix, &[u8]) {
                 .or_else(|| record(rest, &mut prefix))
                 .or_else(|| unix(rest, &mut prefix))
                 .or_else(|| bare(rest, &mut prefix))
-                .or_else(|| version(rest))
-                .or_else(|| numbered(rest)),
+                .or_else(|| wrapper::version(rest))
+                .or_else(|| wrapper::numbered(rest)),
             Some(b'A'..=b'Z') => dated(rest, &mut prefix)
                 .or_else(|| severity(rest))
                 .or_else(|| vendor::level(rest, &mut prefix)),
             Some(b'a'..=b'z') => facility(rest)
-                .or_else(|| fields(rest, &mut prefix))
+                .or_else(|| wrapper::fields(rest, &mut prefix))
                 .or_else(|| vendor::cpu(rest, &mut prefix)),
             _ => None,
         };
@@ -189,50 +189,6 @@ fn fraction(bytes: &[u8]) -> Option<(u64, &[u8])> {
     (3..=9).contains(&decimals.len()).then_some((time, behind))
 }
 
-/// `1 2023-03-10T21:52:23.000010Z pc kernel - - - `, as RFC 5424 has it: the version, which a date follows.
-fn version(rest: &[u8]) -> Option<&[u8]> {
-    let behind = rest.strip_prefix(b"1 ")?;
-    date::read(behind).is_some().then_some(behind)
-}
-
-/// `21:52:21.0000  [`, `123:[`, `123-[`: what test machines and grep write before the time.
-fn numbered(rest: &[u8]) -> Option<&[u8]> {
-    let end = rest
-        .iter()
-        .take(FAR)
-        .position(|byte| !byte.is_ascii_digit() && !matches!(byte, b':' | b'.' | b'-'))?;
-    let behind = rest.get(end..)?.trim_ascii_start();
-    let is_number = rest
-        .get(..end)?
-        .iter()
-        .any(|byte| matches!(byte, b':' | b'-'));
-    (is_number && behind.starts_with(b"[")).then_some(behind)
-}
-
-/// `time="2023-03-10T21:52:21Z" level=error msg="`, as containers' logs have.
-fn fields<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
-    let (name, value) = around(rest.get(..rest.len().min(FAR))?, b"=")?;
-    let behind = rest.get(name.len() + 1..)?;
-    match name {
-        b"time" | b"ts" => {
-            let quoted = value.strip_prefix(b"\"").unwrap_or(value);
-            let is_quoted = quoted.len() < value.len();
-            let end = memchr(if is_quoted { b'"' } else { b' ' }, quoted)?;
-            let time = quoted.get(..end)?;
-            let time = date::read(time)
-                .map(|(time, _)| time)
-                .or_else(|| seconds(time));
-            prefix.time = prefix.time.or(time.map(Stamp::At));
-            behind
-                .get(value.len() - quoted.len() + end..)
-                .map(|behind| behind.strip_prefix(b"\"").unwrap_or(behind))
-        }
-        b"level" | b"lvl" => word(behind).map(|(_, behind)| behind),
-        b"msg" | b"message" => Some(behind.strip_prefix(b"\"").unwrap_or(behind)),
-        _ => None,
-    }
-}
-
 /// A date, and the host and program up to `kernel:` that system logs write behind it.
 fn dated<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
     let (time, behind) = date::read(rest)?;
@@ -252,27 +208,9 @@ fn dated<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
         message
             .or(alone.then_some(&[][..]))
             .or_else(|| vendor::android(behind))
-            .or_else(|| structured(behind))
+            .or_else(|| wrapper::structured(behind))
             .unwrap_or(behind),
     )
-}
-
-/// ` pc kernel - - - `: host, program, process, sort and data, as RFC 5424 has them behind the date.
-fn structured(rest: &[u8]) -> Option<&[u8]> {
-    let (_, rest) = word(rest)?;
-    let (program, rest) = word(rest)?;
-    let (process, rest) = word(rest)?;
-    let (_, rest) = word(rest)?;
-    let number = process == b"-" || decimal(process).is_some();
-    if program != b"kernel" || !number {
-        return None;
-    }
-    let rest = rest.trim_ascii_start();
-    match rest {
-        [b'-', b' ', rest @ ..] => Some(rest),
-        [b'[', ..] => rest.get(memchr(b']', rest)? + 1..),
-        _ => None,
-    }
 }
 
 /// `6,1234,126886032,-;`, as in `/dev/kmsg`.

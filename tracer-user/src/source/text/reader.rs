@@ -19,8 +19,10 @@ use super::{
     plain::{Escapes, plain},
     prefix,
     records::Records,
+    refusal,
     scan::{around, last_word},
-    trace_line::{self, Head, TraceLine},
+    trace_head::{self, Head},
+    trace_line::{self, TraceLine},
 };
 use crate::event::{Comm, Hook, Message};
 
@@ -243,12 +245,12 @@ impl Reader {
     /// Tries to make an event of a held beginning and the line that follows it.
     fn join(&mut self, mut held: Held, line: &[u8]) -> Joined {
         let rest = prefix::unquote(line);
-        let timed = trace_line::begins_with_time(rest);
+        let timed = trace_head::begins_with_time(rest);
         let has_own = self.devres.find(line).is_some()
             || trace_line::find(line, &self.tracepoint).is_some()
             || message::is_whole(line)
             || function_line::goes_on(rest)
-            || message::goes_on(rest)
+            || refusal::goes_on(rest)
             || timed;
         // What only may be the beginning of an event needs a line that tells of one.
         if (prefix::split(line).0.logged && !timed) || has_own == held.is_event {
@@ -307,7 +309,7 @@ impl Reader {
 
     fn other(&mut self, line: &[u8]) {
         let expected = self.messages.expects_more();
-        if (!expected && may_begin(line)) || trace_line::may_begin(line) || message::may_begin(line)
+        if (!expected && may_begin(line)) || trace_head::may_begin(line) || message::may_begin(line)
         {
             self.hold(line, false);
             return;
@@ -321,7 +323,7 @@ impl Reader {
             && let Some((head, _)) = last_word(before)
         {
             // The event is called so itself, or `kernel_stack`.
-            let owner = self.collector.stack_owner(Some(&trace_line::head(
+            let owner = self.collector.stack_owner(Some(&trace_head::head(
                 if before.trim_ascii_end().ends_with(b"kernel_stack:") {
                     head
                 } else {
@@ -337,7 +339,7 @@ impl Reader {
             self.collector.lost(count);
         } else if self.message(line) {
             let mut line = line;
-            while let Some(behind) = message::behind(line) {
+            while let Some(behind) = refusal::behind(line) {
                 self.message(behind);
                 line = behind;
             }
