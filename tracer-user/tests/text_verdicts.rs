@@ -551,6 +551,11 @@ fn memory_in_use_is_blamed_on_the_release_right_before_it_only() {
         likely(Severity::Error, "DR013/?/foo/foo_timer")
     );
     assert_eq!(found(&[added, freed].concat()), []);
+    let wrapped = freed.replace("hint: ", "hint:\n> ");
+    assert_eq!(
+        found(&[released, &wrapped].concat()),
+        likely(Severity::Error, "DR013/?/foo/foo_timer")
+    );
     // Long before, of too little memory, or freed by somebody else.
     let later = freed.replace("2.1", "602.1");
     assert_eq!(found(&[released, &later].concat()), []);

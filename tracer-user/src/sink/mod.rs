@@ -80,7 +80,7 @@ pub struct LineCounts {
     pub event_lines: u64,
     /// Lines among the others that begin like an event and have no end.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub cut: u64,
+    pub cut_lines: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]

@@ -176,13 +176,13 @@ pub fn write_summary_in(
             "  {} of {} lines are events",
             lines.event_lines, lines.lines
         )?;
-        if lines.cut > 0 {
+        if lines.cut_lines > 0 {
             writeln!(
                 writer,
                 "  {} {} like an event and {} cut off",
-                lines.cut,
-                plural(lines.cut, "begins", "begin"),
-                plural(lines.cut, "is", "are"),
+                lines.cut_lines,
+                plural(lines.cut_lines, "begins", "begin"),
+                plural(lines.cut_lines, "is", "are"),
             )?;
         }
     }

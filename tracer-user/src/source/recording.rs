@@ -163,7 +163,7 @@ impl Recording {
             Content::Text(text) => Some(LineCounts {
                 lines: text.statistics().lines,
                 event_lines: text.statistics().event_lines,
-                cut: text.statistics().cut,
+                cut_lines: text.statistics().cut,
             }),
         }
     }

@@ -7,7 +7,10 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::scan::{self, around};
+use super::{
+    prefix,
+    scan::{self, around},
+};
 
 /// Joins records.
 #[derive(Debug, Default)]
@@ -58,7 +61,7 @@ impl Records {
     /// Takes a line that was `count` lines. Calls `each` with lines of a log.
     pub(super) fn line(&mut self, line: &[u8], count: u64, mut each: impl FnMut(&[u8], u64)) {
         // What server-sent events and sequences of JSON have in front.
-        let text = line.trim_ascii_start();
+        let text = prefix::unquote(line);
         let text = text.strip_prefix(b"\x1e").unwrap_or(text);
         let text = text.strip_prefix(b"data: ").unwrap_or(text);
         let may_be = matches!(text.first(), Some(b'{' | b'_')) || self.form != Form::None;
@@ -232,6 +235,7 @@ mod tests {
         for text in [
             r#"{"__MONOTONIC_TIMESTAMP":"7138690","_SOURCE_MONOTONIC_TIMESTAMP":"7138679","MESSAGE":"x y: z"}"#,
             r#"{"MESSAGE":[120,32,121,58,32,122],"__MONOTONIC_TIMESTAMP":"7138679","X":null,"Y":["a"]}"#,
+            r#"> {"MESSAGE":"x y: z","__MONOTONIC_TIMESTAMP":"7138679"}"#,
             r#"{"pri":3,"time":7.138679,"msg":"x y: z"},"#,
             "{\n\"dmesg\": [\n{\n\"pri\": 3,\n\"time\":     7.138679,\n\"msg\": \"x y: z\"\n}\n]\n}",
             "{\n\"time\": 1.0,\n\"msg\": \"a\"\n},{\n\"time\": 7.138679,\n\"msg\": \"x y: z\"\n}",

@@ -101,7 +101,7 @@ pub(super) enum What {
 pub(super) enum Look<'a> {
     /// It is one.
     Message(Told<'a>),
-    /// It names the function of the last message.
+    /// It names the function of the last message, or what the active object would have called.
     Function(Text),
     /// It is a frame of the last message's stack; `None` for one that the kernel itself doubts.
     Frame(Option<StackFrame>),
@@ -140,7 +140,11 @@ impl Messages {
         if std::mem::take(&mut self.cut)
             && let Some(function) = function(prefix::unquote(line))
         {
-            return self.name(function);
+            return match &self.last {
+                // The name of what was to be called, not of what warned.
+                Some((_, Some(_))) => Look::Function(function),
+                _ => self.name(function),
+            };
         }
         if let Some(told) = read(line, number, released) {
             match &told.what {
@@ -149,7 +153,8 @@ impl Messages {
                     self.last = Some((number, function.clone()));
                     self.frames = None;
                 }
-                What::FreedActive { .. } => {
+                What::FreedActive { hint, .. } => {
+                    self.cut = hint.is_none() && line.ends_with(b"hint:");
                     // Its registers name no function of devres, its stack is wanted.
                     self.last = Some((number, Some(Text::from(""))));
                     self.frames = None;

@@ -384,8 +384,10 @@ impl Reader {
         };
         match look {
             Look::Function(name) => {
-                if let Message::Warning { function, .. } = &mut last.message {
-                    *function = Some(name);
+                match &mut last.message {
+                    Message::Warning { function, .. } => *function = Some(name),
+                    Message::FreedActive { hint, .. } => *hint = Some(name),
+                    Message::ProbeRefused => {}
                 }
                 true
             }
