@@ -148,7 +148,8 @@ fn is_time(bracket: &[u8]) -> bool {
 /// Leaves out what is no driver's name: what other formats write in front of the message, a shell's prompt, the
 /// name of a file.
 fn driver_alone(driver: &[u8]) -> &[u8] {
-    let is_no_part = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'=' | b':' | b'$' | b'#');
+    let is_no_part =
+        |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'=' | b':' | b'$' | b'#' | b'>');
     match driver.iter().rposition(is_no_part) {
         Some(at) => driver.get(at + 1..).unwrap_or_default().trim_ascii_start(),
         None => driver,
@@ -219,6 +220,7 @@ mod tests {
             "root@pc:~# ",
             "user@pc:/tmp$ ",
             "dmesg.txt:12:",
+            "<td>",
             "Mar 10 21:52:21 pc kernel[123]: ",
             "`",
             "{\"log\":\"",

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::event::{StackFrame, Text};
 
-/// What such messages contain.
-pub(super) const WORDS: [&str; 13] = [
+/// What such messages contain, or what is left of them in a line that was wrapped.
+pub(super) const WORDS: [&str; 16] = [
     REFUSED,
     SOURCE,
     REGISTERS_X86,
@@ -26,6 +26,9 @@ pub(super) const WORDS: [&str; 13] = [
     FAULTS[4],
     FAULTS[5],
     FAULTS[6],
+    refusal::BEGINNING,
+    WARNED,
+    STOPPED_CUT,
 ];
 
 const SOURCE: &str = "drivers/base/devres.c:";
@@ -44,8 +47,9 @@ const FAULTS: [&str; 7] = [
     " blocked for more than",
 ];
 /// What a report begins with that the kernel does not survive.
-const STOPPED: &[u8] = b"kernel BUG at ";
-const WARNED: &[u8] = b"WARNING: ";
+const STOPPED: &str = "kernel BUG at ";
+const STOPPED_CUT: &str = "kernel BUG at";
+const WARNED: &str = "WARNING: ";
 
 /// Lines behind a report in which its registers and its stack are expected.
 const WITHIN: u64 = 80;
@@ -284,8 +288,10 @@ fn read(line: &[u8], number: u64, released: Option<u64>) -> Option<Told<'_>> {
         return behind.then(|| told(line_prefix(line), what));
     }
     let (before, place) = around(line, SOURCE.as_bytes())?;
-    let stopped = kernel_log::beginning(before).1.starts_with(STOPPED);
-    if !stopped && memmem::find(before, WARNED).is_none() {
+    let stopped = kernel_log::beginning(before)
+        .1
+        .starts_with(STOPPED.as_bytes());
+    if !stopped && memmem::find(before, WARNED.as_bytes()).is_none() {
         return None;
     }
     let (source_line, rest) = digits(place)?;
@@ -323,8 +329,8 @@ fn read(line: &[u8], number: u64, released: Option<u64>) -> Option<Told<'_>> {
 /// Whether a line ends where the rest of a message can have been wrapped to the next.
 pub(super) fn may_begin(line: &[u8]) -> bool {
     refusal::may_begin(line)
-        || line.ends_with(b"kernel BUG at")
-        || around(line, WARNED).is_some_and(is_task)
+        || line.ends_with(STOPPED_CUT.as_bytes())
+        || around(line, WARNED.as_bytes()).is_some_and(is_task)
 }
 
 /// Whether this is `CPU: 2 PID: 204 at`, or less of it.

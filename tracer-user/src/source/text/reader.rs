@@ -309,14 +309,17 @@ impl Reader {
 
     fn other(&mut self, line: &[u8]) {
         let expected = self.messages.expects_more();
-        if (!expected && may_begin(line)) || trace_head::may_begin(line) || message::may_begin(line)
-        {
+        if (!expected && may_begin(line)) || trace_head::may_begin(line) {
             self.hold(line, false);
             return;
         }
         let telling = self.telling.as_ref();
         if !expected && telling.is_some_and(|telling| !telling.is_match(line)) {
             self.statistics.other_lines += self.count;
+            return;
+        }
+        if message::may_begin(line) {
+            self.hold(line, false);
             return;
         }
         if let Some((before, _)) = around(line, call_chain::BEGINNING.as_bytes())

@@ -12,6 +12,9 @@ use super::{
 /// The message.
 pub(super) const REFUSED: &str = "Resources present before probing";
 
+/// What stands in the line that it begins in, however it was wrapped.
+pub(super) const BEGINNING: &str = ": Resources";
+
 /// Reads the message, with the device that it names.
 pub(super) fn read(line: &[u8]) -> Option<(Prefix, Who<'_>)> {
     let at = memmem::find(line, REFUSED.as_bytes())?;
@@ -22,7 +25,7 @@ pub(super) fn read(line: &[u8]) -> Option<(Prefix, Who<'_>)> {
 }
 
 /// Whether what stands before and behind the words of a refusal is a message, and no prose or source about one.
-/// A log's prefix tells; without it the line has the message alone, or names a bus.
+/// A log's prefix tells; without it the line names a bus, or has nothing else than what can be one and its device.
 fn names_a_device(before: &[u8], prefix: &Prefix, who: Who<'_>, behind: &[u8]) -> bool {
     let parts = [who.driver, who.device].into_iter().flatten();
     if parts
@@ -31,22 +34,25 @@ fn names_a_device(before: &[u8], prefix: &Prefix, who: Who<'_>, behind: &[u8]) -
     {
         return false;
     }
+    let (Some(bus), Some(device)) = (who.driver, who.device) else {
+        return prefix.logged && who.device.is_some();
+    };
     if prefix.logged {
-        return who.device.is_some();
+        return true;
     }
-    let ends = behind
-        .iter()
-        .all(|byte| matches!(byte, b'"' | b'\'' | b'`' | b'.' | b',' | b')' | b' '));
+    let is_mark = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'.' | b',' | b')' | b' ');
+    let ends = behind.first() == Some(&b'<') || behind.iter().all(is_mark);
     let alone = prefix::unquote(before)
         .split(u8::is_ascii_whitespace)
         .filter(|word| !word.is_empty())
         .count()
         == 2;
-    let on_bus = who
-        .driver
-        .and_then(|driver| std::str::from_utf8(driver).ok())
-        .is_some_and(is_bus);
-    ends && who.driver.is_some() && (alone || on_bus)
+    let can_be_bus = |byte: &u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
+    };
+    let known = std::str::from_utf8(bus).is_ok_and(is_bus);
+    let possible = alone && bus.iter().all(can_be_bus) && device.iter().any(u8::is_ascii_digit);
+    ends && (known || possible)
 }
 
 /// Whether a line ends where the rest of the message can have been wrapped to the next.
@@ -58,7 +64,7 @@ pub(super) fn may_begin(line: &[u8]) -> bool {
     ]
     .iter()
     .any(|beginning| line.ends_with(beginning))
-        && memmem::find(line, b": Resources").is_some()
+        && memmem::find(line, BEGINNING.as_bytes()).is_some()
 }
 
 /// Whether a line begins with the end of the message that was wrapped.
@@ -111,6 +117,8 @@ mod tests {
         for line in [
             "Subject: Re: spi: Resources present before probing",
             "Subject: [PATCH] driver core: Resources present before probing",
+            "Bug 1234: Resources present before probing",
+            "following error: Resources present before probing",
             "[PATCH] driver core: Resources present before probing",
             "The second probe fails with: Resources present before probing",
             "+\tdev_crit(dev, \"%s: Resources present before probing\\n\", drv->name);",
@@ -120,6 +128,8 @@ mod tests {
         }
         for line in [
             "\"pci 0000:00:00.2: Resources present before probing\"",
+            "new_bus 0000:00:00.2: Resources present before probing",
+            "<td>pci 0000:00:00.2: Resources present before probing</td>",
             "it says `pci 0000:00:00.2: Resources present before probing'.",
             "[    1.000000] foo 0000:00:00.2: Resources present before probing, says it",
         ] {
