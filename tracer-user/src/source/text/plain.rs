@@ -61,17 +61,19 @@ pub(super) struct Escapes {
 
 impl Escapes {
     pub(super) fn undo<'a>(&'a mut self, line: &'a [u8]) -> &'a [u8] {
-        let line = if memchr(b'=', line).is_some() && self.is_quoted_printable(line) {
+        if matches!(line.first(), Some(b'C' | b'c' | b'F')) {
+            self.header(line);
+        }
+        if memchr2(b'=', b'\\', line).is_none() && !has_other_escapes(line) {
+            return line;
+        }
+        let line = if self.is_quoted_printable(line) {
             decode(line, &mut self.decoded);
             plain(&self.decoded, &mut self.coloured)
         } else {
-            if matches!(line.first(), Some(b'C' | b'c' | b'F')) {
-                self.header(line);
-            }
             line
         };
-        let escaped = memchr3(b'&', b'\t', 0xc2, line).is_some() || memchr(b'\\', line).is_some();
-        if !escaped {
+        if memchr(b'\\', line).is_none() && !has_other_escapes(line) {
             return line;
         }
         self.text.clear();
@@ -104,8 +106,9 @@ impl Escapes {
 
     /// Whether a line has what only this encoding writes. A number that an argument has is none of that.
     fn is_quoted_printable(&self, line: &[u8]) -> bool {
+        let mut marks = memchr_iter(b'=', line);
         self.quoted_printable
-            || memchr_iter(b'=', line).any(|at| {
+            || marks.any(|at| {
                 let (before, escape) = line.split_at_checked(at).unwrap_or_default();
                 match escape.get(1..3) {
                     Some(b"3D" | b"3C" | b"3E") => true,
@@ -116,6 +119,11 @@ impl Escapes {
                 }
             })
     }
+}
+
+/// Whether a line has what begins an escape of [`ESCAPES`], without a backslash.
+fn has_other_escapes(line: &[u8]) -> bool {
+    memchr3(b'&', b'\t', 0xc2, line).is_some()
 }
 
 /// Whether the last word is an argument's name, as function events have.

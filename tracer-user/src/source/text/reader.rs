@@ -322,6 +322,12 @@ impl Reader {
             self.hold(line, false);
             return;
         }
+        if let Some(event) = trace_line::read_bare(line) {
+            self.take(Event::Trace(event));
+            self.statistics.event_lines += self.count;
+            self.last_event = self.statistics.lines;
+            return;
+        }
         if let Some((before, _)) = around(line, call_chain::BEGINNING.as_bytes())
             && let Some((head, _)) = last_word(before)
         {
@@ -429,7 +435,7 @@ impl Reader {
 /// One search for all that tells of a loss or a message: most lines contain none of it.
 fn telling() -> Option<AhoCorasick> {
     let words = loss::WORDS.into_iter().chain(message::WORDS);
-    AhoCorasick::new(words.chain([call_chain::BEGINNING])).ok()
+    AhoCorasick::new(words.chain([call_chain::BEGINNING, trace_line::BARE])).ok()
 }
 
 enum Joined {

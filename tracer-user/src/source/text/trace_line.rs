@@ -5,6 +5,7 @@ use memchr::memmem::{self, Finder};
 
 use super::{
     Parsed, perf_trace,
+    prefix::{self, Stamp},
     resource::{self, Operation, Resource},
     scan::{last_word, word},
     trace_head::{self, Head},
@@ -80,6 +81,30 @@ pub(super) fn behind(line: &[u8], at: usize) -> Option<&[u8]> {
     memmem::find(rest, EVENT).is_some().then_some(rest)
 }
 
+/// What stands in a line of which only the event's own words are left.
+pub(super) const BARE: &str = " bytes)";
+
+/// Reads a line of which only the event's own words are left, as `perf script -F trace` prints them.
+pub(super) fn read_bare(line: &[u8]) -> Option<TraceLine<'_>> {
+    let (prefix, words) = prefix::split(line);
+    let (device, operation, rest) = operation(words)?;
+    let resource = resource::read(rest).filter(Resource::is_plausible)?;
+    let is_name = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'(' | b')' | b'{');
+    let named = !device.is_empty() && device.iter().all(is_name);
+    (named && rest.ends_with(resource::END)).then(|| TraceLine {
+        head: Head {
+            time: match prefix.time {
+                Some(Stamp::At(time)) => Some(time),
+                _ => None,
+            },
+            ..Head::default()
+        },
+        device: Some(device),
+        operation,
+        resource,
+    })
+}
+
 /// The device's name, which may contain blanks, the operation and what follows it.
 fn operation(words: &[u8]) -> Option<(&[u8], Operation, &[u8])> {
     let mut rest = words;
@@ -106,6 +131,21 @@ mod tests {
             tid: thread,
             tgid: process,
             comm: Comm::new(comm),
+        }
+    }
+
+    #[test]
+    fn an_events_own_words_are_enough() {
+        for (line, is_event) in [
+            ("x ADD 0000000000000001 a (8 bytes)", true),
+            ("> [ 1.5] x REL 0000000000000001 a (8 bytes)", true),
+            ("x ADD a (8 bytes)", false),
+            ("x y ADD 0000000000000001 a (8 bytes)", false),
+            ("ADD 0000000000000001 a (8 bytes)", false),
+            ("x ADD 0000000000000001 a (8 bytes) and more", false),
+            ("x add 0000000000000001 a (8 bytes)", false),
+        ] {
+            assert_eq!(read_bare(line.as_bytes()).is_some(), is_event, "{line}");
         }
     }
 
