@@ -444,7 +444,7 @@ enum Joined {
 }
 
 /// Whether a line can be the beginning of an event that was wrapped before its first telling word: a
-/// prefix with a time, and of the rest only a driver, or a driver and a device.
+/// prefix with a time, and of the rest nothing, only a driver, or a driver and a device.
 fn may_begin(line: &[u8]) -> bool {
     if line.len() > LONGEST_HEAD {
         return false;
