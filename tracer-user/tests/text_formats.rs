@@ -181,26 +181,66 @@ fn every_prefix_of_the_kernel_log_gives_the_same_event() {
         ("2024-02-27T01:02:03 [    7.138679] ", Some(7_138_679_000)),
         ("00:07:01.234 | kern | [    7.138679] ", Some(7_138_679_000)),
     ] {
-        let quote = if prefix.ends_with(':') { "\"" } else { "" };
-        let line = format!(
-            "{prefix}{quote}lm75 0-0048: DEVRES ADD 00000000323ccdc5 devm_clk_release (16 bytes){quote}\r\n"
-        );
-        let import = import(&line);
-        let found: Vec<Event> = import.events().collect();
-        let kinds: Vec<_> = found.iter().map(|event| &event.kind).collect();
-        let expected = [
-            &identity("0-0048", "lm75", ""),
-            &add(0x323c_cdc5, "devm_clk_release", 16),
-        ];
-        assert_eq!(kinds, expected, "{line}");
-        assert_eq!(import.coverage().times, time.is_some(), "{line}");
-        // Without times, events are counted.
-        assert_eq!(found[0].time, Time(time.unwrap_or(1)), "{line}");
-        assert_eq!(found[1].time, Time(time.unwrap_or(2)), "{line}");
-        assert_eq!(found[1].device, found[0].device);
-        assert_ne!(found[1].device, DeviceAddress::NONE);
-        assert_eq!(found[1].task, Task::default());
+        is_the_event(prefix, time);
     }
+}
+
+/// What other programs, web pages and vendors' kernels put in front.
+#[test]
+fn every_other_prefix_gives_the_same_event() {
+    for (prefix, time) in [
+        ("21:52:21.0000  [    7.138679] ", Some(7_138_679_000)),
+        // What grep, a shell and a web page put in front.
+        ("12:[    7.138679] ", Some(7_138_679_000)),
+        ("dmesg.txt:12:", None),
+        ("root@pc:~# ", None),
+        ("[&nbsp;&nbsp; 7.138679]\t", Some(7_138_679_000)),
+        ("[\u{a0}\u{a0}\u{a0} 7.138679]\u{a0}", Some(7_138_679_000)),
+        ("[=C2=A0=C2=A0 7.138679] ", Some(7_138_679_000)),
+        // The time with the brackets cut off, or others; a line that lost its end in front.
+        ("7.138679] ", Some(7_138_679_000)),
+        ("7.138679 ", Some(7_138_679_000)),
+        ("(7.138679) ", Some(7_138_679_000)),
+        ("[<    0.000008>] ", Some(8_000)),
+        ("[    1.0] usb 1-1: new[    7.138679] ", Some(7_138_679_000)),
+        // Containers' logs, tables, RFC 5424, vendors' kernels.
+        (
+            "time=\"1970-01-01T00:01:05Z\" level=error msg=\"",
+            Some(65 * SECOND),
+        ),
+        ("1970-01-01T00:01:05Z,pc,kernel,err,\"", Some(65 * SECOND)),
+        (
+            "<3>1 1970-01-01T00:01:05Z pc kernel - - - ",
+            Some(65 * SECOND),
+        ),
+        ("[    7.138679@0]- ", Some(7_138_679_000)),
+        ("7.138679\tkern\terr\t", Some(7_138_679_000)),
+    ] {
+        is_the_event(prefix, time);
+    }
+}
+
+/// Whether a line with this prefix is an event of that time.
+fn is_the_event(prefix: &str, time: Option<u64>) {
+    let quote = if prefix.ends_with(':') { "\"" } else { "" };
+    let line = format!(
+        "{prefix}{quote}lm75 0-0048: DEVRES ADD 00000000323ccdc5 devm_clk_release (16 bytes){quote}\r\n"
+    );
+    let import = import(&line);
+    let found: Vec<Event> = import.events().collect();
+    let kinds: Vec<_> = found.iter().map(|event| &event.kind).collect();
+    let expected = [
+        &identity("0-0048", "lm75", ""),
+        &add(0x323c_cdc5, "devm_clk_release", 16),
+    ];
+    assert_eq!(kinds, expected, "{line}");
+    assert_eq!(import.coverage().times, time.is_some(), "{line}");
+    // Without times, events are counted.
+    assert_eq!(found[0].time, Time(time.unwrap_or(1)), "{line}");
+    assert_eq!(found[1].time, Time(time.unwrap_or(2)), "{line}");
+    assert_eq!(found[1].device, found[0].device);
+    assert_ne!(found[1].device, DeviceAddress::NONE);
+    assert_eq!(found[1].task, Task::default());
 }
 
 #[test]
@@ -397,14 +437,111 @@ fn wrapped_lines_are_joined() {
         "> [  1.0] snd_hda_intel 0000:00:1f.3: DEVRES ADD 00000000323ccdc5\n> devm_component_match_release (24\n> bytes)",
         "[  1.0] snd_hda_intel 0000:00:1f.3:\nDEVRES ADD 00000000323ccdc5 devm_component_match_release (24 bytes)",
         "[  1.0] snd_hda_intel\n0000:00:1f.3: DEVRES ADD 00000000323ccdc5 devm_component_match_release (24 bytes)",
+        "[  1.0]\nsnd_hda_intel 0000:00:1f.3: DEVRES ADD 00000000323ccdc5 devm_component_match_release (24 bytes)",
+        // Where the line was full.
+        "[  1.0] snd_hda_intel 0000:00:1f.3: DEVRES ADD 00000000323c\ncdc5 devm_component_match_release (24 bytes)",
+        "[  1.0] snd_hda_intel 0000:00:1f.3: DEVRES ADD 00000000323ccdc5 devm_compo\nnent_match_release (24 bytes)",
+        "[  1.0] snd_hda_intel 0000:00:1f.3: DEVRES AD\nD 00000000323ccdc5 devm_component_match_release (24 bytes)",
+        "[  1.0] snd_hda_intel 0000:00:1f.3: DEVRES ADD 00000000323ccdc5 devm_component_match_release (24 by\ntes)",
+        // Quoted-printable, quoted before or behind that, and with a blank kept at the end.
+        "> [  1.0] snd_hda_intel 0000:00:1f.3: DEVRES ADD 00000000323ccdc5 devm_compo=\nnent_match_release (24 bytes)",
+        "> [  1.0] snd_hda_intel 0000:00:1f.3: DEVRES ADD 00000000323ccdc5 devm_compo=\n> nent_match_release (24 bytes)",
+        "[  1.0] snd_hda_intel 0000:00:1f.3: DEVRES ADD=20\n00000000323ccdc5 devm_component_match_release (24 bytes)",
+        // Records of several lines.
+        "__CURSOR=s\n__MONOTONIC_TIMESTAMP=1000000\nMESSAGE=snd_hda_intel 0000:00:1f.3: DEVRES ADD 00000000323ccdc5 devm_component_match_release (24 bytes)\n",
+        "{\n\"time\": 1.0,\n\"msg\": \"snd_hda_intel 0000:00:1f.3: DEVRES ADD 00000000323ccdc5 devm_component_match_release (24 bytes)\"\n}",
     ] {
         let import = import(text);
         let kinds: Vec<_> = import.events().map(|event| event.kind).collect();
         assert_eq!(kinds, expected, "{text}");
         let statistics = import.statistics();
-        assert_eq!(statistics.event_lines, statistics.lines, "{text}");
+        let is_record = text.starts_with('{') || text.starts_with('_');
+        assert!(
+            is_record || statistics.event_lines == statistics.lines,
+            "{text}"
+        );
         assert_eq!(statistics.kernel_log, 1);
+        assert_eq!(import.events().next().unwrap().time, Time(SECOND), "{text}");
     }
+}
+
+#[test]
+fn wrapped_trace_lines_are_joined() {
+    for (text, expected) in [
+        (
+            "sh-1 [000] d..1. 1.000000: devres_log:\nx ADD 0000000000000001 a (8 bytes)",
+            add(1, "a", 8),
+        ),
+        (
+            "> sh-1 [000] d..1. 1.000000:\n> devres_log: x ADD 0000000000000001 a\n> (8 bytes)",
+            add(1, "a", 8),
+        ),
+        (
+            "sh-1 [000] d..1.\n1.000000: devres_log: x ADD 0000000000000001 a (8 bytes)",
+            add(1, "a", 8),
+        ),
+        (
+            "sh-1 [000] ..... 1.000000: p:\n(device_del+0x4/0x3e0 <ffffffff8191a634>)\ndev=0x10",
+            enter(Hook::Delete, CallDetail::None),
+        ),
+        (
+            "sh-1 [000] ..... 1.000000: p: (device_del+0x4/0x3e0\n<ffffffff8191a634>) dev=0x10",
+            enter(Hook::Delete, CallDetail::None),
+        ),
+        (
+            "sh-1 [000] ..... 1.000000: r:\n(driver_detach+0x84/0x150 <ffffffff816f4494> <- really_probe\n<ffffffff816f4090>) ret=0",
+            leave(Hook::Probe, Some(0)),
+        ),
+        (
+            "sh-1 [000] ..... 1.000000: r: ([unknown/kretprobe'd]\n<ffffffff81076840> <- really_probe <ffffffff81702070>) ret=0",
+            leave(Hook::Probe, Some(0)),
+        ),
+    ] {
+        let found = events(text);
+        let last = found.last().unwrap();
+        assert_eq!(last.kind, expected, "{text}");
+        assert_eq!(
+            (last.time, last.task),
+            (Time(SECOND), task("sh", 1)),
+            "{text}"
+        );
+        let statistics = *import(text).statistics();
+        assert_eq!(statistics.event_lines, statistics.lines, "{text}");
+    }
+}
+
+#[test]
+fn several_events_on_a_line_are_several() {
+    let one = "[ 1.0] x y: DEVRES ADD 0000000000000001 a (8 bytes)";
+    let two = "[ 2.0] x y: DEVRES REL 0000000000000001 a (8 bytes)";
+    let refused = "[ 2.0] pci z: Resources present before probing";
+    let expected = kinds(&format!("{one}\n{two}\n"));
+    for between in ["", "\r", "\u{1b}[0m"] {
+        assert_eq!(
+            kinds(&format!("{one}{between}{two}\n")),
+            expected,
+            "{between:?}"
+        );
+    }
+    let messages = |text: &str| import(text).statistics().messages;
+    assert_eq!(messages(&format!("{one}{refused}")), 1);
+    assert_eq!(messages(&format!("{refused}{refused}")), 2);
+}
+
+#[test]
+fn marks_of_web_pages_are_undone() {
+    let text = "sh-1 [000] d..1. 1.000000: devres_log: x ADD 0000000000000001 grp&lt; (0 bytes)\n\
+                sh-1 [000] d..1. 1.000001: devres_log: x ADD 0000000000000002 \\u0026a (8 bytes)\n";
+    assert_eq!(kinds(text)[1..], [add(1, "grp<", 0), add(2, "&a", 8)]);
+}
+
+#[test]
+fn an_event_without_its_subject_is_of_an_unknown_device() {
+    let found = kinds("DEVRES ADD 0000000000000001 a (8 bytes)\n");
+    assert_eq!(
+        found,
+        [identity("an unknown device", "", ""), add(1, "a", 8)]
+    );
 }
 
 #[test]

@@ -50,10 +50,43 @@ const LINES: &[&str] = &[
     "\tffffffffc0000010 foo_probe+0x10 ([foo])",
     "439.921733 |   1)     sh-124    |   |  /* devres_log: x ADD f0ecfb01 y (8 bytes) */",
     "{\"MESSAGE\":\"x y: DEVRES ADD 0000000000000001 a (8 bytes)\"}",
+    "{\"MESSAGE\":\"x y: DEVRES ADD 0000000000000001 a (8 bytes)\",\"__MONOTONIC_TIMESTAMP\":\"18446744073709551615\"}",
+    "{",
+    "\"__MONOTONIC_TIMESTAMP\" : \"7138679\",",
+    "\"MESSAGE\" : \"x y: DEVRES ADD 0000000000000001 a (8 bytes)\"",
+    "}",
+    "__CURSOR=s",
+    "MESSAGE=x y: DEVRES ADD 0000000000000001 a (8 bytes)",
+    "",
+    "> [ 1.0] x y: DEVRES ADD 00000000000000=",
+    "> 01 grp=3C (0 bytes)[ 1.1] x y: Resources present before",
+    "probing[ 1.2] x y: DEVRES REL 0000000000000001 grp&lt; (0 bytes)\r[ 1.3]",
+    "[ 1.0] WARNING: CPU: 0 PID: 1 at",
+    "drivers/base/devres.c:1064 devm_kfree (drivers/base/devres.c:1064) foo",
+    "BUG: soft lockup",
+    "sh-124 [001] d..1. 439.921734:",
+    "devres_log: x ADD 00000000aaaa00",
+    "01 y (8 bytes)",
+    "     0.010 sh/171 dev:devres_log(devname: \"x\", op: \"ADD\", node: 0xaaaa0001, name: \"y\", size: 40)",
+    "# entries-in-buffer/entries-written: 1/18446744073709551615   #P:4",
 ];
 
+/// How many lines these are: a carriage return ends one where text follows it.
+fn lines(input: &[u8]) -> usize {
+    let ends = |at: usize| match input[at] {
+        b'\n' => true,
+        b'\r' => input
+            .get(at + 1)
+            .is_some_and(|next| !matches!(next, b'\n' | b'\r' | 0)),
+        _ => false,
+    };
+    let ended = (0..input.len()).filter(|at| ends(*at)).count();
+    let unended = input.len().checked_sub(1).is_some_and(|last| !ends(last));
+    ended + usize::from(unended)
+}
+
 fn check(input: &[u8]) {
-    let lines = input.split_inclusive(|byte| *byte == b'\n').count();
+    let lines = lines(input);
     match text::read(input) {
         Ok(import) => {
             let statistics = import.statistics();

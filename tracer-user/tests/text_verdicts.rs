@@ -93,6 +93,96 @@ fn a_component_that_takes_the_masters_resources_with_it_is_found() {
 }
 
 #[test]
+fn what_binding_adds_behind_its_components_is_no_error() {
+    let next = |time: &str| LATER.replace("4.500000", time);
+    for (time, severity) in [
+        ("3.000090", Severity::Warn),
+        ("3.001070", Severity::Warn),
+        ("3.001090", Severity::Error),
+    ] {
+        let log = [MASTER, &next(time), UNBIND, SWALLOWED, OWN, END].concat();
+        assert_eq!(found(&log), likely(severity, CULPRIT), "{time}");
+    }
+    // One after the other, without a pause.
+    let chain = next("3.000700").replace("aaaa0005 devm_irq", "aaaa0006 devm_clk");
+    let swallowed = SWALLOWED.to_owned()
+        + "[    9.000045] rockchip-drm display-subsystem: DEVRES REL 00000000aaaa0006 devm_clk_release (16 bytes)\n";
+    let log = [
+        MASTER,
+        &chain,
+        &next("3.001500"),
+        UNBIND,
+        &swallowed,
+        OWN,
+        END,
+    ]
+    .concat();
+    assert_eq!(found(&log), likely(Severity::Warn, CULPRIT));
+}
+
+/// A log that begins later than the group: what went with it, and then the driver itself gives something up.
+#[test]
+fn groups_that_were_not_seen_to_be_opened_are_judged_by_what_follows() {
+    let head = "\
+[    9.000010] rockchip-vop ff900000.vop: DEVRES REL 00000000bbbb0002 grp< (0 bytes)
+[    9.000020] rockchip-drm display-subsystem: DEVRES REL 00000000aaaa0001 grp< (0 bytes)
+";
+    let taken = "\
+[    9.000030] rockchip-drm display-subsystem: DEVRES REL 00000000aaaa0005 devm_irq_release (16 bytes)
+";
+    let removed = "\
+[    9.000040] rockchip-drm display-subsystem: DEVRES REM 00000000aaaa0003 devm_clk_release (16 bytes)
+";
+    let added = removed.replace("REM", "ADD");
+    let late = removed.replace("9.000040", "19.000040");
+    assert_eq!(
+        found(&[head, taken, removed].concat()),
+        likely(Severity::Warn, CULPRIT)
+    );
+    for (log, undecided) in [
+        ([head, removed].concat(), false),
+        ([head, taken].concat(), true),
+        ([head, taken, &added].concat(), true),
+        ([head, taken, &late].concat(), true),
+    ] {
+        assert_eq!(found(&log), [], "{log}");
+        let why = judge(&log).undecided;
+        let told = why
+            .iter()
+            .any(|undecided| undecided.rule == "DR003" && undecided.devices == 1);
+        assert_eq!(told, undecided, "{log}");
+    }
+}
+
+/// What a release adds is still there when the device is to be probed again.
+#[test]
+fn each_refused_device_is_named_with_what_a_release_added() {
+    let device = |name: &str| {
+        format!(
+            "[ 1.0] ccp {name}: DEVRES REL 0000000000000001 pcim_intx_restore (4 bytes)\n\
+             [ 1.1] ccp {name}: DEVRES ADD 0000000000000002 pcim_intx_restore (4 bytes)\n\
+             [ 1.2] ccp {name}: DEVRES REL 0000000000000003 pcim_msi_release (16 bytes)\n"
+        )
+    };
+    let refused = |name: &str| format!("[ 9.0] pci {name}: Resources present before probing\n");
+    let log = [device("a"), device("b"), refused("a"), refused("b")].concat();
+    let findings = judge(&log).findings;
+    let named: Vec<_> = findings.iter().map(|finding| &*finding.device).collect();
+    assert_eq!(named, ["a", "b"]);
+    for finding in &findings {
+        assert!(finding.meaning.contains("DR008"), "{}", finding.meaning);
+    }
+    // Added before it, or behind it, it is no release's.
+    for order in [[1, 0, 2], [0, 2, 1]] {
+        let text = device("a");
+        let lines: Vec<&str> = text.lines().collect();
+        let lines: String = order.map(|line| format!("{}\n", lines[line])).concat();
+        let findings = judge(&[lines, refused("a")].concat()).findings;
+        assert!(!findings[0].meaning.contains("DR008"), "{order:?}");
+    }
+}
+
+#[test]
 fn nobody_is_blamed_where_several_components_go_at_once() {
     let another = "\
 [    9.000005] panel-dsi panel.0: DEVRES REL 00000000cccc0001 grp< (0 bytes)
@@ -405,7 +495,7 @@ fn what_the_kernel_says_itself_is_a_finding() {
                 .to_owned(),
             [
                 likely(Severity::Info, "DR011/spi/?/devm_kzalloc_release"),
-                confirmed(Severity::Error, "DR007/spi/?/devm_kzalloc_release"),
+                confirmed(Severity::Error, "DR007/spi/?/spi0.0"),
             ]
             .concat(),
         ),
@@ -424,7 +514,16 @@ fn what_the_kernel_says_itself_is_a_finding() {
         (
             "[ 1.0] kernel BUG at drivers/base/devres.c:120!\n[ 1.0] RIP: 0010:add_dr+0x70/0xa0\n"
                 .to_owned(),
-            confirmed(Severity::Error, "DR005/?/?/added-twice/add_dr"),
+            likely(Severity::Warn, "DR005/?/?/added-twice/add_dr"),
+        ),
+        (
+            "[ 1.0] kernel BUG at drivers/base/devres.c:120!\n[ 1.0] RIP: 0010:add_dr+0x70/0xa0\n\
+             [ 1.0] Call Trace:\n[ 1.0]  devres_close_group+0x70/0xa0\n[ 1.0]  foo_probe+0x1/0x2 [foo]\n"
+                .to_owned(),
+            confirmed(
+                Severity::Error,
+                "DR005/?/?/added-twice/add_dr/devres_close_group",
+            ),
         ),
         (
             warning("devm_kfree")
@@ -452,6 +551,24 @@ fn memory_in_use_is_blamed_on_the_release_right_before_it_only() {
         likely(Severity::Error, "DR013/?/foo/foo_timer")
     );
     assert_eq!(found(&[added, freed].concat()), []);
+    let wrapped = freed.replace("hint: ", "hint:\n> ");
+    assert_eq!(
+        found(&[released, &wrapped].concat()),
+        likely(Severity::Error, "DR013/?/foo/foo_timer")
+    );
+    // Long before, of too little memory, or freed by somebody else.
+    let later = freed.replace("2.1", "602.1");
+    assert_eq!(found(&[released, &later].concat()), []);
+    let little = released.replace("400", "8");
+    assert_eq!(found(&[&little, freed].concat()), []);
+    let stack = |frame: &str| {
+        format!("{freed}[ 2.1] Call Trace:\n[ 2.1]  kfree+0x82/0x110\n[ 2.1]  {frame}+0x1/0x2\n")
+    };
+    assert_eq!(found(&[released, &stack("foo_close")].concat()), []);
+    assert_eq!(
+        found(&[released, &stack("release_nodes")].concat()),
+        likely(Severity::Error, "DR013/?/foo/foo_timer")
+    );
     assert_eq!(found(&[released, &other, freed].concat()), []);
 }
 

@@ -26,6 +26,9 @@ pub(super) fn told(opened: Result<Recording, RecordingError>) -> anyhow::Result<
             name,
             source: source @ (ImportError::NoEvents { .. } | ImportError::Empty),
         }) => Err(UsageError::new(format!("{name}: {source}")).into()),
+        Err(error @ RecordingError::Packed { .. }) => {
+            Err(UsageError::new(error.to_string()).into())
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 
 pub use describe::{added_by, asker, frames, is_nameless, label, live_resource, mark, resource};
 pub use report::{MOST_FINDINGS, Report, Silence};
-pub use subject::Subject;
+pub use subject::{Subject, UNKNOWN};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

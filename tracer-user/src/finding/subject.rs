@@ -10,7 +10,7 @@ use crate::{
 /// How a device without a name is called.
 pub(super) const UNNAMED: &str = "an unnamed device";
 /// How a device is called of which nothing is told.
-pub(super) const UNKNOWN: &str = "an unknown device";
+pub const UNKNOWN: &str = "an unknown device";
 
 /// What identifies a device in findings, kept for when the device has changed or gone.
 #[derive(Debug, Clone, PartialEq, Eq)]

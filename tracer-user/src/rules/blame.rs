@@ -52,6 +52,11 @@ pub(super) fn functions(stack: &StackDefinition) -> impl Iterator<Item = &Functi
         .filter_map(|frame| frame.function.as_deref())
 }
 
+/// Whether a function of the kernel itself is on the stack.
+pub(super) fn passes(stack: &StackDefinition, function: &str) -> bool {
+    functions(stack).any(|known| is_named(known, |name| name == function))
+}
+
 /// Whether the function is one of drivers/base/component.c, which keeps groups on the devices of others by
 /// design.
 pub(super) fn is_component_core(function: &Function) -> bool {

@@ -8,7 +8,7 @@
 
 use hashbrown::HashMap;
 
-use super::{dr003::INFO, plural};
+use super::{dr003::INFO, dr003_unopened::Unopened, plural};
 use crate::{
     event::{Hook, Time},
     finding::{self, Cause, Certainty, Finding, Report, Severity, Step, Subject},
@@ -18,7 +18,7 @@ use crate::{
 /// The resource by which a component master is known.
 const MASTER: &str = "devm_component_match_release";
 /// Within this, releases belong to one call: nanoseconds.
-const ONE_CALL: u64 = 1_000_000_000;
+pub(super) const ONE_CALL: u64 = 1_000_000_000;
 /// And within this many events.
 const NEAR: u64 = 256;
 /// Within this, what a device still has is released in the same unbind: nanoseconds.
@@ -36,6 +36,8 @@ pub(super) struct Lines {
     groups: HashMap<DeviceId, Vec<Group>>,
     releases: HashMap<DeviceId, Release>,
     last: Option<GroupRelease>,
+    /// Releases of groups that were not seen to be opened.
+    unopened: Unopened,
     /// Whether the last closing marker that went without a word went with the current event.
     closed: Option<u64>,
 }
@@ -49,18 +51,20 @@ struct Group {
     perhaps_closed: bool,
     /// Where the last group within it ended: what is older was added while components were bound.
     inner_until: u64,
+    /// What was added until then, one after the other without a pause, can be the doing of the bind.
+    bound_until: Time,
 }
 
 /// The last release of any group: who may have taken the master down.
 #[derive(Debug, Clone)]
-struct GroupRelease {
-    device: DeviceId,
-    subject: Subject,
-    tid: u32,
-    time: Time,
+pub(super) struct GroupRelease {
+    pub(super) device: DeviceId,
+    pub(super) subject: Subject,
+    pub(super) tid: u32,
+    pub(super) time: Time,
     sequence: u64,
     /// Groups of other devices went in the same breath, so that nothing tells whose unbind it was.
-    among_others: bool,
+    pub(super) among_others: bool,
 }
 
 /// The release of an open group.
@@ -74,7 +78,7 @@ struct Release {
     tid: u32,
     swallowed: Vec<finding::Resource>,
     swallowed_count: usize,
-    /// One of them was added after a pause, or behind a group within this one.
+    /// One of them was added after a pause.
     clearly_later: bool,
     /// When the last of them was added.
     youngest: Time,
@@ -83,9 +87,11 @@ struct Release {
 impl Lines {
     /// Looks at a change, of a source that sees none of the functions that DR003 is about.
     pub(super) fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        self.unopened.observe(change, model, report);
         match change {
             Change::NodeAdded(id) => self.added(*id, model, report),
-            Change::NodeRemoved(id) | Change::NodeVanished(id) => self.removed(*id, model),
+            Change::NodeRemoved(id) => self.removed(*id, Some(model.now()), model),
+            Change::NodeVanished(id) => self.removed(*id, None, model),
             Change::NodeReleased { node, .. } => self.released(*node, model, report),
             Change::DeviceNamed(id) => {
                 // Its driver is gone: the release was part of its own unbind.
@@ -107,6 +113,7 @@ impl Lines {
 
     /// Nothing comes any more.
     pub(super) fn finish(&mut self, model: &Model, report: &mut Report) {
+        self.unopened.finish(report);
         let mut pending: Vec<_> = self.releases.drain().collect();
         pending.sort_by_key(|(_, release)| release.group.sequence);
         for (_, release) in pending {
@@ -123,12 +130,19 @@ impl Lines {
         if let Some(release) = self.releases.remove(&device.id()) {
             release.conclude(true, model, report);
         }
+        let now = model.now();
+        for group in self.groups.get_mut(&device.id()).into_iter().flatten() {
+            if now.since(group.bound_until) < PAUSE {
+                group.bound_until = now;
+            }
+        }
         match node.kind() {
             Kind::GroupOpen => self.groups.entry(device.id()).or_default().push(Group {
                 sequence: node.sequence(),
                 opened: model.now(),
                 perhaps_closed: false,
                 inner_until: 0,
+                bound_until: model.now(),
             }),
             Kind::GroupClose => {
                 for group in self.groups.entry(device.id()).or_default() {
@@ -139,24 +153,32 @@ impl Lines {
         }
     }
 
-    fn removed(&mut self, id: NodeId, model: &Model) {
+    fn removed(&mut self, id: NodeId, when: Option<Time>, model: &Model) {
         let Some(node) = model.node(id).filter(|node| node.kind().is_marker()) else {
             return;
         };
         if node.kind() == Kind::GroupClose {
             self.closed = Some(model.sequence());
         } else if let Some(device) = model.owner(node) {
-            self.end_group(device.id(), node.sequence(), model.sequence());
+            self.end_group(device.id(), node.sequence(), when, model.sequence());
         }
     }
 
     /// Forgets a group; those around it know that it ended.
-    fn end_group(&mut self, device: DeviceId, sequence: u64, now: u64) -> Option<Group> {
+    fn end_group(
+        &mut self,
+        device: DeviceId,
+        sequence: u64,
+        when: Option<Time>,
+        now: u64,
+    ) -> Option<Group> {
         let groups = self.groups.get_mut(&device)?;
         let position = groups.iter().position(|group| group.sequence == sequence)?;
         let ended = groups.remove(position);
         for group in groups.iter_mut().filter(|group| group.sequence < sequence) {
             group.inner_until = now;
+            // Where it went without a word nothing tells when.
+            group.bound_until = when.unwrap_or(ended.bound_until);
         }
         if groups.is_empty() {
             self.groups.remove(&device);
@@ -191,8 +213,17 @@ impl Lines {
             }),
         };
         let was_closed = self.closed == Some(model.sequence());
-        let group = self.end_group(device.id(), node.sequence(), model.sequence());
+        let now = Some(model.now());
+        let group = self.end_group(device.id(), node.sequence(), now, model.sequence());
         let before = self.last.replace(here.clone());
+        if node.origin() == Origin::Unknown {
+            if let Some(culprit) = before.filter(|culprit| here.is_behind(culprit, model))
+                && may_be_bound(device)
+            {
+                self.unopened.begin(here, culprit);
+            }
+            return;
+        }
         let Some(group) = group.filter(|group| !was_closed && !group.perhaps_closed) else {
             return;
         };
@@ -202,6 +233,7 @@ impl Lines {
                 release.group = group;
             }
             release.group.inner_until = model.sequence();
+            release.group.bound_until = model.now();
             return;
         }
         let is_master = device.nodes().any(|(_, older)| {
@@ -210,14 +242,7 @@ impl Lines {
         if !is_master || !may_be_bound(device) {
             return;
         }
-        let culprit = before.filter(|culprit| {
-            culprit.device != device.id()
-                && culprit.tid == here.tid
-                && here.sequence - culprit.sequence <= NEAR
-                && (!model.coverage().times || here.time.since(culprit.time) <= ONE_CALL)
-                && (here.subject.driver().is_none()
-                    || here.subject.driver() != culprit.subject.driver())
-        });
+        let culprit = before.filter(|culprit| here.is_behind(culprit, model));
         self.releases.insert(
             device.id(),
             Release {
@@ -269,6 +294,17 @@ impl Lines {
     }
 }
 
+impl GroupRelease {
+    /// Whether this went with another one: in the same breath, of another device and driver.
+    fn is_behind(&self, other: &Self, model: &Model) -> bool {
+        other.device != self.device
+            && other.tid == self.tid
+            && self.sequence - other.sequence <= NEAR
+            && (!model.coverage().times || self.time.since(other.time) <= ONE_CALL)
+            && (self.subject.driver().is_none() || self.subject.driver() != other.subject.driver())
+    }
+}
+
 fn may_be_bound(device: Device<'_>) -> bool {
     device.identity().driver.is_some() || device.identity().bus.is_none()
 }
@@ -294,8 +330,7 @@ impl Release {
             // Added while components were being bound: it belongs to the group.
             return;
         }
-        let since = node.added().since(self.group.opened);
-        self.clearly_later |= self.group.inner_until > 0 || since >= PAUSE;
+        self.clearly_later |= node.added() > self.group.bound_until;
         self.youngest = self.youngest.max(node.added());
         self.swallowed_count += 1;
         if self.swallowed.len() < MOST_RESOURCES {

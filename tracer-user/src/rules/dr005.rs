@@ -3,7 +3,7 @@
 use super::{Rule, RuleInfo, blame};
 use crate::{
     event::{Function, GroupId, Hook, Message},
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Model, Node, NodeId, State},
 };
 
@@ -85,11 +85,20 @@ fn warned(id: Option<DeviceId>, function: &str, model: &Model, report: &mut Repo
     let caller = blame::reported_caller(function, model);
     let who = caller.map_or_else(String::new, |caller| format!(", called by {caller}"));
     let stopped = function == "add_dr";
-    let (severity, sort, meaning) = if stopped {
+    let closing = model
+        .current_stack()
+        .is_some_and(|stack| blame::passes(stack, "devres_close_group"));
+    let (severity, sort, meaning) = if stopped && closing {
         (
             Severity::Error,
             "added-twice",
-            "A node that is on a list already was to be added: a group was closed twice.",
+            "A group was closed twice: its closing marker is on the list already.",
+        )
+    } else if stopped {
+        (
+            Severity::Warn,
+            "added-twice",
+            "A node that was to be added is on a list already, or its memory was overwritten.",
         )
     } else {
         (
@@ -100,14 +109,23 @@ fn warned(id: Option<DeviceId>, function: &str, model: &Model, report: &mut Repo
         )
     };
     let what = blame::reported_as(sort, function, caller);
+    let (certainty, did, expected) = match (stopped, closing) {
+        (true, false) => (Certainty::Likely, "stopped", "a node is added once"),
+        (stopped, _) => (
+            Certainty::Confirmed,
+            if stopped { "stopped" } else { "warned" },
+            "the group that was opened is named by its own identifier, once",
+        ),
+    };
     report.submit(Finding {
-        summary: format!("The kernel warned in {function}(){who}."),
+        certainty,
+        summary: format!("The kernel {did} in {function}(){who}."),
         meaning: meaning.to_owned(),
         order: vec![Step {
             time: model.now(),
-            what: format!("the kernel warns in {function}()"),
+            what: format!("the kernel {did} in {function}()"),
         }],
-        expected: vec!["the group that was opened is named by its own identifier, once".to_owned()],
+        expected: vec![expected.to_owned()],
         caused_by: blame::caller_as_cause(&subject, model),
         ..subject.finding(&INFO, severity, &what, model.now())
     });

@@ -7,7 +7,7 @@ use super::{Rule, RuleInfo, plural};
 use crate::{
     event::{Hook, Message, Time},
     finding::{self, Cause, Finding, Report, Severity, Step, Subject},
-    model::{Change, Device, DeviceId, Entered, Left, Model, Node, Origin},
+    model::{Change, Device, DeviceId, Entered, Left, Model, Node, NodeId, Origin},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -29,10 +29,25 @@ const EBUSY: i64 = 16;
 /// Resources whose details a finding keeps.
 const MOST_RESOURCES: usize = 100;
 
-/// The rule. It keeps something only of devices with resources while their probe begins.
+/// Within this, releases that follow each other are of one run: nanoseconds.
+const ONE_RUN: u64 = 1_000_000_000;
+
+/// The rule. It keeps something only of devices with resources while their probe begins, and, where no function
+/// is seen, of those whose resources are released.
 #[derive(Debug, Default)]
 pub struct ResourcesBeforeProbe {
     probes: HashMap<DeviceId, Probe>,
+    runs: HashMap<DeviceId, Run>,
+}
+
+/// A run of releases, as lines without functions show it.
+#[derive(Debug, Default)]
+struct Run {
+    last: Time,
+    /// What was added since, by its place in the order of everything seen.
+    added: Option<u64>,
+    /// What was added between two releases.
+    between: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -77,10 +92,17 @@ impl Rule for ResourcesBeforeProbe {
             Change::Told {
                 device: Some(id),
                 message,
-            } if **message == Message::ProbeRefused => refused(*id, model, report),
+            } if **message == Message::ProbeRefused => {
+                let between = self.runs.get(id).map(|run| &*run.between);
+                refused(*id, between.unwrap_or_default(), model, report);
+            }
+            Change::NodeReleased { node, .. } => self.released(*node, model),
+            Change::NodeAdded(node) if !self.runs.is_empty() => self.added(*node, model),
             Change::Bound(device) | Change::DeviceGone { device, .. } => {
                 self.probes.remove(device);
+                self.runs.remove(device);
             }
+            Change::Lost(_) => self.runs.clear(),
             _ => {}
         }
     }
@@ -118,34 +140,94 @@ impl ResourcesBeforeProbe {
     }
 }
 
+impl ResourcesBeforeProbe {
+    fn released(&mut self, id: NodeId, model: &Model) {
+        if model.coverage().sees(Hook::ReleaseAll) {
+            return;
+        }
+        let Some(node) = model.node(id).filter(|node| !node.kind().is_marker()) else {
+            return;
+        };
+        let Some(device) = model.owner(node).map(Device::id) else {
+            return;
+        };
+        let run = self.runs.entry(device).or_default();
+        let soon = model.now().since(run.last) <= ONE_RUN;
+        if let Some(added) = run.added.take()
+            && soon
+            && added != node.sequence()
+            && run.between.len() < MOST_RESOURCES
+        {
+            run.between.push(added);
+        }
+        run.last = model.now();
+    }
+
+    fn added(&mut self, id: NodeId, model: &Model) {
+        let Some(node) = model.node(id).filter(|node| !node.kind().is_marker()) else {
+            return;
+        };
+        let Some(device) = model.owner(node).map(Device::id) else {
+            return;
+        };
+        if let Some(run) = self.runs.get_mut(&device) {
+            // A second addition in a row is no longer the doing of one release.
+            let first = run.added.is_none() && model.now().since(run.last) <= ONE_RUN;
+            if first {
+                run.added = Some(node.sequence());
+            } else {
+                self.runs.remove(&device);
+            }
+        }
+    }
+}
+
 /// The kernel itself says that it refused a probe: what was on the device may never have been seen.
-fn refused(id: DeviceId, model: &Model, report: &mut Report) {
+fn refused(id: DeviceId, between: &[u64], model: &Model, report: &mut Report) {
     let Some(device) = model.device_by_id(id) else {
         return;
     };
     let subject = Subject::of(device);
     let name = subject.name().to_owned();
     let first = device.resources().next();
-    let mark = first.map_or_else(|| name.clone(), finding::mark);
+    let by_release = device
+        .resources()
+        .find(|node| between.contains(&node.sequence()));
     let seen = match device.resources().count() {
         0 => "which ones, and who added them, is not in the log".to_owned(),
+        1 => "one of them was seen to be added".to_owned(),
         count => format!("{count} of them were seen to be added"),
     };
+    let (mut meaning, mut order) = (MEANING.to_owned(), Vec::new());
+    if let Some(node) = by_release {
+        let label = finding::label(node);
+        meaning.push_str(" It is likely that a release added ");
+        meaning.push_str(label);
+        meaning.push_str(
+            " (DR008): the line stands between two releases of this device, and what is added then stays.",
+        );
+        order.push(Step {
+            time: node.added(),
+            what: format!("{label} is added between two releases"),
+        });
+    }
+    order.push(Step {
+        time: model.now(),
+        what: "the kernel says \"Resources present before probing\"".to_owned(),
+    });
     report.submit(Finding {
         summary: format!("The kernel refused the probe of {name}: resources were on the device before it; {seen}."),
-        meaning: MEANING.to_owned(),
-        order: vec![Step {
-            time: model.now(),
-            what: "the kernel says \"Resources present before probing\"".to_owned(),
-        }],
+        meaning,
+        order,
         expected: vec![EXPECTED.to_owned()],
         resources: device
             .resources()
             .take(MOST_RESOURCES)
             .map(finding::live_resource)
             .collect(),
-        caused_by: first.and_then(|node| adder(node, device, model)),
-        ..subject.finding(&INFO, Severity::Error, &mark, model.now())
+        caused_by: by_release.or(first).and_then(|node| adder(node, device, model)),
+        // By the device, so that each one that is refused is named.
+        ..subject.finding(&INFO, Severity::Error, &name, model.now())
     });
 }
 

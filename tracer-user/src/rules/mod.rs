@@ -6,6 +6,7 @@ mod dr001;
 mod dr002;
 mod dr003;
 mod dr003_lines;
+mod dr003_unopened;
 mod dr004;
 mod dr005;
 mod dr006;

@@ -96,6 +96,14 @@ pub struct LineCounts {
     pub lines: u64,
     /// Lines that are events or part of one.
     pub event_lines: u64,
+    /// Lines among the others that begin like an event and have no end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cut_lines: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Findings by severity.

@@ -192,6 +192,15 @@ pub fn write_summary_in(
             "  {} of {} lines are events",
             lines.event_lines, lines.lines
         )?;
+        if lines.cut_lines > 0 {
+            writeln!(
+                writer,
+                "  {} {} like an event and {} cut off",
+                lines.cut_lines,
+                plural(lines.cut_lines, "begins", "begin"),
+                plural(lines.cut_lines, "is", "are"),
+            )?;
+        }
     }
     if let Some(chosen) = summary.chosen_events {
         writeln!(
@@ -216,6 +225,22 @@ pub fn write_summary_in(
             lost.cpu, lost.count, lost.hook
         )?;
     }
+    write_undecided(width, writer, summary)?;
+    if summary.desyncs > 0 {
+        writeln!(
+            writer,
+            "  DR900: the tool's model disagreed with the kernel {} {}: please report this",
+            summary.desyncs,
+            plural(summary.desyncs, "time", "times")
+        )?;
+        for desync in &summary.desync_details {
+            writeln!(writer, "    {}", Escaped(desync))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_undecided(width: usize, writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
     // What is not seen at all was told at the beginning; here only whom that silences.
     let mut blind: Vec<_> = summary
         .undecided
@@ -249,17 +274,6 @@ pub fn write_summary_in(
             Escaped(&undecided.reason)
         );
         write_wrapped(width, writer, &line)?;
-    }
-    if summary.desyncs > 0 {
-        writeln!(
-            writer,
-            "  DR900: the tool's model disagreed with the kernel {} {}: please report this",
-            summary.desyncs,
-            plural(summary.desyncs, "time", "times")
-        )?;
-        for desync in &summary.desync_details {
-            writeln!(writer, "    {}", Escaped(desync))?;
-        }
     }
     Ok(())
 }

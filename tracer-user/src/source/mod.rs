@@ -3,5 +3,6 @@
 mod encoding;
 pub mod lines;
 pub mod live;
+mod packed;
 pub mod recording;
 pub mod text;

@@ -10,6 +10,7 @@ use std::{
 use super::{
     encoding::{self, Encoding},
     lines::{Lines, LinesError},
+    packed::{self, Packed},
     text::{self, Import, ImportError},
 };
 use crate::{
@@ -61,6 +62,14 @@ pub enum RecordingError {
         /// Why not.
         source: TraceFileError,
     },
+    /// It is of a kind that another tool makes text of.
+    #[error("{name} is {packed}")]
+    Packed {
+        /// What was to be read.
+        name: String,
+        /// What it is.
+        packed: Packed,
+    },
     /// It holds nothing that is an event.
     #[error("{name}")]
     Text {
@@ -90,11 +99,12 @@ impl Recording {
             Ok(beginning) => beginning,
             Err(source) => return Err(RecordingError::Open { name, source }),
         };
+        if let Some(packed) = packed::known(&beginning) {
+            return Err(RecordingError::Packed { name, packed });
+        }
         let is_trace_file = trace_file::is_one(&beginning);
         let encoding = Encoding::of(&beginning);
-        let is_json = encoding::ascii(&beginning)
-            .trim_ascii_start()
-            .starts_with(b"{");
+        let is_json = is_json(&encoding::ascii(&beginning));
         let mut reader: Box<dyn BufRead> = Box::new(io::Cursor::new(beginning).chain(reader));
         if is_json && !is_trace_file {
             reader = encoding.decoded(reader);
@@ -158,6 +168,7 @@ impl Recording {
             Content::Text(text) => Some(LineCounts {
                 lines: text.statistics().lines,
                 event_lines: text.statistics().event_lines,
+                cut_lines: text.statistics().cut,
             }),
         }
     }
@@ -224,6 +235,23 @@ impl Recording {
             },
         }
     }
+}
+
+/// Whether it begins with an object as the tracer writes them: other JSON is a log like any other.
+fn is_json(beginning: &[u8]) -> bool {
+    let after = |text: &'_ [u8], word: &[u8]| {
+        text.trim_ascii_start()
+            .strip_prefix(word)
+            .map(|rest| rest.trim_ascii_start().to_vec())
+    };
+    after(beginning, b"{")
+        .and_then(|rest| after(&rest, b"\"type\""))
+        .and_then(|rest| after(&rest, b":"))
+        .is_some_and(|rest| {
+            ["source", "event", "loss", "finding", "device", "summary"]
+                .iter()
+                .any(|sort| rest.starts_with(format!("\"{sort}\"").as_bytes()))
+        })
 }
 
 /// As much of the beginning as tells what it is.

@@ -63,16 +63,17 @@ pub(super) fn frame(line: &[u8]) -> Option<StackFrame> {
     let line = line.strip_prefix(b"(").unwrap_or(line);
     let (place, rest) = word(line)?;
     let place = place.strip_suffix(b")").unwrap_or(place);
-    let (name, offset) = around(place, b"+0x")?;
-    let offset = hexadecimal(offset.split(|byte| *byte == b'/').next()?)?;
+    let (name, offset, rest) = match around(place, b"+0x") {
+        Some((name, offset)) => {
+            let offset = offset.split(|byte| *byte == b'/').next()?;
+            (name, hexadecimal(offset)?, rest)
+        }
+        None => (place, 0, behind_source(rest)?),
+    };
     if name.is_empty() || !name.iter().copied().all(is_of_symbol) {
         return None;
     }
-    let module = rest
-        .trim_ascii_start()
-        .strip_prefix(b"[")
-        .and_then(|module| module.split(|byte| matches!(byte, b']' | b' ')).next())
-        .filter(|module| !module.is_empty());
+    let module = module(rest);
     let text = |bytes: &[u8]| Text::from(String::from_utf8_lossy(bytes));
     Some(StackFrame {
         address: 0,
@@ -85,7 +86,30 @@ pub(super) fn frame(line: &[u8]) -> Option<StackFrame> {
     })
 }
 
-fn is_of_symbol(byte: u8) -> bool {
+/// What follows the place in the source that `decode_stacktrace.sh` writes instead of an offset:
+/// ` (drivers/base/devres.c:1064 (discriminator 1))`.
+fn behind_source(rest: &[u8]) -> Option<&[u8]> {
+    let place = rest.strip_prefix(b" (")?;
+    let end = place.iter().rposition(|byte| *byte == b')')?;
+    let (place, behind) = place.split_at(end);
+    let (file, line) = around(place, b":")?;
+    let is_place =
+        file.contains(&b'.') && line.first().is_some_and(u8::is_ascii_digit) || file == b"??";
+    is_place.then(|| behind.get(1..).unwrap_or_default())
+}
+
+/// The module behind a frame: in brackets, or bare where a script has taken them off.
+fn module(rest: &[u8]) -> Option<&[u8]> {
+    let rest = rest.trim_ascii();
+    let name = match rest.strip_prefix(b"[") {
+        Some(inner) => inner.split(|byte| matches!(byte, b']' | b' ')).next()?,
+        None if rest.iter().copied().all(is_of_symbol) => rest,
+        None => return None,
+    };
+    (!name.is_empty()).then_some(name)
+}
+
+pub(super) fn is_of_symbol(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$')
 }
 
@@ -105,6 +129,22 @@ mod tests {
             (
                 " [<ffffffff8134d5e8>] devm_kfree+0x48/0x50",
                 "devm_kfree+0x48",
+            ),
+            (
+                "[7.841542] devm_kfree (drivers/base/devres.c:1064)",
+                "devm_kfree+0x0",
+            ),
+            (
+                "icc_disable (drivers/interconnect/core.c:708 (discriminator 1)) icc",
+                "icc_disable+0x0 [icc]",
+            ),
+            (
+                "spi_geni_runtime_suspend+0x3c/0x4c spi_geni_qcom",
+                "spi_geni_runtime_suspend+0x3c [spi_geni_qcom]",
+            ),
+            (
+                "21:52:21.0000  [   35.027199]  devm_kfree+0x8c/0xfc",
+                "devm_kfree+0x8c",
             ),
             (
                 " devm_kfree from foo_remove+0x18/0x30 [foo 0123abc]",
@@ -136,6 +176,7 @@ mod tests {
             ),
             ("[ 1.0] x29: ffff800083d1b9c0", Line::Other),
             ("a + 0x1", Line::Other),
+            ("foo (see the mail)", Line::Other),
         ] {
             assert_eq!(read(line.as_bytes()), expected, "{line}");
         }

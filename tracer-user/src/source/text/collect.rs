@@ -18,7 +18,8 @@ use super::{
     prefix::Stamp,
     records::{Facts, FactsId, MessageRecord, NodeRecord, Record, RecordKind, Records},
     resource::{Operation, Resource},
-    trace_line::{Head, TraceLine},
+    trace_head::Head,
+    trace_line::TraceLine,
 };
 use crate::event::{Comm, Hook, Message, NodeAddress, NodeReference, Task};
 
@@ -26,6 +27,9 @@ use crate::event::{Comm, Hook, Message, NodeAddress, NodeReference, Task};
 const MOST_TASKS: usize = 4096;
 /// Functions of one task that are entered and have not returned.
 const MOST_FRAMES: usize = 128;
+/// Within this, what the kernel finds in freed memory belongs to the release before it: nanoseconds. Serial
+/// consoles take some hundredths of a second for a line.
+const ONE_BREATH: u64 = 1_000_000_000;
 
 /// What was just seen on a task.
 #[derive(Debug, Default)]
@@ -198,10 +202,14 @@ impl Collector {
                 let Some(RecordKind::Node(released)) = self.last_record() else {
                     return false;
                 };
+                let name = released.name.and_then(|name| self.records.names.text(name));
+                if self.is_far(told.time) || !holds(name.as_deref(), released.size, &object) {
+                    return false;
+                }
                 device = Some(released.device);
                 let block = NodeReference {
                     node: NodeAddress(released.node),
-                    name: released.name.and_then(|name| self.records.names.text(name)),
+                    name,
                     size: Some(released.size),
                 };
                 Message::FreedActive {
@@ -295,6 +303,15 @@ impl Collector {
             self.records.payload_offset = None;
         }
         self.records
+    }
+
+    /// Whether so much time has passed that it has nothing to do with the last record.
+    fn is_far(&self, stamp: Option<Stamp>) -> bool {
+        match stamp {
+            Some(Stamp::At(time)) => self.records.timed && time.abs_diff(self.clock) > ONE_BREATH,
+            Some(Stamp::After(time)) => time > ONE_BREATH,
+            None => false,
+        }
     }
 
     fn stamp(&mut self, stamp: Option<Stamp>) {
@@ -428,6 +445,25 @@ impl Collector {
         }
         Some(facts)
     }
+}
+
+/// Whether a block that is released can have had an object of this type in it. Only of plain memory does the
+/// size tell: others release more than their payload.
+fn holds(release: Option<&str>, size: u64, object: &str) -> bool {
+    // As small as on 32-bit kernels.
+    let smallest = match object {
+        "timer_list" => 20,
+        "work_struct" => 16,
+        "hrtimer" => 40,
+        _ => 0,
+    };
+    let is_memory = release.is_some_and(|name| {
+        matches!(
+            name,
+            "devm_kzalloc_release" | "devm_kmalloc_release" | "devm_krealloc_release"
+        )
+    });
+    !is_memory || size >= smallest
 }
 
 /// How many releases a function that returns has counted, and the tracepoint has not told.

@@ -41,7 +41,9 @@ fn numeric(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let rest = rest.strip_prefix(b"T").or(rest.strip_prefix(b" "))?;
     let (time, rest) = time_of_day(rest)?;
     // A time zone.
-    let end = rest.iter().position(u8::is_ascii_whitespace);
+    let end = rest
+        .iter()
+        .position(|byte| byte.is_ascii_whitespace() || *byte == b',');
     let (zone, rest) = rest.split_at(end.unwrap_or(rest.len()));
     let is_zone = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b':' | b'Z');
     let rest = if zone.iter().all(is_zone) {
@@ -124,6 +126,7 @@ mod tests {
             ("Fri 1970-01-02 00:00:01 CET x", day + 1_000_000_000, " x"),
             ("Fri 1970-01-02 00:00:01.5 x", day + 1_500_000_000, " x"),
             ("01-02 00:00:00.000 x", day, " x"),
+            ("1970-01-02T00:00:00Z,x", day, ",x"),
         ] {
             assert_eq!(
                 read(text.as_bytes()),

@@ -17,8 +17,8 @@ use crate::{
     coverage::Addresses,
     event::{
         AddedNode, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Hook, Loss,
-        LossCause, NodeAddress, NodeReference, StackDefinition, StackFrame, StackId, Task, Text,
-        Time,
+        LossCause, Message, NodeAddress, NodeReference, StackDefinition, StackFrame, StackId, Task,
+        Text, Time,
     },
 };
 
@@ -115,6 +115,9 @@ impl<'a> Events<'a> {
     }
 
     fn message(&mut self, number: u32, record: &Record, message: &MessageRecord) {
+        if is_refuted(message) {
+            return;
+        }
         let records = self.records;
         let device = message.device.map_or(DeviceAddress::NONE, |name| {
             records.devices.address(name, number)
@@ -352,6 +355,31 @@ impl<'a> Events<'a> {
             event.task = Task::default();
         }
     }
+}
+
+/// Whether the stack of freed memory that was in use shows that it was no release of resources that freed it.
+fn is_refuted(message: &MessageRecord) -> bool {
+    let releases = |frame: &StackFrame| {
+        let name = frame
+            .function
+            .as_ref()
+            .and_then(|function| function.name.as_deref());
+        name.is_some_and(|name| {
+            [
+                "release_nodes",
+                "devres_",
+                "devm_",
+                "device_",
+                "__device_",
+                "really_probe",
+            ]
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
+        })
+    };
+    matches!(message.message, Message::FreedActive { .. })
+        && !message.frames.is_empty()
+        && !message.frames.iter().any(releases)
 }
 
 /// The frame of `devres_open_group`, which its return tells of.

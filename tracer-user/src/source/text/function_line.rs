@@ -6,17 +6,22 @@
 //! return. Tools that print bare addresses there, as trace-cmd and perf do, are understood if the event's
 //! name contains the function's as `perf probe` and tracefs choose it by default.
 
-use memchr::{memchr, memmem};
+use std::collections::BTreeMap;
+
+use memchr::{
+    memchr,
+    memmem::{self, Finder},
+};
 
 use super::{
     Parsed,
     scan::{around, hexadecimal, last_word, word},
-    trace_line::{self, Head},
+    trace_head::{self, Head},
 };
 use crate::event::Hook;
 
-/// What stands between an event's name and the function.
-pub(super) const OPENING: &[u8] = b": (";
+/// What stands before the function; before that, perhaps with more blanks, the event's name and a colon.
+pub(super) const OPENING: &[u8] = b" (";
 
 /// Bytes from a function's start within which a probe is one on its entry: behind a landing pad and the
 /// call that tracing patches.
@@ -33,8 +38,34 @@ pub(super) struct FunctionLine<'a> {
     pub(super) caller: Option<Hook>,
     /// Where it returns to, as it stands there: `i2c_device_probe+0x10c/0x330 <ffffffff81b6f4bc>`.
     pub(super) returns_to: Option<&'a [u8]>,
+    /// Where it is entered or returns to, where only an address stands there.
+    pub(super) address: Option<u64>,
     /// `name=value`, separated by blanks.
     pub(super) arguments: &'a [u8],
+}
+
+/// Where [`OPENING`], which `finder` finds, follows an event's name and a colon.
+pub(super) fn find(line: &[u8], finder: &Finder<'_>) -> Option<usize> {
+    finder.find_iter(line).find(|at| {
+        line.get(..*at)
+            .is_some_and(|before| before.trim_ascii_end().ends_with(b":"))
+    })
+}
+
+/// Whether a line begins with what can stand behind an event's name: the rest of a line that was wrapped there.
+pub(super) fn goes_on(line: &[u8]) -> bool {
+    line.strip_prefix(b"(").is_some_and(is_place)
+}
+
+/// Whether a place in a function stands here, or what returns have instead.
+fn is_place(text: &[u8]) -> bool {
+    word(text).is_some_and(|(first, _)| {
+        let name = first.strip_suffix(b")").unwrap_or(first);
+        function(name).is_some()
+            || around(name, b"+0x").is_some()
+            || name.starts_with(b"[unknown")
+            || name.starts_with(b"0xffff")
+    })
 }
 
 /// Reads a line in which [`OPENING`] begins at `at`.
@@ -42,12 +73,16 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<FunctionLine<'_>> {
     let Some((before, place)) = line.split_at_checked(at) else {
         return Parsed::Other;
     };
-    let Some((before, event)) = last_word(before) else {
+    let Some((before, event)) = before
+        .trim_ascii_end()
+        .strip_suffix(b":")
+        .and_then(last_word)
+    else {
         return Parsed::Other;
     };
     let place = place.get(OPENING.len()..).unwrap_or_default();
     let Some(end) = memchr(b')', place) else {
-        let known = word(place).is_some_and(|(first, _)| function(first).is_some());
+        let known = is_place(place);
         let returning = memmem::find(place, b" <- ").is_some();
         return if known || returning {
             Parsed::Cut
@@ -67,11 +102,12 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<FunctionLine<'_>> {
         return Parsed::Other;
     };
     Parsed::Event(FunctionLine {
-        head: trace_line::head(before),
+        head: trace_head::head(before),
         hook,
         returns: caller.is_some(),
         caller: caller.and_then(calling),
         returns_to: caller,
+        address: word(place).and_then(|(first, _)| address(first)),
         arguments: arguments.get(1..).unwrap_or_default(),
     })
 }
@@ -111,11 +147,36 @@ fn hook(name: &[u8]) -> Option<Hook> {
     }
 }
 
+/// Functions by the addresses at which they were seen to be entered.
+#[derive(Debug, Default)]
+pub(super) struct Entries(BTreeMap<u64, Hook>);
+
+impl Entries {
+    /// Bytes behind the entry of a function within which an address is taken for one in it.
+    const NEAR: u64 = 0x800;
+
+    /// Learns from an entry; gives a return the caller that its address tells.
+    pub(super) fn complete(&mut self, event: &mut FunctionLine<'_>) {
+        let Some(address) = event.address else { return };
+        if !event.returns {
+            self.0.insert(address, event.hook);
+        } else if event.caller.is_none() {
+            let near = address.saturating_sub(Self::NEAR)..address;
+            event.caller = self.0.range(near).next_back().map(|(_, hook)| *hook);
+        }
+    }
+}
+
+/// An address and nothing else.
+fn address(word: &[u8]) -> Option<u64> {
+    hexadecimal(word.strip_prefix(b"0x").unwrap_or(word))
+}
+
 /// The hook by an event's name, where only addresses stand in the parentheses: `probe:add_dr`,
 /// `probe:really_probe__return`, `p_really_probe_0`.
 fn by_event(event: &[u8], place: &[u8]) -> Option<Hook> {
     let (first, _) = word(place)?;
-    hexadecimal(first.strip_prefix(b"0x").unwrap_or(first))?;
+    address(first)?;
     let mut name = event.rsplit(|byte| *byte == b':').next()?;
     name = name
         .strip_prefix(b"p_")
@@ -147,7 +208,7 @@ mod tests {
 
     fn found(event: &str) -> Option<(Hook, bool)> {
         let line = format!("init-1 [000] ..... 6.512727: {event} dev=0x10");
-        let at = line.find(": (").unwrap();
+        let at = line.find(" (").unwrap();
         match read(line.as_bytes(), at) {
             Parsed::Event(found) => {
                 assert_eq!(found.head.task.tid, 1, "{line}");
@@ -198,6 +259,10 @@ mod tests {
                 (Hook::Probe, true),
             ),
             (
+                "really_probe:         (ffffffff81922330)",
+                (Hook::Probe, false),
+            ),
+            (
                 "p_really_probe_0: (0xffffffff816f4494)",
                 (Hook::Probe, false),
             ),
@@ -227,7 +292,7 @@ mod tests {
             ),
         ] {
             let line = format!("x: ({place}) cnt=7");
-            let Parsed::Event(found) = read(line.as_bytes(), 1) else {
+            let Parsed::Event(found) = read(line.as_bytes(), 2) else {
                 panic!("{line}");
             };
             assert_eq!(
@@ -235,6 +300,28 @@ mod tests {
                 (Hook::ReleaseAll, caller),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn addresses_tell_the_caller_of_what_returns() {
+        let mut entries = Entries::default();
+        let mut caller = |line: &str| {
+            let Parsed::Event(mut found) = read(line.as_bytes(), line.find(" (").unwrap()) else {
+                panic!("{line}");
+            };
+            entries.complete(&mut found);
+            found.caller
+        };
+        assert_eq!(caller("probe:device_del: (ffffffff8165a960)"), None);
+        for (place, expected) in [
+            ("ffffffff8165aa60", Some(Hook::Delete)),
+            ("ffffffff8165c960", None),
+            ("ffffffff8165a960", None),
+        ] {
+            let line =
+                format!("probe:devres_release_all__return: ({place} <- ffffffff81666b20) cnt=7");
+            assert_eq!(caller(&line), expected, "{line}");
         }
     }
 

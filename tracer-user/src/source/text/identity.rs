@@ -6,7 +6,7 @@ use super::names::{NameId, Names};
 use crate::event::{DeviceAddress, DeviceIdentity};
 
 /// What `dev_driver_string()` gives for a device without driver: its bus's name, or its class's. Words that are
-/// a driver's name too (nvme, serial, thunderbolt, usb) are not among them.
+/// a driver's name too (gpio, nvme, serial, thunderbolt, usb) are not among them.
 const BUSES: &[&str] = &[
     "acpi",
     "amba",
@@ -41,7 +41,6 @@ const BUSES: &[&str] = &[
     "gameport",
     "genpd",
     "gnss",
-    "gpio",
     "graphics",
     "greybus",
     "hdaudio",
@@ -131,12 +130,19 @@ const BUSES: &[&str] = &[
     "w1",
     "wakeup",
     "watchdog",
+    "wmi",
+    "wmi_bus",
     "workqueue",
     "wwan",
     "xen",
     "xen-backend",
     "zorro",
 ];
+
+/// Whether this is what a device without driver has in place of one.
+pub(super) fn is_bus(word: &str) -> bool {
+    BUSES.binary_search(&word).is_ok()
+}
 
 /// Who the devices are.
 #[derive(Debug, Default)]
@@ -176,9 +182,7 @@ impl Identities {
         if let Some(word) = told.driver_or_bus
             && identity.driver != Some(word)
         {
-            let is_bus = names
-                .text(word)
-                .is_some_and(|word| BUSES.binary_search(&&*word).is_ok());
+            let is_bus = names.text(word).is_some_and(|word| is_bus(&word));
             if is_bus {
                 told.bus = Some(word);
                 unbound = identity.driver.is_some();

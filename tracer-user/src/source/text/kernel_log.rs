@@ -1,13 +1,14 @@
 //! Lines of the kernel's log: `snd_hda_intel 0000:00:1f.3: DEVRES ADD 00000000323ccdc5 grp< (0 bytes)`.
 
-use memchr::{memmem, memrchr};
+use memchr::{memchr, memmem, memrchr};
 
 use super::{
-    Parsed,
+    Parsed, message,
     prefix::{self, Prefix},
     resource::{self, Operation, Resource},
     scan::{last_word, word},
 };
+use crate::finding;
 
 /// The word that the kernel begins such a message with.
 pub(super) const WORD: &[u8] = b"DEVRES";
@@ -30,20 +31,30 @@ pub(super) struct Who<'a> {
     pub(super) device: Option<&'a [u8]>,
 }
 
+/// What a device is called whose name was cut off.
+const UNKNOWN: &[u8] = finding::UNKNOWN.as_bytes();
+
+/// A device that has no name.
+const NOBODY: Who<'static> = Who {
+    driver: None,
+    device: None,
+};
+
 /// Reads a line in which [`WORD`] begins at `at`.
 pub(super) fn read(line: &[u8], at: usize) -> Parsed<KernelLine<'_>> {
     let Some((before, message)) = line.split_at_checked(at) else {
         return Parsed::Other;
     };
-    let Some((prefix, who)) = subject(before) else {
+    let message = message.get(WORD.len()..).unwrap_or_default();
+    let Some((prefix, who)) = subject(before).or_else(|| without_subject(before, message)) else {
         return Parsed::Other;
     };
-    let message = message.get(WORD.len()..).unwrap_or_default();
     let Some((operation, rest)) = word(message) else {
         return Parsed::Cut;
     };
     let Some(operation) = Operation::named(operation) else {
-        return Parsed::Other;
+        let is_cut = rest.trim_ascii().is_empty() && Operation::begins_with(operation);
+        return if is_cut { Parsed::Cut } else { Parsed::Other };
     };
     match resource::read(rest) {
         Some(resource) => Parsed::Event(KernelLine {
@@ -56,19 +67,31 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<KernelLine<'_>> {
     }
 }
 
+/// What follows the line's event, if that tells of another one: lines that lost their ends.
+pub(super) fn behind(line: &[u8], at: usize) -> Option<&[u8]> {
+    let rest = line.get(at..)?;
+    let end = memmem::find(rest, resource::END)? + resource::END.len();
+    let rest = rest.get(end..)?;
+    let tells = memmem::find(rest, WORD).is_some() || message::is_whole(rest);
+    tells.then_some(rest)
+}
+
+/// A whole event of a device that the line does not name: its beginning was taken off.
+fn without_subject<'a>(before: &'a [u8], message: &[u8]) -> Option<(Prefix, Who<'a>)> {
+    let (prefix, rest) = prefix::split(before);
+    let (operation, resource) = word(message)?;
+    Operation::named(operation)?;
+    let known = resource::read(resource)?;
+    let who = Who {
+        driver: None,
+        device: Some(UNKNOWN),
+    };
+    (rest.is_empty() && known.node.value() != 0).then_some((prefix, who))
+}
+
 /// The prefix and the device in what stands before a message: `[    1.000000] lm75 0-0048: `.
 pub(super) fn subject(before: &[u8]) -> Option<(Prefix, Who<'_>)> {
-    let (mut prefix, mut rest) = prefix::split(before);
-    if prefix.time.is_none()
-        && let Some(bracket) = memrchr(b'[', rest)
-        && let Some(inner) = rest.get(bracket..)
-    {
-        // Something unknown stands before the time.
-        let (behind, inner) = prefix::split(inner);
-        if behind.time.is_some() {
-            (prefix, rest) = (behind, inner);
-        }
-    }
+    let (prefix, rest) = beginning(before);
     let mut rest = rest.trim_ascii_end();
     while let Some((before, last)) = last_word(rest)
         && resource::pointer(last).is_some()
@@ -77,17 +100,17 @@ pub(super) fn subject(before: &[u8]) -> Option<(Prefix, Who<'_>)> {
     }
     let named = rest.strip_suffix(b":")?.trim_ascii_end();
     if named.ends_with(b"(NULL device *)") {
-        let who = Who {
-            driver: None,
-            device: None,
-        };
-        return Some((prefix, who));
+        return Some((prefix, NOBODY));
     }
     let (driver, device) = last_word(named)?;
-    let driver = journal(driver.trim_ascii());
-    let driver = memmem::rfind(driver, b": ")
-        .and_then(|colon| driver.get(colon + 2..))
-        .unwrap_or(driver);
+    let driver = driver_alone(driver.trim_ascii());
+    let device = match device
+        .iter()
+        .rposition(|byte| matches!(byte, b'"' | b'=' | b'`'))
+    {
+        Some(at) => device.get(at + 1..).unwrap_or_default(),
+        None => device,
+    };
     let who = Who {
         driver: (!driver.is_empty()).then_some(driver),
         device: (device != b"(null)").then_some(device),
@@ -95,17 +118,40 @@ pub(super) fn subject(before: &[u8]) -> Option<(Prefix, Who<'_>)> {
     Some((prefix, who))
 }
 
-/// `{"MESSAGE":"lm75`, `MESSAGE=lm75`: what the journal's other formats write in front.
-fn journal(driver: &[u8]) -> &[u8] {
-    match memmem::rfind(driver, b"MESSAGE") {
-        Some(at) => {
-            let rest = driver.get(at + b"MESSAGE".len()..).unwrap_or_default();
-            let is_mark = |byte: &u8| matches!(byte, b'"' | b' ' | b':' | b'=');
-            let start = rest.iter().position(|byte| !is_mark(byte));
-            start
-                .and_then(|start| rest.get(start..))
-                .unwrap_or_default()
+/// The last prefix with a time in a line, and what follows it: something unknown may stand before it, even
+/// another line that lost its end.
+pub(super) fn beginning(line: &[u8]) -> (Prefix, &[u8]) {
+    let (prefix, rest) = prefix::split(line);
+    let mut before = rest;
+    // The thread's brackets follow the time's.
+    for _ in 0..2 {
+        let Some(bracket) = memrchr(b'[', before) else {
+            break;
+        };
+        let (outside, _) = before.split_at(bracket);
+        let (behind, inner) = prefix::split(rest.get(bracket..).unwrap_or_default());
+        if behind.time.is_some() && is_time(before.get(bracket..).unwrap_or_default()) {
+            return (behind, inner);
         }
+        before = outside;
+    }
+    (prefix, rest)
+}
+
+/// Whether brackets have a time and no other number.
+fn is_time(bracket: &[u8]) -> bool {
+    let end = memchr(b']', bracket).unwrap_or(bracket.len());
+    let content = bracket.get(..end).unwrap_or_default();
+    content.iter().any(|byte| matches!(byte, b'.' | b':'))
+}
+
+/// Leaves out what is no driver's name: what other formats write in front of the message, a shell's prompt, the
+/// name of a file.
+fn driver_alone(driver: &[u8]) -> &[u8] {
+    let is_no_part =
+        |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'=' | b':' | b'$' | b'#' | b'>');
+    match driver.iter().rposition(is_no_part) {
+        Some(at) => driver.get(at + 1..).unwrap_or_default().trim_ascii_start(),
         None => driver,
     }
 }
@@ -165,6 +211,45 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_before_a_driver_is_no_part_of_it() {
+        for before in [
+            "[ 1.0] usb 1-1: new device[ 1.1] ",
+            "[ 1.0] usb 1-1: new device[ 1.1][  T12] ",
+            "time=\"2023-03-10T21:52:21Z\" level=error msg=\"",
+            "2023-03-10T21:52:21Z,pc,kernel,err,\"",
+            "root@pc:~# ",
+            "user@pc:/tmp$ ",
+            "dmesg.txt:12:",
+            "<td>",
+            "Mar 10 21:52:21 pc kernel[123]: ",
+            "`",
+            "{\"log\":\"",
+        ] {
+            let line = format!("{before}lm75 0-0048: DEVRES ADD 00000000323ccdc5 x (8 bytes)");
+            assert_eq!(found(&line).who, who("lm75", "0-0048"), "{line}");
+        }
+        let line = found(
+            "[ 1.0] a b: c[ 1.5][  T12] lm75 0-0048: DEVRES ADD 00000000323ccdc5 x (8 bytes)",
+        );
+        assert_eq!(line.prefix.time, Some(Stamp::At(1_500_000_000)));
+    }
+
+    #[test]
+    fn a_line_without_its_subject_is_of_an_unknown_device() {
+        for before in ["", "> ", "[ 1.0] "] {
+            let line = format!("{before}DEVRES ADD 00000000323ccdc5 x (8 bytes)");
+            assert_eq!(found(&line).who, who("", "an unknown device"), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_follows_an_event_is_found() {
+        let line = b"a b: DEVRES ADD 0000000000000001 x (8 bytes)[ 2.0] a b: DEVRES REL";
+        assert_eq!(behind(line, 5), Some(&b"[ 2.0] a b: DEVRES REL"[..]));
+        assert_eq!(behind(line, 50), None);
+    }
+
+    #[test]
     fn a_line_is_read_whole() {
         let line =
             found("[  126.886032] snd 0000:00:1f.3: DEVRES REL 00000000323ccdc5 grp< (0 bytes)");
@@ -183,7 +268,8 @@ mod tests {
         for (line, cut) in [
             ("as the DEVRES lines show", false),
             ("x: DEVRES lines (3 bytes)", false),
-            ("DEVRES ADD 00000000323ccdc5 x (8 bytes)", false),
+            ("DEVRES ADD lines (8 bytes)", false),
+            ("x: DEVRES RE", true),
             ("x: DEVRES", true),
             ("x: DEVRES ADD", true),
             ("x: DEVRES ADD 00000000323ccdc5 devm_", true),

@@ -2,12 +2,13 @@
 
 use std::io::{self, BufRead};
 
-use memchr::{memchr_iter, memchr2};
+use memchr::memchr2_iter;
 
 /// Bytes of a line that are looked at. What is longer is no line of a log or trace.
 const LONGEST: usize = 64 * 1024;
 
-/// Calls `line` with each line of the input, without its end and at most [`LONGEST`] bytes of it.
+/// Calls `line` with each line of the input, without its end and at most [`LONGEST`] bytes of it. A carriage
+/// return ends a line where text follows it.
 pub(super) fn for_each(mut reader: impl BufRead, mut line: impl FnMut(&[u8])) -> io::Result<()> {
     let mut begun = Vec::new();
     loop {
@@ -22,8 +23,15 @@ pub(super) fn for_each(mut reader: impl BufRead, mut line: impl FnMut(&[u8])) ->
             }
             return Ok(());
         }
+        if begun.last() == Some(&b'\r') && is_text(buffer.first()) {
+            line(&begun);
+            begun.clear();
+        }
         let mut start = 0;
-        for end in memchr_iter(b'\n', buffer) {
+        for end in memchr2_iter(b'\n', b'\r', buffer) {
+            if buffer.get(end) == Some(&b'\r') && !is_text(buffer.get(end + 1)) {
+                continue;
+            }
             let piece = buffer.get(start..end).unwrap_or_default();
             if begun.is_empty() {
                 line(piece.get(..LONGEST).unwrap_or(piece));
@@ -40,36 +48,14 @@ pub(super) fn for_each(mut reader: impl BufRead, mut line: impl FnMut(&[u8])) ->
     }
 }
 
+/// Whether what follows a carriage return is more text, and not the rest of the line's end.
+fn is_text(byte: Option<&u8>) -> bool {
+    byte.is_some_and(|byte| !matches!(byte, b'\n' | b'\r' | 0))
+}
+
 fn extend(begun: &mut Vec<u8>, piece: &[u8]) {
     let room = LONGEST.saturating_sub(begun.len());
     begun.extend_from_slice(piece.get(..room).unwrap_or(piece));
-}
-
-/// Leaves out what is no text: the terminal's colours, the mark at the beginning of a file that tells its
-/// encoding, and the zeros by which UTF-16 makes two bytes of one.
-pub(super) fn plain<'a>(line: &'a [u8], space: &'a mut Vec<u8>) -> &'a [u8] {
-    let line = [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"]
-        .iter()
-        .find_map(|mark| line.strip_prefix(*mark))
-        .unwrap_or(line);
-    if memchr2(b'\x1b', 0, line).is_none() {
-        return line;
-    }
-    space.clear();
-    let mut bytes = line.iter().copied().filter(|byte| *byte != 0);
-    while let Some(byte) = bytes.next() {
-        if byte != b'\x1b' {
-            space.push(byte);
-            continue;
-        }
-        match bytes.next() {
-            Some(b'[') => {
-                bytes.find(|byte| (0x40..=0x7e).contains(byte));
-            }
-            other => space.extend(other),
-        }
-    }
-    space
 }
 
 #[cfg(test)]
@@ -106,23 +92,11 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_left_out() {
-        let mut space = Vec::new();
-        let coloured = b"\x1b[32m[ 1.0] \x1b[0;1mx\x1b[0m: y";
-        assert_eq!(plain(coloured, &mut space), b"[ 1.0] x: y");
-        assert_eq!(plain(b"x\x1b", &mut Vec::new()), b"x");
-        assert_eq!(plain(b"x\x1b[", &mut Vec::new()), b"x");
-    }
-
-    #[test]
-    fn encodings_are_left_out() {
-        for line in [
-            &b"\xef\xbb\xbfx: y"[..],
-            b"\xff\xfex\0:\0 \0y\0",
-            b"\xfe\xff\0x\0:\0 \0y",
-            b"\0x\0:\0\x1b\0[\x001\0m\0 \0y\0",
-        ] {
-            assert_eq!(plain(line, &mut Vec::new()), b"x: y", "{line:?}");
+    fn a_carriage_return_alone_ends_a_line() {
+        for buffer in 1..12 {
+            let found = lines(b"one\rtwo\r\nthree\r\r\nfour\r", buffer);
+            let found: Vec<_> = found.iter().map(|line| line.trim_ascii_end()).collect();
+            assert_eq!(found, [&b"one"[..], b"two", b"three", b"four"], "{buffer}");
         }
     }
 }

@@ -5,27 +5,51 @@ use memchr::memmem;
 use super::{
     backtrace::{self, Line},
     kernel_log::{self, Who},
-    prefix::{self, Stamp},
+    prefix::{self, Prefix, Stamp},
+    refusal::{self, REFUSED},
     scan::{around, digits, word},
 };
 use crate::event::{StackFrame, Text};
 
-/// What such messages contain.
-pub(super) const WORDS: [&str; 6] = [
+/// What such messages contain, or what is left of them in a line that was wrapped.
+pub(super) const WORDS: [&str; 16] = [
     REFUSED,
     SOURCE,
     REGISTERS_X86,
     REGISTERS_ARM64,
     REGISTERS_ARM,
     FREED_ACTIVE,
+    FAULTS[0],
+    FAULTS[1],
+    FAULTS[2],
+    FAULTS[3],
+    FAULTS[4],
+    FAULTS[5],
+    FAULTS[6],
+    refusal::BEGINNING,
+    WARNED,
+    STOPPED_CUT,
 ];
 
-const REFUSED: &str = "Resources present before probing";
 const SOURCE: &str = "drivers/base/devres.c:";
 const REGISTERS_X86: &str = "RIP: 0010:";
 const REGISTERS_ARM64: &str = "pc : ";
 const REGISTERS_ARM: &str = "PC is at ";
 const FREED_ACTIVE: &str = "ODEBUG: free active";
+/// What reports of other kinds begin with: their registers are no warning's.
+const FAULTS: [&str; 7] = [
+    "BUG: ",
+    "Oops",
+    "Unable to handle",
+    "general protection fault",
+    " LOCKUP",
+    "detected stall",
+    " blocked for more than",
+];
+/// What a report begins with that the kernel does not survive.
+const STOPPED: &str = "kernel BUG at ";
+const STOPPED_CUT: &str = "kernel BUG at";
+const WARNED: &str = "WARNING: ";
 
 /// Lines behind a report in which its registers and its stack are expected.
 const WITHIN: u64 = 80;
@@ -81,7 +105,7 @@ pub(super) enum What {
 pub(super) enum Look<'a> {
     /// It is one.
     Message(Told<'a>),
-    /// It names the function of the last message.
+    /// It names the function of the last message, or what the active object would have called.
     Function(Text),
     /// It is a frame of the last message's stack; `None` for one that the kernel itself doubts.
     Frame(Option<StackFrame>),
@@ -100,6 +124,8 @@ pub(super) struct Messages {
     cut: bool,
     /// A stack of this many frames has begun.
     frames: Option<usize>,
+    /// The line of the last report of another kind.
+    fault: Option<u64>,
 }
 
 impl Messages {
@@ -118,15 +144,36 @@ impl Messages {
         if std::mem::take(&mut self.cut)
             && let Some(function) = function(prefix::unquote(line))
         {
-            return self.name(function);
+            return match &self.last {
+                // The name of what was to be called, not of what warned.
+                Some((_, Some(_))) => Look::Function(function),
+                _ => self.name(function),
+            };
         }
         if let Some(told) = read(line, number, released) {
-            if let What::Warning { function, .. } = &told.what {
-                self.cut = function.is_none();
-                self.last = Some((number, function.clone()));
-                self.frames = None;
+            match &told.what {
+                What::Warning { function, line } => {
+                    self.cut = function.is_none() && line.is_some();
+                    self.last = Some((number, function.clone()));
+                    self.frames = None;
+                }
+                What::FreedActive { hint, .. } => {
+                    self.cut = hint.is_none() && line.ends_with(b"hint:");
+                    // Its registers name no function of devres, its stack is wanted.
+                    self.last = Some((number, Some(Text::from(""))));
+                    self.frames = None;
+                }
+                What::ProbeRefused => {}
             }
             return Look::Message(told);
+        }
+        if FAULTS
+            .iter()
+            .any(|words| memmem::find(line, words.as_bytes()).is_some())
+        {
+            self.fault = Some(number);
+            // Where a function is still missing, this is what the kernel says of the same report.
+            self.last.take_if(|(_, function)| function.is_some());
         }
         if self
             .last
@@ -189,6 +236,12 @@ impl Messages {
         match (&self.last, function(at)) {
             (Some((_, None)), Some(function)) => self.name(function),
             (Some((_, Some(known))), _) if known.as_bytes() == name => Look::Nothing,
+            _ if self
+                .fault
+                .is_some_and(|fault| number.saturating_sub(fault) <= WITHIN) =>
+            {
+                Look::Nothing
+            }
             (_, function) => {
                 self.last = Some((number, function.clone()));
                 self.frames = None;
@@ -199,11 +252,11 @@ impl Messages {
     }
 }
 
-fn line_prefix(line: &[u8]) -> prefix::Prefix {
-    prefix::split(line).0
+fn line_prefix(line: &[u8]) -> Prefix {
+    kernel_log::beginning(line).0
 }
 
-fn told<'a>(prefix: prefix::Prefix, what: What) -> Told<'a> {
+fn told<'a>(prefix: Prefix, what: What) -> Told<'a> {
     Told {
         what,
         who: None,
@@ -214,8 +267,8 @@ fn told<'a>(prefix: prefix::Prefix, what: What) -> Told<'a> {
 }
 
 fn read(line: &[u8], number: u64, released: Option<u64>) -> Option<Told<'_>> {
-    if let Some(at) = memmem::find(line, REFUSED.as_bytes()) {
-        let (prefix, who) = kernel_log::subject(line.get(..at)?)?;
+    if memmem::find(line, REFUSED.as_bytes()).is_some() {
+        let (prefix, who) = refusal::read(line)?;
         return Some(Told {
             who: Some(who),
             ..told(prefix, What::ProbeRefused)
@@ -235,11 +288,16 @@ fn read(line: &[u8], number: u64, released: Option<u64>) -> Option<Told<'_>> {
         return behind.then(|| told(line_prefix(line), what));
     }
     let (before, place) = around(line, SOURCE.as_bytes())?;
-    let stopped = memmem::find(before, b"kernel BUG at ").is_some();
-    if !stopped && memmem::find(before, b"WARNING: ").is_none() {
+    let stopped = kernel_log::beginning(before)
+        .1
+        .starts_with(STOPPED.as_bytes());
+    if !stopped && memmem::find(before, WARNED.as_bytes()).is_none() {
         return None;
     }
     let (source_line, rest) = digits(place)?;
+    if stopped && !rest.starts_with(b"!") {
+        return None;
+    }
     let rest = rest.trim_ascii_start();
     // From 6.19 on "at" stands before the function.
     let rest = rest.strip_prefix(b"at ").unwrap_or(rest);
@@ -268,12 +326,37 @@ fn read(line: &[u8], number: u64, released: Option<u64>) -> Option<Told<'_>> {
     })
 }
 
-/// The function of `devm_kfree+0x8c/0xfc`.
+/// Whether a line ends where the rest of a message can have been wrapped to the next.
+pub(super) fn may_begin(line: &[u8]) -> bool {
+    refusal::may_begin(line)
+        || line.ends_with(STOPPED_CUT.as_bytes())
+        || around(line, WARNED.as_bytes()).is_some_and(is_task)
+}
+
+/// Whether this is `CPU: 2 PID: 204 at`, or less of it.
+fn is_task((_, text): (&[u8], &[u8])) -> bool {
+    text.split(u8::is_ascii_whitespace).all(|word| {
+        matches!(word, b"" | b"CPU:" | b"PID:" | b"at") || word.iter().all(u8::is_ascii_digit)
+    })
+}
+
+/// Whether a line has all that tells of a message.
+pub(super) fn is_whole(line: &[u8]) -> bool {
+    [REFUSED, SOURCE]
+        .iter()
+        .any(|words| memmem::find(line, words.as_bytes()).is_some())
+}
+
+/// The function of `devm_kfree+0x8c/0xfc`, or `devm_kfree (drivers/base/devres.c:1064)`.
 fn function(place: &[u8]) -> Option<Text> {
-    let (first, _) = word(place)?;
-    let plus = first.iter().position(|byte| *byte == b'+')?;
-    let name = first.get(..plus).filter(|name| !name.is_empty())?;
-    Some(text(name))
+    let (first, rest) = word(place)?;
+    let name = match first.iter().position(|byte| *byte == b'+') {
+        Some(plus) => first.get(..plus)?,
+        None if rest.starts_with(b" (") => first,
+        None => return None,
+    };
+    let is_name = !name.is_empty() && name.iter().copied().all(backtrace::is_of_symbol);
+    is_name.then(|| text(name))
 }
 
 fn text(bytes: &[u8]) -> Text {
@@ -310,32 +393,56 @@ mod tests {
     }
 
     #[test]
-    fn refused_probes_name_their_device() {
-        for (line, driver, device) in [
-            (
-                "  pci 0000:00:00.2: Resources present before probing",
-                "pci",
-                "0000:00:00.2",
-            ),
-            (
-                "[ 7550.642171] platform thinkpad_acpi: Resources present before probing",
-                "platform",
-                "thinkpad_acpi",
-            ),
-            (
-                "  CRIT KERN spi spi0.0: Resources present before probing",
-                "spi",
-                "spi0.0",
-            ),
+    fn other_reports_are_no_warning() {
+        for first in [
+            "BUG: unable to handle page fault for address: ffffc900058162a0",
+            "BUG: KASAN: slab-use-after-free in devm_kfree+0x8c/0xfc",
+            "watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [rmmod:123]",
+            "Unable to handle kernel NULL pointer dereference at virtual address 0",
+            "Oops: 0000 [#1] SMP",
+            "general protection fault: 0000 [#1]",
+            "INFO: task foo:12 blocked for more than 120 seconds.",
+            "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:",
+            "this is about kernel BUG at drivers/base/devres.c:120!",
+            "kernel BUG at drivers/base/devres.c:120 is what I see",
         ] {
-            let Look::Message(told) = Messages::default().look(line.as_bytes(), 1, None) else {
-                panic!("{line}");
+            let lines = [
+                first,
+                "RIP: 0010:devm_kfree+0x8c/0xfc",
+                "Call Trace:",
+                " foo+0x1/0x2",
+            ];
+            let lines = if first.contains("devres.c") {
+                &lines[..1]
+            } else {
+                &lines[..]
             };
-            let who = told.who.unwrap();
-            assert_eq!(told.what, What::ProbeRefused);
-            assert_eq!(who.driver, Some(driver.as_bytes()), "{line}");
-            assert_eq!(who.device, Some(device.as_bytes()), "{line}");
+            assert_eq!(messages(lines), [], "{first}");
         }
+        assert_eq!(
+            messages(&[
+                "kernel BUG at drivers/base/devres.c:135!",
+                "Internal error: Oops - BUG: 00000000f2000800 [#1]  SMP",
+                "pc : add_dr+0x60/0x64",
+                "Call trace:",
+                " add_dr+0x60/0x64 (P)",
+            ]),
+            [(1, warning(Some(135), "add_dr"), 1)]
+        );
+    }
+
+    #[test]
+    fn decoded_stacks_are_read() {
+        assert_eq!(
+            messages(&[
+                "[7.8] WARNING: CPU: 4 PID: 492 at drivers/base/devres.c:1064 devm_kfree (drivers/base/devres.c:1064 (discriminator 1))",
+                "[7.9] Call trace:",
+                "[7.9] devm_kfree (drivers/base/devres.c:1064)",
+                "[7.9] icc_disable (drivers/interconnect/core.c:708) icc_core",
+                "[7.9] spi_geni_runtime_suspend+0x3c/0x4c spi_geni_qcom",
+            ]),
+            [(1, warning(Some(1064), "devm_kfree"), 3)]
+        );
     }
 
     #[test]

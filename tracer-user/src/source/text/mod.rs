@@ -29,19 +29,27 @@ mod events;
 mod function_event;
 mod function_line;
 mod identity;
+mod json;
 mod kernel_log;
 mod lines;
 mod loss;
+mod mail;
 mod message;
 mod names;
+mod perf_trace;
+mod plain;
 mod pointers;
 mod prefix;
 mod reader;
 mod records;
+mod refusal;
 mod resource;
 mod scan;
+mod trace_head;
 mod trace_line;
 mod unseen;
+mod vendor;
+mod wrapper;
 
 use std::io::{self, BufRead};
 
@@ -155,4 +163,14 @@ enum Parsed<T> {
     Cut,
     /// Something else.
     Other,
+}
+
+impl<T> Parsed<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Parsed<U> {
+        match self {
+            Self::Event(event) => Parsed::Event(change(event)),
+            Self::Cut => Parsed::Cut,
+            Self::Other => Parsed::Other,
+        }
+    }
 }

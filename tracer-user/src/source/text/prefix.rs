@@ -5,10 +5,16 @@ use memchr::{memchr, memmem};
 use super::{
     date,
     scan::{around, decimal, digits, seconds, word},
+    vendor, wrapper,
 };
 
 /// Longest content of brackets that is looked at, and farthest place of `kernel:` behind a date.
 const FAR: usize = 96;
+
+/// The levels of messages, as `dmesg -x` names them.
+const LEVELS: [&[u8]; 8] = [
+    b"emerg", b"alert", b"crit", b"err", b"warn", b"notice", b"info", b"debug",
+];
 
 /// What a line begins with.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +27,8 @@ pub(super) struct Prefix {
     pub(super) cpu: Option<u16>,
     /// Something other than quotation marks was there: the line is the beginning of a message.
     pub(super) begins: bool,
+    /// Of that, something that only logs have: brackets alone are in prose, too.
+    pub(super) logged: bool,
 }
 
 /// A time as a prefix tells it, in nanoseconds.
@@ -40,20 +48,40 @@ pub(super) fn split(line: &[u8]) -> (Prefix, &[u8]) {
         rest = rest.trim_ascii_start();
         let next = match rest.first() {
             Some(b'>' | b'|') => rest.get(1..),
-            Some(b'<') => level(rest),
+            Some(b'<') => level(rest).or_else(|| relative(rest, &mut prefix)),
             Some(b'[') => bracket(rest, &mut prefix),
-            Some(b'(') => vendor(rest, &mut prefix),
+            Some(b'(') => {
+                vendor::task(rest, &mut prefix).or_else(|| parenthesis(rest, &mut prefix))
+            }
             Some(b'0'..=b'9') => dated(rest, &mut prefix)
                 .or_else(|| record(rest, &mut prefix))
-                .or_else(|| unix(rest, &mut prefix)),
-            Some(b'A'..=b'Z') => dated(rest, &mut prefix).or_else(|| severity(rest)),
-            Some(b'a'..=b'z') => facility(rest),
+                .or_else(|| unix(rest, &mut prefix))
+                .or_else(|| bare(rest, &mut prefix))
+                .or_else(|| wrapper::version(rest))
+                .or_else(|| wrapper::numbered(rest)),
+            Some(b'A'..=b'Z') => dated(rest, &mut prefix)
+                .or_else(|| severity(rest))
+                .or_else(|| vendor::level(rest, &mut prefix)),
+            Some(b'a'..=b'z') => facility(rest)
+                .or_else(|| wrapper::fields(rest, &mut prefix))
+                .or_else(|| vendor::cpu(rest, &mut prefix)),
             _ => None,
         };
         let Some(next) = next else {
             return (prefix, rest);
         };
-        prefix.begins |= !matches!(rest.first(), Some(b'>' | b'|'));
+        let told = prefix.time.is_some() || prefix.thread.is_some() || prefix.cpu.is_some();
+        match rest.first() {
+            Some(b'>' | b'|') => {}
+            Some(b'[') => {
+                prefix.begins = true;
+                prefix.logged |= told || rest.starts_with(b"[ ]");
+            }
+            _ => {
+                prefix.begins = true;
+                prefix.logged = true;
+            }
+        }
         rest = next;
     }
 }
@@ -82,6 +110,9 @@ fn bracket<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
     match content {
         [] => {}
         [b'+', relative @ ..] => prefix.time = Some(Stamp::After(seconds(relative)?)),
+        [b'<', relative @ .., b'>'] => {
+            prefix.time = Some(Stamp::After(seconds(relative.trim_ascii())?));
+        }
         [b'T', thread @ ..] if decimal(thread).is_some() => {
             prefix.thread = decimal(thread).and_then(|thread| u32::try_from(thread).ok());
         }
@@ -94,7 +125,7 @@ fn bracket<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
             // Some vendors put the CPU behind it: `126.886032@1`, or in brackets of its own.
             let (first, cpu) = match first.and_then(|first| around(first, b"@")) {
                 Some((time, cpu)) => (Some(time), decimal(cpu)),
-                None => (first, None),
+                None => (first.map(without_unit), None),
             };
             let number = first.and_then(decimal).filter(|_| prefix.time.is_some());
             if let Some(cpu) = cpu.or(number).and_then(|cpu| u16::try_from(cpu).ok()) {
@@ -108,7 +139,54 @@ fn bracket<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
             }
         }
     }
+    Some(if content.contains(&b'@') {
+        vendor::mark(behind)
+    } else {
+        behind
+    })
+}
+
+/// `126.886032s`.
+fn without_unit(time: &[u8]) -> &[u8] {
+    time.strip_suffix(b"s").unwrap_or(time)
+}
+
+/// `<    0.000010> `, the time since the line before.
+fn relative<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
+    let near = rest.get(1..rest.len().min(FAR))?;
+    let end = memchr(b'>', near)?;
+    let content = near.get(..end)?.trim_ascii();
+    content.contains(&b'.').then_some(())?;
+    prefix.time = prefix.time.or(Some(Stamp::After(seconds(content)?)));
+    rest.get(end + 2..)
+}
+
+/// `(126.886032) `.
+fn parenthesis<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
+    let (time, behind) = fraction(rest.get(1..)?)?;
+    prefix.time = Some(Stamp::At(time));
+    behind.strip_prefix(b")")
+}
+
+/// `126.886032 `, and `126.886032] ` where the beginning of the line was cut off.
+fn bare<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
+    let (time, behind) = fraction(rest)?;
+    let [b']' | b' ' | b',' | b':', behind @ ..] = behind else {
+        return None;
+    };
+    prefix.time = prefix.time.or(Some(Stamp::At(time)));
     Some(behind)
+}
+
+/// Seconds with as many decimals as the kernel writes, or nearly, and what follows.
+fn fraction(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let end = bytes
+        .iter()
+        .position(|byte| !byte.is_ascii_digit() && *byte != b'.')?;
+    let (number, behind) = bytes.split_at_checked(end)?;
+    let (_, decimals) = around(number, b".")?;
+    let time = seconds(number)?;
+    (3..=9).contains(&decimals.len()).then_some((time, behind))
 }
 
 /// A date, and the host and program up to `kernel:` that system logs write behind it.
@@ -116,18 +194,23 @@ fn dated<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
     let (time, behind) = date::read(rest)?;
     prefix.time = prefix.time.or(Some(Stamp::At(time)));
     let near = behind.get(..behind.len().min(FAR)).unwrap_or(behind);
-    let message = memmem::find(near, b"kernel: ").and_then(|at| behind.get(at + 8..));
-    Some(message.or_else(|| android(behind)).unwrap_or(behind))
-}
-
-/// `    0     0 E `, as Android's log has behind the date: process, thread, level.
-fn android(rest: &[u8]) -> Option<&[u8]> {
-    let (_, rest) = digits(rest.trim_ascii_start())?;
-    let (_, rest) = digits(rest.trim_ascii_start())?;
-    match rest.trim_ascii_start() {
-        [b'V' | b'D' | b'I' | b'W' | b'E' | b'F', b' ', rest @ ..] => Some(rest),
-        _ => None,
-    }
+    let message = memmem::find(near, b"kernel: ")
+        .and_then(|at| behind.get(at + 8..))
+        .or_else(|| {
+            let (_, process) = around(near, b" kernel[")?;
+            let message = behind.get(near.len() - process.len()..)?;
+            let (_, message) = digits(message)?;
+            message.strip_prefix(b"]: ")
+        });
+    // A message that was wrapped behind it.
+    let alone = near.ends_with(b" kernel:") && near.len() == behind.len();
+    Some(
+        message
+            .or(alone.then_some(&[][..]))
+            .or_else(|| vendor::android(behind))
+            .or_else(|| wrapper::structured(behind))
+            .unwrap_or(behind),
+    )
 }
 
 /// `6,1234,126886032,-;`, as in `/dev/kmsg`.
@@ -162,21 +245,6 @@ fn unix<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
     behind.get(message + 9..)
 }
 
-/// `(1)[45:kworker/1:0]`: the CPU and the task, as some vendors' kernels write behind the time.
-fn vendor<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
-    prefix.time?;
-    let (cpu, behind) = digits(rest.strip_prefix(b"(")?)?;
-    let behind = behind.strip_prefix(b")")?;
-    prefix.cpu = u16::try_from(cpu).ok();
-    let Some(task) = behind.strip_prefix(b"[") else {
-        return Some(behind);
-    };
-    let (thread, _) = digits(task)?;
-    prefix.thread = u32::try_from(thread).ok();
-    let near = task.get(..task.len().min(FAR))?;
-    task.get(memchr(b']', near)? + 1..)
-}
-
 /// `CRIT KERN`, as some consoles write.
 fn severity(rest: &[u8]) -> Option<&[u8]> {
     let (severity, behind) = word(rest)?;
@@ -208,6 +276,12 @@ fn facility(rest: &[u8]) -> Option<&[u8]> {
     let behind = facilities
         .iter()
         .find_map(|facility| rest.strip_prefix(*facility))?;
+    if let Some((level, rest)) = word(behind)
+        && behind.starts_with(b" ")
+        && LEVELS.contains(&level)
+    {
+        return Some(rest);
+    }
     let behind = behind.trim_ascii_start().strip_prefix(b":")?;
     let (level, behind) = behind.split_at_checked(memchr(b':', behind)?)?;
     let level = level.trim_ascii();
@@ -260,6 +334,35 @@ mod tests {
             ("7.138679 pc kernel: ", at(7_138_679_000)),
             ("Fri 2023-03-10 21:52:21 CET pc kernel: ", at(march_2023)),
             ("03-10 21:17:16.000     0     0 E ", at(march_10)),
+            ("7.138679] ", at(7_138_679_000)),
+            ("7.138679 ", at(7_138_679_000)),
+            ("7.138679: ", at(7_138_679_000)),
+            ("Mar 10 21:17:16 pc kernel[123]: ", at(march_10)),
+            ("(7.138679) ", at(7_138_679_000)),
+            ("[<    0.000010>] ", Some(Stamp::After(10_000))),
+            ("<    0.000010> ", Some(Stamp::After(10_000))),
+            ("[    7.138679s][pid:1,cpu0,swapper/0]", at(7_138_679_000)),
+            ("[    7.138679] c0   312 ", at(7_138_679_000)),
+            ("[    7.138679] c0 ", at(7_138_679_000)),
+            (
+                "[    7.138679] I[0:    kworker/u8:3:   41] ",
+                at(7_138_679_000),
+            ),
+            ("[    7.138679@0]- ", at(7_138_679_000)),
+            ("[    7.138679@0]d ", at(7_138_679_000)),
+            ("03-10 21:17:16.000  root     0     0 E ", at(march_10)),
+            ("7.138679 kern err ", at(7_138_679_000)),
+            (
+                "time=\"2023-03-10T21:52:21Z\" level=error msg=\"",
+                at(march_2023),
+            ),
+            ("<3>1 2023-03-10T21:52:21Z pc kernel - - - ", at(march_2023)),
+            (
+                "<3>1 2023-03-10T21:52:21Z pc kernel 12 ID [a@1 b=\"c\"] ",
+                at(march_2023),
+            ),
+            ("21:52:21.0000  [    7.138679] ", at(7_138_679_000)),
+            ("123:[    7.138679] ", at(7_138_679_000)),
             ("kernel: ", None),
             ("\t", None),
             ("", None),
@@ -280,6 +383,21 @@ mod tests {
     }
 
     #[test]
+    fn brackets_alone_are_no_log() {
+        for (line, logged) in [
+            ("[PATCH] driver core: x", false),
+            ("> x y: z", false),
+            ("[ ] x", true),
+            ("[    1.000000] x", true),
+            ("[   T1] x", true),
+            ("<3>x", true),
+            ("  CRIT KERN x", true),
+        ] {
+            assert_eq!(split(line.as_bytes()).0.logged, logged, "{line}");
+        }
+    }
+
+    #[test]
     fn a_quoted_line_alone_does_not_begin_a_message() {
         assert!(!split(b"> devm_kzalloc_release (40 bytes)").0.begins);
         assert!(split(b"> [    1.000000] x").0.begins);
@@ -289,6 +407,9 @@ mod tests {
     #[test]
     fn drivers_that_look_like_prefixes_stay() {
         for line in [
+            "c6x c0: y",
+            "1.0 x: y",
+            "00:1f.3 x: y",
             "kernel_driver x: y",
             "user x: y",
             "Marvell phy: y",

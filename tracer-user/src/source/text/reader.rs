@@ -10,17 +10,24 @@ use super::{
     call::{self, Call},
     call_chain,
     collect::Collector,
-    function_line, kernel_log, lines, loss,
+    function_line::{self, Entries, FunctionLine},
+    json,
+    kernel_log::{self, KernelLine},
+    lines, loss,
+    mail::Mail,
     message::{self, Look, Messages},
+    plain::{Escapes, plain},
     prefix,
     records::Records,
+    refusal,
     scan::{around, last_word},
-    trace_line::{self, Head},
+    trace_head::{self, Head},
+    trace_line::{self, TraceLine},
 };
 use crate::event::{Comm, Hook, Message};
 
 /// Lines that a wrapped one may have become.
-const MOST_JOINED: u64 = 4;
+const MOST_JOINED: u64 = 6;
 /// Bytes of a stack that are kept, about.
 const LONGEST_STACK: usize = 16 * 1024;
 /// Longest beginning of a wrapped line that does not tell yet that it is an event.
@@ -37,16 +44,40 @@ pub(super) struct Found {
 pub(super) fn read(reader: impl BufRead) -> io::Result<Found> {
     let mut lines = Reader::new();
     let mut space = Vec::new();
+    let mut mail = Mail::default();
+    let mut unescape = Unescape::default();
     lines::for_each(reader, |line| {
-        lines.line(lines::plain(line, &mut space).trim_ascii_end());
+        let line = plain(line, &mut space).trim_ascii_end();
+        mail.line(line, |line, count| unescape.line(line, count, &mut lines));
     })?;
+    mail.finish(|line, count| unescape.line(line, count, &mut lines));
+    unescape
+        .records
+        .finish(|line, count| lines.line(line, count));
     Ok(lines.finish())
+}
+
+/// Takes off what other formats have put around the lines of a log.
+#[derive(Default)]
+struct Unescape {
+    escapes: Escapes,
+    records: json::Records,
+}
+
+impl Unescape {
+    fn line(&mut self, line: &[u8], count: u64, lines: &mut Reader) {
+        let line = self.escapes.undo(line).trim_ascii_end();
+        self.records
+            .line(line, count, |line, count| lines.line(line, count));
+    }
 }
 
 struct Reader {
     collector: Collector,
     statistics: Statistics,
     messages: Messages,
+    /// How many lines the current one was in the input; none where it is the rest of another one.
+    count: u64,
     /// The line of the last event.
     last_event: u64,
     /// Finds what losses and messages contain; without it every line is looked at closely.
@@ -58,6 +89,7 @@ struct Reader {
     held: Option<Held>,
     /// The record whose stack may follow, and what of that was read.
     stack: Option<(u32, Vec<u8>)>,
+    entries: Entries,
     /// A function event, to which arguments on the next line may belong.
     call: Option<(Head, Call)>,
 }
@@ -70,10 +102,29 @@ struct Held {
 }
 
 /// What a line is.
-enum Line {
-    Event,
+enum Line<'a> {
+    /// An event; perhaps with more behind it in the same line.
+    Event(Option<&'a [u8]>),
     Cut,
     Other,
+}
+
+/// An event as it was read.
+enum Event<'a> {
+    Kernel(KernelLine<'a>),
+    Trace(TraceLine<'a>),
+    Function(FunctionLine<'a>),
+}
+
+impl Event<'_> {
+    /// Whether it looks as the kernel prints it, and not like two halves that don't fit.
+    fn is_plausible(&self) -> bool {
+        match self {
+            Self::Kernel(line) => line.resource.is_plausible(),
+            Self::Trace(line) => line.resource.is_plausible(),
+            Self::Function(_) => true,
+        }
+    }
 }
 
 impl Reader {
@@ -82,24 +133,28 @@ impl Reader {
             collector: Collector::default(),
             statistics: Statistics::default(),
             messages: Messages::default(),
+            count: 0,
             last_event: 0,
             telling: telling(),
             devres: Finder::new(kernel_log::WORD),
             tracepoint: Finder::new(trace_line::EVENT),
             function: Finder::new(function_line::OPENING),
             held: None,
+            entries: Entries::default(),
             call: None,
             stack: None,
         }
     }
 
-    fn line(&mut self, line: &[u8]) {
-        self.statistics.lines += 1;
+    /// Takes a line that was `count` lines in the input.
+    fn line(&mut self, line: &[u8], count: u64) {
+        self.statistics.lines += count;
+        self.count = count;
         if let Some((_, call)) = &mut self.call
             && call::continues(prefix::unquote(line))
         {
             call.take(prefix::unquote(line), &mut self.collector.records.names);
-            self.statistics.event_lines += 1;
+            self.statistics.event_lines += self.count;
             return;
         }
         self.commit();
@@ -112,50 +167,70 @@ impl Reader {
                 Joined::No(held) => self.give_up(&held),
             }
         }
-        match self.event(line) {
-            Line::Event => {
-                self.statistics.event_lines += 1;
-                self.last_event = self.statistics.lines;
+        let mut line = line;
+        loop {
+            match self.event(line) {
+                Line::Event(behind) => {
+                    self.statistics.event_lines += self.count;
+                    self.last_event = self.statistics.lines;
+                    self.count = 0;
+                    match behind {
+                        Some(behind) => line = behind,
+                        None => return,
+                    }
+                    self.commit();
+                }
+                Line::Cut => return self.hold(line, true),
+                Line::Other => return self.other(line),
             }
-            Line::Cut => self.hold(line, true),
-            Line::Other => self.other(line),
         }
     }
 
-    /// Reads a line, if it is an event.
-    fn event(&mut self, line: &[u8]) -> Line {
+    /// Takes a line for an event, if it is one.
+    fn event<'a>(&mut self, line: &'a [u8]) -> Line<'a> {
+        match self.parse(line) {
+            Parsed::Event((event, behind)) => {
+                self.take(event);
+                Line::Event(behind)
+            }
+            Parsed::Cut => Line::Cut,
+            Parsed::Other => Line::Other,
+        }
+    }
+
+    /// Reads a line, if it is an event, and tells what follows that in the same line.
+    fn parse<'a>(&self, line: &'a [u8]) -> Parsed<(Event<'a>, Option<&'a [u8]>)> {
         if let Some(at) = self.devres.find(line) {
-            return match kernel_log::read(line, at) {
-                Parsed::Event(event) => {
-                    self.statistics.kernel_log += 1;
-                    self.collector.kernel_line(&event);
-                    Line::Event
-                }
-                Parsed::Cut => Line::Cut,
-                Parsed::Other => Line::Other,
-            };
+            return kernel_log::read(line, at)
+                .map(|event| (Event::Kernel(event), kernel_log::behind(line, at)));
         }
-        if let Some(at) = self.tracepoint.find(line) {
-            return match trace_line::read(line, at) {
-                Parsed::Event(event) => {
-                    self.statistics.tracepoint += 1;
-                    self.collector.trace_line(&event);
-                    self.stack = self
-                        .collector
-                        .stack_owner(None)
-                        .map(|record| (record, Vec::new()));
-                    Line::Event
-                }
-                Parsed::Cut => Line::Cut,
-                Parsed::Other => Line::Other,
-            };
+        if let Some(at) = trace_line::find(line, &self.tracepoint) {
+            return trace_line::read(line, at)
+                .map(|event| (Event::Trace(event), trace_line::behind(line, at)));
         }
-        let Some(at) = self.function.find(line) else {
-            return Line::Other;
-        };
-        match function_line::read(line, at) {
-            Parsed::Event(event) => {
+        match function_line::find(line, &self.function) {
+            Some(at) => function_line::read(line, at).map(|event| (Event::Function(event), None)),
+            None => Parsed::Other,
+        }
+    }
+
+    fn take(&mut self, event: Event<'_>) {
+        match event {
+            Event::Kernel(event) => {
+                self.statistics.kernel_log += 1;
+                self.collector.kernel_line(&event);
+            }
+            Event::Trace(event) => {
+                self.statistics.tracepoint += 1;
+                self.collector.trace_line(&event);
+                self.stack = self
+                    .collector
+                    .stack_owner(None)
+                    .map(|record| (record, Vec::new()));
+            }
+            Event::Function(mut event) => {
                 self.statistics.functions += 1;
+                self.entries.complete(&mut event);
                 let mut call = Call::new(event.hook, event.returns);
                 call.caller = event.caller;
                 call.take(event.arguments, &mut self.collector.records.names);
@@ -163,47 +238,66 @@ impl Reader {
                     self.collector.opened_by(&event);
                 }
                 self.call = Some((event.head, call));
-                Line::Event
             }
-            Parsed::Cut => Line::Cut,
-            Parsed::Other => Line::Other,
         }
     }
 
     /// Tries to make an event of a held beginning and the line that follows it.
     fn join(&mut self, mut held: Held, line: &[u8]) -> Joined {
-        let has_own = self.devres.find(line).is_some() || self.tracepoint.find(line).is_some();
+        let rest = prefix::unquote(line);
+        let timed = trace_head::begins_with_time(rest);
+        let has_own = self.devres.find(line).is_some()
+            || trace_line::find(line, &self.tracepoint).is_some()
+            || message::is_whole(line)
+            || function_line::goes_on(rest)
+            || refusal::goes_on(rest)
+            || timed;
         // What only may be the beginning of an event needs a line that tells of one.
-        if prefix::split(line).0.begins || has_own == held.is_event {
+        if (prefix::split(line).0.logged && !timed) || has_own == held.is_event {
             return Joined::No(held);
         }
-        // A mail that is not decoded marks where it was broken; else it was broken between words.
-        if held.text.last() == Some(&b'=') {
-            held.text.pop();
+        // Broken between words, or where the line was full.
+        let apart = [&held.text, &b" "[..], rest].concat();
+        let together = [&held.text, rest].concat();
+        let cut = match (self.parse(&apart), self.parse(&together)) {
+            (Parsed::Event((event, _)), _) | (_, Parsed::Event((event, _)))
+                if event.is_plausible() =>
+            {
+                self.take(event);
+                false
+            }
+            (Parsed::Event((event, _)), _) | (_, Parsed::Event((event, _))) => {
+                self.take(event);
+                false
+            }
+            (Parsed::Cut, _) | (_, Parsed::Cut) => true,
+            (Parsed::Other, Parsed::Other) => {
+                let whole = message::is_whole(&apart) && self.message(&apart);
+                if !whole {
+                    return Joined::No(held);
+                }
+                false
+            }
+        };
+        if cut && held.lines + 1 >= MOST_JOINED {
+            return Joined::No(held);
+        }
+        held.lines += self.count;
+        if cut {
+            held.text = apart;
+            held.is_event = true;
+            self.held = Some(held);
         } else {
-            held.text.push(b' ');
+            self.statistics.event_lines += held.lines;
+            self.last_event = self.statistics.lines;
         }
-        held.text.extend_from_slice(prefix::unquote(line));
-        match self.event(&held.text) {
-            Line::Event => {
-                self.statistics.event_lines += held.lines + 1;
-                self.last_event = self.statistics.lines;
-                Joined::Done
-            }
-            Line::Cut if held.lines + 1 < MOST_JOINED => {
-                held.lines += 1;
-                held.is_event = true;
-                self.held = Some(held);
-                Joined::Done
-            }
-            Line::Cut | Line::Other => Joined::No(held),
-        }
+        Joined::Done
     }
 
     fn hold(&mut self, line: &[u8], is_event: bool) {
         self.held = Some(Held {
             text: line.to_vec(),
-            lines: 1,
+            lines: self.count,
             is_event,
         });
     }
@@ -215,20 +309,30 @@ impl Reader {
 
     fn other(&mut self, line: &[u8]) {
         let expected = self.messages.expects_more();
-        if !expected && may_begin(line) {
+        if (!expected && may_begin(line)) || trace_head::may_begin(line) {
             self.hold(line, false);
             return;
         }
         let telling = self.telling.as_ref();
         if !expected && telling.is_some_and(|telling| !telling.is_match(line)) {
-            self.statistics.other_lines += 1;
+            self.statistics.other_lines += self.count;
+            return;
+        }
+        if message::may_begin(line) {
+            self.hold(line, false);
+            return;
+        }
+        if let Some(event) = trace_line::read_bare(line) {
+            self.take(Event::Trace(event));
+            self.statistics.event_lines += self.count;
+            self.last_event = self.statistics.lines;
             return;
         }
         if let Some((before, _)) = around(line, call_chain::BEGINNING.as_bytes())
             && let Some((head, _)) = last_word(before)
         {
             // The event is called so itself, or `kernel_stack`.
-            let owner = self.collector.stack_owner(Some(&trace_line::head(
+            let owner = self.collector.stack_owner(Some(&trace_head::head(
                 if before.trim_ascii_end().ends_with(b"kernel_stack:") {
                     head
                 } else {
@@ -236,17 +340,22 @@ impl Reader {
                 },
             )));
             self.stack = owner.map(|record| (record, Vec::new()));
-            self.statistics.other_lines += 1;
+            self.statistics.other_lines += self.count;
             return;
         }
         if let Some(count) = loss::read(line) {
             self.statistics.lost = self.statistics.lost.saturating_add(count);
             self.collector.lost(count);
         } else if self.message(line) {
-            self.statistics.event_lines += 1;
+            let mut line = line;
+            while let Some(behind) = refusal::behind(line) {
+                self.message(behind);
+                line = behind;
+            }
+            self.statistics.event_lines += self.count;
             return;
         }
-        self.statistics.other_lines += 1;
+        self.statistics.other_lines += self.count;
     }
 
     /// Whether a line is part of a stack.
@@ -257,7 +366,7 @@ impl Reader {
         if call_chain::is_frame(line) && text.len() < LONGEST_STACK {
             text.extend_from_slice(line);
             text.push(b'\n');
-            self.statistics.event_lines += 1;
+            self.statistics.event_lines += self.count;
             return true;
         }
         if !text.is_empty() {
@@ -284,8 +393,10 @@ impl Reader {
         };
         match look {
             Look::Function(name) => {
-                if let Message::Warning { function, .. } = &mut last.message {
-                    *function = Some(name);
+                match &mut last.message {
+                    Message::Warning { function, .. } => *function = Some(name),
+                    Message::FreedActive { hint, .. } => *hint = Some(name),
+                    Message::ProbeRefused => {}
                 }
                 true
             }
@@ -309,6 +420,7 @@ impl Reader {
 
     fn finish(mut self) -> Found {
         self.commit();
+        self.count = 0;
         self.stack_goes_on(b"");
         if let Some(held) = self.held.take() {
             self.give_up(&held);
@@ -323,7 +435,7 @@ impl Reader {
 /// One search for all that tells of a loss or a message: most lines contain none of it.
 fn telling() -> Option<AhoCorasick> {
     let words = loss::WORDS.into_iter().chain(message::WORDS);
-    AhoCorasick::new(words.chain([call_chain::BEGINNING])).ok()
+    AhoCorasick::new(words.chain([call_chain::BEGINNING, trace_line::BARE])).ok()
 }
 
 enum Joined {
@@ -332,13 +444,13 @@ enum Joined {
 }
 
 /// Whether a line can be the beginning of an event that was wrapped before its first telling word: a
-/// prefix with a time, and of the rest only a driver, or a driver and a device.
+/// prefix with a time, and of the rest nothing, only a driver, or a driver and a device.
 fn may_begin(line: &[u8]) -> bool {
     if line.len() > LONGEST_HEAD {
         return false;
     }
     let (prefix, rest) = prefix::split(line);
-    if prefix.time.is_none() || rest.is_empty() {
+    if prefix.time.is_none() {
         return false;
     }
     let mut words = rest.split(u8::is_ascii_whitespace);

@@ -5,6 +5,9 @@ use memchr::memmem;
 
 use super::scan::{decimal, hexadecimal, word};
 
+/// What stands at the end of a node.
+pub(super) const END: &[u8] = b"bytes)";
+
 /// What happened to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
@@ -23,6 +26,13 @@ impl Operation {
             b"REPLACE" => Some(Self::Replace),
             _ => None,
         }
+    }
+
+    /// Whether this is the beginning of an operation's name.
+    pub(super) fn begins_with(beginning: &[u8]) -> bool {
+        [&b"ADD"[..], b"REM", b"REL", b"REPLACE"]
+            .iter()
+            .any(|name| name.starts_with(beginning))
     }
 }
 
@@ -55,10 +65,18 @@ pub(super) struct Resource<'a> {
     pub(super) size: u64,
 }
 
+impl Resource<'_> {
+    /// Whether it looks as the kernel prints it: with an address, and a name of one word or of a cast.
+    pub(super) fn is_plausible(&self) -> bool {
+        let one_word = |name: &[u8]| name.starts_with(b"(") || !name.contains(&b' ');
+        self.node != Pointer::Absent && self.name.is_some_and(one_word)
+    }
+}
+
 /// Reads what follows the operation. Text behind the size is somebody's remark, or another address.
 pub(super) fn read(text: &[u8]) -> Option<Resource<'_>> {
-    let end = memmem::find(text, b" bytes)")?;
-    let counted = text.get(..end)?;
+    let end = memmem::find(text, END)?;
+    let counted = text.get(..end)?.trim_ascii_end();
     let open = counted.iter().rposition(|byte| *byte == b'(')?;
     let size = decimal(counted.get(open + 1..)?.trim_ascii())?;
     let mut name = counted.get(..open)?.trim_ascii();

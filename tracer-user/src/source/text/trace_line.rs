@@ -1,26 +1,18 @@
 //! Lines of traces, as ftrace, `trace-cmd report` and `perf script` print them: `insmod-123 [000] d..1.
 //! 6.445839: devres_log: QEMU0001:00 ADD 00000000d1791502 devm_kzalloc_release (40 bytes)`.
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 
 use super::{
-    Parsed,
+    Parsed, perf_trace,
+    prefix::{self, Stamp},
     resource::{self, Operation, Resource},
-    scan::{decimal, digits, last_word, seconds, word},
+    scan::{last_word, word},
+    trace_head::{self, Head},
 };
-use crate::event::{Comm, Task};
 
 /// The tracepoint's name.
-pub(super) const EVENT: &[u8] = b"devres_log: ";
-
-/// What stands before an event's name.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
-    /// Nanoseconds.
-    pub(super) time: Option<u64>,
-    pub(super) cpu: u16,
-    pub(super) task: Task,
-}
+pub(super) const EVENT: &[u8] = b"devres_log";
 
 /// A line of the tracepoint.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,24 +24,39 @@ pub(super) struct TraceLine<'a> {
     pub(super) resource: Resource<'a>,
 }
 
+/// Where [`EVENT`], which `finder` finds, stands as an event's name.
+pub(super) fn find(line: &[u8], finder: &Finder<'_>) -> Option<usize> {
+    finder
+        .find_iter(line)
+        .find(|at| matches!(line.get(at + EVENT.len()), Some(b':' | b'(')))
+}
+
 /// Reads a line in which [`EVENT`] begins at `at`.
 pub(super) fn read(line: &[u8], at: usize) -> Parsed<TraceLine<'_>> {
     let Some((before, rest)) = line.split_at_checked(at) else {
         return Parsed::Other;
     };
+    let words = match rest.get(EVENT.len()..).unwrap_or_default() {
+        [b'(', fields @ ..] if memmem::find(fields, b"op: ").is_some() => {
+            return perf_trace::read(before, fields);
+        }
+        [b':' | b'(', words @ ..] => words,
+        _ => return Parsed::Other,
+    };
     // Some tools write the trace system and a colon before the name.
     let before = match last_word(before) {
         Some((before_system, system))
-            if before.ends_with(system) && system.ends_with(b":") && !is_time(system) =>
+            if before.ends_with(system)
+                && system.ends_with(b":")
+                && !trace_head::is_time(system) =>
         {
             before_system
         }
         _ => before,
     };
-    let words = rest.get(EVENT.len() - 1..).unwrap_or_default();
     let Some((device, operation, rest)) = operation(words) else {
         // Cut within or before the operation: short, and without the end.
-        return if memmem::find(words, b" bytes)").is_none() {
+        return if memmem::find(words, resource::END).is_none() {
             Parsed::Cut
         } else {
             Parsed::Other
@@ -57,7 +64,7 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<TraceLine<'_>> {
     };
     match resource::read(rest) {
         Some(resource) => Parsed::Event(TraceLine {
-            head: head(before),
+            head: trace_head::head_of_any(before),
             device: (!device.is_empty() && device != b"(null)").then_some(device),
             operation,
             resource,
@@ -66,8 +73,36 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<TraceLine<'_>> {
     }
 }
 
-fn is_time(word: &[u8]) -> bool {
-    word.strip_suffix(b":").and_then(time).is_some()
+/// What follows the line's event, if that tells of another one: lines that lost their ends.
+pub(super) fn behind(line: &[u8], at: usize) -> Option<&[u8]> {
+    let rest = line.get(at..)?;
+    let end = memmem::find(rest, resource::END)? + resource::END.len();
+    let rest = rest.get(end..)?;
+    memmem::find(rest, EVENT).is_some().then_some(rest)
+}
+
+/// What stands in a line of which only the event's own words are left.
+pub(super) const BARE: &str = " bytes)";
+
+/// Reads a line of which only the event's own words are left, as `perf script -F trace` prints them.
+pub(super) fn read_bare(line: &[u8]) -> Option<TraceLine<'_>> {
+    let (prefix, words) = prefix::split(line);
+    let (device, operation, rest) = operation(words)?;
+    let resource = resource::read(rest).filter(Resource::is_plausible)?;
+    let is_name = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'(' | b')' | b'{');
+    let named = !device.is_empty() && device.iter().all(is_name);
+    (named && rest.ends_with(resource::END)).then(|| TraceLine {
+        head: Head {
+            time: match prefix.time {
+                Some(Stamp::At(time)) => Some(time),
+                _ => None,
+            },
+            ..Head::default()
+        },
+        device: Some(device),
+        operation,
+        resource,
+    })
 }
 
 /// The device's name, which may contain blanks, the operation and what follows it.
@@ -83,132 +118,13 @@ fn operation(words: &[u8]) -> Option<(&[u8], Operation, &[u8])> {
     None
 }
 
-/// Reads as much as there is of `comm-pid (tgid) [cpu] flags time:`.
-pub(super) fn head(before: &[u8]) -> Head {
-    let mut head = Head::default();
-    let mut rest = before.trim_ascii_end();
-    // In the latency format the colon stands apart.
-    rest = rest.strip_suffix(b":").unwrap_or(rest).trim_ascii_end();
-    let Some((behind, last)) = last_word(rest) else {
-        return head;
-    };
-    head.time = time(last);
-    if last == b"/*" {
-        return graph(behind);
-    }
-    let (mut behind, mut last) = (behind, last);
-    if head.time.is_none()
-        && decimal(last).is_some()
-        && let Some((before, earlier)) = last_word(behind)
-        && let Some(earlier) = earlier.strip_suffix(b":")
-        && time(earlier).is_some()
-    {
-        // perf's period stands between the time and the event.
-        (behind, last) = (before, earlier);
-        head.time = time(last);
-    }
-    if head.time.is_some() {
-        rest = behind;
-    }
-    let without_cpu = rest;
-    // Flags, and in the latency format the CPU in front of them.
-    for _ in 0..2 {
-        let Some((behind, last)) = last_word(rest) else {
-            return head;
-        };
-        if let [b'[', cpu @ .., b']'] = last {
-            head.cpu = decimal(cpu)
-                .and_then(|cpu| u16::try_from(cpu).ok())
-                .unwrap_or_default();
-            head.task = task(behind);
-            return head;
-        }
-        if let Some((cpu, flags)) = digits(last)
-            && flags.len() >= 4
-        {
-            head.cpu = u16::try_from(cpu).unwrap_or_default();
-            head.task = task(behind);
-            return head;
-        }
-        if last.len() > 8 {
-            break;
-        }
-        rest = behind;
-    }
-    // perf may have been told to leave out the CPU.
-    if head.time.is_some() {
-        head.task = task(without_cpu);
-    }
-    head
-}
-
-/// The columns that the function graph has in front of an event, as far as they are there: `6.445839 |   0)
-/// insmod-123   |               |`.
-fn graph(columns: &[u8]) -> Head {
-    let mut head = Head::default();
-    let words = columns.split(|byte| matches!(byte, b' ' | b'|' | b'\t'));
-    for word in words.filter(|word| !word.is_empty()) {
-        if let Some(cpu) = word.strip_suffix(b")").and_then(decimal) {
-            head.cpu = u16::try_from(cpu).unwrap_or_default();
-        } else if let Some(time) = time(word) {
-            head.time = Some(time);
-        } else if word.contains(&b'-') {
-            head.task = task(word);
-        }
-    }
-    head
-}
-
-/// `6.445839`, or `439us` with a mark for long delays.
-fn time(word: &[u8]) -> Option<u64> {
-    let (_, rest) = digits(word)?;
-    match rest {
-        [b'.', ..] => seconds(word),
-        [b'u', b's', marks @ ..] if marks.iter().all(u8::is_ascii_punctuation) => {
-            digits(word)?.0.checked_mul(1_000)
-        }
-        _ => None,
-    }
-}
-
-/// `comm-pid`, `comm-pid (tgid)`, or perf's `comm pid`.
-fn task(before: &[u8]) -> Task {
-    let mut rest = before.trim_ascii_end();
-    let mut process = None;
-    if let Some(inner) = rest.strip_suffix(b")")
-        && let Some(open) = inner.iter().rposition(|byte| *byte == b'(')
-    {
-        let (outer, inner) = inner.split_at(open);
-        process = decimal(inner.get(1..).unwrap_or_default().trim_ascii());
-        rest = outer.trim_ascii_end();
-    }
-    let Some((before, last)) = last_word(rest) else {
-        return Task::default();
-    };
-    let (comm, thread) = if let Some(dash) = last.iter().rposition(|byte| *byte == b'-') {
-        let (comm, thread) = last.split_at(dash);
-        (comm, thread.get(1..).unwrap_or_default())
-    } else {
-        let comm = last_word(before).map(|(_, comm)| comm);
-        let thread = last.rsplit(|byte| *byte == b'/').next();
-        (comm.unwrap_or_default(), thread.unwrap_or_default())
-    };
-    let number = |number: u64| u32::try_from(number).ok();
-    let Some(tid) = decimal(thread).and_then(number) else {
-        return Task::default();
-    };
-    let comm = if comm == b"<...>" { b"" } else { comm };
-    Task {
-        tid,
-        tgid: process.and_then(number).unwrap_or(tid),
-        comm: Comm::new(&String::from_utf8_lossy(comm)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::text::resource::Pointer;
+    use crate::{
+        event::{Comm, Task},
+        source::text::resource::Pointer,
+    };
 
     fn task(comm: &str, thread: u32, process: u32) -> Task {
         Task {
@@ -219,105 +135,39 @@ mod tests {
     }
 
     #[test]
-    fn heads_of_all_tools_are_read() {
-        let time = 439_921_733_000;
-        for (text, cpu, time, task) in [
-            (
-                "     sh-124     [001] d..1.   439.921733: ",
-                1,
-                Some(time),
-                task("sh", 124, 124),
-            ),
-            (
-                "  sh-124 (    99) [001] .N..   439.921733: ",
-                1,
-                Some(time),
-                task("sh", 124, 99),
-            ),
-            (
-                "  sh-124 (-------) [001] ....   439.921733: ",
-                1,
-                Some(time),
-                task("sh", 124, 124),
-            ),
-            (
-                "  sh-124   [001]   439.921733: ",
-                1,
-                Some(time),
-                task("sh", 124, 124),
-            ),
-            (
-                "sh   124 [001]   439.921733:   ",
-                1,
-                Some(time),
-                task("sh", 124, 124),
-            ),
-            (
-                "sh   99/124 [001]   439.921733000:   ",
-                1,
-                Some(time),
-                task("sh", 124, 124),
-            ),
-            (
-                "  sh-124     1d..1.   439us+: ",
-                1,
-                Some(439_000),
-                task("sh", 124, 124),
-            ),
-            (
-                "  sh-124     1d..1.   439us : ",
-                1,
-                Some(439_000),
-                task("sh", 124, 124),
-            ),
-            (
-                "<idle>-0 [000] d.h1. 1.000000: ",
-                0,
-                Some(1_000_000_000),
-                task("<idle>", 0, 0),
-            ),
-            (
-                "<...>-7 [000] d.h1. 1.000000: ",
-                0,
-                Some(1_000_000_000),
-                task("", 7, 7),
-            ),
-            (
-                "kworker/u8:2-45 [000] ..... 1.000000: ",
-                0,
-                Some(1_000_000_000),
-                task("kworker/u8:2", 45, 45),
-            ),
-            (
-                "PNP0103:00 pcspkr insmod-123 [000] ..... 1.000000: ",
-                0,
-                Some(1_000_000_000),
-                task("insmod", 123, 123),
-            ),
-            (
-                "> sh-124 [000] d..1. 1.000000: ",
-                0,
-                Some(1_000_000_000),
-                task("sh", 124, 124),
-            ),
-            ("1.000000: ", 0, Some(1_000_000_000), Task::default()),
-            (
-                "sh   124 [001]   439.921733:          1   ",
-                1,
-                Some(time),
-                task("sh", 124, 124),
-            ),
-            ("sh 124 439.921733: ", 0, Some(time), task("sh", 124, 124)),
-            (
-                "  439.921733 |   1)     sh-124    |               |  /* ",
-                1,
-                Some(time),
-                task("sh", 124, 124),
-            ),
-            (" 1)               |  /* ", 1, None, Task::default()),
-            ("", 0, None, Task::default()),
+    fn an_events_own_words_are_enough() {
+        for (line, is_event) in [
+            ("x ADD 0000000000000001 a (8 bytes)", true),
+            ("> [ 1.5] x REL 0000000000000001 a (8 bytes)", true),
+            ("x ADD a (8 bytes)", false),
+            ("x y ADD 0000000000000001 a (8 bytes)", false),
+            ("ADD 0000000000000001 a (8 bytes)", false),
+            ("x ADD 0000000000000001 a (8 bytes) and more", false),
+            ("x add 0000000000000001 a (8 bytes)", false),
         ] {
-            assert_eq!(head(text.as_bytes()), Head { time, cpu, task }, "{text}");
+            assert_eq!(read_bare(line.as_bytes()).is_some(), is_event, "{line}");
+        }
+    }
+
+    #[test]
+    fn other_heads_are_read_before_the_tracepoint() {
+        for (before, time, task) in [
+            ("[    2.000010] ", 2_000_010_000, Task::default()),
+            ("[    2.000010][  T171] ", 2_000_010_000, task("", 171, 171)),
+            (
+                "     0.010 kworker/u8:3/171 dev:",
+                10_000,
+                task("kworker/u8:3", 171, 171),
+            ),
+        ] {
+            let line = format!("{before}devres_log:x ADD 0000000000000001 a (8 bytes)");
+            let at = line.find("devres_log").unwrap();
+            let Parsed::Event(found) = read(line.as_bytes(), at) else {
+                panic!("{line}");
+            };
+            assert_eq!(found.head.time, Some(time), "{line}");
+            assert_eq!(found.head.task, task, "{line}");
+            assert_eq!(found.device, Some(&b"x"[..]), "{line}");
         }
     }
 
