@@ -1,7 +1,12 @@
 //! What the user looks at: one state machine for everything that is typed, clicked and drawn.
 
-use crossterm::event::{KeyCode, MouseButton, MouseEvent, MouseEventKind};
-use ratatui::layout::{Position, Rect};
+mod moment;
+mod mouse;
+mod prompt;
+
+pub use prompt::{Prompt, Question};
+
+use ratatui::layout::Rect;
 
 use super::{
     filter::Filter,
@@ -53,41 +58,6 @@ impl View {
             view => view,
         }
     }
-}
-
-/// What is asked for on the last line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
-    /// A filter.
-    Filter,
-    /// A time or an event.
-    Goto,
-    /// Where to save a finding.
-    SaveFinding,
-    /// Where to save the trace.
-    SaveTrace,
-}
-
-impl Question {
-    /// In words.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Filter => "filter: ",
-            Self::Goto => "go to (seconds, or #event): ",
-            Self::SaveFinding => "save the finding as: ",
-            Self::SaveTrace => "save the trace as: ",
-        }
-    }
-}
-
-/// A line that is being typed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prompt {
-    /// What for.
-    pub question: Question,
-    /// What was typed so far.
-    pub text: String,
 }
 
 /// Something to tell.
@@ -209,9 +179,6 @@ pub struct State {
     pub growing: bool,
 }
 
-/// Lines that a turn of the wheel moves.
-const WHEEL: isize = 3;
-
 impl Default for State {
     fn default() -> Self {
         Self {
@@ -258,78 +225,6 @@ impl State {
             format!("{key} does nothing here; {help} shows the keys"),
         );
         Effect::None
-    }
-
-    /// Text was pasted.
-    pub fn paste(&mut self, text: &str, world: &mut World) {
-        if let Some(prompt) = &mut self.prompt {
-            prompt
-                .text
-                .extend(text.chars().filter(|character| !character.is_control()));
-            self.typed(world);
-        }
-    }
-
-    /// The mouse was moved, clicked or scrolled.
-    pub fn mouse(&mut self, event: MouseEvent, world: &mut World) {
-        let place = Position::new(event.column, event.row);
-        match event.kind {
-            MouseEventKind::ScrollUp => self.scroll(-WHEEL, world),
-            MouseEventKind::ScrollDown => self.scroll(WHEEL, world),
-            MouseEventKind::Down(MouseButton::Left) | MouseEventKind::Drag(MouseButton::Left) => {
-                let clicked = matches!(event.kind, MouseEventKind::Down(_));
-                self.click(place, clicked, world);
-            }
-            _ => {}
-        }
-    }
-
-    fn click(&mut self, place: Position, clicked: bool, world: &mut World) {
-        let tab = self
-            .areas
-            .tabs
-            .iter()
-            .find(|(area, _)| area.contains(place));
-        if let Some((_, view)) = tab.filter(|_| clicked) {
-            let view = *view;
-            self.go(view);
-        } else if self.areas.scrub.contains(place) {
-            let area = self.areas.scrub;
-            let history = world.history();
-            let span = history.end() - history.first();
-            let column = u64::from(place.x - area.x);
-            let width = u64::from(area.width.saturating_sub(1)).max(1);
-            let position = history.first() + span * column / width;
-            self.seek(position, world);
-        } else if let Some((area, begin, end)) = self.areas.timeline
-            && area.contains(place)
-        {
-            let column = u64::from(place.x - area.x);
-            let width = u64::from(area.width.saturating_sub(1)).max(1);
-            let time = Time(begin.0 + scaled(end.since(begin), column, width));
-            let position = world.history().position_at(time);
-            self.seek(position, world);
-        } else if self.areas.list.contains(place) && clicked {
-            let line = usize::from(place.y - self.areas.list.y);
-            let view = self.view;
-            let scroll = self.scroll_of_view();
-            let target = scroll.top + line;
-            match view {
-                View::Finding | View::Help | View::Timeline => {}
-                _ if target == scroll.cursor => {
-                    self.act(Action::Open, world);
-                }
-                _ => {
-                    scroll.cursor = target;
-                    self.selected(world);
-                }
-            }
-        }
-    }
-
-    fn scroll(&mut self, lines: isize, world: &World) {
-        self.scroll_of_view().by(lines);
-        self.selected(world);
     }
 
     fn scroll_of_view(&mut self) -> &mut Scroll {
@@ -528,239 +423,6 @@ impl State {
         Effect::None
     }
 
-    fn ask(&mut self, question: Question, text: &str) {
-        self.prompt = Some(Prompt {
-            question,
-            text: text.to_owned(),
-        });
-    }
-
-    fn type_key(&mut self, key: Key, world: &mut World) -> Effect {
-        let Some(prompt) = &mut self.prompt else {
-            return Effect::None;
-        };
-        let event = key.event();
-        match event.code {
-            KeyCode::Enter => return self.answer(world),
-            KeyCode::Esc => {
-                if prompt.question == Question::Filter {
-                    prompt.text.clear();
-                    self.typed(world);
-                }
-                self.prompt = None;
-            }
-            KeyCode::Char('c') if !event.modifiers.is_empty() => self.prompt = None,
-            KeyCode::Char('u') if !event.modifiers.is_empty() => {
-                prompt.text.clear();
-                self.typed(world);
-            }
-            KeyCode::Backspace => {
-                prompt.text.pop();
-                self.typed(world);
-            }
-            KeyCode::Char(character) if event.modifiers.is_empty() => {
-                prompt.text.push(character);
-                self.typed(world);
-            }
-            _ => {}
-        }
-        Effect::None
-    }
-
-    /// What was typed has changed: a filter holds at once.
-    fn typed(&mut self, world: &mut World) {
-        if let Some(prompt) = &self.prompt
-            && prompt.question == Question::Filter
-        {
-            let mut choice = world.rows().choice().clone();
-            choice.filter = Filter::new(&prompt.text);
-            world.choose(choice);
-            self.devices = Scroll::default();
-            self.device = None;
-        }
-    }
-
-    fn answer(&mut self, world: &mut World) -> Effect {
-        let Some(Prompt { question, text }) = self.prompt.take() else {
-            return Effect::None;
-        };
-        let text = text.trim().to_owned();
-        match question {
-            Question::Filter => Effect::None,
-            _ if text.is_empty() => Effect::None,
-            Question::Goto => {
-                match position_of(&text, world) {
-                    Some(position) => self.seek(position, world),
-                    None => self.tell(
-                        Severity::Warn,
-                        "that is neither a time in seconds nor an event such as #123",
-                    ),
-                }
-                Effect::None
-            }
-            Question::SaveFinding => Effect::SaveFinding(self.findings.cursor, text),
-            Question::SaveTrace => Effect::SaveTrace(text),
-        }
-    }
-
-    fn pause(&mut self, world: &mut World) {
-        if !world.is_following() {
-            world.follow();
-        } else if self.growing {
-            world.pause();
-        } else {
-            self.tell(
-                Severity::Info,
-                "this is the end of the recording; step back from here",
-            );
-        }
-    }
-
-    fn seek(&mut self, position: u64, world: &mut World) {
-        let first = world.history().first();
-        if position < first {
-            self.tell(
-                Severity::Warn,
-                format!(
-                    "what was before {} s is no longer held",
-                    world.history().time(first)
-                ),
-            );
-        }
-        world.seek(position);
-    }
-
-    fn step(&mut self, events: u64, world: &mut World) {
-        if world.position() >= world.history().end() {
-            self.tell(Severity::Info, "there is no later event yet");
-        }
-        world.pause();
-        world.step(events);
-    }
-
-    fn device_step(&mut self, forward: bool, world: &mut World) {
-        let Some(device) = self.device else {
-            self.tell(Severity::Info, "no device is selected");
-            return;
-        };
-        let history = world.history();
-        let here = world.position();
-        let is_its = |position: &u64| {
-            history
-                .event(*position)
-                .is_some_and(|event| event.device == device.address)
-        };
-        let found = if forward {
-            (here + 1..=history.end()).find(is_its)
-        } else {
-            (history.first() + 1..here).rev().find(is_its)
-        };
-        match found {
-            Some(position) => self.seek(position, world),
-            None => self.tell(
-                Severity::Info,
-                if forward {
-                    "no later event of this device"
-                } else {
-                    "no earlier event of this device"
-                },
-            ),
-        }
-    }
-
-    fn jump(&mut self, forward: bool, world: &mut World) {
-        let history = world.history();
-        let here = world.position();
-        let count = history.findings().len();
-        let found = if forward {
-            Some(history.found_until(here)).filter(|next| *next < count)
-        } else {
-            (0..count)
-                .rev()
-                .find(|finding| history.found_at(*finding) < here)
-        };
-        match found {
-            Some(finding) => {
-                let position = history.found_at(finding);
-                self.findings.cursor = finding;
-                self.finding = Scroll::default();
-                self.select_device_of_finding(world);
-                self.seek(position, world);
-            }
-            None if count == 0 => self.tell(Severity::Info, "nothing was found"),
-            None => self.tell(
-                Severity::Info,
-                if forward {
-                    "no later finding"
-                } else {
-                    "no earlier finding"
-                },
-            ),
-        }
-    }
-
-    /// The part of time that the timeline shows: its begin and end.
-    #[must_use]
-    pub fn shown_time(&self, world: &World) -> (Time, Time) {
-        let history = world.history();
-        let first = history.time(history.first() + 1);
-        let last = history.time(history.end()).max(world.now());
-        let (begin, end) = match self.window {
-            Window::All if !self.all_devices => self
-                .device
-                .and_then(|device| life(device, world))
-                .unwrap_or((first, last)),
-            Window::All => (first, last),
-            Window::Last(length) => (Time(last.0.saturating_sub(length)), last),
-            Window::Fixed(begin, end) => (begin, end),
-        };
-        (begin, end.max(Time(begin.0 + 1)))
-    }
-
-    fn zoom(&mut self, into: bool, world: &World) {
-        let (begin, end) = self.shown_time(world);
-        let length = end.since(begin);
-        let length = if into {
-            (length / 2).max(100)
-        } else {
-            length.saturating_mul(2)
-        };
-        let whole = Self {
-            window: Window::All,
-            all_devices: true,
-            ..Self::default()
-        };
-        let (first, last) = whole.shown_time(world);
-        self.window = if length >= last.since(first) {
-            Window::All
-        } else if world.is_following() && self.growing {
-            Window::Last(length)
-        } else {
-            let now = world.now();
-            let centre = if now >= begin && now <= end {
-                now
-            } else {
-                Time(begin.0 + end.since(begin) / 2)
-            };
-            let begin = centre
-                .0
-                .saturating_sub(length / 2)
-                .clamp(first.0, last.0.saturating_sub(length).max(first.0));
-            Window::Fixed(Time(begin), Time(begin + length))
-        };
-    }
-
-    fn pan(&mut self, later: bool, world: &World) {
-        let (begin, end) = self.shown_time(world);
-        let by = (end.since(begin) / 4).max(1);
-        self.window = if later {
-            Window::Fixed(Time(begin.0 + by), Time(end.0 + by))
-        } else {
-            let by = by.min(begin.0);
-            Window::Fixed(Time(begin.0 - by), Time(end.0 - by))
-        };
-    }
-
     /// Before drawing: selects something where nothing is, and follows the selected device in the table.
     pub fn settle(&mut self, world: &World) {
         let rows = world.rows();
@@ -783,64 +445,4 @@ impl State {
             self.device = rows.at(self.devices.cursor).map(|row| row.key);
         }
     }
-}
-
-/// The time from a device's first to its last activity that is held, with a little around it.
-fn life(device: InstanceKey, world: &World) -> Option<(Time, Time)> {
-    let timeline = world.history().timeline();
-    let is_its = |of: InstanceKey| of == device;
-    let span = timeline.spans().find(|span| is_its(span.device));
-    let mark = timeline.all_marks().find(|mark| is_its(mark.device));
-    let begin = match (span, mark) {
-        (Some(span), Some(mark)) => span.begin.min(mark.time),
-        (Some(span), None) => span.begin,
-        (None, Some(mark)) => mark.time,
-        (None, None) => return None,
-    };
-    let ends = timeline
-        .spans()
-        .rev()
-        .filter(|span| is_its(span.device))
-        .take(100)
-        .map(|span| span.end.unwrap_or_else(|| world.now()));
-    let mark = timeline.all_marks().rev().find(|mark| is_its(mark.device));
-    let end = ends.chain(mark.map(|mark| mark.time)).max()?;
-    let around = end.since(begin) / 50;
-    Some((
-        Time(begin.0.saturating_sub(around)),
-        Time(end.0.saturating_add(around)),
-    ))
-}
-
-/// `length * part / whole`, without overflow.
-fn scaled(length: u64, part: u64, whole: u64) -> u64 {
-    let product = u128::from(length) * u128::from(part) / u128::from(whole.max(1));
-    u64::try_from(product).unwrap_or(u64::MAX)
-}
-
-/// The position that was typed: `#123`, or seconds with decimals.
-fn position_of(text: &str, world: &World) -> Option<u64> {
-    if let Some(number) = text.strip_prefix('#') {
-        return number.parse().ok();
-    }
-    let (seconds, decimals) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: u64 = seconds.parse().ok()?;
-    let mut nanoseconds = 0_u64;
-    if !decimals.is_empty() {
-        let digits: String = decimals
-            .chars()
-            .chain("000000000".chars())
-            .take(9)
-            .collect();
-        nanoseconds = digits.parse().ok()?;
-        // What was typed stands for the whole interval that is shown alike.
-        if decimals.len() < 9 {
-            let shown = u32::try_from(decimals.len()).ok()?;
-            nanoseconds += 10_u64.pow(9 - shown) - 1;
-        }
-    }
-    let time = seconds
-        .checked_mul(1_000_000_000)?
-        .checked_add(nanoseconds)?;
-    Some(world.history().position_at(Time(time)))
 }

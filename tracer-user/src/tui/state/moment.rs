@@ -1,0 +1,197 @@
+//! Which moment is shown, and which part of the time line.
+
+use super::{Scroll, State, Window};
+use crate::{event::Time, finding::Severity, model::InstanceKey, tui::world::World};
+
+impl State {
+    pub(super) fn pause(&mut self, world: &mut World) {
+        if !world.is_following() {
+            world.follow();
+        } else if self.growing {
+            world.pause();
+        } else {
+            self.tell(
+                Severity::Info,
+                "this is the end of the recording; step back from here",
+            );
+        }
+    }
+
+    pub(super) fn seek(&mut self, position: u64, world: &mut World) {
+        let first = world.history().first();
+        if position < first {
+            self.tell(
+                Severity::Warn,
+                format!(
+                    "what was before {} s is no longer held",
+                    world.history().time(first)
+                ),
+            );
+        }
+        world.seek(position);
+    }
+
+    pub(super) fn step(&mut self, events: u64, world: &mut World) {
+        if world.position() >= world.history().end() {
+            self.tell(Severity::Info, "there is no later event yet");
+        }
+        world.pause();
+        world.step(events);
+    }
+
+    pub(super) fn device_step(&mut self, forward: bool, world: &mut World) {
+        let Some(device) = self.device else {
+            self.tell(Severity::Info, "no device is selected");
+            return;
+        };
+        let history = world.history();
+        let here = world.position();
+        let is_its = |position: &u64| {
+            history
+                .event(*position)
+                .is_some_and(|event| event.device == device.address)
+        };
+        let found = if forward {
+            (here + 1..=history.end()).find(is_its)
+        } else {
+            (history.first() + 1..here).rev().find(is_its)
+        };
+        match found {
+            Some(position) => self.seek(position, world),
+            None => self.tell(
+                Severity::Info,
+                if forward {
+                    "no later event of this device"
+                } else {
+                    "no earlier event of this device"
+                },
+            ),
+        }
+    }
+
+    pub(super) fn jump(&mut self, forward: bool, world: &mut World) {
+        let history = world.history();
+        let here = world.position();
+        let count = history.findings().len();
+        let found = if forward {
+            Some(history.found_until(here)).filter(|next| *next < count)
+        } else {
+            (0..count)
+                .rev()
+                .find(|finding| history.found_at(*finding) < here)
+        };
+        match found {
+            Some(finding) => {
+                let position = history.found_at(finding);
+                self.findings.cursor = finding;
+                self.finding = Scroll::default();
+                self.select_device_of_finding(world);
+                self.seek(position, world);
+            }
+            None if count == 0 => self.tell(Severity::Info, "nothing was found"),
+            None => self.tell(
+                Severity::Info,
+                if forward {
+                    "no later finding"
+                } else {
+                    "no earlier finding"
+                },
+            ),
+        }
+    }
+
+    /// The part of time that the timeline shows: its begin and end.
+    #[must_use]
+    pub fn shown_time(&self, world: &World) -> (Time, Time) {
+        let history = world.history();
+        let first = history.time(history.first() + 1);
+        let last = history.time(history.end()).max(world.now());
+        let (begin, end) = match self.window {
+            Window::All if !self.all_devices => self
+                .device
+                .and_then(|device| life(device, world))
+                .unwrap_or((first, last)),
+            Window::All => (first, last),
+            Window::Last(length) => (Time(last.0.saturating_sub(length)), last),
+            Window::Fixed(begin, end) => (begin, end),
+        };
+        (begin, end.max(Time(begin.0 + 1)))
+    }
+
+    pub(super) fn zoom(&mut self, into: bool, world: &World) {
+        let (begin, end) = self.shown_time(world);
+        let length = end.since(begin);
+        let length = if into {
+            (length / 2).max(100)
+        } else {
+            length.saturating_mul(2)
+        };
+        let whole = Self {
+            window: Window::All,
+            all_devices: true,
+            ..Self::default()
+        };
+        let (first, last) = whole.shown_time(world);
+        self.window = if length >= last.since(first) {
+            Window::All
+        } else if world.is_following() && self.growing {
+            Window::Last(length)
+        } else {
+            let now = world.now();
+            let centre = if now >= begin && now <= end {
+                now
+            } else {
+                Time(begin.0 + end.since(begin) / 2)
+            };
+            let begin = centre
+                .0
+                .saturating_sub(length / 2)
+                .clamp(first.0, last.0.saturating_sub(length).max(first.0));
+            Window::Fixed(Time(begin), Time(begin + length))
+        };
+    }
+
+    pub(super) fn pan(&mut self, later: bool, world: &World) {
+        let (begin, end) = self.shown_time(world);
+        let by = (end.since(begin) / 4).max(1);
+        self.window = if later {
+            Window::Fixed(Time(begin.0 + by), Time(end.0 + by))
+        } else {
+            let by = by.min(begin.0);
+            Window::Fixed(Time(begin.0 - by), Time(end.0 - by))
+        };
+    }
+}
+
+/// The time from a device's first to its last activity that is held, with a little around it.
+fn life(device: InstanceKey, world: &World) -> Option<(Time, Time)> {
+    let timeline = world.history().timeline();
+    let is_its = |of: InstanceKey| of == device;
+    let span = timeline.spans().find(|span| is_its(span.device));
+    let mark = timeline.all_marks().find(|mark| is_its(mark.device));
+    let begin = match (span, mark) {
+        (Some(span), Some(mark)) => span.begin.min(mark.time),
+        (Some(span), None) => span.begin,
+        (None, Some(mark)) => mark.time,
+        (None, None) => return None,
+    };
+    let ends = timeline
+        .spans()
+        .rev()
+        .filter(|span| is_its(span.device))
+        .take(100)
+        .map(|span| span.end.unwrap_or_else(|| world.now()));
+    let mark = timeline.all_marks().rev().find(|mark| is_its(mark.device));
+    let end = ends.chain(mark.map(|mark| mark.time)).max()?;
+    let around = end.since(begin) / 50;
+    Some((
+        Time(begin.0.saturating_sub(around)),
+        Time(end.0.saturating_add(around)),
+    ))
+}
+
+/// `length * part / whole`, without overflow.
+pub(super) fn scaled(length: u64, part: u64, whole: u64) -> u64 {
+    let product = u128::from(length) * u128::from(part) / u128::from(whole.max(1));
+    u64::try_from(product).unwrap_or(u64::MAX)
+}
