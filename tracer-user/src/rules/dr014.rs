@@ -184,8 +184,10 @@ fn found(
         );
         return;
     }
-    let mark = finding::mark(node);
-    if report.repeat(&subject.fingerprint(&INFO, &mark), severity, model.now()) {
+    // Who asked for it is left out: of what was there before the trace began nobody knows, and the next binding's is
+    // the same.
+    let mark = finding::label(node);
+    if report.repeat(&subject.fingerprint(&INFO, mark), severity, model.now()) {
         return;
     }
     let name = subject.name();
@@ -230,6 +232,6 @@ fn found(
                 .to_owned(),
         ],
         resources: vec![finding::live_resource(node)],
-        ..subject.finding(&INFO, severity, &mark, model.now())
+        ..subject.finding(&INFO, severity, mark, model.now())
     });
 }

@@ -76,8 +76,10 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
         );
         return;
     }
-    let mark = finding::mark(node);
-    if report.repeat(&subject.fingerprint(&INFO, &mark), severity, model.now()) {
+    // Who asked for it is left out: of what was there before the trace began nobody knows, and the next binding's is
+    // the same.
+    let mark = finding::label(node);
+    if report.repeat(&subject.fingerprint(&INFO, mark), severity, model.now()) {
         return;
     }
     let user = user.unwrap_or(youngest);
@@ -114,7 +116,7 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
         ],
         resources: vec![finding::live_resource(node), finding::live_resource(user)],
         caused_by: blame::caller_as_cause(&subject, model),
-        ..subject.finding(&INFO, severity, &mark, model.now())
+        ..subject.finding(&INFO, severity, mark, model.now())
     });
 }
 

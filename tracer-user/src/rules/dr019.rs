@@ -201,7 +201,9 @@ impl Batch {
                     .to_owned(),
             ],
             resources: vec![finding::live_resource(&self.node)],
-            ..subject.finding(&INFO, Severity::Warn, &finding::mark(&self.node), model.now())
+            // Who asked for it is left out: of what was there before the trace began nobody knows, and the next
+            // binding's is the same.
+            ..subject.finding(&INFO, Severity::Warn, finding::label(&self.node), model.now())
         });
     }
 }
