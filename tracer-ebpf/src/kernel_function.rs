@@ -6,7 +6,7 @@
 /// helper of a number that no kernel has, and userspace puts the right calls in their places before it loads them, or
 /// nothing where the kernel lacks one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i32)]
+#[repr(u32)]
 pub enum KernelFunction {
     /// `bpf_preempt_disable()`, since 6.10.
     PreemptDisable = 0x7d00_0001,
@@ -29,8 +29,8 @@ impl KernelFunction {
 
     /// The number of the helper that the probes call in its place.
     #[must_use]
-    pub const fn placeholder(self) -> i32 {
-        self as i32
+    pub const fn placeholder(self) -> u32 {
+        self as u32
     }
 
     /// Its name in the kernel.

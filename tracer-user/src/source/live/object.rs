@@ -93,7 +93,7 @@ impl Instruction {
         if self.code != Self::CALL || self.registers != 0 {
             return;
         }
-        let number = i32::from_le_bytes(self.immediate);
+        let number = u32::from_le_bytes(self.immediate);
         if !KernelFunction::ALL
             .iter()
             .any(|function| function.placeholder() == number)
@@ -127,13 +127,13 @@ mod tests {
             .collect()
     }
 
-    fn calls(object: &[u8], registers: u8, number: i32) -> usize {
+    fn calls(object: &[u8], registers: u8, number: u32) -> usize {
         instructions(object)
             .iter()
             .filter(|instruction| {
                 instruction.code == Instruction::CALL
                     && instruction.registers == registers
-                    && i32::from_le_bytes(instruction.immediate) == number
+                    && u32::from_le_bytes(instruction.immediate) == number
             })
             .count()
     }
@@ -141,7 +141,7 @@ mod tests {
     /// The calls of each kernel function, which have these numbers in the kernel or are placeholders.
     fn calls_of_all(
         object: &[u8],
-        number: impl Fn(KernelFunction) -> i32,
+        number: impl Fn(KernelFunction) -> u32,
         registers: u8,
     ) -> [usize; 4] {
         KernelFunction::ALL.map(|function| calls(object, registers, number(function)))
@@ -152,7 +152,7 @@ mod tests {
         let placeholders = calls_of_all(OBJECT, KernelFunction::placeholder, 0);
         assert!(placeholders.into_iter().all(|calls| calls > 0));
         let number = |function: KernelFunction| function.placeholder() - 0x7d00_0000 + 4711;
-        let fitted = FittedObject::new(|function| u32::try_from(number(function)).ok());
+        let fitted = FittedObject::new(|function| Some(number(function)));
         assert_eq!(
             calls_of_all(fitted.bytes(), number, Instruction::KERNEL_FUNCTION),
             placeholders
