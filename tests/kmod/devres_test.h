@@ -42,6 +42,7 @@ extern const struct dt_scenario dt_component_scenarios[];
 extern const struct dt_scenario dt_lifetime_scenarios[];
 extern const struct dt_scenario dt_late_add_scenarios[];
 extern const struct dt_scenario dt_foreign_scenarios[];
+extern const struct dt_scenario dt_embedded_scenarios[];
 extern const struct dt_scenario dt_irq_scenarios[];
 extern const struct dt_scenario dt_growth_scenarios[];
 extern const struct dt_scenario dt_load_scenarios[];

@@ -24,6 +24,7 @@ static const struct dt_scenario *const tables[] = {
 	dt_lifetime_scenarios,
 	dt_late_add_scenarios,
 	dt_foreign_scenarios,
+	dt_embedded_scenarios,
 	dt_irq_scenarios,
 	dt_growth_scenarios,
 	dt_load_scenarios,
