@@ -384,6 +384,16 @@ impl Release {
             time: self.group.opened,
             what: format!("a group is opened on {name}, and not closed"),
         }];
+        let first = self.swallowed.iter().filter_map(|resource| {
+            let time = resource.added.time?;
+            Some((time, &resource.name))
+        });
+        if let Some((time, first)) = first.min() {
+            order.push(Step {
+                time,
+                what: format!("{first} is added, after the components were bound"),
+            });
+        }
         if let Some(culprit) = &self.culprit {
             order.push(Step {
                 time: culprit.time,
