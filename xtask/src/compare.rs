@@ -171,6 +171,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             fs::read_to_string(directory.join(format!("{name}.{suffix}")))
                 .map_or_else(|_| String::new(), |text| text.trim().to_owned())
         };
+        if told("time").is_empty() {
+            println!("| {what} | failed, see {name}.log | | |");
+            continue;
+        }
         println!(
             "| {what} | {} | {} | {} |",
             told("time"),
