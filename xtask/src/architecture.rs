@@ -96,7 +96,7 @@ impl Architecture {
         let Some((_, linker)) = self.linker() else {
             return Ok(());
         };
-        tools::require(&[linker])?;
+        tools::require(&[linker, tools::ARM64_LIBRARY])?;
         let library = command::output(Command::new("rustc").args([
             "--print",
             "target-libdir",

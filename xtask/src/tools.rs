@@ -10,8 +10,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::command;
 
-/// The programs with their packages.
-const PACKAGES: [(&str, &str); 7] = [
+/// What a C library for 64-bit ARM is known by; the compiler's package only recommends one.
+pub(crate) const ARM64_LIBRARY: &str = "/usr/aarch64-linux-gnu/include/stdio.h";
+
+/// The programs, or other files by their absolute paths, with their packages.
+const PACKAGES: [(&str, &str); 8] = [
+    (ARM64_LIBRARY, "libc6-dev-arm64-cross"),
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
     ("depmod", "kmod"),
     ("pip3", "python3-pip"),
@@ -21,7 +25,7 @@ const PACKAGES: [(&str, &str); 7] = [
     ("zstd", "zstd"),
 ];
 
-/// Makes sure that `programs` are there: as root by installing them, otherwise by an error with the command to run.
+/// Makes sure that `programs`, or other files by their absolute paths, are there: as root by installing them, otherwise by an error with the command to run.
 ///
 /// Guests start on several threads at once, and apt serves one at a time.
 pub(crate) fn require(programs: &[&str]) -> Result<()> {
