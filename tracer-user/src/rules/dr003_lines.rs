@@ -339,6 +339,47 @@ impl Release {
         }
     }
 
+    /// What happened to the device of this name, step by step.
+    fn order(&self, name: &str) -> Vec<Step> {
+        let count = self.swallowed_count;
+        let mut order = vec![Step {
+            time: self.group.opened,
+            what: format!("a group is opened on {name}, and not closed"),
+        }];
+        let first = self.swallowed.iter().filter_map(|resource| {
+            let time = resource.added.time?;
+            Some((time, &resource.name))
+        });
+        if let Some((time, first)) = first.min() {
+            order.push(Step {
+                time,
+                what: format!("{first} is added, after the components were bound"),
+            });
+        }
+        if let Some(culprit) = &self.culprit {
+            order.push(Step {
+                time: culprit.time,
+                what: format!(
+                    "the group of the component {} is released",
+                    culprit.subject.name()
+                ),
+            });
+        }
+        order.push(Step {
+            time: self.began,
+            what: format!("the open group of {name} is released"),
+        });
+        order.push(Step {
+            time: self.last,
+            what: format!(
+                "{count} {} added later {} released with it",
+                plural(count, "resource", "resources"),
+                plural(count, "is", "are"),
+            ),
+        });
+        order
+    }
+
     /// Reports what went with the group. `lived_on` says that the device was seen to go on afterwards.
     fn conclude(self, lived_on: bool, model: &Model, report: &mut Report) {
         if self.swallowed_count == 0 {
@@ -380,41 +421,7 @@ impl Release {
             .culprit
             .as_ref()
             .filter(|culprit| !culprit.among_others);
-        let mut order = vec![Step {
-            time: self.group.opened,
-            what: format!("a group is opened on {name}, and not closed"),
-        }];
-        let first = self.swallowed.iter().filter_map(|resource| {
-            let time = resource.added.time?;
-            Some((time, &resource.name))
-        });
-        if let Some((time, first)) = first.min() {
-            order.push(Step {
-                time,
-                what: format!("{first} is added, after the components were bound"),
-            });
-        }
-        if let Some(culprit) = &self.culprit {
-            order.push(Step {
-                time: culprit.time,
-                what: format!(
-                    "the group of the component {} is released",
-                    culprit.subject.name()
-                ),
-            });
-        }
-        order.push(Step {
-            time: self.began,
-            what: format!("the open group of {name} is released"),
-        });
-        order.push(Step {
-            time: self.last,
-            what: format!(
-                "{count} {} added later {} released with it",
-                plural(count, "resource", "resources"),
-                plural(count, "is", "are"),
-            ),
-        });
+        let order = self.order(name);
         let caused_by = alone.map(|culprit| Cause {
             device: culprit.subject.name().to_owned(),
             instance: culprit.subject.key,
