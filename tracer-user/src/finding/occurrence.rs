@@ -10,7 +10,8 @@ use crate::{
     model::InstanceKey,
 };
 
-/// Occurrences of one finding that are kept: the first half of them stay, the second half are the latest.
+/// Occurrences of one finding that are kept: the first half of them stay, the others are the
+/// latest, and as long as one device has several no other device goes.
 pub const MOST_OCCURRENCES: usize = 64;
 /// Steps of one occurrence whose times are kept.
 const MOST_MOMENTS: usize = 8;
@@ -116,15 +117,17 @@ impl Occurrences {
         devices
     }
 
-    /// One more. Where there are as many as may be kept, or it `may_not_grow`, the oldest of the later half makes
-    /// room. Whether one more is kept than before.
+    /// One more. Where there are as many as may be kept, or there may not be more (`may_grow`), one of the later half
+    /// makes room. Whether one more is kept than before.
     pub(super) fn push(&mut self, occurrence: Occurrence, may_grow: bool) -> bool {
         self.total = self.total.saturating_add(1);
         let kept = Arc::make_mut(&mut self.kept);
         let grows = kept.is_empty() || (may_grow && kept.len() < MOST_OCCURRENCES);
-        if !grows {
+        if !grows && kept.len() > 1 {
+            kept.remove(to_go(kept, occurrence.instance));
+        } else if !grows {
             // The first stays in any case.
-            kept.remove((kept.len() / 2).max(1).min(kept.len() - 1));
+            return false;
         }
         kept.push(occurrence);
         grows
@@ -145,6 +148,25 @@ impl Occurrences {
     }
 }
 
+/// Which of those that are kept makes room for one on `instance`: the oldest of the later half whose device has
+/// another, so that no device goes while one has two.
+fn to_go(kept: &[Occurrence], instance: InstanceKey) -> usize {
+    let half = (kept.len() / 2).max(1).min(kept.len() - 1);
+    let has_another = |place: usize, one: &Occurrence| {
+        one.instance == instance
+            || kept
+                .iter()
+                .enumerate()
+                .any(|(other, known)| other != place && known.instance == one.instance)
+    };
+    let place = kept
+        .iter()
+        .enumerate()
+        .skip(half)
+        .find(|(place, one)| has_another(*place, one));
+    place.map_or(half, |(place, _)| place)
+}
+
 impl Serialize for Occurrences {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("Occurrences", 2)?;
@@ -153,5 +175,71 @@ impl Serialize for Occurrences {
             object.serialize_field("occurrences_hidden", &self.hidden())?;
         }
         object.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::DeviceAddress;
+
+    fn on(device: u64, time: u64) -> Occurrence {
+        Occurrence {
+            time: Time(time),
+            device: Text::from(format!("dev{device}")),
+            instance: InstanceKey {
+                address: DeviceAddress(device),
+                generation: 0,
+            },
+            severity: Severity::Warn,
+            certainty: Certainty::Confirmed,
+            cause: None,
+            moments: Vec::new(),
+        }
+    }
+
+    fn times(occurrences: &Occurrences) -> Vec<u64> {
+        occurrences.iter().map(|one| one.time.0).collect()
+    }
+
+    #[test]
+    fn the_first_and_the_latest_are_kept_and_all_are_counted() {
+        let mut occurrences = Occurrences::default();
+        for time in 0..1000 {
+            occurrences.push(on(1, time), true);
+        }
+        let half = MOST_OCCURRENCES as u64 / 2;
+        let expected: Vec<u64> = (0..half).chain(1000 - half..1000).collect();
+        assert_eq!(times(&occurrences), expected);
+        assert_eq!(
+            (occurrences.total(), occurrences.hidden()),
+            (1000, 1000 - 2 * half)
+        );
+    }
+
+    #[test]
+    fn a_device_is_not_forgotten_for_one_that_has_many() {
+        let mut occurrences = Occurrences::default();
+        for time in 0..500 {
+            occurrences.push(on(if time % 50 == 40 { time } else { 1 }, time), true);
+        }
+        let devices = occurrences.devices();
+        for rare in (40..500).step_by(50) {
+            assert!(
+                devices.contains(&format!("dev{rare}").as_str()),
+                "{devices:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_not_grow_keeps_the_first_and_the_latest() {
+        let mut occurrences = Occurrences::default();
+        assert!(occurrences.push(on(1, 1), false), "one is always kept");
+        assert!(!occurrences.push(on(2, 2), false));
+        assert_eq!(times(&occurrences), [1]);
+        assert!(occurrences.push(on(2, 3), true));
+        assert!(!occurrences.push(on(2, 4), false));
+        assert_eq!((times(&occurrences), occurrences.hidden()), (vec![1, 4], 2));
     }
 }

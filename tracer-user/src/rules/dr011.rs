@@ -70,7 +70,7 @@ impl Rule for UnboundOwnerLeak {
 
     fn finish(&mut self, model: &Model, report: &mut Report) {
         let mut waiting: Vec<_> = self.deleted.iter().collect();
-        waiting.sort_by_key(|(_, deleted)| **deleted);
+        waiting.sort_by_key(|(id, deleted)| (**deleted, **id));
         for (id, deleted) in waiting {
             if let Some(device) = model.device_by_id(*id)
                 && model.now().since(*deleted) > LATE
