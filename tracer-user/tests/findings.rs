@@ -393,7 +393,7 @@ fn a_check_fails_on_each_device_that_it_was_found_on() {
         assert_eq!(test.status, Status::Failed, "{group}: {test:#?}");
         assert_eq!(test.findings.len(), 1);
     }
-    let only_other = "[select]\ndevice = [\"other\"]\n";
+    let only_other = "[devices]\ninclude = [\"other\"]\n";
     let results = check(&story, only_other);
     assert_eq!(test(&results, "platform/other").status, Status::Failed);
     let mut sarif = Vec::new();

@@ -312,7 +312,7 @@ fn diff_json(material: &Material) -> Vec<u8> {
 }
 
 fn results(material: &Material) -> (Results, Policy) {
-    let policy = "[check]\nfail-on = \"info\"\n[limits]\nresources-per-device = 0\n";
+    let policy = "fail-on = \"info\"\n[limits]\nresources-per-device = 0\n";
     let policy = Policy::read("policy.toml", policy).unwrap();
     let mut examination = Examination::new(material.information.clone(), policy.clone());
     for event in &material.events {
