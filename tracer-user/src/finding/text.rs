@@ -90,9 +90,9 @@ fn seen(finding: &Finding) -> String {
     }
     let hidden = finding.occurrences.hidden();
     if hidden > 0 && devices.len() > 1 {
-        line = format!("{line} (not all of them are kept)");
+        line = format!("{line} (not every occurrence is kept)");
     }
-    format!("{line}; shown is the worst, and of those the one that tells most.")
+    format!("{line}. Shown: the most severe, and of those the one with the most evidence.")
 }
 
 fn headline(formatter: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {

@@ -337,9 +337,7 @@ fn the_material_says_something_in_every_form() {
     }
     let findings = FORMS.iter().find(|form| form.name == "finding").unwrap();
     let text = String::from_utf8((findings.write)(&material)).unwrap();
-    for rule in ["DR001", "DR003", "DR009"] {
-        assert!(text.contains(rule), "{rule}: {text}");
-    }
+    assert!(text.contains("DR001 error"), "{text}");
 }
 
 #[test]

@@ -148,7 +148,7 @@ impl Concluding<'_> {
         if let Some(worst) = also.iter().max_by_key(|told| told.status) {
             let finding = &worst.finding;
             let message = format!(
-                "it was found here too, as {}; the worst is told, and that was on {}: {}",
+                "also found on this device ({}); the details are those of {}: {}",
                 finding.severity.name(),
                 finding.device,
                 finding.summary
@@ -217,7 +217,7 @@ impl Concluding<'_> {
             let device = &finding.device;
             return (
                 Status::Skipped,
-                format!("counted for {device}: findings of one driver are counted together"),
+                format!("may be among those counted for {device}: not every occurrence is kept"),
             );
         }
         (Status::Passed, String::new())
