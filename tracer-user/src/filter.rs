@@ -88,17 +88,18 @@ impl DeviceFilter {
         self.device.fit(Some(device)) && self.driver.fit(driver) && self.bus.fit(bus)
     }
 
-    /// Whether a finding is wanted: of the device that it is on, or of the one whose driver did it.
+    /// Whether a finding is wanted: of a device that it is on, or of the one whose driver did it.
     #[must_use]
     pub fn wants_finding(&self, finding: &Finding) -> bool {
-        self.wants_names(
-            &finding.device,
-            finding.driver.as_deref(),
-            finding.bus.as_deref(),
-        ) || finding
-            .caused_by
-            .as_ref()
-            .is_some_and(|cause| self.wants_names(&cause.device, cause.driver.as_deref(), None))
+        let fits = |device: &str| {
+            self.wants_names(device, finding.driver.as_deref(), finding.bus.as_deref())
+        };
+        fits(&finding.device)
+            || finding.occurrences.iter().any(|one| fits(&one.device))
+            || finding
+                .caused_by
+                .as_ref()
+                .is_some_and(|cause| self.wants_names(&cause.device, cause.driver.as_deref(), None))
     }
 
     /// Whether every device is wanted.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     coverage::Coverage,
     event::Event,
-    finding::{Finding, Report, Severity},
+    finding::{Finding, Occurrence, Report, Severity},
     model::{Change, Desync, InstanceKey, Model},
     rules::RuleSet,
 };
@@ -121,6 +121,12 @@ impl Judge {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         self.report.findings()
+    }
+
+    /// What occurred with the last event, with the finding's place among [`findings`](Self::findings).
+    #[must_use]
+    pub fn occurred(&self) -> &[(usize, Occurrence)] {
+        self.report.occurred()
     }
 
     /// The first disagreements of the model with the kernel (DR900).

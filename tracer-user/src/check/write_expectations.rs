@@ -8,7 +8,7 @@ use super::{
     results::{Group, Results, Status, Test},
     selection::Place,
 };
-use crate::escape::escape;
+use crate::escape::{commands, escape, steers};
 
 /// The expectations under which a run like this one passes: what failed, and what is expected already and
 /// was found. What is not about a finding, assertion, limit or exercise can't be expected.
@@ -67,6 +67,25 @@ fn items<'a>(
         .collect()
 }
 
+/// A text as a basic string of TOML, in one line and inert.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for (at, character) in text.char_indices() {
+        match character {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            hidden if steers(hidden) || commands(text, at) => {
+                // Writing to a string doesn't fail.
+                let _ = write!(quoted, "\\U{:08x}", u32::from(hidden));
+            }
+            plain => quoted.push(plain),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 fn entry(
     text: &mut String,
     fingerprint: &str,
@@ -74,7 +93,6 @@ fn entry(
     kernel: &str,
     results: &Results,
 ) {
-    let quoted = |text: &str| toml::Value::from(text).to_string();
     let reason = known.map_or_else(
         || {
             format!(
@@ -95,5 +113,28 @@ fn entry(
     );
     if let Some(until) = known.and_then(|known| known.until) {
         let _ = writeln!(text, "until = {until}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_texts_are_inert_and_read_back_as_they_were() {
+        for text in [
+            "",
+            "DR001/platform/lm75",
+            "a\"b\\c\"\"\"",
+            "\u{1b}[31m\u{9b}2J\u{202e}\u{2028}\u{7f}\n\r\t\0\u{e0001}",
+            "##[error] ::error:: <LAVA_SIGNAL_X>",
+            "Gerät",
+        ] {
+            let line = format!("key = {}", quoted(text));
+            assert!(!line.contains(steers), "{line:?}");
+            assert!(!line.contains("##[") && !line.contains("<LAVA"), "{line}");
+            let table: toml::Table = line.parse().unwrap();
+            assert_eq!(table["key"].as_str(), Some(text), "{line}");
+        }
     }
 }

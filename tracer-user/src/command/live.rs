@@ -84,10 +84,17 @@ impl Live {
             }
         };
         if let Err(error) = tui::check() {
+            let Some(file) = &self.file else {
+                say(format_args!(
+                    "{error}: `live` needs one to draw on; `trace` writes lines"
+                ));
+                plainly(OFFER);
+                return Ok(Exit::CouldNotRun);
+            };
+            let file = shown(file);
             say(format_args!(
-                "{error}: `live` needs one to draw on; `trace` and `import` write lines"
+                "{error}: `live` needs one to draw on; `devres-tracer report {file}` writes the same as text"
             ));
-            plainly(OFFER);
             return Ok(Exit::CouldNotRun);
         }
         let options = tui::Options {

@@ -134,6 +134,10 @@ pub(super) fn keep_wanted(lives: &mut Lives, filter: &DeviceFilter) {
     });
 }
 
+/// Whether a finding was made in the window. Of those occurrences that are not kept nothing is known but the time
+/// between the first and the last.
 fn is_in(window: Window, finding: &Finding) -> bool {
-    window.overlaps(finding.first, finding.last)
+    let mut occurrences = finding.occurrences.iter();
+    occurrences.any(|one| window.overlaps(one.began(), one.time))
+        || (finding.occurrences.hidden() > 0 && window.overlaps(finding.first, finding.last))
 }

@@ -22,7 +22,7 @@ use crate::{
     event::Time,
     filter::DeviceFilter,
     model::Model,
-    sink::{json_text, stacks::DeviceStack},
+    sink::stacks::DeviceStack,
     source::live::{Live, Options},
 };
 
@@ -147,8 +147,7 @@ impl Stacks {
         let mut writer = BufWriter::new(io::stdout().lock());
         let written = stacks.iter().try_for_each(|stack| {
             if self.json {
-                json_text::write(&mut writer, stack)?;
-                writeln!(writer)
+                stack.write_json(&mut writer)
             } else {
                 stack.write(&mut writer)
             }

@@ -1,6 +1,8 @@
 //! Findings: what a rule has to say, as data.
 
 mod describe;
+mod evidence;
+mod occurrence;
 mod report;
 mod subject;
 pub mod text;
@@ -13,7 +15,9 @@ use crate::{
 };
 
 pub use describe::{added_by, asker, frames, is_nameless, label, live_resource, mark, resource};
-pub use report::{MOST_FINDINGS, Report, Silence};
+pub use evidence::{Adders, Evidence, Share};
+pub use occurrence::{MOST_OCCURRENCES, Occurrence, Occurrences};
+pub use report::{MOST_FINDINGS, Repeat, Report, Silence};
 pub use subject::{Subject, UNKNOWN};
 
 /// How bad a finding is.
@@ -103,6 +107,10 @@ pub struct Finding {
     /// When it was last found.
     #[serde(serialize_with = "nanoseconds")]
     pub last: Time,
+    /// Each time that it was found, as far as they are kept. What else is told is of the worst of them, and of those
+    /// as bad of the one that tells most.
+    #[serde(flatten)]
+    pub occurrences: Occurrences,
 }
 
 /// Whose doing a finding is.

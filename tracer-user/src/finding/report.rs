@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::{Finding, Severity};
+use super::{Adders, Certainty, Evidence, Finding, Occurrence, Severity, Subject};
 use crate::{event::Time, model::InstanceKey};
 
 /// Findings with different fingerprints that are kept; the rest is counted.
 pub const MOST_FINDINGS: usize = 10_000;
+
+/// Occurrences of all findings that are kept. Beyond it no finding keeps more than it has already.
+const MOST_OCCURRENCES_IN_ALL: usize = 100_000;
 
 /// Devices on which one rule stayed silent whose names are kept.
 const MOST_SILENT: usize = 10_000;
@@ -22,82 +25,149 @@ pub struct Silence {
     pub count: u64,
 }
 
+/// What a rule knows of a finding before it makes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Repeat<'a> {
+    /// The device that it is on.
+    pub subject: &'a Subject,
+    /// Its fingerprint.
+    pub fingerprint: &'a str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How sure it is.
+    pub certainty: Certainty,
+    /// Who added the resources that it would tell of.
+    pub adders: Adders,
+    /// When it is found.
+    pub now: Time,
+}
+
 /// Takes what rules report: findings, counted where they repeat, and where a rule had to stay silent.
 #[derive(Debug, Default)]
 pub struct Report {
     findings: Vec<Finding>,
+    /// How much each finding tells.
+    evidence: Vec<Evidence>,
     by_fingerprint: HashMap<String, usize>,
     updates: Vec<Finding>,
+    occurred: Vec<(usize, Occurrence)>,
+    /// Occurrences that are kept, of all findings.
+    occurrences: usize,
     silence: BTreeMap<&'static str, Silence>,
     dropped: u64,
 }
 
 impl Report {
-    /// Reports a finding. One with a known fingerprint is counted, and replaces what is known where it is
-    /// worse.
+    /// Reports a finding. One with a known fingerprint is counted, and takes the place of the known one where it is
+    /// worse, or as bad and tells more.
     pub fn submit(&mut self, finding: Finding) {
-        if let Some(known) = self
-            .by_fingerprint
-            .get(&finding.fingerprint)
-            .and_then(|index| self.findings.get_mut(*index))
-        {
-            let (count, first) = (known.count.saturating_add(finding.count), known.first);
-            let last = finding.last;
-            if finding.severity > known.severity {
-                *known = finding;
-                known.first = first;
-            }
-            known.count = count;
-            known.last = last;
-            self.updates.push(known.clone());
+        let occurrence = Occurrence::of(&finding);
+        let Some(index) = self.by_fingerprint.get(&finding.fingerprint).copied() else {
+            self.begin(finding, occurrence);
             return;
+        };
+        let evidence = Evidence::of(&finding);
+        if let Some(known) = self.findings.get_mut(index) {
+            let count = known.count.saturating_add(finding.count);
+            let is_better = match self.evidence.get(index) {
+                Some(told) => (finding.severity, evidence) > (known.severity, *told),
+                None => true,
+            };
+            take_in(known, finding, is_better);
+            known.count = count;
+            if is_better && let Some(told) = self.evidence.get_mut(index) {
+                *told = evidence;
+            }
         }
+        self.occurs(index, occurrence);
+        self.updates.extend(self.findings.get(index).cloned());
+    }
+
+    fn begin(&mut self, finding: Finding, occurrence: Occurrence) {
         if self.findings.len() >= MOST_FINDINGS {
             self.dropped += 1;
             return;
         }
+        let index = self.findings.len();
         self.by_fingerprint
-            .insert(finding.fingerprint.clone(), self.findings.len());
-        self.updates.push(finding.clone());
+            .insert(finding.fingerprint.clone(), index);
+        self.evidence.push(Evidence::of(&finding));
         self.findings.push(finding);
+        self.occurs(index, occurrence);
+        self.updates.extend(self.findings.get(index).cloned());
     }
 
     /// Reports what has become of a finding: it takes the place of the known one with its fingerprint, unless that
-    /// is worse, and is not counted once more.
+    /// is worse or tells more, and is not counted once more.
     pub fn update(&mut self, finding: Finding) {
-        let Some(known) = self
-            .by_fingerprint
-            .get(&finding.fingerprint)
-            .and_then(|index| self.findings.get_mut(*index))
-        else {
+        let Some(index) = self.by_fingerprint.get(&finding.fingerprint).copied() else {
             self.submit(finding);
             return;
         };
-        let (count, first) = (known.count.max(finding.count), known.first);
-        let last = finding.last;
-        if finding.severity >= known.severity {
-            *known = finding;
-            known.first = first;
-        }
+        let (occurrence, evidence) = (Occurrence::of(&finding), Evidence::of(&finding));
+        let Some(known) = self.findings.get_mut(index) else {
+            return;
+        };
+        // A rule that counts itself says so with a greater count.
+        let is_new = finding.count > known.count;
+        let count = known.count.max(finding.count);
+        let is_better = match self.evidence.get(index) {
+            // What was told of this device is out of date.
+            Some(_) if finding.instance == known.instance => finding.severity >= known.severity,
+            Some(told) => (finding.severity, evidence) >= (known.severity, *told),
+            None => true,
+        };
+        take_in(known, finding, is_better);
         known.count = count;
-        known.last = last;
-        self.updates.push(known.clone());
+        if is_better && let Some(told) = self.evidence.get_mut(index) {
+            *told = evidence;
+        }
+        if is_new || !known.occurrences.replace_last(&occurrence) {
+            self.occurs(index, occurrence);
+        }
+        self.updates.extend(self.findings.get(index).cloned());
     }
 
-    /// Counts a finding that is known and at least as bad; whether that was so. Spares a rule the making of
-    /// what would only be counted.
-    pub fn repeat(&mut self, fingerprint: &str, severity: Severity, now: Time) -> bool {
-        let known = self
-            .by_fingerprint
-            .get(fingerprint)
-            .and_then(|index| self.findings.get_mut(*index))
-            .filter(|known| known.severity >= severity);
-        if let Some(known) = known {
-            known.count = known.count.saturating_add(1);
-            known.last = now;
-            return true;
+    /// Counts a finding that is known, at least as bad, and tells at least as much; whether that was so. Spares a
+    /// rule the making of what would only be counted.
+    pub fn repeat(&mut self, again: &Repeat<'_>) -> bool {
+        let Some(index) = self.by_fingerprint.get(again.fingerprint).copied() else {
+            return false;
+        };
+        let (Some(known), Some(told)) = (self.findings.get_mut(index), self.evidence.get(index))
+        else {
+            return false;
+        };
+        let would_be_better = again.severity > known.severity
+            || (again.severity == known.severity && told.would_grow(again.certainty, again.adders));
+        if would_be_better {
+            return false;
         }
-        false
+        known.count = known.count.saturating_add(1);
+        known.last = known.last.max(again.now);
+        let occurrence = Occurrence {
+            time: again.now,
+            device: again.subject.text(),
+            instance: again.subject.key,
+            severity: again.severity,
+            certainty: again.certainty,
+            cause: None,
+            moments: Vec::new(),
+        };
+        self.occurs(index, occurrence);
+        true
+    }
+
+    /// A finding was made once more.
+    fn occurs(&mut self, index: usize, occurrence: Occurrence) {
+        let Some(known) = self.findings.get_mut(index) else {
+            return;
+        };
+        let may_grow = self.occurrences < MOST_OCCURRENCES_IN_ALL;
+        let grown = known.occurrences.push(occurrence.clone(), may_grow);
+        self.occurrences += usize::from(grown);
+        known.count = known.count.max(known.occurrences.total());
+        self.occurred.push((index, occurrence));
     }
 
     /// Reports that `rule` could not judge something on a device, and why.
@@ -123,9 +193,17 @@ impl Report {
         &self.updates
     }
 
+    /// What occurred since [`forget_updates`](Self::forget_updates), with the finding's place among
+    /// [`findings`](Self::findings).
+    #[must_use]
+    pub fn occurred(&self) -> &[(usize, Occurrence)] {
+        &self.occurred
+    }
+
     /// What is reported from now on is new.
     pub fn forget_updates(&mut self) {
         self.updates.clear();
+        self.occurred.clear();
     }
 
     /// Where rules had to stay silent, by rule.
@@ -139,4 +217,20 @@ impl Report {
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
+}
+
+/// A known finding was made once more; where that is better it is shown from now on. Its count is left as it is.
+fn take_in(known: &mut Finding, finding: Finding, is_better: bool) {
+    let (first, last) = (known.first.min(finding.first), known.last.max(finding.last));
+    if is_better {
+        let occurrences = std::mem::take(&mut known.occurrences);
+        let count = known.count;
+        *known = Finding {
+            occurrences,
+            count,
+            ..finding
+        };
+    }
+    known.first = first;
+    known.last = last;
 }

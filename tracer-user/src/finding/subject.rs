@@ -1,6 +1,6 @@
 //! The device that a finding is about.
 
-use super::{Certainty, Finding, Severity};
+use super::{Certainty, Finding, Occurrences, Severity};
 use crate::{
     event::{Text, Time},
     model::{Device, InstanceKey},
@@ -52,6 +52,12 @@ impl Subject {
         self.name.as_deref().unwrap_or(UNNAMED)
     }
 
+    /// Its name, to be kept.
+    #[must_use]
+    pub(super) fn text(&self) -> Text {
+        self.name.clone().unwrap_or_else(|| Text::from(UNNAMED))
+    }
+
     /// Its driver's name, or that of the last one.
     #[must_use]
     pub fn driver(&self) -> Option<&str> {
@@ -98,6 +104,7 @@ impl Subject {
             expected: Vec::new(),
             first: now,
             last: now,
+            occurrences: Occurrences::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     subject::{UNKNOWN, UNNAMED},
 };
 use crate::{
-    escape::{Escaped, escape},
+    escape::{Escaped, begun, escape},
     event::{Function, Time},
     model::State,
 };
@@ -16,6 +16,8 @@ use crate::{
 const WIDTH: usize = 100;
 /// Frames of a stack that are shown.
 const MOST_FRAMES: usize = 5;
+/// Devices that are named where it was found on several.
+const MOST_DEVICES: usize = 8;
 /// Resources that are shown one by one.
 const MOST_RESOURCES: usize = 20;
 
@@ -62,16 +64,35 @@ impl fmt::Display for Text<'_> {
         writeln!(formatter, "\n  What it means:")?;
         paragraph(formatter, "    ", "    ", &escape(&finding.meaning))?;
         if finding.count > 1 {
-            let Finding {
-                count, first, last, ..
-            } = finding;
-            writeln!(
-                formatter,
-                "    Seen {count} times, first at {first}, last at {last}; the worst is shown."
-            )?;
+            paragraph(formatter, "    ", "    ", &seen(finding))?;
         }
         Ok(())
     }
+}
+
+/// How often it was seen, when and where.
+fn seen(finding: &Finding) -> String {
+    let Finding {
+        count, first, last, ..
+    } = finding;
+    let mut line = format!("Seen {count} times, first at {first}, last at {last}");
+    let devices = finding.occurrences.devices();
+    if devices.len() > 1 {
+        let names: Vec<String> = devices
+            .iter()
+            .take(MOST_DEVICES)
+            .map(|name| escape(name))
+            .collect();
+        line = format!("{line}, on {}", names.join(", "));
+        if let Some(more) = devices.len().checked_sub(MOST_DEVICES + 1) {
+            line = format!("{line} and {} more", more + 1);
+        }
+    }
+    let hidden = finding.occurrences.hidden();
+    if hidden > 0 && devices.len() > 1 {
+        line = format!("{line} (not every occurrence is kept)");
+    }
+    format!("{line}. Shown: the most severe, and of those the one with the most evidence.")
 }
 
 fn headline(formatter: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
@@ -231,7 +252,7 @@ fn paragraph(
         .initial_indent(first)
         .subsequent_indent(others);
     for line in textwrap::wrap(text, options) {
-        writeln!(formatter, "{}", line.trim_end())?;
+        writeln!(formatter, "{}", begun(line.trim_end()))?;
     }
     Ok(())
 }

@@ -110,7 +110,8 @@ impl LifeObserver {
     /// Nothing comes any more.
     #[must_use]
     pub fn finish(mut self, model: &Model) -> Lives {
-        let living: Vec<_> = self.of.drain().collect();
+        let mut living: Vec<_> = self.of.drain().collect();
+        living.sort_unstable_by_key(|(_, place)| *place);
         for (id, place) in living {
             if let Some(device) = model.device_by_id(id) {
                 let left = self.holdings(device, model);

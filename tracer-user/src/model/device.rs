@@ -11,7 +11,7 @@ use super::{
 use crate::event::{DeviceAddress, DeviceIdentity, GroupId, PmDomain, Text, Time};
 
 /// Where the model has a device instance. It never stands for another instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceId {
     pub(super) slot: u32,
     pub(super) epoch: u32,

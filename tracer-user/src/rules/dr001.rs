@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use super::{Rule, RuleInfo, blame};
 use crate::{
     event::{DeviceIdentity, Hook, Time},
-    finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
+    finding::{self, Certainty, Finding, Occurrences, Report, Severity, Step, Subject},
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, InstanceKey, Model, Node, Origin, State,
         Taint,
@@ -363,6 +363,7 @@ impl Detach {
             delay_since: "the detach",
             first: self.entered,
             last,
+            occurrences: Occurrences::default(),
         }
     }
 

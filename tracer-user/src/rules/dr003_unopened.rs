@@ -69,7 +69,8 @@ impl Unopened {
 
     /// Nothing comes any more.
     pub(super) fn finish(&mut self, report: &mut Report) {
-        let devices: Vec<DeviceId> = self.releases.keys().copied().collect();
+        let mut devices: Vec<DeviceId> = self.releases.keys().copied().collect();
+        devices.sort_unstable();
         for device in devices {
             self.give_up(device, report);
         }

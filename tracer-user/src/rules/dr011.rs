@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use super::{Rule, RuleInfo, blame, plural};
 use crate::{
     event::{Hook, Time},
-    finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
+    finding::{self, Adders, Certainty, Finding, Repeat, Report, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Hazard, Model, Node, NodeId, Origin, State},
 };
 
@@ -70,7 +70,7 @@ impl Rule for UnboundOwnerLeak {
 
     fn finish(&mut self, model: &Model, report: &mut Report) {
         let mut waiting: Vec<_> = self.deleted.iter().collect();
-        waiting.sort_by_key(|(_, deleted)| **deleted);
+        waiting.sort_by_key(|(id, deleted)| (**deleted, **id));
         for (id, deleted) in waiting {
             if let Some(device) = model.device_by_id(*id)
                 && model.now().since(*deleted) > LATE
@@ -173,11 +173,15 @@ fn left(node: &Node, device: Device<'_>, model: &Model, report: &mut Report) {
         return;
     }
     let mark = finding::mark(node);
-    if report.repeat(
-        &subject.fingerprint(&INFO, &mark),
-        Severity::Info,
-        model.now(),
-    ) {
+    let again = Repeat {
+        subject: &subject,
+        fingerprint: &subject.fingerprint(&INFO, &mark),
+        severity: Severity::Info,
+        certainty: Certainty::Confirmed,
+        adders: Adders::of_nodes(&[node]),
+        now: model.now(),
+    };
+    if report.repeat(&again) {
         return;
     }
     let what = finding::label(node);
@@ -278,7 +282,15 @@ fn added_by_lines(id: NodeId, model: &Model, report: &mut Report) {
     let subject = Subject::of(device);
     let what = finding::label(node);
     let mark = finding::mark(node);
-    if report.repeat(&subject.fingerprint(&INFO, &mark), severity, model.now()) {
+    let again = Repeat {
+        subject: &subject,
+        fingerprint: &subject.fingerprint(&INFO, &mark),
+        severity,
+        certainty,
+        adders: Adders::of_nodes(&[node]),
+        now: model.now(),
+    };
+    if report.repeat(&again) {
         return;
     }
     report.submit(Finding {

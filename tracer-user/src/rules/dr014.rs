@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::{Hook, Time},
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Adders, Certainty, Finding, Repeat, Report, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, Node, NodeId, State},
 };
 
@@ -187,7 +187,15 @@ fn found(
     // Who asked for it is left out: of what was there before the trace began nobody knows, and the next binding's is
     // the same.
     let mark = finding::label(node);
-    if report.repeat(&subject.fingerprint(&INFO, mark), severity, model.now()) {
+    let again = Repeat {
+        subject: &subject,
+        fingerprint: &subject.fingerprint(&INFO, mark),
+        severity,
+        certainty: Certainty::Confirmed,
+        adders: Adders::of_nodes(&[node]),
+        now: model.now(),
+    };
+    if report.repeat(&again) {
         return;
     }
     let name = subject.name();

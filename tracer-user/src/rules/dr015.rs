@@ -3,7 +3,7 @@
 use super::{Rule, RuleInfo, blame};
 use crate::{
     event::Hook,
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Adders, Certainty, Finding, Repeat, Report, Severity, Step, Subject},
     model::{Change, Device, Hazard, Kind, Model, Node, NodeId, Origin, State},
 };
 
@@ -79,10 +79,18 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
     // Who asked for it is left out: of what was there before the trace began nobody knows, and the next binding's is
     // the same.
     let mark = finding::label(node);
-    if report.repeat(&subject.fingerprint(&INFO, mark), severity, model.now()) {
+    let user = user.unwrap_or(youngest);
+    let again = Repeat {
+        subject: &subject,
+        fingerprint: &subject.fingerprint(&INFO, mark),
+        severity,
+        certainty: Certainty::Confirmed,
+        adders: Adders::of_nodes(&[node, user]),
+        now: model.now(),
+    };
+    if report.repeat(&again) {
         return;
     }
-    let user = user.unwrap_or(youngest);
     let meaning = if severity == Severity::Warn {
         "An interrupt or power management that was set up later may still use it, with the driver bound."
     } else {

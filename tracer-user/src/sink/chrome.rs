@@ -232,15 +232,34 @@ impl<W: Write> Sink for ChromeSink<W> {
         self.on_task("i", &name, time, task, with(device, args))
     }
 
-    fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        let args = json!({ "device": finding.device, "summary": finding.summary });
-        self.everywhere(finding.rule, finding.last, args)
+    /// What becomes of it is known at the end.
+    fn finding(&mut self, _: &Finding) -> io::Result<()> {
+        Ok(())
     }
 
-    /// What still runs ends with the trace.
-    fn end(&mut self, _: &[Finding], _: &Summary) -> io::Result<()> {
+    /// Each finding has a point for each time that it was made. What still runs ends with the trace.
+    fn end(&mut self, findings: &[Finding], _: &Summary) -> io::Result<()> {
+        for finding in findings {
+            for occurrence in finding.occurrences.iter() {
+                let mut args = json!({
+                    "device": &*occurrence.device,
+                    "address": occurrence.instance.address,
+                    "generation": occurrence.instance.generation,
+                    "severity": occurrence.severity,
+                    "certainty": occurrence.certainty,
+                    "fingerprint": finding.fingerprint,
+                    "count": finding.count,
+                });
+                // The summary names the device of the one that is shown.
+                if occurrence.instance == finding.instance {
+                    args = with(args, json!({ "summary": finding.summary }));
+                }
+                self.everywhere(finding.rule, occurrence.time, args)?;
+            }
+        }
         let mut running: Vec<_> = std::mem::take(&mut self.running).into_iter().collect();
-        running.sort_unstable_by_key(|(task, _)| task.tid);
+        // Several tasks may have the same thread number, one after the other.
+        running.sort_unstable_by_key(|(task, _)| (task.tid, task.tgid, task.comm.0));
         for (task, hooks) in running {
             for hook in hooks.into_iter().rev() {
                 self.on_task("E", hook.symbol(), self.last, &task, Value::Null)?;

@@ -1,4 +1,4 @@
-//! JSON that can be shown: what could steer a terminal is written out as well.
+//! JSON that can be shown: what could steer a terminal or command who reads a log is written out as well.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use serde_json::{
     ser::{CompactFormatter, Formatter, PrettyFormatter},
 };
 
-use crate::escape::steers;
+use crate::escape::{commands, steers};
 
 /// Writes a value in one line.
 pub(crate) fn write(writer: impl Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
@@ -34,18 +34,23 @@ impl<F: Formatter> Formatter for Shown<F> {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        if fragment.bytes().all(|byte| byte < 0x7f) {
+        let is_plain = |byte: u8| byte < 0x7f && !matches!(byte, b'#' | b'<' | b':');
+        if fragment.bytes().all(is_plain) {
             return writer.write_all(fragment.as_bytes());
         }
-        let mut rest = fragment;
-        while let Some((at, hidden)) = rest.char_indices().find(|(_, one)| steers(*one)) {
-            let (shown, behind) = rest.split_at(at);
+        let mut written = 0;
+        for (at, hidden) in fragment.char_indices() {
+            if !steers(hidden) && !commands(fragment, at) {
+                continue;
+            }
+            let shown = fragment.get(written..at).unwrap_or_default();
             writer.write_all(shown.as_bytes())?;
             for unit in hidden.encode_utf16(&mut [0; 2]) {
                 write!(writer, "\\u{unit:04x}")?;
             }
-            rest = behind.get(hidden.len_utf8()..).unwrap_or_default();
+            written = at + hidden.len_utf8();
         }
+        let rest = fragment.get(written..).unwrap_or_default();
         writer.write_all(rest.as_bytes())
     }
 
@@ -102,7 +107,7 @@ impl<F: Formatter> Formatter for Shown<F> {
 mod tests {
     use super::*;
 
-    const NAME: &str = "a\u{1b}[31m\u{7f}\u{9b}\u{202e}\u{e0001}Gerät";
+    const NAME: &str = "##[a] <LAVA a\u{1b}[31m\u{7f}\u{9b}\u{202e}\u{e0001}Gerät";
 
     #[test]
     fn nothing_steers_a_terminal_and_the_meaning_stays() {
@@ -116,6 +121,7 @@ mod tests {
                 !text.chars().any(|one| one != '\n' && steers(one)),
                 "{text}"
             );
+            assert!(text.contains("#\\u0023[a] \\u003cLAVA a"), "{text}");
             assert!(text.contains("\\u009b\\u202e\\udb40\\udc01Gerät"), "{text}");
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(value[NAME][0], NAME);

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
+use crate::escape::begun;
+
 /// The widest line.
 pub const WIDTH: usize = 80;
 
@@ -61,7 +63,7 @@ impl<'w> Page<'w> {
             .subsequent_indent(&blank)
             .word_splitter(textwrap::WordSplitter::NoHyphenation);
         for line in textwrap::wrap(text, options) {
-            let line = line.trim_end();
+            let line = begun(line.trim_end());
             if self.colours && tone != Tone::Plain {
                 let style = tone.style();
                 writeln!(self.writer, "{style}{line}{style:#}")?;

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::json_text;
 use crate::{
     escape::Escaped,
     event::{Comm, GroupId},
@@ -156,6 +157,14 @@ impl DeviceStack {
             entry.write(writer)?;
         }
         Ok(())
+    }
+}
+
+impl DeviceStack {
+    /// Writes it as one line of JSON.
+    pub fn write_json(&self, writer: &mut impl Write) -> io::Result<()> {
+        json_text::write(&mut *writer, self)?;
+        writeln!(writer)
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{CommandEnd, Sink, SourceInformation, Summary, told::Told};
 use crate::{
     coverage::{Before, NodeEvents},
-    escape::{Escaped, Visible},
+    escape::{Escaped, Visible, begun},
     event::{
         AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, Message, NodeReference,
         Time,
@@ -283,7 +283,7 @@ fn write_wrapped(width: usize, writer: &mut impl Write, line: &str) -> io::Resul
         .initial_indent("  ")
         .subsequent_indent("    ");
     for line in textwrap::wrap(line, options) {
-        writeln!(writer, "{line}")?;
+        writeln!(writer, "{}", begun(&line))?;
     }
     Ok(())
 }

@@ -2,10 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use crate::finding::{Finding, Severity};
+use crate::finding::{Evidence, Finding, Severity};
 
-/// The findings that were told, by fingerprint: how bad they were then, and their summary.
-pub(super) struct Told(BTreeMap<String, (Severity, String)>);
+/// The findings that were told, by fingerprint.
+pub(super) struct Told(BTreeMap<String, Version>);
+
+/// What was told of a finding.
+#[derive(PartialEq)]
+struct Version {
+    severity: Severity,
+    /// How much it told.
+    evidence: Evidence,
+    summary: String,
+}
+
+impl Version {
+    fn of(finding: &Finding) -> Self {
+        Self {
+            severity: finding.severity,
+            evidence: Evidence::of(finding),
+            summary: finding.summary.clone(),
+        }
+    }
+}
 
 impl Told {
     /// Nothing was told yet.
@@ -17,21 +36,19 @@ impl Told {
     pub(super) fn is_worse(&self, finding: &Finding) -> bool {
         self.0
             .get(&finding.fingerprint)
-            .is_none_or(|(severity, _)| finding.severity > *severity)
+            .is_none_or(|told| finding.severity > told.severity)
     }
 
     /// Whether a finding was told as it is now, but for its count.
     pub(super) fn knows(&self, finding: &Finding) -> bool {
         self.0
             .get(&finding.fingerprint)
-            .is_some_and(|(severity, summary)| {
-                finding.severity == *severity && *summary == finding.summary
-            })
+            .is_some_and(|told| *told == Version::of(finding))
     }
 
     /// The finding is told as it is now.
     pub(super) fn remember(&mut self, finding: &Finding) {
-        let told = (finding.severity, finding.summary.clone());
+        let told = Version::of(finding);
         self.0.insert(finding.fingerprint.clone(), told);
     }
 }

@@ -1,5 +1,7 @@
 //! What is typed behind `/`: words that all must fit a device.
 
+use hashbrown::HashMap;
+
 use super::rows::Row;
 use crate::{
     escape::escape,
@@ -35,7 +37,7 @@ pub struct Filter {
     text: String,
     words: Vec<(Field, String)>,
     /// For each device with findings, their rules' ids and names.
-    findings: Vec<(InstanceKey, String)>,
+    findings: HashMap<InstanceKey, Vec<String>>,
 }
 
 impl Filter {
@@ -57,7 +59,7 @@ impl Filter {
         Self {
             text: text.trim().to_owned(),
             words,
-            findings: Vec::new(),
+            findings: HashMap::new(),
         }
     }
 
@@ -75,7 +77,10 @@ impl Filter {
 
     /// Tells it what was found: the device and the rule's id and name.
     pub(super) fn know_findings(&mut self, findings: Vec<(InstanceKey, String)>) {
-        self.findings = findings;
+        self.findings.clear();
+        for (key, rule) in findings {
+            self.findings.entry(key).or_default().push(rule);
+        }
     }
 
     /// Whether a device fits.
@@ -100,9 +105,8 @@ impl Filter {
                 })
         };
         let in_findings = || {
-            self.findings
-                .iter()
-                .any(|(key, rule)| *key == row.key && contains(rule))
+            let rules = self.findings.get(&row.key);
+            rules.is_some_and(|rules| rules.iter().any(|rule| contains(rule)))
         };
         match field {
             Field::Name => contains(&row.name),

@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::timeline::Timeline;
+use super::{found::FoundTimes, timeline::Timeline};
 use crate::{
     coverage::Coverage,
     event::{Event, Time},
@@ -41,8 +41,8 @@ pub struct History {
     checkpointed: u64,
     /// Segments begun so far.
     begun: usize,
-    /// Where each finding was first reported.
-    found_at: Vec<u64>,
+    /// Where findings were made.
+    found: FoundTimes,
     timeline: Timeline,
     outcome: Option<Outcome>,
 }
@@ -76,7 +76,7 @@ impl History {
             spacing: 1,
             checkpointed: 0,
             begun: 0,
-            found_at: Vec::new(),
+            found: FoundTimes::default(),
             timeline: Timeline::default(),
             outcome: None,
         }
@@ -116,9 +116,11 @@ impl History {
     }
 
     fn note_findings(&mut self) {
-        let known = self.judge.findings().len();
-        if self.found_at.len() < known {
-            self.found_at.resize(known, self.end);
+        let now = self.judge.model().now();
+        for (finding, occurrence) in self.judge.occurred() {
+            self.found.push(self.end, *finding, occurrence);
+            self.timeline
+                .mark_found(self.end, occurrence.instance, now, occurrence.severity);
         }
     }
 
@@ -191,6 +193,7 @@ impl History {
             }
             let first = self.first();
             self.timeline.forget_before(first);
+            self.found.forget_before(first, self.judge.model());
         }
     }
 
@@ -304,13 +307,19 @@ impl History {
     /// The position at which a finding was first reported.
     #[must_use]
     pub fn found_at(&self, finding: usize) -> u64 {
-        self.found_at.get(finding).copied().unwrap_or(self.end)
+        self.found.first(finding).unwrap_or(self.end)
     }
 
     /// How many findings had been reported at a position.
     #[must_use]
     pub fn found_until(&self, position: u64) -> usize {
-        self.found_at.partition_point(|found| *found <= position)
+        self.found.findings_until(position)
+    }
+
+    /// Each time that a finding was made.
+    #[must_use]
+    pub fn found(&self) -> &FoundTimes {
+        &self.found
     }
 
     /// What ran, and what came and went.

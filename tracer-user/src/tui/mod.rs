@@ -6,6 +6,7 @@
 
 pub mod configuration;
 pub mod filter;
+pub mod found;
 pub mod history;
 pub mod keymap;
 pub mod rows;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use hashbrown::HashMap;
 
-use super::{filter::Filter, traces::Traces};
+use super::{filter::Filter, text::width, traces::Traces};
 use crate::{
     escape::escape,
     event::Time,
@@ -215,7 +215,20 @@ pub struct Rows {
     choice: Choice,
     /// The rows that are shown, in order.
     shown: Vec<usize>,
+    /// The widest of the names that are shown.
+    widths: Widths,
     stale: bool,
+}
+
+/// Columns that names take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Widths {
+    /// Of buses and classes.
+    pub bus: usize,
+    /// Of drivers.
+    pub driver: usize,
+    /// Of devices.
+    pub device: usize,
 }
 
 impl Rows {
@@ -223,6 +236,12 @@ impl Rows {
     #[must_use]
     pub fn shown(&self) -> &[usize] {
         &self.shown
+    }
+
+    /// The columns that the widest names of those that are shown take.
+    #[must_use]
+    pub fn widths(&self) -> Widths {
+        self.widths
     }
 
     /// The row that is shown at this place.
@@ -381,6 +400,7 @@ impl Rows {
             fits,
             choice,
             shown,
+            widths,
             ..
         } = self;
         shown.clear();
@@ -395,6 +415,12 @@ impl Rows {
                 })
                 .map(|(index, _)| index),
         );
+        *widths = Widths::default();
+        for row in shown.iter().filter_map(|index| rows.get(*index)) {
+            widths.bus = widths.bus.max(width(&row.bus));
+            widths.driver = widths.driver.max(width(&row.driver));
+            widths.device = widths.device.max(width(&row.name));
+        }
         shown.sort_by(|one, other| match (rows.get(*one), rows.get(*other)) {
             (Some(one), Some(other)) => choice.sort.compare(one, other),
             _ => Ordering::Equal,

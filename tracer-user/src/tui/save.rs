@@ -144,8 +144,10 @@ fn snapshot(model: &Model) -> Vec<Event> {
         stack: None,
         kind,
     };
-    let mut events: Vec<Event> = model
-        .stacks()
+    let mut stacks: Vec<_> = model.stacks().collect();
+    stacks.sort_unstable_by_key(|stack| stack.id.0);
+    let mut events: Vec<Event> = stacks
+        .into_iter()
         .map(|stack| {
             at(
                 crate::event::DeviceAddress::NONE,

@@ -171,6 +171,7 @@ impl Session {
             self.world.catch_up();
             self.caught_up = Instant::now();
         }
+        self.world.pin(self.state.pinned());
         self.world.settle();
         self.state.settle(&self.world);
     }

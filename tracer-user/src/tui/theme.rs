@@ -133,6 +133,34 @@ pub struct Signs {
     pub several: &'static str,
 }
 
+impl Signs {
+    /// All of them.
+    #[must_use]
+    pub const fn all(&self) -> [&'static str; 15] {
+        let Self {
+            down,
+            top,
+            bottom,
+            across,
+            full,
+            empty,
+            here,
+            arrow,
+            cut,
+            done,
+            wrong,
+            span_begin,
+            span,
+            span_end,
+            several,
+        } = *self;
+        [
+            down, top, bottom, across, full, empty, here, arrow, cut, done, wrong, span_begin,
+            span, span_end, several,
+        ]
+    }
+}
+
 const UNICODE: Signs = Signs {
     down: "│",
     top: "┌",
@@ -231,7 +259,8 @@ impl Theme {
         let colour = |colour| Style::new().fg(colour);
         let bold = |style: Style| style.add_modifier(Modifier::BOLD);
         Self {
-            faint: colour(if light { Color::Gray } else { Color::DarkGray }),
+            // On white the light grey of the sixteen can't be read.
+            faint: colour(Color::DarkGray),
             heading: bold(colour(if light { Color::Blue } else { Color::Cyan })),
             bar: if light {
                 style().fg(Color::Black).bg(Color::Gray)
@@ -357,6 +386,46 @@ mod tests {
             let style = theme.role(role).unwrap();
             assert_eq!((style.fg, style.bg), (None, None), "{role}");
         }
+    }
+
+    /// How much lighter one is than the other, as the guidelines for web content count it.
+    fn contrast(one: Color, other: [f64; 3]) -> f64 {
+        let channel = |value: f64| {
+            let value = value / 255.0;
+            if value <= 0.04045 {
+                value / 12.92
+            } else {
+                ((value + 0.055) / 1.055).powf(2.4)
+            }
+        };
+        let light = |[red, green, blue]: [f64; 3]| {
+            0.2126 * channel(red) + 0.7152 * channel(green) + 0.0722 * channel(blue) + 0.05
+        };
+        let rgb = match one {
+            Color::Black => [0.0, 0.0, 0.0],
+            Color::Red => [170.0, 0.0, 0.0],
+            Color::Green => [0.0, 170.0, 0.0],
+            Color::Blue => [0.0, 0.0, 170.0],
+            Color::Magenta => [170.0, 0.0, 170.0],
+            Color::Gray => [170.0, 170.0, 170.0],
+            Color::DarkGray => [85.0, 85.0, 85.0],
+            unexpected => panic!("{unexpected:?} is not looked up here"),
+        };
+        let (one, other) = (light(rgb), light(other));
+        one.max(other) / one.min(other)
+    }
+
+    #[test]
+    fn the_light_theme_can_be_read_on_white() {
+        let mut theme = Theme::named("light", Ability::full()).unwrap();
+        for role in super::ROLES {
+            let style = theme.role(role).unwrap();
+            if let (Some(colour), None) = (style.fg, style.bg) {
+                let contrast = contrast(colour, [255.0, 255.0, 255.0]);
+                assert!(contrast >= 3.0, "{role}: {contrast}");
+            }
+        }
+        assert_eq!(theme.faint.fg, Some(Color::DarkGray));
     }
 
     #[test]

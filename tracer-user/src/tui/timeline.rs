@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use crate::{
     event::{Hook, Time},
+    finding::Severity,
     model::{Change, DeviceId, InstanceKey, Model, NodeId, Origin},
 };
 
@@ -56,6 +57,8 @@ pub enum MarkKind {
     Vanished,
     /// A function was entered whose return is not observed.
     Called(Hook),
+    /// A finding was made, so bad.
+    Found(Severity),
 }
 
 /// Spans and marks of all devices.
@@ -67,6 +70,8 @@ pub struct Timeline {
     /// Functions that have not returned: from the place of their entry to the number of their span.
     open: HashMap<u64, usize>,
     marks: VecDeque<Mark>,
+    /// Times ran backwards.
+    unordered: bool,
 }
 
 impl Timeline {
@@ -100,7 +105,8 @@ impl Timeline {
                     && let Some(index) = number.checked_sub(self.forgotten)
                     && let Some(span) = self.spans.get_mut(index)
                 {
-                    span.end = Some(model.now());
+                    // A span that would end before it begins has no length.
+                    span.end = Some(model.now().max(span.begin));
                     span.inferred = left.inferred;
                 }
             }
@@ -127,11 +133,32 @@ impl Timeline {
     }
 
     fn mark(&mut self, at: u64, device: InstanceKey, kind: MarkKind, model: &Model) {
-        self.marks.push_back(Mark {
+        self.put(Mark {
             device,
             time: model.now(),
             at,
             kind,
+        });
+    }
+
+    fn put(&mut self, mark: Mark) {
+        self.unordered |= self.marks.back().is_some_and(|last| last.time > mark.time);
+        self.marks.push_back(mark);
+    }
+
+    /// A finding was made.
+    pub(super) fn mark_found(
+        &mut self,
+        at: u64,
+        device: InstanceKey,
+        time: Time,
+        severity: Severity,
+    ) {
+        self.put(Mark {
+            device,
+            time,
+            at,
+            kind: MarkKind::Found(severity),
         });
     }
 
@@ -157,12 +184,20 @@ impl Timeline {
         self.spans.iter()
     }
 
-    /// The points in time from `begin` to `end`, in order.
+    /// The points in time from `begin` to `end`, in the order in which they were told.
     pub fn marks(&self, begin: Time, end: Time) -> impl Iterator<Item = &Mark> {
-        let first = self.marks.partition_point(|mark| mark.time < begin);
+        // Marks lie in the order of what happened. Where times ran backwards that is not the order of their times.
+        let (first, last) = if self.unordered {
+            (0, self.marks.len())
+        } else {
+            (
+                self.marks.partition_point(|mark| mark.time < begin),
+                self.marks.partition_point(|mark| mark.time <= end),
+            )
+        };
         self.marks
-            .range(first..)
-            .take_while(move |mark| mark.time <= end)
+            .range(first..last.max(first))
+            .filter(move |mark| mark.time >= begin && mark.time <= end)
     }
 
     /// All points in time, in order.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    found::OnDevice,
     history::History,
     rows::{Choice, Rows},
     traces::Traces,
@@ -22,14 +23,25 @@ pub struct World {
     past: Option<(u64, Box<Model>)>,
     rows: Rows,
     traces: Traces,
-    /// Findings that the rows know of.
-    known_findings: usize,
+    /// Up to where the rows know what was found; none where they know nothing.
+    known: Option<Known>,
     /// The time at the end, where the source has a clock that runs on without events.
     clock: Option<Time>,
     /// When the view was paused, for as long as it stands there.
     frozen: Option<Time>,
     /// Events were taken in of which rows and traces know nothing yet.
     behind: bool,
+    /// A device that is looked at: it doesn't fade.
+    pinned: Option<InstanceKey>,
+}
+
+/// Up to where something knows what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// So many times, up to a position of the past.
+    At(u64),
+    /// All of it, when it had changed so often.
+    Following(u64),
 }
 
 impl World {
@@ -41,10 +53,11 @@ impl World {
             past: None,
             rows: Rows::default(),
             traces: Traces::default(),
-            known_findings: 0,
+            known: None,
             clock: None,
             frozen: None,
             behind: false,
+            pinned: None,
         }
     }
 
@@ -92,11 +105,17 @@ impl World {
         self.clock = Some(now);
     }
 
+    /// This device doesn't fade until another is pinned.
+    pub fn pin(&mut self, device: Option<InstanceKey>) {
+        self.pinned = device;
+    }
+
     /// Brings the rows up to date with what has happened. Call it before drawing.
     pub fn settle(&mut self) {
-        let findings = match &self.past {
-            Some((position, _)) => self.history.found_until(*position),
-            None => self.history.findings().len(),
+        let position = self.position();
+        let known = match &self.past {
+            Some(_) => Known::At(self.history.found().until(position)),
+            None => Known::Following(self.history.found().changes()),
         };
         let now = self.now();
         let Self {
@@ -104,22 +123,23 @@ impl World {
             past,
             rows,
             traces,
-            known_findings,
+            known: known_before,
+            pinned,
             ..
         } = self;
         let model = past.as_ref().map_or(history.model(), |(_, model)| model);
         rows.update(model, traces);
-        if *known_findings != findings {
-            *known_findings = findings;
-            let found = || history.findings().iter().take(findings);
-            rows.set_findings(found().map(|finding| (finding.instance, finding.severity)));
+        if known_before.replace(known) != Some(known) {
+            let found = history.found().everywhere();
+            let found = found.filter(|(_, on)| on.first <= position);
+            rows.set_findings(found.map(|(key, on)| (key, on.severity)));
             if !rows.choice().filter.is_empty() {
                 let choice = rows.choice().clone();
                 self.choose(choice);
                 return self.settle();
             }
         }
-        let faded = traces.fade(now, |key| rows.has_findings(key));
+        let faded = traces.fade(now, |key| rows.has_findings(key) || *pinned == Some(key));
         rows.remove(&faded);
         rows.settle();
     }
@@ -127,15 +147,22 @@ impl World {
     /// Chooses what the table shows.
     pub fn choose(&mut self, mut choice: Choice) {
         let rules = RuleSet::all();
-        let found = self.history.findings().iter().take(self.known_findings);
+        let findings = self.history.findings();
+        let mut found: Vec<(InstanceKey, &OnDevice)> = self
+            .history
+            .found()
+            .everywhere()
+            .filter(|(_, on)| on.first <= self.position())
+            .collect();
+        found.sort_unstable_by_key(|(key, on)| (on.finding, *key));
         choice.filter.know_findings(
             found
-                .map(|finding| {
+                .into_iter()
+                .filter_map(|(key, on)| {
+                    let finding = findings.get(on.finding)?;
                     let name = rules.find(finding.rule).map_or("", |info| info.name);
-                    (
-                        finding.instance,
-                        format!("{} {name} {}", finding.rule, finding.severity.name()),
-                    )
+                    let text = format!("{} {name} {}", finding.rule, on.severity.name());
+                    Some((key, text))
                 })
                 .collect(),
         );
@@ -208,12 +235,12 @@ impl World {
             past,
             rows,
             traces,
-            known_findings,
+            known,
             ..
         } = self;
         let model = past.as_ref().map_or(history.model(), |(_, model)| model);
         rows.rebuild(model, traces);
-        *known_findings = usize::MAX;
+        *known = None;
     }
 
     /// Whether the end is looked at, as it grows.

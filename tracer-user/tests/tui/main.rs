@@ -6,7 +6,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hostile;
 mod inputs;
+mod occurrences;
 mod screen;
 mod screens;
 mod time;

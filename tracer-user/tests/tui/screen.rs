@@ -65,6 +65,28 @@ pub(crate) fn of_events(sight: Sight, coverage: Coverage, events: &[Event]) -> S
     session
 }
 
+/// A live session that holds only the last of many events.
+pub(crate) fn short<'a>(events: impl Iterator<Item = &'a Event>) -> Session {
+    let mut configuration = Configuration::new(Ability::full());
+    configuration.history = 20_000;
+    let mut session = Session::new(
+        Sight::Live,
+        SourceInformation {
+            tool: "test".to_owned(),
+            kernel: None,
+            machine: None,
+            coverage: crate::support::whole(),
+            filters: Vec::new(),
+        },
+        RuleSet::checked(),
+        configuration,
+    );
+    for event in events {
+        session.take(event.clone());
+    }
+    session
+}
+
 pub(crate) fn buffer(session: &mut Session, width: u16, height: u16) -> Buffer {
     let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
     session.draw(&mut buffer);

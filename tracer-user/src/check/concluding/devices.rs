@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Concluding, excused, place_of};
+use super::{Concluding, excused, places_of};
 use crate::{
     check::{
         assertion::{at, missing},
@@ -29,13 +29,11 @@ impl Concluding<'_> {
             }
         }
         for finding in &self.outcome.findings {
-            let victim = place_of(finding);
-            let place = if self.policy.wants(&victim) {
-                Some(victim)
-            } else {
-                self.culprit(finding)
-            };
-            if let Some(place) = place {
+            let mut places = self.victims(finding);
+            if places.is_empty() {
+                places.extend(self.culprit(finding));
+            }
+            for place in places {
                 let key = (place.bus.clone(), place.device.clone());
                 let records = devices.entry(key).or_default();
                 if !records.iter().any(|(known, _)| *known == place) {
@@ -80,6 +78,13 @@ impl Concluding<'_> {
         groups
     }
 
+    /// The devices that it was found on, as far as they are wanted.
+    fn victims(&self, finding: &Finding) -> Vec<Place> {
+        let mut places = places_of(finding);
+        places.retain(|place| self.policy.wants(place));
+        places
+    }
+
     /// Whose driver did what was found on another device, if that one is wanted.
     fn culprit(&self, finding: &Finding) -> Option<Place> {
         let cause = finding.caused_by.as_ref()?;
@@ -98,18 +103,28 @@ impl Concluding<'_> {
     /// What a rule says of a device.
     fn rule(&mut self, info: &'static RuleInfo, device: &str, records: &[(Place, Record)]) -> Test {
         let outcome = self.outcome;
-        let (mut judged, mut elsewhere) = (Vec::new(), Vec::new());
+        let (mut judged, mut also, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
         let is_here = |place: &Place| {
             place.device == device && records.iter().any(|(known, _)| known.bus == place.bus)
         };
         for finding in outcome.findings.iter().filter(|one| one.rule == info.id) {
-            let victim = place_of(finding);
-            let wanted = self.policy.wants(&victim);
-            let of_victim = wanted && is_here(&victim);
-            if of_victim || self.culprit(finding).is_some_and(|place| is_here(&place)) {
-                let told = self.judge(finding, &victim);
-                // Of the two the one that it was done to has the finding, so that it counts once.
-                if of_victim || !wanted {
+            let victims = self.victims(finding);
+            let culprit = self.culprit(finding);
+            if let Some(victim) = victims.iter().find(|place| is_here(place)) {
+                if finding.device == victim.device {
+                    judged.push(self.judge(finding, victim));
+                } else {
+                    let finding = as_bad_as_on(finding, &victim.device);
+                    also.push(self.judge(&finding, victim));
+                }
+            } else if culprit.is_some_and(|place| is_here(&place)) {
+                let places = places_of(finding);
+                let Some(victim) = victims.first().or(places.first()) else {
+                    continue;
+                };
+                let told = self.judge(finding, victim);
+                // Those that it was done to have the finding, so that it counts once.
+                if victims.is_empty() {
                     judged.push(told);
                 } else {
                     elsewhere.push(told);
@@ -127,6 +142,22 @@ impl Concluding<'_> {
                 message: format!("{}{note}", worst.finding.summary),
                 status: worst.status,
                 findings: judged,
+                ..Test::new(info.id, Status::Passed, "")
+            };
+        }
+        if let Some(worst) = also.iter().max_by_key(|told| told.status) {
+            let finding = &worst.finding;
+            let message = format!(
+                "also found on this device ({}); the details are those of {}: {}",
+                finding.severity.name(),
+                finding.device,
+                finding.summary
+            );
+            return Test {
+                fingerprint: Some(finding.fingerprint.clone()),
+                message,
+                status: worst.status,
+                findings: also,
                 ..Test::new(info.id, Status::Passed, "")
             };
         }
@@ -172,19 +203,21 @@ impl Concluding<'_> {
         if let Some(gap) = self.gap {
             return (Status::Inconclusive, gap.to_owned());
         }
+        // Where not every time is kept that it was found, it may have been here.
         let elsewhere = self.outcome.findings.iter().find(|finding| {
-            let place = place_of(finding);
+            let of = |own: &Place| {
+                own.bus == finding.bus.as_deref().unwrap_or_default()
+                    && own.driver == finding.driver.as_deref().unwrap_or_default()
+            };
             finding.rule == info.id
-                && finding.count > 1
-                && records
-                    .iter()
-                    .any(|(own, _)| own.bus == place.bus && own.driver == place.driver)
+                && finding.count > finding.occurrences.iter().len() as u64
+                && records.iter().any(|(own, _)| of(own))
         });
         if let Some(finding) = elsewhere {
             let device = &finding.device;
             return (
                 Status::Skipped,
-                format!("counted for {device}: findings of one driver are counted together"),
+                format!("may be among those counted for {device}: not every occurrence is kept"),
             );
         }
         (Status::Passed, String::new())
@@ -268,4 +301,18 @@ impl Concluding<'_> {
         }
         tests
     }
+}
+
+/// A finding that was made on several devices, as bad as it was on this one.
+fn as_bad_as_on(finding: &Finding, device: &str) -> Finding {
+    let mut here = finding.clone();
+    let on_device = finding
+        .occurrences
+        .iter()
+        .filter(|one| &*one.device == device);
+    if let Some(worst) = on_device.max_by_key(|one| one.severity) {
+        here.severity = worst.severity;
+        here.certainty = worst.certainty;
+    }
+    here
 }

@@ -105,11 +105,18 @@ fn excused(status: Status, excuse: Excuse) -> (Status, String) {
     }
 }
 
-/// Where a finding was made.
-fn place_of(finding: &Finding) -> Place {
-    Place {
+/// Where a finding was made: first where the one was that is shown. One fingerprint has one bus and one driver.
+fn places_of(finding: &Finding) -> Vec<Place> {
+    let place = |device: &str| Place {
         bus: finding.bus.clone().unwrap_or_default(),
-        device: finding.device.clone(),
+        device: device.to_owned(),
         driver: finding.driver.clone().unwrap_or_default(),
+    };
+    let mut places = vec![place(&finding.device)];
+    for device in finding.occurrences.devices() {
+        if device != finding.device {
+            places.push(place(device));
+        }
     }
+    places
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::{
     super::{
@@ -15,28 +15,33 @@ use super::{
 };
 use crate::{
     escape::{Escaped, escape},
-    finding::{self, Finding, Severity},
+    finding::{self, Finding, Occurrence, Severity},
     judge::Verdict,
     lives::{Beginning, Chapter, Holdings, Life, Lives, Names, Outcome, Step, What, Window},
-    model::State,
+    model::{InstanceKey, State},
     sink::{Sink as _, SourceInformation},
 };
 
 /// Where what belongs to a time stands.
 pub(super) const BEHIND_TIME: usize = 14;
 
+/// Occurrences of findings that are told one by one in a life.
+const MOST_OCCURRENCES_SHOWN: usize = 10;
+
 /// Writes the report: each device's life with what was found on it, and the verdict.
 pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     beginning(report, page)?;
     let mut told = HashSet::new();
-    for life in &report.lives.lives {
+    let homes = homes(report);
+    for (number, life) in report.lives.lives.iter().enumerate() {
         page.gap()?;
         write_life(life, report.lives, page)?;
         for finding in report.findings {
             write_deed(finding, life, page)?;
         }
+        write_occurrences(report, life, page)?;
         for (place, finding) in report.findings.iter().enumerate() {
-            if finding.instance == life.key {
+            if homes.get(place) == Some(&Some(number)) {
                 told.insert(place);
                 write_finding(finding, page)?;
             }
@@ -48,6 +53,71 @@ pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
         }
     }
     ending(report, page)
+}
+
+/// The life under which each finding is told in full, if there is one: that of the occurrence that is shown, else the
+/// first on which it was made.
+fn homes(report: &Report<'_>) -> Vec<Option<usize>> {
+    let lives = &report.lives.lives;
+    let mut by_key: HashMap<InstanceKey, usize> = HashMap::new();
+    for (number, life) in lives.iter().enumerate() {
+        by_key.entry(life.key).or_insert(number);
+    }
+    let home = |finding: &Finding| {
+        let others = finding.occurrences.iter();
+        let others = others.filter_map(|one| by_key.get(&one.instance)).min();
+        by_key.get(&finding.instance).or(others).copied()
+    };
+    report.findings.iter().map(home).collect()
+}
+
+/// Says in a life when each finding was made that was made more than once.
+fn write_occurrences(report: &Report<'_>, life: &Life, page: &mut Page<'_>) -> io::Result<()> {
+    let mut found: Vec<(&Occurrence, &Finding)> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.occurrences.total() > 1)
+        .flat_map(|finding| {
+            let here = finding.occurrences.on(life.key);
+            here.map(move |occurrence| (occurrence, finding))
+        })
+        .filter(|(occurrence, _)| {
+            let window = report.lives.window;
+            window.overlaps(occurrence.began(), occurrence.time)
+        })
+        .collect();
+    // Stable: those of one time stay in the order of the findings.
+    found.sort_by_key(|(occurrence, _)| occurrence.time);
+    let names = &report.lives.names;
+    for (occurrence, finding) in found.iter().take(MOST_OCCURRENCES_SHOWN) {
+        let text = format!(
+            "{}  {} {}  [{}]",
+            time(occurrence.time, names),
+            finding.rule,
+            match occurrence.severity {
+                Severity::Error => "error",
+                Severity::Warn => "warning",
+                Severity::Info => "info",
+            },
+            Escaped(&finding.fingerprint)
+        );
+        page.line(tone(occurrence.severity), &text, BEHIND_TIME)?;
+    }
+    let hidden = found.len().saturating_sub(MOST_OCCURRENCES_SHOWN);
+    if let (Some((last, _)), true) = (found.last(), hidden > 0) {
+        let more = counted(hidden as u64, "more time", "more times");
+        let until = names.moment(last.time);
+        let text = format!("{:BEHIND_TIME$}and {more}, until {until}", "");
+        page.line(Tone::Doubtful, &text, BEHIND_TIME)?;
+    }
+    Ok(())
+}
+
+const fn tone(severity: Severity) -> Tone {
+    match severity {
+        Severity::Error => Tone::Bad,
+        Severity::Warn | Severity::Info => Tone::Doubtful,
+    }
 }
 
 fn beginning(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
@@ -138,10 +208,9 @@ fn write_finding(finding: &Finding, page: &mut Page<'_>) -> io::Result<()> {
     // As wide as the page, less what the text is indented here.
     let text = format!("{:78}", finding::text::Text(finding));
     for (number, line) in text.lines().enumerate() {
-        let tone = match finding.severity {
-            _ if number > 0 => Tone::Plain,
-            Severity::Error => Tone::Bad,
-            Severity::Warn | Severity::Info => Tone::Doubtful,
+        let tone = match number {
+            0 => tone(finding.severity),
+            _ => Tone::Plain,
         };
         if line.is_empty() {
             page.gap()?;
@@ -157,21 +226,29 @@ fn write_deed(finding: &Finding, life: &Life, page: &mut Page<'_>) -> io::Result
     let Some(cause) = &finding.caused_by else {
         return Ok(());
     };
-    if cause.instance != life.key || finding.instance == life.key {
-        return Ok(());
+    // Each device that it was done to, once.
+    let mut victims: Vec<&str> = finding
+        .occurrences
+        .iter()
+        .filter(|one| one.cause == Some(life.key) && one.instance != life.key)
+        .map(|one| &*one.device)
+        .collect();
+    if victims.is_empty() && cause.instance == life.key && finding.instance != life.key {
+        victims.push(&finding.device);
     }
-    let text = format!(
-        "{:BEHIND_TIME$}its driver did what {} on {} is about  [{}]",
-        "",
-        finding.rule,
-        Escaped(&finding.device),
-        Escaped(&finding.fingerprint)
-    );
-    let tone = match finding.severity {
-        Severity::Error => Tone::Bad,
-        Severity::Warn | Severity::Info => Tone::Doubtful,
-    };
-    page.line(tone, &text, BEHIND_TIME)
+    let mut told: HashSet<&str> = HashSet::new();
+    victims.retain(|victim| told.insert(victim));
+    for victim in victims {
+        let text = format!(
+            "{:BEHIND_TIME$}its driver did what {} on {} is about  [{}]",
+            "",
+            finding.rule,
+            Escaped(victim),
+            Escaped(&finding.fingerprint)
+        );
+        page.line(tone(finding.severity), &text, BEHIND_TIME)?;
+    }
+    Ok(())
 }
 
 /// Writes one life.

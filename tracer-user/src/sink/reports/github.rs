@@ -30,7 +30,11 @@ pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()>
                 "" => String::new(),
                 note => format!(" ({note})"),
             };
-            let message = format!("{}{note}", judged.finding.summary);
+            let times = match judged.finding.count {
+                0..=1 => String::new(),
+                count => format!(" (found {count} times)"),
+            };
+            let message = format!("{}{times}{note}", judged.finding.summary);
             annotation(writer, command, group, test, &message)?;
         }
     }

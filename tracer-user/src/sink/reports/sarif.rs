@@ -129,14 +129,18 @@ const fn level(severity: Severity) -> &'static str {
 
 fn of_finding(group: &Group, judged: &Judged) -> Value {
     let finding = &judged.finding;
-    result(
+    let mut result = result(
         finding.rule,
         level(finding.severity),
         &format!("{} {}", finding.summary, finding.meaning),
         Some(&finding.fingerprint),
         group,
         (judged.status, &judged.note),
-    )
+    );
+    if let Some(result) = result.as_object_mut() {
+        result.insert("occurrenceCount".to_owned(), json!(finding.count.max(1)));
+    }
+    result
 }
 
 fn of_test(rule: &str, group: &Group, test: &Test) -> Value {

@@ -262,13 +262,31 @@ impl State {
         }
     }
 
+    /// Selects the device of the selected finding, unless it is one of several that it was found on.
     fn select_device_of_finding(&mut self, world: &World) {
-        if let Some(finding) = world.history().findings().get(self.findings.cursor)
-            && self.device != Some(finding.instance)
-        {
-            self.device = Some(finding.instance);
+        let number = self.findings.cursor;
+        if let Some(finding) = world.history().findings().get(number) {
+            let found = world.history().found();
+            let is_one_of_them = self
+                .device
+                .is_some_and(|device| found.on(device).iter().any(|on| on.finding == number));
+            if !is_one_of_them {
+                self.select_device(finding.instance);
+            }
+        }
+    }
+
+    fn select_device(&mut self, device: InstanceKey) {
+        if self.device != Some(device) {
+            self.device = Some(device);
             self.stack = Scroll::default();
         }
+    }
+
+    /// The device that is looked at, which must not fade.
+    #[must_use]
+    pub fn pinned(&self) -> Option<InstanceKey> {
+        self.device.filter(|_| self.view != View::Devices)
     }
 
     fn go(&mut self, view: View) {
@@ -431,15 +449,7 @@ impl State {
             return;
         }
         // Elsewhere than in the table a device stays selected although the filter hides it or it is no more.
-        let is_known = self.device.is_some_and(|device| {
-            let of_finding = world
-                .history()
-                .findings()
-                .get(self.findings.cursor)
-                .is_some_and(|finding| finding.instance == device);
-            rows.of(device).is_some() || of_finding
-        });
-        if self.view == View::Devices || !is_known {
+        if self.view == View::Devices || self.device.is_none() {
             let last = rows.shown().len().saturating_sub(1);
             self.devices.cursor = self.devices.cursor.min(last);
             self.device = rows.at(self.devices.cursor).map(|row| row.key);

@@ -1,7 +1,15 @@
 //! Which moment is shown, and which part of the time line.
 
 use super::{Scroll, State, Window};
-use crate::{event::Time, finding::Severity, model::InstanceKey, tui::world::World};
+use crate::{
+    event::Time,
+    finding::Severity,
+    model::InstanceKey,
+    tui::{
+        timeline::{Mark, MarkKind},
+        world::World,
+    },
+};
 
 impl State {
     pub(super) fn pause(&mut self, world: &mut World) {
@@ -72,32 +80,28 @@ impl State {
     pub(super) fn jump(&mut self, forward: bool, world: &mut World) {
         let history = world.history();
         let here = world.position();
-        let count = history.findings().len();
         let found = if forward {
-            Some(history.found_until(here)).filter(|next| *next < count)
+            history.found().after(here)
         } else {
-            (0..count)
-                .rev()
-                .find(|finding| history.found_at(*finding) < here)
+            history.found().before(here)
         };
-        match found {
-            Some(finding) => {
-                let position = history.found_at(finding);
-                self.findings.cursor = finding;
-                self.finding = Scroll::default();
-                self.select_device_of_finding(world);
-                self.seek(position, world);
-            }
-            None if count == 0 => self.tell(Severity::Info, "nothing was found"),
-            None => self.tell(
-                Severity::Info,
-                if forward {
-                    "no later finding"
-                } else {
-                    "no earlier finding"
-                },
-            ),
+        if let Some(found) = found {
+            self.findings.cursor = found.finding;
+            self.finding = Scroll::default();
+            self.select_device(found.device);
+            self.seek(found.at, world);
+            return;
         }
+        let text = if history.findings().is_empty() {
+            "nothing was found"
+        } else if forward {
+            "no later finding"
+        } else if history.first() > 0 {
+            "no earlier finding is held"
+        } else {
+            "no earlier finding"
+        };
+        self.tell(Severity::Info, text);
     }
 
     /// The part of time that the timeline shows: its begin and end.
@@ -115,7 +119,7 @@ impl State {
             Window::Last(length) => (Time(last.0.saturating_sub(length)), last),
             Window::Fixed(begin, end) => (begin, end),
         };
-        (begin, end.max(Time(begin.0 + 1)))
+        (begin, end.max(Time(begin.0.saturating_add(1))))
     }
 
     pub(super) fn zoom(&mut self, into: bool, world: &World) {
@@ -147,7 +151,7 @@ impl State {
                 .0
                 .saturating_sub(length / 2)
                 .clamp(first.0, last.0.saturating_sub(length).max(first.0));
-            Window::Fixed(Time(begin), Time(begin + length))
+            Window::Fixed(Time(begin), Time(begin.saturating_add(length)))
         };
     }
 
@@ -155,6 +159,7 @@ impl State {
         let (begin, end) = self.shown_time(world);
         let by = (end.since(begin) / 4).max(1);
         self.window = if later {
+            let by = by.min(u64::MAX - end.0);
             Window::Fixed(Time(begin.0 + by), Time(end.0 + by))
         } else {
             let by = by.min(begin.0);
@@ -168,7 +173,10 @@ fn life(device: InstanceKey, world: &World) -> Option<(Time, Time)> {
     let timeline = world.history().timeline();
     let is_its = |of: InstanceKey| of == device;
     let span = timeline.spans().find(|span| is_its(span.device));
-    let mark = timeline.all_marks().find(|mark| is_its(mark.device));
+    // What is found may be told only when the recording ends.
+    let is_activity =
+        |mark: &&Mark| is_its(mark.device) && !matches!(mark.kind, MarkKind::Found(_));
+    let mark = timeline.all_marks().find(is_activity);
     let begin = match (span, mark) {
         (Some(span), Some(mark)) => span.begin.min(mark.time),
         (Some(span), None) => span.begin,
@@ -181,7 +189,7 @@ fn life(device: InstanceKey, world: &World) -> Option<(Time, Time)> {
         .filter(|span| is_its(span.device))
         .take(100)
         .map(|span| span.end.unwrap_or_else(|| world.now()));
-    let mark = timeline.all_marks().rev().find(|mark| is_its(mark.device));
+    let mark = timeline.all_marks().rev().find(is_activity);
     let end = ends.chain(mark.map(|mark| mark.time)).max()?;
     let around = end.since(begin) / 50;
     Some((

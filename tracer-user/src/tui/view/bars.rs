@@ -196,9 +196,18 @@ fn scrub(session: &mut Session, area: Rect) -> Line<'static> {
             }
         })
         .collect();
-    for (number, finding) in history.findings().iter().enumerate() {
-        if let Some(cell) = cells.get_mut(place(history.found_at(number))) {
-            *cell = ("!", theme.severity(finding.severity));
+    // The worst last, so that it is what is seen.
+    for severity in [Severity::Info, Severity::Warn, Severity::Error] {
+        let mut next = history.found().next_position(severity, first);
+        while let Some(at) = next {
+            let here = place(at);
+            if let Some(cell) = cells.get_mut(here) {
+                *cell = ("!", theme.severity(severity));
+            }
+            // Where the next cell begins.
+            let ahead = (u128::from(span) * (here as u128 + 1)).div_ceil(u128::from(last.max(1)));
+            let ahead = first.saturating_add(u64::try_from(ahead).unwrap_or(u64::MAX));
+            next = history.found().next_position(severity, ahead.max(at + 1));
         }
     }
     if let Some(cell) = cells.get_mut(here) {

@@ -9,7 +9,7 @@ use crate::{
     finding::Severity,
     tui::{
         Session,
-        rows::Row,
+        rows::{Row, Widths},
         text::{Cells, bytes, duration, grouped, plural},
         theme::Theme,
     },
@@ -17,7 +17,7 @@ use crate::{
 
 /// From this width on the stack has its place at the right.
 const SIDE_BY_SIDE: u16 = 170;
-/// Columns of the table in that case.
+/// The least columns of the table in that case.
 const TABLE_WIDTH: u16 = 84;
 /// Below this height there is only the table.
 const BOTH: u16 = 14;
@@ -25,20 +25,19 @@ const BOTH: u16 = 14;
 pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let shown = session.world.rows().shown().len();
     let (table, preview) = if area.width >= SIDE_BY_SIDE {
+        let width = TABLE_WIDTH.max(area.width / 2);
         (
-            Rect {
-                width: TABLE_WIDTH,
-                ..area
-            },
+            Rect { width, ..area },
             Some(Rect {
-                x: area.x + TABLE_WIDTH + 1,
-                width: area.width - TABLE_WIDTH - 1,
+                x: area.x + width + 1,
+                width: area.width - width - 1,
                 ..area
             }),
         )
     } else if area.height >= BOTH {
         let rows = u16::try_from(shown).unwrap_or(u16::MAX).saturating_add(3);
-        let height = rows.clamp(5, area.height * 9 / 20);
+        let most = u16::try_from(u32::from(area.height) * 9 / 20).unwrap_or(u16::MAX);
+        let height = rows.clamp(5, most.max(5));
         (
             Rect { height, ..area },
             Some(Rect {
@@ -65,7 +64,7 @@ fn table_of(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let theme = session.configuration.theme;
     let rows = session.world.rows();
     put(buffer, area, 0, &title(session, usize::from(area.width)));
-    let columns = Columns::of(usize::from(area.width));
+    let columns = Columns::of(usize::from(area.width), rows.widths());
     put(buffer, area, 1, &columns.heading(&theme));
     let list = Rect {
         y: area.y + 2,
@@ -144,7 +143,7 @@ const FINDINGS: usize = 4;
 const LAST: usize = 8;
 
 impl Columns {
-    fn of(width: usize) -> Self {
+    fn of(width: usize, names: Widths) -> Self {
         let wide = width >= 76;
         let fixed = 3
             + STATE
@@ -155,11 +154,22 @@ impl Columns {
             + 1
             + if wide { BYTES + GROUPS + LAST + 2 } else { 0 };
         let free = width.saturating_sub(fixed + 1);
-        // The device's name is the last to go.
-        let bus = if free < 30 { 0 } else { (free / 4).min(10) };
-        let driver = if free < 16 { 0 } else { (free / 3).min(28) };
-        let gaps = usize::from(bus > 0) + usize::from(driver > 0);
-        let device = free.saturating_sub(bus + driver + gaps);
+        // The device's name is the last to go, and has what the others leave.
+        let (has_bus, has_driver) = (free >= 30, free >= 16);
+        let free = free.saturating_sub(usize::from(has_bus) + usize::from(has_driver));
+        let bus = if has_bus {
+            names.bus.clamp(3, (free / 5).max(3))
+        } else {
+            0
+        };
+        let driver = if has_driver {
+            let beside = free.saturating_sub(bus);
+            let left = beside.saturating_sub(names.device.max(6));
+            names.driver.clamp(6, left.max(beside * 2 / 5).max(6))
+        } else {
+            0
+        };
+        let device = free.saturating_sub(bus + driver);
         Self {
             width,
             bus,

@@ -77,6 +77,16 @@ pub(super) fn story(finding: &Finding, width: usize, theme: &Theme) -> Vec<Line<
             finding.first,
             finding.last
         );
+        let devices = finding.occurrences.devices();
+        if devices.len() > 1 {
+            let names: Vec<String> = devices.iter().take(8).map(|name| escape(name)).collect();
+            let more = if devices.len() > names.len() {
+                " and others"
+            } else {
+                ""
+            };
+            place = format!("{place}, on {}{more}", names.join(", "));
+        }
     } else {
         place = format!("{place}; at {}", finding.first);
     }

@@ -8,7 +8,7 @@ use crate::{
     finding::Finding,
     tui::{
         Session,
-        text::{Cells, grouped, plural},
+        text::{Cells, grouped, plural, width as columns},
         theme::Theme,
     },
 };
@@ -27,7 +27,8 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         plural(findings.len(), "finding", "findings")
     );
     put(buffer, area, 0, &rule(&title, width, &theme));
-    put(buffer, area, 1, &heading(width, &theme));
+    let columns = Columns::of(width, findings);
+    put(buffer, area, 1, &columns.heading(&theme));
     let rows = u16::try_from(findings.len())
         .unwrap_or(u16::MAX)
         .saturating_add(3);
@@ -51,7 +52,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         .take(usize::from(list.height))
         .enumerate()
     {
-        let line = entry(finding, number >= until, width, &theme);
+        let line = columns.entry(finding, number >= until, &theme);
         put(buffer, list, row, &line);
     }
     if findings.is_empty() {
@@ -80,43 +81,64 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
 }
 
 const SEVERITY: usize = 6;
-const DEVICE: usize = 16;
-const DRIVER: usize = 14;
 const COUNT: usize = 5;
 const FIRST: usize = 12;
+/// Findings whose names say how wide their columns are.
+const MOST_MEASURED: usize = 500;
 
-fn heading(width: usize, theme: &Theme) -> Line<'static> {
-    let style = theme.heading;
-    Cells::new(theme.signs.cut)
-        .text("   ", style)
-        .left("RULE", 5, style)
-        .left("HOW BAD", SEVERITY + 1, style)
-        .left("DEVICE", DEVICE, style)
-        .left("DRIVER", DRIVER, style)
-        .right("TIMES", COUNT, style)
-        .right("FIRST", FIRST, style)
-        .rest("WHAT", width, style)
-        .line()
+/// The widths of the columns.
+struct Columns {
+    width: usize,
+    device: usize,
+    driver: usize,
 }
 
-fn entry(finding: &Finding, later: bool, width: usize, theme: &Theme) -> Line<'static> {
-    let style = if later {
-        theme.faint
-    } else {
-        theme.severity(finding.severity)
-    };
-    let text = if later { theme.faint } else { theme.text };
-    let driver = finding.driver.as_deref().map(escape).unwrap_or_default();
-    // What lies ahead of the instant that is looked at is marked.
-    let mark = if later { " . " } else { "   " };
-    Cells::new(theme.signs.cut)
-        .text(mark, text)
-        .left(finding.rule, 5, style)
-        .left(finding.severity.name(), SEVERITY + 1, style)
-        .left(&escape(&finding.device), DEVICE, text)
-        .left(&driver, DRIVER, text)
-        .right(&grouped(finding.count), COUNT, text)
-        .right(&finding.first.to_string(), FIRST, text)
-        .rest(&escape(&finding.summary), width, text)
-        .line()
+impl Columns {
+    /// As wide as the names are, as far as that leaves room for what was found.
+    fn of(width: usize, findings: &[Finding]) -> Self {
+        let shown = || findings.iter().take(MOST_MEASURED);
+        let device = shown().map(|one| columns(&escape(&one.device))).max();
+        let driver = shown().map(|one| columns(&escape(one.driver.as_deref().unwrap_or(""))));
+        Self {
+            width,
+            device: device.unwrap_or(0).clamp(6, (width / 5).max(6)),
+            driver: driver.max().unwrap_or(0).clamp(6, (width / 6).max(6)),
+        }
+    }
+
+    fn heading(&self, theme: &Theme) -> Line<'static> {
+        let style = theme.heading;
+        Cells::new(theme.signs.cut)
+            .text("   ", style)
+            .left("RULE", 5, style)
+            .left("HOW BAD", SEVERITY + 1, style)
+            .left("DEVICE", self.device, style)
+            .left("DRIVER", self.driver, style)
+            .right("TIMES", COUNT, style)
+            .right("FIRST", FIRST, style)
+            .rest("WHAT", self.width, style)
+            .line()
+    }
+
+    fn entry(&self, finding: &Finding, later: bool, theme: &Theme) -> Line<'static> {
+        let style = if later {
+            theme.faint
+        } else {
+            theme.severity(finding.severity)
+        };
+        let text = if later { theme.faint } else { theme.text };
+        let driver = finding.driver.as_deref().map(escape).unwrap_or_default();
+        // What lies ahead of the instant that is looked at is marked.
+        let mark = if later { " . " } else { "   " };
+        Cells::new(theme.signs.cut)
+            .text(mark, text)
+            .left(finding.rule, 5, style)
+            .left(finding.severity.name(), SEVERITY + 1, style)
+            .left(&escape(&finding.device), self.device, text)
+            .left(&driver, self.driver, text)
+            .right(&grouped(finding.count), COUNT, text)
+            .right(&finding.first.to_string(), FIRST, text)
+            .rest(&escape(&finding.summary), self.width, text)
+            .line()
+    }
 }

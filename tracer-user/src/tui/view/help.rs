@@ -7,6 +7,7 @@ use crate::tui::{
     Session,
     keymap::ACTIONS,
     text::{Cells, shorten},
+    theme::Signs,
 };
 
 pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
@@ -34,14 +35,20 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         );
     }
     lines.push(rule("Signs", width, &theme));
-    for text in [
-        "!  a finding      ~  not certain: something of it may be missing      x  gone",
-        "s  was there before the trace began: read from the kernel's memory",
-        "The name at the right is the action's in the configuration file (docs/live.md).",
-    ] {
-        let text = shorten(&format!("  {text}"), width, theme.signs.cut);
-        lines.push(Line::styled(text, theme.text));
+    for (sign, meaning) in signs(&theme.signs) {
+        lines.push(
+            Cells::new(theme.signs.cut)
+                .text("  ", theme.text)
+                .left(&sign, 16, theme.key)
+                .rest(meaning, width, theme.text)
+                .line(),
+        );
     }
+    let text = "  The name at the right is the action's in the configuration file (docs/live.md).";
+    lines.push(Line::styled(
+        shorten(text, width, theme.signs.cut),
+        theme.text,
+    ));
     let mut scroll = session.state.help;
     scroll.keep_text(lines.len(), usize::from(area.height));
     put_all(buffer, area, lines.iter().skip(scroll.top));
@@ -51,4 +58,93 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     tell_more(buffer, area, more, &theme);
     session.state.help = scroll;
     session.state.areas.list = area;
+}
+
+/// Every sign on any screen, as this terminal shows it, and what it stands for.
+fn signs(signs: &Signs) -> Vec<(String, &'static str)> {
+    let beside = |parts: &[&str]| parts.join(" ");
+    vec![
+        (
+            ">".to_owned(),
+            "selected; in the timeline the last event before this instant",
+        ),
+        (
+            "!".to_owned(),
+            "a finding: on a device, or when it was made",
+        ),
+        (
+            "~".to_owned(),
+            "not certain: something of it may be missing",
+        ),
+        ("x".to_owned(), "the device is gone"),
+        (
+            "s".to_owned(),
+            "there before the trace began: read from the kernel's memory",
+        ),
+        ("bound?".to_owned(), "a state that is not certain"),
+        ("(driver)".to_owned(), "the last driver; none is bound now"),
+        ("2+".to_owned(), "two groups, not all of them closed"),
+        (">5 s".to_owned(), "older than that"),
+        (
+            beside(&[signs.top, signs.down, signs.bottom]),
+            "a group: its end, what lies in it, its beginning",
+        ),
+        (
+            signs.arrow.to_owned(),
+            "the next to be released; 1. 2. 3. is the order of what follows",
+        ),
+        (signs.done.to_owned(), "released"),
+        (
+            "-".to_owned(),
+            "taken off the list; whether it was released is not said. Timeline: released or taken off",
+        ),
+        ("?".to_owned(), "it went, and that was not seen"),
+        (
+            signs.wrong.to_owned(),
+            "a step that came too early, with the rule; or the source has ended",
+        ),
+        (
+            ".".to_owned(),
+            "findings: made later than this instant; timeline: a function was called",
+        ),
+        ("+".to_owned(), "timeline: added"),
+        ("B".to_owned(), "timeline: bound"),
+        ("( )".to_owned(), "timeline: a group was opened, closed"),
+        (signs.several.to_owned(), "timeline: several in one column"),
+        (
+            beside(&[signs.span_begin, signs.span, signs.span_end]),
+            "timeline: a function from its entry to its return",
+        ),
+        (
+            beside(&[signs.full, signs.here, signs.empty]),
+            "history: what is behind, this instant, what is ahead",
+        ),
+        (signs.across.to_owned(), "fills a heading's line"),
+        (signs.cut.to_owned(), "the text was cut"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::theme::{Ability, Theme};
+
+    #[test]
+    fn every_sign_of_a_theme_is_told() {
+        for signs_wanted in [true, false] {
+            let ability = Ability {
+                signs: signs_wanted,
+                ..Ability::full()
+            };
+            let theme = Theme::dark(ability);
+            let told = signs(&theme.signs);
+            for sign in theme.signs.all() {
+                assert!(
+                    told.iter()
+                        .any(|(known, _)| known.split(' ').any(|one| one == sign)),
+                    "{sign}"
+                );
+            }
+        }
+    }
 }

@@ -52,14 +52,31 @@ impl<'a> Item<'a> {
             Self::Gone(ghost) => Some(&ghost.node),
         }
     }
+
+    /// The columns that its name takes, with what stands before it; none for what has a line of its own.
+    fn name_width(&self) -> usize {
+        match self {
+            Self::OpenTop { .. } | Self::Close { .. } | Self::Begin { .. } => 0,
+            Self::Resource { depth, node } => 2 * depth + super::super::text::width(&name(node)),
+            Self::Releasing { turn, node } => {
+                format!("{}. ", turn + 1).len() + super::super::text::width(&name(node))
+            }
+            Self::Gone(ghost) => super::super::text::width(&name(&ghost.node)),
+        }
+    }
 }
 
 /// The stack from the top down.
-fn items<'a>(device: Option<Device<'a>>, trace: Option<&'a Trace>, now: Time) -> Vec<Item<'a>> {
+fn items<'a>(
+    device: Option<Device<'a>>,
+    trace: Option<&'a Trace>,
+    now: Time,
+    fade: u64,
+) -> Vec<Item<'a>> {
     let mut ghosts: Vec<&Ghost> = trace
         .into_iter()
         .flat_map(|trace| &trace.ghosts)
-        .filter(|ghost| now.since(ghost.at) < FADE && ghost.node.kind() != Kind::GroupClose)
+        .filter(|ghost| now.since(ghost.at) < fade && ghost.node.kind() != Kind::GroupClose)
         .collect();
     ghosts.sort_by_key(|ghost| ghost.node.sequence());
     let mut items = Vec::new();
@@ -123,15 +140,21 @@ struct Columns {
     name: usize,
 }
 
+const LEAST_NAME: usize = 12;
+/// Lines whose names say how wide their column is.
+const MOST_MEASURED: usize = 500;
 const SIZE: usize = 6;
 const AGE: usize = 9;
 const PHASE: usize = 9;
 
 impl Columns {
-    fn of(width: usize) -> Self {
+    /// As wide as the names are, as far as that leaves room for who added them.
+    fn of(width: usize, items: &[Item<'_>]) -> Self {
+        let longest = items.iter().take(MOST_MEASURED).map(Item::name_width).max();
+        let longest = longest.unwrap_or(0);
         Self {
             width,
-            name: (width * 2 / 5).clamp(12, 52),
+            name: longest.clamp(LEAST_NAME, (width * 2 / 5).max(LEAST_NAME)),
         }
     }
 
@@ -373,23 +396,21 @@ fn header(session: &Session, key: InstanceKey, width: usize) -> Vec<Line<'static
         lines.push(Line::styled(shorten(&text, width, cut), theme.warning));
     }
     let history = session.world.history();
-    let found = history.found_until(session.world.position());
-    for finding in history
-        .findings()
-        .iter()
-        .take(found)
-        .filter(|finding| finding.instance == key)
-        .take(3)
-    {
+    let position = session.world.position();
+    let found = history.found().on(key);
+    for on in found.iter().filter(|on| on.first <= position).take(3) {
+        let Some(finding) = history.findings().get(on.finding) else {
+            continue;
+        };
         let text = format!(
             "! {} {}: {}",
             finding.rule,
-            finding.severity.name(),
+            on.severity.name(),
             Escaped(&finding.summary)
         );
         lines.push(Line::styled(
             shorten(&text, width, cut),
-            theme.severity(finding.severity),
+            theme.severity(on.severity),
         ));
     }
     lines
@@ -417,7 +438,7 @@ fn unwinding(
     let mut lines = vec![rule(&title, width, &theme)];
     let room = height.saturating_sub(1);
     // A step is wrong already at the time when nobody had found it yet.
-    let findings = session.world.history().findings();
+    let history = session.world.history();
     for shown in chosen(unwinding, room) {
         let step = match shown {
             Shown::Step(step) => step,
@@ -432,13 +453,9 @@ fn unwinding(
         let since = milliseconds(step.time.since(unwinding.began));
         let early = step.still_held.filter(|held| *held > 0);
         let blamed = early.and_then(|_| {
-            findings
-                .iter()
-                .find(|finding| {
-                    finding.instance == key
-                        && finding.order.iter().any(|seen| seen.time == step.time)
-                })
-                .map(|finding| (finding.rule, finding.severity))
+            let number = history.found().at_step(key, step.time)?;
+            let finding = history.findings().get(number)?;
+            Some((finding.rule, finding.severity))
         });
         let (mark, style) = match blamed {
             Some((_, severity)) => (signs.wrong, theme.severity(severity)),
@@ -524,7 +541,7 @@ pub(super) fn preview(session: &Session, width: usize, height: usize) -> Vec<Lin
     lines.extend(header(session, key, width));
     let now = session.world.now();
     let trace = session.world.traces().of(key);
-    let items = items(session.world.device(key), trace, now);
+    let items = items(session.world.device(key), trace, now, FADE);
     let story = trace
         .and_then(|trace| trace.unwinding.as_ref())
         .filter(|unwinding| unwinding.is_fresh(now));
@@ -536,7 +553,7 @@ pub(super) fn preview(session: &Session, width: usize, height: usize) -> Vec<Lin
     } else {
         story_lines.min((room / 2).max(room.saturating_sub(items.len())))
     };
-    let columns = Columns::of(width);
+    let columns = Columns::of(width, &items);
     if items.is_empty() {
         lines.push(Line::styled("   it owns nothing", theme.faint));
     } else {
@@ -579,16 +596,23 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         return;
     };
     let now = session.world.now();
+    let trace = session.world.traces().of(key);
+    // Of a device that is gone the end stays in sight for as long as it is looked at.
+    let is_gone = session
+        .world
+        .rows()
+        .of(key)
+        .is_some_and(|row| row.gone.is_some());
+    let fade = if is_gone { u64::MAX } else { FADE };
+    let items = items(session.world.device(key), trace, now, fade);
     let mut above = header(session, key, width);
-    let columns = Columns::of(width);
+    let columns = Columns::of(width, &items);
     above.push(columns.heading(&theme));
     put_all(buffer, area, &above);
 
-    let trace = session.world.traces().of(key);
-    let items = items(session.world.device(key), trace, now);
     let story = trace
         .and_then(|trace| trace.unwinding.as_ref())
-        .filter(|unwinding| unwinding.is_fresh(now));
+        .filter(|unwinding| is_gone || unwinding.is_fresh(now));
     let used = u16::try_from(above.len()).unwrap_or(u16::MAX);
     let left = area.height.saturating_sub(used);
     // The resources get what they need, but leave room for what happened and for who added the selected one.

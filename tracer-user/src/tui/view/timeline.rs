@@ -7,6 +7,7 @@ use super::{put, rule};
 use crate::{
     escape::{Escaped, escape},
     event::{Hook, Time},
+    finding::Severity,
     model::InstanceKey,
     sink::text::words,
     tui::{
@@ -19,6 +20,8 @@ use crate::{
 
 /// Columns for what a lane is of.
 const LABEL: u16 = 20;
+/// Columns for a task, and for a device, where the screen is not wide.
+const NAME: usize = 16;
 /// Below this height there are no events below the lanes.
 const BOTH: u16 = 14;
 /// Spans that are looked at for one picture. More could not be told apart.
@@ -78,10 +81,10 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         0,
         &rule(&title, usize::from(area.width), &theme),
     );
-    let label = LABEL.min(area.width / 4);
+    let label = LABEL.max(area.width / 8).min(area.width / 4);
     let plot = Rect {
         x: area.x + label,
-        width: area.width - label,
+        width: area.width.saturating_sub(label),
         ..area
     };
     let scale = Scale {
@@ -302,8 +305,11 @@ fn draw_spans(buffer: &mut Buffer, line: Rect, spans: &[&Span], scale: Scale, th
     for span in spans {
         let style = span_style(span.hook, theme);
         let first = scale.clamped(span.begin);
-        let last = span.end.map_or(scale.width - 1, |end| scale.clamped(end));
-        let length = last - first + 1;
+        let last = span
+            .end
+            .map_or(scale.width.saturating_sub(1), |end| scale.clamped(end))
+            .max(first);
+        let length = (last - first).saturating_add(1);
         let x = line.x + first;
         if length == 1 {
             let cell = &mut buffer[(x, line.y)];
@@ -353,11 +359,26 @@ fn draw_marks(buffer: &mut Buffer, line: Rect, marks: &[&Mark], scale: Scale, th
             // The addition itself follows.
             MarkKind::Called(Hook::DevresAdd) => continue,
             MarkKind::Called(_) => (".", theme.text),
+            // Drawn last, so that nothing hides it.
+            MarkKind::Found(_) => continue,
         };
         let cell = &mut buffer[(line.x + column, line.y)];
         let same = cell.symbol() == " " || cell.symbol() == sign;
         cell.set_symbol(if same { sign } else { signs.several })
             .set_style(style);
+    }
+    let mut found: Vec<(Severity, u16)> = marks
+        .iter()
+        .filter_map(|mark| match mark.kind {
+            MarkKind::Found(severity) => Some((severity, scale.column(mark.time)?)),
+            _ => None,
+        })
+        .collect();
+    found.sort_unstable();
+    for (severity, column) in found {
+        buffer[(line.x + column, line.y)]
+            .set_symbol("!")
+            .set_style(theme.severity(severity));
     }
 }
 
@@ -404,6 +425,7 @@ fn events(session: &Session, one: Option<InstanceKey>, area: Rect, buffer: &mut 
         &rule(title, usize::from(area.width), &theme),
     );
     let rows = usize::from(area.height - 1);
+    let names = NAME.max(usize::from(area.width) / 8);
     let wanted = |position: &u64| {
         history.event(*position).is_some_and(|event| {
             one.is_none_or(|key| event.device == key.address) && words(&event.kind).is_some()
@@ -449,9 +471,9 @@ fn events(session: &Session, one: Option<InstanceKey>, area: Rect, buffer: &mut 
             .text(if marked == Some(at) { "> " } else { "  " }, theme.key)
             .right(&event.time.to_string(), 14, style)
             .right(&distance, 10, style)
-            .left(&task, 16, style);
+            .left(&task, names, style);
         if one.is_none() {
-            cells = cells.left(&device, 16, style);
+            cells = cells.left(&device, names, style);
         }
         let text = words(&event.kind).unwrap_or_default();
         let line = cells.rest(&text, usize::from(area.width), style).line();
