@@ -202,7 +202,11 @@ impl Judge {
                     .collect();
                 undecided.push(Undecided {
                     rule,
-                    worst: self.rules.worst(rule),
+                    worst: if silence.open {
+                        Severity::Error
+                    } else {
+                        self.rules.worst(rule)
+                    },
                     reason: reason.to_owned(),
                     devices: instances.len() as u64,
                     instances,

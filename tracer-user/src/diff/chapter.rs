@@ -268,7 +268,7 @@ fn tokens(
                 value,
                 said: match entry {
                     Entry::Step(Step {
-                        what: What::Warned(label, _) | What::FreedActive(label),
+                        what: What::Warned(label, _) | What::FreedActive(label) | What::Splat(label),
                         ..
                     }) => Some(told.names.text(*label).to_owned()),
                     _ => None,

@@ -59,7 +59,8 @@ impl View {
             | What::Replaced(_)
             | What::Refused
             | What::Warned(..)
-            | What::FreedActive(_) => {
+            | What::FreedActive(_)
+            | What::Splat(_) => {
                 return true;
             }
             What::Doubtful(_) | What::Missed(_) => return false,

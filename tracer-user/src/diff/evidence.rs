@@ -107,6 +107,7 @@ fn said(lives: &Lives) -> Vec<String> {
             What::FreedActive(label) => {
                 format!("an active {} in freed memory", lives.names.text(label))
             }
+            What::Splat(label) => format!("the kernel's {}", lives.names.text(label)),
             _ => "a refused probe".to_owned(),
         })
         .collect()

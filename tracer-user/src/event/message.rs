@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NodeReference, Text};
+use super::{NodeReference, Text, splat::Splat};
 
 /// A message of the kernel that tells of devres without being an event of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,4 +29,6 @@ pub enum Message {
         /// The release that the message follows.
         block: NodeReference,
     },
+    /// Another report of the kernel, in whose stacks devres occurs.
+    Splat(Box<Splat>),
 }

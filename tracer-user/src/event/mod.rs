@@ -10,6 +10,7 @@ mod hex;
 pub(crate) mod hook_name;
 mod message;
 mod node;
+pub mod splat;
 mod stack;
 mod task;
 

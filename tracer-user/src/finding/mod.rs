@@ -101,6 +101,9 @@ pub struct Finding {
     pub order: Vec<Step>,
     /// The order that would have been right.
     pub expected: Vec<String>,
+    /// What to run to see more, where this alone decides nothing: commands and boot parameters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<String>,
     /// When it was first found.
     #[serde(serialize_with = "nanoseconds")]
     pub first: Time,

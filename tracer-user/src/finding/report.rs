@@ -23,6 +23,8 @@ pub struct Silence {
     pub devices: BTreeMap<InstanceKey, (String, String)>,
     /// How many times, on whatever device.
     pub count: u64,
+    /// What could not be judged can be as bad as anything, not only as the rule's own findings.
+    pub open: bool,
 }
 
 /// What a rule knows of a finding before it makes it.
@@ -178,6 +180,14 @@ impl Report {
             silence
                 .devices
                 .insert(device, (name.to_owned(), why.to_owned()));
+        }
+    }
+
+    /// Reports that something happened on a device whose cause is open: whatever any rule can find.
+    pub fn leave_open(&mut self, rule: &'static str, device: InstanceKey, name: &str, why: &str) {
+        self.stay_silent(rule, device, name, why);
+        if let Some(silence) = self.silence.get_mut(rule) {
+            silence.open = true;
         }
     }
 

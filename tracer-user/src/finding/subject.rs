@@ -102,6 +102,7 @@ impl Subject {
             delay_since: "",
             order: Vec::new(),
             expected: Vec::new(),
+            next: Vec::new(),
             first: now,
             last: now,
             occurrences: Occurrences::default(),

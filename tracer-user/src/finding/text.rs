@@ -63,6 +63,13 @@ impl fmt::Display for Text<'_> {
         }
         writeln!(formatter, "\n  What it means:")?;
         paragraph(formatter, "    ", "    ", &escape(&finding.meaning))?;
+        if !finding.next.is_empty() {
+            writeln!(formatter, "\n  To see what came before:")?;
+        }
+        for command in &finding.next {
+            // Not wrapped, so that it can be copied.
+            writeln!(formatter, "    {}", escape(command))?;
+        }
         if finding.count > 1 {
             paragraph(formatter, "    ", "    ", &seen(finding))?;
         }

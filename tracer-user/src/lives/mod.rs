@@ -336,6 +336,8 @@ pub enum What {
     Warned(LabelId, Option<u64>),
     /// The kernel said that an object of this kind was active in memory that had been given back.
     FreedActive(LabelId),
+    /// The kernel reported this.
+    Splat(LabelId),
 }
 
 /// A call of `devres_release_group`.
@@ -388,6 +390,7 @@ impl What {
             Self::Refused => "refused",
             Self::Warned(..) => "warned",
             Self::FreedActive(_) => "freed_active",
+            Self::Splat(_) => "splat",
         }
     }
 }

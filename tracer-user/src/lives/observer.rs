@@ -401,6 +401,9 @@ impl LifeObserver {
                 What::Warned(self.names.of_text(function), *line)
             }
             Message::FreedActive { object, .. } => What::FreedActive(self.names.of_text(object)),
+            Message::Splat(splat) => {
+                What::Splat(self.names.of_text(&Text::from(splat.to_string())))
+            }
         };
         if let Some(device) = device {
             self.record(device, what, model);
@@ -456,6 +459,7 @@ impl LifeObserver {
                 | What::Refused
                 | What::Warned(..)
                 | What::FreedActive(_)
+                | What::Splat(_)
         );
         if self.has_room(id, eventful, model)
             && let Some(device) = model.device_by_id(id)

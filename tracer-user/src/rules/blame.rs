@@ -2,7 +2,7 @@
 
 use crate::{
     event::{Function, Hook, StackDefinition},
-    finding::{self, Cause, Subject},
+    finding::{self, Cause, Certainty, Subject},
     model::{DeviceId, Frame, Model},
 };
 
@@ -139,6 +139,12 @@ pub(super) fn caller_as_cause(subject: &Subject, model: &Model) -> Option<Cause>
 pub(super) fn told_of(id: Option<DeviceId>, model: &Model) -> Subject {
     id.and_then(|id| model.device_by_id(id))
         .map_or_else(Subject::unknown, Subject::of)
+}
+
+/// How certain it is that the kernel warned: without the line of the source the report's first lines are missing, and
+/// its registers are all there is.
+pub(super) fn certainty_of_warning(line: Option<u64>) -> Certainty {
+    line.map_or(Certainty::Likely, |_| Certainty::Confirmed)
 }
 
 /// Who called `function`, by the stack that the kernel wrote behind its message.

@@ -360,6 +360,7 @@ impl Detach {
                 "dev_pm_domain_detach() detaches the PM domain".to_owned(),
             ],
             resources: self.released,
+            next: Vec::new(),
             delay_since: "the detach",
             first: self.entered,
             last,

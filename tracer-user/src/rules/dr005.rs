@@ -44,11 +44,12 @@ impl Rule for GroupMisuse {
                     },
             }) => called(*hook, *device, (*id, *selected, *closed), model, report),
             Change::Told { device, message } => {
-                if let Message::Warning { function, .. } = &**message
+                if let Message::Warning { function, line } = &**message
                     && let Some(function) = function.as_deref()
                     && is_of_groups(function)
                 {
-                    warned(*device, function, model, report);
+                    let certainty = blame::certainty_of_warning(*line);
+                    warned(*device, function, certainty, model, report);
                 }
             }
             Change::NodeAdded(id) => {
@@ -80,7 +81,13 @@ pub(super) fn is_of_groups(function: &str) -> bool {
 }
 
 /// The kernel itself warned.
-fn warned(id: Option<DeviceId>, function: &str, model: &Model, report: &mut Report) {
+fn warned(
+    id: Option<DeviceId>,
+    function: &str,
+    told: Certainty,
+    model: &Model,
+    report: &mut Report,
+) {
     let subject = blame::told_of(id, model);
     let caller = blame::reported_caller(function, model);
     let who = caller.map_or_else(String::new, |caller| format!(", called by {caller}"));
@@ -112,7 +119,7 @@ fn warned(id: Option<DeviceId>, function: &str, model: &Model, report: &mut Repo
     let (certainty, did, expected) = match (stopped, closing) {
         (true, false) => (Certainty::Likely, "stopped", "a node is added once"),
         (stopped, _) => (
-            Certainty::Confirmed,
+            told,
             if stopped { "stopped" } else { "warned" },
             "the group that was opened is named by its own identifier, once",
         ),

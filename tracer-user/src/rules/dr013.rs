@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use super::{Rule, RuleInfo, blame, dr013_devices::Devices, interrupt};
+use super::{
+    Rule, RuleInfo, blame,
+    dr013_devices::Devices,
+    interrupt,
+    splat::{self, Proof},
+};
 use crate::{
     coverage::Addresses,
     event::{Hook, Message, NodeReference},
@@ -116,8 +121,14 @@ impl Rule for DanglingData {
                 } = &**message
                 {
                     freed_active(*device, object, hint.as_deref(), block, model, report);
+                } else {
+                    told(Some(*device), message, model, report);
                 }
             }
+            Change::Told {
+                device: None,
+                message,
+            } => told(None, message, model, report),
             Change::DeviceGone { device, .. } => {
                 let left = model
                     .device_by_id(*device)
@@ -192,6 +203,16 @@ impl DanglingData {
                 dangling(node, device, end, model, report);
             }
         }
+    }
+}
+
+/// The kernel reported that memory was used that had been freed.
+fn told(device: Option<DeviceId>, message: &Message, model: &Model, report: &mut Report) {
+    if let Message::Splat(splat) = message
+        && splat::proof(splat) == Proof::Dangling
+    {
+        let subject = blame::told_of(device, model);
+        report.submit(splat::dangling(&INFO, splat, &subject, model));
     }
 }
 

@@ -1,10 +1,13 @@
 //! DR016 managed-free-miss: a resource is to be given up by hand, and the device has none such, or what it stands for
 //! is kept.
 
-use super::{Rule, RuleInfo, blame, dr005};
+use super::{
+    Rule, RuleInfo, blame, dr005,
+    splat::{self, Proof},
+};
 use crate::{
     event::{Function, Hook, Message, StackDefinition},
-    finding::{self, Cause, Finding, Report, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Finding, Report, Severity, Step, Subject},
     model::{Change, DeviceId, Left, Model},
 };
 
@@ -72,19 +75,35 @@ impl Rule for ManagedFreeMiss {
                 _ => {}
             }
         }
-        if let Change::Told { device, message } = change
-            && let Message::Warning { function, .. } = &**message
-        {
-            let function = function.as_deref().unwrap_or_default();
-            if !dr005::is_of_groups(function) {
-                warned(*device, function, model, report);
+        let Change::Told { device, message } = change else {
+            return;
+        };
+        match &**message {
+            Message::Warning { function, line } => {
+                let function = function.as_deref().unwrap_or_default();
+                if !dr005::is_of_groups(function) {
+                    let certainty = blame::certainty_of_warning(*line);
+                    warned(*device, function, certainty, model, report);
+                }
             }
+            // Elsewhere a managed function may warn of something else, too.
+            Message::Splat(splat) if splat::proof(splat) == Proof::Missed => {
+                let function = splat::missed(splat).unwrap_or_default();
+                warned(*device, function, Certainty::Likely, model, report);
+            }
+            _ => {}
         }
     }
 }
 
 /// The kernel itself warned.
-fn warned(id: Option<DeviceId>, function: &str, model: &Model, report: &mut Report) {
+fn warned(
+    id: Option<DeviceId>,
+    function: &str,
+    certainty: Certainty,
+    model: &Model,
+    report: &mut Report,
+) {
     let subject = blame::told_of(id, model);
     let caller = blame::reported_caller(function, model);
     let who = caller.map_or_else(String::new, |caller| format!(", called by {caller}"));
@@ -106,6 +125,7 @@ fn warned(id: Option<DeviceId>, function: &str, model: &Model, report: &mut Repo
     };
     let what = blame::reported_as("", function, caller);
     report.submit(Finding {
+        certainty,
         summary: format!("The kernel warned in {place}{who}."),
         meaning: meaning.to_owned(),
         caused_by: blame::caller_as_cause(&subject, model),

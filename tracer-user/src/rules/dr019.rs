@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo, blame};
+use super::{
+    Rule, RuleInfo, blame,
+    splat::{self, Proof},
+};
 use crate::{
-    event::{Hook, Time},
+    event::{Hook, Message, Time},
     finding::{self, Finding, Report, Severity, Step, Subject},
     model::{Change, DeviceId, Left, Model, Node, NodeId},
 };
@@ -78,6 +81,14 @@ impl Rule for SlowRelease {
                 },
             ) if !self.tasks.is_empty() => self.left(left, model, report),
             Change::Lost(_) => self.tasks.clear(),
+            Change::Told { device, message } => {
+                if let Message::Splat(splat) = &**message
+                    && splat::proof(splat) == Proof::Slow
+                {
+                    let subject = blame::told_of(*device, model);
+                    report.submit(splat::slow(&INFO, splat, &subject, model));
+                }
+            }
             _ => {}
         }
     }

@@ -6,9 +6,10 @@ use smallvec::SmallVec;
 use super::{
     Rule, RuleInfo, blame,
     interrupt::{self, Interrupt},
+    splat::{self, Proof},
 };
 use crate::{
-    event::Hook,
+    event::{Hook, Message},
     finding::{self, Finding, Report, Severity, Step, Subject},
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
@@ -65,6 +66,14 @@ impl Rule for DoubleFreeManaged {
             }) => {
                 for (owner, sequence) in self.live.get(&(*number, *dev_id)).into_iter().flatten() {
                     freed(*owner, *sequence, *number, model, report);
+                }
+            }
+            Change::Told { device, message } => {
+                if let Message::Splat(splat) = &**message
+                    && splat::proof(splat) == Proof::FreedTwice
+                {
+                    let subject = blame::told_of(*device, model);
+                    report.submit(splat::freed_twice(&INFO, splat, &subject, model));
                 }
             }
             _ => {}

@@ -26,7 +26,9 @@ mod dr018;
 mod dr019;
 mod dr020;
 mod dr021;
+mod dr022;
 mod interrupt;
+mod splat;
 mod wish;
 
 use std::{fmt, time::Duration};
@@ -59,6 +61,7 @@ pub use dr018::DeferralChurn;
 pub use dr019::SlowRelease;
 pub use dr020::ReleaseFunctionUnloaded;
 pub use dr021::DoubleFreeManaged;
+pub use dr022::KernelReport;
 
 /// What is known of a rule before it has seen anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +159,7 @@ impl RuleSet {
                 Box::<SlowRelease>::default(),
                 Box::<ReleaseFunctionUnloaded>::default(),
                 Box::<DoubleFreeManaged>::default(),
+                Box::<KernelReport>::default(),
             ],
             named: false,
         }

@@ -382,5 +382,6 @@ fn said(message: &Message) -> String {
             Escaped(object),
             reference(block)
         ),
+        Message::Splat(splat) => format!("the kernel's {}", Escaped(&splat.to_string())),
     }
 }

@@ -155,7 +155,7 @@ pub(super) fn read_preamble(bytes: &[u8]) -> Preamble {
         right.then_some((version, file))
     };
     match read() {
-        Some((VERSION, file)) => Preamble::Readable(file),
+        Some((1..=VERSION, file)) => Preamble::Readable(file),
         Some((version, _)) if version > VERSION => Preamble::Newer(version),
         _ => Preamble::Damaged,
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::{
     bytes::{Cursor, Malformed, unfold_sign},
     encode::{CAUSES, detail, kind, message, node, own, payload, returned},
+    splat,
     tables::ReadingTables,
 };
 use crate::event::{
     AddedNode, Call, CallDetail, DeviceAddress, DeviceIdentity, DeviceSnapshot, Event, EventKind,
     GroupId, Hook, Loss, Message, ModuleCode, NodeAddress, NodeReference, PmDomain, Return,
-    StackDefinition, StackFrame, StackId, Task, Time,
+    StackDefinition, StackId, Task, Time,
 };
 
 /// The fewest bytes of a stack's frame and of an added node.
@@ -112,16 +113,7 @@ impl Decoder {
         let id = StackId(cursor.small()?);
         let count = cursor.count(LEAST_FRAME)?;
         let frames = (0..count)
-            .map(|_| {
-                let function = self.tables.function(cursor)?;
-                let offset = cursor.varint()?;
-                let begin = function.as_ref().map_or(0, |function| function.address);
-                Ok(StackFrame {
-                    address: cursor.difference(begin.wrapping_add(offset))?,
-                    function,
-                    offset,
-                })
-            })
+            .map(|_| splat::read_frame(cursor, &mut self.tables))
             .collect::<Result<_, _>>()?;
         Ok(StackDefinition { id, frames })
     }
@@ -221,6 +213,7 @@ impl Decoder {
                 hint: self.tables.text(cursor)?,
                 block: self.reference(cursor)?,
             },
+            message::SPLAT => Message::Splat(Box::new(splat::read(cursor, &mut self.tables)?)),
             _ => return Err(Malformed("the kernel's message is of an unknown kind")),
         })
     }

@@ -5,6 +5,7 @@ use std::mem;
 use super::{
     FULL_BLOCK, MOST_CONTENT,
     bytes::{Put as _, fold_sign, varint_length},
+    splat,
     tables::WritingTables,
 };
 use crate::event::{
@@ -62,6 +63,7 @@ pub(super) mod message {
     pub(in crate::trace_file) const PROBE_REFUSED: u8 = 0;
     pub(in crate::trace_file) const WARNING: u8 = 1;
     pub(in crate::trace_file) const FREED_ACTIVE: u8 = 2;
+    pub(in crate::trace_file) const SPLAT: u8 = 3;
 }
 
 /// Numbers of what is known of a call's arguments.
@@ -275,11 +277,7 @@ impl Encoder {
         bytes.put_varint(u64::from(definition.id.0));
         bytes.put_varint(definition.frames.len() as u64);
         for frame in &*definition.frames {
-            self.tables.put_function(bytes, frame.function.as_ref());
-            bytes.put_varint(frame.offset);
-            let function = frame.function.as_ref();
-            let begin = function.map_or(0, |function| function.address);
-            bytes.put_difference(frame.address, begin.wrapping_add(frame.offset));
+            splat::put_frame(frame, bytes, &mut self.tables);
         }
     }
 
@@ -370,6 +368,10 @@ impl Encoder {
                 self.tables.put_text(bytes, Some(object));
                 self.tables.put_text(bytes, hint.as_ref());
                 self.reference(block);
+            }
+            Message::Splat(splat) => {
+                bytes.push(message::SPLAT);
+                splat::put(splat, bytes, &mut self.tables);
             }
         }
     }

@@ -16,6 +16,7 @@ mod index;
 mod input;
 mod recorder;
 mod rotation;
+mod splat;
 mod tables;
 mod writer;
 
@@ -42,7 +43,7 @@ pub fn is_one(beginning: &[u8]) -> bool {
 }
 
 /// The version of the format that is written. Every version up to it can be read.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The most bytes that a block's content may have, compressed or not: a reader never takes more memory than
 /// that for a block, whatever its header says.

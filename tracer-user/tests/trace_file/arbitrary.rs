@@ -6,6 +6,7 @@ use devres_tracer::event::{
     AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, DeviceSnapshot, Event,
     EventKind, Function, GroupId, Hook, Loss, LossCause, Message, ModuleCode, NodeAddress,
     NodeReference, PmDomain, Return, StackDefinition, StackFrame, StackId, Task, Text, Time,
+    splat::{Role, Splat, SplatKind, SplatStack},
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -112,7 +113,46 @@ fn message() -> impl Strategy<Value = Message> {
                 block,
             }
         }),
+        splat().prop_map(|splat| Message::Splat(Box::new(splat))),
     ]
+}
+
+fn splat() -> impl Strategy<Value = Splat> {
+    let stack = (
+        prop::sample::select(&Role::ALL[..]),
+        option::of(any::<u32>()),
+        vec(frame(), 0..4),
+    );
+    let stacks = vec(stack, 0..4);
+    let texts = (
+        option::of(text()),
+        option::of(text()),
+        option::of(text()),
+        option::of(text()),
+    );
+    let numbers = (option::of(word()), any::<bool>(), any::<bool>());
+    let kind = prop::sample::select(&SplatKind::ALL[..]);
+    (kind, texts, numbers, stacks).prop_map(
+        |(kind, (detail, place, hint, unloading), (number, fatal, cut), stacks)| Splat {
+            kind,
+            detail,
+            place,
+            function: None,
+            hint,
+            number,
+            unloading,
+            fatal,
+            cut,
+            stacks: stacks
+                .into_iter()
+                .map(|(role, tid, frames)| SplatStack {
+                    role,
+                    tid,
+                    frames: frames.into(),
+                })
+                .collect(),
+        },
+    )
 }
 
 fn kind() -> impl Strategy<Value = EventKind> {

@@ -7,6 +7,7 @@ use devres_tracer::{
         AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, DeviceSnapshot, Event,
         EventKind, Function, GroupId, Hook, Loss, LossCause, Message, ModuleCode, NodeAddress,
         NodeReference, PmDomain, Return, StackDefinition, StackFrame, StackId, Task, Text, Time,
+        splat::{Role, Splat, SplatKind, SplatStack},
     },
     trace_file::{Clock, End, EndedBy, Header, LostAt, TraceFileWriter, VERSION},
 };
@@ -19,9 +20,56 @@ fn path(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// One event of each kind, with and without what it can have.
-#[expect(clippy::too_many_lines, reason = "a list of everything there is")]
+/// One event of each kind that a version knows, with and without what it can have.
+fn events_of(version: u16) -> Vec<Event> {
+    let mut kinds = first_kinds();
+    if version >= 2 {
+        kinds.extend(kinds_of_version_2());
+    }
+    numbered(kinds)
+}
+
 fn events() -> Vec<Event> {
+    events_of(VERSION)
+}
+
+/// Version 2 has splats.
+fn kinds_of_version_2() -> Vec<EventKind> {
+    let some = |text: &str| Some(Text::from(text));
+    let function = Arc::new(Function {
+        address: 0,
+        name: some("lm75_detach"),
+        module: some("lm75"),
+    });
+    let frame = |offset| StackFrame {
+        address: 0,
+        function: Some(Arc::clone(&function)),
+        offset,
+    };
+    let stack = |role, tid| SplatStack {
+        role,
+        tid,
+        frames: [frame(0x58), frame(0x60)].into(),
+    };
+    let full = Splat {
+        kind: SplatKind::Kasan,
+        detail: some("slab-use-after-free"),
+        place: some("drivers/hwmon/lm75.c:12"),
+        function: Some(Arc::clone(&function)),
+        hint: some("lm75_work"),
+        number: Some(120),
+        unloading: some("lm75"),
+        fatal: true,
+        cut: true,
+        stacks: vec![stack(Role::Report, None), stack(Role::Freed, Some(227))],
+    };
+    [full, Splat::default()]
+        .map(|splat| EventKind::Message(Message::Splat(Box::new(splat))))
+        .to_vec()
+}
+
+#[expect(clippy::too_many_lines, reason = "a list of everything there is")]
+fn first_kinds() -> Vec<EventKind> {
     let some = |text: &str| Some(Text::from(text));
     let function = Arc::new(Function {
         address: 0xffff_ffff_8100_0010,
@@ -69,7 +117,7 @@ fn events() -> Vec<Event> {
             node,
         })
     };
-    let kinds = vec![
+    vec![
         EventKind::Device(Arc::new(identity.clone())),
         EventKind::Device(Arc::default()),
         EventKind::Stack(StackDefinition {
@@ -148,7 +196,10 @@ fn events() -> Vec<Event> {
         loss(LossCause::Undecodable),
         loss(LossCause::Input),
         loss(LossCause::Unwritten),
-    ];
+    ]
+}
+
+fn numbered(kinds: Vec<EventKind>) -> Vec<Event> {
     (0_u16..)
         .zip(kinds)
         .map(|(number, kind)| Event {
@@ -180,9 +231,9 @@ fn golden_header() -> Header {
     }
 }
 
-fn golden_end() -> End {
+fn golden_end(version: u16) -> End {
     End {
-        events: events().len() as u64,
+        events: events_of(version).len() as u64,
         lost_by: vec![LostAt {
             cpu: 1,
             hook: Hook::DevresLog,
@@ -206,16 +257,19 @@ fn write_the_golden_file_of_this_version() {
         }
         writer.close_block().unwrap();
     }
-    writer.finish(golden_end()).unwrap();
+    writer.finish(golden_end(VERSION)).unwrap();
 }
 
 #[test]
-fn version_1_stays_readable() {
-    let (header, back, ending) = read(&fs::read(path("version-1.dvrt")).unwrap()).unwrap();
-    assert_eq!(header, golden_header());
-    assert_eq!(back, events());
-    assert_eq!(ending.problems(), [""; 0]);
-    assert_eq!(ending.end, Some(golden_end()));
+fn every_version_stays_readable() {
+    for version in 1..=VERSION {
+        let file = fs::read(path(&format!("version-{version}.dvrt"))).unwrap();
+        let (header, back, ending) = read(&file).unwrap();
+        assert_eq!(header, golden_header(), "{version}");
+        assert_eq!(back, events_of(version), "{version}");
+        assert_eq!(ending.problems(), [""; 0], "{version}");
+        assert_eq!(ending.end, Some(golden_end(version)), "{version}");
+    }
 }
 
 #[test]

@@ -323,7 +323,9 @@ impl StepLine {
             },
             reason: match step.what {
                 What::Doubtful(taint) => Some(taint.to_string()),
-                What::Warned(..) | What::FreedActive(_) => Some(words::step(step, names)),
+                What::Warned(..) | What::FreedActive(_) | What::Splat(_) => {
+                    Some(words::step(step, names))
+                }
                 _ => None,
             },
             added_by: match step.what {

@@ -556,7 +556,8 @@ fn write_plain_step(
         | What::Missed(_)
         | What::Refused
         | What::Warned(..)
-        | What::FreedActive(_) => Tone::Doubtful,
+        | What::FreedActive(_)
+        | What::Splat(_) => Tone::Doubtful,
         What::GroupReleased(call) if !call.found => Tone::Doubtful,
         _ => Tone::Plain,
     };

@@ -216,6 +216,7 @@ pub fn step(step: &Step, names: &Names) -> String {
             "the kernel found an active {} in freed memory",
             resource(object, names)
         ),
+        What::Splat(label) => format!("the kernel's {}", resource(label, names)),
         What::Doubtful(taint) => format!("not certain from here on: {taint}"),
     };
     if step.by != LabelId::NONE {

@@ -13,11 +13,12 @@ use super::{
     chunks::Chunks,
     function_line::FunctionLine,
     kernel_log::KernelLine,
-    message::{Told, What},
+    message::Refused,
     names::NameId,
     prefix::Stamp,
     records::{Facts, FactsId, MessageRecord, NodeRecord, Record, RecordKind, Records},
     resource::{Operation, Resource},
+    splat::{self, Beginning, Over},
     trace_head::Head,
     trace_line::TraceLine,
 };
@@ -63,6 +64,8 @@ pub(super) struct Collector {
     stacks: HashMap<Vec<u8>, u32>,
     clock: u64,
     offset_differs: bool,
+    /// Places kept for reports whose lines have times.
+    timed_places: u32,
 }
 
 /// When and where something happened.
@@ -191,62 +194,98 @@ impl Collector {
         }
     }
 
-    /// The kernel itself told of devres. Whether that is to be an event.
-    pub(super) fn message(&mut self, told: Told<'_>) -> bool {
-        let mut device = told.who.map(|who| self.device_of(who.device));
-        let driver = told.who.and_then(|who| who.driver);
-        let message = match told.what {
-            What::ProbeRefused => Message::ProbeRefused,
-            What::Warning { function, line } => Message::Warning { function, line },
-            What::FreedActive { object, hint } => {
-                let Some(RecordKind::Node(released)) = self.last_record() else {
-                    return false;
-                };
-                let name = released.name.and_then(|name| self.records.names.text(name));
-                if self.is_far(told.time) || !holds(name.as_deref(), released.size, &object) {
-                    return false;
-                }
-                device = Some(released.device);
-                let block = NodeReference {
-                    node: NodeAddress(released.node),
-                    name,
-                    size: Some(released.size),
-                };
-                Message::FreedActive {
-                    object,
-                    hint,
-                    block,
-                }
-            }
-        };
-        self.stamp(told.time);
-        let tid = told.thread.unwrap_or_default();
-        let task = Task {
-            tid,
-            tgid: tid,
-            comm: Comm::default(),
-        };
-        let number = u32::try_from(self.records.messages.len()).unwrap_or(u32::MAX);
-        let driver = driver.map(|name| self.records.names.intern(name));
-        self.records.messages.push(MessageRecord {
-            message,
-            device,
-            driver,
-            task,
+    /// The kernel says that it refused a probe.
+    pub(super) fn refused(&mut self, refused: &Refused<'_>) {
+        self.stamp(refused.prefix.time);
+        let tid = refused.prefix.thread.unwrap_or_default();
+        let device = self.device_of(refused.who.device);
+        let driver = refused.who.driver;
+        let record = MessageRecord {
+            message: Some(Message::ProbeRefused),
+            device: Some(device),
+            driver: driver.map(|name| self.records.names.intern(name)),
+            task: task(tid, Comm::default()),
             frames: Vec::new(),
-        });
-        let place = Place {
-            task: 0,
-            tid,
-            cpu: told.cpu.unwrap_or_default(),
+            cpu: refused.prefix.cpu.unwrap_or_default(),
+            behind: None,
         };
-        self.push(place, RecordKind::Message(number));
+        self.message(record, self.clock);
+    }
+
+    /// Keeps a place in the order for a report of the kernel that begins here. Whether it follows a release closely
+    /// tells later whether it is about that.
+    pub(super) fn reserve(&mut self, beginning: Beginning, close: bool) -> u32 {
+        let behind = match self.last_record() {
+            Some(RecordKind::Node(node))
+                if close
+                    && node.operation == Operation::Release
+                    && !self.is_far(beginning.time) =>
+            {
+                Some(node)
+            }
+            _ => None,
+        };
+        // If nothing comes of it, its time must not have told anything.
+        let time = match beginning.time {
+            Some(Stamp::At(time)) => time,
+            Some(Stamp::After(time)) => self.clock.saturating_add(time),
+            None => self.clock,
+        };
+        let record = MessageRecord {
+            message: None,
+            device: None,
+            driver: None,
+            task: Task::default(),
+            frames: Vec::new(),
+            cpu: 0,
+            behind,
+        };
+        self.timed_places += u32::from(beginning.time.is_some());
+        self.message(record, time)
+    }
+
+    /// The report for which a place was kept is over. Whether it is an event.
+    pub(super) fn report(&mut self, over: Over) -> bool {
+        let place = over.place as usize;
+        let behind = self
+            .records
+            .messages
+            .get(place)
+            .and_then(|record| record.behind);
+        let block = behind.map(|node| NodeReference {
+            node: NodeAddress(node.node),
+            name: node.name.and_then(|name| self.records.names.text(name)),
+            size: Some(node.size),
+        });
+        let Some(meaning) = splat::meaning(&over, block) else {
+            return false;
+        };
+        let Some(record) = self.records.messages.get_mut(place) else {
+            return false;
+        };
+        record.message = Some(meaning.message);
+        record.task = task(over.tid.unwrap_or_default(), over.comm.unwrap_or_default());
+        record.frames = over.frames;
+        record.cpu = over.cpu.unwrap_or_default();
+        if let Some(device) = behind.filter(|_| meaning.of_release) {
+            record.device = Some(device.device);
+            record.driver = device.driver;
+        }
+        self.records.timed |= self.timed_places > 0;
         true
     }
 
-    /// What lines behind the last message tell of it.
-    pub(super) fn last_message(&mut self) -> Option<&mut MessageRecord> {
-        self.records.messages.last_mut()
+    fn message(&mut self, record: MessageRecord, time: u64) -> u32 {
+        let number = u32::try_from(self.records.messages.len()).unwrap_or(u32::MAX);
+        let cpu = record.cpu;
+        self.records.messages.push(record);
+        self.records.all.push(Record {
+            time,
+            task: 0,
+            cpu,
+            kind: RecordKind::Message(number),
+        });
+        number
     }
 
     /// The record to which a stack belongs that begins at this line, or that follows the last line.
@@ -270,17 +309,7 @@ impl Collector {
         self.records.stack_of.insert(record, number);
     }
 
-    /// Whether the last record is a release.
-    pub(super) fn has_just_released(&self) -> bool {
-        matches!(
-            self.last_record(),
-            Some(RecordKind::Node(NodeRecord {
-                operation: Operation::Release,
-                ..
-            }))
-        )
-    }
-
+    /// The last record of which something is known.
     fn last_record(&self) -> Option<RecordKind> {
         let all = &self.records.all;
         Some(all.get(all.len().checked_sub(1)?)?.kind)
@@ -447,23 +476,13 @@ impl Collector {
     }
 }
 
-/// Whether a block that is released can have had an object of this type in it. Only of plain memory does the
-/// size tell: others release more than their payload.
-fn holds(release: Option<&str>, size: u64, object: &str) -> bool {
-    // As small as on 32-bit kernels.
-    let smallest = match object {
-        "timer_list" => 20,
-        "work_struct" => 16,
-        "hrtimer" => 40,
-        _ => 0,
-    };
-    let is_memory = release.is_some_and(|name| {
-        matches!(
-            name,
-            "devm_kzalloc_release" | "devm_kmalloc_release" | "devm_krealloc_release"
-        )
-    });
-    !is_memory || size >= smallest
+/// The task that a message names.
+fn task(tid: u32, comm: Comm) -> Task {
+    Task {
+        tid,
+        tgid: tid,
+        comm,
+    }
 }
 
 /// How many releases a function that returns has counted, and the tracepoint has not told.

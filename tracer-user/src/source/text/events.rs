@@ -17,8 +17,8 @@ use crate::{
     coverage::Addresses,
     event::{
         AddedNode, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Hook, Loss,
-        LossCause, Message, NodeAddress, NodeReference, StackDefinition, StackFrame, StackId, Task,
-        Text, Time,
+        LossCause, NodeAddress, NodeReference, StackDefinition, StackFrame, StackId, Task, Text,
+        Time,
     },
 };
 
@@ -115,9 +115,14 @@ impl<'a> Events<'a> {
     }
 
     fn message(&mut self, number: u32, record: &Record, message: &MessageRecord) {
-        if is_refuted(message) {
+        let Some(what) = &message.message else {
             return;
-        }
+        };
+        // Only its later lines tell on which CPU it was.
+        let record = &Record {
+            cpu: message.cpu,
+            ..*record
+        };
         let records = self.records;
         let device = message.device.map_or(DeviceAddress::NONE, |name| {
             records.devices.address(name, number)
@@ -131,7 +136,7 @@ impl<'a> Events<'a> {
         };
         self.introduce(record, device, told);
         let stack = (!message.frames.is_empty()).then(|| self.define(record, &message.frames));
-        let kind = EventKind::Message(message.message.clone());
+        let kind = EventKind::Message(what.clone());
         self.push_by(message.task, record, device, stack, kind);
     }
 
@@ -355,31 +360,6 @@ impl<'a> Events<'a> {
             event.task = Task::default();
         }
     }
-}
-
-/// Whether the stack of freed memory that was in use shows that it was no release of resources that freed it.
-fn is_refuted(message: &MessageRecord) -> bool {
-    let releases = |frame: &StackFrame| {
-        let name = frame
-            .function
-            .as_ref()
-            .and_then(|function| function.name.as_deref());
-        name.is_some_and(|name| {
-            [
-                "release_nodes",
-                "devres_",
-                "devm_",
-                "device_",
-                "__device_",
-                "really_probe",
-            ]
-            .iter()
-            .any(|beginning| name.starts_with(beginning))
-        })
-    };
-    matches!(message.message, Message::FreedActive { .. })
-        && !message.frames.is_empty()
-        && !message.frames.iter().any(releases)
 }
 
 /// The frame of `devres_open_group`, which its return tells of.

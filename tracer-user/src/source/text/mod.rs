@@ -45,6 +45,7 @@ mod records;
 mod refusal;
 mod resource;
 mod scan;
+mod splat;
 mod trace_head;
 mod trace_line;
 mod unseen;

@@ -15,21 +15,24 @@ use super::{
     kernel_log::{self, KernelLine},
     lines, loss,
     mail::Mail,
-    message::{self, Look, Messages},
+    message,
     plain::{Escapes, plain},
     prefix,
     records::Records,
     refusal,
     scan::{around, last_word},
+    splat::{self, Seen, Splats},
     trace_head::{self, Head},
     trace_line::{self, TraceLine},
 };
-use crate::event::{Comm, Hook, Message};
+use crate::event::Hook;
 
 /// Lines that a wrapped one may have become.
 const MOST_JOINED: u64 = 6;
 /// Bytes of a stack that are kept, about.
 const LONGEST_STACK: usize = 16 * 1024;
+/// Lines behind a release within which a report about freed memory is taken for one about it.
+const RIGHT_BEHIND: u64 = 8;
 /// Longest beginning of a wrapped line that does not tell yet that it is an event.
 const LONGEST_HEAD: usize = 160;
 
@@ -75,7 +78,7 @@ impl Unescape {
 struct Reader {
     collector: Collector,
     statistics: Statistics,
-    messages: Messages,
+    splats: Splats,
     /// How many lines the current one was in the input; none where it is the rest of another one.
     count: u64,
     /// The line of the last event.
@@ -132,7 +135,7 @@ impl Reader {
         Self {
             collector: Collector::default(),
             statistics: Statistics::default(),
-            messages: Messages::default(),
+            splats: Splats::default(),
             count: 0,
             last_event: 0,
             telling: telling(),
@@ -272,9 +275,14 @@ impl Reader {
             }
             (Parsed::Cut, _) | (_, Parsed::Cut) => true,
             (Parsed::Other, Parsed::Other) => {
-                let whole = message::is_whole(&apart) && self.message(&apart);
-                if !whole {
+                if !message::is_whole(&apart) {
                     return Joined::No(held);
+                }
+                if !self.refused(&apart) {
+                    let lines = held.lines + self.count;
+                    self.statistics.other_lines += lines;
+                    self.splat(&apart, lines);
+                    return Joined::Done;
                 }
                 false
             }
@@ -308,8 +316,9 @@ impl Reader {
     }
 
     fn other(&mut self, line: &[u8]) {
-        let expected = self.messages.expects_more();
-        if (!expected && may_begin(line)) || trace_head::may_begin(line) {
+        let expected = self.splats.expects_more();
+        let may_begin = !expected && may_begin(line) && !splat::introduces_stack(line);
+        if may_begin || trace_head::may_begin(line) {
             self.hold(line, false);
             return;
         }
@@ -318,7 +327,7 @@ impl Reader {
             self.statistics.other_lines += self.count;
             return;
         }
-        if message::may_begin(line) {
+        if refusal::may_begin(line) {
             self.hold(line, false);
             return;
         }
@@ -346,14 +355,16 @@ impl Reader {
         if let Some(count) = loss::read(line) {
             self.statistics.lost = self.statistics.lost.saturating_add(count);
             self.collector.lost(count);
-        } else if self.message(line) {
+        } else if self.refused(line) {
             let mut line = line;
             while let Some(behind) = refusal::behind(line) {
-                self.message(behind);
+                self.refused(behind);
                 line = behind;
             }
             self.statistics.event_lines += self.count;
             return;
+        } else {
+            self.splat(line, self.count);
         }
         self.statistics.other_lines += self.count;
     }
@@ -376,39 +387,37 @@ impl Reader {
         false
     }
 
-    /// Whether a line is a message of the kernel about devres, or part of one.
-    fn message(&mut self, line: &[u8]) -> bool {
-        let released = self
-            .collector
-            .has_just_released()
-            .then_some(self.last_event);
-        let look = self.messages.look(line, self.statistics.lines, released);
-        if let Look::Message(told) = look {
-            let is_event = self.collector.message(told);
-            self.statistics.messages += u64::from(is_event);
-            return is_event;
-        }
-        let Some(last) = self.collector.last_message() else {
+    /// Whether a line says that a probe was refused.
+    fn refused(&mut self, line: &[u8]) -> bool {
+        let Some(refused) = message::read(line) else {
             return false;
         };
-        match look {
-            Look::Function(name) => {
-                match &mut last.message {
-                    Message::Warning { function, .. } => *function = Some(name),
-                    Message::FreedActive { hint, .. } => *hint = Some(name),
-                    Message::ProbeRefused => {}
-                }
-                true
+        self.collector.refused(&refused);
+        self.statistics.messages += 1;
+        true
+    }
+
+    /// Takes a line for a part of a report of the kernel. Whether it is an event, and so its lines, is known only when
+    /// the report is over.
+    fn splat(&mut self, line: &[u8], count: u64) {
+        let number = self.statistics.lines;
+        let seen = self.splats.look(line, number, count);
+        self.take_splats();
+        if let Seen::Begins(beginning) = seen {
+            let behind = number.saturating_sub(self.last_event) <= RIGHT_BEHIND;
+            let place = self.collector.reserve(beginning, behind);
+            self.splats.placed(place);
+        }
+    }
+
+    fn take_splats(&mut self) {
+        for over in self.splats.over() {
+            let lines = over.lines;
+            if self.collector.report(over) {
+                self.statistics.messages += 1;
+                self.statistics.event_lines += lines;
+                self.statistics.other_lines -= lines;
             }
-            Look::Frame(frame) => {
-                last.frames.extend(frame);
-                true
-            }
-            Look::Comm(comm) => {
-                last.task.comm = Comm::new(&String::from_utf8_lossy(comm));
-                true
-            }
-            Look::Message(_) | Look::Nothing => false,
         }
     }
 
@@ -425,6 +434,8 @@ impl Reader {
         if let Some(held) = self.held.take() {
             self.give_up(&held);
         }
+        self.splats.finish();
+        self.take_splats();
         Found {
             records: self.collector.finish(),
             statistics: self.statistics,
@@ -434,7 +445,10 @@ impl Reader {
 
 /// One search for all that tells of a loss or a message: most lines contain none of it.
 fn telling() -> Option<AhoCorasick> {
-    let words = loss::WORDS.into_iter().chain(message::WORDS);
+    let words = loss::WORDS
+        .into_iter()
+        .chain(message::WORDS)
+        .chain(splat::telling());
     AhoCorasick::new(words.chain([call_chain::BEGINNING, trace_line::BARE])).ok()
 }
 

@@ -69,13 +69,18 @@ pub(super) struct Facts {
 /// What the kernel itself told of devres.
 #[derive(Debug)]
 pub(super) struct MessageRecord {
-    pub(super) message: Message,
+    /// Nothing where a report turned out to be none of devres.
+    pub(super) message: Option<Message>,
     /// What stands for the device, where it is known.
     pub(super) device: Option<NameId>,
     pub(super) driver: Option<NameId>,
     pub(super) task: Task,
     /// The stack that followed, innermost first.
     pub(super) frames: Vec<StackFrame>,
+    /// Where it was written, as far as told.
+    pub(super) cpu: u16,
+    /// The release that it follows closely.
+    pub(super) behind: Option<NodeRecord>,
 }
 
 /// Everything that was read.

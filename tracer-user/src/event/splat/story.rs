@@ -1,0 +1,281 @@
+//! What a splat's stacks tell: in which release it happened, in which phase, who allocated and who freed.
+
+use super::{
+    Role, Splat, SplatStack,
+    frames::{self, Core, Given},
+};
+use crate::event::{Function, StackFrame};
+
+/// In which phase of a device's life something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The driver's probe ran.
+    Probe,
+    /// The driver's probe had failed, and what it had acquired was released.
+    FailedProbe,
+    /// The driver was being unbound.
+    Unbind,
+    /// `device_del()`.
+    Deletion,
+    /// The last reference to the device was put.
+    FinalPut,
+    /// The stack does not tell.
+    Unknown,
+}
+
+impl Phase {
+    /// In words, behind a statement: "during an unbind"; empty where it is not known.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Probe => "during a probe",
+            Self::FailedProbe => "after a failed probe",
+            Self::Unbind => "during an unbind",
+            Self::Deletion => "in device_del()",
+            Self::FinalPut => "at the last put of the device",
+            Self::Unknown => "",
+        }
+    }
+}
+
+/// A release that a stack goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release<'a> {
+    /// The release function, or the action; none where devres itself was at work, freeing memory for one.
+    pub callback: Option<&'a Function>,
+    /// The part of devres that called it.
+    pub through: &'a Function,
+    /// The driver gave it up by hand: `devm_kfree()`, `devm_release_action()`.
+    pub by_hand: bool,
+    /// In which phase.
+    pub phase: Phase,
+}
+
+impl Release<'_> {
+    /// In words, behind a statement: "in the release foo_disable, during an unbind".
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let mut words = match (self.callback, self.by_hand) {
+            (Some(callback), false) => format!("in the release {callback}"),
+            (Some(callback), true) => format!("in {callback}, called by {}", self.through),
+            (None, true) => format!("in {}", self.through),
+            (None, false) => format!("while {} releases resources", self.through),
+        };
+        let phase = self.phase.words();
+        if !phase.is_empty() {
+            words.push_str(", ");
+            words.push_str(phase);
+        }
+        words
+    }
+}
+
+/// What a splat tells.
+#[derive(Debug, Clone, Copy)]
+pub struct Story<'a> {
+    splat: &'a Splat,
+    main: Option<&'a SplatStack>,
+}
+
+impl<'a> Story<'a> {
+    /// What this splat tells.
+    #[must_use]
+    pub fn of(splat: &'a Splat) -> Self {
+        let stuck = splat.kind.is_stuck();
+        let mut reports = splat
+            .stacks
+            .iter()
+            .filter(|stack| stack.role == Role::Report || stuck && stack.role == Role::Interrupted);
+        // Of several, as those of all tasks that don't get on, the one that goes through devres.
+        let first = reports.clone().next();
+        let main = reports
+            .find(|stack| release(&stack.frames).is_some())
+            .or(first);
+        Self { splat, main }
+    }
+
+    /// The frames of the stack where it happened, innermost first.
+    #[must_use]
+    pub fn frames(&self) -> &'a [StackFrame] {
+        self.main.map_or(&[], |stack| &stack.frames)
+    }
+
+    /// The release in which it happened.
+    #[must_use]
+    pub fn release(&self) -> Option<Release<'a>> {
+        release(self.frames())
+    }
+
+    /// The phase in which it happened, in a release or not.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.release() {
+            Some(release) => release.phase,
+            None => phase(self.frames(), false),
+        }
+    }
+
+    /// The function in which it happened, without those of the allocator and of what reports.
+    #[must_use]
+    pub fn function(&self) -> Option<&'a Function> {
+        if let Some(function) = self.splat.function.as_deref()
+            && function.base_name().is_some_and(|name| {
+                !frames::is_of_allocator(name) && !frames::is_of_reporting(name)
+            })
+        {
+            return Some(function);
+        }
+        frames::named(self.frames())
+            .find(|(_, _, name)| !frames::is_of_allocator(name) && !frames::is_of_reporting(name))
+            .map(|(_, function, _)| function)
+    }
+
+    /// The managed function that acquires or gives up something where it happened, outside of a release.
+    #[must_use]
+    pub fn managed(&self) -> Option<&'a Function> {
+        let mut outer = frames::named(self.frames())
+            .filter(|(_, function, _)| frames::is_devres(function))
+            .map(|(_, function, _)| function);
+        outer.next()
+    }
+
+    /// Who called that: the driver, as a rule.
+    #[must_use]
+    pub fn caller(&self) -> Option<&'a Function> {
+        let mut behind = frames::named(self.frames())
+            .skip_while(|(_, function, _)| !frames::is_devres(function))
+            .skip_while(|(_, function, _)| frames::is_devres(function));
+        behind.next().map(|(_, function, _)| function)
+    }
+
+    /// Who allocated the memory, as far as told.
+    #[must_use]
+    pub fn allocated(&self) -> Option<Given<'a>> {
+        let stack = self.splat.stack(Role::Allocated)?;
+        Some(Given::of(&stack.frames))
+    }
+
+    /// Who freed the memory before, as far as told.
+    #[must_use]
+    pub fn freed(&self) -> Option<Given<'a>> {
+        let stack = self.splat.stack(Role::Freed)?;
+        Some(Given::of(&stack.frames))
+    }
+
+    /// The release in which the memory was freed.
+    #[must_use]
+    pub fn freed_in(&self) -> Option<Release<'a>> {
+        release(&self.splat.stack(Role::Freed)?.frames)
+    }
+
+    /// The phase in which the memory was freed.
+    #[must_use]
+    pub fn freed_when(&self) -> Phase {
+        let Some(stack) = self.splat.stack(Role::Freed) else {
+            return Phase::Unknown;
+        };
+        match release(&stack.frames) {
+            Some(release) => release.phase,
+            None => phase(&stack.frames, false),
+        }
+    }
+
+    /// Whether the memory was freed within the very call of the release in which it was used: that is no
+    /// question of order.
+    #[must_use]
+    pub fn is_within_one_release(&self) -> bool {
+        let (Some(used), Some(freed)) = (self.release(), self.freed_in()) else {
+            return false;
+        };
+        let same_task = match (self.main, self.splat.stack(Role::Freed)) {
+            (Some(main), Some(freed)) => {
+                main.tid.is_none() || freed.tid.is_none() || main.tid == freed.tid
+            }
+            _ => true,
+        };
+        used.callback.is_some() && used.callback == freed.callback && same_task
+    }
+
+    /// The driver's module: of its functions on the stacks the one next to a bus's or devres' function.
+    #[must_use]
+    pub fn module(&self) -> Option<&'a str> {
+        if let Some(module) = self.splat.unloading.as_deref() {
+            return Some(module);
+        }
+        let of = |function: Option<&'a Function>| function?.module.as_deref();
+        let release = self.release();
+        of(release.and_then(|release| release.callback))
+            .or_else(|| of(self.caller()))
+            .or_else(|| of(self.allocated().and_then(|given| given.by)))
+            .or_else(|| of(self.freed().and_then(|given| given.by)))
+    }
+
+    /// The bus's name, where a function of it is on a stack.
+    #[must_use]
+    pub fn bus(&self) -> Option<&'static str> {
+        let main = self.frames();
+        let others = self.splat.stacks.iter().map(|stack| &*stack.frames);
+        std::iter::once(main)
+            .chain(others)
+            .find_map(|frames| frames::named(frames).find_map(|(_, _, name)| frames::bus_of(name)))
+    }
+
+    /// Whether devres occurs in it at all.
+    #[must_use]
+    pub fn is_of_devres(&self) -> bool {
+        let stuck = self.splat.kind.is_stuck();
+        self.splat
+            .stacks
+            .iter()
+            .filter(|stack| stuck || stack.role != Role::Interrupted)
+            .filter(|stack| !stuck || stack.role != Role::Other)
+            .any(|stack| {
+                frames::named(&stack.frames).any(|(_, function, _)| frames::is_devres(function))
+            })
+    }
+}
+
+/// The innermost release that a stack goes through.
+fn release(frames: &[StackFrame]) -> Option<Release<'_>> {
+    let by_list =
+        frames::named(frames).find(|(_, function, name)| frames::releases(function, name));
+    let by_hand = frames::named(frames).find(|(_, function, name)| {
+        let is_core = matches!(*name, "devres_release" | "devres_destroy");
+        function.module.is_none() && is_core || frames::is_freeing(name)
+    });
+    // `devm_kfree()` in a release is a part of that release, not one by hand.
+    let (at, through, by_hand) = match (by_list, by_hand) {
+        (Some((at, function, _)), _) => (at, function, false),
+        (None, Some((at, function, _))) => (at, function, true),
+        (None, None) => return None,
+    };
+    let inner = frames.get(..at).unwrap_or_default();
+    let callback = frames::named(inner)
+        .filter(|(_, function, name)| {
+            !(function.module.is_none()
+                && (frames::passes_on(name) || frames::releases(function, name)))
+        })
+        .last()
+        .filter(|(_, _, name)| !frames::is_of_allocator(name) && !frames::is_of_reporting(name))
+        .map(|(_, function, _)| function);
+    let phase = phase(frames.get(at..).unwrap_or_default(), !by_hand);
+    Some(Release {
+        callback,
+        through,
+        by_hand,
+        phase,
+    })
+}
+
+/// The phase, by what the innermost function of the driver core is.
+fn phase(frames: &[StackFrame], releasing: bool) -> Phase {
+    let core = frames::named(frames).find_map(|(_, function, name)| frames::core(function, name));
+    match core {
+        Some(Core::Probe) if releasing => Phase::FailedProbe,
+        Some(Core::Probe) => Phase::Probe,
+        Some(Core::Unbind) => Phase::Unbind,
+        Some(Core::Deletion) => Phase::Deletion,
+        Some(Core::FinalPut) => Phase::FinalPut,
+        None => Phase::Unknown,
+    }
+}

@@ -1,0 +1,52 @@
+//! DR022 kernel-report: the kernel reported a fault, and devres occurs in its stacks.
+
+use super::{
+    Rule, RuleInfo, blame,
+    splat::{self, Proof},
+};
+use crate::{
+    event::Message,
+    finding::{Report, Severity},
+    model::{Change, Model},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR022",
+    name: "kernel-report",
+    severities: &[Severity::Info],
+    description: "The kernel reported a fault in a release or a managed function; its cause is not in the report.",
+    needs: &[],
+    sharpened_by: &[],
+    optional: false,
+    page: include_str!("dr022.md"),
+};
+
+/// The rule. It keeps nothing.
+#[derive(Debug, Default)]
+pub struct KernelReport;
+
+impl Rule for KernelReport {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        let Change::Told { device, message } = change else {
+            return;
+        };
+        let Message::Splat(splat) = &**message else {
+            return;
+        };
+        if splat::proof(splat) != Proof::Nothing {
+            return;
+        }
+        let subject = blame::told_of(*device, model);
+        report.submit(splat::open(&INFO, splat, &subject, model));
+        report.leave_open(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "the kernel reported a fault, and its cause is not in the report",
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! What the kernel's own reports prove: which rule a splat speaks for, and what that rule says of it.
+
+mod dangling;
+mod freed_twice;
+mod next;
+mod open;
+mod slow;
+
+use crate::{
+    event::{
+        Function, StackFrame,
+        splat::{
+            Given, MemoryFault, Phase, Release, Role, Splat, SplatKind, Story, is_freeing,
+            is_of_allocator, is_of_reporting,
+        },
+    },
+    finding::{Cause, Step, Subject},
+    model::Model,
+};
+
+pub(super) use {dangling::dangling, freed_twice::freed_twice, open::open, slow::slow};
+
+/// What a splat proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Memory was freed that was used later (DR013).
+    Dangling,
+    /// Something managed was freed by hand and by its release (DR021).
+    FreedTwice,
+    /// Something was to be given up that was not there (DR016).
+    Missed,
+    /// A release took long (DR019).
+    Slow,
+    /// Nothing that a rule is about: only where and when it happened.
+    Nothing,
+}
+
+/// What a splat proves. Of what can't be told for certain it proves nothing.
+pub(super) fn proof(splat: &Splat) -> Proof {
+    let story = Story::of(splat);
+    let release = story.release();
+    match splat.kind {
+        // Without a stack only what follows the release of a managed interrupt is one of these events.
+        SplatKind::FreedIrq if release.is_some() || splat.stacks.is_empty() => Proof::FreedTwice,
+        SplatKind::FreedActive | SplatKind::FreedLock if release.is_some() => Proof::Dangling,
+        SplatKind::Hung | SplatKind::Lockup if release.is_some() => Proof::Slow,
+        // Of several tasks nobody knows which one RCU waits for.
+        SplatKind::Stall if release.is_some() && reports(splat) == 1 => Proof::Slow,
+        SplatKind::Warning if missed(splat).is_some() => Proof::Missed,
+        SplatKind::Kasan | SplatKind::Kfence | SplatKind::Slab => memory(splat, &story),
+        _ => Proof::Nothing,
+    }
+}
+
+/// The managed function that warned because it did not find what it was to give up.
+pub(super) fn missed(splat: &Splat) -> Option<&str> {
+    let name = splat.function.as_deref()?.base_name()?;
+    (splat.kind == SplatKind::Warning && !splat.cut && is_freeing(name)).then_some(name)
+}
+
+fn reports(splat: &Splat) -> usize {
+    splat
+        .stacks
+        .iter()
+        .filter(|stack| stack.role == Role::Report)
+        .count()
+}
+
+fn memory(splat: &Splat, story: &Story<'_>) -> Proof {
+    let used = story.release().filter(|release| !release.by_hand);
+    let freed_in = story.freed_in();
+    let (Some(freed), false) = (story.freed(), story.is_within_one_release()) else {
+        return match (splat.memory_fault(), story.allocated()) {
+            // What is managed can't be freed by kfree() at all.
+            (MemoryFault::WronglyFreed, Some(allocated))
+                if allocated.through.is_some()
+                    && used.is_none()
+                    && !story.is_within_one_release() =>
+            {
+                Proof::FreedTwice
+            }
+            _ => Proof::Nothing,
+        };
+    };
+    let by_list = freed_in.filter(|release| !release.by_hand);
+    match splat.memory_fault() {
+        MemoryFault::UsedAfterFree => {
+            let by_devres = freed.by.is_none() && freed.in_release || freed.through.is_some();
+            let between_releases = by_list.is_some() && used.is_some();
+            let by_driver = used.is_some() && freed_in.is_none() && is_by_driver(&freed, story);
+            if by_devres || between_releases || by_driver {
+                Proof::Dangling
+            } else {
+                Proof::Nothing
+            }
+        }
+        MemoryFault::WronglyFreed => {
+            let managed = story
+                .allocated()
+                .is_some_and(|allocated| allocated.through.is_some());
+            if managed || used.is_some() != by_list.is_some() {
+                Proof::FreedTwice
+            } else {
+                Proof::Nothing
+            }
+        }
+        MemoryFault::Other => Proof::Nothing,
+    }
+}
+
+/// Whether a driver freed it while it was probed or unbound, or the one whose release used it.
+fn is_by_driver(freed: &Given<'_>, story: &Story<'_>) -> bool {
+    let in_driver_core = matches!(
+        story.freed_when(),
+        Phase::Unbind | Phase::Probe | Phase::FailedProbe
+    );
+    let callback = story.release().and_then(|release| release.callback);
+    let same_module = freed
+        .by
+        .and_then(|by| by.module.as_ref())
+        .is_some_and(|module| callback.is_some_and(|own| own.module.as_ref() == Some(module)));
+    in_driver_core || same_module
+}
+
+/// A step of what the report tells.
+fn step(model: &Model, what: String) -> Step {
+    Step {
+        time: model.now(),
+        what,
+    }
+}
+
+/// Who did it, by one of the report's stacks.
+fn cause(subject: &Subject, frames: &[StackFrame], tid: Option<u32>) -> Option<Cause> {
+    let telling = |frame: &&StackFrame| {
+        let name = frame.function.as_deref().and_then(Function::base_name);
+        name.is_none_or(|name| !is_of_allocator(name) && !is_of_reporting(name))
+    };
+    let stack: Vec<String> = frames
+        .iter()
+        .filter(telling)
+        .map(ToString::to_string)
+        .collect();
+    (!stack.is_empty()).then(|| Cause {
+        device: subject.name().to_owned(),
+        instance: subject.key,
+        driver: subject.driver().map(str::to_owned),
+        frame: "a call",
+        task: String::new(),
+        tid: tid.unwrap_or_default(),
+        stack,
+    })
+}
+
+/// Behind a statement, with a comma, in which phase that was; empty where it is not known.
+fn when(phase: Phase) -> String {
+    match phase.words() {
+        "" => String::new(),
+        words => format!(", {words}"),
+    }
+}
+
+/// The name of a function with its module, or words in its place.
+fn name(function: Option<&Function>, otherwise: &str) -> String {
+    function.map_or_else(|| otherwise.to_owned(), ToString::to_string)
+}
+
+/// What is released, for a sentence: the release function, or the part of devres.
+fn released(release: &Release<'_>) -> String {
+    match (release.callback, release.by_hand) {
+        (Some(callback), _) => format!("the release {callback}"),
+        (None, true) => release.through.to_string(),
+        (None, false) => "a release".to_owned(),
+    }
+}
+
+/// What tells a splat apart in fingerprints.
+fn mark(splat: &Splat) -> String {
+    let story = Story::of(splat);
+    let callback = story
+        .release()
+        .and_then(|release| release.callback)
+        .or(story.function())
+        .and_then(Function::base_name);
+    match callback {
+        Some(function) => format!("{}/{function}", splat.kind.word()),
+        None => splat.kind.word().to_owned(),
+    }
+}
+
+/// A report with its article: "A KASAN report (slab-use-after-free)".
+fn titled(splat: &Splat) -> String {
+    let title = splat.title();
+    let article = if title.starts_with(['o', 'e', 'O', 'R']) {
+        "An"
+    } else {
+        "A"
+    };
+    format!("{article} {title}")
+}

@@ -1,0 +1,167 @@
+//! Reports from which no rule follows: where and when it was, and what would show more (DR022).
+
+use super::{mark, name, next, released, step, titled, when};
+use crate::{
+    event::splat::{MemoryFault, Phase, Splat, SplatKind, Story},
+    finding::{Certainty, Finding, Severity, Subject},
+    model::Model,
+    rules::{RuleInfo, blame},
+};
+
+/// What DR022 says of it.
+pub(in crate::rules) fn open(
+    info: &RuleInfo,
+    splat: &Splat,
+    subject: &Subject,
+    model: &Model,
+) -> Finding {
+    let story = Story::of(splat);
+    let place = match (story.release(), story.managed()) {
+        (Some(release), _) => format!(", {}", release.sentence()),
+        (None, Some(managed)) => format!(", below {managed}{}", when(story.phase())),
+        (None, None) => when(story.phase()),
+    };
+    let function = story
+        .function()
+        .map_or_else(String::new, |function| format!(" in {function}"));
+    Finding {
+        certainty: Certainty::Likely,
+        summary: format!("{}{function}{place}.", titled(splat)),
+        meaning: meaning(splat, &story),
+        order: facts(&story)
+            .into_iter()
+            .map(|fact| step(model, fact))
+            .collect(),
+        caused_by: blame::caller_as_cause(subject, model),
+        next: next::commands(splat, &story, subject),
+        ..subject.finding(info, Severity::Info, &mark(splat), model.now())
+    }
+}
+
+/// Why it is left open, in a word for the summary of a run.
+pub(super) fn is_messenger(story: &Story<'_>) -> bool {
+    story.release().is_none() && story.freed_in().is_none()
+}
+
+/// What the report tells of the memory, in order.
+fn facts(story: &Story<'_>) -> Vec<String> {
+    let mut facts = Vec::new();
+    if let Some(allocated) = story.allocated() {
+        let through = allocated
+            .through
+            .map_or_else(String::new, |through| format!(" by {through}"));
+        facts.push(format!(
+            "{} allocates the memory{through}",
+            name(allocated.by, "somebody")
+        ));
+    }
+    if let Some(freed) = story.freed() {
+        let who = match story.freed_in() {
+            Some(release) => released(&release),
+            None => name(freed.by, "somebody"),
+        };
+        facts.push(format!(
+            "{who} frees the memory{}",
+            when(story.freed_when())
+        ));
+    }
+    if facts.is_empty() {
+        return facts;
+    }
+    let who = match story.release() {
+        Some(release) => released(&release),
+        None => name(story.function(), "somebody"),
+    };
+    facts.push(format!("{who} uses it{}", when(story.phase())));
+    facts
+}
+
+fn meaning(splat: &Splat, story: &Story<'_>) -> String {
+    if is_messenger(story) {
+        return messenger(splat, story);
+    }
+    if splat.kind.watches_memory() {
+        return memory(splat, story);
+    }
+    let text = match splat.kind {
+        SplatKind::Abort => {
+            "The hardware did not answer: its clock, its power or its bus was off, or nothing is there. Whether that \
+             was switched off before the release, and by whom, is not in the report: a PM domain that is detached too \
+             early is DR001."
+        }
+        SplatKind::Refcount => {
+            "A reference was put once too often: by this release, or by somebody before it. Who that was is not in the \
+             report."
+        }
+        SplatKind::List => {
+            "A list was overwritten, or something on it was freed: by whom is not in the report."
+        }
+        SplatKind::Lockdep => {
+            "The report is about locks. The order of releases matters only if another order would not take them."
+        }
+        SplatKind::Stall => {
+            "RCU waits for one of several tasks; that it is the one in the release is not certain."
+        }
+        SplatKind::Stack => "The first lines are missing: what the kernel reported is not known.",
+        SplatKind::Oops | SplatKind::Bug | SplatKind::Panic => {
+            "Why is not in the report: what the release uses may have gone before it, or may never have been there."
+        }
+        _ => {
+            "Why is not in the report: what was released, freed or switched off before is not known."
+        }
+    };
+    text.to_owned()
+}
+
+/// Devres occurs in it, and no release does.
+fn messenger(splat: &Splat, story: &Story<'_>) -> String {
+    let allocated = story.allocated().and_then(|allocated| allocated.through);
+    let (managed, caller) = match (story.managed(), allocated) {
+        (Some(managed), _) => (managed.to_string(), story.caller()),
+        (None, Some(through)) => (
+            through.to_string(),
+            story.allocated().and_then(|allocated| allocated.by),
+        ),
+        (None, None) => ("a managed function".to_owned(), None),
+    };
+    let by = caller.map_or_else(String::new, |caller| format!(" for {caller}"));
+    let mut text = format!(
+        "Devres is only the messenger: {managed} was at work{by}, and no release is in the report. It says nothing of \
+         the order of releases."
+    );
+    if splat.kind == SplatKind::DuplicateName {
+        text.push_str(
+            " The name is still taken: by somebody else, or by an earlier binding that did not give it up.",
+        );
+    }
+    if splat.memory_fault() == MemoryFault::UsedAfterFree {
+        text.push_str(" Who freed the memory, and when, decides; that is not a release that the report shows.");
+    }
+    if story.phase() == Phase::Probe && splat.kind == SplatKind::Oops {
+        text.push_str(" What the driver passes to it is to be looked at first.");
+    }
+    text
+}
+
+fn memory(splat: &Splat, story: &Story<'_>) -> String {
+    if story.is_within_one_release() {
+        return "The same call of the release freed the memory and used it: a fault within that function, not of the \
+                order of releases."
+            .to_owned();
+    }
+    match (splat.memory_fault(), story.freed()) {
+        (MemoryFault::Other, _) => {
+            "The access was wrong, not the order: the memory was not freed before, as far as the report says."
+        }
+        (_, None) => "Who freed the memory before is not in the text: the rest of the report tells.",
+        (_, Some(_)) if story.release().is_some() => {
+            "The memory was freed by somebody else than the driver, as far as the stacks show: a reference that the \
+             release should have held, or has put too often."
+        }
+        (_, Some(_)) => {
+            "What a release had freed was used later. It was not managed memory: whoever uses it should hold a \
+             reference, or be stopped before the release."
+        }
+    }
+    .to_owned()
+}

@@ -1,0 +1,198 @@
+//! What parts of the kernel complain of that keep books: interrupts, objects, references, locks, names, lists.
+
+use super::forms::{Form, Header, words};
+use crate::{
+    event::splat::SplatKind,
+    source::text::scan::{around, digits, word},
+};
+
+pub(super) const FORMS: &[Form] = &[
+    Form {
+        words: "Trying to free already-free IRQ ",
+        read: |_, rest| {
+            Some(Header {
+                number: digits(rest).map(|(number, _)| number),
+                ..Header::of(SplatKind::FreedIrq)
+            })
+        },
+        example: "Trying to free already-free IRQ 126",
+        seen: "kernel/irq/manage.c: before or below its WARNING line",
+    },
+    Form {
+        words: "ODEBUG: free active",
+        read: freed_active,
+        example: "ODEBUG: free active (active state 0) object: ffff88811b79fb00 object type: work_struct hint: demo_work+0x0/0x230",
+        seen: "lib/debugobjects.c",
+    },
+    Form {
+        words: "ODEBUG: ",
+        read: |_, rest| {
+            Some(Header::saying(
+                SplatKind::Warning,
+                around(rest, b" object").map_or(rest, |(sort, _)| sort),
+            ))
+        },
+        example: "ODEBUG: init active (active state 0) object: ffff88811b79fb00 object type: work_struct hint: demo_work+0x0/0x230",
+        seen: "lib/debugobjects.c",
+    },
+    Form {
+        words: "refcount_t: ",
+        read: |_, rest| Some(Header::saying(SplatKind::Refcount, rest)),
+        example: "refcount_t: underflow; use-after-free.",
+        seen: "lib/refcount.c: before or below its WARNING line",
+    },
+    Form {
+        words: "UBSAN: ",
+        read: |_, rest| {
+            Some(match around(rest, b" in ") {
+                Some((sort, place)) => Header {
+                    place: words(place),
+                    ..Header::saying(SplatKind::Ubsan, sort)
+                },
+                None => Header::saying(SplatKind::Ubsan, rest),
+            })
+        },
+        example: "UBSAN: array-index-out-of-bounds in drivers/misc/demo.c:12:3",
+        seen: "lib/ubsan.c",
+    },
+    Form {
+        words: "list_del corruption",
+        read: |_, _| Some(Header::saying(SplatKind::List, b"list_del")),
+        example: "list_del corruption, ffff88811b79fb00->next is LIST_POISON1 (dead000000000100)",
+        seen: "lib/list_debug.c",
+    },
+    Form {
+        words: "list_add corruption",
+        read: |_, _| Some(Header::saying(SplatKind::List, b"list_add")),
+        example: "list_add corruption. prev->next should be next (ffff88811b79fb00), but was ffff88811b79fb10.",
+        seen: "lib/list_debug.c",
+    },
+    Form {
+        words: "sysfs: cannot create duplicate filename ",
+        read: |_, rest| {
+            let quote = |byte: &u8| matches!(byte, b'\'' | b'"');
+            let name = rest.split(quote).nth(1).unwrap_or(rest);
+            Some(Header::saying(SplatKind::DuplicateName, name))
+        },
+        example: "sysfs: cannot create duplicate filename '/devices/platform/demo.0/leds/demo'",
+        seen: "fs/sysfs/dir.c",
+    },
+    Form {
+        words: "kobject_add_internal failed for ",
+        read: |_, rest| Some(Header::saying(SplatKind::Kobject, word(rest)?.0)),
+        example: "kobject: kobject_add_internal failed for demo with -EEXIST, don't try to register things with the same name in the same directory.",
+        seen: "lib/kobject.c",
+    },
+    Form {
+        words: "is not initialized, yet kobject_",
+        read: |_, _| Some(Header::saying(SplatKind::Kobject, b"not initialized")),
+        example: "kobject: '(null)' (ffff88811b79fb00): is not initialized, yet kobject_put() is being called.",
+        seen: "lib/kobject.c",
+    },
+    Form {
+        words: "tried to init an initialized",
+        read: |_, _| Some(Header::saying(SplatKind::Kobject, b"initialized twice")),
+        example: "kobject (ffff88811b79fb00): tried to init an initialized object, something is seriously wrong.",
+        seen: "lib/kobject.c",
+    },
+    Form {
+        words: "does not have a release() function",
+        read: |_, _| {
+            Some(Header::saying(
+                SplatKind::Kobject,
+                b"a device has no release() function",
+            ))
+        },
+        example: "Device 'demo' does not have a release() function, it is broken and must be fixed.",
+        seen: "drivers/base/core.c",
+    },
+    Form {
+        words: "WARNING: held lock freed!",
+        read: |_, _| Some(Header::of(SplatKind::FreedLock)),
+        example: "WARNING: held lock freed!",
+        seen: "kernel/locking/lockdep.c",
+    },
+    Form {
+        words: "WARNING: possible ",
+        read: |_, rest| {
+            Some(Header::saying(
+                SplatKind::Lockdep,
+                around(rest, b" detected").map_or(rest, |(sort, _)| sort),
+            ))
+        },
+        example: "WARNING: possible circular locking dependency detected",
+        seen: "kernel/locking/lockdep.c",
+    },
+    Form {
+        words: "WARNING: bad unlock balance",
+        read: |_, _| Some(Header::saying(SplatKind::Lockdep, b"bad unlock balance")),
+        example: "WARNING: bad unlock balance detected!",
+        seen: "kernel/locking/lockdep.c",
+    },
+    Form {
+        words: "WARNING: inconsistent lock state",
+        read: |_, _| {
+            Some(Header::saying(
+                SplatKind::Lockdep,
+                b"inconsistent lock state",
+            ))
+        },
+        example: "WARNING: inconsistent lock state",
+        seen: "kernel/locking/lockdep.c",
+    },
+    Form {
+        words: "WARNING: suspicious RCU usage",
+        read: |_, _| Some(Header::saying(SplatKind::Lockdep, b"suspicious RCU usage")),
+        example: "WARNING: suspicious RCU usage",
+        seen: "kernel/locking/lockdep.c",
+    },
+    Form {
+        words: "INFO: trying to register non-static key",
+        read: |_, _| {
+            Some(Header::saying(
+                SplatKind::Lockdep,
+                b"a lock was never initialized",
+            ))
+        },
+        example: "INFO: trying to register non-static key.",
+        seen: "kernel/locking/lockdep.c",
+    },
+    Form {
+        words: "BUG: sleeping function called from",
+        read: |_, _| {
+            Some(Header::saying(
+                SplatKind::Lockdep,
+                b"sleeping function called from invalid context",
+            ))
+        },
+        example: "BUG: sleeping function called from invalid context at kernel/locking/mutex.c:283",
+        seen: "kernel/sched/core.c",
+    },
+    Form {
+        words: "BUG: scheduling while atomic",
+        read: |_, _| {
+            Some(Header::saying(
+                SplatKind::Lockdep,
+                b"scheduling while atomic",
+            ))
+        },
+        example: "BUG: scheduling while atomic: rmmod/1517/0x00000002",
+        seen: "kernel/sched/core.c",
+    },
+];
+
+/// ` (active state 0) object: … object type: work_struct hint: demo_work+0x0/0x230`.
+fn freed_active(_: &[u8], rest: &[u8]) -> Option<Header> {
+    let (_, object) = around(rest, b"object type: ")?;
+    let (object, rest) = word(object)?;
+    let hint = around(rest, b"hint:").map(|(_, hint)| hint.trim_ascii());
+    let name = hint
+        .and_then(word)
+        .and_then(|(hint, _)| hint.split(|byte| *byte == b'+').next())
+        .filter(|hint| !hint.starts_with(b"0x"));
+    Some(Header {
+        hint: name.and_then(words),
+        wrapped: hint.is_some_and(<[u8]>::is_empty),
+        ..Header::saying(SplatKind::FreedActive, object)
+    })
+}

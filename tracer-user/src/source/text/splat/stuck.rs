@@ -1,0 +1,87 @@
+//! Tasks and CPUs that do not get on: hung tasks, lockups, RCU stalls.
+
+use super::forms::{Form, Header};
+use crate::{
+    event::{Comm, splat::SplatKind},
+    source::text::scan::{around, digits},
+};
+
+pub(super) const FORMS: &[Form] = &[
+    Form {
+        words: " blocked for more than ",
+        read: hung,
+        example: "INFO: task rmmod:1517 blocked for more than 120 seconds.",
+        seen: "kernel/hung_task.c",
+    },
+    Form {
+        words: "soft lockup - CPU#",
+        read: lockup,
+        example: "watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [rmmod:1517]",
+        seen: "kernel/watchdog.c",
+    },
+    Form {
+        words: "hard LOCKUP on cpu ",
+        read: |_, _| Some(Header::of(SplatKind::Lockup)),
+        example: "NMI watchdog: Watchdog detected hard LOCKUP on cpu 1",
+        seen: "kernel/watchdog.c",
+    },
+    Form {
+        words: "detected stall",
+        read: |_, _| Some(Header::of(SplatKind::Stall)),
+        example: "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+        seen: "kernel/rcu/tree_stall.h",
+    },
+    Form {
+        words: "self-detected stall",
+        read: |_, _| Some(Header::of(SplatKind::Stall)),
+        example: "rcu: INFO: rcu_sched self-detected stall on CPU",
+        seen: "kernel/rcu/tree_stall.h",
+    },
+    Form {
+        words: "detected expedited stalls",
+        read: |_, _| Some(Header::of(SplatKind::Stall)),
+        example: "rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { P1517 }",
+        seen: "kernel/rcu/tree_exp.h",
+    },
+];
+
+/// `INFO: task rmmod:1517` and `120 seconds.`
+fn hung(before: &[u8], rest: &[u8]) -> Option<Header> {
+    let (_, task) = around(before, b"task ")?;
+    let (seconds, rest) = digits(rest)?;
+    let mut header = Header {
+        number: Some(seconds),
+        ..Header::of(SplatKind::Hung)
+    };
+    name(task, &mut header);
+    rest.starts_with(b" second").then_some(header)
+}
+
+/// `1 stuck for 22s! [rmmod:1517]`
+fn lockup(_: &[u8], rest: &[u8]) -> Option<Header> {
+    let (cpu, rest) = digits(rest)?;
+    let mut header = Header {
+        cpu: u16::try_from(cpu).ok(),
+        number: around(rest, b"stuck for ").and_then(|(_, rest)| Some(digits(rest)?.0)),
+        ..Header::of(SplatKind::Lockup)
+    };
+    if let Some((_, task)) = around(rest, b"[") {
+        name(
+            task.split(|byte| *byte == b']').next().unwrap_or_default(),
+            &mut header,
+        );
+    }
+    Some(header)
+}
+
+/// `rmmod:1517`; a kernel thread's name has colons of its own.
+fn name(task: &[u8], header: &mut Header) {
+    let task = task.trim_ascii();
+    if let Some(colon) = task.iter().rposition(|byte| *byte == b':')
+        && let Some((tid, _)) = task.get(colon + 1..).and_then(digits)
+    {
+        header.tid = u32::try_from(tid).ok();
+        let name = task.get(..colon).unwrap_or_default();
+        header.comm = Some(Comm::new(&String::from_utf8_lossy(name)));
+    }
+}

@@ -1,0 +1,130 @@
+//! `WARN_ON()` and `BUG_ON()`: reports that name a place in the source.
+
+use super::forms::{Form, Header, begins, function, words};
+use crate::{
+    event::splat::SplatKind,
+    source::text::scan::{around, digits, word},
+};
+
+pub(super) const FORMS: &[Form] = &[
+    Form {
+        words: "WARNING: ",
+        read: warned,
+        example: "WARNING: CPU: 0 PID: 378 at kernel/irq/devres.c:144 devm_free_irq+0x84/0x90",
+        seen: "kernel/panic.c, all architectures; from 6.19 on the task comes last",
+    },
+    Form {
+        words: "kernel BUG at",
+        read: stopped,
+        example: "kernel BUG at lib/list_debug.c:56!",
+        seen: "lib/bug.c and the architectures",
+    },
+];
+
+/// `CPU: 0 PID: 378 at drivers/base/devres.c:144 devm_free_irq+0x84/0x90`, before 4.x `at FILE:LINE f+0x1/0x2()`,
+/// from 6.19 on `FILE:LINE at f+0x1/0x2, CPU#2: task/45`.
+fn warned(_: &[u8], rest: &[u8]) -> Option<Header> {
+    let mut header = Header::of(SplatKind::Warning);
+    let number = |name: &[u8], text| around(text, name).and_then(|(_, behind)| digits(behind));
+    let Some((before, place, behind)) = place(rest) else {
+        // The place was wrapped to the next line.
+        header.wrapped = is_task(rest) && !rest.trim_ascii().is_empty();
+        task(rest, &mut header);
+        return header.wrapped.then_some(header);
+    };
+    task(before, &mut header);
+    header.place = words(place);
+    let behind = behind.trim_ascii_start();
+    let behind = behind.strip_prefix(b"at ").unwrap_or(behind);
+    header.wrapped = behind.is_empty();
+    header.function = function(behind);
+    if let Some((_, task)) = around(behind, b"CPU#") {
+        header.cpu = digits(task).and_then(|(cpu, _)| u16::try_from(cpu).ok());
+        let name = word(task.trim_ascii_end()).and_then(|(_, task)| word(task));
+        if let Some((name, _)) = name {
+            header.tid = name
+                .rsplit(|byte| *byte == b'/')
+                .next()
+                .and_then(digits)
+                .and_then(|(tid, _)| u32::try_from(tid).ok());
+        }
+    }
+    if header.tid.is_none() {
+        header.tid = number(b" PID: ", rest).and_then(|(tid, _)| u32::try_from(tid).ok());
+    }
+    Some(header)
+}
+
+/// What `CPU: 0 PID: 378 at` tells.
+fn task(text: &[u8], header: &mut Header) {
+    let number = |name: &[u8]| around(text, name).and_then(|(_, behind)| digits(behind));
+    header.cpu = number(b"CPU: ").and_then(|(cpu, _)| u16::try_from(cpu).ok());
+    header.tid = number(b"PID: ").and_then(|(tid, _)| u32::try_from(tid).ok());
+}
+
+/// `drivers/base/devres.c:120!`
+fn stopped(before: &[u8], rest: &[u8]) -> Option<Header> {
+    if !begins(before) {
+        return None;
+    }
+    let mut header = Header::of(SplatKind::Bug);
+    if rest.trim_ascii().is_empty() {
+        header.wrapped = true;
+        return Some(header);
+    }
+    let (_, place, behind) = place(rest)?;
+    header.place = words(place);
+    behind.starts_with(b"!").then_some(header)
+}
+
+/// What continues a first line that was wrapped.
+pub(super) fn continued(header: &Header, line: &[u8]) -> Option<Header> {
+    let mut header = header.clone();
+    header.wrapped = false;
+    if header.kind == SplatKind::FreedActive {
+        let hint = function(line)?;
+        header.hint = hint.name;
+        return Some(header);
+    }
+    if header.place.is_none() {
+        let (before, place, behind) = place(line)?;
+        let is_beginning = before.trim_ascii().is_empty() || before.trim_ascii() == b"at";
+        header.place = words(place);
+        header.function = function(behind.trim_ascii_start());
+        return is_beginning.then_some(header);
+    }
+    header.function = Some(function(line)?);
+    Some(header)
+}
+
+/// A file of the kernel's source with a line, what stands before it, and what follows it.
+fn place(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let mut begin = 0;
+    for piece in text.split(u8::is_ascii_whitespace) {
+        let start = begin;
+        begin += piece.len() + 1;
+        let Some(colon) = piece.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
+        let (file, line) = piece.split_at(colon);
+        let is_file = [&b".c"[..], b".h", b".S", b".rs"]
+            .iter()
+            .any(|suffix| file.ends_with(suffix));
+        let Some((_, rest)) = line.get(1..).and_then(digits) else {
+            continue;
+        };
+        if is_file {
+            let end = start + piece.len() - rest.len();
+            return Some((text.get(..start)?, text.get(start..end)?, text.get(end..)?));
+        }
+    }
+    None
+}
+
+/// Whether this is `CPU: 2 PID: 204 at`, or less of it.
+fn is_task(text: &[u8]) -> bool {
+    text.split(u8::is_ascii_whitespace).all(|word| {
+        matches!(word, b"" | b"CPU:" | b"PID:" | b"UID:" | b"at")
+            || word.iter().all(u8::is_ascii_digit)
+    })
+}

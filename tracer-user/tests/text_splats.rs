@@ -1,0 +1,471 @@
+//! Reports of the kernel in pasted logs: what each proves, and what it does not.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use devres_tracer::{
+    event::{EventKind, Message, splat::Splat},
+    finding::{Certainty, Finding, Severity, text::Text},
+    judge::{Judge, Outcome, Verdict},
+    rules::RuleSet,
+    source::text::{self, Import, ImportError},
+};
+use proptest::prelude::*;
+
+fn log(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/splats")
+        .join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn judge(log: &str) -> Outcome {
+    let import = text::read(log.as_bytes()).unwrap_or_else(|error| panic!("{log}: {error}"));
+    judge_import(&import)
+}
+
+fn judge_import(import: &Import) -> Outcome {
+    let mut judge = Judge::new(Arc::new(import.coverage().clone()), RuleSet::all());
+    for event in import.events() {
+        judge.apply(&event);
+    }
+    judge.finish()
+}
+
+fn splats(import: &Import) -> Vec<Splat> {
+    import
+        .events()
+        .filter_map(|event| match event.kind {
+            EventKind::Message(Message::Splat(splat)) => Some(*splat),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The one finding of this log by this rule, and nothing worse by another.
+fn finding(log: &str, rule: &str) -> Finding {
+    let outcome = judge(log);
+    let accused: Vec<_> = outcome
+        .findings
+        .iter()
+        .filter(|finding| finding.severity > Severity::Info || finding.rule == rule)
+        .collect();
+    let [one] = accused[..] else {
+        panic!("{log}: {accused:#?}");
+    };
+    assert_eq!(one.rule, rule, "{log}");
+    one.clone()
+}
+
+/// What a log proves: rule, severity, the end of the fingerprint, the device, and words of the story.
+type Proves<'a> = (&'a str, &'a str, Severity, &'a str, &'a str, &'a [&'a str]);
+
+const UNKNOWN: &str = "an unknown device";
+
+const PROVEN: &[Proves<'_>] = &[
+    (
+        "irq-not-there.log",
+        "DR016",
+        Severity::Warn,
+        "/devm_free_irq/acme_remove",
+        UNKNOWN,
+        &["devm_free_irq()", "acme_remove [acme]"],
+    ),
+    (
+        "irq-freed-twice.log",
+        "DR021",
+        Severity::Error,
+        "/already-free-irq/devm_irq_release",
+        "acme.1",
+        &[
+            "Interrupt 44",
+            "the release devm_irq_release",
+            "during an unbind",
+        ],
+    ),
+    (
+        "active-in-memory.log",
+        "DR013",
+        Severity::Error,
+        "/acme_poll",
+        UNKNOWN,
+        &[
+            "active timer_list that would call acme_poll",
+            "during an unbind",
+        ],
+    ),
+    (
+        "action-after-remove.log",
+        "DR013",
+        Severity::Error,
+        "/kasan/acme_detach",
+        "acme.0",
+        &[
+            "The release acme_detach used memory that acme_remove had freed before",
+            "acme_probe allocates the memory",
+            "acme_remove frees the memory, during an unbind",
+        ],
+    ),
+    (
+        "managed-memory-too-young.log",
+        "DR013",
+        Severity::Error,
+        "/kasan/devm_component_release",
+        UNKNOWN,
+        &[
+            "The release devm_component_release [snd_acme] used managed memory that had been released before",
+            "acme_topology_load [snd_acme] allocates the memory by devm_kmalloc",
+            "devres releases the memory, during an unbind",
+            "in snd_acme_unregister [snd_acme]",
+        ],
+    ),
+    (
+        "used-after-unbind.log",
+        "DR013",
+        Severity::Error,
+        "/kasan/acme_timer",
+        UNKNOWN,
+        &["acme_timer [acme] used managed memory that had been released before, during an unbind"],
+    ),
+    (
+        "freed-by-hand.log",
+        "DR021",
+        Severity::Error,
+        "/kasan/acme_remove",
+        UNKNOWN,
+        &["acme_remove [acme] freed managed memory by hand, during an unbind"],
+    ),
+    (
+        "hung.log",
+        "DR019",
+        Severity::Warn,
+        "/hung-task/acme_stop_thread",
+        UNKNOWN,
+        &["The release acme_stop_thread [acme] was blocked for more than 120 s, during an unbind"],
+    ),
+];
+
+#[test]
+fn what_a_report_proves_is_the_rules_finding() {
+    for (name, rule, severity, end, device, words) in PROVEN {
+        let found = finding(&log(name), rule);
+        assert_eq!(found.severity, *severity, "{name}");
+        assert_eq!(found.certainty, Certainty::Likely, "{name}");
+        assert!(
+            found.fingerprint.ends_with(end),
+            "{name}: {}",
+            found.fingerprint
+        );
+        assert_eq!(found.device, *device, "{name}");
+        let told = [
+            found.summary.clone(),
+            found
+                .order
+                .iter()
+                .map(|step| step.what.clone())
+                .collect::<Vec<_>>()
+                .join("\n"),
+        ]
+        .join("\n");
+        for words in *words {
+            assert!(told.contains(words), "{name}: {words}\n{told}");
+        }
+        let expected = if *severity == Severity::Error {
+            Verdict::Findings
+        } else {
+            Verdict::Inconclusive
+        };
+        assert_eq!(
+            judge(&log(name)).verdict(Severity::Error),
+            expected,
+            "{name}"
+        );
+    }
+}
+
+/// From these no rule follows: what is said of them, and what to run.
+const OPEN: &[(&str, &[&str])] = &[
+    (
+        "oops-without-beginning.log",
+        &[
+            "An oops in devres_release_group",
+            "during an unbind",
+            "trace_event=dev:devres_log tp_printk",
+            "modprobe -r acme",
+        ],
+    ),
+    (
+        "arm64-oops-without-beginning.log",
+        &["An oops in devres_release_group", "tp_printk"],
+    ),
+    (
+        "abort.log",
+        &[
+            "An external abort (synchronous external abort) in acme_pwm_disable [acme_pwm], in the release acme_pwm_disable [acme_pwm], during an unbind.",
+            "DR001",
+        ],
+    ),
+    (
+        "arm-abort.log",
+        &[
+            "An external abort (external abort) in acme_adc_off [acme_adc]",
+            "after a failed probe",
+            "modprobe acme_adc",
+        ],
+    ),
+    (
+        "duplicate-name.log",
+        &[
+            "/devices/platform/acme.0/leds/acme:green",
+            "below devm_led_classdev_register_ext, during a probe",
+            "only the messenger",
+            "acme_led_probe",
+        ],
+    ),
+    (
+        "messenger.log",
+        &["only the messenger", "devm_kmalloc", "acme_probe [acme]"],
+    ),
+    (
+        "failed-probe-refcount.log",
+        &[
+            "A refcount warning (underflow; use-after-free.) in drm_dev_put [drm], in the release devm_drm_dev_init_release [drm], after a failed probe.",
+            "devres-tracer record -o ",
+        ],
+    ),
+];
+
+#[test]
+fn what_a_report_leaves_open_is_said_and_inconclusive() {
+    for (name, words) in OPEN {
+        let log = log(name);
+        let outcome = judge(&log);
+        let found: Vec<_> = outcome
+            .findings
+            .iter()
+            .map(|finding| (finding.rule, finding.severity, finding.certainty))
+            .collect();
+        assert_eq!(
+            found,
+            [("DR022", Severity::Info, Certainty::Likely)],
+            "{name}"
+        );
+        let told = Text(&outcome.findings[0]).to_string();
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in *words {
+            assert!(told.contains(words), "{name}: {words}\n{told}");
+        }
+        assert_eq!(
+            outcome.verdict(Severity::Error),
+            Verdict::Inconclusive,
+            "{name}"
+        );
+        // Even alone the rule does not call it clean.
+        let import = text::read(log.as_bytes()).unwrap();
+        let only = RuleSet::all().only(&["DR022"]).unwrap();
+        let mut judge = Judge::new(Arc::new(import.coverage().clone()), only);
+        for event in import.events() {
+            judge.apply(&event);
+        }
+        assert_eq!(
+            judge.finish().verdict(Severity::Error),
+            Verdict::Inconclusive,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_report_without_devres_is_no_event() {
+    for name in ["no-devres.log"] {
+        let read = text::read(log(name).as_bytes());
+        assert!(
+            matches!(read, Err(ImportError::NoEvents { .. })),
+            "{name}: {read:?}"
+        );
+    }
+    // What an interrupt interrupted has nothing to do with it.
+    let interrupted = log("used-after-unbind.log");
+    let (head, _) = interrupted.split_once("Allocated by").unwrap();
+    let read = text::read(head.as_bytes());
+    assert!(
+        matches!(read, Err(ImportError::NoEvents { .. })),
+        "{read:?}"
+    );
+}
+
+/// What others put around a log.
+fn wrapped(log: &str) -> Vec<(&'static str, String)> {
+    let each = |line: &dyn Fn(&str) -> String| -> String {
+        log.lines().map(|text| line(text) + "\n").collect()
+    };
+    let message = |text: &str| match text.split_once("] ") {
+        Some((_, message)) => message.to_owned(),
+        None => text.to_owned(),
+    };
+    vec![
+        ("a mail", each(&|text| format!("> {text}"))),
+        (
+            "syslog",
+            each(&|text| format!("Mar 10 21:17:16 pc kernel: {text}")),
+        ),
+        ("levels", each(&|text| format!("<4>{text}"))),
+        ("callers", each(&|text| text.replacen("] ", "][  T12] ", 1))),
+        (
+            "CI",
+            each(&|text| format!("2024-01-02T03:04:05.678901Z {text}")),
+        ),
+        ("no times", each(&message)),
+        ("carriage returns", log.replace('\n', "\r\n")),
+        (
+            "JSON",
+            each(&|text| {
+                format!(
+                    "{{\"_TRANSPORT\":\"kernel\",\"MESSAGE\":{}}}",
+                    serde_json::Value::from(message(text))
+                )
+            }),
+        ),
+        (
+            "web page",
+            each(&|text| {
+                text.replace('&', "&amp;")
+                    .replace('<', "&lt;")
+                    .replace('>', "&gt;")
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn reports_are_read_in_every_wrapping() {
+    let names = PROVEN
+        .iter()
+        .map(|proves| proves.0)
+        .chain(OPEN.iter().map(|open| open.0));
+    for name in names {
+        let plain = log(name);
+        let expected: Vec<_> = judge(&plain)
+            .findings
+            .into_iter()
+            .map(|finding| (finding.fingerprint, finding.summary))
+            .collect();
+        for (wrapping, log) in wrapped(&plain) {
+            let found: Vec<_> = judge(&log)
+                .findings
+                .into_iter()
+                .map(|finding| (finding.fingerprint, finding.summary))
+                .collect();
+            assert_eq!(found, expected, "{name} in {wrapping}");
+        }
+    }
+}
+
+/// Whatever is missing of a log, no other rule accuses, and none does so more surely.
+#[test]
+fn cut_and_doubled_reports_accuse_nobody_else() {
+    let names = PROVEN
+        .iter()
+        .map(|proves| (proves.0, Some(proves.1)))
+        .chain(OPEN.iter().map(|open| (open.0, None)));
+    for (name, rule) in names {
+        let whole = log(name);
+        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        for at in 0..lines.len() {
+            let without = [&lines[..at], &lines[at + 1..]].concat().concat();
+            let doubled = [&lines[..=at], &lines[at..]].concat().concat();
+            for (what, part) in [
+                ("from", lines[at..].concat()),
+                ("up to", lines[..at].concat()),
+                ("without", without),
+                ("twice", doubled),
+            ] {
+                let Ok(import) = text::read(part.as_bytes()) else {
+                    continue;
+                };
+                for finding in judge_import(&import).findings {
+                    let of_rule = rule == Some(finding.rule) || finding.rule == "DR022";
+                    // A report from drivers/base/devres.c of which only the registers are left.
+                    let bare = finding.rule == "DR005" && finding.severity == Severity::Warn;
+                    let is_fair = of_rule || finding.severity == Severity::Info || bare;
+                    assert!(is_fair, "{name}: {what} {at}: {finding:#?}");
+                    assert_eq!(finding.certainty, Certainty::Likely, "{name}: {what} {at}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn two_reports_at_once_are_told_apart_by_who_wrote_them() {
+    let one = log("active-in-memory.log").replace("] ", "][  T101] ");
+    let two = log("irq-freed-twice.log").replace("] ", "][  T202] ");
+    let (mut one, mut two) = (one.lines(), two.lines());
+    let mut mixed = String::new();
+    loop {
+        let next = [one.next(), two.next()];
+        if next == [None, None] {
+            break;
+        }
+        for line in next.into_iter().flatten() {
+            mixed.push_str(line);
+            mixed.push('\n');
+        }
+    }
+    let mut found: Vec<_> = judge(&mixed)
+        .findings
+        .into_iter()
+        .map(|finding| finding.rule)
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, ["DR013", "DR021"]);
+}
+
+#[test]
+fn the_kernels_words_and_stacks_are_kept() {
+    let import = text::read(log("action-after-remove.log").as_bytes()).unwrap();
+    let [splat] = &splats(&import)[..] else {
+        panic!("{:?}", splats(&import));
+    };
+    assert_eq!(
+        splat.to_string(),
+        "KASAN report (slab-use-after-free) in acme_detach, in the release acme_detach"
+    );
+    assert_eq!(splat.stacks.len(), 3);
+    let lines = import.statistics();
+    assert_eq!(lines.lines, lines.event_lines + lines.other_lines);
+    assert_eq!(lines.messages, 1);
+}
+
+#[test]
+fn a_name_in_a_report_is_no_command() {
+    let log = log("failed-probe-refcount.log").replace("radeonish(+)", "x;reboot(-)");
+    let outcome = judge(&log);
+    for command in &outcome.findings[0].next {
+        assert!(!command.contains("reboot"), "{command}");
+    }
+}
+
+proptest! {
+    /// Lines of all reports in any order, each any number of times: nothing panics, every line is counted.
+    #[test]
+    fn lines_of_reports_in_any_order_are_read(
+        picks in prop::collection::vec((0_usize..16, 0_usize..40), 0..120),
+    ) {
+        let names: Vec<&str> = PROVEN
+            .iter()
+            .map(|proves| proves.0)
+            .chain(OPEN.iter().map(|open| open.0))
+            .collect();
+        let logs: Vec<String> = names.iter().map(|name| log(name)).collect();
+        let text: String = picks
+            .iter()
+            .filter_map(|(which, line)| logs.get(which % logs.len())?.lines().nth(*line))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        if let Ok(import) = text::read(text.as_bytes()) {
+            let lines = import.statistics();
+            prop_assert_eq!(lines.lines, lines.event_lines + lines.other_lines);
+            judge_import(&import);
+        }
+    }
+}
