@@ -2,6 +2,7 @@
 //!
 //! One way leads through the program: source → [`event`] → model → finding → sink.
 
+pub mod boot;
 pub mod check;
 pub mod command;
 pub mod coverage;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod boot;
 mod capture;
 mod check;
 mod child;
@@ -65,6 +66,7 @@ enum Command {
     Record(record::Record),
     Export(export::Export),
     Import(import::Import),
+    Boot(boot::Boot),
     Check(Box<check::Check>),
     Policy(policy::PolicyCommand),
     Report(report::Report),
@@ -106,6 +108,7 @@ impl Arguments {
             Command::Record(record) => record.run().await,
             Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
+            Command::Boot(boot) => boot.run(),
             Command::Check(check) => check.run().await,
             Command::Policy(policy) => policy.run(),
             Command::Report(report) => report.run(),
