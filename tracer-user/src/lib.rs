@@ -6,6 +6,7 @@ pub mod boot;
 pub mod check;
 pub mod command;
 pub mod coverage;
+pub mod crash;
 pub mod diff;
 pub mod escape;
 pub mod event;

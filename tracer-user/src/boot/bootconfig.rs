@@ -8,6 +8,9 @@ use super::{PERSISTENT_INSTANCE, Setup, parameters::size};
 #[must_use]
 pub fn bootconfig(setup: &Setup) -> String {
     let mut text = String::new();
+    if setup.wishes.dump {
+        text.push_str("kernel.ftrace_dump_on_oops = 1\n");
+    }
     if let Some(bytes) = setup.wishes.persistent {
         // These are read before the tracing part of a bootconfig is.
         let _ = writeln!(

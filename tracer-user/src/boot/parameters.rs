@@ -53,6 +53,9 @@ fn fixed(setup: &Setup) -> String {
     if setup.wishes.stacks {
         words.push("trace_options=stacktrace".to_owned());
     }
+    if setup.wishes.dump {
+        words.push("ftrace_dump_on_oops".to_owned());
+    }
     if let Some(bytes) = setup.wishes.persistent {
         words.push(format!(
             "reserve_mem={}:4096:{PERSISTENT_INSTANCE}",
@@ -92,6 +95,7 @@ mod tests {
             buffer: 8 << 20,
             stacks: false,
             persistent: None,
+            dump: false,
         };
         Setup::of(&Target::unknown(machine), wishes)
     }

@@ -49,9 +49,19 @@ impl Probe {
     /// The line that defines it in `kprobe_events`.
     #[must_use]
     pub fn line(&self) -> String {
+        self.named(&self.event())
+    }
+
+    /// The line that defines it in a group of events.
+    #[must_use]
+    pub fn line_in(&self, group: &str) -> String {
+        self.named(&format!("{group}/{}", self.event()))
+    }
+
+    fn named(&self, name: &str) -> String {
         let mut words = self.words();
         if let Some(kind) = words.first_mut() {
-            *kind = format!("{kind}:{}", self.event());
+            *kind = format!("{kind}:{name}");
         }
         words.join(" ")
     }

@@ -7,12 +7,16 @@ use super::{LAST_BOOT_DIRECTORY, PERSISTENT_INSTANCE, Setup};
 
 /// Keeps what the kernel before this one has left, before anything is recorded in its buffer: from then on it is gone.
 const KEEP_LAST_BOOT: &str = r#"
-# What the kernel before this one has left goes away when something new is recorded in its place.
-for instance in "$tracing"/instances/*/; do
-	[ -s "$instance/last_boot_info" ] || continue
-	mkdir -p LAST_BOOT
-	name=${instance%/}
-	cat "$instance/trace" >"LAST_BOOT/${name##*/}.trace"
+# What the kernel before this one has left goes away when something new is recorded in its place. Where something is
+# recorded, that is this kernel's.
+for instance in "$tracing"/instances/*; do
+	[ -e "$instance/last_boot_info" ] || continue
+	read -r _ <"$instance/set_event" && continue
+	if grep -qv '^#' "$instance/trace"; then
+		mkdir -p LAST_BOOT
+		cat "$instance/trace" >"LAST_BOOT/${instance##*/}.trace"
+	fi
+	: >"$instance/trace"
 done
 "#;
 
@@ -55,7 +59,13 @@ pub fn script(setup: &Setup) -> String {
         "grep -q '\\[mono\\]' \"$buffer/trace_clock\" || echo mono >\"$buffer/trace_clock\"\n",
     );
     if setup.wishes.stacks {
-        text.push_str("echo 1 >\"$buffer/options/stacktrace\"\n");
+        // Of the tracepoint alone; on kernels that can't, of everything.
+        text.push_str(
+            "echo stacktrace >\"$buffer/events/dev/devres_log/trigger\" || echo 1 >\"$buffer/options/stacktrace\"\n",
+        );
+    }
+    if setup.wishes.dump {
+        text.push_str("echo 1 >/proc/sys/kernel/ftrace_dump_on_oops\n");
     }
     if setup.tracepoint {
         text.push_str("echo 1 >\"$buffer/events/dev/devres_log/enable\"\n");

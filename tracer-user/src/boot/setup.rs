@@ -18,6 +18,8 @@ pub struct Wishes {
     pub stacks: bool,
     /// Bytes of a buffer that outlives a reset, for all CPUs together.
     pub persistent: Option<u64>,
+    /// Whether the buffer is printed to the console when the kernel oopses or panics.
+    pub dump: bool,
 }
 
 /// What a kernel shall record.

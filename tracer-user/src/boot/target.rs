@@ -45,7 +45,9 @@ pub enum TargetError {
         source: LayoutError,
     },
     /// The architecture given is not the file's.
-    #[error("{name} is of {found}, not of {asked}: leave out --arch, or name the file of the right kernel")]
+    #[error(
+        "{name} is of {found}, not of {asked}: leave out --arch, or name the file of the right kernel"
+    )]
     OtherMachine {
         /// The file's name.
         name: String,

@@ -34,6 +34,10 @@ pub(super) struct Boot {
     /// Keep a buffer of this size, such as 4M, that outlives a reset: from 6.12 on
     #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
     persistent: Option<u64>,
+    /// Print the buffer to the console when the kernel oopses or panics. A serial line takes its time for that: the
+    /// smaller the buffer, the sooner the machine is up again
+    #[arg(long)]
+    dump_on_oops: bool,
     /// The buffer's size for each CPU
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = buffer_size)]
     buffer: u64,
@@ -67,6 +71,7 @@ impl Boot {
             buffer: self.buffer,
             stacks: self.stacks,
             persistent: self.persistent,
+            dump: self.dump_on_oops,
         };
         let setup = Setup::of(&target, wishes);
         for shortfall in &setup.shortfalls {

@@ -10,6 +10,7 @@ use super::{
     call::{self, Call},
     call_chain,
     collect::Collector,
+    death,
     function_line::{self, Entries, FunctionLine},
     json,
     kernel_log::{self, KernelLine},
@@ -24,7 +25,7 @@ use super::{
     trace_head::{self, Head},
     trace_line::{self, TraceLine},
 };
-use crate::event::{Comm, Hook, Message};
+use crate::event::{Comm, Death, Hook, Message};
 
 /// Lines that a wrapped one may have become.
 const MOST_JOINED: u64 = 6;
@@ -38,6 +39,7 @@ const LONGEST_HEAD: usize = 160;
 pub(super) struct Found {
     pub(super) records: Records,
     pub(super) statistics: Statistics,
+    pub(super) death: Option<Death>,
 }
 
 /// Reads everything.
@@ -72,10 +74,12 @@ impl Unescape {
     }
 }
 
-struct Reader {
+/// Makes records of lines.
+pub(super) struct Reader {
     collector: Collector,
     statistics: Statistics,
     messages: Messages,
+    death: death::Listener,
     /// How many lines the current one was in the input; none where it is the rest of another one.
     count: u64,
     /// The line of the last event.
@@ -128,11 +132,12 @@ impl Event<'_> {
 }
 
 impl Reader {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             collector: Collector::default(),
             statistics: Statistics::default(),
             messages: Messages::default(),
+            death: death::Listener::default(),
             count: 0,
             last_event: 0,
             telling: telling(),
@@ -147,7 +152,7 @@ impl Reader {
     }
 
     /// Takes a line that was `count` lines in the input.
-    fn line(&mut self, line: &[u8], count: u64) {
+    pub(super) fn line(&mut self, line: &[u8], count: u64) {
         self.statistics.lines += count;
         self.count = count;
         if let Some((_, call)) = &mut self.call
@@ -318,6 +323,7 @@ impl Reader {
             self.statistics.other_lines += self.count;
             return;
         }
+        self.death.line(line);
         if message::may_begin(line) {
             self.hold(line, false);
             return;
@@ -412,6 +418,11 @@ impl Reader {
         }
     }
 
+    /// What was made of the lines so far.
+    pub(super) fn records(&self) -> &Records {
+        &self.collector.records
+    }
+
     fn commit(&mut self) {
         if let Some((head, call)) = self.call.take() {
             self.collector.call(&head, call);
@@ -428,6 +439,7 @@ impl Reader {
         Found {
             records: self.collector.finish(),
             statistics: self.statistics,
+            death: self.death.finish(),
         }
     }
 }
@@ -435,7 +447,12 @@ impl Reader {
 /// One search for all that tells of a loss or a message: most lines contain none of it.
 fn telling() -> Option<AhoCorasick> {
     let words = loss::WORDS.into_iter().chain(message::WORDS);
-    AhoCorasick::new(words.chain([call_chain::BEGINNING, trace_line::BARE])).ok()
+    AhoCorasick::new(
+        words
+            .chain(death::words())
+            .chain([call_chain::BEGINNING, trace_line::BARE]),
+    )
+    .ok()
 }
 
 enum Joined {
