@@ -116,6 +116,9 @@ int dt_spi_bind(const struct dt_spi_ops *ops, struct device **dev);
 void dt_spi_unbind(void);
 bool dt_spi_owns(struct device *dev);
 
+/* pm_domain.c: not in its table, because nothing can be run afterwards. */
+int dt_crash(const char *how);
+
 /* callback.c: for devres_test_callback.ko. */
 int dt_callback_add(void (*callback)(void *data), void *data);
 

@@ -91,6 +91,29 @@ static const struct file_operations run_fops = {
 	.write = run_write,
 };
 
+/* Takes "panic", "oops" or "hang". */
+static ssize_t crash_write(struct file *file, const char __user *user,
+			   size_t size, loff_t *position)
+{
+	char buffer[16];
+	int ret;
+
+	if (size >= sizeof(buffer))
+		return -EINVAL;
+	if (copy_from_user(buffer, user, size))
+		return -EFAULT;
+	buffer[size] = '\0';
+	ret = dt_crash(strim(buffer));
+
+	return ret < 0 ? ret : size;
+}
+
+static const struct file_operations crash_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = crash_write,
+};
+
 static int scenarios_show(struct seq_file *seq, void *unused)
 {
 	const struct dt_scenario *scenario;
@@ -129,6 +152,7 @@ static int __init devres_test_init(void)
 
 	directory = debugfs_create_dir("devres_test", NULL);
 	debugfs_create_file("run", 0200, directory, NULL, &run_fops);
+	debugfs_create_file("crash", 0200, directory, NULL, &crash_fops);
 	debugfs_create_file("scenarios", 0444, directory, NULL,
 			    &scenarios_fops);
 	debugfs_create_file("stacks", 0400, directory, NULL, &dt_stacks_fops);

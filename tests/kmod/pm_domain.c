@@ -15,10 +15,12 @@
 #include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/jiffies.h>
+#include <linux/kernel.h>
 #include <linux/notifier.h>
 #include <linux/pm_domain.h>
 #include <linux/slab.h>
 #include <linux/spi/spi.h>
+#include <linux/string.h>
 
 #include "devres_test.h"
 
@@ -26,6 +28,7 @@
 #define PROBE_FAILS	2
 #define PROBE_DEFERS	4
 #define MEMORY_ONLY	8
+#define RELEASE_DIES	16
 
 static const struct dt_scenario *current_scenario;
 static bool deferred_before;
@@ -42,6 +45,22 @@ static struct dev_pm_domain domain = {
 	.detach = domain_detach,
 };
 
+/* What dt_die() does. */
+static enum { DIE_OF_PANIC, DIE_OF_OOPS, DIE_OF_HANG } death;
+
+/* An action that the machine doesn't survive. */
+static void dt_die(void *data)
+{
+	dev_info(data, "action: die\n");
+	if (death == DIE_OF_PANIC)
+		panic("devres_test: a release panics");
+	if (death == DIE_OF_OOPS)
+		WRITE_ONCE(*(int *)data, *(volatile int *)8);
+	preempt_disable();
+	for (;;)
+		cpu_relax();
+}
+
 static int add_resources(struct device *dev)
 {
 	int ret;
@@ -50,6 +69,11 @@ static int add_resources(struct device *dev)
 		return -ENOMEM;
 	if (current_scenario->variant & MEMORY_ONLY)
 		return 0;
+	if (current_scenario->variant & RELEASE_DIES) {
+		ret = devm_add_action_or_reset(dev, dt_die, dev);
+		if (ret)
+			return ret;
+	}
 	ret = devm_add_action_or_reset(dev, dt_power_off, dev);
 	if (ret)
 		return ret;
@@ -190,6 +214,31 @@ static int run_pm(const struct dt_scenario *scenario, unsigned long count)
 					   run_platform(scenario);
 	bus_unregister_notifier(bus, &attach_block);
 	return ret;
+}
+
+/**
+ * dt_crash() - unbinds a device, and the machine dies of one of its releases
+ * @how: panic, oops or hang
+ *
+ * No scenario: nothing can be run after it. Released before are an interrupt
+ * and dt_power_off(); a block of memory never is.
+ */
+int dt_crash(const char *how)
+{
+	static const struct dt_scenario crash = {
+		"crash", "unbinds a device with PM domain; its release dies",
+		run_pm, false, RELEASE_DIES
+	};
+
+	if (!strcmp(how, "panic"))
+		death = DIE_OF_PANIC;
+	else if (!strcmp(how, "oops"))
+		death = DIE_OF_OOPS;
+	else if (!strcmp(how, "hang"))
+		death = DIE_OF_HANG;
+	else
+		return -EINVAL;
+	return run_pm(&crash, 0);
 }
 
 const struct dt_scenario dt_pm_domain_scenarios[] = {

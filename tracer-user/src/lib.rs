@@ -2,9 +2,11 @@
 //!
 //! One way leads through the program: source → [`event`] → model → finding → sink.
 
+pub mod boot;
 pub mod check;
 pub mod command;
 pub mod coverage;
+pub mod crash;
 pub mod diff;
 pub mod escape;
 pub mod event;

@@ -40,6 +40,9 @@ pub(crate) struct Guest {
     pub(crate) boot: Boot,
     /// Whether KVM runs the guest instead of QEMU's emulator.
     pub(crate) kvm: bool,
+    /// Whether the guest boots again after a reset, with its memory as it was, and runs the script again; without, a
+    /// reset ends it.
+    pub(crate) reboots: bool,
     /// Whether the guest has the standard devices, with their drivers loaded.
     pub(crate) standard_devices: bool,
     /// Further devices, each a value of QEMU's `-device`.
@@ -96,6 +99,7 @@ impl Guest {
             kernel,
             boot: Boot::Pvh,
             kvm: false,
+            reboots: false,
             standard_devices: true,
             devices: Vec::new(),
             qemu_arguments: Vec::new(),
@@ -290,6 +294,7 @@ impl Guest {
             arguments: &arguments,
             interactive,
             kvm: self.kvm,
+            reboots: self.reboots,
         };
         machine.command()
     }

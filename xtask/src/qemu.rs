@@ -75,6 +75,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) interactive: bool,
     /// Whether KVM runs the guest instead of the emulator.
     pub(crate) kvm: bool,
+    /// Whether a reset boots it again, with the memory as it was, instead of ending it.
+    pub(crate) reboots: bool,
 }
 
 impl Machine<'_> {
@@ -89,8 +91,13 @@ impl Machine<'_> {
             "-no-user-config",
             "-display",
             "none",
-            "-no-reboot",
         ]);
+        if self.reboots {
+            // Where pvpanic tells of a panic, QEMU would end before the kernel has said all of it.
+            command.args(["-action", "panic=none"]);
+        } else {
+            command.arg("-no-reboot");
+        }
         command.args([
             "-M",
             self.architecture.machine(),
@@ -173,6 +180,7 @@ mod tests {
             arguments: &["-device".to_owned(), "edu".to_owned()],
             interactive: false,
             kvm: false,
+            reboots: false,
         };
         let command = machine.command()?;
         let arguments: Vec<_> = command

@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Run the guest with KVM instead of QEMU's emulator.
     #[arg(long)]
     kvm: bool,
+    /// Boot the guest again after a reset, with its memory as it was, and run the command again, instead of ending.
+    #[arg(long)]
+    reboot: bool,
     /// Leave out the standard devices.
     #[arg(long)]
     bare: bool,
@@ -94,6 +97,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Boot::Pvh
     };
     guest.kvm = args.kvm;
+    guest.reboots = args.reboot;
     guest.standard_devices = !args.bare;
     guest.devices = args.device;
     guest.qemu_arguments = args.qemu;

@@ -21,11 +21,19 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-use super::{child, run::Run, say::plainly, usage::UsageError};
+use super::{
+    child,
+    run::Run,
+    say::{plainly, say},
+    usage::UsageError,
+};
 use crate::{
-    event::Event,
+    event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
     sink::{LostBy, SourceInformation},
-    source::live::{Kernel, Live, Options},
+    source::{
+        live::{Kernel, Options},
+        running::Running,
+    },
 };
 
 /// What is run while tracing, and how long the tracing takes.
@@ -102,7 +110,7 @@ impl Receiver for Run<'_> {
 
 /// The running kernel while it is traced.
 pub(super) struct Capture {
-    live: Live,
+    kernel: Running,
     interrupted: Signal,
     terminated: Signal,
     /// `None` where this process was started to live on when its terminal is gone.
@@ -170,7 +178,7 @@ impl Capture {
             Some(signal(SignalKind::hangup())?)
         };
         Ok(Self {
-            live: Live::start(options)?,
+            kernel: Running::start(options)?,
             interrupted,
             terminated,
             hung_up,
@@ -184,7 +192,7 @@ impl Capture {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             kernel: Some(kernel.release),
             machine: Some(kernel.machine),
-            coverage: self.live.coverage().clone(),
+            coverage: self.kernel.coverage().clone(),
             filters: Vec::new(),
         }
     }
@@ -278,11 +286,11 @@ impl Capture {
                 },
                 () = until(deadline) => return Ok(Err(Ending::TimeOver)),
                 done = &mut work => return Ok(Ok(done)),
-                result = self.live.filling_up() => result?,
+                result = self.kernel.filling_up() => result?,
                 _ = look.tick() => {}
             }
             while self
-                .live
+                .kernel
                 .drain(AT_ONCE, &mut |event| receiver.event(&event))
                 == AT_ONCE
             {
@@ -297,16 +305,27 @@ impl Capture {
     /// Hands on what has happened until now and was not told yet. Yields what found no room in the ring
     /// buffer.
     pub(super) fn finish(mut self, receiver: &mut dyn Receiver) -> Vec<LostBy> {
-        self.live.drain_all(&mut |event| receiver.event(&event));
-        self.live
-            .lost_by_hook()
-            .into_iter()
-            .map(|(cpu, hook, count)| LostBy {
-                cpu,
-                hook: hook.symbol(),
-                count,
-            })
-            .collect()
+        if let Err(error) = self.kernel.finish(&mut |event| receiver.event(&event)) {
+            // What was read still counts; that something may be missing must be known behind it.
+            say(format_args!("the rest of the trace is lost: {error}"));
+            receiver.event(&rest_lost());
+        }
+        self.kernel.lost()
+    }
+}
+
+/// That what was recorded last could not be read.
+fn rest_lost() -> Event {
+    Event {
+        time: Time::default(),
+        task: Task::default(),
+        cpu: 0,
+        device: DeviceAddress::NONE,
+        stack: None,
+        kind: EventKind::Loss(Loss {
+            count: 1,
+            cause: LossCause::Input,
+        }),
     }
 }
 

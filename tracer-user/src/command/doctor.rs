@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, pager::unless_unread, rules::optional_hooks};
+use super::{Exit, by_itself::ByItself, pager::unless_unread, rules::optional_hooks};
 use crate::{
     coverage::{Before, Coverage, HookState, NodeEvents},
     escape::Escaped,
@@ -37,6 +37,8 @@ struct Diagnosis {
     /// Milliseconds from the start until everything was attached and the snapshot taken.
     start_milliseconds: u128,
     coverage: Option<Coverage>,
+    /// What the kernel can record by itself.
+    by_itself: ByItself,
     /// Rules that can't decide on this kernel.
     undecided_rules: Vec<UndecidedRule>,
 }
@@ -83,6 +85,7 @@ impl Doctor {
             undecided_rules: coverage.as_ref().map(undecided_rules).unwrap_or_default(),
             start_milliseconds: began.elapsed().as_millis(),
             coverage,
+            by_itself: ByItself::of_running_kernel(),
             impossible,
         };
         let mut writer = io::stdout().lock();
@@ -162,9 +165,10 @@ impl Diagnosis {
         let Some(coverage) = &self.coverage else {
             return writeln!(
                 writer,
-                "\nNothing can be traced: {}",
+                "\nNothing can be traced by BPF: {}",
                 self.impossible.as_deref().unwrap_or_default()
-            );
+            )
+            .and_then(|()| self.by_itself.write(writer, true));
         };
         let before = match &coverage.before {
             Before::Snapshot => "read from the kernel's memory",
@@ -219,6 +223,7 @@ impl Diagnosis {
                 undecided.needs()
             )?;
         }
+        self.by_itself.write(writer, false)?;
         let verdict = if is_full(coverage) {
             "Everything can be traced."
         } else {

@@ -67,7 +67,12 @@ impl Import {
         let mut sink = self.output.sink()?;
         let information = recording.information().clone();
         let fail_on = self.output.fail_on();
-        Run::begin(&information, wanted, rules, fail_on, sink.as_mut()).replay(&mut recording)
+        let mut run = Run::begin(&information, wanted, rules, fail_on, sink.as_mut());
+        // What only oopsed went on: the end of the log is another.
+        if let Some(death) = recording.death().filter(|death| death.fatal) {
+            run.watch_for_crash(Some(death.clone()));
+        }
+        run.replay(&mut recording)
     }
 
     /// What was asked for that says how to judge, which a trace file is not.

@@ -1,8 +1,11 @@
 //! The command line.
 
+mod boot;
+mod by_itself;
 mod capture;
 mod check;
 mod child;
+mod crash;
 mod demo;
 mod diff;
 mod doctor;
@@ -65,6 +68,8 @@ enum Command {
     Record(record::Record),
     Export(export::Export),
     Import(import::Import),
+    Boot(boot::Boot),
+    Crash(crash::CrashCommand),
     Check(Box<check::Check>),
     Policy(policy::PolicyCommand),
     Report(report::Report),
@@ -106,6 +111,8 @@ impl Arguments {
             Command::Record(record) => record.run().await,
             Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
+            Command::Boot(boot) => boot.run(),
+            Command::Crash(crash) => crash.run(),
             Command::Check(check) => check.run().await,
             Command::Policy(policy) => policy.run(),
             Command::Report(report) => report.run(),

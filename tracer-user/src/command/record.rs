@@ -38,6 +38,10 @@ pub(super) struct Record {
     /// The trace file to write, such as trace.dvrt; - is standard output
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
+    /// Have each block on the disk before the next is written: a machine that dies loses a tenth of a second of events,
+    /// and not one and a half. A slow disk then loses events where many come at once, which is counted
+    #[arg(long)]
+    sync: bool,
     /// Begin another file when one has about this size, such as 100M: trace.0001.dvrt, trace.0002.dvrt and so on
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
@@ -90,7 +94,10 @@ impl Record {
         let recorder = Recorder::start(
             &self.output,
             Header::of_this_machine(Wanted::new(filter.clone()).of_source(&capture.information())),
-            RecorderOptions { rotation },
+            RecorderOptions {
+                rotation,
+                sync: self.sync,
+            },
         )?;
         let mut recording = Recording {
             recorder,

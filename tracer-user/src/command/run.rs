@@ -11,7 +11,8 @@ use hashbrown::HashMap;
 use super::{Exit, wanted::Wanted};
 use crate::{
     coverage::Coverage,
-    event::{Event, EventKind, StackId},
+    crash::LastMoments,
+    event::{Death, Event, EventKind, StackId},
     finding::{Finding, Severity},
     judge::Judge,
     model::Model,
@@ -35,6 +36,8 @@ pub(super) struct Run<'sink> {
     problems: Vec<String>,
     /// How the command ended that was traced, if it failed.
     command: Option<CommandEnd>,
+    /// Watches for what was under way, where the machine died, and how it did.
+    crash: Option<(LastMoments, Option<Death>)>,
     /// It is not known what came behind.
     cut_short: bool,
     /// Why nothing can be written any more. A reader that has gone away is no error.
@@ -63,6 +66,7 @@ impl<'sink> Run<'sink> {
             lines: None,
             problems: Vec::new(),
             command: None,
+            crash: None,
             cut_short: false,
             broken,
         }
@@ -70,7 +74,13 @@ impl<'sink> Run<'sink> {
 
     /// Takes one event in.
     pub(super) fn event(&mut self, event: &Event) {
-        let findings = self.judge.apply(event).to_vec();
+        let findings = match &mut self.crash {
+            Some((moments, _)) => self
+                .judge
+                .apply_with(event, |change, model| moments.observe(change, model)),
+            None => self.judge.apply(event),
+        }
+        .to_vec();
         if self.broken.is_some() {
             return;
         }
@@ -117,6 +127,16 @@ impl<'sink> Run<'sink> {
         self.judge.model()
     }
 
+    /// The source ends with the machine's death: what was under way is told at the end.
+    pub(super) fn watch_for_crash(&mut self, death: Option<Death>) {
+        self.crash = Some((LastMoments::default(), death));
+    }
+
+    /// Something keeps the source from being all there was.
+    pub(super) fn problem(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
     /// Takes a recording in, whole, and ends the run.
     pub(super) fn replay(self, recording: &mut Recording) -> anyhow::Result<Exit> {
         Ok(self.transcribe(recording)?.verdict.into())
@@ -133,7 +153,7 @@ impl<'sink> Run<'sink> {
             }
         });
         self.lines = recording.line_counts();
-        self.problems = recording.problems();
+        self.problems.extend(recording.problems());
         if let Err(error) = read {
             // What was read still counts.
             self.problems
@@ -155,6 +175,9 @@ impl<'sink> Run<'sink> {
 
     fn conclude(mut self, lost_by: Vec<LostBy>) -> anyhow::Result<Summary> {
         let reported = self.judge.findings().to_vec();
+        let crash = self
+            .crash
+            .map(|(moments, death)| moments.finish(self.judge.model(), death));
         let mut outcome = self.judge.finish();
         outcome
             .findings
@@ -171,9 +194,10 @@ impl<'sink> Run<'sink> {
         if !self.wanted.is_everything() {
             summary.chosen_events = Some(self.chosen);
         }
-        if self.cut_short {
+        if self.cut_short || crash.is_some() {
             summary.leave_open();
         }
+        summary.crash = crash;
         for gap in self.wanted.gaps() {
             summary.doubt(gap);
         }

@@ -7,7 +7,7 @@ use crate::{
     coverage::Attachment,
     event::Hook,
     filter::DeviceFilter,
-    source::live::{Options, WAYS},
+    source::live::{Options, Via, WAYS},
 };
 
 /// Which devices are wanted.
@@ -37,12 +37,21 @@ impl FilterOptions {
 }
 
 /// The options of [`ProbeOptions`], which mean nothing where a recording is read.
-pub(super) const PROBE_OPTIONS: [&str; 5] =
-    ["ring_size", "no_stacks", "with", "probe_log", "attach"];
+pub(super) const PROBE_OPTIONS: [&str; 6] = [
+    "via",
+    "ring_size",
+    "no_stacks",
+    "with",
+    "probe_log",
+    "attach",
+];
 
 /// How the running kernel is observed.
 #[derive(Debug, Args)]
 pub(super) struct ProbeOptions {
+    /// Who observes the kernel
+    #[arg(long, value_enum, default_value_t = Via::Probes, value_name = "WAY")]
+    via: Via,
     /// Size of the ring buffer between the kernel and this tool, such as 64M
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = ring_size)]
     ring_size: u32,
@@ -66,6 +75,7 @@ impl ProbeOptions {
     /// Options for the live source.
     pub(super) fn options(&self, filter: &DeviceFilter) -> Options {
         Options {
+            via: self.via,
             ring_bytes: self.ring_size,
             stacks: !self.no_stacks,
             probe_log: self.probe_log,

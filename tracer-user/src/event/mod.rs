@@ -5,6 +5,7 @@
 //! not see is said once in its [`Coverage`](crate::coverage::Coverage), and what it lost on the way in
 //! [`EventKind::Loss`], at the place in the order where it was lost.
 
+mod death;
 mod device;
 mod hex;
 pub(crate) mod hook_name;
@@ -18,6 +19,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+pub use death::{Death, DeathKind};
 pub use device::{DeviceAddress, DeviceIdentity, DeviceSnapshot, PmDomain};
 pub use message::Message;
 pub use node::{AddedNode, GroupId, NodeAddress, NodeReference};

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     coverage::Coverage,
+    crash::Crash,
     event::Event,
     filter::FilterTexts,
     finding::{Finding, Severity},
@@ -75,6 +76,9 @@ pub struct Summary {
     /// How the command ended that was traced, if it failed; it does nothing to the verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandEnd>,
+    /// What was under way when the machine died, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Crash>,
     /// Device instances of which something is missing that should have been seen.
     pub tainted: u64,
     /// Disagreements of the model with the kernel: a fault of the tool.
@@ -159,6 +163,7 @@ impl Summary {
             problems: Vec::new(),
             reasons: Vec::new(),
             command: None,
+            crash: None,
             tainted: outcome.tainted,
             desyncs: outcome.desyncs,
             desync_details: outcome.desync_details.clone(),

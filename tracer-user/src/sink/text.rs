@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::{CommandEnd, Sink, SourceInformation, Summary, told::Told};
 use crate::{
     coverage::{Before, NodeEvents},
+    crash,
     escape::{Escaped, Visible, begun},
     event::{
         AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, Message, NodeReference,
@@ -172,6 +173,10 @@ pub fn write_summary_in(
         Verdict::Findings => "FINDINGS",
         Verdict::Inconclusive => "INCONCLUSIVE",
     };
+    if let Some(crash) = &summary.crash {
+        crash::write(width, writer, crash)?;
+        writeln!(writer)?;
+    }
     writeln!(
         writer,
         "{verdict}: {} {}, {} {}, {} info; {} {} on {} {}, {} lost",

@@ -5,4 +5,6 @@ pub mod lines;
 pub mod live;
 mod packed;
 pub mod recording;
+pub mod running;
 pub mod text;
+pub mod tracefs;

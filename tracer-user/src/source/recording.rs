@@ -12,9 +12,10 @@ use super::{
     lines::{Lines, LinesError},
     packed::{self, Packed},
     text::{self, Import, ImportError},
+    tracefs::Recorded,
 };
 use crate::{
-    event::Event,
+    event::{Death, Event},
     sink::{LineCounts, LostBy, SourceInformation},
     trace_file::{self, Events, Header, TraceFileError},
 };
@@ -88,7 +89,15 @@ impl Recording {
             return Self::read(Box::new(BufReader::new(io::stdin())), name);
         }
         match File::open(path) {
-            Ok(file) => Self::read(Box::new(BufReader::with_capacity(1 << 16, file)), name),
+            Ok(file) => {
+                let recorded = Recorded::beside(path);
+                let reader = Box::new(BufReader::with_capacity(1 << 16, file));
+                let mut recording = Self::read(reader, name)?;
+                if let Some(recorded) = recorded {
+                    recorded.complete(&mut recording.information.coverage);
+                }
+                Ok(recording)
+            }
             Err(source) => Err(RecordingError::Open { name, source }),
         }
     }
@@ -170,6 +179,15 @@ impl Recording {
                 event_lines: text.statistics().event_lines,
                 cut_lines: text.statistics().cut,
             }),
+        }
+    }
+
+    /// How the machine died that it is of, where a text tells.
+    #[must_use]
+    pub fn death(&self) -> Option<&Death> {
+        match &self.content {
+            Content::Text(text) => text.death(),
+            Content::Lines(_) | Content::File(..) => None,
         }
     }
 

@@ -21,8 +21,9 @@ use crate::{
     event::Event,
     sink::SourceInformation,
     source::{
-        live::{Kernel, Live, LiveError, Options},
+        live::{Kernel, Options},
         recording::{Recording, RecordingError},
+        running::{Running, RunningError},
     },
 };
 
@@ -52,7 +53,7 @@ pub struct Source {
 pub enum SourceError {
     /// The running kernel can't be traced.
     #[error(transparent)]
-    Live(#[from] LiveError),
+    Live(#[from] RunningError),
     /// The recording can't be read.
     #[error(transparent)]
     Recording(#[from] RecordingError),
@@ -253,7 +254,7 @@ impl Drop for Source {
 }
 
 async fn trace(options: &Options, queue: &Queue, begun: &mpsc::Sender<Begun>) {
-    let mut live = match Live::start(options) {
+    let mut live = match Running::start(options) {
         Ok(live) => live,
         Err(error) => {
             let _ = begun.send(Err(error.into()));
@@ -290,7 +291,7 @@ async fn trace(options: &Options, queue: &Queue, begun: &mpsc::Sender<Begun>) {
         if counted.elapsed() >= COUNT_EVERY && !queue.is_full() {
             counted = Instant::now();
             let mut batch = Vec::new();
-            live.drain_all(&mut |event| batch.push(event));
+            live.catch_up(&mut |event| batch.push(event));
             queue.push(batch);
         }
     }

@@ -203,6 +203,25 @@ fn a_recorder_that_is_killed_leaves_what_it_had_seen() {
     assert_eq!(left, live);
 }
 
+#[test]
+fn a_recording_in_step_with_the_disk_has_every_event() {
+    let directory = Directory::new("in-step");
+    let path = directory.path("in-step.dvrt");
+    let options = RecorderOptions {
+        sync: true,
+        ..RecorderOptions::default()
+    };
+    let mut recorder = Recorder::start(&path, header(), options).unwrap();
+    let events = eventful(1_000);
+    for event in &events {
+        recorder.event(event);
+    }
+    let recorded = recorder.finish(Vec::new()).unwrap();
+    assert_eq!(recorded.unwritten, 0);
+    assert_eq!(recorded.events, events.len() as u64);
+    assert_eq!(fs::metadata(&path).unwrap().len(), recorded.bytes);
+}
+
 /// Names the file that the test records to when it is run a second time, on a disk that is soon full.
 const FULL: &str = "DEVRES_TRACER_TEST_FULL";
 

@@ -5,6 +5,7 @@
 //! `target/guest-tests/RELEASE/SESSION` until the next run.
 
 mod arm64;
+mod boot_and_crash;
 mod check;
 mod command_line;
 mod devices;
@@ -19,6 +20,7 @@ mod recording;
 pub(crate) mod scenarios;
 mod snapshot;
 mod truth;
+mod via_tracefs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +36,7 @@ use crate::{kmod, soak, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 13] = [
+const SESSIONS: [&Session; 14] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
@@ -47,6 +49,7 @@ const SESSIONS: [&Session; 13] = [
     &check::SESSION,
     &check::EXERCISE,
     &check::EXAMPLE,
+    &via_tracefs::SESSION,
     &devices::SESSION,
 ];
 
@@ -151,6 +154,7 @@ pub(crate) fn any_named(architecture: Architecture, filter: Option<&str>) -> boo
     of_sessions
         || [LOG_TEST, SOAK_TEST]
             .iter()
+            .chain(&boot_and_crash::NAMES)
             .any(|name| is_wanted_name(name, filter))
 }
 
@@ -273,10 +277,60 @@ impl KernelRun<'_> {
             tally += self.judge_log(&trouble);
         }
         let has_devices = self.kernel.architecture() == Architecture::Amd64;
+        if has_devices {
+            tally += self.boot_and_crash();
+        }
         if has_devices && is_wanted_name(SOAK_TEST, self.filter) {
             tally += self.soak();
         }
         Ok(tally)
+    }
+
+    /// What the kernel records by itself, in guests of their own.
+    fn boot_and_crash(&self) -> Tally {
+        let mut tally = Tally::default();
+        let release = &self.kernel.release;
+        let mut names = Vec::new();
+        for name in boot_and_crash::NAMES {
+            if !is_wanted_name(name, self.filter) {
+                continue;
+            }
+            match boot_and_crash::Evidence::skipped(name, self.series) {
+                Some(reason) => {
+                    println!("skipped {name} ({release}): {reason}");
+                    tally.skipped += 1;
+                }
+                None => names.push(name),
+            }
+        }
+        if names.is_empty() {
+            return tally;
+        }
+        let directory = self.directory.join("boot-and-crash");
+        let evidence = boot_and_crash::run(
+            self.kernel,
+            self.programs,
+            &directory,
+            self.series,
+            self.mirror,
+        );
+        for name in names {
+            let result = match &evidence {
+                Ok(evidence) => evidence.check(name),
+                Err(error) => Err(anyhow::anyhow!("{error:#}")),
+            };
+            match result {
+                Ok(()) => {
+                    println!("ok {name} ({release})");
+                    tally.passed += 1;
+                }
+                Err(error) => {
+                    println!("FAILED {name} ({release}): {error:#}");
+                    tally.failed += 1;
+                }
+            }
+        }
+        tally
     }
 
     /// Runs every driver that QEMU has a device for, in a guest of its own.

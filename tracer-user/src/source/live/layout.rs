@@ -86,6 +86,25 @@ impl KernelTypes {
         Ok(Self { btf })
     }
 
+    /// Reads the BTF of some kernel from memory.
+    pub fn of_bytes(bytes: &[u8]) -> Result<Self, LayoutError> {
+        let btf =
+            Btf::from_bytes(bytes).map_err(|error| LayoutError::Unreadable(error.to_string()))?;
+        Ok(Self { btf })
+    }
+
+    /// The offset of a member, or of a member of a member, in bytes; `None` where the kernel has no such.
+    #[must_use]
+    pub fn offset_of(&self, structure: &str, path: &[&str]) -> Option<usize> {
+        self.offset(structure, path).ok()
+    }
+
+    /// Whether the kernel has a structure of this name.
+    #[must_use]
+    pub fn has_structure(&self, name: &str) -> bool {
+        self.structure(name).is_ok()
+    }
+
     /// Whether the kernel has a function of this name that BTF describes, so that fentry could attach.
     #[must_use]
     pub fn has_function(&self, name: &str) -> bool {

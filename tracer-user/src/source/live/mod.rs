@@ -26,7 +26,7 @@ pub use error::LiveError;
 pub use kernel::Kernel;
 pub use layout::{KERNEL_BTF, KernelTypes, LayoutError};
 pub use load::Live;
-pub use options::{Options, ProbeFilters};
+pub use options::{Options, ProbeFilters, Via};
 pub use snapshot::{Memory, NoMemory, SnapshotError, Unreadable};
 pub use stacks::Stacks;
 pub use symbol_service::SymbolService;

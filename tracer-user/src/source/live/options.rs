@@ -8,6 +8,8 @@ use crate::coverage::Attachment;
 /// How the running kernel is to be traced.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Who observes: this module's probes, or the kernel's own tracing.
+    pub via: Via,
     /// Size of the ring buffer in bytes: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
     /// Whether kernel stacks are taken.
@@ -32,6 +34,7 @@ impl Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            via: Via::Probes,
             ring_bytes: Self::RING_BYTES,
             stacks: true,
             probe_log: false,
@@ -41,6 +44,17 @@ impl Default for Options {
             attach: true,
         }
     }
+}
+
+/// Who observes the running kernel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Via {
+    /// eBPF probes
+    #[default]
+    #[value(name = "bpf")]
+    Probes,
+    /// The kernel's own tracing, in an instance of its own: where there is no BPF or no BTF
+    Tracefs,
 }
 
 /// What the probes let through, by device, driver and bus.

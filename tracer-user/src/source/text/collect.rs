@@ -123,6 +123,8 @@ impl Collector {
         }
         let context = context(&mut self.contexts, place.tid);
         context.added = None;
+        // A stack that follows is this call's, of which none is kept.
+        context.last_node = None;
         let mut missing = 0;
         match (call.hook, call.returns) {
             (Hook::Initialise, false) => self.records.devices.begin(record, call.device),

@@ -1,6 +1,9 @@
 //! From records to events.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, LazyLock},
+};
 
 use hashbrown::HashMap;
 
@@ -59,6 +62,42 @@ impl<'a> Events<'a> {
             stacks: 0,
             printed: HashMap::new(),
             unseen: removals_missing.then(Unseen::default),
+        }
+    }
+
+    /// For records that are still to come. `concluded` as in [`coverage::concluded`], which can't tell yet.
+    pub(super) fn begin(concluded: bool) -> Events<'static> {
+        static NOTHING: LazyLock<Records> = LazyLock::new(Records::default);
+        Events {
+            concluded,
+            ..Events::new(&NOTHING)
+        }
+    }
+
+    /// Goes on where it was, with what has come meanwhile.
+    pub(super) fn over(self, records: &Records) -> Events<'_> {
+        Events {
+            records,
+            next: self.next,
+            count: self.count,
+            ready: self.ready,
+            identities: self.identities,
+            functions: self.functions,
+            addressed: self.addressed,
+            concluded: self.concluded,
+            stacks: self.stacks,
+            printed: self.printed,
+            unseen: self.unseen,
+        }
+    }
+
+    /// Lets go of the records, to go on later.
+    pub(super) fn pause(self) -> Events<'static> {
+        let concluded = self.concluded;
+        let records = Events::begin(concluded).records;
+        Events {
+            records,
+            ..self.over(records)
         }
     }
 

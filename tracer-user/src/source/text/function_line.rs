@@ -100,6 +100,7 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<FunctionLine<'_>> {
     let Some(hook) = word(probed)
         .and_then(|(probed, _)| function(probed))
         .or_else(|| by_event(event, probed))
+        .or_else(|| by_own_name(event))
     else {
         return Parsed::Other;
     };
@@ -166,11 +167,24 @@ fn address(word: &[u8]) -> Option<u64> {
     hexadecimal(word.strip_prefix(b"0x").unwrap_or(word))
 }
 
+/// The hook by the name that the kernel gives a probe on a function's first byte: `p_really_probe_0`. In a buffer that
+/// outlived a reset the addresses are those of the kernel before, and have the wrong names now.
+fn by_own_name(event: &[u8]) -> Option<Hook> {
+    let name = event.rsplit(|byte| *byte == b':').next()?;
+    let name = name.strip_prefix(b"p_").or(name.strip_prefix(b"r_"))?;
+    hook(name.strip_suffix(b"_0")?)
+}
+
 /// The hook by an event's name, where only addresses stand in the parentheses: `probe:add_dr`,
 /// `probe:really_probe__return`, `p_really_probe_0`.
 fn by_event(event: &[u8], place: &[u8]) -> Option<Hook> {
     let (first, _) = word(place)?;
     address(first)?;
+    of_event(event)
+}
+
+/// The hook on the function in an event's name, as tools and the kernel choose it where nobody does.
+pub(super) fn of_event(event: &[u8]) -> Option<Hook> {
     let mut name = event.rsplit(|byte| *byte == b':').next()?;
     name = name
         .strip_prefix(b"p_")
@@ -256,6 +270,11 @@ mod tests {
                 "really_probe:         (ffffffff81922330)",
                 (Hook::Probe, false),
             ),
+            ("p_device_del_0: (kfree+0x30/0x60)", (Hook::Delete, false)),
+            (
+                "r_really_probe_0: (kfree+0x30/0x60 <- kmem_cache_free+0x8/0x90)",
+                (Hook::Probe, true),
+            ),
             (
                 "p_really_probe_0: (0xffffffff816f4494)",
                 (Hook::Probe, false),
@@ -327,6 +346,7 @@ mod tests {
             "x: (some remark)",
             "x: (device_remove_file+0x0/0x60)",
             "myprobe: (ffffffff816f3af0)",
+            "p_device_del_64: (device_del+0x40/0x60)",
         ] {
             assert_eq!(found(event), None, "{event}");
         }

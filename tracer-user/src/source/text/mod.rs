@@ -24,6 +24,7 @@ mod chunks;
 mod collect;
 mod coverage;
 mod date;
+mod death;
 mod devices;
 mod events;
 mod function_event;
@@ -46,6 +47,7 @@ mod refusal;
 mod resource;
 mod scan;
 mod splat;
+mod stream;
 mod trace_head;
 mod trace_line;
 mod unseen;
@@ -55,8 +57,12 @@ mod wrapper;
 use std::io::{self, BufRead};
 
 pub use events::Events;
+pub use stream::Stream;
 
-use crate::coverage::Coverage;
+use crate::{
+    coverage::Coverage,
+    event::{Death, Hook},
+};
 use records::Records;
 
 /// What was read from a text.
@@ -65,6 +71,7 @@ pub struct Import {
     records: Records,
     coverage: Coverage,
     statistics: Statistics,
+    death: Option<Death>,
 }
 
 /// How many lines there were of which kind.
@@ -132,7 +139,24 @@ pub fn read(reader: impl BufRead) -> Result<Import, ImportError> {
         coverage: coverage::coverage(&found.records),
         records: found.records,
         statistics,
+        death: found.death,
     })
+}
+
+/// The hook of a probe event, by the name that the kernel or a tool gives it: `kprobes:p_really_probe_0`.
+#[must_use]
+pub fn hook_of_event(event: &str) -> Option<Hook> {
+    function_line::of_event(event.as_bytes())
+}
+
+/// How a machine died, by its log; the last death in it, and nothing where the log goes on behind it.
+#[must_use]
+pub fn death(log: &[u8]) -> Option<Death> {
+    let mut listener = death::Listener::default();
+    for line in log.split(|byte| *byte == b'\n') {
+        listener.line(line);
+    }
+    listener.finish()
 }
 
 impl Import {
@@ -146,6 +170,12 @@ impl Import {
     #[must_use]
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+
+    /// How the machine died, where the text tells.
+    #[must_use]
+    pub fn death(&self) -> Option<&Death> {
+        self.death.as_ref()
     }
 
     /// The events, in the order of the lines.

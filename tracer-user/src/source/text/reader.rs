@@ -10,6 +10,7 @@ use super::{
     call::{self, Call},
     call_chain,
     collect::Collector,
+    death,
     function_line::{self, Entries, FunctionLine},
     json,
     kernel_log::{self, KernelLine},
@@ -25,7 +26,7 @@ use super::{
     trace_head::{self, Head},
     trace_line::{self, TraceLine},
 };
-use crate::event::Hook;
+use crate::event::{Death, Hook};
 
 /// Lines that a wrapped one may have become.
 const MOST_JOINED: u64 = 6;
@@ -41,6 +42,7 @@ const LONGEST_HEAD: usize = 160;
 pub(super) struct Found {
     pub(super) records: Records,
     pub(super) statistics: Statistics,
+    pub(super) death: Option<Death>,
 }
 
 /// Reads everything.
@@ -75,10 +77,12 @@ impl Unescape {
     }
 }
 
-struct Reader {
+/// Makes records of lines.
+pub(super) struct Reader {
     collector: Collector,
     statistics: Statistics,
     splats: Splats,
+    death: death::Listener,
     /// How many lines the current one was in the input; none where it is the rest of another one.
     count: u64,
     /// The line of the last event.
@@ -131,11 +135,12 @@ impl Event<'_> {
 }
 
 impl Reader {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             collector: Collector::default(),
             statistics: Statistics::default(),
             splats: Splats::default(),
+            death: death::Listener::default(),
             count: 0,
             last_event: 0,
             telling: telling(),
@@ -150,7 +155,7 @@ impl Reader {
     }
 
     /// Takes a line that was `count` lines in the input.
-    fn line(&mut self, line: &[u8], count: u64) {
+    pub(super) fn line(&mut self, line: &[u8], count: u64) {
         self.statistics.lines += count;
         self.count = count;
         if let Some((_, call)) = &mut self.call
@@ -327,6 +332,7 @@ impl Reader {
             self.statistics.other_lines += self.count;
             return;
         }
+        self.death.line(line);
         if refusal::may_begin(line) {
             self.hold(line, false);
             return;
@@ -421,6 +427,11 @@ impl Reader {
         }
     }
 
+    /// What was made of the lines so far.
+    pub(super) fn records(&self) -> &Records {
+        &self.collector.records
+    }
+
     fn commit(&mut self) {
         if let Some((head, call)) = self.call.take() {
             self.collector.call(&head, call);
@@ -439,6 +450,7 @@ impl Reader {
         Found {
             records: self.collector.finish(),
             statistics: self.statistics,
+            death: self.death.finish(),
         }
     }
 }
@@ -448,7 +460,8 @@ fn telling() -> Option<AhoCorasick> {
     let words = loss::WORDS
         .into_iter()
         .chain(message::WORDS)
-        .chain(splat::telling());
+        .chain(splat::telling())
+        .chain(death::words());
     AhoCorasick::new(words.chain([call_chain::BEGINNING, trace_line::BARE])).ok()
 }
 

@@ -1,0 +1,96 @@
+//! A probe event, as tracefs takes it.
+
+use super::{
+    hooks::{Argument, Form, Value},
+    machine::Machine,
+    target::Target,
+};
+use crate::event::Hook;
+
+/// One probe event, on a function's entry or return.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What it observes.
+    pub hook: Hook,
+    /// The function.
+    pub function: &'static str,
+    /// Whether it is on the return.
+    pub returns: bool,
+    /// `name=value`, as tracefs takes them.
+    pub arguments: Vec<String>,
+}
+
+/// Calls of one function whose returns can be awaited at once: a device's removal removes others.
+const AWAITED: u32 = 32;
+
+impl Probe {
+    /// The event's name: what the kernel calls it where no name is given, so that none need be given on a command
+    /// line; and where addresses have no names any more, the import takes the function from it.
+    #[must_use]
+    pub fn event(&self) -> String {
+        let kind = if self.returns { 'r' } else { 'p' };
+        format!("{kind}_{}_0", self.function)
+    }
+
+    /// The words of its definition without the event's name, as on a command line.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let kind = if self.returns {
+            format!("r{AWAITED}")
+        } else {
+            "p".to_owned()
+        };
+        [kind, self.function.to_owned()]
+            .into_iter()
+            .chain(self.arguments.iter().cloned())
+            .collect()
+    }
+
+    /// The line that defines it in `kprobe_events`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        self.named(&self.event())
+    }
+
+    /// The line that defines it in a group of events.
+    #[must_use]
+    pub fn line_in(&self, group: &str) -> String {
+        self.named(&format!("{group}/{}", self.event()))
+    }
+
+    fn named(&self, name: &str) -> String {
+        let mut words = self.words();
+        if let Some(kind) = words.first_mut() {
+            *kind = format!("{kind}:{name}");
+        }
+        words.join(" ")
+    }
+}
+
+/// The argument as tracefs takes it; nothing where its offset is not known or the architecture isn't.
+pub(super) fn argument(argument: &Argument, target: &Target) -> Option<String> {
+    let value = match argument.value {
+        Value::Returned => "$retval".to_owned(),
+        Value::Plain(number) => register(target.machine(), number),
+        Value::Behind(number, members, form) => {
+            let mut value = register(target.machine(), number);
+            for (structure, path) in members {
+                value = format!("+{}({value})", target.offset(structure, path)?);
+            }
+            match form {
+                Form::Number => value,
+                Form::Text => format!("+0({value}):string"),
+                Form::Symbol => format!("{value}:symbol"),
+            }
+        }
+    };
+    Some(format!("{}={value}", argument.name))
+}
+
+/// What holds an argument; by number where the registers are not known.
+fn register(machine: Option<Machine>, number: u8) -> String {
+    machine.map_or_else(
+        || format!("$arg{}", number + 1),
+        |machine| machine.argument(number),
+    )
+}

@@ -1,0 +1,80 @@
+//! A [`Setup`] as a shell script that writes to tracefs: for kernels whose command line has no room for it, and for
+//! an initramfs.
+
+use std::fmt::Write as _;
+
+use super::{LAST_BOOT_DIRECTORY, PERSISTENT_INSTANCE, Setup};
+
+/// Keeps what the kernel before this one has left, before anything is recorded in its buffer: from then on it is gone.
+const KEEP_LAST_BOOT: &str = r#"
+# What the kernel before this one has left goes away when something new is recorded in its place. Where something is
+# recorded, that is this kernel's.
+for instance in "$tracing"/instances/*; do
+	[ -e "$instance/last_boot_info" ] || continue
+	read -r _ <"$instance/set_event" && continue
+	if grep -qv '^#' "$instance/trace"; then
+		mkdir -p LAST_BOOT
+		cat "$instance/trace" >"LAST_BOOT/${instance##*/}.trace"
+	fi
+	: >"$instance/trace"
+done
+"#;
+
+/// The script of a setup. Its definitions of probe events are left alone where the command line has made them already.
+#[must_use]
+pub fn script(setup: &Setup) -> String {
+    let mut text = String::from(
+        "#!/bin/sh\n# Makes this kernel record devres events. Run as root, before the first driver of interest is loaded.\n",
+    );
+    text.push_str(concat!(
+        "tracing=/sys/kernel/tracing\n",
+        "[ -e \"$tracing/trace\" ] || mount -t tracefs tracefs \"$tracing\" 2>/dev/null\n",
+        "if [ ! -e \"$tracing/trace\" ]; then\n",
+        "\techo 'devres: this kernel has no tracefs' >&2\n",
+        "\texit 1\nfi\n",
+        "define() {\n",
+        "\t[ -e \"$tracing/events/kprobes/$1\" ] && return\n",
+        "\tevent=$1\n\tshift\n",
+        "\techo \"$*\" >>\"$tracing/kprobe_events\" || echo \"devres: $event is not recorded\" >&2\n}\n",
+    ));
+    text.push_str("buffer=$tracing\n");
+    if setup.wishes.persistent.is_some() {
+        text.push_str(&KEEP_LAST_BOOT.replace("LAST_BOOT", LAST_BOOT_DIRECTORY));
+        let _ = writeln!(
+            text,
+            "if [ -e \"$tracing/instances/{PERSISTENT_INSTANCE}\" ]; then\n\tbuffer=$tracing/instances/{PERSISTENT_INSTANCE}\nfi"
+        );
+    }
+    for probe in setup.all_probes() {
+        let line = probe.line().replace('$', "\\$");
+        let _ = writeln!(text, "define {} \"{line}\"", probe.event());
+    }
+    let _ = writeln!(
+        text,
+        "if [ \"$buffer\" = \"$tracing\" ]; then\n\techo {} >\"$buffer/buffer_size_kb\"\nfi",
+        setup.wishes.buffer >> 10
+    );
+    // Setting the clock empties the buffer: not where it is set already.
+    text.push_str(
+        "grep -q '\\[mono\\]' \"$buffer/trace_clock\" || echo mono >\"$buffer/trace_clock\"\n",
+    );
+    if setup.wishes.stacks {
+        // Of the tracepoint alone; on kernels that can't, of everything.
+        text.push_str(
+            "echo stacktrace >\"$buffer/events/dev/devres_log/trigger\" || echo 1 >\"$buffer/options/stacktrace\"\n",
+        );
+    }
+    if setup.wishes.dump {
+        text.push_str("echo 1 >/proc/sys/kernel/ftrace_dump_on_oops\n");
+    }
+    if setup.tracepoint {
+        text.push_str("echo 1 >\"$buffer/events/dev/devres_log/enable\"\n");
+    }
+    if setup.all_probes().next().is_some() {
+        text.push_str(
+            "for event in \"$buffer\"/events/kprobes/[pr]_*_0/enable; do\n\t[ -e \"$event\" ] && echo 1 >\"$event\"\ndone\n",
+        );
+    }
+    text.push_str("echo 1 >\"$buffer/tracing_on\"\n");
+    text
+}

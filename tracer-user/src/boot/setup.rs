@@ -1,0 +1,181 @@
+//! What a kernel shall record, and what it can't.
+
+use std::fmt;
+
+use super::{
+    hooks::{Kernels, WATCHED, Watched},
+    probe::{self, Probe},
+    target::Target,
+};
+use crate::event::Hook;
+
+/// What is wanted of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wishes {
+    /// Bytes of the buffer for each CPU.
+    pub buffer: u64,
+    /// Whether each event has its kernel stack.
+    pub stacks: bool,
+    /// Bytes of a buffer that outlives a reset, for all CPUs together.
+    pub persistent: Option<u64>,
+    /// Whether the buffer is printed to the console when the kernel oopses or panics.
+    pub dump: bool,
+}
+
+/// What a kernel shall record.
+#[derive(Debug)]
+pub struct Setup {
+    /// Whether it records the tracepoint `devres_log`.
+    pub tracepoint: bool,
+    /// The probe events on each function, what the rules need most first.
+    pub probes: Vec<Vec<Probe>>,
+    /// What is wanted of it.
+    pub wishes: Wishes,
+    /// What it can't do.
+    pub shortfalls: Vec<Shortfall>,
+}
+
+/// Something that a kernel can't record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shortfall {
+    /// Its types are not known.
+    NoTypes,
+    /// It can't probe functions.
+    NoProbeEvents,
+    /// It has no tracepoint `devres_log`.
+    NoTracepoint,
+    /// The architecture's registers are not known.
+    NoRegisters,
+    /// It has none of these functions, or the compiler has put them into their callers, or there are several.
+    NoFunction(Hook),
+    /// This argument of a function is not recorded.
+    NoArgument(Hook, &'static str),
+    /// No buffer outlives a reset.
+    NotPersistent,
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTypes => formatter.write_str(
+                "no BTF: without the offsets in it, the PM domain and the names of devices and drivers are not recorded, \
+                 and DR001 can't be judged",
+            ),
+            Self::NoProbeEvents => formatter.write_str(
+                "no kprobe events (CONFIG_KPROBE_EVENTS): only additions, removals and releases are recorded, not what \
+                 happens around them",
+            ),
+            Self::NoTracepoint => formatter.write_str(
+                "no tracepoint devres_log (before 5.15): additions and removals are told by the functions that make them",
+            ),
+            Self::NoRegisters => formatter.write_str(
+                "the architecture's registers are not known: arguments are recorded by number ($arg1), which not every \
+                 kernel can do",
+            ),
+            Self::NoFunction(hook) => write!(
+                formatter,
+                "{} can't be probed: this kernel has no function of that name, or several",
+                hook.symbol()
+            ),
+            Self::NoArgument(hook, name) => {
+                write!(formatter, "{} is recorded without `{name}`", hook.symbol())
+            }
+            Self::NotPersistent => formatter.write_str(
+                "no buffer that outlives a reset (reserve_mem=, from 6.12 on): use ftrace_dump_on_oops with a serial \
+                 console or ramoops",
+            ),
+        }
+    }
+}
+
+impl Setup {
+    /// What the target can record of all that is wanted.
+    #[must_use]
+    pub fn of(target: &Target, wishes: Wishes) -> Self {
+        let mut shortfalls = Vec::new();
+        let tracepoint = target.has_tracepoint();
+        let probe_events = target.has_probe_events();
+        if !target.has_types() {
+            shortfalls.push(Shortfall::NoTypes);
+        }
+        if !tracepoint {
+            shortfalls.push(Shortfall::NoTracepoint);
+        }
+        if !probe_events {
+            shortfalls.push(Shortfall::NoProbeEvents);
+        } else if target.machine().is_none() {
+            shortfalls.push(Shortfall::NoRegisters);
+        }
+        if wishes.persistent.is_some() && !target.can_persist() {
+            shortfalls.push(Shortfall::NotPersistent);
+        }
+        let mut probes: Vec<Vec<Probe>> = Vec::new();
+        let mut seen = Vec::new();
+        for watched in WATCHED.iter().filter(|_| probe_events) {
+            let wanted = watched.on == Kernels::All || !tracepoint;
+            if !wanted || seen.contains(&watched.hook) {
+                continue;
+            }
+            seen.push(watched.hook);
+            let function = watched
+                .functions
+                .iter()
+                .copied()
+                .find(|function| target.has(function));
+            match function {
+                Some(function) => probes.push(pair(watched, function, target, &mut shortfalls)),
+                None => shortfalls.push(Shortfall::NoFunction(watched.hook)),
+            }
+        }
+        Self {
+            tracepoint,
+            probes,
+            wishes: Wishes {
+                persistent: wishes.persistent.filter(|_| target.can_persist()),
+                ..wishes
+            },
+            shortfalls,
+        }
+    }
+
+    /// All probe events.
+    pub fn all_probes(&self) -> impl Iterator<Item = &Probe> {
+        self.probes.iter().flatten()
+    }
+}
+
+/// The probe events on a function.
+fn pair(
+    watched: &Watched,
+    function: &'static str,
+    target: &Target,
+    shortfalls: &mut Vec<Shortfall>,
+) -> Vec<Probe> {
+    let mut arguments = Vec::new();
+    for argument in watched.arguments {
+        match probe::argument(argument, target) {
+            Some(text) => arguments.push(text),
+            // That there are no types says it of all of them.
+            None if !target.has_types() => {}
+            None => shortfalls.push(Shortfall::NoArgument(watched.hook, argument.name)),
+        }
+    }
+    let mut probes = vec![Probe {
+        hook: watched.hook,
+        function,
+        returns: false,
+        arguments,
+    }];
+    if let Some(returned) = watched.returns {
+        probes.push(Probe {
+            hook: watched.hook,
+            function,
+            returns: true,
+            arguments: returned
+                .iter()
+                .filter_map(|argument| probe::argument(argument, target))
+                .collect(),
+        });
+    }
+    probes
+}

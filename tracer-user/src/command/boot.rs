@@ -1,0 +1,138 @@
+//! `devres-tracer boot`.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use clap::{Args, ValueEnum};
+
+use super::{Exit, pager::unless_unread, say::say, source_options::size, usage::UsageError};
+use crate::boot::{
+    Machine, Setup, Target, Wishes, bootconfig::bootconfig, install, parameters, script::script,
+};
+
+/// Prints what makes a kernel record devres events by itself, from its first driver on
+///
+/// For the running kernel, or for the one whose types a file holds. What it records is read by
+/// `devres-tracer import /sys/kernel/tracing/trace` after the boot, and by `devres-tracer crash` after a crash.
+/// What can't be recorded, and what the command line has no room for, is said on standard error.
+#[derive(Debug, Args)]
+pub(super) struct Boot {
+    /// How it is written down
+    #[arg(long, value_enum, default_value_t = Format::Parameters)]
+    format: Format,
+    /// The kernel's types: a copy of its /sys/kernel/btf/vmlinux, or its vmlinux [default: the running kernel's]
+    #[arg(long, value_name = "FILE")]
+    btf: Option<PathBuf>,
+    /// The kernel's architecture: x86_64, aarch64, riscv64 or arm [default: as the types tell]
+    #[arg(long, value_name = "ARCH")]
+    arch: Option<Machine>,
+    /// Record the kernel stack of every event, so that each resource's adder is known
+    #[arg(long)]
+    stacks: bool,
+    /// Keep a buffer of this size, such as 4M, that outlives a reset: from 6.12 on
+    #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
+    persistent: Option<u64>,
+    /// Print the buffer to the console when the kernel oopses or panics. A serial line takes its time for that: the
+    /// smaller the buffer, the sooner the machine is up again
+    #[arg(long)]
+    dump_on_oops: bool,
+    /// The buffer's size for each CPU
+    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = buffer_size)]
+    buffer: u64,
+    /// Bytes of the command line that are taken already [default: those of the running kernel's, else 256]
+    #[arg(long, value_name = "BYTES")]
+    taken: Option<usize>,
+}
+
+/// How a setup is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Kernel parameters
+    Parameters,
+    /// A bootconfig, for kernels with CONFIG_BOOT_CONFIG and CONFIG_BOOTTIME_TRACING
+    Bootconfig,
+    /// A shell script that writes to tracefs
+    TracefsScript,
+    /// A shell script that puts the former into the initramfs of initramfs-tools (Debian, Ubuntu)
+    InitramfsTools,
+    /// A shell script that puts it into the initramfs of dracut (Fedora, openSUSE)
+    Dracut,
+}
+
+/// Bytes that a boot loader usually puts on the command line itself.
+const USUALLY_TAKEN: usize = 256;
+
+impl Boot {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let target = self.target()?;
+        let wishes = Wishes {
+            buffer: self.buffer,
+            stacks: self.stacks,
+            persistent: self.persistent,
+            dump: self.dump_on_oops,
+        };
+        let setup = Setup::of(&target, wishes);
+        for shortfall in &setup.shortfalls {
+            say(shortfall);
+        }
+        let text = match self.format {
+            Format::Parameters => self.parameters(&setup, &target),
+            Format::Bootconfig => bootconfig(&setup),
+            Format::TracefsScript => script(&setup),
+            Format::InitramfsTools => install::initramfs_tools(&setup),
+            Format::Dracut => install::dracut(&setup),
+        };
+        let mut writer = io::stdout().lock();
+        unless_unread(
+            writer
+                .write_all(text.as_bytes())
+                .and_then(|()| writer.flush()),
+        )?;
+        Ok(Exit::Clean)
+    }
+
+    fn target(&self) -> anyhow::Result<Target> {
+        if let Some(path) = &self.btf {
+            return Target::of_file(path, self.arch).map_err(|error| {
+                UsageError::new(format!("{:#}", anyhow::Error::new(error))).into()
+            });
+        }
+        let running = Target::running();
+        match self.arch {
+            Some(machine) if running.machine() != Some(machine) => Ok(Target::unknown(machine)),
+            _ => Ok(running),
+        }
+    }
+
+    fn parameters(&self, setup: &Setup, target: &Target) -> String {
+        let taken = self.taken.unwrap_or_else(|| match target.command_line() {
+            0 => USUALLY_TAKEN,
+            taken => taken,
+        });
+        let parameters = parameters::parameters(setup, target.machine(), taken);
+        if !parameters.left_out.is_empty() {
+            let names: Vec<&str> = parameters
+                .left_out
+                .iter()
+                .map(|hook| hook.symbol())
+                .collect();
+            say(format_args!(
+                "the kernel takes {} bytes of its command line, and {taken} are taken already: left out {}; \
+                 --format tracefs-script, initramfs-tools and dracut have no such limit",
+                parameters.limit,
+                names.join(", ")
+            ));
+        }
+        format!("{}\n", parameters.line)
+    }
+}
+
+fn buffer_size(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    if !(64 << 10..=4 << 30).contains(&bytes) {
+        return Err("the size must be between 64K and 4G".to_owned());
+    }
+    Ok(bytes.next_multiple_of(4096))
+}

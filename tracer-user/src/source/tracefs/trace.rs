@@ -1,0 +1,168 @@
+//! The running kernel, recorded by its own tracing.
+
+use std::path::Path;
+
+use super::{Instance, TracefsError};
+use crate::{
+    boot::{Setup, Target, Wishes},
+    coverage::{Addresses, Attachment, Before, Coverage, HookCoverage, HookState, NodeEvents},
+    event::{DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Task, Time},
+    source::text::{self, Stream},
+};
+
+/// Bytes that are read at once.
+const AT_ONCE: usize = 64 * 1024;
+
+/// The running kernel, recorded by its own tracing.
+pub struct Trace {
+    instance: Instance,
+    stream: Stream,
+    coverage: Coverage,
+    space: Vec<u8>,
+    /// Losses that were handed on.
+    lost_told: u64,
+    missed_told: u64,
+    last: Time,
+}
+
+impl Trace {
+    /// Makes the instance. From here on nothing is missed.
+    pub fn start(tracing: &Path, wishes: Wishes) -> Result<Self, TracefsError> {
+        let setup = Setup::of(&Target::running(), wishes);
+        let instance = Instance::create(tracing, &setup)?;
+        let coverage = coverage(&setup, &instance);
+        Ok(Self {
+            stream: Stream::new(!setup.tracepoint),
+            instance,
+            coverage,
+            space: vec![0; AT_ONCE],
+            lost_told: 0,
+            missed_told: 0,
+            last: Time(0),
+        })
+    }
+
+    /// What can be seen this way.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// Hands on what was recorded until now, but not more than some thousand events. Returns whether there may be more.
+    pub fn drain(&mut self, each: &mut dyn FnMut(Event)) -> Result<bool, TracefsError> {
+        let count = self.instance.read(&mut self.space)?;
+        if count > 0 {
+            // Before what it may be the cause of.
+            self.tell_missed(each);
+        }
+        self.stream
+            .bytes(self.space.get(..count).unwrap_or_default());
+        self.hand_on(each);
+        Ok(count > 0)
+    }
+
+    /// Records nothing more, and hands on the rest.
+    pub fn finish(&mut self, each: &mut dyn FnMut(Event)) -> Result<(), TracefsError> {
+        self.instance.stop()?;
+        while self.drain(each)? {}
+        self.stream.end();
+        self.hand_on(each);
+        self.tell_missed(each);
+        let lost: u64 = self.instance.lost().iter().map(|(_, count)| count).sum();
+        // What the kernel has told in its place is no loss a second time.
+        let rest = lost.saturating_sub(self.lost_told);
+        if rest > 0 {
+            self.lost_told = lost;
+            each(self.loss(rest, LossCause::RingFull));
+        }
+        Ok(())
+    }
+
+    /// What found no room, by CPU.
+    #[must_use]
+    pub fn lost(&self) -> Vec<(usize, u64)> {
+        self.instance.lost()
+    }
+
+    fn hand_on(&mut self, each: &mut dyn FnMut(Event)) {
+        let (lost_told, last) = (&mut self.lost_told, &mut self.last);
+        self.stream.for_each(&mut |event| {
+            *last = event.time;
+            if let EventKind::Loss(loss) = &event.kind {
+                *lost_told += loss.count;
+            }
+            each(event);
+        });
+    }
+
+    /// A return that was not observed leaves no gap in the buffer: only its count tells.
+    fn tell_missed(&mut self, each: &mut dyn FnMut(Event)) {
+        let missed = self.instance.missed();
+        let more = missed.saturating_sub(self.missed_told);
+        if more > 0 {
+            self.missed_told = missed;
+            each(self.loss(more, LossCause::ProbeSkipped));
+        }
+    }
+
+    fn loss(&self, count: u64, cause: LossCause) -> Event {
+        Event {
+            time: self.last,
+            task: Task::default(),
+            cpu: 0,
+            device: DeviceAddress::NONE,
+            stack: None,
+            kind: EventKind::Loss(Loss { count, cause }),
+        }
+    }
+}
+
+/// What an instance with this setup sees.
+fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
+    let recorded: Vec<Hook> = instance
+        .events()
+        .iter()
+        .filter_map(|event| text::hook_of_event(event))
+        .collect();
+    let hooks = Hook::ALL
+        .into_iter()
+        .map(|hook| {
+            let seen = match hook {
+                Hook::DevresLog => setup.tracepoint,
+                _ => recorded.contains(&hook),
+            };
+            let state =
+                if seen {
+                    HookState::Attached(Attachment::Recorded)
+                } else {
+                    let refused = instance
+                        .refused()
+                        .iter()
+                        .find(|refused| refused.starts_with(hook.symbol()));
+                    HookState::Missing(refused.cloned().unwrap_or_else(|| {
+                        "the kernel's own tracing does not record it".to_owned()
+                    }))
+                };
+            HookCoverage { hook, state }
+        })
+        .collect();
+    Coverage {
+        hooks,
+        nodes: if setup.tracepoint {
+            NodeEvents::Logged
+        } else {
+            NodeEvents::Concluded
+        },
+        node_addresses: if setup.tracepoint {
+            Addresses::Hashed
+        } else {
+            Addresses::Real
+        },
+        device_addresses: Addresses::Real,
+        times: true,
+        stacks: setup.wishes.stacks && setup.tracepoint,
+        before: Before::Unknown(
+            "the kernel's own tracing does not tell what existed before it began".to_owned(),
+        ),
+    }
+}
