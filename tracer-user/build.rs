@@ -36,9 +36,7 @@ fn main() {
     };
     let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
     let commit = commit().unwrap_or_else(|| "unknown".to_owned());
-    println!(
-        "cargo::rustc-env=DEVRES_TRACER_VERSION={version} ({commit}; probes: {origin})"
-    );
+    println!("cargo::rustc-env=DEVRES_TRACER_VERSION={version} ({commit}; probes: {origin})");
 }
 
 /// The absolute path of the object to embed, and what `--version` calls it.

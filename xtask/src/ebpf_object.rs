@@ -145,7 +145,7 @@ impl ObjectBuilder {
                 .args(["fetch", "--locked", "--target", TARGET])
                 .args(["--target", &self.toolchain.host]),
         )?;
-        let sources = cargo_home()?.join("registry/src");
+        let sources = toolchain::cargo_home()?.join("registry/src");
         let read = || -> std::io::Result<Vec<PathBuf>> {
             fs::read_dir(&sources)?
                 .map(|entry| Ok(entry?.path()))
@@ -181,13 +181,4 @@ impl ObjectBuilder {
 /// A target directory for each architecture: they differ in flags, and would evict each other's builds.
 fn target_directory(arch: Arch) -> PathBuf {
     workspace::root().join("target/ebpf").join(arch.name())
-}
-
-fn cargo_home() -> Result<PathBuf> {
-    if let Some(home) = std::env::var_os("CARGO_HOME") {
-        return Ok(workspace::root().join(home));
-    }
-    std::env::home_dir()
-        .map(|home| home.join(".cargo"))
-        .context("there is no home directory: set CARGO_HOME")
 }

@@ -86,7 +86,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         return list(args.mirror.as_deref());
     }
     let kernel = Kernel::obtain(&args.kernel, args.update, args.mirror.as_deref())?;
-    let tracer = tracer::build_static_for(kernel.architecture())?;
+    let tracer = tracer::build_static_for(kernel.architecture().target())?;
     let mut guest = Guest::new(kernel);
     guest.boot = if args.bzimage {
         Boot::BzImage

@@ -15,7 +15,7 @@ use clap_mangen::{
     roff::{Roff, roman},
 };
 
-use super::{Arguments, Exit, topics::TOPICS};
+use super::{Arguments, Exit, pager::unless_unread, say::shown, topics::TOPICS};
 
 /// The program's name, in paths and as completions call it.
 const PROGRAM: &str = "devres-tracer";
@@ -46,7 +46,7 @@ impl Manual {
             return written(&program_page()?);
         };
         fs::create_dir_all(&directory)
-            .with_context(|| format!("{} can't be created", super::say::shown(&directory)))?;
+            .with_context(|| format!("{} can't be created", shown(&directory)))?;
         write_page(&directory, PROGRAM, &program_page()?)?;
         let mut program = Arguments::command();
         program.build();
@@ -106,14 +106,11 @@ fn write_pages_of(directory: &Path, command: &clap::Command) -> anyhow::Result<(
 
 fn write_page(directory: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
     let path = directory.join(format!("{name}.1"));
-    fs::write(&path, bytes)
-        .with_context(|| format!("{} can't be written", super::say::shown(&path)))
+    fs::write(&path, bytes).with_context(|| format!("{} can't be written", shown(&path)))
 }
 
-/// To standard output; a reader that has gone away is no error.
+/// To standard output.
 fn written(bytes: &[u8]) -> anyhow::Result<Exit> {
-    match io::stdout().lock().write_all(bytes) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(Exit::Clean),
-    }
+    unless_unread(io::stdout().lock().write_all(bytes))?;
+    Ok(Exit::Clean)
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use clap::{Args, CommandFactory as _};
 
-use super::{Arguments, Exit, usage::UsageError};
+use super::{Arguments, Exit, pager::unless_unread, usage::UsageError};
 
 /// A text that concerns several commands.
 pub(super) struct Topic {
@@ -96,9 +96,7 @@ impl Help {
             }
             command.render_long_help().to_string()
         };
-        match io::stdout().lock().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(Exit::Clean),
-        }
+        unless_unread(io::stdout().lock().write_all(text.as_bytes()))?;
+        Ok(Exit::Clean)
     }
 }
