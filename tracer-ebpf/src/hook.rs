@@ -1,116 +1,376 @@
-//! The kernel functions and tracepoints that the tracer observes.
+//! The kernel functions and tracepoints that the tracer observes: everything that is known of each stands in one
+//! row of [`hooks!`](crate::hooks).
 
-/// One observation point in the kernel.
+/// Hands every row of the table to the macro `$rows`, which makes of it what it needs: the enum and the
+/// descriptions here, the programs in the probes.
 ///
-/// The number is what a record carries, so numbers are never reused for something else.
+/// A row: name = number, what it is, its symbol and older or newer names for it, the roles of its arguments,
+/// what it returns, the programs that observe it (fentry and kprobe, fexit and kretprobe, or written `by_hand`), its
+/// [`Trait`]s, and what is missing without it.
+///
+/// The rows stand in the order in which they are attached: first what opens a frame's outermost part, so that no
+/// frame is seen to end that wasn't seen to begin. A number is what a record carries, so numbers are never reused for
+/// something else.
+#[macro_export]
+macro_rules! hooks {
+    ($rows:ident) => {
+        $rows! {
+            /// Tracepoint `dev:devres_log`: every addition, removal, release and replacement of a node.
+            DevresLog = 1: tracepoint ["devres_log"] (Device, Operation, Node, Name, Size) -> Nothing,
+                by_hand devres_log raw_devres_log, [Stack],
+                "removals and releases are not seen one by one";
+            /// Tracepoint `module:module_load`, for symbols of modules that come while tracing.
+            ModuleLoad = 29: tracepoint ["module_load"] (Module) -> Nothing,
+                by_hand module_load raw_module_load, [],
+                "functions of modules that come while tracing may have no names";
+            /// Tracepoint `module:module_free`, for symbols of modules that go while tracing.
+            ModuleFree = 30: tracepoint ["module_free"] (Module) -> Nothing,
+                by_hand module_free raw_module_free, [],
+                "functions of modules that come while tracing may have no names";
+            /// Tracepoint `irq:irq_handler_entry(irq, action)`: a handler is about to run. The `dev_id` is read from
+            /// the action.
+            IrqHandler = 32: tracepoint ["irq_handler_entry"] (Irq, DevId) -> Nothing,
+                by_hand irq_handler_entry raw_irq_handler_entry, [Optional],
+                "whether an interrupt came after the driver's remove is not known";
+            /// `add_dr(dev, node)`: every addition, on kernels without the tracepoint.
+            AddDr = 3: function ["add_dr"] (Device, Node) -> Nothing,
+                by_hand enter_add_dr kprobe_add_dr, [WithoutLog Stack],
+                "some additions or removals are not seen";
+            /// `devres_remove(dev, release, match, data)`, on kernels without the tracepoint. What it returns tells
+            /// what was removed.
+            DevresRemove = 23: function ["devres_remove"] (Device, Release, Match, MatchData) -> Pointer,
+                leave leave_devres_remove kretprobe_devres_remove, [WithoutLog],
+                "some additions or removals are not seen";
+            /// `devm_kfree(dev, p)`, on kernels without the tracepoint.
+            Kfree = 24: function ["devm_kfree"] (Device, Payload) -> Nothing,
+                enter enter_kfree kprobe_kfree, [WithoutLog],
+                "some additions or removals are not seen";
+            /// `devm_remove_action(dev, action, data)`, on kernels without the tracepoint. From 6.16 on an inline
+            /// function around the other.
+            RemoveAction = 25: function ["devm_remove_action", "devm_remove_action_nowarn"] (Device, Action, Data) -> Nothing,
+                enter enter_remove_action kprobe_remove_action, [WithoutLog],
+                "some additions or removals are not seen";
+            /// `devm_free_pages(dev, addr)`, on kernels without the tracepoint.
+            FreePages = 26: function ["devm_free_pages"] (Device, Pages) -> Nothing,
+                enter enter_free_pages kprobe_free_pages, [WithoutLog],
+                "some additions or removals are not seen";
+            /// `devm_free_percpu(dev, pdata)`, on kernels without the tracepoint.
+            FreePercpu = 27: function ["devm_free_percpu"] (Device, Percpu) -> Nothing,
+                enter enter_free_percpu kprobe_free_percpu, [WithoutLog],
+                "some additions or removals are not seen";
+            /// `driver_deferred_probe_add(dev)`, on kernels without the tracepoint, where a probe does not return its
+            /// error.
+            Defer = 33: function ["driver_deferred_probe_add"] (Device) -> Nothing,
+                enter enter_defer kprobe_defer, [WithoutLog],
+                "whether a probe was deferred is not known";
+            /// `devres_add(dev, res)`: additions through the public call, with the payload's address.
+            DevresAdd = 2: function ["devres_add"] (Device, Payload) -> Nothing,
+                enter enter_devres_add kprobe_devres_add, [],
+                "additions are not counted a second time, so that a missed one goes unnoticed";
+            /// `device_initialize(dev)`: a device instance begins.
+            Initialise = 16: function ["device_initialize"] (Device) -> Nothing,
+                enter enter_initialise kprobe_initialise, [Unfiltered],
+                "the beginning or end of a device's life is not known";
+            /// `driver_bound(dev)`.
+            Bound = 5: function ["driver_bound"] (Device) -> Nothing,
+                enter enter_bound kprobe_bound, [Unfiltered],
+                "a device that is bound without a probe looks unbound";
+            /// `devres_release_all(dev)`.
+            ReleaseAll = 9: function ["devres_release_all"] (Device) -> Int,
+                enter enter_release_all kprobe_release_all, leave leave_release_all kretprobe_release_all, [Stack],
+                "which releases belong together is not known";
+            /// `devres_release_group(dev, id)`.
+            ReleaseGroup = 10: function ["devres_release_group"] (Device, Group) -> Int,
+                enter enter_release_group kprobe_release_group, leave leave_release_group kretprobe_release_group, [Stack],
+                "calls on groups are not known";
+            /// `devres_open_group(dev, id, gfp)`.
+            OpenGroup = 11: function ["devres_open_group"] (Device, Group, Flags) -> Pointer,
+                enter enter_open_group kprobe_open_group, [Stack],
+                "calls on groups are not known";
+            /// `devres_close_group(dev, id)`.
+            CloseGroup = 12: function ["devres_close_group"] (Device, Group) -> Nothing,
+                enter enter_close_group kprobe_close_group, [Stack],
+                "calls on groups are not known";
+            /// `devres_remove_group(dev, id)`.
+            RemoveGroup = 13: function ["devres_remove_group"] (Device, Group) -> Nothing,
+                enter enter_remove_group kprobe_remove_group, [Stack],
+                "calls on groups are not known";
+            /// `devm_krealloc(dev, ptr, new_size, gfp)`.
+            Krealloc = 19: function ["devm_krealloc"] (Device, Payload, Size, Flags) -> Pointer,
+                enter enter_krealloc kprobe_krealloc, leave leave_krealloc kretprobe_krealloc, [],
+                "the new address of a reallocated block is not known";
+            /// `devres_destroy(dev, release, match, data)`: removes a node without running its release.
+            Destroy = 20: function ["devres_destroy"] (Device, Release, Match, MatchData) -> Int,
+                enter enter_destroy kprobe_destroy, leave leave_destroy kretprobe_destroy, [Stack],
+                "whether a removed resource was released is not known";
+            /// `devres_release(dev, release, match, data)`: removes a node and runs its release.
+            Release = 21: function ["devres_release"] (Device, Release, Match, MatchData) -> Int,
+                enter enter_release kprobe_release, leave leave_release kretprobe_release, [Stack],
+                "whether a removed resource was released is not known";
+            /// `devm_release_action(dev, action, data)`: removes an action and runs it.
+            ReleaseAction = 22: function ["devm_release_action"] (Device, Action, Data) -> Nothing,
+                enter enter_release_action kprobe_release_action, leave leave_release_action kretprobe_release_action, [],
+                "whether a removed resource was released is not known";
+            /// `dev_pm_domain_attach(dev, power_on)`.
+            PmAttach = 14: function ["dev_pm_domain_attach"] (Device, PowerOn) -> Int,
+                enter enter_pm_attach kprobe_pm_attach, leave leave_pm_attach kretprobe_pm_attach, [PmDomain],
+                "when the PM domain comes and goes is not known";
+            /// `dev_pm_domain_detach(dev, power_off)`.
+            PmDetach = 15: function ["dev_pm_domain_detach"] (Device, PowerOff) -> Nothing,
+                enter enter_pm_detach kprobe_pm_detach, leave leave_pm_detach kretprobe_pm_detach, [PmDomain Stack],
+                "when the PM domain comes and goes is not known";
+            /// `try_to_bring_up_aggregate_device(adev, component)`; before 5.18 `try_to_bring_up_master`. The
+            /// framework's own structures, not devices.
+            ComponentBringUp = 28: function ["try_to_bring_up_aggregate_device", "try_to_bring_up_master"] (Aggregate, Component) -> Int,
+                enter enter_component_bring_up kprobe_component_bring_up,
+                leave leave_component_bring_up kretprobe_component_bring_up, [],
+                "what a component master binds can't be told from what its driver adds";
+            /// `device_remove(dev)`: the driver's and the bus's `remove` callbacks.
+            Remove = 7: function ["device_remove"] (Device) -> Nothing,
+                enter enter_remove kprobe_remove, leave leave_remove kretprobe_remove, [],
+                "the driver's remove can't be told from the rest of the unbind";
+            /// `device_unbind_cleanup(dev)`.
+            Cleanup = 8: function ["device_unbind_cleanup"] (Device) -> Nothing,
+                enter enter_cleanup kprobe_cleanup, leave leave_cleanup kretprobe_cleanup, [],
+                "the end of the unbind is not marked";
+            /// `device_release(kobj)`: the last reference is gone and the instance ends.
+            FinalPut = 18: function ["device_release"] (Kobject) -> Nothing,
+                enter enter_final_put kprobe_final_put, leave leave_final_put kretprobe_final_put, [Unfiltered Stack],
+                "the beginning or end of a device's life is not known";
+            /// `device_del(dev)`.
+            Delete = 17: function ["device_del"] (Device) -> Nothing,
+                enter enter_delete kprobe_delete, leave leave_delete kretprobe_delete, [Stack],
+                "the beginning or end of a device's life is not known";
+            /// `free_irq(irq, dev_id)`: an interrupt is freed, by whatever way.
+            FreeIrq = 31: function ["free_irq"] (Irq, DevId) -> Nothing,
+                enter enter_free_irq kprobe_free_irq, [Optional Stack],
+                "whether a managed interrupt was freed by hand is not known";
+            /// `device_release_driver_internal(dev, drv, parent)`; before 5.18 `__device_release_driver(dev, parent)`.
+            /// Where that is a function of its own, not all of its callers go through the other.
+            Unbind = 6: function ["device_release_driver_internal", "__device_release_driver"] (Device, Driver, Parent) -> Nothing,
+                enter enter_unbind kprobe_unbind, leave leave_unbind kretprobe_unbind, [AliasFirst Unfiltered Stack],
+                "unbinds are not known";
+            /// `really_probe(dev, drv)`.
+            Probe = 4: function ["really_probe"] (Device, Driver) -> Int,
+                enter enter_probe kprobe_probe, leave leave_probe kretprobe_probe, [PmDomain Unfiltered],
+                "the beginning and end of probes are not known";
+        }
+    };
+}
+
+/// What a hook is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// A tracepoint.
+    Tracepoint,
+    /// A function, at its entry, its return, or both.
+    Function,
+}
+
+/// What an argument is for, or what else is told of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub enum Hook {
-    /// Tracepoint `dev:devres_log`: every addition, removal, release and replacement of a node.
-    DevresLog = 1,
-    /// `devres_add(dev, res)`: additions through the public call, with the payload's address.
-    DevresAdd = 2,
-    /// `add_dr(dev, node)`: every addition, on kernels without the tracepoint.
-    AddDr = 3,
-    /// `really_probe(dev, drv)`.
-    Probe = 4,
-    /// `driver_bound(dev)`.
-    Bound = 5,
-    /// `device_release_driver_internal(dev, drv, parent)`; before 5.18 `__device_release_driver`.
-    Unbind = 6,
-    /// `device_remove(dev)`: the driver's and the bus's `remove` callbacks.
-    Remove = 7,
-    /// `device_unbind_cleanup(dev)`.
-    Cleanup = 8,
-    /// `devres_release_all(dev)`.
-    ReleaseAll = 9,
-    /// `devres_release_group(dev, id)`.
-    ReleaseGroup = 10,
-    /// `devres_open_group(dev, id, gfp)`.
-    OpenGroup = 11,
-    /// `devres_close_group(dev, id)`.
-    CloseGroup = 12,
-    /// `devres_remove_group(dev, id)`.
-    RemoveGroup = 13,
-    /// `dev_pm_domain_attach(dev, …)`.
-    PmAttach = 14,
-    /// `dev_pm_domain_detach(dev, power_off)`.
-    PmDetach = 15,
-    /// `device_initialize(dev)`: a device instance begins.
-    Initialise = 16,
-    /// `device_del(dev)`.
-    Delete = 17,
-    /// `device_release(kobj)`: the last reference is gone and the instance ends.
-    FinalPut = 18,
-    /// `devm_krealloc(dev, ptr, new_size, gfp)`.
-    Krealloc = 19,
-    /// `devres_destroy(dev, release, match, data)`: removes a node without running its release.
-    Destroy = 20,
-    /// `devres_release(dev, release, match, data)`: removes a node and runs its release.
-    Release = 21,
-    /// `devm_release_action(dev, action, data)`: removes an action and runs it.
-    ReleaseAction = 22,
-    /// `devres_remove(dev, release, match, data)`, on kernels without the tracepoint.
-    DevresRemove = 23,
-    /// `devm_kfree(dev, p)`, on kernels without the tracepoint.
-    Kfree = 24,
-    /// `devm_remove_action(dev, action, data)`, on kernels without the tracepoint.
-    RemoveAction = 25,
-    /// `devm_free_pages(dev, addr)`, on kernels without the tracepoint.
-    FreePages = 26,
-    /// `devm_free_percpu(dev, pdata)`, on kernels without the tracepoint.
-    FreePercpu = 27,
-    /// `try_to_bring_up_aggregate_device(adev, component)`; before 5.18 `try_to_bring_up_master`.
-    ComponentBringUp = 28,
-    /// Tracepoint `module:module_load`, for symbols of modules that come while tracing.
-    ModuleLoad = 29,
-    /// Tracepoint `module:module_free`, for symbols of modules that go while tracing.
-    ModuleFree = 30,
-    /// `free_irq(irq, dev_id)`: an interrupt is freed, by whatever way. Optional: not attached unless wanted.
-    FreeIrq = 31,
-    /// Tracepoint `irq:irq_handler_entry`: a handler is about to run. Optional: not attached unless wanted.
-    IrqHandler = 32,
-    /// `driver_deferred_probe_add(dev)`, on kernels without the tracepoint, where a probe does not return its error.
-    Defer = 33,
+pub enum Role {
+    /// The `struct device *`.
+    Device,
+    /// The `struct kobject *` within a device, which is its first member: the device's address.
+    Kobject,
+    /// The device's name.
+    Name,
+    /// The `struct device_driver *`.
+    Driver,
+    /// The `struct device *` of the parent.
+    Parent,
+    /// What `devres_log` says has happened.
+    Operation,
+    /// The `struct devres_node *`.
+    Node,
+    /// Where a payload begins.
+    Payload,
+    /// Bytes.
+    Size,
+    /// Allocation flags.
+    Flags,
+    /// The id of a group; NULL is the newest that is open.
+    Group,
+    /// The release function by which a node is found.
+    Release,
+    /// The function that compares payloads.
+    Match,
+    /// What that is given to compare with.
+    MatchData,
+    /// The function of an action.
+    Action,
+    /// The argument of an action.
+    Data,
+    /// The address of pages.
+    Pages,
+    /// The address of per-CPU memory.
+    Percpu,
+    /// Whether to power up.
+    PowerOn,
+    /// Whether to power down.
+    PowerOff,
+    /// `dev->pm_domain`, which is read, not passed.
+    PmDomain,
+    /// `dev->pm_domain->detach`, which is read, not passed.
+    Detach,
+    /// The number of an interrupt.
+    Irq,
+    /// What its handler is called with.
+    DevId,
+    /// The `struct aggregate_device *`.
+    Aggregate,
+    /// The `struct component *`.
+    Component,
+    /// The `struct module *`.
+    Module,
+    /// What the function returns.
+    Returned,
 }
+
+impl Role {
+    /// Whether this is the device's address.
+    #[must_use]
+    pub const fn is_device(self) -> bool {
+        matches!(self, Self::Device | Self::Kobject)
+    }
+}
+
+/// What a function returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Returns {
+    /// Nothing, or nothing of interest.
+    Nothing,
+    /// The kernel's `int`: it fills half of the register, and the other half is not defined.
+    Int,
+    /// An address.
+    Pointer,
+}
+
+/// What else is to know of a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trait {
+    /// Attached only where it is wanted: it costs something, or few need it.
+    Optional,
+    /// Needed only on kernels without the `devres_log` tracepoint, where functions tell of additions and removals.
+    WithoutLog,
+    /// Its entry tells who is responsible for what follows, so that a stack is taken there.
+    Stack,
+    /// It has to do with the device's PM domain, of which two words are read.
+    PmDomain,
+    /// Events of every device are wanted, whatever the filters say: what one device's unbind does to another can
+    /// only be told if both frames are known.
+    Unfiltered,
+    /// Where a function of the other name exists, that one is attached to.
+    AliasFirst,
+}
+
+/// The names of two programs that observe the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Programs {
+    /// The fentry or fexit program; of a tracepoint the one that is typed by BTF.
+    pub best: &'static str,
+    /// The kprobe or kretprobe program; of a tracepoint the raw one.
+    pub plain: &'static str,
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// Which hook this is.
+    pub hook: Hook,
+    /// What it is on.
+    pub point: Point,
+    /// The name on current kernels, and behind it those on others.
+    pub symbols: &'static [&'static str],
+    /// The arguments, in order. The device is the first, if there is one.
+    pub arguments: &'static [Role],
+    /// What is returned.
+    pub returns: Returns,
+    /// The programs for the entry, or the tracepoint.
+    pub enter: Option<Programs>,
+    /// The programs for the return.
+    pub leave: Option<Programs>,
+    /// What else is to know.
+    pub traits: &'static [Trait],
+    /// What is not known without it.
+    pub without: &'static str,
+}
+
+macro_rules! table {
+    (@point tracepoint) => { Point::Tracepoint };
+    (@point function) => { Point::Function };
+    ($(
+        $(#[$doc:meta])*
+        $hook:ident = $number:literal: $point:ident [$($symbol:literal),+] ($($role:ident),*) -> $returns:ident,
+        $(enter $enter:ident $kprobe:ident,)?
+        $(leave $leave:ident $kretprobe:ident,)?
+        $(by_hand $best:ident $plain:ident,)?
+        [$($trait:ident)*], $without:literal;
+    )*) => {
+        /// One observation point in the kernel.
+        ///
+        /// The number is what a record carries, so numbers are never reused for something else.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Hook {
+            $($(#[$doc])* $hook = $number,)*
+        }
+
+        impl Hook {
+            /// How many hooks there are.
+            pub const COUNT: usize = [$(Self::$hook),*].len();
+
+            /// What is known of every hook, in the order in which they are attached.
+            pub const TABLE: [Description; Self::COUNT] = [$(Description {
+                hook: Self::$hook,
+                point: table!(@point $point),
+                symbols: &[$($symbol),+],
+                arguments: &[$(Role::$role),*],
+                returns: Returns::$returns,
+                enter: [
+                    $(Some(Programs { best: stringify!($enter), plain: stringify!($kprobe) }),)?
+                    $(Some(Programs { best: stringify!($best), plain: stringify!($plain) }),)?
+                    None,
+                ][0],
+                leave: [
+                    $(Some(Programs { best: stringify!($leave), plain: stringify!($kretprobe) }),)?
+                    None,
+                ][0],
+                traits: &[$(Trait::$trait),*],
+                without: $without,
+            }),*];
+        }
+    };
+}
+
+hooks!(table);
+
+/// The table in the order of the hooks' numbers.
+static BY_NUMBER: [Description; Hook::COUNT] = {
+    let mut sorted = Hook::TABLE;
+    let mut index = 0;
+    while index < Hook::COUNT {
+        let row = Hook::TABLE[index];
+        sorted[row.hook as usize - 1] = row;
+        index += 1;
+    }
+    sorted
+};
 
 impl Hook {
     /// Every hook, in the order of their numbers.
-    pub const ALL: [Self; 33] = [
-        Self::DevresLog,
-        Self::DevresAdd,
-        Self::AddDr,
-        Self::Probe,
-        Self::Bound,
-        Self::Unbind,
-        Self::Remove,
-        Self::Cleanup,
-        Self::ReleaseAll,
-        Self::ReleaseGroup,
-        Self::OpenGroup,
-        Self::CloseGroup,
-        Self::RemoveGroup,
-        Self::PmAttach,
-        Self::PmDetach,
-        Self::Initialise,
-        Self::Delete,
-        Self::FinalPut,
-        Self::Krealloc,
-        Self::Destroy,
-        Self::Release,
-        Self::ReleaseAction,
-        Self::DevresRemove,
-        Self::Kfree,
-        Self::RemoveAction,
-        Self::FreePages,
-        Self::FreePercpu,
-        Self::ComponentBringUp,
-        Self::ModuleLoad,
-        Self::ModuleFree,
-        Self::FreeIrq,
-        Self::IrqHandler,
-        Self::Defer,
-    ];
+    pub const ALL: [Self; Self::COUNT] = {
+        let mut sorted = [Self::DevresLog; Self::COUNT];
+        let mut index = 0;
+        while index < Self::COUNT {
+            let hook = Self::TABLE[index].hook;
+            sorted[hook as usize - 1] = hook;
+            index += 1;
+        }
+        sorted
+    };
 
     /// The hook with this number.
     #[must_use]
@@ -121,80 +381,130 @@ impl Hook {
         Some(Self::ALL[number as usize - 1])
     }
 
+    /// What is known of it.
+    #[must_use]
+    pub fn description(self) -> &'static Description {
+        &BY_NUMBER[self as usize - 1]
+    }
+
+    /// The hook on the kernel function or tracepoint of this name, as on any kernel.
+    #[must_use]
+    pub fn named(name: &[u8]) -> Option<Self> {
+        let is_it = |row: &&Description| row.symbols.iter().any(|known| known.as_bytes() == name);
+        BY_NUMBER.iter().find(is_it).map(|row| row.hook)
+    }
+
     /// The name of the kernel function or tracepoint, as on current kernels.
     #[must_use]
-    pub const fn symbol(self) -> &'static str {
-        match self {
-            Self::DevresLog => "devres_log",
-            Self::DevresAdd => "devres_add",
-            Self::AddDr => "add_dr",
-            Self::Probe => "really_probe",
-            Self::Bound => "driver_bound",
-            Self::Unbind => "device_release_driver_internal",
-            Self::Remove => "device_remove",
-            Self::Cleanup => "device_unbind_cleanup",
-            Self::ReleaseAll => "devres_release_all",
-            Self::ReleaseGroup => "devres_release_group",
-            Self::OpenGroup => "devres_open_group",
-            Self::CloseGroup => "devres_close_group",
-            Self::RemoveGroup => "devres_remove_group",
-            Self::PmAttach => "dev_pm_domain_attach",
-            Self::PmDetach => "dev_pm_domain_detach",
-            Self::Initialise => "device_initialize",
-            Self::Delete => "device_del",
-            Self::FinalPut => "device_release",
-            Self::Krealloc => "devm_krealloc",
-            Self::Destroy => "devres_destroy",
-            Self::Release => "devres_release",
-            Self::ReleaseAction => "devm_release_action",
-            Self::DevresRemove => "devres_remove",
-            Self::Kfree => "devm_kfree",
-            Self::RemoveAction => "devm_remove_action",
-            Self::FreePages => "devm_free_pages",
-            Self::FreePercpu => "devm_free_percpu",
-            Self::ComponentBringUp => "try_to_bring_up_aggregate_device",
-            Self::ModuleLoad => "module_load",
-            Self::ModuleFree => "module_free",
-            Self::FreeIrq => "free_irq",
-            Self::IrqHandler => "irq_handler_entry",
-            Self::Defer => "driver_deferred_probe_add",
-        }
+    pub fn symbol(self) -> &'static str {
+        self.description().symbols[0]
     }
 
     /// Whether it is attached only where it is wanted: it costs something, or few need it.
     #[must_use]
     pub const fn is_optional(self) -> bool {
-        matches!(self, Self::FreeIrq | Self::IrqHandler)
+        self.is_in(const { Self::with(Trait::Optional) })
     }
 
-    /// Whether the tracer also observes this function's return. The others are points in time.
+    /// Whether both its entry and its return are observed, so that it is known to run in between. The others are
+    /// points in time.
     #[must_use]
-    pub const fn returns(self) -> bool {
-        matches!(
-            self,
-            Self::Probe
-                | Self::Unbind
-                | Self::Remove
-                | Self::Cleanup
-                | Self::ReleaseAll
-                | Self::ReleaseGroup
-                | Self::PmAttach
-                | Self::PmDetach
-                | Self::Delete
-                | Self::FinalPut
-                | Self::Krealloc
-                | Self::Destroy
-                | Self::Release
-                | Self::ReleaseAction
-                | Self::ComponentBringUp
-        )
+    pub const fn is_frame(self) -> bool {
+        const FRAMES: u64 = {
+            let mut hooks = 0;
+            let mut index = 0;
+            while index < Hook::COUNT {
+                let row = &Hook::TABLE[index];
+                if row.enter.is_some() && row.leave.is_some() {
+                    hooks |= row.hook.bit();
+                }
+                index += 1;
+            }
+            hooks
+        };
+        self.is_in(FRAMES)
+    }
+
+    /// Whether its first argument is a device.
+    #[must_use]
+    pub const fn has_device(self) -> bool {
+        const DEVICES: u64 = {
+            let mut hooks = 0;
+            let mut index = 0;
+            while index < Hook::COUNT {
+                let row = &Hook::TABLE[index];
+                if row.arguments[0].is_device() {
+                    hooks |= row.hook.bit();
+                }
+                index += 1;
+            }
+            hooks
+        };
+        self.is_in(DEVICES)
+    }
+
+    /// How many arguments it has.
+    #[must_use]
+    pub const fn arity(self) -> usize {
+        let mut index = 0;
+        while Self::TABLE[index].hook as u8 != self as u8 {
+            index += 1;
+        }
+        Self::TABLE[index].arguments.len()
+    }
+
+    /// A bit for each hook with this trait.
+    #[must_use]
+    pub const fn with(wanted: Trait) -> u64 {
+        let mut hooks = 0;
+        let mut index = 0;
+        while index < Self::COUNT {
+            let row = &Self::TABLE[index];
+            let mut known = 0;
+            while known < row.traits.len() {
+                if row.traits[known] as u8 == wanted as u8 {
+                    hooks |= row.hook.bit();
+                }
+                known += 1;
+            }
+            index += 1;
+        }
+        hooks
+    }
+
+    /// Its bit in a set of hooks.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << self as u64
+    }
+
+    /// Whether it is in a set of hooks.
+    #[must_use]
+    pub const fn is_in(self, hooks: u64) -> bool {
+        self.bit() & hooks != 0
+    }
+}
+
+impl Description {
+    /// Whether it has this trait.
+    #[must_use]
+    pub fn has(&self, wanted: Trait) -> bool {
+        self.traits.contains(&wanted)
+    }
+
+    /// The names of the function in the order in which they are tried.
+    pub fn candidates(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let first = usize::from(self.has(Trait::AliasFirst));
+        let (later, sooner) = self.symbols.split_at(first);
+        sooner.iter().chain(later).copied()
     }
 }
 
 const _: () = {
     let mut index = 0;
-    while index < Hook::ALL.len() {
-        assert!(Hook::ALL[index] as usize == index + 1);
+    while index < Hook::COUNT {
+        let hook = Hook::ALL[index];
+        assert!(hook as usize == index + 1, "the numbers have gaps");
         index += 1;
     }
 };

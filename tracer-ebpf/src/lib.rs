@@ -13,6 +13,6 @@ pub mod wire;
 pub const LOST_SLOTS: usize = 64;
 
 pub use filter::{Filter, Pattern};
-pub use hook::Hook;
+pub use hook::{Description, Hook, Point, Programs, Returns, Role, Trait};
 pub use kernel_function::KernelFunction;
 pub use layout::Layout;

@@ -145,9 +145,9 @@ pub struct NodeRecord {
 pub struct CallRecord {
     /// The beginning of every record.
     pub header: Header,
-    /// On entry the second argument, or the number of an interrupt; on return the returned value.
+    /// On entry the first argument behind the device; on return the returned value.
     pub first: u64,
-    /// On entry the third argument, or the `dev_id` of an interrupt.
+    /// On entry the second argument behind the device.
     pub second: u64,
     /// `dev->pm_domain`, for the hooks that have to do with it.
     pub pm_domain: u64,

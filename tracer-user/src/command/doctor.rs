@@ -207,7 +207,8 @@ impl Diagnosis {
         for (reason, hooks) in missing_by_reason(coverage) {
             writeln!(writer, "\nMISSING: {}", Escaped(reason))?;
             for hook in hooks {
-                writeln!(writer, "  {:<34} without it: {}", hook.symbol(), cost(hook))?;
+                let without = hook.description().without;
+                writeln!(writer, "  {:<34} without it: {without}", hook.symbol())?;
             }
         }
         for undecided in &self.undecided_rules {
@@ -224,48 +225,6 @@ impl Diagnosis {
             "Tracing works, with the gaps named above: verdicts that depend on them are inconclusive (exit code 3)."
         };
         writeln!(writer, "\n{verdict}")
-    }
-}
-
-/// What is not known without a hook.
-const fn cost(hook: Hook) -> &'static str {
-    match hook {
-        Hook::DevresLog => "removals and releases are not seen one by one",
-        Hook::AddDr
-        | Hook::DevresRemove
-        | Hook::Kfree
-        | Hook::RemoveAction
-        | Hook::FreePages
-        | Hook::FreePercpu => "some additions or removals are not seen",
-        Hook::DevresAdd => {
-            "additions are not counted a second time, so that a missed one goes unnoticed"
-        }
-        Hook::Probe => "the beginning and end of probes are not known",
-        Hook::Bound => "a device that is bound without a probe looks unbound",
-        Hook::Unbind => "unbinds are not known",
-        Hook::Remove => "the driver's remove can't be told from the rest of the unbind",
-        Hook::Cleanup => "the end of the unbind is not marked",
-        Hook::ReleaseAll => "which releases belong together is not known",
-        Hook::ReleaseGroup | Hook::OpenGroup | Hook::CloseGroup | Hook::RemoveGroup => {
-            "calls on groups are not known"
-        }
-        Hook::PmAttach | Hook::PmDetach => "when the PM domain comes and goes is not known",
-        Hook::Initialise | Hook::Delete | Hook::FinalPut => {
-            "the beginning or end of a device's life is not known"
-        }
-        Hook::Krealloc => "the new address of a reallocated block is not known",
-        Hook::Destroy | Hook::Release | Hook::ReleaseAction => {
-            "whether a removed resource was released is not known"
-        }
-        Hook::ComponentBringUp => {
-            "what a component master binds can't be told from what its driver adds"
-        }
-        Hook::Defer => "whether a probe was deferred is not known",
-        Hook::FreeIrq => "whether a managed interrupt was freed by hand is not known",
-        Hook::IrqHandler => "whether an interrupt came after the driver's remove is not known",
-        Hook::ModuleLoad | Hook::ModuleFree => {
-            "functions of modules that come while tracing may have no names"
-        }
     }
 }
 

@@ -13,8 +13,7 @@ pub(crate) fn serialize<S: Serializer>(hook: &Hook, serializer: S) -> Result<S::
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Hook, D::Error> {
     let name = String::deserialize(deserializer)?;
-    let known = Hook::ALL.into_iter().find(|hook| hook.symbol() == name);
-    known.ok_or_else(|| {
+    Hook::named(name.as_bytes()).ok_or_else(|| {
         D::Error::custom(format!("{name:?} is no function that the tracer observes"))
     })
 }

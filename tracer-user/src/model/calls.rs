@@ -44,7 +44,7 @@ impl Model {
         // Where returns of this function were not recorded, it is a point. Others are over at the latest
         // when what they are there for is.
         let unreturned = self.facts.entered_only & bit(hook) != 0 && hook == Hook::Delete;
-        if !hook.returns() || unreturned {
+        if !hook.is_frame() || unreturned {
             return;
         }
         let frame = Frame {

@@ -105,7 +105,7 @@ impl<W: Write> ChromeSink<W> {
 
     /// Whether the function's span can be shown: its return is seen as well.
     fn is_span(&self, hook: Hook) -> bool {
-        hook.returns() && self.coverage.attachment(hook) != Some(Attachment::Recorded)
+        hook.is_frame() && self.coverage.attachment(hook) != Some(Attachment::Recorded)
     }
 
     fn leave(&mut self, hook: Hook, time: Time, task: &Task, args: &Value) -> io::Result<()> {

@@ -78,7 +78,7 @@ impl Timeline {
                 };
                 let frames = model.frames(model.current_task());
                 match frames.last() {
-                    Some(frame) if entered.hook.returns() && frame.hook() == entered.hook => {
+                    Some(frame) if entered.hook.is_frame() && frame.hook() == entered.hook => {
                         self.open
                             .insert(frame.sequence(), self.forgotten + self.spans.len());
                         self.spans.push_back(Span {

@@ -6,12 +6,9 @@ use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
 };
-use tracer_ebpf::Hook;
+use tracer_ebpf::{Description, Hook, Point, Programs, Trait};
 
-use super::{
-    hooks::{FUNCTIONS, FunctionHook, Need, Programs, TRACEPOINTS},
-    layout::KernelTypes,
-};
+use super::layout::KernelTypes;
 use crate::coverage::{Attachment, HookCoverage, HookState};
 
 /// What the attaching needs to know of the kernel.
@@ -46,49 +43,44 @@ pub const WAYS: [Attachment; 4] = [
 
 /// Attaches every hook and tells how.
 pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> {
-    let mut coverage = Vec::with_capacity(Hook::ALL.len());
-    for (hook, tracepoint, typed, raw) in TRACEPOINTS {
-        let state = kernel
-            .left_out(hook)
-            .unwrap_or_else(|| attach_tracepoint(ebpf, kernel, tracepoint, typed, raw));
-        coverage.push(HookCoverage { hook, state });
-    }
-    let logged = coverage.iter().any(|entry| {
-        entry.hook == Hook::DevresLog && matches!(entry.state, HookState::Attached(_))
-    });
-    for function in &FUNCTIONS {
-        let state = if function.need == Need::WithoutLog && logged {
+    let mut coverage: Vec<HookCoverage> = Vec::with_capacity(Hook::COUNT);
+    let mut logged = false;
+    for row in &Hook::TABLE {
+        let state = if row.has(Trait::WithoutLog) && logged {
             HookState::NotNeeded("the tracepoint devres_log tells the same".to_owned())
+        } else if let Some(left_out) = kernel.left_out(row.hook) {
+            left_out
         } else {
-            let left_out = kernel.left_out(function.hook);
-            left_out.unwrap_or_else(|| attach_function(ebpf, kernel, function))
+            match row.point {
+                Point::Tracepoint => attach_tracepoint(ebpf, kernel, row),
+                Point::Function => attach_function(ebpf, kernel, row),
+            }
         };
+        logged |= row.hook == Hook::DevresLog && matches!(state, HookState::Attached(_));
         coverage.push(HookCoverage {
-            hook: function.hook,
+            hook: row.hook,
             state,
         });
     }
     coverage
 }
 
-fn attach_tracepoint(
-    ebpf: &mut Ebpf,
-    kernel: &Kernel<'_>,
-    tracepoint: &str,
-    typed: &str,
-    raw: &str,
-) -> HookState {
-    if !kernel.types.has_tracepoint(tracepoint) {
+fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, row: &Description) -> HookState {
+    let tracepoint = row.hook.symbol();
+    let Some(programs) = row
+        .enter
+        .filter(|_| kernel.types.has_tracepoint(tracepoint))
+    else {
         return HookState::Missing(format!("this kernel has no tracepoint {tracepoint}"));
-    }
+    };
     let mut reasons = Vec::new();
     for way in kernel.ways {
         let result = match way {
-            Attachment::TpBtf => with::<BtfTracePoint>(ebpf, typed, |program| {
+            Attachment::TpBtf => with::<BtfTracePoint>(ebpf, programs.best, |program| {
                 program.load(tracepoint, kernel.btf)?;
                 program.attach().map(drop)
             }),
-            Attachment::RawTracepoint => with::<RawTracePoint>(ebpf, raw, |program| {
+            Attachment::RawTracepoint => with::<RawTracePoint>(ebpf, programs.plain, |program| {
                 program.load()?;
                 program.attach(tracepoint).map(drop)
             }),
@@ -111,15 +103,13 @@ fn missing(reasons: &[String]) -> HookState {
     })
 }
 
-fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &FunctionHook) -> HookState {
-    let Some(function) = hook
-        .functions
-        .iter()
-        .find(|name| kernel.types.has_function(name))
-    else {
+fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &Description) -> HookState {
+    let mut candidates = hook.candidates();
+    let Some(function) = candidates.find(|name| kernel.types.has_function(name)) else {
+        let names: Vec<_> = hook.candidates().collect();
         return HookState::Missing(format!(
             "this kernel has no function {} (inlined, renamed, or not there yet)",
-            hook.functions.join(" or ")
+            names.join(" or ")
         ));
     };
     let mut reasons = Vec::new();
@@ -137,37 +127,37 @@ fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &FunctionHook) ->
     missing(&reasons)
 }
 
-fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &FunctionHook, function: &str) -> Result<(), String> {
+fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &Description, function: &str) -> Result<(), String> {
     // The return first: a frame whose end can't be seen must not be seen to begin.
-    if let Some(Programs { fentry, .. }) = hook.leave {
+    if let Some(Programs { best: fentry, .. }) = hook.leave {
         with::<FExit>(ebpf, fentry, |program| {
             program.load(function, btf)?;
             program.attach().map(drop)
         })?;
     }
-    let Some(Programs { fentry, .. }) = hook.enter else {
+    let Some(Programs { best: fentry, .. }) = hook.enter else {
         return Ok(());
     };
     let entered = with::<FEntry>(ebpf, fentry, |program| {
         program.load(function, btf)?;
         program.attach().map(drop)
     });
-    if let (Err(_), Some(Programs { fentry, .. })) = (&entered, hook.leave) {
+    if let (Err(_), Some(Programs { best: fentry, .. })) = (&entered, hook.leave) {
         unload(ebpf, fentry);
     }
     entered
 }
 
-fn kprobe(ebpf: &mut Ebpf, hook: &FunctionHook, function: &str) -> Result<(), String> {
+fn kprobe(ebpf: &mut Ebpf, hook: &Description, function: &str) -> Result<(), String> {
     if !Path::new("/sys/bus/event_source/devices/kprobe").exists() {
         return Err("kprobes are not compiled into this kernel (CONFIG_KPROBE_EVENTS)".to_owned());
     }
-    for Programs { kprobe, .. } in [hook.leave, hook.enter].into_iter().flatten() {
+    for Programs { plain: kprobe, .. } in [hook.leave, hook.enter].into_iter().flatten() {
         let attached = with::<KProbe>(ebpf, kprobe, |program| {
             program.load()?;
             program.attach(function, 0).map(drop)
         });
-        if let (Err(_), Some(Programs { kprobe, .. })) = (&attached, hook.leave) {
+        if let (Err(_), Some(Programs { plain: kprobe, .. })) = (&attached, hook.leave) {
             unload(ebpf, kprobe);
         }
         attached?;

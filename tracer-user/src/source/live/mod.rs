@@ -5,7 +5,6 @@ mod attach;
 mod cost;
 mod decode;
 mod error;
-mod hooks;
 mod kernel;
 mod layout;
 mod load;

@@ -8,8 +8,8 @@ use std::{
 use aya::maps::{MapData, StackTraceMap};
 use hashbrown::HashMap;
 
-use super::{hooks::FUNCTIONS, symbol_service::SymbolService};
-use crate::event::{StackDefinition, StackFrame, StackId};
+use super::symbol_service::SymbolService;
+use crate::event::{Hook, StackDefinition, StackFrame, StackId};
 
 /// Numbers for stacks, in the order in which they are first seen.
 pub struct Stacks {
@@ -125,18 +125,12 @@ fn drop_trampolines(frames: &mut Vec<StackFrame>) {
     };
     let is_call = |frame: &StackFrame| {
         frame.offset <= BEGINNING
-            && name(frame).is_some_and(|name| {
-                FUNCTIONS
-                    .iter()
-                    .any(|hook| hook.functions.contains(&&*name))
-            })
+            && name(frame).is_some_and(|name| Hook::named(name.as_bytes()).is_some())
     };
     let returns = |frame: &StackFrame| {
-        name(frame).is_some_and(|name| {
-            FUNCTIONS
-                .iter()
-                .any(|hook| hook.leave.is_some() && hook.functions.contains(&&*name))
-        })
+        name(frame)
+            .and_then(|name| Hook::named(name.as_bytes()))
+            .is_some_and(|hook| hook.description().leave.is_some())
     };
     let mut kept: Vec<StackFrame> = Vec::with_capacity(frames.len());
     let mut rest = frames.drain(..).peekable();

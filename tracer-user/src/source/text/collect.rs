@@ -146,7 +146,7 @@ impl Collector {
                     facts.group = id.get();
                 }
             }
-            (hook, false) if hook.returns() => {
+            (hook, false) if hook.is_frame() => {
                 if context.frames.len() >= MOST_FRAMES {
                     context.frames.remove(0);
                     context.told.remove(0);
@@ -154,7 +154,7 @@ impl Collector {
                 context.frames.push(number);
                 context.told.push(0);
             }
-            (hook, true) if hook.returns() => {
+            (hook, true) if hook.is_frame() => {
                 let calls = &mut self.records.calls;
                 if let Some(depth) = frame_of(&call, &context.frames, calls) {
                     call.entered = context.frames.get(depth).copied();

@@ -81,7 +81,7 @@ fn left(call: &Call, concluded: bool, offset: Option<u64>) -> Option<EventKind> 
         let payload = returned.filter(|payload| *payload != 0);
         return payload.zip(offset).map(removed);
     }
-    if !hook.returns() {
+    if !hook.is_frame() {
         return None;
     }
     let value = match hook {

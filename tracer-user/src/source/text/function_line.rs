@@ -18,6 +18,8 @@ use super::{
     scan::{around, hexadecimal, last_word, word},
     trace_head::{self, Head},
 };
+use tracer_ebpf::Point;
+
 use crate::event::Hook;
 
 /// What stands before the function; before that, perhaps with more blanks, the event's name and a colon.
@@ -136,15 +138,7 @@ fn calling(place: &[u8]) -> Option<Hook> {
 /// The hook on a function, by the name that it has on any kernel from 5.10 on.
 fn hook(name: &[u8]) -> Option<Hook> {
     let name = name.split(|byte| *byte == b'.').next()?;
-    match name {
-        b"__device_release_driver" => Some(Hook::Unbind),
-        b"try_to_bring_up_master" => Some(Hook::ComponentBringUp),
-        b"devm_remove_action_nowarn" => Some(Hook::RemoveAction),
-        b"devres_log" | b"module_load" | b"module_free" => None,
-        _ => Hook::ALL
-            .into_iter()
-            .find(|hook| hook.symbol().as_bytes() == name),
-    }
+    Hook::named(name).filter(|hook| hook.description().point == Point::Function)
 }
 
 /// Functions by the addresses at which they were seen to be entered.
