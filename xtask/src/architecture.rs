@@ -9,11 +9,13 @@ pub(crate) enum Architecture {
     Amd64,
     /// 64-bit ARM, which boards have.
     Arm64,
+    /// 64-bit RISC-V.
+    Riscv64,
 }
 
 impl Architecture {
-    /// Both.
-    const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Amd64, Self::Arm64, Self::Riscv64];
 
     /// Debian's name, with which kernel releases end.
     pub(crate) fn debian(self) -> &'static str {
@@ -37,6 +39,16 @@ impl Architecture {
         match self {
             Self::Amd64 => Target::Amd64,
             Self::Arm64 => Target::Arm64,
+            Self::Riscv64 => Target::Riscv64,
+        }
+    }
+
+    /// What a kernel's name ends with to ask for this architecture: `-arm64`, and nothing for x86-64.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::Amd64 => "",
+            Self::Arm64 => "-arm64",
+            Self::Riscv64 => "-riscv64",
         }
     }
 
@@ -45,6 +57,7 @@ impl Architecture {
         match self {
             Self::Amd64 => "qemu-system-x86_64",
             Self::Arm64 => "qemu-system-aarch64",
+            Self::Riscv64 => "qemu-system-riscv64",
         }
     }
 
@@ -52,7 +65,7 @@ impl Architecture {
     pub(crate) fn machine(self) -> &'static str {
         match self {
             Self::Amd64 => "q35",
-            Self::Arm64 => "virt",
+            Self::Arm64 | Self::Riscv64 => "virt",
         }
     }
 
@@ -61,13 +74,14 @@ impl Architecture {
         match self {
             Self::Amd64 => "max",
             Self::Arm64 => "cortex-a72",
+            Self::Riscv64 => "rv64",
         }
     }
 
     /// The first serial line, which gets the kernel's log.
     pub(crate) fn console(self) -> &'static str {
         match self {
-            Self::Amd64 => "ttyS0",
+            Self::Amd64 | Self::Riscv64 => "ttyS0",
             Self::Arm64 => "ttyAMA0",
         }
     }

@@ -21,11 +21,13 @@ pub(crate) enum Arch {
     X86_64,
     /// 64-bit ARM, little-endian.
     Aarch64,
+    /// 64-bit RISC-V.
+    Riscv64,
 }
 
 impl Arch {
     /// All of them.
-    pub(crate) const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+    pub(crate) const ALL: [Self; 3] = [Self::X86_64, Self::Aarch64, Self::Riscv64];
 
     /// The architecture that Rust calls `name`, if there are probes for it.
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -37,6 +39,7 @@ impl Arch {
         match self {
             Self::X86_64 => "x86_64",
             Self::Aarch64 => "aarch64",
+            Self::Riscv64 => "riscv64",
         }
     }
 

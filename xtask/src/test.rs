@@ -166,7 +166,7 @@ fn guest_tests(args: &Args) -> Result<Tally> {
             tracer: tracer::build_static_for(architecture.target())?,
             module: match architecture {
                 Architecture::Amd64 => Some(kmod::build(&kernel, mirror)?),
-                Architecture::Arm64 => None,
+                Architecture::Arm64 | Architecture::Riscv64 => None,
             },
         };
         prepared.push_back((kernel, programs));

@@ -121,7 +121,8 @@ fn list(mirror: Option<&str>) -> Result<ExitCode> {
         "{:<12}{:<28}{:<24}{:<18}CACHED",
         "NAME", "RELEASE", "VERSION", "SUITE"
     );
-    for (architecture, suffix) in [(Architecture::Amd64, ""), (Architecture::Arm64, "-arm64")] {
+    for architecture in Architecture::ALL {
+        let suffix = architecture.suffix();
         let mut apt = AptRoot::open_for(architecture, &workspace::cache()?, mirror)?;
         let offers = KernelOffer::all(&mut apt)?;
         for offer in kernel::newest_of_each_series(&offers) {
