@@ -1,34 +1,94 @@
-//! Decides which eBPF object the library embeds, and tells it through `DEVRES_TRACER_EBPF_OBJECT`.
+//! Decides which eBPF object the library embeds, and what `--version` says of the build.
 //!
-//! Ordinarily that is the object in `ebpf/` for the target's architecture. Where the environment variable of that name
-//! is set, it is the object that the variable names: `cargo xtask build --from-source` does so.
+//! Ordinarily the object is the one in `ebpf/` for the target's architecture. Where `DEVRES_TRACER_EBPF_OBJECT` is set, it
+//! is the object that the variable names: `cargo xtask build --from-source` does so. On an architecture without probes
+//! there is none, and the tool reads and judges recordings only.
+//!
+//! The commit comes from `DEVRES_TRACER_COMMIT`, or else from the package or git.
 
 use std::env::{self, VarError};
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const OBJECT_VARIABLE: &str = "DEVRES_TRACER_EBPF_OBJECT";
+const COMMIT_VARIABLE: &str = "DEVRES_TRACER_COMMIT";
+
+/// Architectures that the probes are built for. All of them are 64-bit and little-endian.
+const ARCHITECTURES: [&str; 3] = ["x86_64", "aarch64", "riscv64"];
 
 fn main() {
+    println!("cargo::rustc-check-cfg=cfg(probes)");
     println!("cargo::rerun-if-env-changed={OBJECT_VARIABLE}");
-    match object() {
-        Ok(path) => {
+    println!("cargo::rerun-if-env-changed={COMMIT_VARIABLE}");
+    let origin = match object() {
+        Ok(Some((path, origin))) => {
             println!("cargo::rerun-if-changed={path}");
             println!("cargo::rustc-env={OBJECT_VARIABLE}={path}");
+            println!("cargo::rustc-cfg=probes");
+            origin
         }
-        Err(message) => println!("cargo::error={message}"),
-    }
+        Ok(None) => "none, reads and judges recordings only".to_owned(),
+        Err(message) => {
+            println!("cargo::error={message}");
+            return;
+        }
+    };
+    let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    let commit = commit().unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo::rustc-env=DEVRES_TRACER_VERSION={version} ({commit}; probes: {origin})");
 }
 
-/// The absolute path of the object to embed.
-fn object() -> Result<String, String> {
-    let path = match env::var(OBJECT_VARIABLE) {
-        Ok(path) => given_object(Path::new(&path))?,
-        Err(VarError::NotPresent) => committed_object()?,
+/// The absolute path of the object to embed, and what `--version` calls it.
+fn object() -> Result<Option<(String, String)>, String> {
+    let (path, origin) = match env::var(OBJECT_VARIABLE) {
+        Ok(path) => (given_object(Path::new(&path))?, "built from source"),
+        Err(VarError::NotPresent) => match committed_object()? {
+            Some(path) => (path, "committed"),
+            None => return Ok(None),
+        },
         Err(error) => return Err(format!("{OBJECT_VARIABLE}: {error}")),
     };
-    path.into_os_string()
+    let path = path
+        .into_os_string()
         .into_string()
-        .map_err(|path| format!("the path {} is not UTF-8", path.display()))
+        .map_err(|path| format!("the path {} is not UTF-8", path.display()))?;
+    let arch = variable("CARGO_CFG_TARGET_ARCH")?;
+    Ok(Some((path, format!("{arch}, {origin}"))))
+}
+
+/// The commit that is built: as told, or as cargo recorded it in a package, or as git knows it. A build for development
+/// does not ask, because it would be built again after each commit.
+fn commit() -> Option<String> {
+    if let Ok(commit) = env::var(COMMIT_VARIABLE) {
+        return Some(commit);
+    }
+    let directory = env::var("CARGO_MANIFEST_DIR").ok()?;
+    if let Ok(packaged) = fs::read_to_string(Path::new(&directory).join(".cargo_vcs_info.json")) {
+        let (_, behind) = packaged.split_once("\"sha1\": \"")?;
+        return behind.get(..12).map(str::to_owned);
+    }
+    if env::var("PROFILE").as_deref() != Ok("release") {
+        return Some("development build".to_owned());
+    }
+    if let Some(log) = git(&directory, &["rev-parse", "--git-path", "logs/HEAD"]) {
+        println!(
+            "cargo::rerun-if-changed={}",
+            Path::new(&directory).join(log).display()
+        );
+    }
+    git(&directory, &["rev-parse", "--short=12", "HEAD"])
+}
+
+/// What git answers in `directory`.
+fn git(directory: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git")
+        .args(["-C", directory])
+        .args(arguments)
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
 fn given_object(path: &Path) -> Result<PathBuf, String> {
@@ -47,13 +107,12 @@ fn given_object(path: &Path) -> Result<PathBuf, String> {
     Ok(path.to_owned())
 }
 
-fn committed_object() -> Result<PathBuf, String> {
+/// The committed object for the target, if there are probes for it.
+fn committed_object() -> Result<Option<PathBuf>, String> {
     let arch = variable("CARGO_CFG_TARGET_ARCH")?;
     let endian = variable("CARGO_CFG_TARGET_ENDIAN")?;
-    if !matches!(arch.as_str(), "x86_64" | "aarch64") || endian != "little" {
-        return Err(format!(
-            "devres-tracer runs on x86_64 and little-endian aarch64 only: there are no probes for {arch} ({endian}-endian)"
-        ));
+    if !ARCHITECTURES.contains(&arch.as_str()) || endian != "little" {
+        return Ok(None);
     }
     let path = Path::new(&variable("CARGO_MANIFEST_DIR")?)
         .join(format!("ebpf/devres-tracer-probes.{arch}.o"));
@@ -63,7 +122,7 @@ fn committed_object() -> Result<PathBuf, String> {
             path.display()
         ));
     }
-    Ok(path)
+    Ok(Some(path))
 }
 
 fn variable(name: &str) -> Result<String, String> {

@@ -1,11 +1,6 @@
 //! The architectures of guests, and what each needs on the host.
 
-use std::path::PathBuf;
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
-
-use crate::{command, tools};
+use crate::target::Target;
 
 /// A guest's architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,18 +9,17 @@ pub(crate) enum Architecture {
     Amd64,
     /// 64-bit ARM, which boards have.
     Arm64,
+    /// 64-bit RISC-V.
+    Riscv64,
 }
 
 impl Architecture {
-    /// Both.
-    const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Amd64, Self::Arm64, Self::Riscv64];
 
     /// Debian's name, with which kernel releases end.
     pub(crate) fn debian(self) -> &'static str {
-        match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
+        self.target().debian()
     }
 
     /// The architecture that a kernel's release, or the name that asks for one, ends with: x86-64 if it ends with
@@ -40,11 +34,21 @@ impl Architecture {
             .unwrap_or((Self::Amd64, name))
     }
 
-    /// Rust's name of the target that guests' programs are built for.
-    pub(crate) fn rust_target(self) -> &'static str {
+    /// What programs of guests are built for.
+    pub(crate) fn target(self) -> Target {
         match self {
-            Self::Amd64 => "x86_64-unknown-linux-gnu",
-            Self::Arm64 => "aarch64-unknown-linux-gnu",
+            Self::Amd64 => Target::Amd64,
+            Self::Arm64 => Target::Arm64,
+            Self::Riscv64 => Target::Riscv64,
+        }
+    }
+
+    /// What a kernel's name ends with to ask for this architecture: `-arm64`, and nothing for x86-64.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::Amd64 => "",
+            Self::Arm64 => "-arm64",
+            Self::Riscv64 => "-riscv64",
         }
     }
 
@@ -53,6 +57,7 @@ impl Architecture {
         match self {
             Self::Amd64 => "qemu-system-x86_64",
             Self::Arm64 => "qemu-system-aarch64",
+            Self::Riscv64 => "qemu-system-riscv64",
         }
     }
 
@@ -60,7 +65,7 @@ impl Architecture {
     pub(crate) fn machine(self) -> &'static str {
         match self {
             Self::Amd64 => "q35",
-            Self::Arm64 => "virt",
+            Self::Arm64 | Self::Riscv64 => "virt",
         }
     }
 
@@ -69,53 +74,16 @@ impl Architecture {
         match self {
             Self::Amd64 => "max",
             Self::Arm64 => "cortex-a72",
+            Self::Riscv64 => "rv64",
         }
     }
 
     /// The first serial line, which gets the kernel's log.
     pub(crate) fn console(self) -> &'static str {
         match self {
-            Self::Amd64 => "ttyS0",
+            Self::Amd64 | Self::Riscv64 => "ttyS0",
             Self::Arm64 => "ttyAMA0",
         }
-    }
-
-    /// The linker that must be named for the target, since it isn't the host's; with the variable that names it.
-    pub(crate) fn linker(self) -> Option<(&'static str, &'static str)> {
-        match self {
-            Self::Amd64 => None,
-            Self::Arm64 => Some((
-                "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER",
-                "aarch64-linux-gnu-gcc",
-            )),
-        }
-    }
-
-    /// Makes sure that programs can be built for the target.
-    pub(crate) fn prepare_build(self) -> Result<()> {
-        let Some((_, linker)) = self.linker() else {
-            return Ok(());
-        };
-        tools::require(&[linker, tools::ARM64_LIBRARY])?;
-        let library = command::output(Command::new("rustc").args([
-            "--print",
-            "target-libdir",
-            "--target",
-            self.rust_target(),
-        ]))?;
-        if !PathBuf::from(library.trim()).exists() {
-            eprintln!("adding Rust's target {}", self.rust_target());
-            let added =
-                command::run(Command::new("rustup").args(["target", "add", self.rust_target()]))
-                    .with_context(|| format!("Rust's target {} is missing", self.rust_target()))?;
-            ensure!(
-                added.status.success(),
-                "Rust's target {} is missing, and rustup can't add it: {}",
-                self.rust_target(),
-                command::error_text(&added)
-            );
-        }
-        Ok(())
     }
 }
 

@@ -21,11 +21,13 @@ pub(crate) enum Arch {
     X86_64,
     /// 64-bit ARM, little-endian.
     Aarch64,
+    /// 64-bit RISC-V.
+    Riscv64,
 }
 
 impl Arch {
     /// All of them.
-    pub(crate) const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+    pub(crate) const ALL: [Self; 3] = [Self::X86_64, Self::Aarch64, Self::Riscv64];
 
     /// The architecture that Rust calls `name`, if there are probes for it.
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -37,6 +39,7 @@ impl Arch {
         match self {
             Self::X86_64 => "x86_64",
             Self::Aarch64 => "aarch64",
+            Self::Riscv64 => "riscv64",
         }
     }
 
@@ -145,7 +148,7 @@ impl ObjectBuilder {
                 .args(["fetch", "--locked", "--target", TARGET])
                 .args(["--target", &self.toolchain.host]),
         )?;
-        let sources = cargo_home()?.join("registry/src");
+        let sources = toolchain::cargo_home()?.join("registry/src");
         let read = || -> std::io::Result<Vec<PathBuf>> {
             fs::read_dir(&sources)?
                 .map(|entry| Ok(entry?.path()))
@@ -181,13 +184,4 @@ impl ObjectBuilder {
 /// A target directory for each architecture: they differ in flags, and would evict each other's builds.
 fn target_directory(arch: Arch) -> PathBuf {
     workspace::root().join("target/ebpf").join(arch.name())
-}
-
-fn cargo_home() -> Result<PathBuf> {
-    if let Some(home) = std::env::var_os("CARGO_HOME") {
-        return Ok(workspace::root().join(home));
-    }
-    std::env::home_dir()
-        .map(|home| home.join(".cargo"))
-        .context("there is no home directory: set CARGO_HOME")
 }

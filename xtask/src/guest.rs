@@ -134,6 +134,7 @@ impl Guest {
         let line = match self.kernel.architecture() {
             Architecture::Amd64 => "ttyS1",
             Architecture::Arm64 => "ttyS0",
+            Architecture::Riscv64 => "ttyS1",
         };
         directory.write("job/terminal-line", line)?;
         let terminal = TerminalSettings::save();

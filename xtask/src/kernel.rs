@@ -326,7 +326,11 @@ fn arrange(unpacked: &Path, directory: &Path, release: &str) -> Result<()> {
     fs::create_dir_all(directory.join("usr/lib/modules"))
         .context("cannot create the kernel's directory")?;
     for (name, from) in [
-        ("vmlinuz", find_file("vmlinuz")?),
+        // On RISC-V the package calls it otherwise.
+        (
+            "vmlinuz",
+            find_file("vmlinuz").or_else(|_| find_file("vmlinux"))?,
+        ),
         ("config", find_file("config")?),
     ] {
         fs::rename(&from, directory.join(name))
@@ -347,7 +351,7 @@ fn arrange(unpacked: &Path, directory: &Path, release: &str) -> Result<()> {
             vmlinux::unpack(&directory.join("vmlinuz"), &directory.join("vmlinux"))
         }
         // QEMU boots it as it is.
-        Architecture::Arm64 => Ok(()),
+        Architecture::Arm64 | Architecture::Riscv64 => Ok(()),
     }
 }
 

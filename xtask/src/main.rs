@@ -10,6 +10,7 @@ mod command;
 mod compare;
 mod debian_programs;
 mod deny;
+mod dist;
 mod ebpf_object;
 mod guest;
 mod guest_tests;
@@ -27,6 +28,7 @@ mod run_directory;
 mod rust_source;
 mod screenshots;
 mod soak;
+mod target;
 mod terminal;
 mod test;
 mod tmux;
@@ -54,6 +56,8 @@ enum Task {
     Build(build_tracer::Args),
     /// Builds the eBPF objects that userspace embeds, or checks the committed ones.
     BuildEbpf(build_ebpf::Args),
+    /// Packages the tracer: a static program, a Debian package and a tarball for each machine, with checksums.
+    Dist(dist::Args),
     /// Checks licences, sources and versions of the dependencies.
     Deny(deny::Args),
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
@@ -78,6 +82,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
         Task::Build(args) => build_tracer::run(&args).map(|()| ExitCode::SUCCESS),
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Dist(args) => dist::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Deny(args) => deny::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),

@@ -129,7 +129,9 @@ impl Machine<'_> {
             match self.architecture {
                 Architecture::Amd64 => command.args(["-serial", "chardev:terminal"]),
                 // The machine has one serial line of its own.
-                Architecture::Arm64 => command.args(["-device", "pci-serial,chardev=terminal"]),
+                Architecture::Arm64 | Architecture::Riscv64 => {
+                    command.args(["-device", "pci-serial,chardev=terminal"])
+                }
             };
             command.args(["-mon", "chardev=terminal"]);
         }
@@ -145,7 +147,7 @@ impl Machine<'_> {
         if self.standard_devices {
             let pc: &[&str] = match self.architecture {
                 Architecture::Amd64 => PC_DEVICES,
-                Architecture::Arm64 => &[],
+                Architecture::Arm64 | Architecture::Riscv64 => &[],
             };
             let devices = pc.iter().chain(STANDARD_DEVICES);
             command.args(devices.flat_map(|device| device.split(' ')));

@@ -157,16 +157,16 @@ fn guest_tests(args: &Args) -> Result<Tally> {
         if !guest_tests::any_named(architecture, args.filter.as_deref()) {
             continue;
         }
-        if let Err(reason) = architecture.prepare_build() {
+        if let Err(reason) = architecture.target().prepare() {
             tally += guest_tests::skip(architecture, name, args.filter.as_deref(), &reason);
             continue;
         }
         let kernel = Kernel::obtain(name, false, mirror)?;
         let programs = Programs {
-            tracer: tracer::build_static_for(architecture)?,
+            tracer: tracer::build_static_for(architecture.target())?,
             module: match architecture {
                 Architecture::Amd64 => Some(kmod::build(&kernel, mirror)?),
-                Architecture::Arm64 => None,
+                Architecture::Arm64 | Architecture::Riscv64 => None,
             },
         };
         prepared.push_back((kernel, programs));

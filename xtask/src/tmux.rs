@@ -45,7 +45,7 @@ pub(crate) fn files(
             if name.starts_with("ld-linux") {
                 let place = match architecture {
                     Architecture::Amd64 => "/lib64",
-                    Architecture::Arm64 => "/lib",
+                    Architecture::Arm64 | Architecture::Riscv64 => "/lib",
                 };
                 files.push((entry.clone(), format!("{place}/{name}")));
             }
@@ -59,6 +59,7 @@ fn triplet(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::Amd64 => "x86_64-linux-gnu",
         Architecture::Arm64 => "aarch64-linux-gnu",
+        Architecture::Riscv64 => "riscv64-linux-gnu",
     }
 }
 

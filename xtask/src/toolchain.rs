@@ -86,6 +86,15 @@ fn in_workspace(variable: &str, program: &str) -> Command {
     command
 }
 
+pub(crate) fn cargo_home() -> Result<PathBuf> {
+    if let Some(home) = std::env::var_os("CARGO_HOME") {
+        return Ok(workspace::root().join(home));
+    }
+    std::env::home_dir()
+        .map(|home| home.join(".cargo"))
+        .context("there is no home directory: set CARGO_HOME")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,15 +12,24 @@ use crate::command;
 
 /// What a C library for 64-bit ARM is known by; the compiler's package only recommends one.
 pub(crate) const ARM64_LIBRARY: &str = "/usr/aarch64-linux-gnu/include/stdio.h";
+/// The same for 32-bit ARM.
+pub(crate) const ARMHF_LIBRARY: &str = "/usr/arm-linux-gnueabihf/include/stdio.h";
+/// The same for 64-bit RISC-V.
+pub(crate) const RISCV64_LIBRARY: &str = "/usr/riscv64-linux-gnu/include/stdio.h";
 
 /// The programs, or other files by their absolute paths, with their packages.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 13] = [
     (ARM64_LIBRARY, "libc6-dev-arm64-cross"),
+    (ARMHF_LIBRARY, "libc6-dev-armhf-cross"),
+    (RISCV64_LIBRARY, "libc6-dev-riscv64-cross"),
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    ("arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf"),
     ("depmod", "kmod"),
     ("pip3", "python3-pip"),
     ("qemu-system-aarch64", "qemu-system-arm"),
+    ("qemu-system-riscv64", "qemu-system-misc"),
     ("qemu-system-x86_64", "qemu-system-x86"),
+    ("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
 ];

@@ -89,7 +89,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         return list(args.mirror.as_deref());
     }
     let kernel = Kernel::obtain(&args.kernel, args.update, args.mirror.as_deref())?;
-    let tracer = tracer::build_static_for(kernel.architecture())?;
+    let tracer = tracer::build_static_for(kernel.architecture().target())?;
     let mut guest = Guest::new(kernel);
     guest.boot = if args.bzimage {
         Boot::BzImage
@@ -125,7 +125,8 @@ fn list(mirror: Option<&str>) -> Result<ExitCode> {
         "{:<12}{:<28}{:<24}{:<18}CACHED",
         "NAME", "RELEASE", "VERSION", "SUITE"
     );
-    for (architecture, suffix) in [(Architecture::Amd64, ""), (Architecture::Arm64, "-arm64")] {
+    for architecture in Architecture::ALL {
+        let suffix = architecture.suffix();
         let mut apt = AptRoot::open_for(architecture, &workspace::cache()?, mirror)?;
         let offers = KernelOffer::all(&mut apt)?;
         for offer in kernel::newest_of_each_series(&offers) {

@@ -15,6 +15,7 @@ mod export;
 mod files;
 mod import;
 mod live;
+mod manual;
 mod moment;
 mod pager;
 mod policy;
@@ -27,6 +28,7 @@ mod run;
 mod say;
 mod source_options;
 mod stacks;
+mod topics;
 mod trace;
 mod usage;
 mod wanted;
@@ -42,20 +44,11 @@ use crate::escape;
 /// Traces the Linux kernel's managed device resources (devres): what each device owns, in what order it is
 /// given back, and who is to blame when that order is wrong. Without a command it opens the live view.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(version = env!("DEVRES_TRACER_VERSION"), max_term_width = 100, after_help = topics::EXIT_CODES, disable_help_subcommand = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
 }
-
-/// Shown under the help.
-const EXIT_CODES: &str = "\
-Exit codes of the commands that judge:
-  0  clean: everything was seen, and no finding counts
-  1  findings at or above --fail-on
-  2  the command line is wrong
-  3  inconclusive: nothing found, but not everything could be seen
-  4  could not run";
 
 // What the help says of each is what its own options say of themselves: a comment here would take the place of all of
 // that.
@@ -77,6 +70,9 @@ enum Command {
     Demo(demo::Demo),
     Rules(rules::Rules),
     Explain(explain::Explain),
+    Man(manual::Manual),
+    Completions(manual::Completions),
+    Help(topics::Help),
 }
 
 impl Arguments {
@@ -120,6 +116,9 @@ impl Arguments {
             Command::Demo(demo) => demo.run(),
             Command::Rules(rules) => rules.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Man(manual) => manual.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Help(help) => help.run(),
         }
     }
 }

@@ -113,7 +113,7 @@ fn way(text: &str) -> Result<Attachment, String> {
 /// The kernel wants a power of two that is a multiple of the page size.
 fn ring_size(text: &str) -> Result<u32, String> {
     let bytes = size(text)?;
-    let page = u64::try_from(page_size()).unwrap_or(4096);
+    let page = page_size();
     if !(page..=1 << 30).contains(&bytes) {
         return Err(format!("the size must be between {page} bytes and 1G"));
     }
@@ -136,10 +136,11 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     Ok(number.saturating_mul(unit))
 }
 
-fn page_size() -> i64 {
+fn page_size() -> u64 {
     nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
         .ok()
         .flatten()
+        .and_then(|size| size.try_into().ok())
         .unwrap_or(4096)
 }
 

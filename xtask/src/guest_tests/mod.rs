@@ -142,7 +142,7 @@ pub(crate) struct Programs {
 fn sessions(architecture: Architecture) -> &'static [&'static Session] {
     match architecture {
         Architecture::Amd64 => &SESSIONS,
-        Architecture::Arm64 => &ARM64_SESSIONS,
+        Architecture::Arm64 | Architecture::Riscv64 => &ARM64_SESSIONS,
     }
 }
 

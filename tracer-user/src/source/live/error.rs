@@ -10,6 +10,12 @@ pub enum LiveError {
     /// The kernel's types can't be had.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// The program carries no probes for its architecture.
+    #[error(
+        "there are no eBPF probes for {}: they are for 64-bit x86, ARM and RISC-V",
+        std::env::consts::ARCH
+    )]
+    NoProbes,
     /// The right to load eBPF programs is missing.
     #[error(
         "loading eBPF programs is not permitted: run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_SYSLOG"

@@ -23,7 +23,7 @@ use super::{
     decode::{Decoder, NodeFacts},
     error::LiveError,
     layout::{DeviceSetLayout, KernelTypes},
-    object::FittedObject,
+    object::{self, FittedObject},
     options::{Options, ProbeFilters},
     probe_log::ProbeLog,
     skipped::Skipped,
@@ -451,6 +451,9 @@ fn load<'data>(
             .load(object.bytes())
             .map_err(|error| LiveError::of(&error))
     };
+    if !object::has_probes() {
+        return Err(LiveError::NoProbes);
+    }
     let calling = FittedObject::new(|function| types.function_number(function.symbol()));
     let mut ebpf = load(&calling)?;
     if calls_kernel_functions(&mut ebpf) {

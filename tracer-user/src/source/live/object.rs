@@ -1,12 +1,19 @@
 //! The eBPF object that the program carries, fitted to the running kernel.
 
-use aya::include_bytes_aligned;
 use object::{Object as _, ObjectSection as _, SectionKind, read::File};
 use tracer_ebpf::KernelFunction;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The probes, built from `tracer-ebpf`.
-static OBJECT: &[u8] = include_bytes_aligned!(env!("DEVRES_TRACER_EBPF_OBJECT"));
+/// The probes, built from `tracer-ebpf`; empty on an architecture without probes.
+#[cfg(probes)]
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("DEVRES_TRACER_EBPF_OBJECT"));
+#[cfg(not(probes))]
+static OBJECT: &[u8] = &[];
+
+/// Whether this program carries probes for its architecture.
+pub(super) const fn has_probes() -> bool {
+    !OBJECT.is_empty()
+}
 
 /// An eBPF object, aligned as the ELF reader wants it.
 pub(super) struct FittedObject {

@@ -1,0 +1,116 @@
+//! `devres-tracer man` and `devres-tracer completions`: what a package installs beside the program, made from the same
+//! definitions as the help.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+use clap_mangen::{
+    Man,
+    roff::{Roff, roman},
+};
+
+use super::{Arguments, Exit, pager::unless_unread, say::shown, topics::TOPICS};
+
+/// The program's name, in paths and as completions call it.
+const PROGRAM: &str = "devres-tracer";
+
+/// Writes the manual pages: the program's own to standard output, or all of them into a directory
+///
+/// Installed, they are read with `man devres-tracer` and `man devres-tracer-check`. Without installing anything:
+/// `devres-tracer man | man -l -`.
+#[derive(Debug, Args)]
+pub(super) struct Manual {
+    /// Write a page for the program and one for each command into this directory
+    #[arg(short, long, value_name = "DIRECTORY")]
+    output: Option<PathBuf>,
+}
+
+/// Writes the completion script for a shell to standard output
+///
+/// For bash: `devres-tracer completions bash > /etc/bash_completion.d/devres-tracer`.
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+impl Manual {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let Some(directory) = self.output else {
+            return written(&program_page()?);
+        };
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("{} can't be created", shown(&directory)))?;
+        write_page(&directory, PROGRAM, &program_page()?)?;
+        let mut program = Arguments::command();
+        program.build();
+        for command in program.get_subcommands() {
+            write_pages_of(&directory, command)?;
+        }
+        Ok(Exit::Clean)
+    }
+}
+
+impl Completions {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Arguments::command(), PROGRAM, &mut script);
+        written(&script)
+    }
+}
+
+/// The program's own page, which holds the topics as well.
+fn program_page() -> io::Result<Vec<u8>> {
+    // The exit codes have a section of their own.
+    let page = Man::new(Arguments::command().after_help(""));
+    let mut bytes = Vec::new();
+    page.render_title(&mut bytes)?;
+    page.render_name_section(&mut bytes)?;
+    page.render_synopsis_section(&mut bytes)?;
+    page.render_description_section(&mut bytes)?;
+    page.render_options_section(&mut bytes)?;
+    page.render_subcommands_section(&mut bytes)?;
+    let mut sections = Roff::new();
+    for topic in &TOPICS {
+        sections.control("SH", [topic.heading]);
+        // The lines of a topic are aligned by hand.
+        sections.control("nf", []);
+        for line in topic.text.lines() {
+            sections.text([roman(line)]);
+        }
+        sections.control("fi", []);
+    }
+    sections.to_writer(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn write_pages_of(directory: &Path, command: &clap::Command) -> anyhow::Result<()> {
+    let name = command
+        .get_display_name()
+        .unwrap_or(command.get_name())
+        .to_owned();
+    let mut bytes = Vec::new();
+    Man::new(command.clone()).render(&mut bytes)?;
+    write_page(directory, &name, &bytes)?;
+    for inner in command.get_subcommands() {
+        write_pages_of(directory, inner)?;
+    }
+    Ok(())
+}
+
+fn write_page(directory: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    let path = directory.join(format!("{name}.1"));
+    fs::write(&path, bytes).with_context(|| format!("{} can't be written", shown(&path)))
+}
+
+/// To standard output.
+fn written(bytes: &[u8]) -> anyhow::Result<Exit> {
+    unless_unread(io::stdout().lock().write_all(bytes))?;
+    Ok(Exit::Clean)
+}
