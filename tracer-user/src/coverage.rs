@@ -4,13 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Hook, hook_name};
+use crate::event::{Hook, Role, hook_name, role_name};
 
 /// What a source could see of the kernel.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// The hooks that the source tried, with how each was attached or why it was not.
     pub hooks: Vec<HookCoverage>,
+    /// What calls of hooks that deliver events don't tell, all of them or some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<Untold>,
     /// How node events came about.
     pub nodes: NodeEvents,
     /// Whether node addresses identify nodes.
@@ -33,6 +36,28 @@ pub struct HookCoverage {
     pub hook: Hook,
     /// How it is attached, or why not, in words for a person.
     pub state: HookState,
+}
+
+/// An argument that calls don't tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untold {
+    /// Of which hook.
+    #[serde(with = "hook_name")]
+    pub hook: Hook,
+    /// Which argument.
+    #[serde(with = "role_name")]
+    pub role: Role,
+    /// Why, in words for a person.
+    pub reason: String,
+}
+
+/// What keeps a rule from deciding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The hooks of which one would do.
+    pub any: &'static [Hook],
+    /// The argument that it doesn't tell, where the hook itself is there.
+    pub role: Option<Role>,
 }
 
 /// Whether a hook delivers events.
@@ -130,6 +155,55 @@ impl Coverage {
     #[must_use]
     pub fn sees(&self, hook: Hook) -> bool {
         self.attachment(hook).is_some()
+    }
+
+    /// Whether the calls of `hook` tell this argument, as far as there are any.
+    #[must_use]
+    pub fn tells(&self, hook: Hook, role: Role) -> bool {
+        self.untold(hook, role).is_none()
+    }
+
+    fn untold(&self, hook: Hook, role: Role) -> Option<&Untold> {
+        let mut untold = self.untold.iter();
+        untold.find(|untold| untold.hook == hook && untold.role == role)
+    }
+
+    /// Whether `hook` delivers events that tell what is needed of each of its calls.
+    #[must_use]
+    pub fn serves(&self, hook: Hook) -> bool {
+        self.sees(hook) && self.unserved(hook).is_none()
+    }
+
+    fn unserved(&self, hook: Hook) -> Option<&Untold> {
+        if self.untold.is_empty() {
+            return None;
+        }
+        let mut essentials = hook.description().essentials();
+        essentials.find_map(|role| self.untold(hook, role))
+    }
+
+    /// What is not seen, and why.
+    #[must_use]
+    pub fn explain(&self, gap: Gap) -> String {
+        let untold = gap
+            .any
+            .iter()
+            .filter(|hook| self.sees(**hook))
+            .find_map(|hook| match gap.role {
+                Some(role) => self.untold(*hook, role),
+                None => self.unserved(*hook),
+            });
+        if let Some(Untold { hook, role, reason }) = untold {
+            return format!(
+                "{} is seen without {}: {reason}",
+                hook.symbol(),
+                role.name()
+            );
+        }
+        let symbols: Vec<_> = gap.any.iter().map(|hook| hook.symbol()).collect();
+        let reason = gap.any.iter().find_map(|hook| self.reason(*hook));
+        let reason = reason.unwrap_or("the source does not have it");
+        format!("{} is not seen: {reason}", symbols.join(" or "))
     }
 
     /// Why `hook` delivers no events, if it doesn't and the source says why.

@@ -171,16 +171,11 @@ impl Judge {
     fn undecided(&self) -> Vec<Undecided> {
         let coverage = self.model.coverage();
         let mut undecided = Vec::new();
-        for (info, any) in self.rules.undecided(coverage) {
-            let symbols: Vec<_> = any.iter().map(|hook| hook.symbol()).collect();
-            let reason = any
-                .iter()
-                .find_map(|hook| coverage.reason(*hook))
-                .unwrap_or("the source does not have it");
+        for (info, gap) in self.rules.undecided(coverage) {
             undecided.push(Undecided {
                 rule: info.id,
                 worst: info.worst(),
-                reason: format!("{} is not seen: {reason}", symbols.join(" or ")),
+                reason: coverage.explain(gap),
                 devices: 0,
                 instances: Vec::new(),
             });

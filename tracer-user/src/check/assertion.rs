@@ -11,9 +11,10 @@ use super::{
     stack::{Entry, Stack, list},
 };
 use crate::{
-    coverage::Coverage,
+    coverage::{Coverage, Gap},
     escape::Escaped,
     event::{Hook, Time},
+    rules::RuleInfo,
 };
 
 /// An assertion on lifecycles.
@@ -351,11 +352,21 @@ pub(super) fn at(place: &Place, time: Time, what: &str) -> String {
     )
 }
 
-/// Of hooks of which one is needed, the first group that has none.
-pub(super) fn missing(coverage: &Coverage, needs: &[&[Hook]]) -> Option<String> {
-    let any = needs
-        .iter()
-        .find(|any| !any.iter().any(|hook| coverage.sees(*hook)))?;
+/// Of hooks of which one is needed, the first group of which none is of use.
+fn missing(coverage: &Coverage, needs: &'static [&'static [Hook]]) -> Option<String> {
+    let mut needs = needs.iter();
+    let any = *needs.find(|any| !any.iter().any(|hook| coverage.serves(*hook)))?;
+    if any.iter().any(|hook| coverage.sees(*hook)) {
+        return Some(coverage.explain(Gap { any, role: None }));
+    }
     let symbols: Vec<_> = any.iter().map(|hook| hook.symbol()).collect();
     Some(format!("{} is not seen", symbols.join(" or ")))
+}
+
+/// What keeps a rule from deciding, if anything does.
+pub(super) fn unable(coverage: &Coverage, info: &RuleInfo) -> Option<String> {
+    missing(coverage, info.needs).or_else(|| {
+        let gap = info.missing(coverage).next()?;
+        Some(coverage.explain(gap))
+    })
 }

@@ -112,8 +112,8 @@ fn is_full(coverage: &Coverage) -> bool {
 
 fn undecided_rules(coverage: &Coverage) -> Vec<UndecidedRule> {
     let mut undecided: Vec<UndecidedRule> = Vec::new();
-    for (info, any) in RuleSet::checked().undecided(coverage) {
-        let symbols: Vec<_> = any.iter().map(|hook| hook.symbol()).collect();
+    for (info, gap) in RuleSet::checked().undecided(coverage) {
+        let symbols: Vec<_> = gap.any.iter().map(|hook| hook.symbol()).collect();
         match undecided.last_mut().filter(|last| last.rule == info.id) {
             Some(rule) => rule.missing.push(symbols),
             None => undecided.push(UndecidedRule {

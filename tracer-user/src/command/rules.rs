@@ -157,7 +157,7 @@ fn needs(info: &RuleInfo) -> String {
 fn ability(info: &RuleInfo, coverage: &Coverage) -> String {
     let missing: Vec<_> = info
         .missing(coverage)
-        .filter_map(|any| any.first())
+        .filter_map(|gap| gap.any.first())
         .map(|hook| hook.symbol())
         .collect();
     let blunt: Vec<_> = info

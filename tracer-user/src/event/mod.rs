@@ -11,6 +11,8 @@ mod hex;
 pub(crate) mod hook_name;
 mod message;
 mod node;
+pub(crate) mod raw_call;
+pub(crate) mod role_name;
 pub mod splat;
 mod stack;
 mod task;
@@ -25,7 +27,7 @@ pub use message::Message;
 pub use node::{AddedNode, GroupId, NodeAddress, NodeReference};
 pub use stack::{Function, StackDefinition, StackFrame, StackId};
 pub use task::{Comm, Task};
-pub use tracer_ebpf::Hook;
+pub use tracer_ebpf::{Hook, Role};
 
 /// A string from the kernel or a file: shared, immutable, and not to be trusted on a terminal.
 pub type Text = Arc<str>;

@@ -7,7 +7,7 @@ use super::{
     frames::{Frame, Work},
     group::GroupCall,
 };
-use crate::event::{Call, CallDetail, DeviceAddress, GroupId, Hook, Return};
+use crate::event::{Call, CallDetail, DeviceAddress, GroupId, Hook, LossCause, Return};
 
 impl Model {
     pub(super) fn enter(&mut self, call: &Call, changes: &mut Changes) {
@@ -161,7 +161,13 @@ impl Model {
             (Hook::ReleaseGroup, CallDetail::Group(group)) => {
                 Work::Release(self.begin_release(id, Some(*group)))
             }
-            (Hook::ReleaseGroup, _) => Work::Release(self.begin_release(id, Some(GroupId(0)))),
+            // Of whichever group: what goes is not known, unless the kernel logs it.
+            (Hook::ReleaseGroup, _) => {
+                if self.facts.concluded {
+                    self.taint(id, Taint::Loss(LossCause::Input), changes);
+                }
+                Work::Release(self.begin_release_of_unknown())
+            }
             (Hook::Krealloc, CallDetail::Pointer(pointer)) => Work::Krealloc {
                 pointer: *pointer,
                 replaced: None,

@@ -35,6 +35,17 @@ impl Model {
         }
     }
 
+    /// The release of a group that is not told.
+    pub(super) fn begin_release_of_unknown(&mut self) -> Batch {
+        self.batches = self.batches.wrapping_add(1).max(1);
+        Batch {
+            number: self.batches,
+            range: None,
+            formed: false,
+            released: 0,
+        }
+    }
+
     /// Takes the batch's nodes off the device's list.
     fn form(&mut self, id: DeviceId, batch: &mut Batch, changes: &mut Changes) {
         if std::mem::replace(&mut batch.formed, true) {

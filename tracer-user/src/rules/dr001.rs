@@ -13,8 +13,8 @@ use crate::{
     event::{DeviceIdentity, Hook, Time},
     finding::{self, Certainty, Finding, Occurrences, Report, Severity, Step, Subject},
     model::{
-        Change, Detail, Device, DeviceId, Entered, Frame, InstanceKey, Model, Node, Origin, State,
-        Taint,
+        Change, Detail, Device, DeviceId, Entered, Frame, Hazard, InstanceKey, Model, Node, Origin,
+        State, Taint,
     },
 };
 
@@ -30,10 +30,15 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Probe],
         &[Hook::Unbind, Hook::Remove],
     ],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr001.md"),
 };
+
+/// Why nothing can be said of what is not released after a detach.
+const HALFWAY: &str =
+    "a PM domain was detached from a device whose resources were not seen to be added";
 
 /// Resources whose details a finding keeps.
 const MOST_RESOURCES: usize = 100;
@@ -56,6 +61,8 @@ struct Detach {
     floor: u64,
     /// The place of the detach in that order.
     sequence: u64,
+    /// What the device held was not seen to be added: what is released without an addition since was there.
+    halfway: bool,
     /// When the probe or unbind around it began.
     began: Time,
     probing: bool,
@@ -74,10 +81,10 @@ impl Rule for PmDetachBeforeRelease {
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Entered(entered) if entered.hook == Hook::PmDetach => {
-                if let (Some(id), Detail::Pm(pm)) = (entered.device, entered.detail)
-                    && pm.detaches()
-                {
-                    self.detach(id, model, report);
+                match (entered.device, entered.detail) {
+                    (Some(id), Detail::Pm(pm)) if pm.detaches() => self.detach(id, model, report),
+                    (_, Detail::Pm(_)) | (None, _) => {}
+                    (Some(id), _) => untold(id, model, report),
                 }
             }
             Change::Entered(Entered {
@@ -130,6 +137,9 @@ impl Rule for PmDetachBeforeRelease {
                 report.submit(detach.finding(Certainty::Confirmed));
                 continue;
             }
+            if detach.halfway {
+                continue;
+            }
             // What was not released yet when the trace ended is likely to be, and no more than that.
             let Some(device) = model.device_by_id(id) else {
                 continue;
@@ -160,6 +170,23 @@ impl Rule for PmDetachBeforeRelease {
                 "the trace ended while the device was being unbound",
             );
         }
+    }
+}
+
+/// It is not told whether the device has a PM domain to detach.
+fn untold(id: DeviceId, model: &Model, report: &mut Report) {
+    // Once for all devices where that is so of every detach.
+    if !model.coverage().serves(Hook::PmDetach) {
+        return;
+    }
+    if let Some(device) = model.device_by_id(id) {
+        let subject = Subject::of(device);
+        report.stay_silent(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "dev_pm_domain_detach() was called, and it is not told whether there was a PM domain",
+        );
     }
 }
 
@@ -219,12 +246,13 @@ impl PmDetachBeforeRelease {
         let around = model.frames(model.current_task()).iter().rfind(|frame| {
             frame.device() == Some(id) && matches!(frame.hook(), Hook::Unbind | Hook::Probe)
         });
-        let detach = Detach {
+        let mut detach = Detach {
             key: device.key(),
             identity: device.identity().clone(),
             binding: device.binding(),
             floor: floor(device),
             sequence: model.sequence(),
+            halfway: false,
             began: around.map_or(model.now(), Frame::entered),
             probing: around.is_some_and(|frame| frame.hook() == Hook::Probe),
             entered: model.now(),
@@ -234,6 +262,10 @@ impl PmDetachBeforeRelease {
         };
         if let Some(reason) = doubt(device, model) {
             detach.stay_silent(reason, report);
+            detach.halfway = reason == HALFWAY;
+            if detach.halfway {
+                self.detached.insert(id, detach);
+            }
         } else if device.resources().any(|node| detach.concerns(node)) {
             self.detached.insert(id, detach);
         }
@@ -260,9 +292,7 @@ fn doubt(device: Device<'_>, model: &Model) -> Option<&'static str> {
     }
     Some(
         match device.taints().next().unwrap_or(Taint::FirstSeenHalfway) {
-            Taint::FirstSeenHalfway => {
-                "a PM domain was detached from a device whose resources were not seen to be added"
-            }
+            Taint::FirstSeenHalfway => HALFWAY,
             Taint::Loss(_) => "a PM domain was detached from a device of which events were lost",
             Taint::TornSnapshot | Taint::MissedReturn | Taint::Desync | Taint::Indistinct => {
                 "a PM domain was detached from a device of which something was missed"
@@ -301,8 +331,21 @@ impl Detach {
             && !node.kind().is_marker()
     }
 
+    /// Whether a resource that was never seen to be added must have been there at the detach: after it, its addition
+    /// would have been seen. What pin control holds is rightly released later, and of memory nobody knows whose it is.
+    fn was_there(&self, node: &Node) -> bool {
+        let needs_device = node.kind().hazard().is_some_and(Hazard::touches_hardware);
+        self.halfway
+            && needs_device
+            && node.origin() == Origin::Unknown
+            && node.binding() == self.binding
+            && node
+                .name()
+                .is_none_or(|name| &**name != "devm_pinctrl_release")
+    }
+
     fn release(&mut self, node: &Node, now: Time) {
-        if !self.concerns(node) {
+        if !self.concerns(node) && !self.was_there(node) {
             return;
         }
         let severity = match node.kind().hazard() {

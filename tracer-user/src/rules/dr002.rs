@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 
 use super::{Rule, RuleInfo};
 use crate::{
-    event::Hook,
+    event::{Hook, Role},
     finding::{Finding, Report, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, State},
 };
@@ -16,6 +16,7 @@ static INFO: RuleInfo = RuleInfo {
     severities: &[Severity::Warn],
     description: "A probe fails and leaves the PM domain attached that was attached in it.",
     needs: &[&[Hook::Probe], &[Hook::PmAttach]],
+    details: &[(Hook::Probe, Role::PmDomain), (Hook::Probe, Role::Returned)],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr002.md"),

@@ -28,6 +28,7 @@ pub(super) static INFO: RuleInfo = RuleInfo {
         &[Hook::Probe],
         &[Hook::Unbind],
     ],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr003.md"),

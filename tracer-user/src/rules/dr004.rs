@@ -18,6 +18,7 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::OpenGroup],
         &[Hook::Bound],
     ],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr004.md"),

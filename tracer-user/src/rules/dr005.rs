@@ -17,6 +17,7 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::OpenGroup],
         &[Hook::CloseGroup],
     ],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr005.md"),

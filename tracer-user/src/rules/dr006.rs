@@ -19,6 +19,7 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::CloseGroup],
         &[Hook::ReleaseGroup],
     ],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr006.md"),

@@ -16,6 +16,7 @@ static INFO: RuleInfo = RuleInfo {
     severities: &[Severity::Error],
     description: "A device has resources before its probe, which is refused for that.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::Probe]],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr007.md"),

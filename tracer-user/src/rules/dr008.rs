@@ -16,6 +16,7 @@ static INFO: RuleInfo = RuleInfo {
     severities: &[Severity::Error, Severity::Warn],
     description: "Releasing a device's resources adds one, which stays behind.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::ReleaseAll]],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr008.md"),

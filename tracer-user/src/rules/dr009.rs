@@ -21,6 +21,7 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Unbind],
         &[Hook::Delete],
     ],
+    details: &[],
     sharpened_by: &[Hook::FinalPut],
     optional: false,
     page: include_str!("dr009.md"),

@@ -19,6 +19,7 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Remove, Hook::Unbind],
         &[Hook::ReleaseAll],
     ],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr010.md"),

@@ -22,6 +22,7 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Delete],
         &[Hook::FinalPut],
     ],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr011.md"),

@@ -23,6 +23,7 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Probe],
         &[Hook::Unbind],
     ],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr012.md"),

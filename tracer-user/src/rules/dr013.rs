@@ -28,6 +28,7 @@ pub(super) static INFO: RuleInfo = RuleInfo {
         &[Hook::DevresLog, Hook::ReleaseAll],
         &[Hook::DevresLog, Hook::DevresRemove],
     ],
+    details: super::CONTENTS,
     sharpened_by: &[
         Hook::Krealloc,
         Hook::Initialise,

@@ -22,6 +22,7 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Unbind],
         &[Hook::ReleaseAll],
     ],
+    details: super::CONTENTS,
     sharpened_by: &[Hook::Remove, Hook::IrqHandler],
     optional: false,
     page: include_str!("dr014.md"),

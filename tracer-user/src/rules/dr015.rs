@@ -18,6 +18,7 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Probe],
         &[Hook::Bound],
     ],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr015.md"),

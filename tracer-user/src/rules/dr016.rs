@@ -22,6 +22,7 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::ReleaseAll],
         &[Hook::ReleaseGroup],
     ],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr016.md"),

@@ -20,6 +20,7 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Probe],
         &[Hook::Bound],
     ],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr017.md"),

@@ -4,7 +4,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{Rule, RuleInfo, blame};
 use crate::{
-    event::{Hook, Time},
+    event::{Hook, Role, Time},
     finding::{Finding, Report, Severity, Step, Subject},
     model::{Change, DeviceId, Entered, Left, Model, State},
 };
@@ -20,6 +20,7 @@ static INFO: RuleInfo = RuleInfo {
         // Before 5.11 `really_probe` keeps the probe's error to itself.
         &[Hook::DevresLog, Hook::Defer],
     ],
+    details: &[(Hook::Probe, Role::Returned)],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr018.md"),

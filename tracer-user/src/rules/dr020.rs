@@ -13,6 +13,7 @@ static INFO: RuleInfo = RuleInfo {
     severities: &[Severity::Error],
     description: "A module is unloaded while a resource lives whose release is in it.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::ModuleFree]],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr020.md"),

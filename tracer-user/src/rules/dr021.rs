@@ -20,6 +20,7 @@ static INFO: RuleInfo = RuleInfo {
     severities: &[Severity::Error],
     description: "A managed interrupt is freed by free_irq(), and again when it is released.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::FreeIrq]],
+    details: super::CONTENTS,
     sharpened_by: &[],
     optional: true,
     page: include_str!("dr021.md"),

@@ -16,6 +16,7 @@ static INFO: RuleInfo = RuleInfo {
     severities: &[Severity::Info],
     description: "The kernel reported a fault in a release or a managed function; its cause is not in the report.",
     needs: &[],
+    details: &[],
     sharpened_by: &[],
     optional: false,
     page: include_str!("dr022.md"),

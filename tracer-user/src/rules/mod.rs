@@ -34,8 +34,8 @@ mod wish;
 use std::{fmt, time::Duration};
 
 use crate::{
-    coverage::Coverage,
-    event::Hook,
+    coverage::{Coverage, Gap, NodeEvents},
+    event::{Hook, Role},
     finding::{Report, Severity},
     model::{Change, Model},
 };
@@ -76,6 +76,8 @@ pub struct RuleInfo {
     pub description: &'static str,
     /// The hooks without which it can't decide: of each group one must be there.
     pub needs: &'static [&'static [Hook]],
+    /// What it needs to be told of their calls besides what makes them of use at all.
+    pub details: &'static [(Hook, Role)],
     /// The hooks with which it can say more. Where one is missing, it says less, and that is no gap.
     pub sharpened_by: &'static [Hook],
     /// Whether it needs hooks that are not attached unless wanted. Without them it is off, and that is a gap
@@ -93,18 +95,40 @@ impl RuleInfo {
         worst.copied().unwrap_or(Severity::Info)
     }
 
-    /// The hooks of which it needs one and has none.
-    pub fn missing<'c>(
-        &self,
-        coverage: &'c Coverage,
-    ) -> impl Iterator<Item = &'static [Hook]> + use<'c> {
-        let needs = self.needs;
-        needs
-            .iter()
-            .copied()
-            .filter(|any| !any.iter().any(|hook| coverage.sees(*hook)))
+    /// What it needs and doesn't have: hooks, or what they should tell.
+    pub fn missing<'c>(&self, coverage: &'c Coverage) -> impl Iterator<Item = Gap> + use<'c> {
+        let hooks = self.needs.iter().copied();
+        let hooks = hooks.filter(move |any| !any.iter().any(|hook| coverage.serves(*hook)));
+        let by_functions = coverage.nodes == NodeEvents::Concluded
+            && self.needs.iter().any(|any| any.contains(&Hook::AddDr));
+        let concluded: &[_] = if by_functions { CONCLUDED } else { &[] };
+        let details = self.details.iter().chain(concluded);
+        let details = details
+            .filter(move |(hook, role)| coverage.sees(*hook) && !coverage.tells(*hook, *role));
+        hooks
+            .map(|any| Gap { any, role: None })
+            .chain(details.map(|(hook, role)| Gap {
+                any: std::slice::from_ref(hook),
+                role: Some(*role),
+            }))
     }
 }
+
+/// The contents of resources: of which a rule tells what they stand for.
+const CONTENTS: &[(Hook, Role)] = &[
+    (Hook::DevresLog, Role::Contents),
+    (Hook::AddDr, Role::Contents),
+];
+
+/// What must be told for what a device holds to be concluded from calls.
+const CONCLUDED: &[(Hook, Role)] = &[
+    (Hook::ReleaseGroup, Role::Group),
+    (Hook::RemoveGroup, Role::Group),
+    (Hook::DevresRemove, Role::Returned),
+    (Hook::Kfree, Role::Payload),
+    (Hook::ReleaseAction, Role::Action),
+    (Hook::RemoveAction, Role::Action),
+];
 
 /// A rule.
 pub trait Rule: fmt::Debug + Send {
@@ -226,15 +250,15 @@ impl RuleSet {
         unknown.map_or(Ok(()), |name| Err(UnknownRule(name.as_ref().to_owned())))
     }
 
-    /// The rules that can't decide with this coverage, with the hooks of which they miss one. Optional rules
+    /// The rules that can't decide with this coverage, each with what it misses. Optional rules
     /// count only where they were asked for by name.
     pub fn undecided<'c>(
         &self,
         coverage: &'c Coverage,
-    ) -> impl Iterator<Item = (&'static RuleInfo, &'static [Hook])> + use<'_, 'c> {
+    ) -> impl Iterator<Item = (&'static RuleInfo, Gap)> + use<'_, 'c> {
         self.infos()
             .filter(|info| self.named || !info.optional)
-            .flat_map(|info| info.missing(coverage).map(move |any| (info, any)))
+            .flat_map(|info| info.missing(coverage).map(move |gap| (info, gap)))
     }
 
     /// How bad findings of the rule with this id can be at most.

@@ -44,6 +44,7 @@ pub(crate) fn whole() -> Coverage {
                 state: HookState::Attached(Attachment::Fentry),
             })
             .collect(),
+        untold: Vec::new(),
         nodes: NodeEvents::Logged,
         node_addresses: Addresses::Real,
         device_addresses: Addresses::Real,

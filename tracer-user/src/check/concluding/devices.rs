@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Concluding, excused, places_of};
 use crate::{
     check::{
-        assertion::{at, missing},
+        assertion::{at, unable},
         evidence::Record,
         level::Level,
         limits::Growth,
@@ -197,7 +197,7 @@ impl Concluding<'_> {
             return (status, undecided.reason.clone());
         }
         // Whether that leaves the verdict open is said once, with the evidence.
-        if let Some(missing) = missing(self.coverage, info.needs) {
+        if let Some(missing) = unable(self.coverage, info) {
             return (Status::Skipped, missing);
         }
         if let Some(gap) = self.gap {

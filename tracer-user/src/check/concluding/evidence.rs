@@ -3,7 +3,7 @@
 use super::{Concluding, info};
 use crate::{
     check::{
-        assertion::missing,
+        assertion::unable,
         examination::{Ending, lost},
         level::Level,
         results::{Group, GroupKind, Status, Test},
@@ -114,7 +114,7 @@ impl Concluding<'_> {
                 if self.policy.levels.of(id) == Level::Off {
                     Some("the rule is off".to_owned())
                 } else {
-                    missing(self.coverage, info.needs)
+                    unable(self.coverage, info)
                 }
             });
             tests.push(verdict(&format!("{id} is required"), why, Vec::new()));

@@ -1,6 +1,6 @@
 //! Attaches each hook in the best way that the kernel allows, and says why where it can't.
 
-use std::{error::Error as _, path::Path};
+use std::{error::Error as _, io, path::Path};
 
 use aya::{
     Btf, Ebpf,
@@ -127,7 +127,7 @@ fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &Description) -> 
     missing(&reasons)
 }
 
-fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &Description, function: &str) -> Result<(), String> {
+fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &Description, function: &str) -> Result<(), Refusal> {
     // The return first: a frame whose end can't be seen must not be seen to begin.
     if let Some(Programs { best: fentry, .. }) = hook.leave {
         with::<FExit>(ebpf, fentry, |program| {
@@ -148,9 +148,9 @@ fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &Description, function: &str) -> Res
     entered
 }
 
-fn kprobe(ebpf: &mut Ebpf, hook: &Description, function: &str) -> Result<(), String> {
+fn kprobe(ebpf: &mut Ebpf, hook: &Description, function: &str) -> Result<(), Refusal> {
     if !Path::new("/sys/bus/event_source/devices/kprobe").exists() {
-        return Err("kprobes are not compiled into this kernel (CONFIG_KPROBE_EVENTS)".to_owned());
+        return Err(Refusal::NoKprobes);
     }
     for Programs { plain: kprobe, .. } in [hook.leave, hook.enter].into_iter().flatten() {
         let attached = with::<KProbe>(ebpf, kprobe, |program| {
@@ -165,23 +165,21 @@ fn kprobe(ebpf: &mut Ebpf, hook: &Description, function: &str) -> Result<(), Str
     Ok(())
 }
 
-/// Runs `action` on the program of this name; an error becomes words for a person.
+/// Runs `action` on the program of this name.
 fn with<'ebpf, P>(
     ebpf: &'ebpf mut Ebpf,
     name: &str,
     action: impl FnOnce(&mut P) -> Result<(), ProgramError>,
-) -> Result<(), String>
+) -> Result<(), Refusal>
 where
     &'ebpf mut P: TryFrom<&'ebpf mut Program, Error = ProgramError> + 'ebpf,
     P: 'ebpf,
 {
     let program = ebpf
         .program_mut(name)
-        .ok_or_else(|| format!("the eBPF object has no program {name}"))?;
-    let program: &mut P = program
-        .try_into()
-        .map_err(|error: ProgramError| reason(&error))?;
-    action(program).map_err(|error| reason(&error))
+        .ok_or_else(|| Refusal::NoProgram(name.to_owned()))?;
+    let program: &mut P = program.try_into()?;
+    Ok(action(program)?)
 }
 
 fn unload(ebpf: &mut Ebpf, name: &str) {
@@ -195,42 +193,67 @@ fn unload(ebpf: &mut Ebpf, name: &str) {
     }
 }
 
-/// One line on why a program could not be loaded or attached.
-fn reason(error: &ProgramError) -> String {
-    if let ProgramError::LoadError {
-        io_error,
-        verifier_log,
-    } = error
-    {
-        let log = verifier_log.to_string();
-        let last = log
-            .lines()
-            .rev()
-            .map(str::trim)
-            .find(|line| !line.is_empty() && !line.starts_with("processed "));
-        return match last {
-            Some(last) => format!("refused by the verifier: {last} ({io_error})"),
-            None => known(io_error),
-        };
-    }
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
-            return known(cause);
-        }
-        source = cause.source();
-    }
-    error.to_string()
-}
-
 /// `ENOTSUPP`, which the C library has no words for.
 const ENOTSUPP: i32 = 524;
 
-fn known(error: &std::io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::EPERM) => "the kernel refuses it (EPERM)".to_owned(),
-        Some(ENOTSUPP) => "the kernel can't attach to functions that way (it needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)".to_owned(),
-        Some(libc::ENOENT) => "the kernel does not know the function or tracepoint (ENOENT)".to_owned(),
-        _ => error.to_string(),
+/// Why a way to attach a hook does not work.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the eBPF object has no program {0}")]
+    NoProgram(String),
+    #[error("kprobes are not compiled into this kernel (CONFIG_KPROBE_EVENTS)")]
+    NoKprobes,
+    /// With the last line of what the verifier says.
+    #[error("refused by the verifier: {0} ({1})")]
+    Verifier(String, io::Error),
+    #[error("the kernel refuses it (EPERM)")]
+    NotPermitted,
+    #[error(
+        "the kernel can't attach to functions that way (it needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)"
+    )]
+    NoDirectCalls,
+    #[error("the kernel does not know the function or tracepoint (ENOENT)")]
+    Unknown,
+    #[error("{0}")]
+    Kernel(String),
+}
+
+impl From<&io::Error> for Refusal {
+    fn from(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EPERM) => Self::NotPermitted,
+            Some(ENOTSUPP) => Self::NoDirectCalls,
+            Some(libc::ENOENT) => Self::Unknown,
+            _ => Self::Kernel(error.to_string()),
+        }
+    }
+}
+
+impl From<ProgramError> for Refusal {
+    fn from(error: ProgramError) -> Self {
+        if let ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } = error
+        {
+            let log = verifier_log.to_string();
+            let last = log
+                .lines()
+                .rev()
+                .map(str::trim)
+                .find(|line| !line.is_empty() && !line.starts_with("processed "));
+            return match last {
+                Some(last) => Self::Verifier(last.to_owned(), io_error),
+                None => Self::from(&io_error),
+            };
+        }
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if let Some(cause) = cause.downcast_ref::<io::Error>() {
+                return Self::from(cause);
+            }
+            source = cause.source();
+        }
+        Self::Kernel(error.to_string())
     }
 }

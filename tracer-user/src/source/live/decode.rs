@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tracer_ebpf::{
-    Hook, Layout,
+    Hook, Layout, Role, Trait,
     wire::{
         AddRecord, CallRecord, DeviceRecord, Header, Kind, ModuleRecord, NO_STACK, NodeRecord,
         STACK_BEFORE, StackRecord,
@@ -16,9 +16,9 @@ use super::{
     symbol_service::SymbolService, symbols::ModuleSymbols, texts::Texts,
 };
 use crate::event::{
-    AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function,
-    GroupId, Loss, LossCause, ModuleCode, NodeAddress, NodeReference, PmDomain, Return, StackId,
-    Task, Text, Time,
+    AddedNode, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Loss,
+    LossCause, ModuleCode, NodeAddress, NodeReference, StackId, Task, Text, Time,
+    raw_call::{Phase, RawCall, Reading},
 };
 
 /// Turns records into events. One for each source, because records refer to earlier ones.
@@ -144,11 +144,13 @@ impl Decoder {
             Kind::Enter => {
                 let (call, _) = CallRecord::read_from_prefix(record).ok()?;
                 let stack = self.stack(header, sink);
-                sink(event(header, stack, self.entered(hook, &call)));
+                if let Some(kind) = raw_call(hook, Phase::Enter, &call).event(self.reading()) {
+                    sink(event(header, stack, kind));
+                }
             }
             Kind::Leave => {
                 let (call, _) = CallRecord::read_from_prefix(record).ok()?;
-                if let Some(kind) = self.left(hook, &call) {
+                if let Some(kind) = raw_call(hook, Phase::Leave, &call).event(self.reading()) {
                     sink(event(header, None, kind));
                 }
             }
@@ -333,90 +335,11 @@ impl Decoder {
         })
     }
 
-    fn entered(&self, hook: Hook, call: &CallRecord) -> EventKind {
-        let node_of_payload = |payload: u64| NodeReference {
-            node: NodeAddress(payload.wrapping_sub(u64::from(self.layout.payload))),
-            name: None,
-            size: None,
-        };
-        let detail = match hook {
-            Hook::ReleaseGroup | Hook::OpenGroup | Hook::CloseGroup | Hook::RemoveGroup => {
-                CallDetail::Group(GroupId(call.first))
-            }
-            Hook::PmAttach | Hook::PmDetach | Hook::Probe => CallDetail::Pm(pm(call)),
-            Hook::FreeIrq | Hook::IrqHandler => CallDetail::Irq {
-                number: u32::try_from(call.first).unwrap_or(u32::MAX),
-                dev_id: call.second,
-            },
-            Hook::Krealloc | Hook::DevresAdd => CallDetail::Pointer(call.first),
-            Hook::Destroy | Hook::Release => CallDetail::Match {
-                function: call.first,
-                data: 0,
-            },
-            Hook::ReleaseAction if self.logged => CallDetail::Match {
-                function: call.first,
-                data: call.second,
-            },
-            Hook::ReleaseAction | Hook::RemoveAction => {
-                return EventKind::RemoveAction {
-                    function: call.first,
-                    data: call.second,
-                };
-            }
-            Hook::Kfree => return EventKind::Remove(node_of_payload(call.first)),
-            Hook::FreePages | Hook::FreePercpu => {
-                return EventKind::RemoveAction {
-                    function: 0,
-                    data: call.first,
-                };
-            }
-            _ => CallDetail::None,
-        };
-        EventKind::Enter(Call { hook, detail })
-    }
-
-    fn left(&self, hook: Hook, call: &CallRecord) -> Option<EventKind> {
-        let signed = call.first.cast_signed();
-        let value = match hook {
-            // An `int` fills half of the register; the other half is not defined.
-            Hook::Probe
-            | Hook::ReleaseAll
-            | Hook::ReleaseGroup
-            | Hook::PmAttach
-            | Hook::Destroy
-            | Hook::Release
-            | Hook::ComponentBringUp =>
-            {
-                #[expect(clippy::cast_possible_truncation, reason = "the kernel's int")]
-                Some(i64::from(signed as i32))
-            }
-            Hook::Krealloc => Some(signed),
-            _ => None,
-        };
-        if hook == Hook::DevresRemove {
-            // NULL: nothing was found.
-            return (call.first != 0).then(|| {
-                EventKind::Remove(NodeReference {
-                    node: NodeAddress(call.first.wrapping_sub(u64::from(self.layout.payload))),
-                    name: None,
-                    size: None,
-                })
-            });
+    fn reading(&self) -> Reading {
+        Reading {
+            logged: self.logged,
+            payload_offset: Some(u64::from(self.layout.payload)),
         }
-        if hook == Hook::ReleaseAction && !self.logged {
-            return None;
-        }
-        let pm = (matches!(hook, Hook::PmAttach | Hook::PmDetach | Hook::Probe)
-            && call.header.device != 0)
-            .then(|| pm(call));
-        let node = (hook == Hook::Krealloc && call.first != 0)
-            .then(|| NodeAddress(call.first.wrapping_sub(u64::from(self.layout.payload))));
-        Some(EventKind::Leave(Return {
-            hook,
-            value,
-            pm,
-            node,
-        }))
     }
 
     fn stack(&mut self, header: &Header, sink: &mut impl FnMut(Event)) -> Option<StackId> {
@@ -451,11 +374,26 @@ pub(super) struct NodeFacts {
     pub(super) name: Option<Text>,
 }
 
-fn pm(call: &CallRecord) -> PmDomain {
-    PmDomain {
-        domain: call.pm_domain,
-        detach: call.pm_detach,
+/// What a record tells of a call. On entry its words are the first arguments behind the device.
+fn raw_call(hook: Hook, phase: Phase, record: &CallRecord) -> RawCall {
+    const WITH_PM_DOMAIN: u64 = Hook::with(Trait::PmDomain);
+    let mut call = RawCall::new(hook, phase);
+    match phase {
+        Phase::Enter => {
+            let roles = hook.description().arguments.iter();
+            let roles = roles.skip(usize::from(hook.has_device()));
+            for (role, word) in roles.zip([record.first, record.second]) {
+                call.set(*role, word);
+            }
+        }
+        Phase::Leave => call.set(Role::Returned, record.first),
     }
+    // A kretprobe doesn't know its function's device.
+    if hook.is_in(WITH_PM_DOMAIN) && record.header.device != 0 {
+        call.set(Role::PmDomain, record.pm_domain);
+        call.set(Role::Detach, record.pm_detach);
+    }
+    call
 }
 
 fn event(header: &Header, stack: Option<StackId>, kind: EventKind) -> Event {

@@ -149,6 +149,7 @@ impl Live {
             ),
             coverage: Coverage {
                 hooks,
+                untold: Vec::new(),
                 nodes: if concluded {
                     NodeEvents::Concluded
                 } else {

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::{
     backtrace,
-    call::{Call, Number},
+    call::Call,
     call_chain,
     chunks::Chunks,
     function_line::FunctionLine,
@@ -22,7 +22,7 @@ use super::{
     trace_head::Head,
     trace_line::TraceLine,
 };
-use crate::event::{Comm, Hook, Message, NodeAddress, NodeReference, Task};
+use crate::event::{Comm, Hook, Message, NodeAddress, NodeReference, Role, Task};
 
 /// Tasks about which something is remembered at the same time.
 const MOST_TASKS: usize = 4096;
@@ -117,7 +117,7 @@ impl Collector {
         let place = self.place(head);
         let record = self.next_record();
         let number = self.records.calls.len();
-        self.records.hooks |= 1 << call.hook as u64;
+        self.records.count(&call);
         if let (Some(name), true) = (call.name, call.device != 0) {
             self.records.devices.learn(record, name, call.device);
         }
@@ -126,29 +126,30 @@ impl Collector {
         // A stack that follows is this call's, of which none is kept.
         context.last_node = None;
         let mut missing = 0;
-        match (call.hook, call.returns) {
+        let told = |role| call.raw.get(role);
+        match (call.hook(), call.returns()) {
             (Hook::Initialise, false) => self.records.devices.begin(record, call.device),
             (Hook::DevresAdd, false) => {
-                context.payload = call.pointer.map(|payload| (call.device, payload.get()));
+                context.payload = told(Role::Payload).map(|payload| (call.device, payload));
             }
             (Hook::AddDr, false) => {
                 if let Some((device, payload)) = context.payload.take()
                     && device == call.device
                 {
-                    call.pointer = Number::new(payload);
+                    call.raw.set(Role::Payload, payload);
                     self.offset_differs |= learn_offset(&mut self.records, payload, call.node);
                 }
                 context.added = Some(call);
             }
             (Hook::OpenGroup, false) => {
-                context.opening = Some((call.group.map_or(0, Number::get), None));
+                context.opening = Some((told(Role::Group).unwrap_or_default(), None));
             }
             (Hook::OpenGroup, true) => {
-                let id = call.group.or(call.value);
+                let id = told(Role::Group).or(told(Role::Returned));
                 if let (Some((0, Some(facts))), Some(id)) = (context.opening.take(), id)
                     && let Some(facts) = self.records.facts_mut(facts)
                 {
-                    facts.group = id.get();
+                    facts.group = id;
                 }
             }
             (hook, false) if hook.is_frame() => {
@@ -170,8 +171,10 @@ impl Collector {
                 }
                 // What a function will return tells what it found.
                 let entered = call.entered.and_then(|entered| calls.get_mut(entered));
-                if let Some(entered) = entered {
-                    entered.value = call.value;
+                if let Some(entered) = entered
+                    && let Some(value) = call.raw.get(Role::Returned)
+                {
+                    entered.raw.set(Role::Returned, value);
                 }
             }
             _ => {}
@@ -459,7 +462,9 @@ impl Collector {
             device: added.map_or(0, |call| call.device),
             node: added.map_or(0, |call| call.node),
             release: added.and_then(|call| call.release),
-            payload: added.and_then(|call| call.pointer).map_or(0, Number::get),
+            payload: added
+                .and_then(|call| call.raw.get(Role::Payload))
+                .unwrap_or_default(),
             group: opening.as_ref().map_or(0, |(id, _)| *id),
         })?;
         if let Some(opening) = opening {
@@ -489,10 +494,10 @@ fn task(tid: u32, comm: Comm) -> Task {
 
 /// How many releases a function that returns has counted, and the tracepoint has not told.
 fn missing_releases(left: &Call, told: u32) -> u64 {
-    if !matches!(left.hook, Hook::ReleaseAll | Hook::ReleaseGroup) {
+    if !matches!(left.hook(), Hook::ReleaseAll | Hook::ReleaseGroup) {
         return 0;
     }
-    let counted = left.value.map_or(0, Number::get);
+    let counted = left.raw.get(Role::Returned).unwrap_or_default();
     // A negative number is an error, not a count.
     let counted = u32::try_from(counted).ok().filter(|count| count >> 31 == 0);
     counted.map_or(0, |count| u64::from(count.saturating_sub(told)))
@@ -508,12 +513,12 @@ fn frame_of(left: &Call, frames: &[u32], calls: &Chunks<Call>) -> Option<usize> 
                 .rev()
                 .filter_map(call)
                 .find(|around| around.device == entered.device)
-                .map(|around| around.hook);
+                .map(Call::hook);
             entered.may_return(left, around)
         })
     };
     let innermost = || {
-        let is_it = |depth: &usize| call(*depth).is_some_and(|call| call.hook == left.hook);
+        let is_it = |depth: &usize| call(*depth).is_some_and(|call| call.hook() == left.hook());
         (0..frames.len()).rev().find(is_it)
     };
     (0..frames.len()).rev().find(may_return).or_else(innermost)

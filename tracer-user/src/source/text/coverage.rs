@@ -1,9 +1,13 @@
 //! What an input could tell, judged by what it contains.
 
+use tracer_ebpf::Returns;
+
 use super::records::{RecordKind, Records};
 use crate::{
-    coverage::{Addresses, Attachment, Before, Coverage, HookCoverage, HookState, NodeEvents},
-    event::Hook,
+    coverage::{
+        Addresses, Attachment, Before, Coverage, HookCoverage, HookState, NodeEvents, Untold,
+    },
+    event::{Hook, Role},
 };
 
 /// Whether the functions occur, not the tracepoint: node events are concluded from them.
@@ -30,31 +34,40 @@ pub(super) fn node_addresses(records: &Records) -> Addresses {
 
 /// The coverage of what was read.
 pub(super) fn coverage(records: &Records) -> Coverage {
-    let missing = if records.hooks == 0 {
-        "the text has no function events"
-    } else {
-        "the text has no events of it"
+    let state = |hook| {
+        if sees(records, hook) {
+            return HookState::Attached(Attachment::Recorded);
+        }
+        HookState::Missing(match records.unusable.get(&hook) {
+            Some(unusable) => unusable.to_string(),
+            None if records.hooks == 0 && records.unusable.is_empty() => {
+                "the text has no function events".to_owned()
+            }
+            None => "the text has no events of it".to_owned(),
+        })
     };
     let hooks = Hook::ALL
         .into_iter()
         .map(|hook| HookCoverage {
             hook,
-            state: if sees(records, hook) {
-                HookState::Attached(Attachment::Recorded)
-            } else {
-                HookState::Missing(missing.to_owned())
-            },
+            state: state(hook),
         })
         .collect();
+    let addressless = addressless(records);
     Coverage {
         hooks,
+        untold: untold(records, addressless && calls_without_name(records)),
         nodes: if concluded(records) {
             NodeEvents::Concluded
         } else {
             NodeEvents::Logged
         },
         node_addresses: node_addresses(records),
-        device_addresses: device_addresses(records),
+        device_addresses: if addressless {
+            Addresses::Absent
+        } else {
+            Addresses::Real
+        },
         times: records.timed,
         stacks: !records.stacks.is_empty(),
         before: Before::Unknown(
@@ -63,17 +76,88 @@ pub(super) fn coverage(records: &Records) -> Coverage {
     }
 }
 
-/// Real only if the address of every device is told.
-fn device_addresses(records: &Records) -> Addresses {
-    let nameless = records.all.iter().any(|record| match &record.kind {
+/// What the calls don't tell. With `apart`, it is not told which addresses and names are the same device's.
+fn untold(records: &Records, apart: bool) -> Vec<Untold> {
+    let mut untold = Vec::new();
+    for hook in Hook::ALL.into_iter().filter(|hook| sees(records, *hook)) {
+        let mut missing = records.untold.get(hook as usize).copied().unwrap_or(0);
+        let row = hook.description();
+        if row.returns != Returns::Nothing && !hook.is_in(records.returned) {
+            missing |= Role::Returned.bit();
+        }
+        // A device may get its name after it has begun.
+        if apart && hook.has_device() && !matches!(hook, Hook::DevresLog | Hook::Initialise) {
+            missing |= Role::Name.bit();
+        }
+        if matches!(hook, Hook::DevresLog | Hook::AddDr) {
+            missing |= Role::Contents.bit();
+        }
+        for role in Role::ALL
+            .iter()
+            .copied()
+            .filter(|role| matters(hook, *role))
+        {
+            if missing & role.bit() != 0 {
+                untold.push(Untold {
+                    hook,
+                    role,
+                    reason: reason(records, hook, role),
+                });
+            }
+        }
+    }
+    untold
+}
+
+/// Whether anybody asks for this argument.
+fn matters(hook: Hook, role: Role) -> bool {
+    hook.description().essentials().any(|known| known == role)
+        || match role {
+            Role::Contents => true,
+            Role::PmDomain | Role::Returned => hook == Hook::Probe,
+            Role::Payload => hook == Hook::Kfree,
+            Role::Action => matches!(hook, Hook::ReleaseAction | Hook::RemoveAction),
+            _ => false,
+        }
+}
+
+fn reason(records: &Records, hook: Hook, role: Role) -> String {
+    match role {
+        Role::Contents => return "a text does not tell what lies in a resource".to_owned(),
+        Role::Name => {
+            return "the text does not tell which device has which address: record its name with the call, or add_dr"
+                .to_owned();
+        }
+        _ => {}
+    }
+    let strange = records.strange.get(&hook).map(|names| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        format!(" (not understood: {})", names.join(", "))
+    });
+    let strange = strange.unwrap_or_default();
+    format!("not every line of it in the text has that{strange}")
+}
+
+/// Whether there are calls for the address of a device whose name is not told.
+fn calls_without_name(records: &Records) -> bool {
+    let mut all = (0..).zip(records.all.iter());
+    all.any(|(number, record)| match &record.kind {
+        RecordKind::Call(call) => records.calls.get(*call).is_some_and(|call| {
+            call.device != 0
+                && call.name.is_none()
+                && call.hook() != Hook::Initialise
+                && records.devices.name(call.device, number).is_none()
+        }),
+        RecordKind::Node(_) | RecordKind::Message(_) | RecordKind::Lost(_) => false,
+    })
+}
+
+/// Whether the tracepoint told of a device whose address is not told.
+fn addressless(records: &Records) -> bool {
+    records.all.iter().any(|record| match &record.kind {
         RecordKind::Node(node) => {
             records.facts(node.facts).device == 0 && !records.devices.knows(node.device)
         }
         RecordKind::Call(_) | RecordKind::Message(_) | RecordKind::Lost(_) => false,
-    });
-    if nameless {
-        Addresses::Absent
-    } else {
-        Addresses::Real
-    }
+    })
 }

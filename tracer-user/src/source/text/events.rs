@@ -8,9 +8,8 @@ use std::{
 use hashbrown::HashMap;
 
 use super::{
-    call::{Call, Number, Release},
+    call::{Call, Release},
     coverage,
-    function_event::{FunctionEvent, function_event},
     identity::{Identities, Told},
     records::{MessageRecord, NodeRecord, Record, RecordKind, Records},
     resource::Operation,
@@ -20,8 +19,8 @@ use crate::{
     coverage::Addresses,
     event::{
         AddedNode, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Hook, Loss,
-        LossCause, NodeAddress, NodeReference, StackDefinition, StackFrame, StackId, Task, Text,
-        Time,
+        LossCause, NodeAddress, NodeReference, Role, StackDefinition, StackFrame, StackId, Task,
+        Text, Time, raw_call::Reading,
     },
 };
 
@@ -265,11 +264,11 @@ impl<'a> Events<'a> {
 
     fn call(&mut self, number: u32, record: &Record, call: &Call) {
         let device = self.device_of(number, call);
-        if call.returns {
+        if call.returns() {
             self.returned(record, device, call);
             return;
         }
-        if call.hook == Hook::Initialise {
+        if call.hook() == Hook::Initialise {
             self.identities.begin(device);
         }
         let name = call
@@ -294,7 +293,7 @@ impl<'a> Events<'a> {
         if let Some(kind) = self.event_of(call) {
             self.push(record, device, kind);
         }
-        if matches!(call.hook, Hook::Cleanup | Hook::Unbind) {
+        if matches!(call.hook(), Hook::Cleanup | Hook::Unbind) {
             self.identities.unbind(device);
         }
     }
@@ -312,16 +311,18 @@ impl<'a> Events<'a> {
     }
 
     fn event_of(&mut self, call: &Call) -> Option<EventKind> {
-        match function_event(call, self.concluded, self.records.payload_offset) {
-            FunctionEvent::Nothing => None,
-            FunctionEvent::Is(kind) => {
-                if let (EventKind::Remove(removed), Some(unseen)) = (&kind, &mut self.unseen) {
-                    unseen.remove(removed.node);
-                }
-                Some(kind)
-            }
-            FunctionEvent::Adds => Some(EventKind::Add(self.added(call))),
+        if call.hook() == Hook::AddDr && !call.returns() {
+            // Else the tracepoint's line follows.
+            return self.concluded.then(|| EventKind::Add(self.added(call)));
         }
+        let kind = call.raw.event(Reading {
+            logged: !self.concluded,
+            payload_offset: self.records.payload_offset.filter(|_| self.concluded),
+        })?;
+        if let (EventKind::Remove(removed), Some(unseen)) = (&kind, &mut self.unseen) {
+            unseen.remove(removed.node);
+        }
+        Some(kind)
     }
 
     /// What `add_dr` adds, where the tracepoint doesn't tell.
@@ -333,15 +334,15 @@ impl<'a> Events<'a> {
             _ => symbol.clone(),
         };
         let is_marker = symbol.is_some_and(|symbol| symbol.starts_with("group_"));
-        let payload = match (call.pointer, self.records.payload_offset) {
-            (Some(payload), _) => payload.get(),
+        let payload = match (call.raw.get(Role::Payload), self.records.payload_offset) {
+            (Some(payload), _) => payload,
             (None, Some(offset)) if !is_marker => call.node.wrapping_add(offset),
             _ => 0,
         };
         AddedNode {
             node: NodeAddress(call.node),
             name,
-            size: call.size.map(Number::get),
+            size: call.raw.get(Role::Size),
             function: call.release.and_then(|release| self.released_by(release)),
             action: self.is_action(call.release),
             payload_address: payload,
@@ -366,7 +367,7 @@ impl<'a> Events<'a> {
         let Some(unseen) = &mut self.unseen else {
             return;
         };
-        match call.hook {
+        match call.hook() {
             Hook::AddDr => {
                 let release = symbol.as_deref().unwrap_or_default();
                 for (owner, node) in unseen.add(device, NodeAddress(call.node), release) {
@@ -379,7 +380,7 @@ impl<'a> Events<'a> {
                 }
             }
             Hook::ReleaseAll => {
-                let missing = unseen.release_all(device, call.value.map(Number::get));
+                let missing = unseen.release_all(device, call.raw.get(Role::Returned));
                 if missing > 0 {
                     self.lose(record, missing);
                 }

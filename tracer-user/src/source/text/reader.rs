@@ -12,6 +12,7 @@ use super::{
     collect::Collector,
     death,
     function_line::{self, Entries, FunctionLine},
+    function_tracer::{self, FunctionTracer, Traced},
     json,
     kernel_log::{self, KernelLine},
     lines, loss,
@@ -26,7 +27,7 @@ use super::{
     trace_head::{self, Head},
     trace_line::{self, TraceLine},
 };
-use crate::event::{Death, Hook};
+use crate::event::{Death, Hook, Role, raw_call::Phase};
 
 /// Lines that a wrapped one may have become.
 const MOST_JOINED: u64 = 6;
@@ -97,6 +98,7 @@ pub(super) struct Reader {
     /// The record whose stack may follow, and what of that was read.
     stack: Option<(u32, Vec<u8>)>,
     entries: Entries,
+    tracer: FunctionTracer,
     /// A function event, to which arguments on the next line may belong.
     call: Option<(Head, Call)>,
 }
@@ -149,6 +151,7 @@ impl Reader {
             function: Finder::new(function_line::OPENING),
             held: None,
             entries: Entries::default(),
+            tracer: FunctionTracer::default(),
             call: None,
             stack: None,
         }
@@ -161,7 +164,7 @@ impl Reader {
         if let Some((_, call)) = &mut self.call
             && call::continues(prefix::unquote(line))
         {
-            call.take(prefix::unquote(line), &mut self.collector.records.names);
+            call.take(prefix::unquote(line), &mut self.collector.records);
             self.statistics.event_lines += self.count;
             return;
         }
@@ -239,10 +242,10 @@ impl Reader {
             Event::Function(mut event) => {
                 self.statistics.functions += 1;
                 self.entries.complete(&mut event);
-                let mut call = Call::new(event.hook, event.returns);
+                let mut call = Call::new(event.hook, phase(event.returns));
                 call.caller = event.caller;
-                call.take(event.arguments, &mut self.collector.records.names);
-                if call.hook == Hook::OpenGroup {
+                call.take(event.arguments, &mut self.collector.records);
+                if call.hook() == Hook::OpenGroup {
                     self.collector.opened_by(&event);
                 }
                 self.call = Some((event.head, call));
@@ -321,6 +324,9 @@ impl Reader {
     }
 
     fn other(&mut self, line: &[u8]) {
+        if self.tracer.is_open() && self.traced(line) {
+            return;
+        }
         let expected = self.splats.expects_more();
         let may_begin = !expected && may_begin(line) && !splat::introduces_stack(line);
         if may_begin || trace_head::may_begin(line) {
@@ -330,6 +336,9 @@ impl Reader {
         let telling = self.telling.as_ref();
         if !expected && telling.is_some_and(|telling| !telling.is_match(line)) {
             self.statistics.other_lines += self.count;
+            return;
+        }
+        if self.traced(line) {
             return;
         }
         self.death.line(line);
@@ -373,6 +382,34 @@ impl Reader {
             self.splat(line, self.count);
         }
         self.statistics.other_lines += self.count;
+    }
+
+    /// Whether a line is the function tracer's, or the function graph's.
+    fn traced(&mut self, line: &[u8]) -> bool {
+        let Some((head, traced)) = self.tracer.read(line) else {
+            return false;
+        };
+        self.statistics.event_lines += self.count;
+        self.last_event = self.statistics.lines;
+        for traced in traced {
+            let (hook, returns) = match traced {
+                Traced::Enter(hook, _) => (hook, false),
+                Traced::Leave(hook, _) => (hook, true),
+                Traced::Unusable(hook, why) => {
+                    self.collector.records.unusable.insert(hook, why);
+                    continue;
+                }
+            };
+            let mut call = Call::new(hook, phase(returns));
+            match traced {
+                Traced::Enter(_, arguments) => call.take(arguments, &mut self.collector.records),
+                Traced::Leave(_, Some(value)) => call.raw.set(Role::Returned, value),
+                Traced::Leave(_, None) | Traced::Unusable(..) => {}
+            }
+            self.statistics.functions += 1;
+            self.collector.call(&head, call);
+        }
+        true
     }
 
     /// Whether a line is part of a stack.
@@ -461,8 +498,13 @@ fn telling() -> Option<AhoCorasick> {
         .into_iter()
         .chain(message::WORDS)
         .chain(splat::telling())
-        .chain(death::words());
+        .chain(death::words())
+        .chain(function_tracer::WORDS);
     AhoCorasick::new(words.chain([call_chain::BEGINNING, trace_line::BARE])).ok()
+}
+
+const fn phase(returns: bool) -> Phase {
+    if returns { Phase::Leave } else { Phase::Enter }
 }
 
 enum Joined {

@@ -1,6 +1,9 @@
 //! What was read, in little room: events are made of it when they are asked for.
 
-use std::num::NonZeroU32;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 
 use hashbrown::HashMap;
 
@@ -8,11 +11,12 @@ use super::{
     call::{Call, Release},
     chunks::Chunks,
     devices::Devices,
+    function_tracer::Unusable,
     names::{NameId, Names, Tasks},
     pointers::Pointers,
     resource::Operation,
 };
-use crate::event::{Message, StackFrame, Task};
+use crate::event::{Hook, Message, StackFrame, Task};
 
 /// One event of the input.
 #[derive(Debug, Clone, Copy)]
@@ -102,13 +106,45 @@ pub(super) struct Records {
     pub(super) pointers: Pointers,
     /// A bit for each hook whose function occurs.
     pub(super) hooks: u64,
+    /// Those of which a return occurs.
+    pub(super) returned: u64,
+    /// For each hook, by its number, what not every call of it tells: a set of roles.
+    pub(super) untold: Vec<u32>,
+    /// Arguments that were not understood, by name.
+    pub(super) strange: BTreeMap<Hook, BTreeSet<String>>,
+    /// Hooks that a function tracer told of without anything that would say of which device, and what is missing.
+    pub(super) unusable: BTreeMap<Hook, Unusable>,
     /// Whether any line has a time.
     pub(super) timed: bool,
     /// Bytes from a node to its payload, where `devres_add` and `add_dr` told it.
     pub(super) payload_offset: Option<u64>,
 }
 
+/// Names of arguments that are kept for each function.
+const MOST_STRANGE: usize = 8;
+
 impl Records {
+    /// Keeps what a call does and doesn't tell.
+    pub(super) fn count(&mut self, call: &Call) {
+        let hook = call.hook();
+        self.hooks |= hook.bit();
+        if call.returns() {
+            self.returned |= hook.bit();
+        }
+        self.untold.resize(Hook::COUNT + 1, 0);
+        if let Some(untold) = self.untold.get_mut(hook as usize) {
+            *untold |= call.untold();
+        }
+    }
+
+    /// An argument was not understood.
+    pub(super) fn not_understood(&mut self, hook: Hook, name: &[u8]) {
+        let names = self.strange.entry(hook).or_default();
+        if names.len() < MOST_STRANGE && name.len() <= 64 {
+            names.insert(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+
     pub(super) fn facts(&self, id: Option<FactsId>) -> Facts {
         id.and_then(|id| self.facts.get(id.0.get() - 1))
             .copied()

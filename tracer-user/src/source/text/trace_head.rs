@@ -89,7 +89,7 @@ pub(super) fn head(before: &[u8]) -> Head {
 
 /// The columns that the function graph has in front of an event, as far as they are there: `6.445839 |   0)
 /// insmod-123   |               |`.
-fn graph(columns: &[u8]) -> Head {
+pub(super) fn graph(columns: &[u8]) -> Head {
     let mut head = Head::default();
     let words = columns.split(|byte| matches!(byte, b' ' | b'|' | b'\t'));
     for word in words.filter(|word| !word.is_empty()) {

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use super::{Instance, TracefsError};
 use crate::{
-    boot::{Setup, Target, Wishes},
-    coverage::{Addresses, Attachment, Before, Coverage, HookCoverage, HookState, NodeEvents},
-    event::{DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Task, Time},
+    boot::{Setup, Shortfall, Target, Wishes},
+    coverage::{
+        Addresses, Attachment, Before, Coverage, HookCoverage, HookState, NodeEvents, Untold,
+    },
+    event::{DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Role, Task, Time},
     source::text::{self, Stream},
 };
 
@@ -124,7 +126,7 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
         .iter()
         .filter_map(|event| text::hook_of_event(event))
         .collect();
-    let hooks = Hook::ALL
+    let hooks: Vec<HookCoverage> = Hook::ALL
         .into_iter()
         .map(|hook| {
             let seen = match hook {
@@ -147,6 +149,7 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
         })
         .collect();
     Coverage {
+        untold: untold(setup, &hooks),
         hooks,
         nodes: if setup.tracepoint {
             NodeEvents::Logged
@@ -165,4 +168,40 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
             "the kernel's own tracing does not tell what existed before it began".to_owned(),
         ),
     }
+}
+
+/// What the events of this setup don't tell of their calls.
+fn untold(setup: &Setup, hooks: &[HookCoverage]) -> Vec<Untold> {
+    let reason = "the kernel's own tracing does not record it";
+    let mut untold = Vec::new();
+    for HookCoverage { hook, state } in hooks {
+        if !matches!(state, HookState::Attached(_)) {
+            continue;
+        }
+        let lacks = |name: &str| {
+            setup.shortfalls.iter().any(|shortfall| match shortfall {
+                Shortfall::NoTypes => true,
+                Shortfall::NoArgument(of, argument) => of == hook && *argument == name,
+                _ => false,
+            })
+        };
+        let roles = [
+            (
+                Role::Contents,
+                matches!(hook, Hook::DevresLog | Hook::AddDr),
+            ),
+            (Role::PmDomain, *hook == Hook::PmDetach && lacks("pmd")),
+        ];
+        untold.extend(
+            roles
+                .into_iter()
+                .filter(|(_, lacking)| *lacking)
+                .map(|(role, _)| Untold {
+                    hook: *hook,
+                    role,
+                    reason: reason.to_owned(),
+                }),
+        );
+    }
+    untold
 }
