@@ -14,6 +14,8 @@
 //! | `size` | payload size in bytes |
 //! | `id`, `group` | id of a group |
 //! | `action`, `fn`, `func` | address of an action |
+//! | `act` | of an added node: the function that its payload says is to be called, as a symbol; it means something only of actions |
+//! | `w0`, `w1` | of an added node: the first words of its payload |
 //! | `data` | an action's argument |
 //! | `pmd`, `pm_domain` | address of the device's PM domain, zero if it has none |
 //! | `detach` | address of the PM domain's `detach`, zero if it has none |
@@ -59,6 +61,8 @@ pub(super) struct Call {
     /// Zero where not told.
     pub(super) node: u64,
     pub(super) release: Option<Release>,
+    pub(super) action: Option<Release>,
+    pub(super) words: [Option<Number>; 2],
     pub(super) pointer: Option<Number>,
     pub(super) size: Option<Number>,
     pub(super) group: Option<Number>,
@@ -91,6 +95,8 @@ impl Call {
             bus: None,
             node: 0,
             release: None,
+            action: None,
+            words: [None; 2],
             pointer: None,
             size: None,
             group: None,
@@ -123,10 +129,10 @@ impl Call {
                 b"drv" | b"driver" if known.is_none() => self.driver = text(value, names),
                 b"bus" if known.is_none() => self.bus = text(value, names),
                 b"node" => self.node = known.unwrap_or_default(),
-                b"rel" | b"release" => {
+                b"rel" | b"release" | b"act" => {
                     let (module, behind) = module(rest);
                     rest = behind;
-                    self.release = match known {
+                    let function = match known {
                         Some(0) => None,
                         Some(address) => Some(Release::Address(address)),
                         None => symbol(value).map(|symbol| {
@@ -134,7 +140,14 @@ impl Call {
                             Release::Symbol(names.intern(symbol), module)
                         }),
                     };
+                    if name == b"act" {
+                        self.action = function;
+                    } else {
+                        self.release = function;
+                    }
                 }
+                b"w0" => self.words[0] = known.and_then(Number::new),
+                b"w1" => self.words[1] = known.and_then(Number::new),
                 b"res" | b"ptr" | b"p" => self.pointer = known.and_then(Number::new),
                 b"size" => self.size = known.and_then(Number::new),
                 b"id" | b"group" => self.group = known.and_then(Number::new),

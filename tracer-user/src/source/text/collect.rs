@@ -431,6 +431,11 @@ impl Collector {
             node: added.map_or(0, |call| call.node),
             release: added.and_then(|call| call.release),
             payload: added.and_then(|call| call.pointer).map_or(0, Number::get),
+            action: added.and_then(|call| call.action),
+            words: added.and_then(words),
+            action_data: added
+                .and_then(|call| call.data.or(call.words[0]))
+                .map_or(0, Number::get),
             group: opening.as_ref().map_or(0, |(id, _)| *id),
         })?;
         if let Some(opening) = opening {
@@ -447,6 +452,12 @@ impl Collector {
         }
         Some(facts)
     }
+}
+
+/// The first words of an added node's payload, where they are told.
+fn words(added: Call) -> Option<[u64; 2]> {
+    let [first, second] = added.words;
+    Some([first?.get(), second?.get()])
 }
 
 /// Whether a block that is released can have had an object of this type in it. Only of plain memory does the

@@ -28,11 +28,15 @@ pub struct Trace {
 impl Trace {
     /// Makes the instance. From here on nothing is missed.
     pub fn start(tracing: &Path, wishes: Wishes) -> Result<Self, TracefsError> {
-        let setup = Setup::of(&Target::running(), wishes);
+        let target = Target::running();
+        let setup = Setup::of(&target, wishes);
+        let payload_offset = target
+            .offset("devres", &["data"])
+            .and_then(|offset| u64::try_from(offset).ok());
         let instance = Instance::create(tracing, &setup)?;
         let coverage = coverage(&setup, &instance);
         Ok(Self {
-            stream: Stream::new(!setup.tracepoint),
+            stream: Stream::new(!setup.tracepoint, payload_offset),
             instance,
             coverage,
             space: vec![0; AT_ONCE],
