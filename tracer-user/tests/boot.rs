@@ -99,7 +99,15 @@ fn kernel(has: Has) -> Vec<u8> {
     let mut types = Types::new();
     let word = types.structure("word", &[]);
     let kobject = types.structure("kobject", &[("name", word, 8)]);
-    types.structure("device", &[("kobj", kobject, 16), ("pm_domain", word, 640)]);
+    types.structure("bus_type", &[("name", word, 0)]);
+    types.structure("devres", &[("data", word, 48)]);
+    types.structure("action_devres", &[("data", word, 0), ("action", word, 8)]);
+    let members = [
+        ("kobj", kobject, 16),
+        ("bus", word, 112),
+        ("pm_domain", word, 640),
+    ];
+    types.structure("device", &members);
     types.structure("dev_pm_domain", &[("detach", word, 72)]);
     types.structure("device_driver", &[("name", word, 4)]);
     types.structure("devres_node", &[("release", word, 32)]);
@@ -152,9 +160,9 @@ fn offsets_are_the_kernels_and_registers_the_architectures() {
     let (line, _) = line_of(USUAL);
     for part in [
         "trace_event=dev:devres_log ",
-        "kprobe_event=p,really_probe,dev=%di,name=+0(+24(%di)):string,drv=+0(+4(%si)):string;r32,really_probe,ret=$retval;",
+        "kprobe_event=p,really_probe,dev=%di,name=+0(+24(%di)):string,drv=+0(+4(%si)):string,bus=+0(+0(+112(%di))):string;r32,really_probe,ret=$retval;",
         ";p,dev_pm_domain_detach,dev=%di,pmd=+640(%di),detach=+72(+640(%di));",
-        ";p,add_dr,dev=%di,node=%si,rel=+32(%si):symbol",
+        ";p,add_dr,dev=%di,node=%si,rel=+32(%si):symbol,act=+56(%si):symbol,data=+48(%si),w0=+48(%si),w1=+56(%si)",
     ] {
         assert!(line.contains(part), "{part}\n{line}");
     }

@@ -41,8 +41,21 @@ pub(super) enum Value {
     Plain(u8),
     /// What lies behind it: members that are followed one after the other.
     Behind(u8, &'static [Member], Form),
+    /// A word of an action that a node behind this argument may be: its argument, or its function.
+    Action(u8, ActionPart, Form),
+    /// A word of the payload of the node behind this argument, counted from 0.
+    Payload(u8, u8),
     /// What the function returns.
     Returned,
+}
+
+/// A part of `struct action_devres`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ActionPart {
+    /// What the action is called with.
+    Data,
+    /// The action.
+    Function,
 }
 
 /// A structure, and the way to a member in it.
@@ -84,6 +97,28 @@ const fn behind(
 const DEVICE: Argument = plain("dev", 0);
 const DEVICE_NAME: Argument = behind("name", 0, &[NAME], Form::Text);
 const GROUP: Argument = plain("id", 1);
+/// What an added node is; its payload is filled before.
+const ADDED: &[Argument] = &[
+    DEVICE,
+    plain("node", 1),
+    behind("rel", 1, &[("devres_node", &["release"])], Form::Symbol),
+    Argument {
+        name: "act",
+        value: Value::Action(1, ActionPart::Function, Form::Symbol),
+    },
+    Argument {
+        name: "data",
+        value: Value::Action(1, ActionPart::Data, Form::Number),
+    },
+    Argument {
+        name: "w0",
+        value: Value::Payload(1, 0),
+    },
+    Argument {
+        name: "w1",
+        value: Value::Payload(1, 1),
+    },
+];
 const RETURNED: Argument = Argument {
     name: "ret",
     value: Value::Returned,
@@ -115,15 +150,15 @@ const fn without_tracepoint(watched: Watched) -> Watched {
 #[rustfmt::skip]
 pub(super) const WATCHED: &[Watched] = &[
     // Without the tracepoint there is nothing but this.
-    without_tracepoint(watched(Hook::AddDr, &["add_dr"], &[DEVICE, plain("node", 1), behind("rel", 1, &[("devres_node", &["release"])], Form::Symbol)], None)),
+    without_tracepoint(watched(Hook::AddDr, &["add_dr"], ADDED, None)),
     without_tracepoint(watched(Hook::DevresAdd, &["devres_add"], &[DEVICE, plain("res", 1)], None)),
     without_tracepoint(watched(Hook::DevresRemove, &["devres_remove"], &[DEVICE], Some(&[RETURNED]))),
-    watched(Hook::Probe, &["really_probe"], &[DEVICE, DEVICE_NAME, behind("drv", 1, &[("device_driver", &["name"])], Form::Text)], Some(&[RETURNED])),
+    watched(Hook::Probe, &["really_probe"], &[DEVICE, DEVICE_NAME, behind("drv", 1, &[("device_driver", &["name"])], Form::Text), behind("bus", 0, &[("device", &["bus"]), ("bus_type", &["name"])], Form::Text)], Some(&[RETURNED])),
     watched(Hook::PmDetach, &["dev_pm_domain_detach"], &[DEVICE, behind("pmd", 0, &[DOMAIN], Form::Number), behind("detach", 0, &[DOMAIN, ("dev_pm_domain", &["detach"])], Form::Number)], Some(&[])),
     watched(Hook::ReleaseAll, &["devres_release_all"], &[DEVICE], Some(&[RETURNED])),
     watched(Hook::Unbind, &["__device_release_driver", "device_release_driver_internal"], &[DEVICE, DEVICE_NAME], Some(&[])),
     // Tells which node is which, and on 6.1 what it releases.
-    watched(Hook::AddDr, &["add_dr"], &[DEVICE, plain("node", 1), behind("rel", 1, &[("devres_node", &["release"])], Form::Symbol)], None),
+    watched(Hook::AddDr, &["add_dr"], ADDED, None),
     watched(Hook::Remove, &["device_remove"], &[DEVICE], Some(&[])),
     watched(Hook::Cleanup, &["device_unbind_cleanup"], &[DEVICE], Some(&[])),
     watched(Hook::Bound, &["driver_bound"], &[DEVICE], None),

@@ -53,6 +53,15 @@ impl Machine {
         }
     }
 
+    /// Bytes of a pointer.
+    #[must_use]
+    pub const fn word_size(self) -> usize {
+        match self {
+            Self::X86_64 | Self::Aarch64 | Self::Riscv64 => 8,
+            Self::Arm => 4,
+        }
+    }
+
     /// A member of `struct pt_regs` (of `struct user_pt_regs` on 64-bit ARM) that only this architecture has.
     pub(super) const fn of_registers(self) -> (&'static str, &'static str) {
         match self {

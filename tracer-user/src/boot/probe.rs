@@ -1,7 +1,7 @@
 //! A probe event, as tracefs takes it.
 
 use super::{
-    hooks::{Argument, Form, Value},
+    hooks::{ActionPart, Argument, Form, Value},
     machine::Machine,
     target::Target,
 };
@@ -77,14 +77,41 @@ pub(super) fn argument(argument: &Argument, target: &Target) -> Option<String> {
             for (structure, path) in members {
                 value = format!("+{}({value})", target.offset(structure, path)?);
             }
-            match form {
-                Form::Number => value,
-                Form::Text => format!("+0({value}):string"),
-                Form::Symbol => format!("{value}:symbol"),
-            }
+            in_form(&value, form)
+        }
+        Value::Action(number, part, form) => {
+            let offset = action_offset(part, target)?;
+            let value = format!("+{offset}({})", register(target.machine(), number));
+            in_form(&value, form)
+        }
+        Value::Payload(number, word) => {
+            let offset =
+                target.offset("devres", &["data"])? + usize::from(word) * target.word_size()?;
+            format!("+{offset}({})", register(target.machine(), number))
         }
     };
     Some(format!("{}={value}", argument.name))
+}
+
+fn in_form(value: &str, form: Form) -> String {
+    match form {
+        Form::Number => value.to_owned(),
+        Form::Text => format!("+0({value}):string"),
+        Form::Symbol => format!("{value}:symbol"),
+    }
+}
+
+/// Where a node has a part of its action. Up to 7.0 that is its payload; later it has a structure of its own.
+fn action_offset(part: ActionPart, target: &Target) -> Option<usize> {
+    let member = match part {
+        ActionPart::Data => "data",
+        ActionPart::Function => "action",
+    };
+    target
+        .offset("devres_action", &["action", member])
+        .or_else(|| {
+            Some(target.offset("devres", &["data"])? + target.offset("action_devres", &[member])?)
+        })
 }
 
 /// What holds an argument; by number where the registers are not known.

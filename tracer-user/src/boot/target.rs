@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs, io, path::Path};
 use object::{Object as _, ObjectSection as _};
 
 use super::Machine;
-use crate::source::live::{KERNEL_BTF, KernelTypes, LayoutError};
+use crate::source::live::{KernelTypes, LayoutError};
 
 /// A kernel that is to record: what it has, and where its structures' members are.
 pub struct Target {
@@ -197,10 +197,10 @@ impl Target {
         self.types.as_ref()?.offset_of(structure, path)
     }
 
-    /// Where the running kernel's types are looked for.
+    /// Bytes of a pointer.
     #[must_use]
-    pub fn types_of_running_kernel() -> &'static str {
-        KERNEL_BTF
+    pub fn word_size(&self) -> Option<usize> {
+        self.machine.map(Machine::word_size)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod after_boot;
 mod boot;
 mod by_itself;
 mod capture;

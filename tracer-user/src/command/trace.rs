@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::{
     Exit,
+    after_boot::AfterBoot,
     capture::{Capture, CaptureOptions, Receiver},
     files, reading, record,
     rules::RuleOptions,
@@ -49,6 +50,9 @@ pub(super) struct Trace {
     /// Record to this trace file as well
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     record: Option<PathBuf>,
+    /// Begin with what the kernel has recorded since its boot, by the parameters that `boot` prints
+    #[arg(long, conflicts_with_all = ["from", "via"])]
+    after_boot: bool,
     /// Replay this recording instead of tracing the kernel; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command"], conflicts_with_all = PROBE_OPTIONS)]
     from: Option<PathBuf>,
@@ -165,6 +169,7 @@ impl Trace {
         self.capture.verify()?;
         let mut options = self.probes.options(&filter);
         options.optional.extend(self.rules.optional_hooks(&rules));
+        let after_boot = self.after_boot.then(AfterBoot::begin).transpose()?;
         let mut capture = Capture::start(&options)?;
         let wanted = Wanted::new(filter);
         let mut sink = self.output.sink()?;
@@ -181,6 +186,9 @@ impl Trace {
         let mut run = Run::begin(&information, wanted, rules, fail_on, sink.as_mut());
         run.flush();
         let mut judged = Judged { run, recorder };
+        if let Some(after_boot) = after_boot {
+            after_boot.hand_on(&mut judged)?;
+        }
         let captured = capture.run(&self.capture, &mut judged).await?;
         let lost_by = capture.finish(&mut judged);
         let file = judged

@@ -34,6 +34,10 @@ pub(super) struct Call {
     /// Zero where not told.
     pub(super) node: u64,
     pub(super) release: Option<Release>,
+    /// Of an added node: the function that its payload says is to be called. It means something only of actions.
+    pub(super) action: Option<Release>,
+    /// Of an added node: the first words of its payload.
+    pub(super) words: [Option<u64>; 2],
     /// Of a return: the function returned to.
     pub(super) caller: Option<Hook>,
     /// Of a return: the call that was entered.
@@ -57,6 +61,10 @@ enum Meaning {
     Bus,
     Node,
     Release,
+    /// What an added action calls.
+    Called,
+    /// One of the first words of an added payload.
+    Content(usize),
     Word(Role),
     /// Known, and of no interest.
     Nothing,
@@ -112,6 +120,9 @@ impl Meaning {
                 _ => Self::Word(Role::Release),
             },
             b"dtor" if hook == Hook::AddDr => Self::Release,
+            b"act" if hook == Hook::AddDr => Self::Called,
+            b"w0" if hook == Hook::AddDr => Self::Content(0),
+            b"w1" if hook == Hook::AddDr => Self::Content(1),
             b"res" | b"ptr" | b"p" | b"payload" | b"mem" | b"new_res" | b"pdata" | b"addr" => {
                 Self::Word(match hook {
                     Hook::FreePages => Role::Pages,
@@ -182,6 +193,8 @@ impl Call {
             bus: None,
             node: 0,
             release: None,
+            action: None,
+            words: [None; 2],
             caller: None,
             entered: None,
         }
@@ -208,7 +221,8 @@ impl Call {
         while let Some((name, value, behind)) = argument(rest) {
             rest = behind;
             let (hook, phase) = (self.raw.hook, self.raw.phase);
-            match Meaning::of(name, hook, phase) {
+            let meaning = Meaning::of(name, hook, phase);
+            match meaning {
                 Meaning::Device => match value.number() {
                     // The address may stand under another name.
                     Some(address) if self.device == 0 || address >> 63 == 1 => {
@@ -225,10 +239,10 @@ impl Call {
                     self.bus = value.text(&mut records.names);
                 }
                 Meaning::Node => self.node = value.number().unwrap_or_default(),
-                Meaning::Release => {
+                Meaning::Release | Meaning::Called => {
                     let (module, behind) = module(rest);
                     rest = behind;
-                    self.release = match value.number() {
+                    let function = match value.number() {
                         Some(0) => None,
                         Some(address) => Some(Release::Address(address)),
                         None => symbol(value.bytes).map(|symbol| {
@@ -237,7 +251,13 @@ impl Call {
                             Release::Symbol(names.intern(symbol), module)
                         }),
                     };
+                    if meaning == Meaning::Called {
+                        self.action = function;
+                    } else {
+                        self.release = function;
+                    }
                 }
+                Meaning::Content(place) => self.words[place] = value.number(),
                 Meaning::Word(role) => self.word(role, value),
                 Meaning::Driver | Meaning::Bus | Meaning::Nothing => {}
                 Meaning::Unknown => records.not_understood(hook, name),
@@ -254,7 +274,7 @@ impl Call {
         let wanted = role == Role::Returned
             || row.arguments.contains(&role)
             || about_pm && row.has(Trait::PmDomain)
-            || row.hook == Hook::AddDr && matches!(role, Role::Payload | Role::Size);
+            || row.hook == Hook::AddDr && matches!(role, Role::Payload | Role::Size | Role::Data);
         if let Some(word) = word.filter(|_| wanted) {
             self.raw.set(role, word);
         }
@@ -282,6 +302,7 @@ impl Call {
         check(Role::PmDomain, !about_pm || self.raw.pm().is_some());
         if row.hook == Hook::AddDr {
             check(Role::Release, self.release.is_some());
+            check(Role::Contents, self.words.iter().all(Option::is_some));
         }
         untold
     }

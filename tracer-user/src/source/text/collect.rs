@@ -465,6 +465,11 @@ impl Collector {
             payload: added
                 .and_then(|call| call.raw.get(Role::Payload))
                 .unwrap_or_default(),
+            action: added.and_then(|call| call.action),
+            words: added.and_then(words),
+            action_data: added
+                .and_then(|call| call.raw.get(Role::Data).or(call.words[0]))
+                .unwrap_or_default(),
             group: opening.as_ref().map_or(0, |(id, _)| *id),
         })?;
         if let Some(opening) = opening {
@@ -490,6 +495,12 @@ fn task(tid: u32, comm: Comm) -> Task {
         tgid: tid,
         comm,
     }
+}
+
+/// The first words of an added node's payload, where they are told.
+fn words(added: Call) -> Option<[u64; 2]> {
+    let [first, second] = added.words;
+    Some([first?, second?])
 }
 
 /// How many releases a function that returns has counted, and the tracepoint has not told.

@@ -89,8 +89,11 @@ fn untold(records: &Records, apart: bool) -> Vec<Untold> {
         if apart && hook.has_device() && !matches!(hook, Hook::DevresLog | Hook::Initialise) {
             missing |= Role::Name.bit();
         }
-        if matches!(hook, Hook::DevresLog | Hook::AddDr) {
-            missing |= Role::Contents.bit();
+        // What lies in a resource is told with `add_dr` alone, for the tracepoint as well.
+        if hook == Hook::DevresLog {
+            let added = records.untold.get(Hook::AddDr as usize).copied();
+            let untold = added.filter(|_| sees(records, Hook::AddDr));
+            missing |= untold.unwrap_or(u32::MAX) & Role::Contents.bit();
         }
         for role in Role::ALL
             .iter()

@@ -11,7 +11,7 @@ use super::{
     call::{Call, Release},
     coverage,
     identity::{Identities, Told},
-    records::{MessageRecord, NodeRecord, Record, RecordKind, Records},
+    records::{Facts, MessageRecord, NodeRecord, Record, RecordKind, Records},
     resource::Operation,
     unseen::Unseen,
 };
@@ -216,11 +216,22 @@ impl<'a> Events<'a> {
         let kind = match node.operation {
             Operation::Add => EventKind::Add(AddedNode {
                 node: address,
+                function: self.called(&facts),
+                action: self.is_action(facts.release),
+                action_data: if self.is_action(facts.release) {
+                    facts.action_data
+                } else {
+                    0
+                },
+                payload_address: self.payload(&facts, reference.name.as_deref()),
+                payload: match facts.words {
+                    Some([first, second]) if !self.is_action(facts.release) => {
+                        [first, second, 0, 0]
+                    }
+                    _ => [0; 4],
+                },
                 name: reference.name,
                 size: reference.size,
-                function: facts.release.and_then(|release| self.released_by(release)),
-                action: self.is_action(facts.release),
-                payload_address: facts.payload,
                 group: (facts.group != 0).then_some(GroupId(facts.group)),
                 ..AddedNode::default()
             }),
@@ -238,8 +249,41 @@ impl<'a> Events<'a> {
         self.push_by(task, record, device, stack, kind);
     }
 
+    /// The function that runs on release, of an action the one that it calls.
+    fn called(&mut self, facts: &Facts) -> Option<Arc<Function>> {
+        if self.is_action(facts.release)
+            && let Some(action) = facts.action
+        {
+            return Some(self.function(action));
+        }
+        facts.release.and_then(|release| self.released_by(release))
+    }
+
+    /// Where a node's payload begins; zero where it has none, or that is not known. Where the payload's words are told,
+    /// so is where it lies.
+    fn payload(&self, facts: &Facts, name: Option<&str>) -> u64 {
+        let is_marker = matches!(name, Some("grp<" | "grp>"));
+        match self.records.payload_offset {
+            _ if facts.payload != 0 || is_marker => facts.payload,
+            // From 7.1 on an action is laid out in another way, and nothing points into it.
+            Some(offset) if facts.words.is_some() && !self.is_action(facts.release) => {
+                facts.node.wrapping_add(offset)
+            }
+            _ => 0,
+        }
+    }
+
     /// The function that runs on release; `None` where that is not the one that the node has.
     fn released_by(&mut self, release: Release) -> Option<Arc<Function>> {
+        let function = self.function(release);
+        let wraps = matches!(
+            function.name.as_deref(),
+            Some("devm_action_release" | "dr_node_release")
+        );
+        (!wraps).then_some(function)
+    }
+
+    fn function(&mut self, release: Release) -> Arc<Function> {
         let names = &self.records.names;
         let function = self.functions.entry(release).or_insert_with(|| {
             Arc::new(match release {
@@ -255,11 +299,7 @@ impl<'a> Events<'a> {
                 },
             })
         });
-        let wraps = matches!(
-            function.name.as_deref(),
-            Some("devm_action_release" | "dr_node_release")
-        );
-        (!wraps).then(|| Arc::clone(function))
+        Arc::clone(function)
     }
 
     fn call(&mut self, number: u32, record: &Record, call: &Call) {

@@ -464,6 +464,13 @@ impl Reader {
         }
     }
 
+    /// For a text of which it is known how far behind a node its payload lies.
+    pub(super) fn with_payloads_at(offset: Option<u64>) -> Self {
+        let mut reader = Self::new();
+        reader.collector.records.payload_offset = offset;
+        reader
+    }
+
     /// What was made of the lines so far.
     pub(super) fn records(&self) -> &Records {
         &self.collector.records

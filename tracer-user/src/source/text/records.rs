@@ -67,6 +67,11 @@ pub(super) struct Facts {
     pub(super) node: u64,
     pub(super) release: Option<Release>,
     pub(super) payload: u64,
+    /// The function that an action calls.
+    pub(super) action: Option<Release>,
+    /// The first words of the payload, and an action's argument, where they are told.
+    pub(super) words: Option<[u64; 2]>,
+    pub(super) action_data: u64,
     pub(super) group: u64,
 }
 

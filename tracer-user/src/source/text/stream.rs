@@ -20,10 +20,11 @@ pub struct Stream {
 
 impl Stream {
     /// A text that comes. `concluded`: functions tell what is added and removed, because there is no tracepoint.
+    /// `payload_offset`: bytes from a node to its payload, where known.
     #[must_use]
-    pub fn new(concluded: bool) -> Self {
+    pub fn new(concluded: bool, payload_offset: Option<u64>) -> Self {
         Self {
-            reader: Reader::new(),
+            reader: Reader::with_payloads_at(payload_offset),
             events: Some(Events::begin(concluded)),
             partial: Vec::new(),
         }
@@ -81,7 +82,7 @@ mod tests {
         let text = "  sh-7 [000] ..... 1.000001: p_really_probe_0: (really_probe+0x0/0x40) dev=0xff10 name=\"a.0\" drv=\"d\"\n\
                     \x20 sh-7 [000] d..1. 1.000002: devres_log: a.0 ADD 00000000aaaaaaaa x_release (8 bytes)\n\
                     \x20 sh-7 [000] ..... 1.000003: r_really_probe_0: (x+0x1/0x2 <- really_probe) ret=0x0\n";
-        let mut stream = Stream::new(false);
+        let mut stream = Stream::new(false, None);
         let mut devices = Vec::new();
         let mut kinds = Vec::new();
         for piece in text.as_bytes().chunks(37) {

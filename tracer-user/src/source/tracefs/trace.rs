@@ -30,11 +30,15 @@ pub struct Trace {
 impl Trace {
     /// Makes the instance. From here on nothing is missed.
     pub fn start(tracing: &Path, wishes: Wishes) -> Result<Self, TracefsError> {
-        let setup = Setup::of(&Target::running(), wishes);
+        let target = Target::running();
+        let setup = Setup::of(&target, wishes);
+        let payload_offset = target
+            .offset("devres", &["data"])
+            .and_then(|offset| u64::try_from(offset).ok());
         let instance = Instance::create(tracing, &setup)?;
         let coverage = coverage(&setup, &instance);
         Ok(Self {
-            stream: Stream::new(!setup.tracepoint),
+            stream: Stream::new(!setup.tracepoint, payload_offset),
             instance,
             coverage,
             space: vec![0; AT_ONCE],
@@ -172,36 +176,30 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
 
 /// What the events of this setup don't tell of their calls.
 fn untold(setup: &Setup, hooks: &[HookCoverage]) -> Vec<Untold> {
-    let reason = "the kernel's own tracing does not record it";
-    let mut untold = Vec::new();
-    for HookCoverage { hook, state } in hooks {
-        if !matches!(state, HookState::Attached(_)) {
-            continue;
-        }
-        let lacks = |name: &str| {
-            setup.shortfalls.iter().any(|shortfall| match shortfall {
-                Shortfall::NoTypes => true,
-                Shortfall::NoArgument(of, argument) => of == hook && *argument == name,
-                _ => false,
-            })
-        };
-        let roles = [
-            (
-                Role::Contents,
-                matches!(hook, Hook::DevresLog | Hook::AddDr),
-            ),
-            (Role::PmDomain, *hook == Hook::PmDetach && lacks("pmd")),
-        ];
-        untold.extend(
-            roles
-                .into_iter()
-                .filter(|(_, lacking)| *lacking)
-                .map(|(role, _)| Untold {
-                    hook: *hook,
-                    role,
-                    reason: reason.to_owned(),
-                }),
-        );
-    }
-    untold
+    let attached = |hook: Hook| {
+        let mut hooks = hooks.iter();
+        hooks.any(|entry| entry.hook == hook && matches!(entry.state, HookState::Attached(_)))
+    };
+    let lacks = |hook: Hook, name: &str| {
+        setup.shortfalls.iter().any(|shortfall| match shortfall {
+            Shortfall::NoTypes => true,
+            Shortfall::NoArgument(of, argument) => *of == hook && *argument == name,
+            _ => false,
+        })
+    };
+    // What lies in a resource is recorded at `add_dr`, for the tracepoint as well.
+    let no_contents = !attached(Hook::AddDr) || lacks(Hook::AddDr, "w0");
+    [
+        (Hook::DevresLog, Role::Contents, no_contents),
+        (Hook::AddDr, Role::Contents, no_contents),
+        (Hook::PmDetach, Role::PmDomain, lacks(Hook::PmDetach, "pmd")),
+    ]
+    .into_iter()
+    .filter(|(hook, _, lacking)| *lacking && attached(*hook))
+    .map(|(hook, role, _)| Untold {
+        hook,
+        role,
+        reason: "the kernel's own tracing does not record it".to_owned(),
+    })
+    .collect()
 }
