@@ -68,7 +68,8 @@ impl LifeObserver {
             Change::DeviceSeen(id) => self.begin(*id, Beginning::Halfway, model),
             Change::DeviceBegan(id) => {
                 self.happened(model.now());
-                self.replace(*id, model);
+                self.begin(*id, Beginning::Initialised, model);
+                self.record(*id, What::Initialised, model);
             }
             Change::DeviceNamed(id) => self.named(*id, model),
             Change::SnapshotTaken(id) => self.snapshot(*id, model),
@@ -180,15 +181,6 @@ impl LifeObserver {
         self.seen += 1;
         self.of.insert(id, self.seen);
         self.lives.insert(self.seen, life);
-    }
-
-    /// `device_initialize`: the model may have known the place under this id before, without any event.
-    fn replace(&mut self, id: DeviceId, model: &Model) {
-        if let Some(place) = self.of.remove(&id) {
-            self.lives.remove(&place);
-        }
-        self.begin(id, Beginning::Initialised, model);
-        self.record(id, What::Initialised, model);
     }
 
     fn life(&mut self, id: DeviceId) -> Option<&mut Life> {

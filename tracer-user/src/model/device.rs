@@ -22,8 +22,8 @@ pub struct DeviceId {
 pub struct InstanceKey {
     /// The address of the `struct device`.
     pub address: DeviceAddress,
-    /// How many times `device_initialize` had been seen at this address; zero for an instance that the
-    /// source did not see begin.
+    /// Which life at this address it is, counted from one; zero for a device that was there already when
+    /// the address was first seen. No two lives have the same.
     pub generation: u32,
 }
 
@@ -90,10 +90,6 @@ pub(super) struct Record {
     pub(super) key: InstanceKey,
     pub(super) epoch: u32,
     pub(super) identity: Arc<DeviceIdentity>,
-    /// Nothing but its identity was told since the last event of this address.
-    pub(super) just_named: bool,
-    /// Nothing but its identity was ever told.
-    pub(super) untouched: bool,
     /// The last driver that it was seen to have.
     pub(super) last_driver: Option<Text>,
     /// What was running on the task that began it.
@@ -134,8 +130,6 @@ impl Record {
             key,
             epoch,
             identity: Arc::new(DeviceIdentity::default()),
-            just_named: false,
-            untouched: true,
             last_driver: None,
             created_in: None,
             ever_bound: false,

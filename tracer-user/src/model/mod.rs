@@ -33,7 +33,7 @@ pub use taint::Taint;
 use crate::{
     coverage::{Addresses, Attachment, Coverage, NodeEvents},
     event::{
-        DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Message, StackDefinition, StackId,
+        DeviceAddress, DeviceIdentity, Event, EventKind, Hook, Loss, LossCause, Message, StackDefinition, StackId,
         Task, Time,
     },
 };
@@ -175,7 +175,7 @@ impl Model {
                 self.stacks
                     .insert(definition.id, Arc::new(definition.clone()));
             }
-            EventKind::Device(identity) => self.identify(identity, &mut changes),
+            EventKind::Device(identity) => self.identify(identity),
             EventKind::Snapshot(snapshot) => self.snapshot(snapshot, &mut changes),
             EventKind::Add(node) => self.add(node, &mut changes),
             EventKind::Remove(reference) => self.remove(reference, &mut changes),
@@ -217,6 +217,12 @@ impl Model {
     #[must_use]
     pub fn device(&self, address: DeviceAddress) -> Option<Device<'_>> {
         self.device_by_id(self.devices.at(address)?)
+    }
+
+    /// Identities that were told last, and of which only the next event of their address says whose they are.
+    #[must_use]
+    pub fn introductions(&self) -> Vec<(DeviceAddress, &Arc<DeviceIdentity>)> {
+        self.devices.introductions()
     }
 
     /// The device instance with this id, until the event after the one that ended it.

@@ -1,5 +1,7 @@
 //! What a file begins with whose beginning is the middle of a run.
 
+use std::sync::Arc;
+
 use crate::{
     coverage::{Before, Coverage},
     event::{
@@ -39,7 +41,15 @@ pub(super) fn events(model: &Model) -> Vec<Event> {
         };
         event(time, DeviceAddress::NONE, EventKind::Loss(loss))
     });
-    stacks.chain(devices).chain(middle).collect()
+    // Behind the loss: else they might be another life's.
+    let introductions = model.introductions().into_iter().map(|(address, identity)| {
+        event(time, address, EventKind::Device(Arc::clone(identity)))
+    });
+    stacks
+        .chain(devices)
+        .chain(middle)
+        .chain(introductions)
+        .collect()
 }
 
 /// The coverage of such a file.
