@@ -6,6 +6,7 @@ pub mod check;
 pub mod command;
 pub mod coverage;
 pub mod diff;
+pub mod errno;
 pub mod escape;
 pub mod event;
 pub mod filter;

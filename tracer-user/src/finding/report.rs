@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::{Finding, Severity};
+use super::{Finding, Severity, subject::UNNAMED};
 use crate::{event::Time, model::InstanceKey};
 
 /// Findings with different fingerprints that are kept; the rest is counted.
@@ -28,6 +28,8 @@ pub struct Report {
     findings: Vec<Finding>,
     by_fingerprint: HashMap<String, usize>,
     updates: Vec<Finding>,
+    /// Findings on devices that had no name yet.
+    unnamed: Vec<usize>,
     silence: BTreeMap<&'static str, Silence>,
     dropped: u64,
 }
@@ -58,6 +60,9 @@ impl Report {
         }
         self.by_fingerprint
             .insert(finding.fingerprint.clone(), self.findings.len());
+        if finding.device == UNNAMED {
+            self.unnamed.push(self.findings.len());
+        }
         self.updates.push(finding.clone());
         self.findings.push(finding);
     }
@@ -98,6 +103,22 @@ impl Report {
             return true;
         }
         false
+    }
+
+    /// A device has its name at last: so what was found on it before can be chosen by it.
+    pub fn name(&mut self, device: InstanceKey, name: &str) {
+        let (findings, updates) = (&mut self.findings, &mut self.updates);
+        self.unnamed.retain(|index| {
+            let Some(finding) = findings.get_mut(*index) else {
+                return false;
+            };
+            if finding.instance != device || finding.device != UNNAMED {
+                return finding.device == UNNAMED;
+            }
+            name.clone_into(&mut finding.device);
+            updates.push(finding.clone());
+            false
+        });
     }
 
     /// Reports that `rule` could not judge something on a device, and why.

@@ -268,6 +268,8 @@ impl LifeObserver {
         let holdings = shown.then(|| self.holdings(device, model));
         self.with_chapter(id, |chapter| {
             chapter.outcome = Outcome::Bound;
+            // With CONFIG_DEBUG_TEST_DRIVER_REMOVE what the first try left was released before.
+            chapter.ended = None;
             chapter.bound = holdings.map(|holdings| (now, holdings));
         });
     }
@@ -335,6 +337,7 @@ impl LifeObserver {
         self.happened(model.now());
         let Some(id) = entered.device else { return };
         let what = match (entered.hook, entered.detail) {
+            (Hook::Unbind, _) if !may_have_driver(id, model) => return,
             (Hook::Unbind, _) => What::Unbind,
             (Hook::Remove, _) => What::Remove,
             (Hook::Cleanup, _) => What::Cleanup,
@@ -366,7 +369,7 @@ impl LifeObserver {
                     .device_by_id(id)
                     .is_some_and(|device| device.state() == State::Bound);
                 let mut failed = false;
-                let value = left.value.filter(|value| *value < 0);
+                let value = left.probe_error();
                 self.with_chapter(id, |chapter| {
                     if !bound && chapter.outcome == Outcome::Open && chapter.binding > 0 {
                         chapter.outcome = Outcome::Failed(value);
@@ -377,8 +380,25 @@ impl LifeObserver {
                     self.step(id, What::ProbeFailed(value), model);
                 }
             }
+            Hook::Unbind => self.forget_empty_unbind(id),
             _ => {}
         }
+    }
+
+    /// An unbind in which nothing happened to a device that was not known to be bound: there was no driver.
+    fn forget_empty_unbind(&mut self, id: DeviceId) {
+        let mut forgotten = false;
+        self.with_chapter(id, |chapter| {
+            forgotten = chapter.steps_hidden == 0
+                && chapter
+                    .steps
+                    .last()
+                    .is_some_and(|step| step.what == What::Unbind && !step.phase.has_driver());
+            if forgotten {
+                chapter.steps.pop();
+            }
+        });
+        self.steps -= usize::from(forgotten);
     }
 
     /// The kernel said something in its log.
@@ -475,6 +495,10 @@ impl LifeObserver {
             self.steps += 1;
         }
     }
+}
+
+fn may_have_driver(id: DeviceId, model: &Model) -> bool {
+    model.device_by_id(id).is_none_or(Device::may_have_driver)
 }
 
 fn identify(life: &mut Life, device: Device<'_>) {

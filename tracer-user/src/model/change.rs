@@ -165,6 +165,18 @@ pub struct Left {
     pub inferred: bool,
 }
 
+impl Left {
+    /// The error with which `really_probe` failed, negative: it returns what a driver's or a bus's probe
+    /// returned as a positive number, and what kept it from calling that as it is. `None` where it tells none,
+    /// which before 5.11 is every error of a driver.
+    #[must_use]
+    pub fn probe_error(&self) -> Option<i64> {
+        self.value
+            .filter(|value| *value != 0)
+            .map(|value| if value > 0 { -value } else { value })
+    }
+}
+
 /// A disagreement between the model and the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desync {

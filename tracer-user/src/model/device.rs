@@ -74,6 +74,17 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether it has a driver, be it one that is being probed or removed.
+    #[must_use]
+    pub const fn has_driver(self) -> bool {
+        matches!(
+            self,
+            Self::Probing | Self::Bound | Self::Removing | Self::Cleanup
+        )
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
@@ -239,6 +250,17 @@ impl<'m> Device<'m> {
     #[must_use]
     pub fn state(self) -> State {
         self.record.state()
+    }
+
+    /// Whether it has a driver, as far as anybody knows. `device_del` unbinds every device of a bus, also those
+    /// that have none: nothing happens to them then.
+    #[must_use]
+    pub fn may_have_driver(self) -> bool {
+        let record = self.record;
+        record.phase.has_driver()
+            || record.identity.driver.is_some()
+            || record.phase == State::Unknown
+            || self.is_tainted()
     }
 
     /// How many bindings were seen to begin; zero is the one that was there before.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     coverage::Before,
-    event::{DeviceAddress, DeviceIdentity, PmDomain},
+    event::{DeviceAddress, DeviceIdentity, PmDomain, Task},
 };
 
 /// Addresses of ended instances whose generation is remembered one by one.
@@ -22,8 +22,10 @@ const MOST_INTRODUCED: usize = 1 << 16;
 /// A source tells an identity right before the event for which it looked at the device. If that event is
 /// `device_initialize`, it is the identity of the life that begins there, and not of the one before.
 #[derive(Debug, Clone)]
-struct Introduction {
-    identity: Arc<DeviceIdentity>,
+pub(super) struct Introduction {
+    pub(super) identity: Arc<DeviceIdentity>,
+    /// The task for which the source looked at the device.
+    pub(super) task: Task,
     /// Its place in the order of everything seen.
     sequence: u64,
 }
@@ -136,7 +138,9 @@ impl Devices {
         }
         self.gone.push(id.slot);
         if self.ended.len() >= MOST_ENDED {
-            self.generation_floor = self.generation_floor.max(self.ended.values().copied().max());
+            self.generation_floor = self
+                .generation_floor
+                .max(self.ended.values().copied().max());
             self.ended.clear();
         }
         self.ended.insert(key.address, key.generation);
@@ -158,11 +162,11 @@ impl Devices {
     }
 
     /// The identities that no event has followed yet, in a stable order.
-    pub(super) fn introductions(&self) -> Vec<(DeviceAddress, &Arc<DeviceIdentity>)> {
+    pub(super) fn introductions(&self) -> Vec<(DeviceAddress, &Introduction)> {
         let mut waiting: Vec<_> = self
             .introduced
             .iter()
-            .map(|(address, introduction)| (*address, &introduction.identity))
+            .map(|(address, introduction)| (*address, introduction))
             .collect();
         waiting.sort_unstable_by_key(|(address, _)| *address);
         waiting
@@ -237,13 +241,25 @@ impl Model {
     }
 
     /// Who a device is: of which life is told by the next event of its address.
-    pub(super) fn identify(&mut self, identity: &Arc<DeviceIdentity>) {
+    pub(super) fn identify(&mut self, identity: &Arc<DeviceIdentity>, changes: &mut Changes) {
         let address = self.now.device;
         if address == DeviceAddress::NONE {
             return;
         }
+        // No probe ran for it, so no event need follow: the source has looked at who lives there.
+        if self.now.task == Task::default()
+            && identity.name.is_some()
+            && let Some(id) = self.devices.at(address)
+            && let Some(record) = self.devices.get_mut(id)
+            && record.identity.name.is_none()
+        {
+            record.identify(Arc::clone(identity));
+            changes.push(Change::DeviceNamed(id));
+            return;
+        }
         let introduction = Introduction {
             identity: Arc::clone(identity),
+            task: self.now.task,
             sequence: self.sequence,
         };
         self.devices.introduce(address, introduction);

@@ -33,7 +33,7 @@ pub use taint::Taint;
 use crate::{
     coverage::{Addresses, Attachment, Coverage, NodeEvents},
     event::{
-        DeviceAddress, DeviceIdentity, Event, EventKind, Hook, Loss, LossCause, Message, StackDefinition, StackId,
+        DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Message, StackDefinition, StackId,
         Task, Time,
     },
 };
@@ -175,7 +175,7 @@ impl Model {
                 self.stacks
                     .insert(definition.id, Arc::new(definition.clone()));
             }
-            EventKind::Device(identity) => self.identify(identity),
+            EventKind::Device(identity) => self.identify(identity, &mut changes),
             EventKind::Snapshot(snapshot) => self.snapshot(snapshot, &mut changes),
             EventKind::Add(node) => self.add(node, &mut changes),
             EventKind::Remove(reference) => self.remove(reference, &mut changes),
@@ -219,10 +219,21 @@ impl Model {
         self.device_by_id(self.devices.at(address)?)
     }
 
-    /// Identities that were told last, and of which only the next event of their address says whose they are.
+    /// Identities of which only the next event of their address says whose they are, as the events that told
+    /// them; at the present time.
     #[must_use]
-    pub fn introductions(&self) -> Vec<(DeviceAddress, &Arc<DeviceIdentity>)> {
-        self.devices.introductions()
+    pub fn introductions(&self) -> Vec<Event> {
+        let introductions = self.devices.introductions().into_iter();
+        introductions
+            .map(|(device, introduction)| Event {
+                time: self.now.time,
+                task: introduction.task,
+                cpu: 0,
+                device,
+                stack: None,
+                kind: EventKind::Device(Arc::clone(&introduction.identity)),
+            })
+            .collect()
     }
 
     /// The device instance with this id, until the event after the one that ended it.

@@ -1,7 +1,5 @@
 //! What a file begins with whose beginning is the middle of a run.
 
-use std::sync::Arc;
-
 use crate::{
     coverage::{Before, Coverage},
     event::{
@@ -41,14 +39,11 @@ pub(super) fn events(model: &Model) -> Vec<Event> {
         };
         event(time, DeviceAddress::NONE, EventKind::Loss(loss))
     });
-    // Behind the loss: else they might be another life's.
-    let introductions = model.introductions().into_iter().map(|(address, identity)| {
-        event(time, address, EventKind::Device(Arc::clone(identity)))
-    });
     stacks
         .chain(devices)
         .chain(middle)
-        .chain(introductions)
+        // Behind the loss: else they might be another life's.
+        .chain(model.introductions())
         .collect()
 }
 

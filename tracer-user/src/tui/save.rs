@@ -162,12 +162,7 @@ fn snapshot(model: &Model) -> Vec<Event> {
         };
         at(device.address(), EventKind::Snapshot(Box::new(snapshot)))
     }));
-    events.extend(
-        model
-            .introductions()
-            .into_iter()
-            .map(|(address, identity)| at(address, EventKind::Device(Arc::clone(identity)))),
-    );
+    events.extend(model.introductions());
     events
 }
 
