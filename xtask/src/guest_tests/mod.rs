@@ -14,6 +14,7 @@ mod files;
 mod i2c;
 mod live;
 mod loss;
+mod names;
 mod pvpanic;
 mod recording;
 pub(crate) mod scenarios;
@@ -34,7 +35,7 @@ use crate::{kmod, soak, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 13] = [
+const SESSIONS: [&Session; 14] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
@@ -44,6 +45,7 @@ const SESSIONS: [&Session; 13] = [
     &snapshot::SESSION,
     &scenarios::SESSION,
     &loss::SESSION,
+    &names::SESSION,
     &check::SESSION,
     &check::EXERCISE,
     &check::EXAMPLE,

@@ -274,7 +274,8 @@ impl Live {
             records += 1;
         }
         if records < most {
-            unnamed.look(&mut *memory, layout, set, sink);
+            let mut walk = Walk::new(&mut *memory, layout, set, now);
+            unnamed.look(|device| walk.identity(device).ok(), sink);
         }
         records
     }

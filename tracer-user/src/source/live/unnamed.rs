@@ -8,13 +8,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use tracer_ebpf::Layout;
 
-use super::{
-    layout::DeviceSetLayout,
-    load::now,
-    snapshot::{Memory, Walk},
-};
 use crate::event::{DeviceAddress, DeviceIdentity, Event, EventKind, Hook, Task, Time};
 
 /// Devices without a name that are looked at; what others are called is told with their next event.
@@ -65,13 +59,11 @@ impl Unnamed {
         }
     }
 
-    /// Tells `sink` the names that were found at the last look, and looks again. To be called when every event
-    /// has been seen that happened before the last look.
+    /// Tells `sink` the names that were found at the last look, and looks again with `who`. To be called when every
+    /// event has been seen that happened before the last look.
     pub(super) fn look(
         &mut self,
-        memory: &mut dyn Memory,
-        layout: &Layout,
-        set: &DeviceSetLayout,
+        mut who: impl FnMut(DeviceAddress) -> Option<DeviceIdentity>,
         sink: &mut impl FnMut(Event),
     ) {
         let time = self.time;
@@ -89,21 +81,115 @@ impl Unnamed {
             });
             false
         });
-        if self.waiting.is_empty() {
-            return;
-        }
-        let mut walk = Walk::new(memory, layout, set, now);
         for (address, waiting) in &mut self.waiting {
             if waiting.left > 0 {
                 waiting.left -= 1;
                 continue;
             }
-            waiting.found = walk
-                .identity(*address)
-                .ok()
-                .filter(|identity| identity.name.is_some());
+            waiting.found = who(*address).filter(|identity| identity.name.is_some());
             waiting.pause = (2 * waiting.pause + 1).min(LONGEST_WAIT);
             waiting.left = waiting.pause;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Call, CallDetail, Loss, LossCause, Text};
+
+    const DEVICE: DeviceAddress = DeviceAddress(0x10);
+
+    fn event(kind: EventKind) -> Event {
+        Event {
+            time: Time(7),
+            task: Task::default(),
+            cpu: 0,
+            device: DEVICE,
+            stack: None,
+            kind,
+        }
+    }
+
+    fn told(name: Option<&str>) -> Event {
+        event(EventKind::Device(Arc::new(identity(name))))
+    }
+
+    fn identity(name: Option<&str>) -> DeviceIdentity {
+        DeviceIdentity {
+            name: name.map(Text::from),
+            ..DeviceIdentity::default()
+        }
+    }
+
+    fn enter(hook: Hook) -> Event {
+        event(EventKind::Enter(Call {
+            hook,
+            detail: CallDetail::None,
+        }))
+    }
+
+    /// The names that are told in one look, at which the device has this name.
+    fn look(unnamed: &mut Unnamed, name: Option<&str>) -> Vec<String> {
+        let mut names = Vec::new();
+        unnamed.look(|_| Some(identity(name)), &mut |event| {
+            assert_eq!((event.device, event.time), (DEVICE, Time(7)));
+            if let EventKind::Device(identity) = event.kind {
+                names.extend(identity.name.as_deref().map(str::to_owned));
+            }
+        });
+        names
+    }
+
+    fn beginning() -> Unnamed {
+        let mut unnamed = Unnamed::default();
+        unnamed.see(&told(None));
+        unnamed.see(&enter(Hook::Initialise));
+        unnamed
+    }
+
+    #[test]
+    fn a_name_is_told_when_what_happened_meanwhile_is_known() {
+        let mut unnamed = beginning();
+        assert_eq!(look(&mut unnamed, Some("card0")), [""; 0]);
+        assert_eq!(look(&mut unnamed, Some("card0")), ["card0"]);
+        assert_eq!(look(&mut unnamed, Some("card0")), [""; 0], "told once");
+    }
+
+    #[test]
+    fn a_name_is_not_told_of_another_life() {
+        let ends: [fn(&mut Unnamed); 4] = [
+            |unnamed| unnamed.see(&enter(Hook::FinalPut)),
+            |unnamed| unnamed.see(&enter(Hook::Initialise)),
+            |unnamed| unnamed.see(&told(Some("by a probe"))),
+            |unnamed| {
+                unnamed.see(&event(EventKind::Loss(Loss {
+                    count: 1,
+                    cause: LossCause::RingFull,
+                })));
+            },
+        ];
+        for (number, end) in ends.into_iter().enumerate() {
+            let mut unnamed = beginning();
+            look(&mut unnamed, Some("card0"));
+            end(&mut unnamed);
+            assert_eq!(look(&mut unnamed, None), [""; 0], "{number}");
+        }
+    }
+
+    #[test]
+    fn who_has_no_name_for_long_is_looked_at_less_often() {
+        let mut unnamed = beginning();
+        let mut looks = 0;
+        for _ in 0..1_000 {
+            unnamed.look(
+                |_| {
+                    looks += 1;
+                    None
+                },
+                &mut |_| {},
+            );
+        }
+        assert!((8..16).contains(&looks), "{looks} looks");
     }
 }
