@@ -166,14 +166,14 @@ pub struct Left {
 }
 
 impl Left {
-    /// The error with which `really_probe` failed, negative: it returns what a driver's or a bus's probe
-    /// returned as a positive number, and what kept it from calling that as it is. `None` where it tells none,
-    /// which before 5.11 is every error of a driver.
+    /// The error with which `really_probe` failed, negative: it returns a driver's or a bus's error as a positive
+    /// number, and one from before it called them as it is. `None` where it returned none, as old kernels do
+    /// whatever the driver returned.
     #[must_use]
     pub fn probe_error(&self) -> Option<i64> {
         self.value
             .filter(|value| *value != 0)
-            .map(|value| if value > 0 { -value } else { value })
+            .map(|value| -value.saturating_abs())
     }
 }
 

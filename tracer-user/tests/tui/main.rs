@@ -7,6 +7,7 @@
 mod support;
 
 mod inputs;
+mod lives;
 mod screen;
 mod screens;
 mod time;
