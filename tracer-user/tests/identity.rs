@@ -19,7 +19,6 @@ use proptest::{collection::vec, prelude::*};
 use support::{Dev, Story, whole};
 
 const DEVICE: Dev = Dev(0xff11_0000_0638_fc10);
-const OTHER: Dev = Dev(0xff11_0000_0639_0010);
 
 /// What is told of a life, by the reference and by the model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
