@@ -97,6 +97,36 @@ static int run_class_late_put(const struct dt_scenario *scenario,
 }
 
 /*
+ * A class device that owns something before it has its name and its class, and
+ * keeps its first name to the end. What it owns is released as a group before
+ * it is unregistered. In between nothing that is traced happens to it.
+ */
+static int run_class_late_name(const struct dt_scenario *scenario,
+			       unsigned long count)
+{
+	struct device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+	void *group;
+	int ret;
+
+	if (!dev)
+		return -ENOMEM;
+	device_initialize(dev);
+	dev->release = free_device;
+	group = devres_open_group(dev, NULL, GFP_KERNEL);
+	ret = group ? devm_add_action(dev, dt_note, "of a device named late") : -ENOMEM;
+	dev->class = &lifetime_class;
+	ret = ret ?: dev_set_name(dev, "devres-test-late-name") ?: device_add(dev);
+	if (!ret)
+		msleep(500);
+	if (group)
+		devres_release_group(dev, group);
+	if (!ret)
+		device_del(dev);
+	put_device(dev);
+	return ret;
+}
+
+/*
  * A device whose action holds the last reference to it: where only the last
  * put releases resources, neither ever happens. Such a device stays until
  * self-reference-clean, or the module's unloading, runs the action.
@@ -236,6 +266,7 @@ const struct dt_scenario dt_lifetime_scenarios[] = {
 	{ "root-late-put-ok", "the same, resources released before", run_root_late_put, true },
 	{ "class-late-put", "class device with resources, a reference held 200 ms over its unregistration", run_class_late_put, false },
 	{ "class-late-put-ok", "the same, resources released before", run_class_late_put, true },
+	{ "class-late-name", "class device with a resource from before it has a name, released 500 ms later", run_class_late_name, true },
 	{ "self-reference", "a device's action holds the last reference; up to 6.5 it stays until self-reference-clean", run_self_reference, false },
 	{ "self-reference-ok", "the same, action released before unregistration", run_self_reference, true },
 	{ "self-reference-late", "the same, action added after device_del; stays until self-reference-clean", run_self_reference_late, false },

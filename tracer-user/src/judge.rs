@@ -102,6 +102,12 @@ impl Judge {
         for change in self.model.apply(event) {
             self.rules.observe(&change, &self.model, &mut self.report);
             also(&change, &self.model);
+            if let Change::DeviceNamed(id) = change
+                && let Some(device) = self.model.device_by_id(id)
+                && let Some(name) = device.identity().name.as_deref()
+            {
+                self.report.name(device.key(), name);
+            }
             if let Change::Desynced(desync) = change
                 && self.desyncs.len() < MOST_DESYNCS
             {

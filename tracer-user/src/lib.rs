@@ -8,6 +8,7 @@ pub mod command;
 pub mod coverage;
 pub mod crash;
 pub mod diff;
+pub mod errno;
 pub mod escape;
 pub mod event;
 pub mod filter;

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use devres_tracer::{
-    coverage::Coverage,
+    coverage::{Before, Coverage},
     event::{Hook, Time},
     lives::{Beginning, Life, LifeObserver, Limits, Lives, Outcome, What, Window},
     model::{Model, State},
@@ -144,6 +144,9 @@ fn probes_that_fail_say_with_what() {
     for (value, outcome, deferred) in [
         (Some(-517), Outcome::Failed(Some(-517)), true),
         (Some(-22), Outcome::Failed(Some(-22)), false),
+        // What a driver's own probe returned comes out positive.
+        (Some(517), Outcome::Failed(Some(-517)), true),
+        (Some(16), Outcome::Failed(Some(-16)), false),
         // Before 5.18 the function doesn't return the error.
         (Some(0), Outcome::Failed(None), false),
         (None, Outcome::Failed(None), false),
@@ -174,6 +177,88 @@ fn probes_that_fail_say_with_what() {
             ]
         );
     }
+}
+
+/// `device_del` of a device of a bus, which unbinds it in any case.
+fn delete(story: &mut Story) {
+    story
+        .enter(DEV, Hook::Delete)
+        .enter(DEV, Hook::Unbind)
+        .leave(DEV, Hook::Unbind)
+        .leave(DEV, Hook::Delete);
+}
+
+#[test]
+fn no_unbind_is_told_where_there_was_no_driver() {
+    // It never had one.
+    let mut story = Story::new();
+    story
+        .named(DEV, "QEMU0001:00", "platform", "")
+        .enter(DEV, Hook::Initialise)
+        .add(DEV, 0x100, "devm_kzalloc_release", 8);
+    delete(&mut story);
+    let never = lives(&story);
+    assert_eq!(
+        told(&never, only(&never), 0),
+        [
+            "initialised (initialised)",
+            "added devm_kzalloc_release (initialised)",
+            "deleted (deleted)",
+        ]
+    );
+    // It had one until then.
+    let mut story = Story::new();
+    begin(&mut story);
+    probe(&mut story);
+    unbind(&mut story);
+    story.named(DEV, "QEMU0001:00", "platform", "");
+    delete(&mut story);
+    let before = lives(&story);
+    let steps = told(&before, only(&before), 1);
+    let unbinds = steps.iter().filter(|step| step.starts_with("unbind"));
+    assert_eq!(unbinds.count(), 1, "{steps:?}");
+    assert_eq!(steps.last().unwrap(), "deleted (deleted)");
+}
+
+#[test]
+fn an_unbind_of_a_device_first_seen_halfway_is_told_if_it_does_something() {
+    for something in [true, false] {
+        let mut story = Story::new();
+        story
+            .named(DEV, "QEMU0001:00", "platform", "")
+            .enter(DEV, Hook::Unbind);
+        if something {
+            story.enter(DEV, Hook::Remove).leave(DEV, Hook::Remove);
+        }
+        story
+            .leave(DEV, Hook::Unbind)
+            .add(DEV, 0x100, "devm_kzalloc_release", 8);
+        let mut coverage = whole();
+        coverage.before = Before::Snapshot;
+        let lives = observe(&story, coverage, Limits::default(), Window::default());
+        let steps = told(&lives, only(&lives), 0);
+        let unbinds = steps.iter().filter(|step| step.starts_with("unbind"));
+        assert_eq!(unbinds.count(), usize::from(something), "{steps:?}");
+    }
+}
+
+#[test]
+fn what_the_first_try_of_a_probe_left_is_not_what_the_binding_left() {
+    // CONFIG_DEBUG_TEST_DRIVER_REMOVE takes the driver off again and probes once more.
+    let mut story = Story::new();
+    begin(&mut story);
+    story
+        .enter(DEV, Hook::Probe)
+        .enter(DEV, Hook::Remove)
+        .leave(DEV, Hook::Remove)
+        .enter(DEV, Hook::Cleanup)
+        .leave(DEV, Hook::Cleanup)
+        .enter(DEV, Hook::Bound)
+        .returned(DEV, Hook::Probe, Some(0));
+    let lives = lives(&story);
+    let chapter = &only(&lives).chapters[1];
+    assert_eq!(chapter.outcome, Outcome::Bound);
+    assert_eq!(chapter.ended, None);
 }
 
 #[test]

@@ -31,20 +31,13 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
     let bus = known.word(layout!(device_bus));
     let parent = known.word(layout!(device_parent));
 
-    let mut seen = DeviceSeen {
-        name,
-        driver,
-        bus,
-        parent,
-        wanted: 0,
-    };
     // SAFETY: the value is copied out at once; a racing update leaves old or new words, either of which
     // only decides whether the device is told once more.
     if let Some(known) = unsafe { DEVICES.get(device) }
         && known.name == name
         && known.driver == driver
-        && known.bus == bus
         && known.parent == parent
+        && has_owner(known.owner, bus, device)
     {
         return known.wanted != 0;
     }
@@ -56,11 +49,18 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
     // What lies behind a NULL pointer can't be read and comes out as zero, an empty name in the end. Asking
     // each time whether there is one would double the verifier's work each time.
     let driver_name = kernel_word(driver.wrapping_add(u64::from(layout!(driver_name))));
-    let class = kernel_word(device.wrapping_add(u64::from(layout!(device_class))));
+    let class = class_of(device);
     let (owner, owner_name) = if bus == 0 {
         (class, layout!(class_name))
     } else {
         (bus, layout!(bus_name))
+    };
+    let mut seen = DeviceSeen {
+        name,
+        driver,
+        owner,
+        parent,
+        wanted: 0,
     };
     let bus_name = kernel_word(owner.wrapping_add(u64::from(owner_name)));
     let record = entry.as_mut_ptr();
@@ -77,16 +77,32 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
         kernel_string(name, &raw mut (*record).name);
         kernel_string(driver_name, &raw mut (*record).driver);
         kernel_string(bus_name, &raw mut (*record).bus);
-        // A device without a driver may get one that is wanted: what it owns by then must be known.
-        let wanted = passes(&DEVICE_FILTER, (&raw const (*record).name).cast())
+        // A device without a name, driver or bus may get one that is wanted: what it owns by then must be
+        // known. It is told again when it has one, and judged by that.
+        let wanted = (name == 0 || passes(&DEVICE_FILTER, (&raw const (*record).name).cast()))
             && (driver == 0 || passes(&DRIVER_FILTER, (&raw const (*record).driver).cast()))
-            && passes(&BUS_FILTER, (&raw const (*record).bus).cast());
+            && (owner == 0 || passes(&BUS_FILTER, (&raw const (*record).bus).cast()));
         seen.wanted = u64::from(wanted);
     }
     entry.submit(wake_up());
     // A full map is no harm: the device is told again next time.
     let _ = DEVICES.insert(device, seen, 0);
     seen.wanted != 0
+}
+
+/// Whether the bus or class that was told of a device is still the one that it has. A class never changes, so
+/// it is only looked for again where there was neither.
+#[inline(always)]
+fn has_owner(told: u64, bus: u64, device: u64) -> bool {
+    if bus != 0 {
+        return told == bus;
+    }
+    told != 0 || class_of(device) == 0
+}
+
+#[inline(always)]
+fn class_of(device: u64) -> u64 {
+    kernel_word(device.wrapping_add(u64::from(layout!(device_class))))
 }
 
 /// Forgets a device, because its address now means another.

@@ -40,7 +40,8 @@ const _: () = assert!(tracer_ebpf::wire::STACK_DEPTH <= PERF_MAX_STACK_DEPTH as 
 pub(crate) struct DeviceSeen {
     pub(crate) name: u64,
     pub(crate) driver: u64,
-    pub(crate) bus: u64,
+    /// The bus, else the class.
+    pub(crate) owner: u64,
     pub(crate) parent: u64,
     /// One where the filters let this device's events through.
     pub(crate) wanted: u64,

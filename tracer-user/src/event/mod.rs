@@ -85,7 +85,8 @@ pub struct Event {
 #[serde(tag = "event", content = "detail", rename_all = "snake_case")]
 pub enum EventKind {
     /// Who the device is. Comes before the first event of a device and whenever name, driver, bus or
-    /// parent has changed.
+    /// parent has changed; before `device_initialize` it is who begins there. Outside any task it is a name that
+    /// the source has found out by itself, of the device that lives there.
     Device(Arc<DeviceIdentity>),
     /// What a stack number means. Comes before the first event that refers to it; a number that is
     /// defined again means something else from here on.

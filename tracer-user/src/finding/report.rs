@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::{Adders, Certainty, Evidence, Finding, Occurrence, Severity, Subject};
+use super::{
+    Adders, Certainty, Evidence, Finding, Occurrence, Severity, Subject, subject::UNNAMED,
+};
 use crate::{event::Time, model::InstanceKey};
 
 /// Findings with different fingerprints that are kept; the rest is counted.
@@ -55,6 +57,8 @@ pub struct Report {
     occurred: Vec<(usize, Occurrence)>,
     /// Occurrences that are kept, of all findings.
     occurrences: usize,
+    /// Findings on devices that had no name yet.
+    unnamed: Vec<usize>,
     silence: BTreeMap<&'static str, Silence>,
     dropped: u64,
 }
@@ -94,6 +98,9 @@ impl Report {
         self.by_fingerprint
             .insert(finding.fingerprint.clone(), index);
         self.evidence.push(Evidence::of(&finding));
+        if finding.device == UNNAMED {
+            self.unnamed.push(index);
+        }
         self.findings.push(finding);
         self.occurs(index, occurrence);
         self.updates.extend(self.findings.get(index).cloned());
@@ -170,6 +177,22 @@ impl Report {
         self.occurrences += usize::from(grown);
         known.count = known.count.max(known.occurrences.total());
         self.occurred.push((index, occurrence));
+    }
+
+    /// A device has its name at last: so what was found on it before can be chosen by it.
+    pub fn name(&mut self, device: InstanceKey, name: &str) {
+        let (findings, updates) = (&mut self.findings, &mut self.updates);
+        self.unnamed.retain(|index| {
+            let Some(finding) = findings.get_mut(*index) else {
+                return false;
+            };
+            if finding.instance != device || finding.device != UNNAMED {
+                return finding.device == UNNAMED;
+            }
+            name.clone_into(&mut finding.device);
+            updates.push(finding.clone());
+            false
+        });
     }
 
     /// Reports that `rule` could not judge something on a device, and why.

@@ -15,6 +15,7 @@ pub use names::{Label, LabelId, Names, TaskId};
 pub use observer::LifeObserver;
 
 use crate::{
+    errno,
     event::{Hook, LossCause, StackFrame, Text, Time},
     model::{InstanceKey, State, Taint},
 };
@@ -219,13 +220,10 @@ impl Step {
 }
 
 impl Outcome {
-    /// `-EPROBE_DEFER`, which has no place in userspace's `errno.h`.
-    pub const PROBE_DEFER: i64 = -517;
-
     /// Whether the probe asked to be tried again later.
     #[must_use]
     pub fn is_deferred(self) -> bool {
-        self == Self::Failed(Some(Self::PROBE_DEFER))
+        self == Self::Failed(Some(errno::PROBE_DEFER))
     }
 }
 

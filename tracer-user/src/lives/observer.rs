@@ -68,7 +68,8 @@ impl LifeObserver {
             Change::DeviceSeen(id) => self.begin(*id, Beginning::Halfway, model),
             Change::DeviceBegan(id) => {
                 self.happened(model.now());
-                self.replace(*id, model);
+                self.begin(*id, Beginning::Initialised, model);
+                self.record(*id, What::Initialised, model);
             }
             Change::DeviceNamed(id) => self.named(*id, model),
             Change::SnapshotTaken(id) => self.snapshot(*id, model),
@@ -183,15 +184,6 @@ impl LifeObserver {
         self.lives.insert(self.seen, life);
     }
 
-    /// `device_initialize`: the model may have known the place under this id before, without any event.
-    fn replace(&mut self, id: DeviceId, model: &Model) {
-        if let Some(place) = self.of.remove(&id) {
-            self.lives.remove(&place);
-        }
-        self.begin(id, Beginning::Initialised, model);
-        self.record(id, What::Initialised, model);
-    }
-
     fn life(&mut self, id: DeviceId) -> Option<&mut Life> {
         self.lives.get_mut(self.of.get(&id)?)
     }
@@ -277,6 +269,8 @@ impl LifeObserver {
         let holdings = shown.then(|| self.holdings(device, model));
         self.with_chapter(id, |chapter| {
             chapter.outcome = Outcome::Bound;
+            // With CONFIG_DEBUG_TEST_DRIVER_REMOVE what the first try left was released before.
+            chapter.ended = None;
             chapter.bound = holdings.map(|holdings| (now, holdings));
         });
     }
@@ -344,6 +338,7 @@ impl LifeObserver {
         self.happened(model.now());
         let Some(id) = entered.device else { return };
         let what = match (entered.hook, entered.detail) {
+            (Hook::Unbind, _) if !may_have_driver(id, model) => return,
             (Hook::Unbind, _) => What::Unbind,
             (Hook::Remove, _) => What::Remove,
             (Hook::Cleanup, _) => What::Cleanup,
@@ -375,7 +370,7 @@ impl LifeObserver {
                     .device_by_id(id)
                     .is_some_and(|device| device.state() == State::Bound);
                 let mut failed = false;
-                let value = left.value.filter(|value| *value < 0);
+                let value = left.probe_error();
                 self.with_chapter(id, |chapter| {
                     if !bound && chapter.outcome == Outcome::Open && chapter.binding > 0 {
                         chapter.outcome = Outcome::Failed(value);
@@ -386,8 +381,25 @@ impl LifeObserver {
                     self.step(id, What::ProbeFailed(value), model);
                 }
             }
+            Hook::Unbind => self.forget_empty_unbind(id),
             _ => {}
         }
+    }
+
+    /// An unbind in which nothing happened to a device that was not known to be bound: there was no driver.
+    fn forget_empty_unbind(&mut self, id: DeviceId) {
+        let mut forgotten = false;
+        self.with_chapter(id, |chapter| {
+            forgotten = chapter.steps_hidden == 0
+                && chapter
+                    .steps
+                    .last()
+                    .is_some_and(|step| step.what == What::Unbind && !step.phase.has_driver());
+            if forgotten {
+                chapter.steps.pop();
+            }
+        });
+        self.steps -= usize::from(forgotten);
     }
 
     /// The kernel said something in its log.
@@ -488,6 +500,10 @@ impl LifeObserver {
             self.steps += 1;
         }
     }
+}
+
+fn may_have_driver(id: DeviceId, model: &Model) -> bool {
+    model.device_by_id(id).is_none_or(Device::may_have_driver)
 }
 
 fn identify(life: &mut Life, device: Device<'_>) {

@@ -299,12 +299,12 @@ impl Model {
         self.facts.entered_only &= !bit(hook);
         let task = self.now.task;
         let subject = self.now.device;
+        let device = self.known_subject(changes);
         let depth = self.tasks.innermost(&task, |frame| {
             frame.hook == hook && (subject == DeviceAddress::NONE || frame.address == subject)
         });
         let Some(depth) = depth else {
             // Entered before the source began, or the entry was lost.
-            let device = self.devices.at(subject);
             changes.push(Change::Left(Left {
                 hook,
                 device,

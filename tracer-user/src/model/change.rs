@@ -165,6 +165,18 @@ pub struct Left {
     pub inferred: bool,
 }
 
+impl Left {
+    /// The error with which `really_probe` failed, negative: it returns a driver's or a bus's error as a positive
+    /// number, and one from before it called them as it is. `None` where it returned none, as old kernels do
+    /// whatever the driver returned.
+    #[must_use]
+    pub fn probe_error(&self) -> Option<i64> {
+        self.value
+            .filter(|value| *value != 0)
+            .map(|value| -value.saturating_abs())
+    }
+}
+
 /// A disagreement between the model and the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desync {

@@ -22,8 +22,8 @@ pub struct DeviceId {
 pub struct InstanceKey {
     /// The address of the `struct device`.
     pub address: DeviceAddress,
-    /// How many times `device_initialize` had been seen at this address; zero for an instance that the
-    /// source did not see begin.
+    /// Which life at this address it is, counted from one; zero for a device that was there already when
+    /// the address was first seen. No two lives have the same.
     pub generation: u32,
 }
 
@@ -74,6 +74,17 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether it has a driver, be it one that is being probed or removed.
+    #[must_use]
+    pub const fn has_driver(self) -> bool {
+        matches!(
+            self,
+            Self::Probing | Self::Bound | Self::Removing | Self::Cleanup
+        )
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
@@ -90,10 +101,6 @@ pub(super) struct Record {
     pub(super) key: InstanceKey,
     pub(super) epoch: u32,
     pub(super) identity: Arc<DeviceIdentity>,
-    /// Nothing but its identity was told since the last event of this address.
-    pub(super) just_named: bool,
-    /// Nothing but its identity was ever told.
-    pub(super) untouched: bool,
     /// The last driver that it was seen to have.
     pub(super) last_driver: Option<Text>,
     /// What was running on the task that began it.
@@ -134,8 +141,6 @@ impl Record {
             key,
             epoch,
             identity: Arc::new(DeviceIdentity::default()),
-            just_named: false,
-            untouched: true,
             last_driver: None,
             created_in: None,
             ever_bound: false,
@@ -245,6 +250,17 @@ impl<'m> Device<'m> {
     #[must_use]
     pub fn state(self) -> State {
         self.record.state()
+    }
+
+    /// Whether it has a driver, as far as anybody knows. `device_del` unbinds every device of a bus, also those
+    /// that have none: nothing happens to them then.
+    #[must_use]
+    pub fn may_have_driver(self) -> bool {
+        let record = self.record;
+        record.phase.has_driver()
+            || record.identity.driver.is_some()
+            || record.phase == State::Unknown
+            || self.is_tainted()
     }
 
     /// How many bindings were seen to begin; zero is the one that was there before.

@@ -9,11 +9,26 @@ use super::{
 };
 use crate::{
     coverage::Before,
-    event::{DeviceAddress, DeviceIdentity, PmDomain},
+    event::{DeviceAddress, DeviceIdentity, PmDomain, Task},
 };
 
 /// Addresses of ended instances whose generation is remembered one by one.
 const MOST_ENDED: usize = 1 << 16;
+/// Identities that wait for the event that says whose they are.
+const MOST_INTRODUCED: usize = 1 << 16;
+
+/// Who a device is, told before it is known of which life: the next event of its address says that.
+///
+/// A source tells an identity right before the event for which it looked at the device. If that event is
+/// `device_initialize`, it is the identity of the life that begins there, and not of the one before.
+#[derive(Debug, Clone)]
+pub(super) struct Introduction {
+    pub(super) identity: Arc<DeviceIdentity>,
+    /// The task for which the source looked at the device.
+    pub(super) task: Task,
+    /// Its place in the order of everything seen.
+    sequence: u64,
+}
 
 /// All device instances.
 #[derive(Debug, Clone)]
@@ -24,10 +39,12 @@ pub(super) struct Devices {
     /// Instances that ended with the last event: their slots.
     gone: Vec<u32>,
     epochs: u32,
+    /// Identities that no event has followed yet.
+    introduced: HashMap<DeviceAddress, Introduction>,
     /// The generation of the last instance at addresses where none lives.
     ended: HashMap<DeviceAddress, u32>,
-    /// No address that is not in `ended` had a generation beyond this.
-    generation_floor: u32,
+    /// No address that is not in `ended` had a generation beyond this; `None` if none of them had any.
+    generation_floor: Option<u32>,
     /// Why an instance that was not seen to begin is doubtful.
     before: Option<Taint>,
 }
@@ -40,8 +57,9 @@ impl Devices {
             at: HashMap::new(),
             gone: Vec::new(),
             epochs: 0,
+            introduced: HashMap::new(),
             ended: HashMap::new(),
-            generation_floor: 0,
+            generation_floor: None,
             before: (*before != Before::Nothing).then_some(Taint::FirstSeenHalfway),
         }
     }
@@ -101,15 +119,14 @@ impl Devices {
         DeviceId { slot, epoch }
     }
 
-    /// The generation of the next instance that begins at `address`.
-    fn next_generation(&self, address: DeviceAddress) -> u32 {
-        let last = self
-            .at(address)
-            .and_then(|id| self.get(id))
-            .map(|record| record.key.generation)
-            .or_else(|| self.ended.get(&address).copied())
-            .unwrap_or(self.generation_floor);
-        last.saturating_add(1)
+    /// The generation of the next instance at `address`, where none lives; `begins` says whether its begin is
+    /// seen.
+    fn next_generation(&self, address: DeviceAddress, begins: bool) -> u32 {
+        let last = self.ended.get(&address).copied();
+        match last.or(self.generation_floor) {
+            Some(last) => last.saturating_add(1),
+            None => u32::from(begins),
+        }
     }
 
     fn end(&mut self, id: DeviceId) {
@@ -121,13 +138,38 @@ impl Devices {
         }
         self.gone.push(id.slot);
         if self.ended.len() >= MOST_ENDED {
-            let highest = self.ended.values().copied().max().unwrap_or(0);
-            self.generation_floor = self.generation_floor.max(highest);
+            self.generation_floor = self
+                .generation_floor
+                .max(self.ended.values().copied().max());
             self.ended.clear();
         }
-        if key.generation > 0 {
-            self.ended.insert(key.address, key.generation);
+        self.ended.insert(key.address, key.generation);
+    }
+
+    fn introduce(&mut self, address: DeviceAddress, introduction: Introduction) {
+        if self.introduced.len() >= MOST_INTRODUCED {
+            self.introduced.clear();
         }
+        self.introduced.insert(address, introduction);
+    }
+
+    /// The identity that waits for the next event of this address.
+    fn introduction(&mut self, address: DeviceAddress) -> Option<Introduction> {
+        if self.introduced.is_empty() {
+            return None;
+        }
+        self.introduced.remove(&address)
+    }
+
+    /// The identities that no event has followed yet, in a stable order.
+    pub(super) fn introductions(&self) -> Vec<(DeviceAddress, &Introduction)> {
+        let mut waiting: Vec<_> = self
+            .introduced
+            .iter()
+            .map(|(address, introduction)| (*address, introduction))
+            .collect();
+        waiting.sort_unstable_by_key(|(address, _)| *address);
+        waiting
     }
 
     /// The instances that ended with the last event, to be dropped.
@@ -156,17 +198,30 @@ impl Model {
             Some(id) => id,
             None => self.first_seen(address, changes),
         };
-        if let Some(record) = self.devices.get_mut(id) {
-            record.just_named = false;
-            record.untouched = false;
+        if let Some(introduction) = self.devices.introduction(address)
+            && let Some(record) = self.devices.get_mut(id)
+        {
+            record.identify(introduction.identity);
+            changes.push(Change::DeviceNamed(id));
         }
         Some(id)
     }
 
+    /// The instance that a return is about, if it lives or was introduced for it: a return alone begins none,
+    /// for with the last put the instance is gone.
+    pub(super) fn known_subject(&mut self, changes: &mut Changes) -> Option<DeviceId> {
+        let address = self.now.device;
+        if self.devices.introduced.contains_key(&address) {
+            return self.subject(changes);
+        }
+        self.devices.at(address)
+    }
+
     fn first_seen(&mut self, address: DeviceAddress, changes: &mut Changes) -> DeviceId {
+        let generation = self.devices.next_generation(address, false);
         let key = InstanceKey {
             address,
-            generation: 0,
+            generation,
         };
         let id = self.devices.create(key);
         self.tally.devices += 1;
@@ -185,20 +240,29 @@ impl Model {
         id
     }
 
+    /// Who a device is: of which life is told by the next event of its address.
     pub(super) fn identify(&mut self, identity: &Arc<DeviceIdentity>, changes: &mut Changes) {
         let address = self.now.device;
         if address == DeviceAddress::NONE {
             return;
         }
-        let id = match self.devices.at(address) {
-            Some(id) => id,
-            None => self.first_seen(address, changes),
-        };
-        if let Some(record) = self.devices.get_mut(id) {
-            record.just_named = true;
+        // No probe ran for it, so no event need follow: the source has looked at who lives there.
+        if self.now.task == Task::default()
+            && identity.name.is_some()
+            && let Some(id) = self.devices.at(address)
+            && let Some(record) = self.devices.get_mut(id)
+            && record.identity.name.is_none()
+        {
             record.identify(Arc::clone(identity));
             changes.push(Change::DeviceNamed(id));
+            return;
         }
+        let introduction = Introduction {
+            identity: Arc::clone(identity),
+            task: self.now.task,
+            sequence: self.sequence,
+        };
+        self.devices.introduce(address, introduction);
     }
 
     /// `device_initialize` was entered: a new instance, whatever was at this address before.
@@ -207,38 +271,26 @@ impl Model {
         if address == DeviceAddress::NONE {
             return;
         }
-        let generation = self.devices.next_generation(address);
-        let key = InstanceKey {
+        // Where something is missing in between, it may be the identity of the life before.
+        let lost = self.last_loss();
+        let identity = self
+            .devices
+            .introduction(address)
+            .filter(|introduction| lost.is_none_or(|lost| lost < introduction.sequence))
+            .map(|introduction| introduction.identity);
+        if let Some(id) = self.devices.at(address) {
+            self.end_device(id, false, changes);
+        }
+        let generation = self.devices.next_generation(address, true);
+        let id = self.devices.create(InstanceKey {
             address,
             generation,
-        };
-        let mut identity = None;
-        let mut placeholder = None;
-        if let Some(id) = self.devices.at(address)
-            && let Some(record) = self.devices.get(id)
-        {
-            if record.just_named {
-                identity = Some(Arc::clone(&record.identity));
-            }
-            if record.untouched {
-                placeholder = Some(id);
-            } else {
-                self.end_device(id, false, changes);
-            }
-        }
-        let id = if let Some(id) = placeholder {
-            id
-        } else {
-            self.tally.devices += 1;
-            self.devices.create(key)
-        };
+        });
+        self.tally.devices += 1;
         let sequence = self.sequence;
         let created_in = self.context();
         if let Some(record) = self.devices.get_mut(id) {
-            let epoch = record.epoch;
-            *record = Record::new(key, epoch);
             record.phase = State::Initialised;
-            record.untouched = false;
             record.clean_since = sequence;
             record.known_since = sequence;
             record.created_in = created_in;

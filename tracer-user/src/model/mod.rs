@@ -219,6 +219,23 @@ impl Model {
         self.device_by_id(self.devices.at(address)?)
     }
 
+    /// Identities of which only the next event of their address says whose they are, as the events that told
+    /// them; at the present time.
+    #[must_use]
+    pub fn introductions(&self) -> Vec<Event> {
+        let introductions = self.devices.introductions().into_iter();
+        introductions
+            .map(|(device, introduction)| Event {
+                time: self.now.time,
+                task: introduction.task,
+                cpu: 0,
+                device,
+                stack: None,
+                kind: EventKind::Device(Arc::clone(&introduction.identity)),
+            })
+            .collect()
+    }
+
     /// The device instance with this id, until the event after the one that ended it.
     #[must_use]
     pub fn device_by_id(&self, id: DeviceId) -> Option<Device<'_>> {

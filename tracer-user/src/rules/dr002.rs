@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 
 use super::{Rule, RuleInfo};
 use crate::{
+    errno,
     event::{Hook, Role},
     finding::{Finding, Report, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, State},
@@ -94,8 +95,8 @@ fn failed(left: &Left, id: DeviceId, without: Option<u64>, model: &Model, report
     }
     let name = subject.name();
     // Before 5.18 the kernel keeps the error to itself.
-    let value = left.value.filter(|value| *value != 0);
-    let value = value.map_or_else(String::new, |value| format!(" ({value})"));
+    let error = left.probe_error();
+    let value = error.map_or_else(String::new, |error| format!(" ({})", errno::name(error)));
     report.submit(Finding {
         summary: format!(
             "The probe of {name} failed{value} and left the PM domain attached that was attached in it."

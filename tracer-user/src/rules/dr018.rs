@@ -4,6 +4,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{Rule, RuleInfo, blame};
 use crate::{
+    errno,
     event::{Hook, Role, Time},
     finding::{Finding, Report, Severity, Step, Subject},
     model::{Change, DeviceId, Entered, Left, Model, State},
@@ -26,8 +27,6 @@ static INFO: RuleInfo = RuleInfo {
     page: include_str!("dr018.md"),
 };
 
-/// The kernel's `EPROBE_DEFER`.
-const EPROBE_DEFER: u64 = 517;
 /// Deferrals in a row that are worth knowing: one or two are ordinary.
 const NOTABLE: u32 = 3;
 /// Deferrals in a row that are too many.
@@ -103,9 +102,7 @@ impl Rule for DeferralChurn {
                     ..
                 },
             ) => {
-                let deferred = left
-                    .value
-                    .is_some_and(|value| value.unsigned_abs() == EPROBE_DEFER);
+                let deferred = left.probe_error() == Some(errno::PROBE_DEFER);
                 let released = self.released.remove(device).unwrap_or_default();
                 if self.listed.remove(device) || deferred {
                     self.deferred(*device, left, released, model, report);

@@ -8,7 +8,7 @@ use super::{Sink, SourceInformation, Summary, json_text, told::Told};
 use crate::{
     event::{Event, EventKind, Loss, LossCause, Time},
     finding::Finding,
-    model::Model,
+    model::{Device, Model},
 };
 
 /// Writes JSON lines.
@@ -72,9 +72,11 @@ impl<W: Write> Sink for JsonSink<W> {
         if !self.events {
             return Ok(());
         }
-        let identity = model
-            .device(event.device)
-            .map(crate::model::Device::identity);
+        let identity = match &event.kind {
+            // Whose it is, is not known yet: of the life that is there, or of the one that begins next.
+            EventKind::Device(identity) => Some(&**identity),
+            _ => model.device(event.device).map(Device::identity),
+        };
         self.line(&EventLine {
             device: identity.and_then(|identity| identity.name.as_deref()),
             driver: identity.and_then(|identity| identity.driver.as_deref()),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{CommandEnd, Sink, SourceInformation, Summary, told::Told};
 use crate::{
     coverage::{Before, NodeEvents},
-    crash,
+    crash, errno,
     escape::{Escaped, Visible, begun},
     event::{
         AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, Message, NodeReference,
@@ -339,6 +339,12 @@ pub(crate) fn words(kind: &EventKind) -> Option<String> {
             (_, hook) => hook.symbol().to_owned(),
         },
         EventKind::Leave(left) => match left.value {
+            // One is success before 5.18; errors come out with either sign.
+            Some(value) if left.hook == Hook::Probe && !matches!(value, 0 | 1) => format!(
+                "{} returned {value} ({})",
+                left.hook.symbol(),
+                errno::name(-value.saturating_abs())
+            ),
             Some(value) if left.hook != Hook::Krealloc => {
                 format!("{} returned {value}", left.hook.symbol())
             }

@@ -39,7 +39,12 @@ pub(super) fn events(model: &Model) -> Vec<Event> {
         };
         event(time, DeviceAddress::NONE, EventKind::Loss(loss))
     });
-    stacks.chain(devices).chain(middle).collect()
+    stacks
+        .chain(devices)
+        .chain(middle)
+        // Behind the loss: else they might be another life's.
+        .chain(model.introductions())
+        .collect()
 }
 
 /// The coverage of such a file.

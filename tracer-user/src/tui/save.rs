@@ -164,6 +164,7 @@ fn snapshot(model: &Model) -> Vec<Event> {
         };
         at(device.address(), EventKind::Snapshot(Box::new(snapshot)))
     }));
+    events.extend(model.introductions());
     events
 }
 

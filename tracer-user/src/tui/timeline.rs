@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use crate::{
     event::{Hook, Time},
     finding::Severity,
-    model::{Change, DeviceId, InstanceKey, Model, NodeId, Origin},
+    model::{Change, InstanceKey, Model, NodeId, Origin},
 };
 
 /// A function that ran.
@@ -78,9 +78,13 @@ impl Timeline {
     pub(super) fn observe(&mut self, at: u64, change: &Change, model: &Model) {
         match change {
             Change::Entered(entered) => {
-                let Some(device) = entered.device.and_then(|id| key(id, model)) else {
+                let Some(device) = entered.device.and_then(|id| model.device_by_id(id)) else {
                     return;
                 };
+                if entered.hook == Hook::Unbind && !device.may_have_driver() {
+                    return;
+                }
+                let device = device.key();
                 let frames = model.frames(model.current_task());
                 match frames.last() {
                     Some(frame) if entered.hook.is_frame() && frame.hook() == entered.hook => {
@@ -205,8 +209,4 @@ impl Timeline {
     pub fn all_marks(&self) -> impl DoubleEndedIterator<Item = &Mark> {
         self.marks.iter()
     }
-}
-
-fn key(id: DeviceId, model: &Model) -> Option<InstanceKey> {
-    model.device_by_id(id).map(crate::model::Device::key)
 }

@@ -231,6 +231,7 @@ impl Traces {
 
     fn entered(&mut self, hook: Hook, detail: Detail, device: Device<'_>, model: &Model) {
         let what = match (hook, detail) {
+            (Hook::Unbind, _) if !device.may_have_driver() => return,
             (Hook::Unbind, _) => "unbind begins",
             (Hook::Remove, _) => "remove() of driver and bus runs",
             (Hook::Cleanup, _) => "device_unbind_cleanup() begins",

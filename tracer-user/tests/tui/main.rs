@@ -8,6 +8,7 @@ mod support;
 
 mod hostile;
 mod inputs;
+mod lives;
 mod occurrences;
 mod screen;
 mod screens;

@@ -15,6 +15,7 @@ mod files;
 mod i2c;
 mod live;
 mod loss;
+mod names;
 mod pvpanic;
 mod recording;
 pub(crate) mod scenarios;
@@ -46,6 +47,7 @@ const SESSIONS: [&Session; 14] = [
     &snapshot::SESSION,
     &scenarios::SESSION,
     &loss::SESSION,
+    &names::SESSION,
     &check::SESSION,
     &check::EXERCISE,
     &check::EXAMPLE,

@@ -4,11 +4,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{
-    Report,
-    words::{self, error},
-};
+use super::{Report, words};
 use crate::{
+    errno,
     event::{Hook, StackDefinition, StackId},
     finding::frames,
     lives::{
@@ -226,7 +224,7 @@ impl ChapterLine {
                 Outcome::Failed(_) => Some("failed"),
             },
             error: value,
-            error_name: value.map(error),
+            error_name: value.map(errno::name),
             bound: chapter.bound.as_ref().map(|(time, _)| time.0),
             owned: chapter
                 .bound

@@ -433,33 +433,57 @@ fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::R
         write_stack(holdings, names, page)?;
         rest = behind.get(1..).unwrap_or_default();
     }
-    for one in rest {
+    // What follows an unbind that is over belongs to the chapter as well, such as the deletion.
+    let over = chapter.ended.map_or(rest.len(), |(at, _)| {
+        rest.iter()
+            .position(|step| step.time > at)
+            .unwrap_or(rest.len())
+    });
+    let (until, behind) = rest.split_at(over);
+    for one in until {
         write_step(one, chapter, names, page)?;
     }
-    if chapter.steps_hidden > 0 {
-        let text = format!(
-            "{:BEHIND_TIME$}  and {}, which are not kept",
-            "",
-            counted(chapter.steps_hidden, "more step", "more steps")
-        );
-        page.line(Tone::Doubtful, &text, BEHIND_TIME + 2)?;
+    if behind.is_empty() {
+        write_hidden(chapter, page)?;
+        return write_ended(chapter, names, page);
     }
-    if let Some((at, left)) = chapter.ended {
-        let what = match chapter.outcome {
-            Outcome::Failed(_) => "nothing of the probe is left",
-            _ => "unbound, owns nothing",
-        };
-        let text = if left == 0 {
-            what.to_owned()
-        } else {
-            format!(
-                "unbound, still owns {}",
-                counted(left, "resource", "resources")
-            )
-        };
-        page.plain(&format!("{}  {text}", time(at, names)), BEHIND_TIME)?;
+    write_ended(chapter, names, page)?;
+    for one in behind {
+        write_step(one, chapter, names, page)?;
     }
-    Ok(())
+    write_hidden(chapter, page)
+}
+
+fn write_hidden(chapter: &Chapter, page: &mut Page<'_>) -> io::Result<()> {
+    if chapter.steps_hidden == 0 {
+        return Ok(());
+    }
+    let text = format!(
+        "{:BEHIND_TIME$}  and {}, which are not kept",
+        "",
+        counted(chapter.steps_hidden, "more step", "more steps")
+    );
+    page.line(Tone::Doubtful, &text, BEHIND_TIME + 2)
+}
+
+/// Says that what the binding left has been released.
+fn write_ended(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
+    let Some((at, left)) = chapter.ended else {
+        return Ok(());
+    };
+    let what = match chapter.outcome {
+        Outcome::Failed(_) => "nothing of the probe is left",
+        _ => "unbound, owns nothing",
+    };
+    let text = if left == 0 {
+        what.to_owned()
+    } else {
+        format!(
+            "unbound, still owns {}",
+            counted(left, "resource", "resources")
+        )
+    };
+    page.plain(&format!("{}  {text}", time(at, names)), BEHIND_TIME)
 }
 
 /// The steps of a probe that succeeded: what stayed is shown with the stack.

@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
-use nix::errno::Errno;
-
 use super::super::page::counted;
 use crate::{
+    errno,
     escape::{Escaped, escape},
     event::{Hook, Time},
-    lives::{Held, Holdings, LabelId, Marker, Names, Outcome, Step, TaskId, What},
+    lives::{Held, Holdings, LabelId, Marker, Names, Step, TaskId, What},
 };
 
 /// A task, as `comm[tid]`; empty where it is not known.
@@ -43,25 +42,12 @@ pub fn group_id(id: Option<u64>) -> String {
     id.map_or_else(|| "id NULL".to_owned(), |id| format!("id {id:#x}"))
 }
 
-/// An error, by its name where it has one.
-#[must_use]
-pub fn error(value: i64) -> String {
-    if value == Outcome::PROBE_DEFER {
-        return "-EPROBE_DEFER".to_owned();
-    }
-    let number = i32::try_from(value.unsigned_abs()).unwrap_or(i32::MAX);
-    match Errno::from_raw(number) {
-        Errno::UnknownErrno => value.to_string(),
-        known => format!("-{known:?}"),
-    }
-}
-
 /// That a probe has failed.
 #[must_use]
 pub fn failed(value: Option<i64>) -> String {
     match value {
-        Some(Outcome::PROBE_DEFER) => "deferred (-EPROBE_DEFER)".to_owned(),
-        Some(value) => format!("failed with {}", error(value)),
+        Some(errno::PROBE_DEFER) => "deferred (-EPROBE_DEFER)".to_owned(),
+        Some(value) => format!("failed ({})", errno::name(value)),
         None => "failed".to_owned(),
     }
 }

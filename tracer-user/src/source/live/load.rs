@@ -30,10 +30,11 @@ use super::{
     snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk, device_set},
     stacks::Stacks,
     symbol_service::SymbolService,
+    unnamed::Unnamed,
 };
 use crate::{
     coverage::{Addresses, Before, Coverage, HookState, NodeEvents},
-    event::{DeviceAddress, DeviceIdentity, DeviceSnapshot, Event, EventKind, Task, Time},
+    event::{DeviceAddress, DeviceSnapshot, Event, EventKind, Task, Time},
 };
 
 /// The running kernel, traced.
@@ -49,6 +50,7 @@ pub struct Live {
     decoder: Decoder,
     check: AdditionCheck,
     probe_log: Option<ProbeLog>,
+    unnamed: Unnamed,
     coverage: Coverage,
     /// Events that the snapshot has taken out of the ring buffer, and the snapshot itself, in order.
     first: std::vec::IntoIter<Event>,
@@ -140,6 +142,7 @@ impl Live {
             held: None,
             check: AdditionCheck::default(),
             probe_log,
+            unnamed: Unnamed::default(),
             decoder: Decoder::new(
                 layout,
                 types.modules(),
@@ -232,19 +235,26 @@ impl Live {
             skipped,
             held,
             first,
+            unnamed,
+            set,
+            layout,
             ..
         } = self;
         if let Some(log) = probe_log {
             log.write();
         }
-        if let Some(event) = first.as_slice().first() {
-            skipped.tell(event.time, sink);
-        }
-        first.for_each(&mut *sink);
         let mut memory = memory(ebpf);
+        let mut records = 0;
+        let mut pass = |event: Event| {
+            unnamed.see(&event);
+            sink(event);
+        };
+        if let Some(event) = first.as_slice().first() {
+            skipped.tell(event.time, &mut pass);
+        }
+        first.for_each(&mut pass);
         // When it was last known what was skipped.
         let mut told = None;
-        let mut records = 0;
         while records < most {
             let kept = held.take();
             let taken = match kept {
@@ -255,12 +265,18 @@ impl Live {
                 break;
             };
             let time = Decoder::time(record);
-            if time > *told.get_or_insert_with(|| skipped.tell(time, sink)) {
+            if time > *told.get_or_insert_with(|| skipped.tell(time, &mut pass)) {
                 *held = Some(record.to_vec());
                 break;
             }
-            decoder.decode(record, &mut *memory, &mut |event| check.pass(event, sink));
+            decoder.decode(record, &mut *memory, &mut |event| {
+                check.pass(event, &mut pass);
+            });
             records += 1;
+        }
+        if records < most {
+            let mut walk = Walk::new(&mut *memory, layout, set, now);
+            unnamed.look(|device| walk.identity(device).ok(), sink);
         }
         records
     }
@@ -401,12 +417,7 @@ impl Live {
             device: found.device,
             stack: None,
             kind: EventKind::Snapshot(Box::new(DeviceSnapshot {
-                identity: DeviceIdentity {
-                    name: found.name,
-                    driver: found.driver,
-                    bus: found.bus,
-                    parent: found.parent,
-                },
+                identity: found.identity,
                 nodes,
                 pm: found.pm,
                 consistent: found.consistent,

@@ -18,6 +18,7 @@ mod stacks;
 mod symbol_service;
 mod symbols;
 mod texts;
+mod unnamed;
 
 pub use attach::WAYS;
 pub use cost::CostError;

@@ -320,12 +320,20 @@ impl<'a> Events<'a> {
             bus: call.bus,
             driver_or_bus: None,
         };
-        self.introduce(record, device, told);
+        // Who is told outside any task is the one that lives there: not the one that only begins.
+        let begins = call.hook() == Hook::Initialise;
+        let late = begins && self.records.tasks.get(record.task) == Task::default();
+        if !late {
+            self.introduce(record, device, told);
+        }
         if self.concluded {
             self.conclude(record, device, call);
         }
         if let Some(kind) = self.event_of(call) {
             self.push(record, device, kind);
+        }
+        if late {
+            self.introduce(record, device, told);
         }
     }
 
@@ -333,8 +341,11 @@ impl<'a> Events<'a> {
         if let Some(kind) = self.event_of(call) {
             self.push(record, device, kind);
         }
-        if matches!(call.hook(), Hook::Cleanup | Hook::Unbind) {
-            self.identities.unbind(device);
+        match call.hook() {
+            Hook::Cleanup | Hook::Unbind => self.identities.unbind(device),
+            // Whoever comes next at this address is another one, and must be told.
+            Hook::FinalPut => self.identities.begin(device),
+            _ => {}
         }
     }
 

@@ -24,6 +24,12 @@ pub trait Memory {
     }
 }
 
+impl<M: Memory + ?Sized> Memory for &mut M {
+    fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), Unreadable> {
+        (**self).read(address, into)
+    }
+}
+
 /// The most bytes that the probe reads at once.
 const CAPACITY: usize = 1024;
 

@@ -6,7 +6,7 @@ use tracer_ebpf::Layout;
 
 use super::memory::{Memory, Unreadable};
 use crate::{
-    event::{DeviceAddress, PmDomain, Text, Time},
+    event::{DeviceAddress, DeviceIdentity, PmDomain, Text, Time},
     source::live::layout::DeviceSetLayout,
 };
 
@@ -29,14 +29,8 @@ pub enum SnapshotError {
 pub(in crate::source::live) struct Found {
     /// Its address.
     pub device: DeviceAddress,
-    /// `dev_name()`.
-    pub name: Option<Text>,
-    /// Its driver's name, if one is set.
-    pub driver: Option<Text>,
-    /// Its bus's name, else its class's.
-    pub bus: Option<Text>,
-    /// Its parent.
-    pub parent: DeviceAddress,
+    /// Who it is.
+    pub identity: DeviceIdentity,
     /// Its PM domain.
     pub pm: PmDomain,
     /// Its nodes, oldest first.
@@ -62,6 +56,24 @@ pub(in crate::source::live) struct FoundNode {
     pub behind: [u64; 2],
     /// The first words of the payload; for an opening group marker the group's id is the first.
     pub payload: [u64; 4],
+}
+
+/// The memory of a `struct device`.
+struct DeviceBytes {
+    device: DeviceAddress,
+    bytes: Vec<u8>,
+}
+
+impl DeviceBytes {
+    /// The word at this offset.
+    fn member(&self, offset: u32) -> Result<u64, Unreadable> {
+        let at = offset as usize;
+        self.bytes
+            .get(at..at + 8)
+            .and_then(|word| word.try_into().ok())
+            .map(u64::from_ne_bytes)
+            .ok_or(Unreadable(self.device.0 + u64::from(offset)))
+    }
 }
 
 /// More devices than any machine has: a list that is longer goes in a circle.
@@ -139,7 +151,7 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
             let same = last.consistent
                 && again.consistent
                 && last.nodes == again.nodes
-                && last.driver == again.driver;
+                && last.identity.driver == again.identity.driver;
             let read = (last.read.0, again.read.1);
             if same {
                 return Ok(Found { read, ..again });
@@ -152,39 +164,50 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
         })
     }
 
-    fn device_once(&mut self, device: DeviceAddress) -> Result<Found, Unreadable> {
-        let began = (self.clock)();
+    /// Reads who a device is.
+    pub(in crate::source::live) fn identity(
+        &mut self,
+        device: DeviceAddress,
+    ) -> Result<DeviceIdentity, Unreadable> {
+        let bytes = self.bytes(device)?;
+        self.identity_in(&bytes)
+    }
+
+    fn bytes(&mut self, device: DeviceAddress) -> Result<DeviceBytes, Unreadable> {
         let mut bytes = vec![0; self.set.device_size];
         self.memory.read(device.0, &mut bytes)?;
-        let member = |offset: u32| {
-            let at = offset as usize;
-            let word = bytes
-                .get(at..at + 8)
-                .and_then(|word| word.try_into().ok())
-                .map(u64::from_ne_bytes);
-            word.ok_or(Unreadable(device.0 + u64::from(offset)))
-        };
-        let init_name = member(self.layout.device_init_name)?;
+        Ok(DeviceBytes { device, bytes })
+    }
+
+    fn identity_in(&mut self, bytes: &DeviceBytes) -> Result<DeviceIdentity, Unreadable> {
+        let init_name = bytes.member(self.layout.device_init_name)?;
         let name = if init_name == 0 {
-            member(self.layout.device_name)?
+            bytes.member(self.layout.device_name)?
         } else {
             init_name
         };
-        let driver = member(self.layout.device_driver)?;
-        let bus = member(self.layout.device_bus)?;
-        let class = member(self.layout.device_class)?;
-        let parent = DeviceAddress(member(self.layout.device_parent)?);
-        let pm_domain = member(self.layout.device_pm_domain)?;
-        let first = member(self.layout.device_devres_head)?;
-
+        let driver = bytes.member(self.layout.device_driver)?;
+        let bus = bytes.member(self.layout.device_bus)?;
+        let class = bytes.member(self.layout.device_class)?;
         // A device's name can change, so it is read each time; the others are constant.
-        let name = self.fresh_string(name);
-        let driver = self.named(driver, self.layout.driver_name);
-        let bus = if bus == 0 {
-            self.named(class, self.layout.class_name)
-        } else {
-            self.named(bus, self.layout.bus_name)
-        };
+        Ok(DeviceIdentity {
+            name: self.fresh_string(name),
+            driver: self.named(driver, self.layout.driver_name),
+            bus: if bus == 0 {
+                self.named(class, self.layout.class_name)
+            } else {
+                self.named(bus, self.layout.bus_name)
+            },
+            parent: DeviceAddress(bytes.member(self.layout.device_parent)?),
+        })
+    }
+
+    fn device_once(&mut self, device: DeviceAddress) -> Result<Found, Unreadable> {
+        let began = (self.clock)();
+        let bytes = self.bytes(device)?;
+        let identity = self.identity_in(&bytes)?;
+        let pm_domain = bytes.member(self.layout.device_pm_domain)?;
+        let first = bytes.member(self.layout.device_devres_head)?;
         let detach = if pm_domain == 0 {
             0
         } else {
@@ -196,10 +219,7 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
         let (nodes, consistent) = self.nodes(head, first);
         Ok(Found {
             device,
-            name,
-            driver,
-            bus,
-            parent,
+            identity,
             pm: PmDomain {
                 domain: pm_domain,
                 detach,
