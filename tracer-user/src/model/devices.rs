@@ -194,8 +194,13 @@ impl Model {
             Some(id) => id,
             None => self.first_seen(address, changes),
         };
+        let sequence = self.sequence;
         if let Some(record) = self.devices.get_mut(id) {
             record.just_named = true;
+            let without = matches!(record.phase, State::Initialised | State::Unbound);
+            if without && record.identity.driver.is_none() && identity.driver.is_some() {
+                record.driver_came = sequence;
+            }
             record.identify(Arc::clone(identity));
             changes.push(Change::DeviceNamed(id));
         }
@@ -337,7 +342,11 @@ impl Model {
         self.taint(id, Taint::Desync, changes);
     }
 
-    pub(super) fn saw_pm(&mut self, id: DeviceId, pm: PmDomain) {
+    pub(super) fn saw_pm(&mut self, id: DeviceId, pm: PmDomain, changes: &mut Changes) {
+        let goes = |record: &Record| record.pm.detaches() && pm.domain == 0;
+        if self.devices.get(id).is_some_and(goes) {
+            self.watch_pm(id, changes);
+        }
         if let Some(record) = self.devices.get_mut(id) {
             record.pm = pm;
         }

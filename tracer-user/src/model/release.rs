@@ -106,7 +106,10 @@ impl Model {
                 }
                 slot
             }
-            None => self.take_unframed(id, reference, changes),
+            None => {
+                self.watch_release(id, reference, changes);
+                self.take_unframed(id, reference, changes)
+            }
         };
         changes.push(Change::NodeReleased {
             node: NodeId(slot),

@@ -83,6 +83,9 @@ impl<W: Write> Sink for TextSink<W> {
                 LossCause::Undecodable => "a record could not be decoded",
                 LossCause::Input => "the input says so",
                 LossCause::Unwritten => "the recorder could not write them in time",
+                LossCause::KprobesOff => return told_off(&mut self.writer, "kprobes"),
+                LossCause::FtraceOff => return told_off(&mut self.writer, "ftrace"),
+                LossCause::HookSilent => "a hook that is attached did not report",
             };
             return writeln!(
                 self.writer,
@@ -225,6 +228,9 @@ pub fn write_summary_in(
             lost.cpu, lost.count, lost.hook
         )?;
     }
+    for silent in &summary.silent_hooks {
+        write_wrapped(width, writer, &Escaped(&silent.to_string()).to_string())?;
+    }
     write_undecided(width, writer, summary)?;
     if summary.desyncs > 0 {
         writeln!(
@@ -305,6 +311,13 @@ fn in_rows(rules: &[&str]) -> String {
 
 const fn plural<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
     if count == 1 { one } else { many }
+}
+
+fn told_off(writer: &mut impl Write, what: &str) -> io::Result<()> {
+    writeln!(
+        writer,
+        "LOST an unknown number of events from here on: {what} was switched off"
+    )
 }
 
 /// An event in a few words; `None` for what is only bookkeeping.

@@ -11,6 +11,7 @@ use tracer_ebpf::Hook;
 use super::{
     hooks::{FUNCTIONS, FunctionHook, Need, Programs, TRACEPOINTS},
     layout::KernelTypes,
+    switches::silences,
 };
 use crate::coverage::{Attachment, HookCoverage, HookState};
 
@@ -124,6 +125,11 @@ fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &FunctionHook) ->
     };
     let mut reasons = Vec::new();
     for way in kernel.ways {
+        // It could be attached, and would never fire.
+        if let (Attachment::Fentry | Attachment::Kprobe, Some(reason)) = (way, silences(*way)) {
+            reasons.push(format!("{way}: {reason}"));
+            continue;
+        }
         let result = match way {
             Attachment::Fentry => fentry(ebpf, kernel.btf, hook, function),
             Attachment::Kprobe => kprobe(ebpf, hook, function),

@@ -20,6 +20,11 @@ pub enum LiveError {
         "the kernel is locked down in confidentiality mode, which forbids eBPF to read kernel memory: boot with lockdown=integrity or none"
     )]
     LockedDown,
+    /// The limits of this process leave no room for another thread.
+    #[error(
+        "a thread can't be started: {0}; raise the limits (ulimit -u for processes, -v for memory)"
+    )]
+    Thread(#[source] std::io::Error),
     /// Loading failed for another reason.
     #[error("the probes can't be loaded: {0}")]
     Load(String),
@@ -60,7 +65,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     words
 }
 
-fn locked_down() -> bool {
+/// Whether the kernel keeps its memory from eBPF programs, as far as it tells.
+pub(super) fn locked_down() -> bool {
     std::fs::read_to_string("/sys/kernel/security/lockdown")
         .is_ok_and(|modes| modes.contains("[confidentiality]"))
 }

@@ -5,7 +5,10 @@ use aya::{
     maps::{MapData, PerCpuArray, RingBuf, StackTraceMap},
     programs::RawTracePoint,
 };
-use std::time::Duration;
+use std::{
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use hashbrown::HashMap;
 use nix::{
@@ -21,7 +24,7 @@ use super::{
     attach::{self, Kernel},
     cost::{Burst, CostError},
     decode::{Decoder, NodeFacts},
-    error::LiveError,
+    error::{LiveError, locked_down},
     layout::{DeviceSetLayout, KernelTypes},
     object::FittedObject,
     options::{Options, ProbeFilters},
@@ -29,6 +32,7 @@ use super::{
     skipped::Skipped,
     snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk, device_set},
     stacks::Stacks,
+    switches::Switches,
     symbol_service::SymbolService,
 };
 use crate::{
@@ -43,6 +47,7 @@ pub struct Live {
     ring: AsyncFd<RingBuf<MapData>>,
     lost: PerCpuArray<MapData, LostByHook>,
     skipped: Skipped,
+    switches: Switches,
     uninterrupted: bool,
     /// A record that was taken out of the ring buffer before it was known what the kernel had skipped before it.
     held: Option<Vec<u8>>,
@@ -66,10 +71,13 @@ impl Live {
     /// When nothing can be traced at all. A hook that can't attach is no error: the
     /// [`coverage`](Self::coverage) says so.
     pub fn start(options: &Options) -> Result<Self, LiveError> {
+        if locked_down() {
+            return Err(LiveError::LockedDown);
+        }
         let symbols = SymbolService::start();
-        let btf = std::thread::spawn(Btf::from_sys_fs);
+        let btf = in_background(Btf::from_sys_fs)?;
         // Each parses the kernel's types for itself, and takes its time for it.
-        let loader = std::thread::spawn(EbpfLoader::new);
+        let loader = in_background(EbpfLoader::new)?;
         let types = KernelTypes::of_running_kernel()?;
         let mut layout = types.layout()?;
         let set = types.device_set()?;
@@ -136,6 +144,7 @@ impl Live {
             ring,
             lost,
             skipped: Skipped::open(),
+            switches: Switches::of(&hooks),
             uninterrupted,
             held: None,
             check: AdditionCheck::default(),
@@ -229,6 +238,7 @@ impl Live {
             check,
             probe_log,
             skipped,
+            switches,
             held,
             first,
             ..
@@ -238,6 +248,7 @@ impl Live {
         }
         if let Some(event) = first.as_slice().first() {
             skipped.tell(event.time, sink);
+            switches.tell(event.time, sink);
         }
         first.for_each(&mut *sink);
         let mut memory = memory(ebpf);
@@ -254,7 +265,11 @@ impl Live {
                 break;
             };
             let time = Decoder::time(record);
-            if time > *told.get_or_insert_with(|| skipped.tell(time, sink)) {
+            let told = *told.get_or_insert_with(|| {
+                switches.tell(time, sink);
+                skipped.tell(time, sink)
+            });
+            if time > told {
                 *held = Some(record.to_vec());
                 break;
             }
@@ -276,6 +291,7 @@ impl Live {
                 break;
             }
         }
+        self.switches.tell(now(), sink);
         self.skipped.tell(now(), sink);
         self.decoder.account_for_loss(
             self.lost_by_hook().iter().map(|(_, _, count)| count).sum(),
@@ -412,6 +428,15 @@ impl Live {
             })),
         }
     }
+}
+
+/// Begins work that takes its time on a thread of its own.
+fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, LiveError> {
+    thread::Builder::new()
+        .spawn(work)
+        .map_err(LiveError::Thread)
 }
 
 /// A way to read the kernel's memory, if the program for it could be loaded.

@@ -16,6 +16,7 @@ mod probe_log;
 mod skipped;
 mod snapshot;
 mod stacks;
+mod switches;
 mod symbol_service;
 mod symbols;
 mod texts;
