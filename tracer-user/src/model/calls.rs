@@ -81,16 +81,16 @@ impl Model {
         if let (Detail::Pm(pm), Some(id)) = (detail, device) {
             let sequence = self.sequence;
             let attached = hook == Hook::PmAttach && !pm.detaches();
+            if let Some(record) = self.devices.get_mut(id)
+                && hook == Hook::PmDetach
+            {
+                record.detach_sequence = sequence;
+            }
             self.saw_pm(id, pm, changes);
             if let Some(record) = self.devices.get_mut(id)
                 && attached
             {
                 record.attach_sequence = sequence;
-            }
-            if let Some(record) = self.devices.get_mut(id)
-                && hook == Hook::PmDetach
-            {
-                record.detach_sequence = sequence;
             }
         }
     }

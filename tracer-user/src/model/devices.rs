@@ -198,7 +198,8 @@ impl Model {
         if let Some(record) = self.devices.get_mut(id) {
             record.just_named = true;
             let without = matches!(record.phase, State::Initialised | State::Unbound);
-            if without && record.identity.driver.is_none() && identity.driver.is_some() {
+            let told = record.identity.name.is_some() && record.identity.driver.is_none();
+            if without && told && identity.driver.is_some() {
                 record.driver_came = sequence;
             }
             record.identify(Arc::clone(identity));

@@ -64,6 +64,16 @@ impl Sign {
         }
     }
 
+    /// Whether what follows may be taken for something that it is not, so that it counts as after a loss: an
+    /// addition in a probe that was not seen looks like one to a device without a driver. What is skipped inside
+    /// of something that was seen, or only counts what is seen already, misleads nobody: less is found.
+    const fn misleads(&self) -> bool {
+        !matches!(
+            self,
+            Self::Skipped { .. } | Self::NotReturned(_) | Self::EffectWithoutCall(Hook::DevresAdd)
+        )
+    }
+
     /// In one word, for machines: stable.
     #[must_use]
     pub const fn word(&self) -> &'static str {
@@ -201,7 +211,8 @@ const MOST_CALLS: usize = 4096;
 /// What is kept to find silent hooks.
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
-    /// Hooks whose first event shows that they are attached: another tool may have attached them one by one.
+    /// Hooks whose first event shows that they are attached: another tool may have attached them one by one, or the
+    /// trace began in the midst of what they tell.
     unheard: u64,
     /// Whether the source says when all its hooks were attached, and that was not yet.
     attaching: bool,
@@ -247,7 +258,11 @@ impl OnStack {
 impl Watch {
     pub(super) fn new(coverage: &Coverage) -> Self {
         Self {
-            unheard: super::bits(|hook| coverage.attachment(hook) == Some(Attachment::Recorded)),
+            unheard: super::bits(|hook| match coverage.attachment(hook) {
+                Some(Attachment::Recorded) => true,
+                Some(_) => matches!(coverage.before, Before::Unknown(_)),
+                None => false,
+            }),
             attaching: coverage.before == Before::Snapshot,
             lost_at: 0,
             calls: HashMap::new(),
@@ -382,18 +397,18 @@ impl Model {
         {
             let device = self.devices.at(event.device);
             self.is_silent(Sign::EffectWithoutCall(hook), device, changes);
+            // Where one is, the probe on the stack that is not known of has not merely begun earlier.
+            if self.has_unknown_probe(event) && self.delivers(Hook::Probe) {
+                self.is_silent(Sign::OnStack(Hook::Probe), device, changes);
+            }
+            return;
         }
         self.watch_stack(event, changes);
     }
 
     /// A stack that goes through more probes than are known to run.
     fn watch_stack(&mut self, event: &Event, changes: &mut Changes) {
-        let Some(stack) = event.stack.and_then(|id| self.watch.stacks.get(&id)) else {
-            return;
-        };
-        let known = self.tasks.of(&event.task);
-        let running = |hook| known.iter().filter(|frame| frame.hook == hook).count();
-        if stack.probes <= running(Hook::Probe) {
+        if !self.has_unknown_probe(event) {
             return;
         }
         // A probe that runs since before the trace began is not known either. This one is later: its device
@@ -417,6 +432,15 @@ impl Model {
         {
             self.is_silent(Sign::OnStack(Hook::Probe), Some(id), changes);
         }
+    }
+
+    /// Whether the event's stack goes through more probes than are known to run.
+    fn has_unknown_probe(&self, event: &Event) -> bool {
+        let Some(stack) = event.stack.and_then(|id| self.watch.stacks.get(&id)) else {
+            return false;
+        };
+        let frames = self.tasks.of(&event.task).iter();
+        stack.probes > frames.filter(|frame| frame.hook == Hook::Probe).count()
     }
 
     /// A function was entered outside of those that call it, or after one that must have come before.
@@ -549,13 +573,15 @@ impl Model {
         self.is_silent(Sign::SwitchedOff(way), None, changes);
     }
 
-    /// A hook has turned out to be silent: from here on nothing is certain, as after a loss.
+    /// A hook has turned out to be silent.
     fn is_silent(&mut self, sign: Sign, device: Option<DeviceId>, changes: &mut Changes) {
-        self.last_loss = Some((self.sequence, LossCause::HookSilent));
-        changes.push(Change::Lost(Loss {
-            count: 0,
-            cause: LossCause::HookSilent,
-        }));
+        if sign.misleads() {
+            self.last_loss = Some((self.sequence, LossCause::HookSilent));
+            changes.push(Change::Lost(Loss {
+                count: 0,
+                cause: LossCause::HookSilent,
+            }));
+        }
         if let Some(known) = self.watch.found.iter_mut().find(|known| known.sign == sign) {
             known.count += 1;
             return;

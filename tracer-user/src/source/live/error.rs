@@ -25,6 +25,26 @@ pub enum LiveError {
         "a thread can't be started: {0}; raise the limits (ulimit -u for processes, -v for memory)"
     )]
     Thread(#[source] std::io::Error),
+    /// So few files can be open at once that not every hook could be attached.
+    #[error(
+        "only {limit} files can be open at once, and tracing takes {needed}: raise the limit (ulimit -n 1024)"
+    )]
+    FewFiles {
+        /// The limit.
+        limit: u64,
+        /// What would do.
+        needed: u64,
+    },
+    /// So little memory can be used that parsing the kernel's types would end the process.
+    #[error(
+        "the limit of memory is {limit} MiB, and tracing takes {needed} MiB: raise it (ulimit -v unlimited)"
+    )]
+    LittleMemory {
+        /// The limit in MiB.
+        limit: u64,
+        /// What would do, in MiB.
+        needed: u64,
+    },
     /// Loading failed for another reason.
     #[error("the probes can't be loaded: {0}")]
     Load(String),
@@ -54,7 +74,7 @@ fn root_cause(error: &EbpfError) -> Option<i32> {
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -24,8 +24,9 @@ use super::{
     attach::{self, Kernel},
     cost::{Burst, CostError},
     decode::{Decoder, NodeFacts},
-    error::{LiveError, locked_down},
+    error::{LiveError, chain, locked_down},
     layout::{DeviceSetLayout, KernelTypes},
+    limits,
     object::FittedObject,
     options::{Options, ProbeFilters},
     probe_log::ProbeLog,
@@ -74,6 +75,9 @@ impl Live {
         if locked_down() {
             return Err(LiveError::LockedDown);
         }
+        if options.attach {
+            limits::suffice(options.ring_bytes)?;
+        }
         let symbols = SymbolService::start();
         let btf = in_background(Btf::from_sys_fs)?;
         // Each parses the kernel's types for itself, and takes its time for it.
@@ -87,7 +91,7 @@ impl Live {
         let btf = btf
             .join()
             .map_err(|_| LiveError::Load("the kernel's BTF can't be parsed".to_owned()))?
-            .map_err(|error| LiveError::Load(error.to_string()))?;
+            .map_err(|error| LiveError::Load(chain(&error)))?;
         // Before 5.11 map memory counts against this limit.
         let _ = setrlimit(
             Resource::RLIMIT_MEMLOCK,
