@@ -17,6 +17,7 @@ mod loss;
 mod pvpanic;
 mod recording;
 pub(crate) mod scenarios;
+mod silent;
 mod snapshot;
 mod truth;
 
@@ -34,10 +35,11 @@ use crate::{kmod, soak, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 13] = [
+const SESSIONS: [&Session; 14] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
+    &silent::SESSION,
     &files::SESSION,
     &i2c::SESSION,
     &live::SESSION,
