@@ -44,7 +44,7 @@ impl Memory for Noise {
                 .wrapping_add(address | 1);
             *byte = (self.0 >> 56) as u8;
             // Tables of a size that a module may have, now and then.
-            if self.0 & 3 == 0 {
+            if self.0.is_multiple_of(4) {
                 *byte = 0;
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Added, Resource, text};
 use crate::{
-    event::{Function, StackDefinition, Time},
+    event::{Function, INITIALISATION, StackDefinition, Time},
     model::{Hazard, Node, Origin, kind::plain_name},
 };
 
@@ -38,13 +38,14 @@ fn asked_by(stack: &StackDefinition) -> Option<&Function> {
     frame.function.as_deref()
 }
 
-/// The name of the function that asked for a node, as far as it is the same in every run: without what compilers
-/// append. None where nobody knows.
+/// The name of the function that asked for a node, as far as it is the same in every run. None where nobody knows.
 #[must_use]
 pub fn asker(node: &Node) -> Option<&str> {
-    let name = asked_by(node.stack()?)?.base_name()?;
-    // A module's initialisation has no name of its own when that is looked up too late.
-    (!matches!(name, "do_one_initcall" | "do_init_module")).then_some(name)
+    let stack = node.stack()?;
+    match asked_by(stack) {
+        Some(function) => stack.lasting_name(function),
+        None => stack.begins_in_initialisation().then_some(INITIALISATION),
+    }
 }
 
 /// What tells a node apart in fingerprints: its label, and who asked for it where that is known.

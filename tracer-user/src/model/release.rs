@@ -106,10 +106,7 @@ impl Model {
                 }
                 slot
             }
-            None => {
-                self.watch_release(id, reference, changes);
-                self.take_unframed(id, reference, changes)
-            }
+            None => self.take_unframed(id, reference, changes),
         };
         changes.push(Change::NodeReleased {
             node: NodeId(slot),
@@ -172,6 +169,7 @@ impl Model {
         reference: &NodeReference,
         changes: &mut Changes,
     ) -> u32 {
+        self.watch_release(id, reference, changes);
         let found = self.find_node(id, reference);
         if self.facts.sees(Hook::ReleaseAll) && self.facts.sees(Hook::ReleaseGroup) {
             self.disagree(id, DesyncKind::OutsideRelease(reference.node), changes);

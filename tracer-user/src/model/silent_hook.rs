@@ -51,23 +51,23 @@ pub enum Sign {
 impl Sign {
     /// The hooks of which at least one is silent; none where it is all that are attached in one way.
     #[must_use]
-    pub fn hooks(&self) -> Vec<Hook> {
+    pub fn hooks(self) -> Vec<Hook> {
         match self {
             Self::SwitchedOff(_) => Vec::new(),
             Self::ReleaseOutsideCall => vec![Hook::ReleaseAll, Hook::ReleaseGroup],
             Self::WithoutCaller(_) => vec![Hook::Unbind, Hook::Probe],
             Self::DriverWithoutProbe => vec![Hook::Probe, Hook::Bound],
             Self::EffectWithoutCall(hook) | Self::OnStack(hook) | Self::NotReturned(hook) => {
-                vec![*hook]
+                vec![hook]
             }
-            Self::Skipped { inner, .. } => vec![*inner],
+            Self::Skipped { inner, .. } => vec![inner],
         }
     }
 
     /// Whether what follows may be taken for something that it is not, so that it counts as after a loss: an
     /// addition in a probe that was not seen looks like one to a device without a driver. What is skipped inside
     /// of something that was seen, or only counts what is seen already, misleads nobody: less is found.
-    const fn misleads(&self) -> bool {
+    const fn misleads(self) -> bool {
         !matches!(
             self,
             Self::Skipped { .. } | Self::NotReturned(_) | Self::EffectWithoutCall(Hook::DevresAdd)
@@ -76,7 +76,7 @@ impl Sign {
 
     /// In one word, for machines: stable.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Self::SwitchedOff(_) => "switched-off",
             Self::ReleaseOutsideCall => "release-outside-call",

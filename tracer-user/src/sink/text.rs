@@ -83,8 +83,8 @@ impl<W: Write> Sink for TextSink<W> {
                 LossCause::Undecodable => "a record could not be decoded",
                 LossCause::Input => "the input says so",
                 LossCause::Unwritten => "the recorder could not write them in time",
-                LossCause::KprobesOff => return told_off(&mut self.writer, "kprobes"),
-                LossCause::FtraceOff => return told_off(&mut self.writer, "ftrace"),
+                LossCause::KprobesOff => return told_off(&mut self.writer, "kprobes were"),
+                LossCause::FtraceOff => return told_off(&mut self.writer, "ftrace was"),
                 LossCause::HookSilent => "a hook that is attached did not report",
             };
             return writeln!(
@@ -316,7 +316,7 @@ const fn plural<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
 fn told_off(writer: &mut impl Write, what: &str) -> io::Result<()> {
     writeln!(
         writer,
-        "LOST an unknown number of events from here on: {what} was switched off"
+        "LOST an unknown number of events from here on: {what} switched off"
     )
 }
 

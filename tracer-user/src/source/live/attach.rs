@@ -72,6 +72,22 @@ pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> 
     coverage
 }
 
+/// Why, if not one of the hooks that tell of devices could be attached.
+pub(super) fn nothing(hooks: &[HookCoverage]) -> Option<String> {
+    let of_devices = |entry: &&HookCoverage| {
+        !entry.hook.is_optional() && !matches!(entry.hook, Hook::ModuleLoad | Hook::ModuleFree)
+    };
+    let mut reason = None;
+    for entry in hooks.iter().filter(of_devices) {
+        match &entry.state {
+            HookState::Attached(_) => return None,
+            HookState::Missing(why) => reason = reason.or(Some(why)),
+            HookState::NotNeeded(_) => {}
+        }
+    }
+    reason.cloned()
+}
+
 fn attach_tracepoint(
     ebpf: &mut Ebpf,
     kernel: &Kernel<'_>,
@@ -219,12 +235,10 @@ fn reason(error: &ProgramError) -> String {
     } = error
     {
         let log = verifier_log.to_string();
-        let last = log
-            .lines()
-            .rev()
-            .map(str::trim)
-            .find(|line| !line.is_empty() && !line.starts_with("processed "));
-        return match last {
+        if log.contains(READS_MEMORY) {
+            return LOCKED_DOWN.to_owned();
+        }
+        return match complaint(&log) {
             Some(last) => format!("refused by the verifier: {last} ({io_error})"),
             None => known(io_error),
         };
@@ -239,6 +253,20 @@ fn reason(error: &ProgramError) -> String {
     error.to_string()
 }
 
+/// The helper that a kernel in lockdown's confidentiality mode refuses, in the verifier's words.
+const READS_MEMORY: &str = "bpf_probe_read_kernel";
+/// What that means.
+const LOCKED_DOWN: &str = "the kernel does not let eBPF read its memory (lockdown in confidentiality mode; boot with lockdown=integrity or none)";
+
+/// The verifier's last line that is no statistics.
+fn complaint(log: &str) -> Option<&str> {
+    const STATISTICS: [&str; 4] = ["processed ", "verification time ", "stack depth ", "insns "];
+    log.lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && STATISTICS.iter().all(|word| !line.starts_with(word)))
+}
+
 /// `ENOTSUPP`, which the C library has no words for.
 const ENOTSUPP: i32 = 524;
 
@@ -248,5 +276,18 @@ fn known(error: &std::io::Error) -> String {
         Some(ENOTSUPP) => "the kernel can't attach to functions that way (it needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)".to_owned(),
         Some(libc::ENOENT) => "the kernel does not know the function or tracepoint (ENOENT)".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complaint;
+
+    #[test]
+    fn what_the_verifier_complains_of_stands_before_its_statistics() {
+        let log = "0: (79) r1 = *(u64 *)(r1 +0)\nR1 invalid mem access 'scalar'\nverification time 33 usec\n\
+                   stack depth 16\nprocessed 1 insns (limit 1000000)\n";
+        assert_eq!(complaint(log), Some("R1 invalid mem access 'scalar'"));
+        assert_eq!(complaint("processed 1 insns (limit 1000000)\n"), None);
     }
 }

@@ -45,6 +45,9 @@ pub enum LiveError {
         /// What would do, in MiB.
         needed: u64,
     },
+    /// Not one hook could be attached.
+    #[error("no hook can be attached: {0}")]
+    NoHook(String),
     /// Loading failed for another reason.
     #[error("the probes can't be loaded: {0}")]
     Load(String),

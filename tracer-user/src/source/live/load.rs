@@ -72,12 +72,7 @@ impl Live {
     /// When nothing can be traced at all. A hook that can't attach is no error: the
     /// [`coverage`](Self::coverage) says so.
     pub fn start(options: &Options) -> Result<Self, LiveError> {
-        if locked_down() {
-            return Err(LiveError::LockedDown);
-        }
-        if options.attach {
-            limits::suffice(options.ring_bytes)?;
-        }
+        ensure_possible(options)?;
         let symbols = SymbolService::start();
         let btf = in_background(Btf::from_sys_fs)?;
         // Each parses the kernel's types for itself, and takes its time for it.
@@ -139,6 +134,9 @@ impl Live {
         } else {
             Vec::new()
         };
+        if let Some(reason) = attach::nothing(&hooks) {
+            return Err(LiveError::NoHook(reason));
+        }
         let logged = hooks.iter().any(|entry| {
             entry.hook == Hook::DevresLog && matches!(entry.state, HookState::Attached(_))
         });
@@ -432,6 +430,17 @@ impl Live {
             })),
         }
     }
+}
+
+/// Fails where it is known already that nothing could be traced.
+fn ensure_possible(options: &Options) -> Result<(), LiveError> {
+    if locked_down() {
+        return Err(LiveError::LockedDown);
+    }
+    if options.attach {
+        limits::suffice(options.ring_bytes)?;
+    }
+    Ok(())
 }
 
 /// Begins work that takes its time on a thread of its own.
