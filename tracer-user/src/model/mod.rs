@@ -19,6 +19,7 @@ mod share;
 mod silent_hook;
 mod snapshot;
 mod taint;
+mod watch;
 
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ use device::Record;
 use devices::Devices;
 use frames::Tasks;
 use share::Sharing;
-use silent_hook::Watch;
+use watch::Watch;
 
 /// What the coverage says, in the form in which the model asks for it.
 #[derive(Debug, Clone)]
