@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use device::{DeviceAddress, DeviceIdentity, DeviceSnapshot, PmDomain};
 pub use message::Message;
 pub use node::{AddedNode, GroupId, NodeAddress, NodeReference};
-pub use stack::{Function, INITIALISATION, StackDefinition, StackFrame, StackId};
+pub use stack::{Function, StackDefinition, StackFrame, StackId};
 pub use task::{Comm, Task};
 pub use tracer_ebpf::Hook;
 

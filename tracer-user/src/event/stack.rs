@@ -19,20 +19,13 @@ pub struct StackDefinition {
     pub frames: Arc<[StackFrame]>,
 }
 
-/// How the code is called that a module runs only while it is loaded. Its symbols are gone a moment later, so that its own
-/// names are known in one run and not in the next.
-pub const INITIALISATION: &str = "init_module";
-
 impl StackDefinition {
-    /// A name for one of this stack's functions that is the same in every run: without what compilers append, and
-    /// [`INITIALISATION`] for what a module does while it is being loaded, whether or not its symbols could be read in
-    /// time.
+    /// A name for one of this stack's functions that is the same in every run, without what compilers append. What a
+    /// module does while it is being loaded has none: its symbols are gone a moment later, so that they are known in one
+    /// run and not in the next.
     #[must_use]
     pub fn lasting_name<'f>(&self, function: &'f Function) -> Option<&'f str> {
-        if self.initialises(function) {
-            return Some(INITIALISATION);
-        }
-        function.base_name()
+        function.base_name().filter(|_| !self.initialises(function))
     }
 
     /// Whether the function is code of a module that the module's initialisation has called, without going through
@@ -50,14 +43,6 @@ impl StackDefinition {
             .find(|known| known.is_none_or(|known| known.module != function.module))
             .flatten()
             .is_some_and(is_initcall)
-    }
-
-    /// Whether the innermost function of which nothing is known, not even a module, was called by the kernel to load a
-    /// module.
-    pub(crate) fn begins_in_initialisation(&self) -> bool {
-        let mut functions = self.frames.iter().map(|frame| frame.function.as_deref());
-        functions.any(|known| known.is_none())
-            && functions.next().flatten().is_some_and(is_initcall)
     }
 }
 
@@ -177,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_module_does_while_it_is_loaded_is_called_the_same_with_and_without_its_symbols() {
+    fn what_a_module_does_while_it_is_loaded_has_no_name_that_lasts() {
         for innermost in ["drv_init@drv", "init_module@drv", "@drv"] {
             let frames = [
                 "devres_open_group",
@@ -185,21 +170,14 @@ mod tests {
                 "do_one_initcall",
                 "do_init_module",
             ];
-            assert_eq!(
-                lasting(&frames, 1).as_deref(),
-                Some(INITIALISATION),
-                "{innermost}"
-            );
+            assert_eq!(lasting(&frames, 1), None, "{innermost}");
         }
-        let helped = ["helper@drv", "drv_init@drv", "do_one_initcall"];
-        assert_eq!(lasting(&helped, 0).as_deref(), Some(INITIALISATION));
-        // Not even the module is known, and the caller stands for it.
         assert_eq!(
-            lasting(&["?", "do_one_initcall"], 1).as_deref(),
-            Some(INITIALISATION)
+            lasting(&["helper@drv", "drv_init@drv", "do_one_initcall"], 0),
+            None
         );
-        assert!(stack(&["?", "do_one_initcall"]).begins_in_initialisation());
-        assert!(!stack(&["?", "really_probe"]).begins_in_initialisation());
+        // Not even the module is known, and the caller stands for it.
+        assert_eq!(lasting(&["?", "do_one_initcall"], 1), None);
     }
 
     #[test]
@@ -211,6 +189,9 @@ mod tests {
             "do_one_initcall",
         ];
         assert_eq!(lasting(&probed, 0).as_deref(), Some("drv_probe"));
+        // A library that another module's initialisation calls.
+        let library = ["lib_add@lib", "@drv", "do_one_initcall"];
+        assert_eq!(lasting(&library, 0).as_deref(), Some("lib_add"));
         let built_in = ["drv_init", "do_one_initcall"];
         assert_eq!(lasting(&built_in, 0).as_deref(), Some("drv_init"));
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use super::{Added, Resource, text};
 use crate::{
-    event::{Function, INITIALISATION, StackDefinition, Time},
+    event::{Function, StackDefinition, Time},
     model::{Hazard, Node, Origin, kind::plain_name},
 };
 
@@ -42,10 +42,7 @@ fn asked_by(stack: &StackDefinition) -> Option<&Function> {
 #[must_use]
 pub fn asker(node: &Node) -> Option<&str> {
     let stack = node.stack()?;
-    match asked_by(stack) {
-        Some(function) => stack.lasting_name(function),
-        None => stack.begins_in_initialisation().then_some(INITIALISATION),
-    }
+    stack.lasting_name(asked_by(stack)?)
 }
 
 /// What tells a node apart in fingerprints: its label, and who asked for it where that is known.
