@@ -346,6 +346,28 @@ fn what_the_kernel_tells_of_its_switches_leaves_everything_open() {
     }
 }
 
+#[test]
+fn a_kretprobe_that_does_not_know_its_device_shows_nothing() {
+    let mut coverage = whole();
+    for entry in &mut coverage.hooks {
+        entry.state = HookState::Attached(Attachment::Kprobe);
+    }
+    // The parent's remove unbinds its child, of which a filter wants only what it always lets through.
+    let mut story = Story::new();
+    begin(&mut story);
+    probe(&mut story);
+    story
+        .enter(DEVICE, Hook::Unbind)
+        .enter(DEVICE, Hook::Remove)
+        .enter(OTHER, Hook::Unbind)
+        .leave(Dev(0), Hook::Remove)
+        .leave(Dev(0), Hook::Cleanup)
+        .leave(Dev(0), Hook::Unbind)
+        .leave(Dev(0), Hook::Remove)
+        .enter(DEVICE, Hook::Cleanup);
+    healthy(&story, coverage);
+}
+
 /// What looks like a sign and is none, because it has another explanation.
 #[test]
 fn whatever_else_explains_it_is_no_sign() {

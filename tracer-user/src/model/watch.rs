@@ -28,6 +28,8 @@ pub(super) struct Watch {
     /// Hooks whose first event shows that they are attached: another tool may have attached them one by one, or the
     /// trace began in the midst of what they tell.
     unheard: u64,
+    /// Hooks that are kprobes.
+    kretprobes: u64,
     /// Whether the source says when all its hooks were attached, and that was not yet.
     attaching: bool,
     /// The place of the last loss that the source told of; zero for none.
@@ -77,6 +79,7 @@ impl Watch {
                 Some(_) => matches!(coverage.before, Before::Unknown(_)),
                 None => false,
             }),
+            kretprobes: bits(|hook| coverage.attachment(hook) == Some(Attachment::Kprobe)),
             attaching: coverage.before == Before::Snapshot,
             lost_at: 0,
             calls: HashMap::new(),
@@ -295,9 +298,11 @@ impl Model {
         }
     }
 
-    /// Whether the hook delivers entries as well as returns.
+    /// Whether the hook delivers entries as well as returns, and tells whose they are: a kretprobe does not know its
+    /// device, so that with a filter a return may be taken for another device's.
     fn returns(&self, hook: Hook) -> bool {
-        self.delivers(hook) && self.facts.entered_only & bit(hook) == 0
+        let dubious = self.facts.entered_only | self.watch.kretprobes;
+        self.delivers(hook) && dubious & bit(hook) == 0
     }
 
     /// A function has returned that always calls another.
