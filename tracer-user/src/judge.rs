@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    coverage::Coverage,
+    coverage::{Coverage, HookState},
     event::Event,
     finding::{Finding, Occurrence, Report, Severity},
-    model::{Change, Desync, InstanceKey, Model},
+    model::{Change, Desync, InstanceKey, Model, SilentHook},
     rules::RuleSet,
 };
 
@@ -43,6 +43,8 @@ pub struct Outcome {
     pub desyncs: u64,
     /// The first of them, in words.
     pub desync_details: Vec<String>,
+    /// Hooks that are attached and did not report what must have happened.
+    pub silent_hooks: Vec<SilentHook>,
     /// What could not be decided.
     pub undecided: Vec<Undecided>,
 }
@@ -160,8 +162,10 @@ impl Judge {
                 format!("{name} ({}): {}", desync.device, desync.kind)
             })
             .collect();
+        let silent_hooks = self.silent_hooks();
         Outcome {
-            undecided: self.undecided(),
+            undecided: self.undecided(&silent_hooks),
+            silent_hooks,
             findings: self.report.findings().to_vec(),
             findings_dropped: self.report.dropped(),
             events: tally.events,
@@ -173,9 +177,14 @@ impl Judge {
         }
     }
 
+    fn silent_hooks(&self) -> Vec<SilentHook> {
+        let found = self.model.silent_hooks().iter().cloned();
+        found.chain(self.model.unexplained_driver()).collect()
+    }
+
     /// What the rules could not decide: for want of hooks, or on devices of which something is missing.
-    fn undecided(&self) -> Vec<Undecided> {
-        let coverage = self.model.coverage();
+    fn undecided(&self, silent: &[SilentHook]) -> Vec<Undecided> {
+        let coverage = &without(self.model.coverage(), silent);
         let mut undecided = Vec::new();
         for (info, gap) in self.rules.undecided(coverage) {
             undecided.push(Undecided {
@@ -218,6 +227,17 @@ impl Judge {
     }
 }
 
+/// What the source could see, had it told that these hooks are silent.
+fn without(coverage: &Coverage, silent: &[SilentHook]) -> Coverage {
+    let mut coverage = coverage.clone();
+    for entry in &mut coverage.hooks {
+        if let Some(silent) = silent.iter().find(|one| one.hooks.contains(&entry.hook)) {
+            entry.state = HookState::Missing(format!("attached and silent: {}", silent.sign));
+        }
+    }
+    coverage
+}
+
 impl Outcome {
     /// The verdict, where findings of at least `fail_on` count. A finding is real in spite of loss; that
     /// there are none says something only if everything was seen that such a finding needs.
@@ -232,6 +252,7 @@ impl Outcome {
         } else if self.lost > 0
             || self.desyncs > 0
             || self.findings_dropped > 0
+            || !self.silent_hooks.is_empty()
             || self
                 .undecided
                 .iter()

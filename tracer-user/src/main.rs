@@ -2,10 +2,9 @@
 
 use devres_tracer::command::{Arguments, Exit};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Exit {
+fn main() -> Exit {
     match Arguments::given() {
-        Ok(arguments) => arguments.run().await,
+        Ok(arguments) => arguments.run(),
         Err(exit) => exit,
     }
 }

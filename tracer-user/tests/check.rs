@@ -533,6 +533,8 @@ fn slow_releases_have_a_limit_of_ones_own() {
         bind(&mut story, &NODES);
         story
             .enter(DEVICE, Hook::Unbind)
+            .enter(DEVICE, Hook::Remove)
+            .leave(DEVICE, Hook::Remove)
             .enter(DEVICE, Hook::Cleanup)
             .enter(DEVICE, Hook::ReleaseAll);
         for (node, name, size) in NODES.iter().rev() {

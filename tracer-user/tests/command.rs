@@ -377,3 +377,22 @@ fn a_report_that_can_not_be_written_keeps_no_other_from_telling() {
     let lava = place.read("lava");
     assert!(lava.contains("TEST_CASE_ID=DR001 RESULT=fail"), "{lava}");
 }
+
+#[test]
+fn limits_that_leave_no_room_are_one_clear_error() {
+    let program = env!("CARGO_BIN_EXE_devres-tracer");
+    for files in 4..=8 {
+        for arguments in ["trace -- true", "import tests/cli/lm75.log", "doctor"] {
+            let command = format!("ulimit -n {files}; exec {program} {arguments}");
+            let output = Command::new("sh").args(["-c", &command]).output();
+            let output = output.expect("the shell can be run");
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(4), "{command}: {error}");
+            assert!(
+                error.contains("raise the limit (ulimit -n"),
+                "{command}: {error}"
+            );
+            assert_eq!(error.lines().count(), 1, "{command}: {error}");
+        }
+    }
+}

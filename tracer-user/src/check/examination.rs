@@ -196,6 +196,8 @@ fn gap(outcome: &Outcome, ending: &Ending) -> Option<String> {
         Some(lost(outcome.lost))
     } else if outcome.desyncs > 0 {
         Some("the tool's model and the kernel disagreed".to_owned())
+    } else if let Some(silent) = outcome.silent_hooks.first() {
+        Some(silent.to_string())
     } else {
         ending.cut_short.clone()
     }

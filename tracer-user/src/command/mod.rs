@@ -26,6 +26,7 @@ mod record;
 mod report;
 mod rules;
 mod run;
+mod runtime;
 mod say;
 mod source_options;
 mod stacks;
@@ -92,8 +93,9 @@ impl Arguments {
     }
 
     /// Runs the command, and tells what went wrong.
-    pub async fn run(self) -> Exit {
-        usage::tell(self.run_command().await)
+    #[must_use]
+    pub fn run(self) -> Exit {
+        usage::tell(runtime::start().and_then(|runtime| runtime.block_on(self.run_command())))
     }
 
     async fn run_command(self) -> anyhow::Result<Exit> {

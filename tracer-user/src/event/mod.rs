@@ -230,4 +230,10 @@ pub enum LossCause {
     Input,
     /// The recorder could not write them in time.
     Unwritten,
+    /// Kprobes are switched off for the whole kernel; how many events that costs is not known.
+    KprobesOff,
+    /// ftrace is switched off for the whole kernel; how many events that costs is not known.
+    FtraceOff,
+    /// A hook that is attached did not report what must have happened. No source tells this: the model concludes it.
+    HookSilent,
 }

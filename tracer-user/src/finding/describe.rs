@@ -38,13 +38,11 @@ fn asked_by(stack: &StackDefinition) -> Option<&Function> {
     frame.function.as_deref()
 }
 
-/// The name of the function that asked for a node, as far as it is the same in every run: without what compilers
-/// append. None where nobody knows.
+/// The name of the function that asked for a node, as far as it is the same in every run. None where nobody knows.
 #[must_use]
 pub fn asker(node: &Node) -> Option<&str> {
-    let name = asked_by(node.stack()?)?.base_name()?;
-    // A module's initialisation has no name of its own when that is looked up too late.
-    (!matches!(name, "do_one_initcall" | "do_init_module")).then_some(name)
+    let stack = node.stack()?;
+    stack.lasting_name(asked_by(stack)?)
 }
 
 /// What tells a node apart in fingerprints: its label, and who asked for it where that is known.

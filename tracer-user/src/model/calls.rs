@@ -30,6 +30,7 @@ impl Model {
         };
         let mut work = Work::Nothing;
         if let Some(id) = device {
+            self.enter_inside(id, hook);
             self.leave_dead(changes);
             self.leave_stale(id, hook, changes);
             self.advance(id, hook, changes);
@@ -56,6 +57,7 @@ impl Model {
             stack: self.now.stack,
             context: None,
             work,
+            inside: 0,
         };
         let sequence = self.sequence;
         let task = self.now.task;
@@ -79,11 +81,26 @@ impl Model {
         if let (Detail::Pm(pm), Some(id)) = (detail, device) {
             let sequence = self.sequence;
             let attached = hook == Hook::PmAttach && !pm.detaches();
-            self.saw_pm(id, pm);
+            if let Some(record) = self.devices.get_mut(id)
+                && hook == Hook::PmDetach
+            {
+                record.detach_sequence = sequence;
+            }
+            self.saw_pm(id, pm, changes);
             if let Some(record) = self.devices.get_mut(id)
                 && attached
             {
                 record.attach_sequence = sequence;
+            }
+        }
+    }
+
+    /// Whatever runs for the same device on this task now knows that this was called.
+    fn enter_inside(&mut self, id: DeviceId, hook: Hook) {
+        let task = self.now.task;
+        for frame in self.tasks.of_mut(&task) {
+            if frame.device == Some(id) {
+                frame.inside |= bit(hook);
             }
         }
     }
@@ -201,6 +218,9 @@ impl Model {
         let Some(record) = self.devices.get_mut(id) else {
             return;
         };
+        if matches!(hook, Hook::Probe | Hook::Bound) {
+            record.driver_came = 0;
+        }
         match hook {
             Hook::Probe => {
                 if matches!(record.phase, State::Removing | State::Cleanup) {
@@ -324,13 +344,15 @@ impl Model {
             let Some(frame) = self.tasks.pop(&task) else {
                 break;
             };
+            self.watch_missed_return(&frame, changes);
             self.abandon(&frame, changes);
         }
         let Some(frame) = self.tasks.pop(&task) else {
             return;
         };
+        self.watch_return(&frame, returned.value, changes);
         if let (Some(id), Some(pm)) = (frame.device, returned.pm) {
-            self.saw_pm(id, pm);
+            self.saw_pm(id, pm, changes);
         }
         changes.push(Change::Left(frame.left(returned.value, returned.pm, false)));
         if let (Some(id), Work::Krealloc { pointer, replaced }, Some(node)) =

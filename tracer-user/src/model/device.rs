@@ -118,6 +118,10 @@ pub(super) struct Record {
     pub(super) pm: PmDomain,
     /// The entry of the `dev_pm_domain_attach` that gave the device its domain; zero if not seen.
     pub(super) attach_sequence: u64,
+    /// The entry of the last `dev_pm_domain_detach`; zero if not seen.
+    pub(super) detach_sequence: u64,
+    /// Where it was first told to have a driver that nothing has explained yet; zero if there is none.
+    pub(super) driver_came: u64,
     /// Nodes on `dev->devres_head`.
     pub(super) list: List,
     /// Nodes that a running release has taken off it and not released yet, in the order in which the
@@ -154,6 +158,8 @@ impl Record {
             binding_ended: false,
             pm: PmDomain::default(),
             attach_sequence: 0,
+            detach_sequence: 0,
+            driver_came: 0,
             list: List::default(),
             releasing: List::default(),
             groups: Vec::new(),

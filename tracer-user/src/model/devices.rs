@@ -201,6 +201,11 @@ impl Model {
         if let Some(introduction) = self.devices.introduction(address)
             && let Some(record) = self.devices.get_mut(id)
         {
+            let without = matches!(record.phase, State::Initialised | State::Unbound);
+            let told = record.identity.name.is_some() && record.identity.driver.is_none();
+            if without && told && introduction.identity.driver.is_some() {
+                record.driver_came = introduction.sequence;
+            }
             record.identify(introduction.identity);
             changes.push(Change::DeviceNamed(id));
         }
@@ -389,7 +394,11 @@ impl Model {
         self.taint(id, Taint::Desync, changes);
     }
 
-    pub(super) fn saw_pm(&mut self, id: DeviceId, pm: PmDomain) {
+    pub(super) fn saw_pm(&mut self, id: DeviceId, pm: PmDomain, changes: &mut Changes) {
+        let goes = |record: &Record| record.pm.detaches() && pm.domain == 0;
+        if self.devices.get(id).is_some_and(goes) {
+            self.watch_pm(id, changes);
+        }
         if let Some(record) = self.devices.get_mut(id) {
             record.pm = pm;
         }

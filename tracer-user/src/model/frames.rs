@@ -23,6 +23,8 @@ pub struct Frame {
     pub(super) stack: Option<StackId>,
     pub(super) context: Option<Arc<Context>>,
     pub(super) work: Work,
+    /// The hooks of functions that were entered for the same device while it ran, as bits.
+    pub(super) inside: u64,
 }
 
 impl Frame {

@@ -16,8 +16,10 @@ mod node;
 mod nodes;
 mod release;
 mod share;
+mod silent_hook;
 mod snapshot;
 mod taint;
+mod watch;
 
 use std::sync::Arc;
 
@@ -28,6 +30,7 @@ use hashbrown::HashMap;
 pub use hazard::Hazard;
 pub use kind::Kind;
 pub use node::{Context, Node, NodeId, Origin, SiteId};
+pub use silent_hook::{Sign, SilentHook};
 pub use taint::Taint;
 
 use crate::{
@@ -42,6 +45,7 @@ use device::Record;
 use devices::Devices;
 use frames::Tasks;
 use share::Sharing;
+use watch::Watch;
 
 /// What the coverage says, in the form in which the model asks for it.
 #[derive(Debug, Clone)]
@@ -113,6 +117,7 @@ pub struct Model {
     stacks: HashMap<StackId, Arc<StackDefinition>>,
     /// The last loss and its place in the order of everything seen.
     last_loss: Option<(u64, LossCause)>,
+    watch: Watch,
     /// The place in the order of everything seen of what was seen last.
     sequence: u64,
     batches: u32,
@@ -138,6 +143,7 @@ impl Model {
         Self {
             facts: Facts::new(&coverage),
             devices: Devices::new(&coverage.before),
+            watch: Watch::new(&coverage),
             coverage,
             arena: Arena::new(),
             tasks: Tasks::default(),
@@ -170,6 +176,7 @@ impl Model {
                 self.abandon(&frame, &mut changes);
             }
         }
+        self.watch(event, &mut changes);
         match &event.kind {
             EventKind::Stack(definition) => {
                 self.stacks
@@ -338,6 +345,7 @@ impl Model {
         self.tally.lost = self.tally.lost.saturating_add(loss.count);
         self.last_loss = Some((self.sequence, loss.cause));
         changes.push(Change::Lost(loss.clone()));
+        self.watch_loss(loss.cause, changes);
     }
 
     fn tainted_at(&self, record: &Record) -> Option<u64> {

@@ -180,6 +180,7 @@ impl Model {
         reference: &NodeReference,
         changes: &mut Changes,
     ) -> u32 {
+        self.watch_release(id, reference, changes);
         let found = self.find_node(id, reference);
         if self.facts.sees(Hook::ReleaseAll) && self.facts.sees(Hook::ReleaseGroup) {
             self.disagree(id, DesyncKind::OutsideRelease(reference.node), changes);

@@ -32,6 +32,9 @@ impl fmt::Display for Taint {
             Self::Loss(LossCause::ProbeSkipped) => "events were lost: the kernel skipped a probe",
             Self::Loss(LossCause::Undecodable) => "events were lost: a record was not readable",
             Self::Loss(LossCause::Input) => "events were lost: the input is incomplete",
+            Self::Loss(LossCause::KprobesOff) => "kprobes were switched off",
+            Self::Loss(LossCause::FtraceOff) => "ftrace was switched off",
+            Self::Loss(LossCause::HookSilent) => "a hook that is attached did not report",
             Self::Loss(LossCause::Unwritten) => {
                 "events were lost: the recorder could not write them in time"
             }

@@ -15,6 +15,11 @@ pub(super) fn caller<'s>(stack: &'s StackDefinition, function: &str) -> Option<&
     functions().nth(inner)
 }
 
+/// The name of the function that called `function`, the same in every run.
+pub(super) fn caller_name<'s>(stack: &'s StackDefinition, function: &str) -> Option<&'s str> {
+    stack.lasting_name(caller(stack, function)?)
+}
+
 /// Whether `function` is on the stack.
 pub(super) fn passes_through(stack: &StackDefinition, function: &Function) -> bool {
     functions(stack)
@@ -153,12 +158,8 @@ pub(super) fn reported_caller<'m>(function: &str, model: &'m Model) -> Option<&'
 }
 
 /// What tells a message of the kernel about `function` from others: the caller, or else the function itself.
-pub(super) fn reported_as(sort: &str, function: &str, caller: Option<&Function>) -> String {
-    let parts = [
-        Some(sort),
-        Some(function),
-        caller.and_then(Function::base_name),
-    ];
+pub(super) fn reported_as(sort: &str, function: &str, caller: Option<&str>) -> String {
+    let parts = [Some(sort), Some(function), caller];
     let words: Vec<&str> = parts
         .into_iter()
         .flatten()

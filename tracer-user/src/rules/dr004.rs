@@ -76,7 +76,10 @@ fn bound(id: DeviceId, model: &Model, report: &mut Report) {
             .stack()
             .and_then(|stack| blame::caller(stack, "devres_open_group"));
         let by = opener.map_or_else(|| "its driver".to_owned(), ToString::to_string);
-        let what = opener.and_then(|opener| opener.base_name()).unwrap_or("?");
+        let what = marker
+            .stack()
+            .and_then(|stack| stack.lasting_name(opener?))
+            .unwrap_or("?");
         report.submit(Finding {
             summary: format!(
                 "{} was bound while a group that {by} had opened was still open.",

@@ -2,7 +2,7 @@
 
 use super::{Rule, RuleInfo, blame};
 use crate::{
-    event::{Function, GroupId, Hook, Message},
+    event::{GroupId, Hook, Message},
     finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Model, Node, NodeId, State},
 };
@@ -116,7 +116,10 @@ fn warned(
              failed. The kernel does nothing: what was meant to be closed or released is not.",
         )
     };
-    let what = blame::reported_as(sort, function, caller);
+    let lasting = model
+        .current_stack()
+        .and_then(|stack| blame::caller_name(stack, function));
+    let what = blame::reported_as(sort, function, lasting);
     let (certainty, did, expected) = match (stopped, closing) {
         (true, false) => (Certainty::Likely, "stopped", "a node is added once"),
         (stopped, _) => (
@@ -153,7 +156,7 @@ fn called(
     let function = hook.symbol();
     let caller = model
         .current_stack()
-        .and_then(|stack| blame::caller(stack, function));
+        .and_then(|stack| blame::caller_name(stack, function));
     let call = Step {
         time: model.now(),
         what: format!("{function}() is called"),
@@ -215,8 +218,8 @@ fn is_seen(marker: &Node, device: Device<'_>) -> bool {
 }
 
 /// Who called the function that added a marker.
-fn caller(marker: &Node, function: Hook) -> Option<&Function> {
-    blame::caller(marker.stack()?, function.symbol())
+fn caller(marker: &Node, function: Hook) -> Option<&str> {
+    blame::caller_name(marker.stack()?, function.symbol())
 }
 
 /// A group was opened: is there another with its identifier?

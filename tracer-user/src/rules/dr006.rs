@@ -95,7 +95,10 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
     } else {
         opener.map_or_else(String::new, |opener| format!("opened by {opener}"))
     };
-    let what = caller.base_name().unwrap_or("?");
+    let what = model
+        .current_stack()
+        .and_then(|stack| stack.lasting_name(caller))
+        .unwrap_or("?");
     report.submit(Finding {
         summary: format!("{caller} called {function}(NULL) on {}, which selected a group {origin}.", subject.name()),
         meaning: "NULL stands for the group that was opened last of those still open. If another one was meant, \

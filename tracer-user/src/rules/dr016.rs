@@ -124,7 +124,10 @@ fn warned(
              never acquired. It stays until its device goes, or was given up twice."
         }
     };
-    let what = blame::reported_as("", function, caller);
+    let lasting = model
+        .current_stack()
+        .and_then(|stack| blame::caller_name(stack, function));
+    let what = blame::reported_as("", function, lasting);
     report.submit(Finding {
         certainty,
         summary: format!("The kernel warned in {place}{who}."),
@@ -200,6 +203,10 @@ fn missed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
     if PREPARED.contains(&what) || what.ends_with("_nowarn") {
         return;
     }
+    let lasting = call
+        .caller
+        .and_then(|caller| call.stack.lasting_name(caller))
+        .unwrap_or(function);
     let who = call
         .caller
         .map_or_else(|| "Somebody".to_owned(), ToString::to_string);
@@ -220,7 +227,7 @@ fn missed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
             format!("{function}() finds it there, once, and returns 0"),
         ],
         caused_by: Some(call.cause(&subject, model)),
-        ..subject.finding(&INFO, Severity::Warn, what, model.now())
+        ..subject.finding(&INFO, Severity::Warn, lasting, model.now())
     });
 }
 

@@ -24,7 +24,7 @@ use crate::{
     filter::FilterTexts,
     finding::{Finding, Severity},
     judge::{Outcome, Verdict},
-    model::Model,
+    model::{Model, SilentHook},
 };
 
 /// What the first line of a stream says about its source.
@@ -85,6 +85,9 @@ pub struct Summary {
     pub desyncs: u64,
     /// The first of them, in words.
     pub desync_details: Vec<String>,
+    /// Hooks that are attached and did not report what must have happened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silent_hooks: Vec<SilentHook>,
     /// What the rules could not decide, and why.
     pub undecided: Vec<crate::judge::Undecided>,
     /// What could be seen.
@@ -167,6 +170,7 @@ impl Summary {
             tainted: outcome.tainted,
             desyncs: outcome.desyncs,
             desync_details: outcome.desync_details.clone(),
+            silent_hooks: outcome.silent_hooks.clone(),
             undecided: outcome.undecided.clone(),
             coverage,
             verdict: outcome.verdict(fail_on),

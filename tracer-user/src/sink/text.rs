@@ -84,6 +84,9 @@ impl<W: Write> Sink for TextSink<W> {
                 LossCause::Undecodable => "a record could not be decoded",
                 LossCause::Input => "the input says so",
                 LossCause::Unwritten => "the recorder could not write them in time",
+                LossCause::KprobesOff => return told_off(&mut self.writer, "kprobes were"),
+                LossCause::FtraceOff => return told_off(&mut self.writer, "ftrace was"),
+                LossCause::HookSilent => "a hook that is attached did not report",
             };
             return writeln!(
                 self.writer,
@@ -230,6 +233,9 @@ pub fn write_summary_in(
             lost.cpu, lost.count, lost.hook
         )?;
     }
+    for silent in &summary.silent_hooks {
+        write_wrapped(width, writer, &Escaped(&silent.to_string()).to_string())?;
+    }
     write_undecided(width, writer, summary)?;
     if summary.desyncs > 0 {
         writeln!(
@@ -310,6 +316,13 @@ fn in_rows(rules: &[&str]) -> String {
 
 const fn plural<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
     if count == 1 { one } else { many }
+}
+
+fn told_off(writer: &mut impl Write, what: &str) -> io::Result<()> {
+    writeln!(
+        writer,
+        "LOST an unknown number of events from here on: {what} switched off"
+    )
 }
 
 /// An event in a few words; `None` for what is only bookkeeping.

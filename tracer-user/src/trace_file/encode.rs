@@ -85,12 +85,15 @@ pub(super) mod returned {
 }
 
 /// Numbers of the causes of loss.
-pub(super) const CAUSES: [LossCause; 5] = [
+pub(super) const CAUSES: [LossCause; 8] = [
     LossCause::RingFull,
     LossCause::ProbeSkipped,
     LossCause::Undecodable,
     LossCause::Input,
     LossCause::Unwritten,
+    LossCause::KprobesOff,
+    LossCause::FtraceOff,
+    LossCause::HookSilent,
 ];
 
 /// A block's content before it is compressed, with what its header says of it.

@@ -46,6 +46,9 @@ pub enum RecorderError {
         /// Why not.
         source: io::Error,
     },
+    /// The limits of this process leave no room for the thread that writes.
+    #[error("a thread can't be started; raise the limits (ulimit -u for processes, -v for memory)")]
+    Thread(#[source] io::Error),
     /// Writing failed. What was written before can be read.
     #[error("{} can't be written any more; it holds what was written before", .path.display())]
     Write {
@@ -152,6 +155,9 @@ impl Recorder {
             always_syncs: options.sync,
             shared: Arc::clone(&shared),
         };
+        let thread = std::thread::Builder::new()
+            .spawn(move || thread.run(&messages))
+            .map_err(RecorderError::Thread)?;
         Ok(Self {
             encoder: Encoder::default(),
             composer,
@@ -164,7 +170,7 @@ impl Recorder {
             oldest: if options.sync { OLDEST_IN_SYNC } else { OLDEST },
             queue,
             shared,
-            thread: std::thread::spawn(move || thread.run(&messages)),
+            thread,
             begun: Instant::now(),
             time: Time::default(),
             beginning: 0,

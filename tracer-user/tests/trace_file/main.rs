@@ -96,6 +96,8 @@ fn healthy() -> Vec<Event> {
         .enter(device, devres_tracer::event::Hook::Bound)
         .returned(device, devres_tracer::event::Hook::Probe, Some(0))
         .enter(device, devres_tracer::event::Hook::Unbind)
+        .enter(device, devres_tracer::event::Hook::Remove)
+        .leave(device, devres_tracer::event::Hook::Remove)
         .enter(device, devres_tracer::event::Hook::Cleanup)
         .enter(device, devres_tracer::event::Hook::ReleaseAll)
         .rel(device, 0x2000, "devm_regmap_release", 8)

@@ -19,6 +19,7 @@ mod names;
 mod pvpanic;
 mod recording;
 pub(crate) mod scenarios;
+mod silent;
 mod snapshot;
 mod truth;
 mod via_tracefs;
@@ -41,6 +42,7 @@ const SESSIONS: [&Session; 14] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
+    &silent::SESSION,
     &files::SESSION,
     &i2c::SESSION,
     &live::SESSION,

@@ -42,6 +42,15 @@ impl Concluding<'_> {
                 outcome.desync_details.clone(),
             ),
         ];
+        if !outcome.silent_hooks.is_empty() {
+            let silent: Vec<_> = outcome
+                .silent_hooks
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let why = silent.join("; ");
+            tests.push(verdict("hooks report", Some(why), Vec::new()));
+        }
         if let Some(why) = &ending.cut_short {
             tests.push(verdict("run is whole", Some(why.clone()), Vec::new()));
         }

@@ -99,12 +99,23 @@ async fn exercise(
 ) -> Result<Exercised, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
-    let work = tokio::task::spawn_blocking(move || course.run(cycles, &stop, &clock));
+    let (done, work) = tokio::sync::oneshot::channel();
+    let worker = std::thread::Builder::new()
+        .spawn(move || {
+            // Whoever waits for it has gone only where the capture has failed.
+            let _ = done.send(course.run(cycles, &stop, &clock));
+        })
+        .map_err(|error| {
+            let why = "a thread can't be started; raise the limits (ulimit -u for processes, -v for memory)";
+            Failure::Run(anyhow::Error::new(error).context(why))
+        })?;
     let exercised = capture
         .during(work, || asked.store(true, Ordering::Relaxed), run)
         .await;
     // If the capture has failed, the exercise still runs, and this process waits for its end.
     asked.store(true, Ordering::Relaxed);
+    // What it came to is told by the channel, which says as well that it has died.
+    let _ = worker.join();
     exercised
         .map_err(Failure::Run)?
         .map_err(|error| Failure::Run(anyhow::Error::new(error).context("the exercise failed")))

@@ -8,7 +8,7 @@ use aya::{
 };
 use tracer_ebpf::{Description, Hook, Point, Programs, Trait};
 
-use super::layout::KernelTypes;
+use super::{layout::KernelTypes, switches::silences};
 use crate::coverage::{Attachment, HookCoverage, HookState};
 
 /// What the attaching needs to know of the kernel.
@@ -65,6 +65,22 @@ pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> 
     coverage
 }
 
+/// Why, if not one of the hooks that tell of devices could be attached.
+pub(super) fn nothing(hooks: &[HookCoverage]) -> Option<String> {
+    let of_devices = |entry: &&HookCoverage| {
+        !entry.hook.is_optional() && !matches!(entry.hook, Hook::ModuleLoad | Hook::ModuleFree)
+    };
+    let mut reason = None;
+    for entry in hooks.iter().filter(of_devices) {
+        match &entry.state {
+            HookState::Attached(_) => return None,
+            HookState::Missing(why) => reason = reason.or(Some(why)),
+            HookState::NotNeeded(_) => {}
+        }
+    }
+    reason.cloned()
+}
+
 fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, row: &Description) -> HookState {
     let tracepoint = row.hook.symbol();
     let Some(programs) = row
@@ -114,6 +130,11 @@ fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &Description) -> 
     };
     let mut reasons = Vec::new();
     for way in kernel.ways {
+        // It could be attached, and would never fire.
+        if let (Attachment::Fentry | Attachment::Kprobe, Some(reason)) = (way, silences(*way)) {
+            reasons.push(format!("{way}: {reason}"));
+            continue;
+        }
         let result = match way {
             Attachment::Fentry => fentry(ebpf, kernel.btf, hook, function),
             Attachment::Kprobe => kprobe(ebpf, hook, function),
@@ -193,6 +214,18 @@ fn unload(ebpf: &mut Ebpf, name: &str) {
     }
 }
 
+/// The helper that a kernel in lockdown's confidentiality mode refuses, in the verifier's words.
+const READS_MEMORY: &str = "bpf_probe_read_kernel";
+
+/// The verifier's last line that is no statistics.
+fn complaint(log: &str) -> Option<&str> {
+    const STATISTICS: [&str; 4] = ["processed ", "verification time ", "stack depth ", "insns "];
+    log.lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && STATISTICS.iter().all(|word| !line.starts_with(word)))
+}
+
 /// `ENOTSUPP`, which the C library has no words for.
 const ENOTSUPP: i32 = 524;
 
@@ -206,6 +239,10 @@ enum Refusal {
     /// With the last line of what the verifier says.
     #[error("refused by the verifier: {0} ({1})")]
     Verifier(String, io::Error),
+    #[error(
+        "the kernel does not let eBPF read its memory (lockdown in confidentiality mode; boot with lockdown=integrity or none)"
+    )]
+    LockedDown,
     #[error("the kernel refuses it (EPERM)")]
     NotPermitted,
     #[error(
@@ -237,12 +274,10 @@ impl From<ProgramError> for Refusal {
         } = error
         {
             let log = verifier_log.to_string();
-            let last = log
-                .lines()
-                .rev()
-                .map(str::trim)
-                .find(|line| !line.is_empty() && !line.starts_with("processed "));
-            return match last {
+            if log.contains(READS_MEMORY) {
+                return Self::LockedDown;
+            }
+            return match complaint(&log) {
                 Some(last) => Self::Verifier(last.to_owned(), io_error),
                 None => Self::from(&io_error),
             };
@@ -255,5 +290,18 @@ impl From<ProgramError> for Refusal {
             source = cause.source();
         }
         Self::Kernel(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complaint;
+
+    #[test]
+    fn what_the_verifier_complains_of_stands_before_its_statistics() {
+        let log = "0: (79) r1 = *(u64 *)(r1 +0)\nR1 invalid mem access 'scalar'\nverification time 33 usec\n\
+                   stack depth 16\nprocessed 1 insns (limit 1000000)\n";
+        assert_eq!(complaint(log), Some("R1 invalid mem access 'scalar'"));
+        assert_eq!(complaint("processed 1 insns (limit 1000000)\n"), None);
     }
 }

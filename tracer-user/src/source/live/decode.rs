@@ -190,7 +190,7 @@ impl Decoder {
         (code, init): (Option<ModuleCode>, Option<ModuleCode>),
         memory: &mut dyn Memory,
     ) {
-        let place = module + u64::from(self.layout.module_text);
+        let place = module.wrapping_add(u64::from(self.layout.module_text));
         let is_there = |memory: &mut dyn Memory| {
             code.is_none_or(|code| memory.word(place).is_ok_and(|begin| begin == code.begin))
         };
@@ -261,7 +261,7 @@ impl Decoder {
         let is_group = matches!(release_name, "group_open_release" | "group_close_release")
             || matches!(facts.name.as_deref(), Some("grp<" | "grp>"));
         let (mut function, mut action_data) = (release, 0);
-        let mut payload_at = facts.node + u64::from(self.layout.payload);
+        let mut payload_at = facts.node.wrapping_add(u64::from(self.layout.payload));
         let mut payload = facts.payload;
         if is_group {
             payload_at = 0;

@@ -26,6 +26,34 @@ pub enum LiveError {
         "the kernel is locked down in confidentiality mode, which forbids eBPF to read kernel memory: boot with lockdown=integrity or none"
     )]
     LockedDown,
+    /// The limits of this process leave no room for another thread.
+    #[error(
+        "a thread can't be started: {0}; raise the limits (ulimit -u for processes, -v for memory)"
+    )]
+    Thread(#[source] std::io::Error),
+    /// So few files can be open at once that not every hook could be attached.
+    #[error(
+        "only {limit} files can be open at once, and tracing takes {needed}: raise the limit (ulimit -n 1024)"
+    )]
+    FewFiles {
+        /// The limit.
+        limit: u64,
+        /// What would do.
+        needed: u64,
+    },
+    /// So little memory can be used that parsing the kernel's types would end the process.
+    #[error(
+        "the limit of memory is {limit} MiB, and tracing takes {needed} MiB: raise it (ulimit -v unlimited)"
+    )]
+    LittleMemory {
+        /// The limit in MiB.
+        limit: u64,
+        /// What would do, in MiB.
+        needed: u64,
+    },
+    /// Not one hook could be attached.
+    #[error("no hook can be attached: {0}")]
+    NoHook(String),
     /// Loading failed for another reason.
     #[error("the probes can't be loaded: {0}")]
     Load(String),
@@ -55,7 +83,7 @@ fn root_cause(error: &EbpfError) -> Option<i32> {
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -66,7 +94,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     words
 }
 
-fn locked_down() -> bool {
+/// Whether the kernel keeps its memory from eBPF programs, as far as it tells.
+pub(super) fn locked_down() -> bool {
     std::fs::read_to_string("/sys/kernel/security/lockdown")
         .is_ok_and(|modes| modes.contains("[confidentiality]"))
 }

@@ -5,7 +5,10 @@ use aya::{
     maps::{MapData, PerCpuArray, RingBuf, StackTraceMap},
     programs::RawTracePoint,
 };
-use std::time::Duration;
+use std::{
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use hashbrown::HashMap;
 use nix::{
@@ -21,14 +24,16 @@ use super::{
     attach::{self, Kernel},
     cost::{Burst, CostError},
     decode::{Decoder, NodeFacts},
-    error::LiveError,
+    error::{LiveError, chain, locked_down},
     layout::{DeviceSetLayout, KernelTypes},
+    limits,
     object::{self, FittedObject},
     options::{Options, ProbeFilters},
     probe_log::ProbeLog,
     skipped::Skipped,
     snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk, device_set},
     stacks::Stacks,
+    switches::Switches,
     symbol_service::SymbolService,
     unnamed::Unnamed,
 };
@@ -44,6 +49,7 @@ pub struct Live {
     ring: AsyncFd<RingBuf<MapData>>,
     lost: PerCpuArray<MapData, LostByHook>,
     skipped: Skipped,
+    switches: Switches,
     uninterrupted: bool,
     /// A record that was taken out of the ring buffer before it was known what the kernel had skipped before it.
     held: Option<Vec<u8>>,
@@ -68,10 +74,11 @@ impl Live {
     /// When nothing can be traced at all. A hook that can't attach is no error: the
     /// [`coverage`](Self::coverage) says so.
     pub fn start(options: &Options) -> Result<Self, LiveError> {
+        ensure_possible(options)?;
         let symbols = SymbolService::start();
-        let btf = std::thread::spawn(Btf::from_sys_fs);
+        let btf = in_background(Btf::from_sys_fs)?;
         // Each parses the kernel's types for itself, and takes its time for it.
-        let loader = std::thread::spawn(EbpfLoader::new);
+        let loader = in_background(EbpfLoader::new)?;
         let types = KernelTypes::of_running_kernel()?;
         let mut layout = types.layout()?;
         let set = types.device_set()?;
@@ -81,7 +88,7 @@ impl Live {
         let btf = btf
             .join()
             .map_err(|_| LiveError::Load("the kernel's BTF can't be parsed".to_owned()))?
-            .map_err(|error| LiveError::Load(error.to_string()))?;
+            .map_err(|error| LiveError::Load(chain(&error)))?;
         // Before 5.11 map memory counts against this limit.
         let _ = setrlimit(
             Resource::RLIMIT_MEMLOCK,
@@ -129,6 +136,9 @@ impl Live {
         } else {
             Vec::new()
         };
+        if let Some(reason) = attach::nothing(&hooks) {
+            return Err(LiveError::NoHook(reason));
+        }
         let logged = hooks.iter().any(|entry| {
             entry.hook == Hook::DevresLog && matches!(entry.state, HookState::Attached(_))
         });
@@ -138,6 +148,7 @@ impl Live {
             ring,
             lost,
             skipped: Skipped::open(),
+            switches: Switches::of(&hooks),
             uninterrupted,
             held: None,
             check: AdditionCheck::default(),
@@ -233,6 +244,7 @@ impl Live {
             check,
             probe_log,
             skipped,
+            switches,
             held,
             first,
             unnamed,
@@ -251,6 +263,7 @@ impl Live {
         };
         if let Some(event) = first.as_slice().first() {
             skipped.tell(event.time, &mut pass);
+            switches.tell(event.time, &mut pass);
         }
         first.for_each(&mut pass);
         // When it was last known what was skipped.
@@ -265,7 +278,11 @@ impl Live {
                 break;
             };
             let time = Decoder::time(record);
-            if time > *told.get_or_insert_with(|| skipped.tell(time, &mut pass)) {
+            let told = *told.get_or_insert_with(|| {
+                switches.tell(time, &mut pass);
+                skipped.tell(time, &mut pass)
+            });
+            if time > told {
                 *held = Some(record.to_vec());
                 break;
             }
@@ -293,6 +310,7 @@ impl Live {
                 break;
             }
         }
+        self.switches.tell(now(), sink);
         self.skipped.tell(now(), sink);
         self.decoder.account_for_loss(
             self.lost_by_hook().iter().map(|(_, _, count)| count).sum(),
@@ -424,6 +442,26 @@ impl Live {
             })),
         }
     }
+}
+
+/// Fails where it is known already that nothing could be traced.
+fn ensure_possible(options: &Options) -> Result<(), LiveError> {
+    if locked_down() {
+        return Err(LiveError::LockedDown);
+    }
+    if options.attach {
+        limits::suffice(options.ring_bytes)?;
+    }
+    Ok(())
+}
+
+/// Begins work that takes its time on a thread of its own.
+fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, LiveError> {
+    thread::Builder::new()
+        .spawn(work)
+        .map_err(LiveError::Thread)
 }
 
 /// A way to read the kernel's memory, if the program for it could be loaded.

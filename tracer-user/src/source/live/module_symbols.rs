@@ -28,10 +28,11 @@ pub(super) fn read(
     module: u64,
     name: Text,
 ) -> Result<ModuleSymbols, Unreadable> {
-    let table = memory.word(module + layout.kallsyms)?;
-    let symbols = memory.word(table + layout.symbols)?;
-    let count = memory.word(table + layout.count)? & u64::from(u32::MAX);
-    let strings = memory.word(table + layout.strings)?;
+    // Whatever the record says is only an address that may be read or not.
+    let table = memory.word(module.wrapping_add(layout.kallsyms))?;
+    let symbols = memory.word(table.wrapping_add(layout.symbols))?;
+    let count = memory.word(table.wrapping_add(layout.count))? & u64::from(u32::MAX);
+    let strings = memory.word(table.wrapping_add(layout.strings))?;
     if count > MOST_SYMBOLS {
         return Err(Unreadable(table));
     }
@@ -88,7 +89,7 @@ impl Names {
             if known.len() > LONGEST_NAME {
                 return Err(Unreadable(self.start));
             }
-            let next = self.start + self.bytes.len() as u64;
+            let next = self.start.wrapping_add(self.bytes.len() as u64);
             let mut piece = [0; PIECE];
             memory.read(next, &mut piece)?;
             self.bytes.extend_from_slice(&piece);

@@ -18,12 +18,9 @@ impl SymbolService {
     /// Begins to read the running kernel's table.
     #[must_use]
     pub fn start() -> Self {
-        Self {
-            table: Symbols::default(),
-            reading: Some(read()),
-            stale: false,
-            error: None,
-        }
+        let mut service = Self::fixed(Symbols::default());
+        service.read();
+        service
     }
 
     /// Uses a table that was read before, and never reads again.
@@ -78,7 +75,7 @@ impl SymbolService {
         if self.reading.is_some() {
             self.stale = true;
         } else if self.error.is_none() {
-            self.reading = Some(read());
+            self.read();
         }
     }
 
@@ -92,25 +89,32 @@ impl SymbolService {
 
     fn wait(&mut self) {
         while let Some(reading) = self.reading.take() {
-            match reading.join() {
-                Ok(Ok(table)) => {
-                    let earlier = std::mem::replace(&mut self.table, table);
-                    self.table.take_over(earlier);
-                }
-                Ok(Err(error)) => self.error = Some(error),
-                Err(_) => {
-                    self.error = Some(SymbolError::Unreadable(std::io::Error::other(
-                        "its reader failed",
-                    )));
-                }
-            }
+            let table = reading.join().unwrap_or_else(|_| {
+                let error = std::io::Error::other("its reader failed");
+                Err(SymbolError::Unreadable(error))
+            });
+            self.take(table);
             if std::mem::take(&mut self.stale) {
-                self.reading = Some(read());
+                self.read();
             }
         }
     }
-}
 
-fn read() -> JoinHandle<Result<Symbols, SymbolError>> {
-    std::thread::spawn(Symbols::of_running_kernel)
+    fn take(&mut self, table: Result<Symbols, SymbolError>) {
+        match table {
+            Ok(table) => {
+                let earlier = std::mem::replace(&mut self.table, table);
+                self.table.take_over(earlier);
+            }
+            Err(error) => self.error = Some(error),
+        }
+    }
+
+    /// Begins to read the table; where there is no room for another thread, here and now.
+    fn read(&mut self) {
+        match std::thread::Builder::new().spawn(Symbols::of_running_kernel) {
+            Ok(reading) => self.reading = Some(reading),
+            Err(_) => self.take(Symbols::of_running_kernel()),
+        }
+    }
 }

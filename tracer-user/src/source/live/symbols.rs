@@ -71,7 +71,7 @@ impl ModuleSymbols {
     /// Where its code lies, from the first function's beginning to the last one's end if that is not known.
     fn range(&self) -> std::ops::Range<u64> {
         if let Some(code) = self.code {
-            return code.begin..code.begin + code.size;
+            return code.begin..code.begin.saturating_add(code.size);
         }
         let start = self
             .functions
@@ -80,7 +80,7 @@ impl ModuleSymbols {
         let end = self
             .functions
             .iter()
-            .map(|function| function.address + function.size)
+            .map(|function| function.address.saturating_add(function.size))
             .max();
         start..end.unwrap_or(start)
     }

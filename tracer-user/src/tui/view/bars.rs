@@ -258,6 +258,12 @@ fn honesty(session: &Session, room: usize) -> Line<'static> {
             theme.error,
         ));
     }
+    for silent in session.world.model().silent_hooks() {
+        facts.push((
+            format!("silent: {}", escape(&silent.symbols())),
+            theme.error,
+        ));
+    }
     let tainted = session.world.rows().tainted();
     let uncertain = format!(
         "{} {} not certain",

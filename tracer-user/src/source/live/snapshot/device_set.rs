@@ -26,7 +26,7 @@ pub(in crate::source::live) fn device_set(
         .map_err(|_| SnapshotError::NoDeviceSet("no file descriptor".to_owned()))?;
     let task = memory.own_task()?;
     let object = object_behind(memory, layout, task, descriptor)?;
-    let name = memory.word(object + layout.object_name as u64)?;
+    let name = memory.word(object.wrapping_add(layout.object_name as u64))?;
     let mut bytes = [0; 8];
     memory.read(name, &mut bytes)?;
     if &bytes != b"devices\0" {

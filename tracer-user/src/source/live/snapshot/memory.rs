@@ -107,7 +107,7 @@ impl Memory for BpfMemory<'_> {
             self.run(at, part.len())?;
             let bytes = self.place.get(&0, 0).map_err(|_| Unreadable(at))?;
             part.copy_from_slice(bytes.get(..part.len()).ok_or(Unreadable(at))?);
-            at += part.len() as u64;
+            at = at.wrapping_add(part.len() as u64);
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ impl DeviceBytes {
             .get(at..at + 8)
             .and_then(|word| word.try_into().ok())
             .map(u64::from_ne_bytes)
-            .ok_or(Unreadable(self.device.0 + u64::from(offset)))
+            .ok_or(Unreadable(self.device.0.wrapping_add(u64::from(offset))))
     }
 }
 
@@ -212,10 +212,12 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
             0
         } else {
             self.memory
-                .word(pm_domain + u64::from(self.layout.pm_domain_detach))
+                .word(pm_domain.wrapping_add(u64::from(self.layout.pm_domain_detach)))
                 .unwrap_or(0)
         };
-        let head = device.0 + u64::from(self.layout.device_devres_head);
+        let head = device
+            .0
+            .wrapping_add(u64::from(self.layout.device_devres_head));
         let (nodes, consistent) = self.nodes(head, first);
         Ok(Found {
             device,
@@ -279,12 +281,12 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
             name,
             size: self.set.node_size.map_or(0, word),
             release: word(self.layout.node_release as usize),
-            behind: [word(behind), word(behind + 8)],
+            behind: [word(behind), word(behind.wrapping_add(8))],
             payload: [
                 word(payload),
-                word(payload + 8),
-                word(payload + 16),
-                word(payload + 24),
+                word(payload.wrapping_add(8)),
+                word(payload.wrapping_add(16)),
+                word(payload.wrapping_add(24)),
             ],
         };
         Ok((found, word(self.set.node_entry)))
@@ -294,7 +296,10 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
         if structure == 0 {
             return None;
         }
-        let name = self.memory.word(structure + u64::from(member)).ok()?;
+        let name = self
+            .memory
+            .word(structure.wrapping_add(u64::from(member)))
+            .ok()?;
         self.string(name)
     }
 
@@ -324,7 +329,7 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
                 break;
             }
             string.extend_from_slice(&bytes);
-            at += step;
+            at = at.wrapping_add(step);
         }
         (!string.is_empty()).then(|| String::from_utf8_lossy(&string).into())
     }

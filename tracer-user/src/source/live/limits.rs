@@ -1,0 +1,60 @@
+//! Limits of this process that leave no room for tracing.
+//!
+//! Libraries below are not prepared for them all: an allocation that fails ends the process on the spot.
+
+use nix::sys::resource::{Resource, getrlimit};
+
+use super::error::LiveError;
+
+/// Files that are open at once: each program, its link, and what tells how often it was skipped.
+const FILES: u64 = 256;
+/// Bytes of address space, besides the ring buffer: the kernel's types are parsed twice, its symbols once.
+const MEMORY: u64 = 256 << 20;
+
+/// Refuses to begin where it would end halfway.
+pub(super) fn suffice(ring_bytes: u32) -> Result<(), LiveError> {
+    let limit = |resource| getrlimit(resource).map_or(u64::MAX, |(soft, _)| soft);
+    // The ring buffer's data is mapped twice, one behind the other.
+    let memory = MEMORY + 2 * u64::from(ring_bytes);
+    verify(
+        limit(Resource::RLIMIT_NOFILE),
+        limit(Resource::RLIMIT_AS),
+        memory,
+    )
+}
+
+fn verify(files: u64, memory: u64, needed: u64) -> Result<(), LiveError> {
+    if files < FILES {
+        return Err(LiveError::FewFiles {
+            limit: files,
+            needed: FILES,
+        });
+    }
+    if memory < needed {
+        return Err(LiveError::LittleMemory {
+            limit: memory >> 20,
+            needed: needed >> 20,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_too_low_is_named_with_what_is_needed() {
+        assert!(verify(FILES, 1 << 40, MEMORY).is_ok());
+        let files = verify(8, u64::MAX, MEMORY).unwrap_err().to_string();
+        assert!(
+            files.contains("only 8 ") && files.contains("ulimit -n"),
+            "{files}"
+        );
+        let memory = verify(1024, 100 << 20, 288 << 20).unwrap_err().to_string();
+        assert!(
+            memory.contains("100 MiB") && memory.contains("288 MiB"),
+            "{memory}"
+        );
+    }
+}
