@@ -4,7 +4,7 @@ mod support;
 
 use devres_tracer::{
     check::{
-        CommandEnd, CycleClock, Ending, Examination, Policy, Results, Status, Wanted, date::Date,
+        CommandEnd, CycleClock, Date, Ending, Examination, Policy, Results, Status, Wanted,
         exercise::Exercised, write_expectations,
     },
     coverage::Coverage,
@@ -20,11 +20,7 @@ const NODES: [(u64, &str, u64); 3] = [
     (0x20_0000, "devm_kzalloc_release", 32),
     (0x30_0000, "pvpanic_remove", 16),
 ];
-const TODAY: Date = Date {
-    year: 2026,
-    month: 3,
-    day: 1,
-};
+const TODAY: Date = Date::constant(2026, 3, 1);
 const EXPECTED: &str = r#"
     [[expect]]
     fingerprint = "DR001/platform/pvpanic-mmio"

@@ -1,6 +1,5 @@
 //! Assertions on lifecycles: what a driver's bindings must be like, beyond the rules.
 
-use globset::GlobMatcher;
 use hashbrown::HashMap;
 
 use super::{
@@ -14,6 +13,7 @@ use crate::{
     coverage::Coverage,
     escape::Escaped,
     event::{Hook, Time},
+    glob::GlobList,
 };
 
 /// An assertion on lifecycles.
@@ -39,7 +39,7 @@ pub(super) enum Requirement {
     /// When the PM domain is detached the device owns nothing any more.
     BeforePmDetach,
     /// At an unbind, all resources that fit one glob are released before the first that fits the next.
-    InOrder(Vec<(String, GlobMatcher)>),
+    InOrder(Vec<(String, GlobList)>),
     /// So many rebinds, at least, give the same stack as the first one seen.
     SameStack(u32),
     /// The device never owns more than so many resources.
@@ -314,7 +314,7 @@ fn nothing_owned(owned: &[Entry]) -> Result<(), String> {
     }
 }
 
-fn in_order(ended: &Ended, order: &[(String, GlobMatcher)]) -> Result<(), String> {
+fn in_order(ended: &Ended, order: &[(String, GlobList)]) -> Result<(), String> {
     let mut last: Option<(usize, &str)> = None;
     for (text, glob) in order {
         let fitting = || {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use super::{
     assertion::Watched,
     binding::Bindings,
     concluding::Concluding,
     cycles::{CycleClock, Cycles, Wanted},
-    date::Date,
     evidence::Records,
     exercise::Exercised,
     limits::Growth,

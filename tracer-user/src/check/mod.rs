@@ -7,7 +7,6 @@ mod assertion;
 mod binding;
 mod concluding;
 mod cycles;
-pub mod date;
 mod evidence;
 mod examination;
 pub mod exercise;
@@ -22,6 +21,7 @@ mod template;
 mod write_expectations;
 
 pub use crate::sink::CommandEnd;
+pub use jiff::civil::Date;
 pub use cycles::{CycleClock, Wanted};
 pub use examination::{Ending, Examination};
 pub use policy::{Policy, PolicyError};

@@ -1,8 +1,8 @@
 //! What a check comes to: groups of tests, ready to be reported in any form.
 
+use jiff::civil::Date;
 use serde::Serialize;
 
-use super::date::Date;
 use crate::{
     finding::{Finding, text::Text},
     judge::Verdict,

@@ -8,11 +8,11 @@ use std::{
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use anyhow::Context as _;
 use clap::Args;
+use jiff::{Timestamp, tz::TimeZone};
 
 use failure::Failure;
 use reports::{OpenReport, Report};
@@ -27,7 +27,7 @@ use super::{
     wanted::Wanted,
 };
 use crate::{
-    check::{CommandEnd, Ending, Examination, Policy, Results, date::Date, write_expectations},
+    check::{CommandEnd, Ending, Examination, Policy, Results, Date, write_expectations},
     filter::DeviceFilter,
     finding::Severity,
     sink::reports::Format,
@@ -202,8 +202,9 @@ impl Check {
     }
 }
 
+/// The day, in UTC.
 fn today() -> Date {
-    Date::of(SystemTime::now())
+    TimeZone::UTC.to_datetime(Timestamp::now()).date()
 }
 
 /// Judges what was recorded.
