@@ -61,7 +61,14 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(Duration::from_nanos(nanoseconds)), "{text}");
         }
-        for text in ["", "10", "ms", "1month", "1 parsec", "99999999999999999999h"] {
+        for text in [
+            "",
+            "10",
+            "ms",
+            "1month",
+            "1 parsec",
+            "99999999999999999999h",
+        ] {
             assert_eq!(parse(text), Err(BadDuration::Malformed), "{text}");
         }
         for text in ["-1s", "1s ago"] {
@@ -75,7 +82,11 @@ mod tests {
         assert_eq!(parse_with_seconds("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse_with_seconds("-1"), Err(BadDuration::Negative));
         for text in [".", "1.2.3", "ten", "1e9", "99999999999999999999999"] {
-            assert_eq!(parse_with_seconds(text), Err(BadDuration::Malformed), "{text}");
+            assert_eq!(
+                parse_with_seconds(text),
+                Err(BadDuration::Malformed),
+                "{text}"
+            );
         }
     }
 

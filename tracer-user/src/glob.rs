@@ -113,7 +113,11 @@ mod tests {
         let deep = GlobList::new(&[nested(DEEPEST)]).unwrap();
         assert!(deep.is_match("a") && deep.is_match("b") && !deep.is_match("c"));
         let long = "?".repeat(LONGEST);
-        assert!(GlobList::new(&[long]).unwrap().is_match(&"x".repeat(LONGEST)));
+        assert!(
+            GlobList::new(&[long])
+                .unwrap()
+                .is_match(&"x".repeat(LONGEST))
+        );
         assert!(!GlobList::default().is_match(""));
     }
 

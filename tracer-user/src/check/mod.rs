@@ -21,9 +21,9 @@ mod template;
 mod write_expectations;
 
 pub use crate::sink::CommandEnd;
-pub use jiff::civil::Date;
 pub use cycles::{CycleClock, Wanted};
 pub use examination::{Ending, Examination};
+pub use jiff::civil::Date;
 pub use policy::{Policy, PolicyError};
 pub use results::{Group, GroupKind, Judged, Results, Status, Test};
 pub use template::TEMPLATE;

@@ -52,9 +52,14 @@ impl CaptureOptions {
         }
     }
 
+    /// Whether nothing but a signal will end this.
+    pub(super) fn is_endless(&self) -> bool {
+        self.command.is_empty() && self.duration.is_none()
+    }
+
     /// Says how this ends, where somebody is looking on who has to end it.
     pub(super) fn tell_how_to_end(&self) {
-        if self.command.is_empty() && io::stderr().is_terminal() {
+        if self.is_endless() && io::stderr().is_terminal() {
             plainly("tracing; Ctrl-C ends it");
         }
     }
@@ -64,6 +69,8 @@ impl CaptureOptions {
 pub(super) trait Receiver {
     /// Takes one event.
     fn event(&mut self, event: &Event);
+    /// What was there before has been taken; what comes now happens.
+    fn snapshot_taken(&mut self) -> anyhow::Result<()>;
     /// Nothing more has happened for now: what was taken may be shown. Breaking ends the capture, because
     /// nobody wants more.
     fn pause(&mut self) -> ControlFlow<()>;
@@ -72,6 +79,11 @@ pub(super) trait Receiver {
 impl Receiver for Run<'_> {
     fn event(&mut self, event: &Event) {
         Run::event(self, event);
+    }
+
+    fn snapshot_taken(&mut self) -> anyhow::Result<()> {
+        self.say_if_nothing_matches();
+        Ok(())
     }
 
     fn pause(&mut self) -> ControlFlow<()> {
@@ -87,6 +99,8 @@ impl Receiver for Run<'_> {
 /// The running kernel while it is traced.
 pub(super) struct Capture {
     live: Live,
+    /// What was there before was handed on.
+    begun: bool,
     interrupted: Signal,
     terminated: Signal,
     /// `None` where this process was started to live on when its terminal is gone.
@@ -155,6 +169,7 @@ impl Capture {
         };
         Ok(Self {
             live: Live::start(options)?,
+            begun: false,
             interrupted,
             terminated,
             hung_up,
@@ -181,6 +196,7 @@ impl Capture {
         options: &CaptureOptions,
         receiver: &mut dyn Receiver,
     ) -> anyhow::Result<Captured> {
+        self.hand_on_snapshot(receiver)?;
         options.tell_how_to_end();
         let mut child = match options.command.as_slice() {
             [] => None,
@@ -222,6 +238,7 @@ impl Capture {
         mut asked: impl FnMut(),
         receiver: &mut dyn Receiver,
     ) -> anyhow::Result<T> {
+        self.hand_on_snapshot(receiver)?;
         let mut heed = |_| {
             asked();
             ControlFlow::Continue(())
@@ -234,6 +251,15 @@ impl Capture {
                 return Ok(done);
             }
         }
+    }
+
+    /// Hands on what was there before, once.
+    fn hand_on_snapshot(&mut self, receiver: &mut dyn Receiver) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        self.live.drain(0, &mut |event| receiver.event(&event));
+        receiver.snapshot_taken()
     }
 
     /// Hands on what happens until the work is done, or something else ends it.

@@ -145,7 +145,16 @@ mod tests {
 
     #[test]
     fn impossible_sizes_are_refused() {
-        for text in ["", "M", "12", "4G", "-1", "16 M", "16MM", "99999999999999999999G"] {
+        for text in [
+            "",
+            "M",
+            "12",
+            "4G",
+            "-1",
+            "16 M",
+            "16MM",
+            "99999999999999999999G",
+        ] {
             assert!(ring_size(text).is_err(), "{text}");
         }
     }

@@ -11,7 +11,8 @@ use clap::Args;
 use super::{
     Exit,
     capture::{Capture, CaptureOptions, Receiver},
-    files, reading, record,
+    files::{self, OverwriteOption},
+    reading, record,
     rules::RuleOptions,
     run::Run,
     say::shown,
@@ -44,6 +45,8 @@ pub(super) struct Trace {
     probes: ProbeOptions,
     #[command(flatten)]
     output: OutputOptions,
+    #[command(flatten)]
+    overwrite: OverwriteOption,
     #[command(flatten)]
     capture: CaptureOptions,
     /// Record to this trace file as well
@@ -148,6 +151,7 @@ impl Trace {
         }
         let outputs = [self.output.file(), self.record.as_deref()];
         files::refuse_same(self.from.as_deref(), outputs.into_iter().flatten())?;
+        self.overwrite.refuse_existing(self.record.as_deref())?;
         if let Some(path) = &self.from {
             let mut recording =
                 reading::open_for(path, self.output.writes_events_to_standard_output())?;
@@ -173,7 +177,10 @@ impl Trace {
             Some(path) => Some(Recorder::start(
                 path,
                 Header::of_this_machine(wanted.of_source(&information)),
-                RecorderOptions::default(),
+                RecorderOptions {
+                    overwrite: self.overwrite.overwrite,
+                    ..RecorderOptions::default()
+                },
             )?),
             None => None,
         };
@@ -211,6 +218,13 @@ impl Receiver for Judged<'_> {
             recorder.event(event);
         }
         Receiver::event(&mut self.run, event);
+    }
+
+    fn snapshot_taken(&mut self) -> anyhow::Result<()> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.snapshot_taken()?;
+        }
+        Receiver::snapshot_taken(&mut self.run)
     }
 
     /// That recording has failed is told at the end: it doesn't keep from judging.

@@ -30,6 +30,7 @@ fn parts(name: &str, events: &[Event], max_size: u64, max_files: Option<u32>) ->
             max_size,
             max_files,
         }),
+        ..RecorderOptions::default()
     };
     let mut recorder = Recorder::start(&directory.path("run.dvrt"), header(), options).unwrap();
     for event in events {

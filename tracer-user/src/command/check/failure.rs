@@ -1,7 +1,7 @@
 //! Why a check has no results, and what is reported instead.
 
 use crate::{
-    check::{Results, Status, Test, Date, exercise::ExerciseError},
+    check::{Date, Results, Status, Test, exercise::ExerciseError},
     command::{Exit, usage::UsageError},
     source::live::Kernel,
 };

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use crate::{
     check::{Results, Status, Test},
-    command::say::shown,
+    command::{files, say::shown},
     sink::reports::Format,
 };
 
@@ -91,7 +91,7 @@ impl OpenReport {
             });
         };
         let name = shown(path);
-        let file = File::create(path).with_context(|| format!("{name} can't be written"))?;
+        let file = files::create_file(path)?;
         let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
         let open = Self {
             format: report.format,

@@ -12,9 +12,7 @@ use super::{
     Source,
 };
 use crate::{
-    check::{
-        expectation::{Expectation, Expected, Matcher},
-    },
+    check::expectation::{Expectation, Expected, Matcher},
     rules::RuleSet,
 };
 

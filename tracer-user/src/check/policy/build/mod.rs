@@ -108,8 +108,7 @@ impl Source<'_> {
     }
 
     fn glob(self, word: &Word) -> Result<GlobList, PolicyError> {
-        GlobList::new(&[word.get_ref()])
-            .map_err(|error| self.error(word.span(), error.to_string()))
+        GlobList::new(&[word.get_ref()]).map_err(|error| self.error(word.span(), error.to_string()))
     }
 
     fn in_out(self, globs: &Globs) -> Result<InOut, PolicyError> {
