@@ -1,11 +1,20 @@
 //! The command line of devres-tracer.
 
 use devres_tracer::command::{Arguments, Exit};
+use tokio::runtime::Builder;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Exit {
-    match Arguments::given() {
-        Ok(arguments) => arguments.run().await,
-        Err(exit) => exit,
+fn main() -> Exit {
+    let arguments = match Arguments::given() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
+    // Threads are named like the program: what one does to a driver is told as done by it.
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .thread_name(env!("CARGO_PKG_NAME"))
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(arguments.run()),
+        Err(error) => Exit::could_not_start(&error),
     }
 }

@@ -26,5 +26,6 @@ pub use examination::{Ending, Examination};
 pub use jiff::civil::Date;
 pub use policy::{Policy, PolicyError};
 pub use results::{Group, GroupKind, Judged, Results, Status, Test};
+pub use selection::Place;
 pub use template::TEMPLATE;
 pub use write_expectations::write_expectations;

@@ -13,6 +13,20 @@ pub struct Place {
     pub driver: String,
 }
 
+impl Place {
+    /// Whether another one differs at most in its device's numbers: devices that are made anew may be counted on.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        fn words(name: &str) -> impl Iterator<Item = &str> {
+            name.split(|character: char| character.is_ascii_digit())
+                .filter(|word| !word.is_empty())
+        }
+        self.bus == other.bus
+            && self.driver == other.driver
+            && (self.device == other.device || words(&self.device).eq(words(&other.device)))
+    }
+}
+
 /// Names that are in, and names that are out again.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InOut {

@@ -21,8 +21,14 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-use super::{child, run::Run, say::plainly, usage::UsageError};
+use super::{
+    child,
+    run::Run,
+    say::{detail, remark},
+    usage::UsageError,
+};
 use crate::{
+    coverage::HookState,
     duration,
     event::Event,
     sink::{LostBy, SourceInformation},
@@ -60,7 +66,7 @@ impl CaptureOptions {
     /// Says how this ends, where somebody is looking on who has to end it.
     pub(super) fn tell_how_to_end(&self) {
         if self.is_endless() && io::stderr().is_terminal() {
-            plainly("tracing; Ctrl-C ends it");
+            remark("tracing; Ctrl-C ends it");
         }
     }
 }
@@ -167,8 +173,17 @@ impl Capture {
         } else {
             Some(signal(SignalKind::hangup())?)
         };
+        let began = std::time::Instant::now();
+        let live = Live::start(options)?;
+        let attached = live.coverage().hooks.iter();
+        let attached = attached.filter(|entry| matches!(entry.state, HookState::Attached(_)));
+        detail(format_args!(
+            "{} hooks attached in {} ms",
+            attached.count(),
+            began.elapsed().as_millis()
+        ));
         Ok(Self {
-            live: Live::start(options)?,
+            live,
             begun: false,
             interrupted,
             terminated,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Exit, pager::unless_unread, rules::optional_hooks};
 use crate::{
     coverage::{Before, Coverage, HookState, NodeEvents},
-    escape::Escaped,
+    escape::{Escaped, Visible},
     event::Hook,
     rules::RuleSet,
     sink::json_text,
@@ -139,6 +139,7 @@ fn missing_by_reason(coverage: &Coverage) -> Vec<(&str, Vec<Hook>)> {
 
 impl Diagnosis {
     fn write(&self, writer: &mut impl Write) -> io::Result<()> {
+        writeln!(writer, "{}\n", self.verdict())?;
         let yes_or_no = |fact| if fact { "yes" } else { "no" };
         writeln!(
             writer,
@@ -160,11 +161,7 @@ impl Diagnosis {
             self.kernel.capabilities_in_words()
         )?;
         let Some(coverage) = &self.coverage else {
-            return writeln!(
-                writer,
-                "\nNothing can be traced: {}",
-                self.impossible.as_deref().unwrap_or_default()
-            );
+            return Ok(());
         };
         let before = match &coverage.before {
             Before::Snapshot => "read from the kernel's memory",
@@ -218,12 +215,23 @@ impl Diagnosis {
                 undecided.needs()
             )?;
         }
-        let verdict = if is_full(coverage) {
-            "Everything can be traced."
-        } else {
-            "Tracing works, with the gaps named above: verdicts that depend on them are inconclusive (exit code 3)."
-        };
-        writeln!(writer, "\n{verdict}")
+        Ok(())
+    }
+
+    /// What it comes to, in a line.
+    fn verdict(&self) -> String {
+        match &self.coverage {
+            None => format!(
+                "Nothing can be traced: {}",
+                Visible(self.impossible.as_deref().unwrap_or_default())
+            ),
+            Some(coverage) if is_full(coverage) => "Everything can be traced.".to_owned(),
+            Some(_) => {
+                "Tracing works, with the gaps named below: verdicts that depend on them are \
+                        inconclusive (exit code 3)."
+                    .to_owned()
+            }
+        }
     }
 }
 

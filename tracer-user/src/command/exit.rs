@@ -2,6 +2,7 @@
 
 use std::process::{ExitCode, Termination};
 
+use super::say::say;
 use crate::judge::Verdict;
 
 /// How a command ended.
@@ -19,6 +20,15 @@ pub enum Exit {
     CouldNotRun,
     /// As the command ended that was run: `check --propagate`.
     OfCommand(u8),
+}
+
+impl Exit {
+    /// What keeps the program from running at all is told.
+    #[must_use]
+    pub fn could_not_start(error: &std::io::Error) -> Self {
+        say(format_args!("it can't run here: {error}"));
+        Self::CouldNotRun
+    }
 }
 
 impl From<Verdict> for Exit {

@@ -12,6 +12,7 @@ mod export;
 mod files;
 mod import;
 mod live;
+mod manner;
 mod moment;
 mod pager;
 mod policy;
@@ -43,6 +44,8 @@ use crate::escape;
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    manner: manner::Manner,
 }
 
 /// Shown under the help.
@@ -106,6 +109,7 @@ impl Arguments {
 
     /// Runs the command, and tells what went wrong.
     pub async fn run(self) -> Exit {
+        self.manner.adopt();
         usage::tell(self.run_command().await)
     }
 

@@ -12,7 +12,7 @@ use super::{
     Exit,
     capture::{Capture, CaptureOptions, Receiver},
     files::OverwriteOption,
-    say::{plainly, shown},
+    say::{plainly, remark, shown},
     source_options::{FilterOptions, ProbeOptions, size},
     usage::UsageError,
     wanted::{Sighting, Wanted, say_if_missing},
@@ -191,7 +191,7 @@ pub(super) fn tell(recorded: &Recorded, path: &Path, rotation: Option<Rotation>)
     } = recorded;
     let name = in_words(recorded, path, rotation);
     let plural = |count: u64| if count == 1 { "event" } else { "events" };
-    plainly(format_args!(
+    remark(format_args!(
         "{name}: {events} {}, {bytes} bytes",
         plural(*events)
     ));

@@ -12,6 +12,8 @@ use super::{
     Exit,
     capture::{Capture, CaptureOptions, Receiver},
     files::{self, OverwriteOption},
+    manner,
+    pager::{colours, width},
     reading, record,
     rules::RuleOptions,
     run::Run,
@@ -32,8 +34,8 @@ use crate::{
 /// Traces this kernel until a command ends, the time is over or Ctrl-C is pressed, and judges what happened
 ///
 /// Everything is attached before the command starts, and everything that it caused is read before the
-/// verdict. The command's own output stays its own; use --output to keep the two apart. How the command itself
-/// ends does nothing to the verdict.
+/// verdict. The command's own output stays its own; use --output to keep the two apart. The command's exit status does
+/// not affect the verdict.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Trace {
@@ -72,9 +74,6 @@ pub(super) struct OutputOptions {
     /// Write JSON lines
     #[arg(long)]
     json: bool,
-    /// Write no events, only findings and the summary
-    #[arg(long, short)]
-    quiet: bool,
     /// Write to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -90,7 +89,7 @@ pub(super) fn severity(text: &str) -> Result<Severity, String> {
 impl OutputOptions {
     /// Whether everything that happens is told to people on standard output.
     pub(super) fn tells_all(&self) -> bool {
-        !self.json && !self.quiet && self.output.is_none()
+        !self.json && !manner::is_quiet() && self.output.is_none()
     }
 
     /// The lowest severity of findings that count.
@@ -105,18 +104,14 @@ impl OutputOptions {
 
     /// What was asked for that says how findings are told, if anything was.
     pub(super) fn manner(&self) -> Option<&'static str> {
-        [
-            (self.json, "--json"),
-            (self.quiet, "--quiet"),
-            (self.fail_on.is_some(), "--fail-on"),
-        ]
-        .into_iter()
-        .find_map(|(given, option)| given.then_some(option))
+        [(self.json, "--json"), (self.fail_on.is_some(), "--fail-on")]
+            .into_iter()
+            .find_map(|(given, option)| given.then_some(option))
     }
 
     /// Whether a line for each event goes to standard output.
     pub(super) fn writes_events_to_standard_output(&self) -> bool {
-        !self.quiet && self.output.is_none()
+        !manner::is_quiet() && self.output.is_none()
     }
 
     /// The file to write, if its name is that of a trace file.
@@ -131,9 +126,13 @@ impl OutputOptions {
         let writer = files::create(self.output.as_deref())?;
         let writer = BufWriter::with_capacity(1 << 16, writer);
         Ok(if self.json {
-            Box::new(JsonSink::new(writer, !self.quiet))
+            Box::new(JsonSink::new(writer, !manner::is_quiet()))
         } else {
-            Box::new(TextSink::new(writer, !self.quiet))
+            let sink = TextSink::new(writer, !manner::is_quiet());
+            match &self.output {
+                Some(_) => Box::new(sink),
+                None => Box::new(sink.for_terminal(width(), colours())),
+            }
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The devices that are wanted of a source, and whether there was one.
 
-use super::say::say;
+use super::say::remark;
 use crate::{
     event::{DeviceIdentity, Event, EventKind, Hook},
     filter::{DeviceFilter, FilterTexts},
@@ -183,7 +183,7 @@ impl Sighting {
 /// Says at the start that no device matches: it may be a slip of the pen, or the device may come.
 pub(super) fn say_if_missing(missing: Option<String>) {
     if let Some(missing) = missing {
-        say(format_args!(
+        remark(format_args!(
             "{missing} now; tracing goes on, as one may come"
         ));
     }

@@ -29,7 +29,7 @@ pub enum Tone {
 }
 
 impl Tone {
-    const fn style(self) -> Style {
+    pub(super) const fn style(self) -> Style {
         match self {
             Self::Plain => Style::new(),
             Self::Heading => Style::new().bold(),

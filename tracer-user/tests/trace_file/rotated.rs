@@ -6,7 +6,7 @@ use devres_tracer::{
     coverage::Before,
     event::{Event, EventKind, Hook},
     judge::Verdict,
-    trace_file::{EndedBy, Header, Recorder, RecorderOptions, Rotation},
+    trace_file::{EndedBy, Header, Recorder, RecorderError, RecorderOptions, Rotation},
 };
 
 use crate::{
@@ -115,8 +115,7 @@ fn each_file_can_be_read_alone_and_knows_what_came_before() {
     assert_eq!(parts.len(), files as usize);
     let mut rest = events.iter();
     for (number, part) in parts.iter().enumerate() {
-        // A file may get a block more than it should have, and an index.
-        assert!(part.bytes < 40 << 10, "{} bytes", part.bytes);
+        assert!(part.bytes <= 12 << 10, "{} bytes", part.bytes);
         let last = number + 1 == parts.len();
         assert_eq!(part.ended == EndedBy::Run, last);
         let before = if number == 0 {
@@ -150,6 +149,48 @@ fn each_file_can_be_read_alone_and_knows_what_came_before() {
     // What was added in the first file is released in the last, which knows it from its beginning.
     let (_, outcome) = judged(&parts.last().unwrap().header, &parts.last().unwrap().events);
     assert_eq!(outcome.desyncs, 0);
+}
+
+#[test]
+fn no_file_is_larger_than_it_may_be() {
+    let mut events = lasting(10);
+    events.extend(eventful(5_000));
+    for max_size in [8 << 10, 20 << 10, 64 << 10] {
+        let (files, parts) = parts(&format!("bound-{max_size}"), &events, max_size, None);
+        assert!(files > 1, "{files} files");
+        for part in &parts {
+            let bytes = part.bytes as u64;
+            assert!(bytes <= max_size, "{bytes} of {max_size} bytes");
+        }
+        // Not for want of using the room.
+        let first = parts[0].bytes as u64;
+        assert!(first > max_size / 2, "{first} of {max_size} bytes");
+    }
+}
+
+#[test]
+fn a_size_that_hardly_holds_the_snapshot_is_refused() {
+    let directory = Directory::new("too-small");
+    let snapshot_of = |max_size| {
+        let options = RecorderOptions {
+            rotation: Some(Rotation {
+                max_size,
+                max_files: None,
+            }),
+            overwrite: true,
+        };
+        let mut recorder = Recorder::start(&directory.path("run.dvrt"), header(), options).unwrap();
+        for event in lasting(500) {
+            recorder.event(&event);
+        }
+        recorder.snapshot_taken()
+    };
+    let error = snapshot_of(2_000).unwrap_err();
+    let RecorderError::TooSmall { least, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(error.to_string().contains(&least.to_string()), "{error}");
+    assert!(snapshot_of(least).is_ok());
 }
 
 #[test]

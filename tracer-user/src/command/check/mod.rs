@@ -141,16 +141,6 @@ impl Check {
 
     /// What would never end, and what can't be written, or not all at once.
     fn refuse_conflicts(&self) -> Result<(), UsageError> {
-        let exercises = self.exercise.is_some() || self.exercise_module.is_some();
-        if self.file.is_none()
-            && !exercises
-            && self.capture.is_endless()
-            && !io::stderr().is_terminal()
-        {
-            return Err(UsageError::new(
-                "there is nothing to judge: give a FILE, a command behind `--`, --exercise, --exercise-module or --for TIME",
-            ));
-        }
         if let Some(conflict) = Report::conflict(&self.report, !self.capture.command.is_empty()) {
             return Err(UsageError::new(conflict));
         }
@@ -163,6 +153,16 @@ impl Check {
         // Expectations may be made anew of what is found, but nothing else may take their place.
         for expectations in &self.expectations {
             files::refuse_same(Some(expectations), written.clone())?;
+        }
+        let exercises = self.exercise.is_some() || self.exercise_module.is_some();
+        if self.file.is_none()
+            && !exercises
+            && self.capture.is_endless()
+            && !io::stderr().is_terminal()
+        {
+            return Err(UsageError::new(
+                "there is nothing to judge: give a FILE, a command behind `--`, --exercise, --exercise-module or --for TIME",
+            ));
         }
         Ok(())
     }
