@@ -3,6 +3,8 @@
 //! A glob becomes a regular expression, which has limits of its own: how deep it nests, how large it may become. All
 //! globs are compiled here, so that one beyond them is an error that says so.
 
+use std::fmt;
+
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 /// The longest glob, in bytes. Names in the kernel are far shorter.
@@ -49,19 +51,19 @@ fn parse(text: &str) -> Result<Glob, BadGlob> {
         let start: String = text.chars().take(40).collect();
         return Err(bad(
             &format!("{start}…"),
-            format!("it has {} bytes, and {LONGEST} are the most", text.len()),
+            &format_args!("it has {} bytes, and {LONGEST} are the most", text.len()),
         ));
     }
     if depth(text) > DEEPEST {
         return Err(bad(
             text,
-            format!("{{…}} nests more than {DEEPEST} levels deep"),
+            &format_args!("{{…}} nests more than {DEEPEST} levels deep"),
         ));
     }
     Glob::new(text).map_err(|error| bad(text, error.kind()))
 }
 
-fn bad(glob: &str, reason: impl ToString) -> BadGlob {
+fn bad(glob: &str, reason: &dyn fmt::Display) -> BadGlob {
     BadGlob {
         glob: glob.to_owned(),
         reason: reason.to_string(),

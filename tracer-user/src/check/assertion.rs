@@ -322,7 +322,7 @@ fn in_order(ended: &Ended, order: &[(String, GlobList)]) -> Result<(), String> {
                 .released
                 .iter()
                 .enumerate()
-                .filter(|(_, entry)| glob.is_match(&*entry.name))
+                .filter(|(_, entry)| glob.is_match(&entry.name))
                 .map(|(index, _)| index)
         };
         let (Some(first), Some(end)) = (fitting().next(), fitting().next_back()) else {

@@ -199,16 +199,17 @@ impl Recorder {
     /// What was there before the recording has been recorded: writes it at once, so that it is kept whatever comes.
     ///
     /// # Errors
-    /// [`RecorderError::TooSmall`], where files of the size that was asked for could hold hardly more than that.
+    /// [`RecorderError::TooSmall`], where that takes more than a quarter of the size that was asked for: later files
+    /// begin with more, as call stacks come to it.
     pub fn snapshot_taken(&mut self) -> Result<(), RecorderError> {
         self.close_block();
         self.beginning = self.composer.length();
         match self.rotation {
-            Some(Rotation { max_size, .. }) if max_size < 2 * self.beginning => {
+            Some(Rotation { max_size, .. }) if max_size < 4 * self.beginning => {
                 Err(RecorderError::TooSmall {
                     asked: max_size,
                     beginning: self.beginning,
-                    least: (2 * self.beginning).next_multiple_of(1024),
+                    least: (4 * self.beginning).next_multiple_of(1024),
                 })
             }
             _ => Ok(()),

@@ -10,8 +10,8 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
     /// The most bytes that a file may have. Near them another one begins as soon as nothing is under way, at the latest
-    /// before the file would exceed them. Only where half of that would not hold what a file begins with, it has up to
-    /// twice what it begins with.
+    /// before the file would exceed them. Only where what a file begins with takes more than three quarters of that, it
+    /// has up to a third more than what it begins with.
     pub max_size: u64,
     /// The most files that are kept; the oldest is removed. `None` keeps all.
     pub max_files: Option<u32>,
@@ -37,11 +37,15 @@ impl Rotation {
     pub(super) fn limits(self, beginning: u64) -> Limits {
         /// Larger margins would waste room.
         const WIDEST: u64 = 4 << 20;
-        let size = self.max_size.max(beginning.saturating_mul(2));
+        /// Room for the event that comes next: few are larger.
+        const NEXT: u64 = 1 << 10;
+        let size = self.max_size.max(beginning.saturating_add(beginning / 3));
+        let room = size.saturating_sub(beginning);
+        let close_at = size - NEXT.min(room / 4);
         Limits {
-            rotate_when_quiet: size - (size / 4).min(WIDEST),
-            rotate_at: size - (size / 8).min(WIDEST / 4),
-            close_at: size - (size / 16).min(WIDEST / 16),
+            rotate_when_quiet: close_at - (room / 4).min(WIDEST),
+            rotate_at: close_at - (room / 8).min(WIDEST / 4),
+            close_at,
         }
     }
 }
