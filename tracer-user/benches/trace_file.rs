@@ -93,8 +93,11 @@ fn write(path: &Path, cycle: &[Event]) {
         coverage: whole(),
         filters: Vec::new(),
     });
-    let mut recorder =
-        Recorder::start(path, header, RecorderOptions::default()).expect("there is room");
+    let options = RecorderOptions {
+        overwrite: true,
+        ..RecorderOptions::default()
+    };
+    let mut recorder = Recorder::start(path, header, options).expect("there is room");
     for number in 0..EVENTS {
         let (round, position) = (number / cycle.len(), number % cycle.len());
         let mut event = cycle[position].clone();

@@ -2,11 +2,16 @@
 
 use std::fmt;
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 use tracer_ebpf::{Filter, Pattern};
 
-use crate::{escape::Escaped, event::DeviceIdentity, finding::Finding, source::live::ProbeFilters};
+use crate::{
+    escape::Escaped,
+    event::DeviceIdentity,
+    finding::Finding,
+    glob::{BadGlob, GlobList},
+    source::live::ProbeFilters,
+};
 
 /// The globs of a filter as they were given: what a recording says of the devices that were chosen for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,18 +55,10 @@ pub struct DeviceFilter {
     bus: Globs,
 }
 
-/// A glob is malformed.
-#[derive(Debug, thiserror::Error)]
-#[error("{glob:?} is not a glob: {reason}")]
-pub struct BadGlob {
-    glob: String,
-    reason: String,
-}
-
 #[derive(Debug, Clone, Default)]
 struct Globs {
     texts: Vec<String>,
-    set: GlobSet,
+    list: GlobList,
 }
 
 impl DeviceFilter {
@@ -132,23 +129,14 @@ impl DeviceFilter {
 
 impl Globs {
     fn new(texts: &[String]) -> Result<Self, BadGlob> {
-        let bad = |glob: &str, error: &globset::Error| BadGlob {
-            glob: glob.to_owned(),
-            reason: error.kind().to_string(),
-        };
-        let mut set = GlobSetBuilder::new();
-        for text in texts {
-            set.add(Glob::new(text).map_err(|error| bad(text, &error))?);
-        }
-        let set = set.build().map_err(|error| bad(&texts.join(","), &error))?;
         Ok(Self {
             texts: texts.to_vec(),
-            set,
+            list: GlobList::new(texts)?,
         })
     }
 
     fn fit(&self, name: Option<&str>) -> bool {
-        self.texts.is_empty() || name.is_some_and(|name| self.set.is_match(name))
+        self.texts.is_empty() || name.is_some_and(|name| self.list.is_match(name))
     }
 
     fn for_probes(&self) -> Option<Filter> {

@@ -4,7 +4,7 @@ mod support;
 
 use devres_tracer::{
     check::{
-        CommandEnd, CycleClock, Ending, Examination, Policy, Results, Status, Wanted, date::Date,
+        CommandEnd, CycleClock, Date, Ending, Examination, Place, Policy, Results, Status, Wanted,
         exercise::Exercised, write_expectations,
     },
     coverage::Coverage,
@@ -20,11 +20,7 @@ const NODES: [(u64, &str, u64); 3] = [
     (0x20_0000, "devm_kzalloc_release", 32),
     (0x30_0000, "pvpanic_remove", 16),
 ];
-const TODAY: Date = Date {
-    year: 2026,
-    month: 3,
-    day: 1,
-};
+const TODAY: Date = Date::constant(2026, 3, 1);
 const EXPECTED: &str = r#"
     [[expect]]
     fingerprint = "DR001/platform/pvpanic-mmio"
@@ -561,12 +557,19 @@ fn slow_releases_have_a_limit_of_ones_own() {
 
 /// The results of an exercise whose cycles begin before each binding of the story.
 fn exercise(story: &Story, exercised: Exercised) -> Results {
+    let drivers = vec![("platform".to_owned(), "pvpanic-mmio".to_owned())];
+    let wanted = Wanted::Module {
+        drivers,
+        along: Vec::new(),
+    };
+    exercise_of(story, wanted, exercised)
+}
+
+/// The same with the bindings that are wanted.
+fn exercise_of(story: &Story, wanted: Wanted, exercised: Exercised) -> Results {
     let (mut examination, _) = begin("", whole());
     let clock = CycleClock::default();
-    examination.watch_cycles(
-        Wanted::Drivers(vec![("platform".to_owned(), "pvpanic-mmio".to_owned())]),
-        clock.clone(),
-    );
+    examination.watch_cycles(wanted, clock.clone());
     for event in &story.events {
         if let devres_tracer::event::EventKind::Enter(call) = &event.kind
             && call.hook == Hook::Probe
@@ -613,6 +616,64 @@ fn cycles_are_compared_with_the_first() {
         message.starts_with("cycle 3: left on QEMU0001:00"),
         "{message}"
     );
+}
+
+/// A module whose device on the faux bus has another number in each cycle, and so many resources.
+fn faux(resources: &[usize]) -> Story {
+    let mut story = Story::new();
+    for (number, count) in resources.iter().enumerate() {
+        let device = Dev(DEVICE.0 + 0x1000 * number as u64);
+        let nodes = &NODES[..*count];
+        story
+            .enter(device, Hook::Initialise)
+            .named(device, &format!("vkms.{number}"), "faux", "faux_driver")
+            .enter(device, Hook::Probe);
+        for (node, name, size) in nodes {
+            story.add(device, *node, name, *size);
+        }
+        story
+            .enter(device, Hook::Bound)
+            .returned(device, Hook::Probe, Some(0))
+            .enter(device, Hook::Unbind)
+            .enter(device, Hook::Remove)
+            .leave(device, Hook::Remove)
+            .enter(device, Hook::Cleanup)
+            .enter(device, Hook::ReleaseAll);
+        for (node, name, size) in nodes.iter().rev() {
+            story.rel(device, *node, name, *size);
+        }
+        story
+            .returned(device, Hook::ReleaseAll, i64::try_from(*count).ok())
+            .leave(device, Hook::Cleanup)
+            .leave(device, Hook::Unbind);
+    }
+    story
+}
+
+#[test]
+fn devices_that_come_and_go_with_a_module_are_compared_whatever_their_numbers() {
+    let wanted = |name: &str| Wanted::Module {
+        drivers: Vec::new(),
+        along: vec![Place {
+            bus: "faux".to_owned(),
+            device: name.to_owned(),
+            driver: "faux_driver".to_owned(),
+        }],
+    };
+    let steady = exercise_of(&faux(&[3, 3, 3]), wanted("vkms.7"), done(3, 3));
+    let (status, message) = test(&steady, "exercise", "same stack");
+    assert_eq!(status, Status::Passed, "{message}");
+    assert_eq!(message, "in each cycle, vkms.0: 3 resources");
+    let fewer = exercise_of(&faux(&[3, 3, 2]), wanted("vkms.7"), done(3, 3));
+    let (status, message) = test(&fewer, "exercise", "same stack");
+    assert_eq!(status, Status::Failed);
+    assert!(
+        message.starts_with("cycle 3: vkms.2 is not as in cycle 1"),
+        "{message}"
+    );
+    let other = exercise_of(&faux(&[3, 3, 3]), wanted("vgem"), done(3, 3));
+    let (status, message) = test(&other, "exercise", "same stack");
+    assert_eq!(status, Status::Inconclusive, "{message}");
 }
 
 #[test]

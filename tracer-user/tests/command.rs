@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::process::ExitStatusExt as _,
+    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -269,6 +269,187 @@ fn what_is_read_is_never_overwritten() {
         let ran = place.run(arguments);
         assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.error);
         assert_eq!(place.read("whole.jsonl"), before, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_recording_is_private_and_replaced_only_if_asked_for() {
+    let place = Place::new();
+    let import =
+        |more: &[&str]| place.run(&[&["import", "whole.jsonl", "-o", "new.dvrt"], more].concat());
+    assert_eq!(import(&[]).code, 0);
+    let mode = fs::metadata(place.path("new.dvrt")).map(|it| it.permissions().mode() & 0o777);
+    assert_eq!(mode.ok(), Some(0o600));
+    let again = import(&[]);
+    assert_eq!(again.code, 2, "{}", again.error);
+    assert!(
+        again.error.contains("new.dvrt is there already"),
+        "{}",
+        again.error
+    );
+    assert_eq!(import(&["--overwrite"]).code, 0);
+    for arguments in [
+        &["record", "-o", "new.dvrt", "--", "true"][..],
+        &["trace", "--record", "new.dvrt", "--", "true"],
+        &["check", "--record", "new.dvrt", "--", "true"],
+        &["policy", "init", "new.dvrt"],
+    ] {
+        let ran = place.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.error);
+        assert!(
+            ran.error.contains("--overwrite"),
+            "{arguments:?}: {}",
+            ran.error
+        );
+    }
+    // A report is replaced.
+    for _ in 0..2 {
+        assert_eq!(place.run(&["demo", "--quiet", "-o", "report"]).code, 1);
+    }
+}
+
+#[test]
+fn a_run_in_which_nothing_happened_is_inconclusive() {
+    let place = Place::new();
+    // The stream up to the first thing that happens: what was there before.
+    let lines = place.lines();
+    let happens = |line: &&String| {
+        let value: Value = serde_json::from_str(line).expect("each line is JSON");
+        value["type"] == "event"
+            && !matches!(
+                value["event"].as_str(),
+                Some("device" | "stack" | "snapshot")
+            )
+    };
+    let first = lines
+        .iter()
+        .position(|line| happens(&line))
+        .expect("something happens");
+    let last = lines.last().expect("there is a summary");
+    let mut summary: Value = serde_json::from_str(last).expect("each line is JSON");
+    summary["events"] = (first - 1).into();
+    place.write(
+        "idle",
+        format!("{}\n{summary}\n", lines[..first].join("\n")),
+    );
+    let (code, summary) = place.judged(&["idle"]);
+    assert_eq!(code, 3, "{summary}");
+    let reasons = summary["reasons"].to_string();
+    assert!(
+        reasons.contains("no device gained or lost a resource"),
+        "{reasons}"
+    );
+    let report = place.run(&["report", "idle"]);
+    assert_eq!(report.code, 3, "{}", report.output);
+    assert!(
+        report
+            .output
+            .contains("no device gained or lost a resource")
+    );
+    // To write it in another form nothing is missing.
+    let export = place.run(&["export", "idle", "--format", "json"]);
+    assert_eq!(export.code, 0, "{}", export.error);
+}
+
+#[test]
+fn what_is_neither_a_trace_file_nor_text_is_called_that() {
+    let place = Place::new();
+    let program = fs::read(env!("CARGO_BIN_EXE_devres-tracer")).expect("the program can be read");
+    place.write("program", &program[..100_000]);
+    for command in ["report", "import", "check", "stacks"] {
+        let ran = place.run(&[command, "program"]);
+        assert_eq!(ran.code, 2, "{command}: {}", ran.error);
+        assert!(
+            ran.error
+                .contains("program is neither a trace file nor text"),
+            "{command}: {}",
+            ran.error
+        );
+    }
+    place.write("text", "nothing of devres\n");
+    let ran = place.run(&["report", "text"]);
+    assert!(ran.error.contains("the only line is not"), "{}", ran.error);
+}
+
+#[test]
+fn a_command_that_would_never_end_is_refused_where_nobody_looks_on() {
+    let place = Place::new();
+    for (arguments, words) in [
+        (&["check"][..], "there is nothing to judge"),
+        (
+            &["check", "--policy", "none.toml"],
+            "there is nothing to judge",
+        ),
+        (&["check", "--"], "there is no command behind `--`"),
+        (&["trace", "--"], "there is no command behind `--`"),
+        (
+            &["record", "-o", "x.dvrt", "--"],
+            "there is no command behind `--`",
+        ),
+    ] {
+        let ran = place.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.error);
+        assert!(ran.error.contains(words), "{arguments:?}: {}", ran.error);
+    }
+    for (value, words) in [
+        ("-1s", "a time can't be negative"),
+        ("ten", "a number with a unit"),
+        ("1e9", "a number with a unit"),
+    ] {
+        let ran = place.run(&["trace", "--for", value]);
+        assert_eq!(ran.code, 2, "{value}: {}", ran.error);
+        assert!(ran.error.contains(words), "{value}: {}", ran.error);
+    }
+}
+
+#[test]
+fn colours_and_words_are_as_wanted() {
+    let place = Place::new();
+    let coloured = place.run(&["demo", "--quiet", "--color", "always"]);
+    assert!(coloured.output.contains("\u{1b}["), "{}", coloured.output);
+    let plain = place.run(&["demo", "-q", "--color=never"]);
+    assert!(!plain.output.contains('\u{1b}'), "{}", plain.output);
+    let whole = place.run(&["check", "whole.jsonl"]);
+    let brief = place.run(&["check", "-q", "whole.jsonl"]);
+    let is_ok = |line: &&str| line.trim_start().starts_with("ok ");
+    assert!(
+        whole.output.lines().any(|line| is_ok(&line)),
+        "{}",
+        whole.output
+    );
+    assert!(
+        !brief.output.lines().any(|line| is_ok(&line)),
+        "{}",
+        brief.output
+    );
+    for words in ["not ok 1", "DR001", "FAIL: "] {
+        assert!(brief.output.contains(words), "{}", brief.output);
+    }
+    let detailed = place.run(&["report", "-v", "whole.jsonl"]);
+    assert!(
+        detailed.error.contains("whole.jsonl opened in"),
+        "{}",
+        detailed.error
+    );
+}
+
+#[test]
+fn globs_beyond_all_bounds_are_errors_with_their_place() {
+    let place = Place::new();
+    let glob = format!("{}b{}", "{a,".repeat(126), "}".repeat(126));
+    let ran = place.run(&["trace", "--from", "whole.jsonl", "--device", &glob]);
+    assert_eq!(ran.code, 2, "{}", ran.error);
+    for policy in [
+        format!("[devices]\ninclude = [\"{glob}\"]"),
+        format!("[sources]\n\"{glob}\" = \"drivers/x.c\""),
+        format!("[require]\ndrivers = [\"{glob}\"]"),
+        format!("[[assert]]\ndriver = \"{glob}\"\nmost-resources = 1"),
+    ] {
+        place.write("policy.toml", &policy);
+        let ran = place.run(&["policy", "check", "policy.toml"]);
+        assert_eq!(ran.code, 2, "{policy}: {}", ran.error);
+        assert!(ran.error.contains("policy.toml:2:"), "{}", ran.error);
+        assert!(ran.error.contains("nests more than"), "{}", ran.error);
     }
 }
 

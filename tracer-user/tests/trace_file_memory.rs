@@ -73,7 +73,11 @@ fn write(path: &Path, rounds: usize) {
         coverage: whole(),
         filters: Vec::new(),
     });
-    let mut recorder = Recorder::start(path, header, RecorderOptions::default()).unwrap();
+    let options = RecorderOptions {
+        overwrite: true,
+        ..RecorderOptions::default()
+    };
+    let mut recorder = Recorder::start(path, header, options).unwrap();
     for round in 0..rounds {
         for event in story(round) {
             recorder.event(&event);

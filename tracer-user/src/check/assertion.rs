@@ -1,6 +1,5 @@
 //! Assertions on lifecycles: what a driver's bindings must be like, beyond the rules.
 
-use globset::GlobMatcher;
 use hashbrown::HashMap;
 
 use super::{
@@ -14,6 +13,7 @@ use crate::{
     coverage::{Coverage, Gap},
     escape::Escaped,
     event::{Hook, Time},
+    glob::GlobList,
     rules::RuleInfo,
 };
 
@@ -40,7 +40,7 @@ pub(super) enum Requirement {
     /// When the PM domain is detached the device owns nothing any more.
     BeforePmDetach,
     /// At an unbind, all resources that fit one glob are released before the first that fits the next.
-    InOrder(Vec<(String, GlobMatcher)>),
+    InOrder(Vec<(String, GlobList)>),
     /// So many rebinds, at least, give the same stack as the first one seen.
     SameStack(u32),
     /// The device never owns more than so many resources.
@@ -315,7 +315,7 @@ fn nothing_owned(owned: &[Entry]) -> Result<(), String> {
     }
 }
 
-fn in_order(ended: &Ended, order: &[(String, GlobMatcher)]) -> Result<(), String> {
+fn in_order(ended: &Ended, order: &[(String, GlobList)]) -> Result<(), String> {
     let mut last: Option<(usize, &str)> = None;
     for (text, glob) in order {
         let fitting = || {
@@ -323,7 +323,7 @@ fn in_order(ended: &Ended, order: &[(String, GlobMatcher)]) -> Result<(), String
                 .released
                 .iter()
                 .enumerate()
-                .filter(|(_, entry)| glob.is_match(&*entry.name))
+                .filter(|(_, entry)| glob.is_match(&entry.name))
                 .map(|(index, _)| index)
         };
         let (Some(first), Some(end)) = (fitting().next(), fitting().next_back()) else {

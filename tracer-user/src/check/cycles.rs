@@ -44,29 +44,36 @@ impl CycleClock {
 pub enum Wanted {
     /// Devices, each with its bus and the driver that it is unbound from.
     Devices(Vec<Place>),
-    /// All devices of drivers, each with its bus.
-    Drivers(Vec<(String, String)>),
+    /// All devices that a module brings.
+    Module {
+        /// Its drivers, each with its bus: all their devices are wanted.
+        drivers: Vec<(String, String)>,
+        /// Devices of other drivers that come and go with it.
+        along: Vec<Place>,
+    },
 }
 
 impl Wanted {
     fn wants(&self, place: &Place) -> bool {
         match self {
             Self::Devices(places) => places.contains(place),
-            Self::Drivers(drivers) => drivers
-                .iter()
-                .any(|(bus, driver)| *bus == place.bus && *driver == place.driver),
+            Self::Module { drivers, along } => {
+                drivers
+                    .iter()
+                    .any(|(bus, driver)| *bus == place.bus && *driver == place.driver)
+                    || along.iter().any(|one| one.is_like(place))
+            }
         }
     }
 
     fn describe(&self) -> String {
+        let device = |place: &Place| format!("{}/{}", place.bus, place.device);
         let words: Vec<String> = match self {
-            Self::Devices(places) => places
-                .iter()
-                .map(|place| format!("{}/{}", place.bus, place.device))
-                .collect(),
-            Self::Drivers(drivers) => drivers
+            Self::Devices(places) => places.iter().map(device).collect(),
+            Self::Module { drivers, along } => drivers
                 .iter()
                 .map(|(bus, driver)| format!("the devices of {bus}/{driver}"))
+                .chain(along.iter().map(device))
                 .collect(),
         };
         words.join(", ")
@@ -83,6 +90,8 @@ pub(super) struct Cycles {
     current: (usize, BTreeMap<Place, u32>),
     /// The same of the first cycle.
     bound_first: BTreeMap<Place, u32>,
+    /// Devices of the cycle that is running that stand for one of the first: their names have other numbers.
+    aliases: BTreeMap<Place, Place>,
     compared: u64,
     /// Cycles in which a binding was seen.
     seen: BTreeSet<usize>,
@@ -100,6 +109,7 @@ impl Cycles {
             first: BTreeMap::new(),
             current: (0, BTreeMap::new()),
             bound_first: BTreeMap::new(),
+            aliases: BTreeMap::new(),
             compared: 0,
             seen: BTreeSet::new(),
             torn_down: 0,
@@ -118,14 +128,15 @@ impl Cycles {
                 }
                 self.turn_to(cycle);
                 self.seen.insert(cycle);
-                *self.current.1.entry(bound.place.clone()).or_default() += 1;
+                let place = self.counterpart(&bound.place);
+                *self.current.1.entry(place.clone()).or_default() += 1;
                 let name = Escaped(&bound.place.device);
-                match (&bound.stack, self.first.get(&bound.place)) {
+                match (&bound.stack, self.first.get(&place)) {
                     (Err(doubt), _) => self
                         .doubts
                         .push(|| format!("cycle {cycle}: {name}: {doubt}")),
                     (Ok(stack), None) if cycle == 1 => {
-                        self.first.insert(bound.place.clone(), stack.clone());
+                        self.first.insert(place, stack.clone());
                     }
                     // That the first cycle did not bind it is said when the cycle is over.
                     (Ok(_), None) => {}
@@ -160,11 +171,32 @@ impl Cycles {
         }
     }
 
+    /// The device of the first cycle that this one stands for. Devices that are made anew in each cycle may be counted on,
+    /// so that their names differ in numbers; of several like it the next one is taken that stands for none yet.
+    fn counterpart(&mut self, place: &Place) -> Place {
+        let is_first = self.current.0 == 1 || matches!(self.wanted, Wanted::Devices(_));
+        if is_first || self.bound_first.contains_key(place) {
+            return place.clone();
+        }
+        if let Some(known) = self.aliases.get(place) {
+            return known.clone();
+        }
+        let taken: Vec<&Place> = self.aliases.values().chain(self.current.1.keys()).collect();
+        let free = self
+            .bound_first
+            .keys()
+            .find(|first| first.is_like(place) && !taken.contains(first));
+        let stands_for = free.unwrap_or(place).clone();
+        self.aliases.insert(place.clone(), stands_for.clone());
+        stands_for
+    }
+
     /// What follows belongs to this cycle.
     fn turn_to(&mut self, cycle: usize) {
         if self.current.0 == cycle {
             return;
         }
+        self.aliases.clear();
         let (number, bound) = std::mem::replace(&mut self.current, (cycle, BTreeMap::new()));
         if number == 1 {
             self.bound_first = bound;

@@ -1,13 +1,14 @@
 //! A run under a policy: a pure state machine from events to results.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use jiff::civil::Date;
 
 use super::{
     assertion::Watched,
     binding::Bindings,
     concluding::Concluding,
     cycles::{CycleClock, Cycles, Wanted},
-    date::Date,
     evidence::Records,
     exercise::Exercised,
     limits::Growth,
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     coverage::Coverage,
-    event::Event,
+    event::{Event, Time},
     finding::Finding,
     judge::{Judge, Outcome},
     model::Model,
@@ -36,6 +37,8 @@ pub struct Examination {
     assertions: Vec<Watched>,
     growth: Option<Growth>,
     cycles: Option<Cycles>,
+    /// The times of the first event and the last.
+    extent: Option<(Time, Time)>,
 }
 
 /// How a run ended, beside what its events say.
@@ -73,6 +76,7 @@ impl Examination {
                 .collect(),
             growth: policy.limits.growth_per_rebind.map(Growth::new),
             cycles: None,
+            extent: None,
             information,
             policy,
         }
@@ -92,8 +96,12 @@ impl Examination {
             assertions,
             growth,
             cycles,
+            extent,
             ..
         } = self;
+        let (first, last) = extent.get_or_insert((event.time, event.time));
+        *first = event.time.min(*first);
+        *last = event.time.max(*last);
         judge.apply_with(event, |change, model| {
             let Some(observation) = bindings.observe(change, model, records) else {
                 return;
@@ -152,6 +160,10 @@ impl Examination {
         if let Some(expectations) = conclusion.expectations(&groups) {
             groups.push(expectations);
         }
+        let duration = match self.extent {
+            Some((first, last)) if self.coverage.times => Duration::from_nanos(last.since(first)),
+            _ => Duration::ZERO,
+        };
         Results {
             tool: self.information.tool,
             kernel: self.information.kernel,
@@ -159,6 +171,7 @@ impl Examination {
             date: ending.today,
             verdict: Results::verdict_of(&groups),
             command: ending.command,
+            duration,
             events: outcome.events,
             lost: outcome.lost,
             lost_by: ending.lost_by,

@@ -1,9 +1,8 @@
 //! Known findings: expected to be there, or to come and go, or not looked for.
 
-use super::{
-    date::Date,
-    selection::{Place, Selection},
-};
+use jiff::civil::Date;
+
+use super::selection::{Place, Selection};
 
 /// A known finding.
 #[derive(Debug, Clone)]

@@ -57,7 +57,7 @@ impl Growth {
         };
         let (now, number) = (stack.resources, grown.bindings);
         if let Some(last) = grown.last.replace(now)
-            && now > last + self.limit
+            && now > last.saturating_add(self.limit)
         {
             grown.violations.push(|| {
                 format!(

@@ -1,8 +1,10 @@
 //! What a check comes to: groups of tests, ready to be reported in any form.
 
+use std::time::Duration;
+
+use jiff::civil::Date;
 use serde::Serialize;
 
-use super::date::Date;
 use crate::{
     finding::{Finding, text::Text},
     judge::Verdict,
@@ -191,6 +193,9 @@ pub struct Results {
     pub verdict: Verdict,
     /// How the command ended that was run; it does nothing to the verdict.
     pub command: Option<CommandEnd>,
+    /// From the first event to the last; zero where the events have no times.
+    #[serde(skip)]
+    pub duration: Duration,
     /// Events seen.
     pub events: u64,
     /// Events lost.
@@ -225,6 +230,7 @@ impl Results {
                 Verdict::Clean | Verdict::Inconclusive => Verdict::Inconclusive,
             },
             command: None,
+            duration: Duration::ZERO,
             events: 0,
             lost: 0,
             lost_by: Vec::new(),

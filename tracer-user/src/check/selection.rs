@@ -1,6 +1,6 @@
 //! Which devices are meant: globs over device, driver and bus, in and out.
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use crate::glob::{BadGlob, GlobList};
 
 /// Whom a finding, a binding or a test is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -13,39 +13,44 @@ pub struct Place {
     pub driver: String,
 }
 
+impl Place {
+    /// Whether another one differs at most in its device's numbers: devices that are made anew may be counted on.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        fn words(name: &str) -> impl Iterator<Item = &str> {
+            name.split(|character: char| character.is_ascii_digit())
+                .filter(|word| !word.is_empty())
+        }
+        self.bus == other.bus
+            && self.driver == other.driver
+            && (self.device == other.device || words(&self.device).eq(words(&other.device)))
+    }
+}
+
 /// Names that are in, and names that are out again.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InOut {
-    include: Option<GlobSet>,
-    exclude: GlobSet,
+    include: Option<GlobList>,
+    exclude: GlobList,
 }
 
 impl InOut {
     /// With no `include`, everything is in.
-    pub(super) fn new(include: &[String], exclude: &[String]) -> Result<Self, globset::Error> {
+    pub(super) fn new(include: &[String], exclude: &[String]) -> Result<Self, BadGlob> {
         let include = if include.is_empty() {
             None
         } else {
-            Some(set(include)?)
+            Some(GlobList::new(include)?)
         };
         Ok(Self {
             include,
-            exclude: set(exclude)?,
+            exclude: GlobList::new(exclude)?,
         })
     }
 
     fn fits(&self, name: &str) -> bool {
         self.include.as_ref().is_none_or(|set| set.is_match(name)) && !self.exclude.is_match(name)
     }
-}
-
-/// Globs as one set.
-fn set(globs: &[String]) -> Result<GlobSet, globset::Error> {
-    let mut set = GlobSetBuilder::new();
-    for glob in globs {
-        set.add(Glob::new(glob)?);
-    }
-    set.build()
 }
 
 /// Which devices are meant; by default all.
@@ -65,7 +70,7 @@ impl Selection {
         device: Option<&str>,
         driver: Option<&str>,
         bus: Option<&str>,
-    ) -> Result<Self, globset::Error> {
+    ) -> Result<Self, BadGlob> {
         let one = |glob: Option<&str>| {
             let include: Vec<String> = glob.map(str::to_owned).into_iter().collect();
             InOut::new(&include, &[])

@@ -24,10 +24,12 @@ use tokio::{
 use super::{
     child,
     run::Run,
-    say::{plainly, say},
+    say::{detail, remark, say},
     usage::UsageError,
 };
 use crate::{
+    coverage::HookState,
+    duration,
     event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
     sink::{LostBy, SourceInformation},
     source::{
@@ -40,7 +42,7 @@ use crate::{
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct CaptureOptions {
     /// Stop after this time, such as 10s or 2m; a number without a unit is seconds
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration::parse_with_seconds, allow_hyphen_values = true)]
     pub(super) duration: Option<Duration>,
     /// Run the command as this user
     #[arg(long, value_name = "NAME", requires = "command")]
@@ -48,23 +50,6 @@ pub(super) struct CaptureOptions {
     /// The command to run, with its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<OsString>,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let seconds = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if seconds
-        && let Some(duration) = text
-            .parse()
-            .ok()
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-    {
-        return Ok(duration);
-    }
-    humantime::parse_duration(text).map_err(|error| {
-        format!("{error}: a time is such as 10s, 2m or 1h, or a number of seconds")
-    })
 }
 
 impl CaptureOptions {
@@ -76,10 +61,15 @@ impl CaptureOptions {
         }
     }
 
+    /// Whether nothing but a signal will end this.
+    pub(super) fn is_endless(&self) -> bool {
+        self.command.is_empty() && self.duration.is_none()
+    }
+
     /// Says how this ends, where somebody is looking on who has to end it.
     pub(super) fn tell_how_to_end(&self) {
-        if self.command.is_empty() && io::stderr().is_terminal() {
-            plainly("tracing; Ctrl-C ends it");
+        if self.is_endless() && io::stderr().is_terminal() {
+            remark("tracing; Ctrl-C ends it");
         }
     }
 }
@@ -88,6 +78,8 @@ impl CaptureOptions {
 pub(super) trait Receiver {
     /// Takes one event.
     fn event(&mut self, event: &Event);
+    /// What was there before has been taken; what comes now happens.
+    fn snapshot_taken(&mut self) -> anyhow::Result<()>;
     /// Nothing more has happened for now: what was taken may be shown. Breaking ends the capture, because
     /// nobody wants more.
     fn pause(&mut self) -> ControlFlow<()>;
@@ -96,6 +88,11 @@ pub(super) trait Receiver {
 impl Receiver for Run<'_> {
     fn event(&mut self, event: &Event) {
         Run::event(self, event);
+    }
+
+    fn snapshot_taken(&mut self) -> anyhow::Result<()> {
+        self.say_if_nothing_matches();
+        Ok(())
     }
 
     fn pause(&mut self) -> ControlFlow<()> {
@@ -111,6 +108,8 @@ impl Receiver for Run<'_> {
 /// The running kernel while it is traced.
 pub(super) struct Capture {
     kernel: Running,
+    /// What was there before was handed on.
+    begun: bool,
     interrupted: Signal,
     terminated: Signal,
     /// `None` where this process was started to live on when its terminal is gone.
@@ -177,8 +176,18 @@ impl Capture {
         } else {
             Some(signal(SignalKind::hangup())?)
         };
+        let began = std::time::Instant::now();
+        let kernel = Running::start(options)?;
+        let attached = kernel.coverage().hooks.iter();
+        let attached = attached.filter(|entry| matches!(entry.state, HookState::Attached(_)));
+        detail(format_args!(
+            "{} hooks attached in {} ms",
+            attached.count(),
+            began.elapsed().as_millis()
+        ));
         Ok(Self {
-            kernel: Running::start(options)?,
+            kernel,
+            begun: false,
             interrupted,
             terminated,
             hung_up,
@@ -205,6 +214,7 @@ impl Capture {
         options: &CaptureOptions,
         receiver: &mut dyn Receiver,
     ) -> anyhow::Result<Captured> {
+        self.hand_on_snapshot(receiver)?;
         options.tell_how_to_end();
         let mut child = match options.command.as_slice() {
             [] => None,
@@ -246,6 +256,7 @@ impl Capture {
         mut asked: impl FnMut(),
         receiver: &mut dyn Receiver,
     ) -> anyhow::Result<T> {
+        self.hand_on_snapshot(receiver)?;
         let mut heed = |_| {
             asked();
             ControlFlow::Continue(())
@@ -260,6 +271,15 @@ impl Capture {
         }
     }
 
+    /// Hands on what was there before, once.
+    fn hand_on_snapshot(&mut self, receiver: &mut dyn Receiver) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        self.kernel.drain(0, &mut |event| receiver.event(&event));
+        receiver.snapshot_taken()
+    }
+
     /// Hands on what happens until the work is done, or something else ends it.
     async fn hand_on<T>(
         &mut self,
@@ -269,7 +289,8 @@ impl Capture {
         receiver: &mut dyn Receiver,
     ) -> anyhow::Result<Result<T, Ending>> {
         let mut work = pin!(work);
-        let deadline = duration.map(|duration| Instant::now() + duration);
+        // What is too far away to be a time never comes.
+        let deadline = duration.and_then(|duration| Instant::now().checked_add(duration));
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -387,15 +408,5 @@ mod tests {
         assert!(ignores_hang_up(&status("0000000000001001")));
         assert!(!ignores_hang_up(&status("0000000000001000")));
         assert!(!ignores_hang_up(""));
-    }
-
-    #[test]
-    fn a_time_has_a_unit_or_is_in_seconds() {
-        assert_eq!(duration("10"), Ok(Duration::from_secs(10)));
-        assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for text in ["", ".", "1.2.3", "-1", "ten", "99999999999999999999999"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
     }
 }

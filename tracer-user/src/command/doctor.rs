@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Exit, by_itself::ByItself, pager::unless_unread, rules::optional_hooks};
 use crate::{
     coverage::{Before, Coverage, HookState, NodeEvents},
-    escape::Escaped,
+    escape::{Escaped, Visible},
     event::Hook,
     rules::RuleSet,
     sink::json_text,
@@ -142,6 +142,7 @@ fn missing_by_reason(coverage: &Coverage) -> Vec<(&str, Vec<Hook>)> {
 
 impl Diagnosis {
     fn write(&self, writer: &mut impl Write) -> io::Result<()> {
+        writeln!(writer, "{}\n", self.verdict())?;
         let yes_or_no = |fact| if fact { "yes" } else { "no" };
         writeln!(
             writer,
@@ -163,12 +164,7 @@ impl Diagnosis {
             self.kernel.capabilities_in_words()
         )?;
         let Some(coverage) = &self.coverage else {
-            return writeln!(
-                writer,
-                "\nNothing can be traced by BPF: {}",
-                self.impossible.as_deref().unwrap_or_default()
-            )
-            .and_then(|()| self.by_itself.write(writer, true));
+            return self.by_itself.write(writer, true);
         };
         let before = match &coverage.before {
             Before::Snapshot => "read from the kernel's memory",
@@ -223,13 +219,23 @@ impl Diagnosis {
                 undecided.needs()
             )?;
         }
-        self.by_itself.write(writer, false)?;
-        let verdict = if is_full(coverage) {
-            "Everything can be traced."
-        } else {
-            "Tracing works, with the gaps named above: verdicts that depend on them are inconclusive (exit code 3)."
-        };
-        writeln!(writer, "\n{verdict}")
+        self.by_itself.write(writer, false)
+    }
+
+    /// What it comes to, in a line.
+    fn verdict(&self) -> String {
+        match &self.coverage {
+            None => format!(
+                "Nothing can be traced by BPF: {}",
+                Visible(self.impossible.as_deref().unwrap_or_default())
+            ),
+            Some(coverage) if is_full(coverage) => "Everything can be traced.".to_owned(),
+            Some(_) => {
+                "Tracing works, with the gaps named below: verdicts that depend on them are \
+                         inconclusive (exit code 3)."
+                    .to_owned()
+            }
+        }
     }
 }
 

@@ -3,24 +3,126 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::MetadataExt as _,
-    path::Path,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
+use clap::Args;
+use nix::libc;
 
 use super::{say::shown, usage::UsageError};
+use crate::trace_file::{self, Rotation};
+
+/// What becomes of a recording or policy that is there already. A report can be made again and is replaced; these can't.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct OverwriteOption {
+    /// Replace the recording (or policy) if it is there already
+    #[arg(long)]
+    pub(super) overwrite: bool,
+}
+
+impl OverwriteOption {
+    /// Refuses to write a recording or policy in place of a file.
+    pub(super) fn refuse_existing(self, recording: Option<&Path>) -> Result<(), UsageError> {
+        match recording {
+            Some(path) if !self.overwrite && is_kept(path) => Err(there_already(path)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for a recording in several files, of which it is not known how many there will be. What is left of an
+    /// earlier one is removed if it is to be replaced: its files would be taken for some of the new one.
+    pub(super) fn clear_parts(self, recording: &Path) -> anyhow::Result<()> {
+        for part in parts(recording) {
+            if !self.overwrite {
+                return Err(there_already(&part).into());
+            }
+            fs::remove_file(&part).with_context(|| format!("{} can't be removed", shown(&part)))?;
+        }
+        Ok(())
+    }
+
+    /// Creates a file for a recording.
+    pub(super) fn create(self, path: &Path) -> anyhow::Result<File> {
+        self.refuse_existing(Some(path))?;
+        trace_file::create(path, self.overwrite)
+            .with_context(|| format!("{} can't be written", shown(path)))
+    }
+}
+
+fn there_already(path: &Path) -> UsageError {
+    UsageError::new(format!(
+        "{} is there already: choose another name, or replace it with --overwrite",
+        shown(path)
+    ))
+}
+
+/// Whether there is something under this name that is kept: a file, or a link that leads to one or nowhere.
+fn is_kept(path: &Path) -> bool {
+    path.as_os_str() != "-"
+        && match fs::metadata(path) {
+            Ok(metadata) => metadata.is_file(),
+            Err(_) => fs::symlink_metadata(path).is_ok(),
+        }
+}
+
+/// The files of a recording in several files that are there.
+fn parts(recording: &Path) -> Vec<PathBuf> {
+    let Some(directory) = Rotation::name(recording, 1).parent().map(Path::to_owned) else {
+        return Vec::new();
+    };
+    let directory = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        &directory
+    };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let mut parts: Vec<PathBuf> = entries
+        .flatten()
+        .filter_map(|entry| Rotation::part(recording, &entry.file_name()))
+        .map(|part| Rotation::name(recording, part))
+        .collect();
+    parts.sort();
+    parts
+}
 
 /// Standard output, or a file that is begun anew.
 pub(super) fn create(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
     Ok(match path {
-        Some(path) => Box::new(
-            File::create(path).with_context(|| format!("{} can't be written", shown(path)))?,
-        ),
+        Some(path) => Box::new(create_file(path)?),
         None => Box::new(io::stdout()),
     })
+}
+
+/// A report, begun anew. A link is followed only to what keeps nothing, such as a terminal: where it leads to a file,
+/// somebody else may have put it there.
+pub(super) fn create_file(path: &Path) -> anyhow::Result<File> {
+    let open = |flags| {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .custom_flags(flags)
+            .open(path)
+    };
+    let mut file = open(libc::O_NOFOLLOW);
+    if matches!(&file, Err(error) if error.raw_os_error() == Some(libc::ELOOP)) {
+        let leads_to_file = fs::metadata(path).map_or(true, |metadata| metadata.is_file());
+        if leads_to_file && !path.starts_with("/dev") && !path.starts_with("/proc") {
+            let problem = format!(
+                "{} is a symbolic link: give the file's own name",
+                shown(path)
+            );
+            return Err(UsageError::new(problem).into());
+        }
+        file = open(0);
+    }
+    file.with_context(|| format!("{} can't be written", shown(path)))
 }
 
 /// Refuses outputs that are the input (`-` is standard input), or the same as another one.
@@ -92,6 +194,51 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+
+    #[test]
+    fn a_recording_replaces_nothing_unasked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let (kind, force) = (
+            OverwriteOption { overwrite: false },
+            OverwriteOption { overwrite: true },
+        );
+        fs::write(path("a.dvrt"), "").unwrap();
+        std::os::unix::fs::symlink(path("nowhere"), path("link")).unwrap();
+        for name in ["a.dvrt", "link"] {
+            assert!(kind.refuse_existing(Some(&path(name))).is_err(), "{name}");
+            assert!(force.refuse_existing(Some(&path(name))).is_ok(), "{name}");
+        }
+        for path in [&path("new"), Path::new("/dev/null"), Path::new("-")] {
+            assert!(
+                kind.refuse_existing(Some(path)).is_ok(),
+                "{}",
+                path.display()
+            );
+        }
+        for name in ["a.0001.dvrt", "a.0012.dvrt", "a.x.dvrt", "b.0001.dvrt"] {
+            fs::write(path(name), "").unwrap();
+        }
+        assert!(kind.clear_parts(&path("a.dvrt")).is_err());
+        force.clear_parts(&path("a.dvrt")).unwrap();
+        assert!(kind.clear_parts(&path("a.dvrt")).is_ok());
+        assert!(path("a.x.dvrt").exists() && path("b.0001.dvrt").exists());
+    }
+
+    #[test]
+    fn a_report_replaces_a_file_and_follows_no_link_to_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("old"), "old").unwrap();
+        drop(create_file(&path("old")).unwrap());
+        assert_eq!(fs::read(path("old")).unwrap(), b"");
+        fs::write(path("target"), "kept").unwrap();
+        std::os::unix::fs::symlink(path("target"), path("link")).unwrap();
+        assert!(create_file(&path("link")).unwrap_err().is::<UsageError>());
+        assert_eq!(fs::read(path("target")).unwrap(), b"kept");
+        std::os::unix::fs::symlink("/dev/null", path("null")).unwrap();
+        assert!(create_file(&path("null")).is_ok());
+    }
 
     #[test]
     fn one_file_is_recognised_by_any_name() {

@@ -1,7 +1,6 @@
 //! `devres-tracer import`.
 
 use std::{
-    fs::File,
     io::BufWriter,
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -11,7 +10,9 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{
-    Exit, files, reading, record,
+    Exit,
+    files::{self, OverwriteOption},
+    reading, record,
     rules::RuleOptions,
     run::Run,
     say::{say, shown},
@@ -41,6 +42,8 @@ pub(super) struct Import {
     rules: RuleOptions,
     #[command(flatten)]
     output: OutputOptions,
+    #[command(flatten)]
+    overwrite: OverwriteOption,
     /// The file to read, or - for standard input
     file: PathBuf,
 }
@@ -61,7 +64,7 @@ impl Import {
         let mut recording =
             reading::open_for(&self.file, self.output.writes_events_to_standard_output())?;
         if let Some(path) = trace_file {
-            return convert(&mut recording, path);
+            return convert(&mut recording, path, self.overwrite);
         }
         let wanted = Wanted::of_recording(filter, &recording);
         let mut sink = self.output.sink()?;
@@ -88,9 +91,13 @@ impl Import {
 }
 
 /// Writes the events to a trace file and judges nothing.
-fn convert(recording: &mut Recording, path: &Path) -> anyhow::Result<Exit> {
+fn convert(
+    recording: &mut Recording,
+    path: &Path,
+    overwrite: OverwriteOption,
+) -> anyhow::Result<Exit> {
     let unwritable = || format!("{} can't be written", shown(path));
-    let file = BufWriter::with_capacity(1 << 16, File::create(path).with_context(unwritable)?);
+    let file = BufWriter::with_capacity(1 << 16, overwrite.create(path)?);
     let header = recording.header().cloned().unwrap_or_else(|| Header {
         lines: recording.line_counts(),
         ..Header::of_recording(recording.information().clone())

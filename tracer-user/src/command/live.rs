@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{
-    Exit, reading,
+    Exit, manner, reading,
     rules::RuleOptions,
     say::{plainly, say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
@@ -75,7 +75,10 @@ impl Live {
             return Err(UsageError::new(problem).into());
         }
         let rules = self.rules.rules()?;
-        let ability = Ability::of(|name| env::var(name).ok());
+        let ability = Ability::of(|name| match name {
+            "NO_COLOR" if manner::is_colourless() => Some("1".to_owned()),
+            _ => env::var(name).ok(),
+        });
         let configuration = match Configuration::load(self.config.as_deref(), ability) {
             Ok(configuration) => configuration,
             Err((path, error)) => {

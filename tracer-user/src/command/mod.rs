@@ -16,6 +16,7 @@ mod export;
 mod files;
 mod import;
 mod live;
+mod manner;
 mod manual;
 mod moment;
 mod pager;
@@ -37,7 +38,7 @@ mod wanted;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 pub use exit::Exit;
 
@@ -50,6 +51,8 @@ use crate::escape;
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    manner: manner::Manner,
 }
 
 // What the help says of each is what its own options say of themselves: a comment here would take the place of all of
@@ -81,7 +84,7 @@ impl Arguments {
     /// The arguments that this process was given; what is wrong with them is told. Where help is asked for, it is shown,
     /// and the process ends.
     pub fn given() -> Result<Self, Exit> {
-        Self::try_parse().map_err(|error| {
+        Self::parsed().map_err(|error| {
             let steers = |argument: OsString| argument.to_string_lossy().contains(escape::steers);
             if error.use_stderr() && std::env::args_os().any(steers) {
                 // The library would show what it was given as it is.
@@ -92,9 +95,25 @@ impl Arguments {
         })
     }
 
+    fn parsed() -> Result<Self, clap::Error> {
+        let arguments = Self::try_parse()?;
+        // The command that was meant may have been an empty variable of a script. Without it this might go on for ever.
+        if std::env::args_os()
+            .next_back()
+            .is_some_and(|last| last == "--")
+        {
+            return Err(Self::command().error(
+                ErrorKind::MissingRequiredArgument,
+                "there is no command behind `--`",
+            ));
+        }
+        Ok(arguments)
+    }
+
     /// Runs the command, and tells what went wrong.
     #[must_use]
     pub fn run(self) -> Exit {
+        self.manner.adopt();
         usage::tell(runtime::start().and_then(|runtime| runtime.block_on(self.run_command())))
     }
 
@@ -128,9 +147,7 @@ impl Arguments {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
-    use super::Arguments;
+    use super::*;
 
     #[test]
     fn the_help_of_a_command_is_all_that_its_options_say() {

@@ -4,6 +4,7 @@ use std::{path::Path, str::FromStr};
 
 use super::{reading, usage::UsageError};
 use crate::{
+    duration,
     event::{EventKind, Time},
     lives::Window,
 };
@@ -42,27 +43,10 @@ impl FromStr for Moment {
     }
 }
 
-/// A length of time in decimal, with or without a unit.
+/// A length of time, in seconds if it has no unit.
 fn nanoseconds(text: &str) -> Option<u64> {
-    let number = text.trim_end_matches(|character: char| !character.is_ascii_digit());
-    let scale: u128 = match text.get(number.len()..)?.trim() {
-        "" | "s" => 1_000_000_000,
-        "ms" => 1_000_000,
-        "us" | "µs" => 1_000,
-        "ns" => 1,
-        "m" | "min" => 60_000_000_000,
-        "h" => 3_600_000_000_000,
-        _ => return None,
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let digits = |text: &str| -> Option<u128> {
-        let decimal =
-            !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
-        decimal.then(|| text.parse().ok())?
-    };
-    let parts = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    let total = digits(whole)? * scale + digits(fraction)? * scale / parts;
-    u64::try_from(total).ok()
+    let length = duration::parse_with_seconds(text).ok()?;
+    u64::try_from(length.as_nanos()).ok()
 }
 
 /// From when to when a recording lasts.
@@ -210,7 +194,7 @@ mod tests {
             ".5",
             "1.2.3",
             "ten",
-            "1d",
+            "1 month",
             "1e9",
             "--1",
             "+-1",

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Args;
+use crossterm::terminal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Whether the pager is used.
@@ -45,9 +46,25 @@ impl PagerOptions {
     }
 }
 
-/// Whether colours are wanted on standard output: on a terminal, unless `NO_COLOR` is set.
+/// Whether colours are wanted on standard output: as `--color` says; else on a terminal, unless `NO_COLOR` is set.
 pub(super) fn colours() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+}
+
+/// How wide lines may be on standard output: as wide as the terminal, or as in a file where it is none.
+pub(super) fn width() -> usize {
+    /// In a file.
+    const USUAL: usize = 100;
+    /// Narrower than this nothing can be read.
+    const LEAST: usize = 40;
+    if !io::stdout().is_terminal() {
+        return USUAL;
+    }
+    let told = || env::var("COLUMNS").ok()?.trim().parse().ok();
+    match terminal::size() {
+        Ok((columns, _)) if columns > 0 => usize::from(columns).max(LEAST),
+        _ => told().unwrap_or(80).max(LEAST),
+    }
 }
 
 fn start() -> Option<Paged> {

@@ -1,15 +1,21 @@
 //! `devres-tracer policy`.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, ErrorKind, Write as _},
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::{Exit, pager::unless_unread, say::shown, usage::UsageError};
+use super::{
+    Exit,
+    files::{self, OverwriteOption},
+    pager::unless_unread,
+    say::shown,
+    usage::UsageError,
+};
 use crate::check::{Policy, TEMPLATE};
 
 /// Writes and validates policies for `check`
@@ -23,8 +29,10 @@ pub(super) struct PolicyCommand {
 enum What {
     /// Writes a policy with comments, to a new file or to standard output
     Init {
-        /// The file, which must not be there yet; - or none is standard output
+        /// The file; - or none is standard output
         file: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: OverwriteOption,
     },
     /// Validates a policy
     Check {
@@ -36,9 +44,9 @@ enum What {
 impl PolicyCommand {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         match self.what {
-            What::Init { file } => {
+            What::Init { file, overwrite } => {
                 let file = file.filter(|file| file.as_os_str() != "-");
-                init(file.as_deref())?;
+                init(file.as_deref(), overwrite)?;
             }
             What::Check { file } => {
                 let policy = read(&file)?;
@@ -50,18 +58,13 @@ impl PolicyCommand {
     }
 }
 
-fn init(file: Option<&Path>) -> anyhow::Result<()> {
+fn init(file: Option<&Path>, overwrite: OverwriteOption) -> anyhow::Result<()> {
     let Some(file) = file else {
         return unless_unread(io::stdout().write_all(TEMPLATE.as_bytes()));
     };
     let name = shown(file);
-    let new = OpenOptions::new().write(true).create_new(true).open(file);
-    let mut new = match new {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            return Err(UsageError::new(format!("{name} is there already")).into());
-        }
-        new => new.with_context(|| format!("{name} can't be made"))?,
-    };
+    overwrite.refuse_existing(Some(file))?;
+    let mut new = files::create_file(file)?;
     new.write_all(TEMPLATE.as_bytes())
         .with_context(|| format!("{name} can't be written"))
 }

@@ -2,7 +2,11 @@
 
 use std::{fs, path::Path};
 
-use super::{progress, usage::UsageError};
+use super::{
+    progress,
+    say::{detail, shown},
+    usage::UsageError,
+};
 use crate::source::{
     recording::{Recording, RecordingError},
     text::ImportError,
@@ -15,7 +19,14 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Recording> {
 
 /// Like [`open`], for a command that writes lines to standard output while it reads, if that is so.
 pub(super) fn open_for(path: &Path, writes_lines: bool) -> anyhow::Result<Recording> {
-    told(progress::open(path, writes_lines))
+    let began = std::time::Instant::now();
+    let opened = told(progress::open(path, writes_lines));
+    detail(format_args!(
+        "{} opened in {} ms",
+        shown(path),
+        began.elapsed().as_millis()
+    ));
+    opened
 }
 
 /// What opening a recording came to: that it is none is a usage error.
@@ -26,7 +37,7 @@ pub(super) fn told(opened: Result<Recording, RecordingError>) -> anyhow::Result<
             name,
             source: source @ (ImportError::NoEvents { .. } | ImportError::Empty),
         }) => Err(UsageError::new(format!("{name}: {source}")).into()),
-        Err(error @ RecordingError::Packed { .. }) => {
+        Err(error @ (RecordingError::Packed { .. } | RecordingError::NotText { .. })) => {
             Err(UsageError::new(error.to_string()).into())
         }
         Err(error) => Err(error.into()),

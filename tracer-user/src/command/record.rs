@@ -1,6 +1,7 @@
 //! `devres-tracer record`.
 
 use std::{
+    fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -10,16 +11,16 @@ use clap::Args;
 use super::{
     Exit,
     capture::{Capture, CaptureOptions, Receiver},
-    say::{plainly, shown},
+    files::OverwriteOption,
+    say::{plainly, remark, shown},
     source_options::{FilterOptions, ProbeOptions, size},
     usage::UsageError,
-    wanted::Wanted,
+    wanted::{Sighting, Wanted, say_if_missing},
 };
 use crate::{
-    event::{Event, EventKind},
-    filter::DeviceFilter,
+    event::Event,
     sink::{CommandEnd, LostBy},
-    trace_file::{Header, LostAt, Recorded, Recorder, RecorderOptions, Rotation},
+    trace_file::{Header, LostAt, Recorded, Recorder, RecorderError, RecorderOptions, Rotation},
 };
 
 /// Records this kernel to a trace file until a command ends, the time is over or Ctrl-C is pressed
@@ -35,6 +36,8 @@ pub(super) struct Record {
     probes: ProbeOptions,
     #[command(flatten)]
     capture: CaptureOptions,
+    #[command(flatten)]
+    overwrite: OverwriteOption,
     /// The trace file to write, such as trace.dvrt; - is standard output
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
@@ -42,8 +45,8 @@ pub(super) struct Record {
     /// and not one and a half. A slow disk then loses events where many come at once, which is counted
     #[arg(long)]
     sync: bool,
-    /// Begin another file when one has about this size, such as 100M: trace.0001.dvrt, trace.0002.dvrt and so on
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    /// Start another file before one exceeds this size, such as 100M: trace.0001.dvrt, trace.0002.dvrt and so on
+    #[arg(long, value_name = "SIZE", value_parser = file_size)]
     max_size: Option<u64>,
     /// Keep only so many files, the newest
     #[arg(long, value_name = "NUMBER", requires = "max_size", value_parser = clap::value_parser!(u32).range(1..))]
@@ -53,18 +56,32 @@ pub(super) struct Record {
 /// What is recorded, and whether a device was there that is wanted.
 struct Recording {
     recorder: Recorder,
-    filter: DeviceFilter,
-    seen: bool,
+    sighting: Sighting,
+}
+
+/// The smallest size of the files of a recording: what each starts with needs room as well.
+const LEAST_SIZE: u64 = 16 << 10;
+
+fn file_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes if bytes < LEAST_SIZE => Err(format!(
+            "the smallest size is {}K: each file starts with what every device holds by then",
+            LEAST_SIZE >> 10
+        )),
+        bytes => Ok(bytes),
+    }
 }
 
 impl Receiver for Recording {
     fn event(&mut self, event: &Event) {
-        self.seen |= match &event.kind {
-            EventKind::Device(identity) => self.filter.wants(identity),
-            EventKind::Snapshot(snapshot) => self.filter.wants(&snapshot.identity),
-            _ => false,
-        };
+        self.sighting.event(event);
         self.recorder.event(event);
+    }
+
+    fn snapshot_taken(&mut self) -> anyhow::Result<()> {
+        self.recorder.snapshot_taken()?;
+        say_if_missing(self.sighting.missing());
+        Ok(())
     }
 
     fn pause(&mut self) -> ControlFlow<()> {
@@ -86,6 +103,11 @@ impl Record {
             return Err(UsageError::new(problem).into());
         }
         self.capture.verify()?;
+        if self.max_size.is_some() {
+            self.overwrite.clear_parts(&self.output)?;
+        } else {
+            self.overwrite.refuse_existing(Some(&self.output))?;
+        }
         let mut capture = Capture::start(&self.probes.options(&filter))?;
         let rotation = self.max_size.map(|max_size| Rotation {
             max_size,
@@ -97,21 +119,20 @@ impl Record {
             RecorderOptions {
                 rotation,
                 sync: self.sync,
+                overwrite: self.overwrite.overwrite,
             },
         )?;
         let mut recording = Recording {
             recorder,
-            filter,
-            seen: false,
+            sighting: Sighting::new(filter),
         };
-        let captured = capture.run(&self.capture, &mut recording).await?;
+        let captured = match capture.run(&self.capture, &mut recording).await {
+            Ok(captured) => captured,
+            Err(error) => return Err(self.too_small(error)),
+        };
         let lost_by = capture.finish(&mut recording);
         let lost: u64 = lost_by.iter().map(|lost| lost.count).sum();
-        let Recording {
-            recorder,
-            filter,
-            seen,
-        } = recording;
+        let Recording { recorder, sighting } = recording;
         let what = recorder.finish(lost_at(&lost_by))?;
         tell(&what, &self.output, rotation);
         if lost > 0 {
@@ -120,8 +141,8 @@ impl Record {
                 "{lost} {events} found no room in the ring buffer: give it more with --ring-size"
             ));
         }
-        if !seen && !filter.is_empty() {
-            plainly(format_args!("no device matches {}", filter.texts()));
+        if let Some(missing) = sighting.missing() {
+            plainly(missing);
         }
         // A command that was ended with the recording has not failed by itself.
         let failure = captured
@@ -131,6 +152,20 @@ impl Record {
             plainly(failure);
         }
         Ok(Exit::Clean)
+    }
+}
+
+impl Record {
+    /// A size that turns out to be too small is a mistake on the command line, and leaves nothing behind.
+    fn too_small(&self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast_ref() {
+            Some(RecorderError::TooSmall { .. }) => {
+                // What can't be removed is a recording that says that it was cut off.
+                let _ = fs::remove_file(Rotation::name(&self.output, 1));
+                UsageError::new(format!("--max-size: {error}")).into()
+            }
+            _ => error,
+        }
     }
 }
 
@@ -161,10 +196,18 @@ pub(super) fn tell(recorded: &Recorded, path: &Path, rotation: Option<Rotation>)
     } = recorded;
     let name = in_words(recorded, path, rotation);
     let plural = |count: u64| if count == 1 { "event" } else { "events" };
-    plainly(format_args!(
+    remark(format_args!(
         "{name}: {events} {}, {bytes} bytes",
         plural(*events)
     ));
+    if let Some(rotation) = rotation
+        && recorded.largest > rotation.max_size
+    {
+        plainly(format_args!(
+            "the largest file has {} bytes, more than {}: what each starts with has grown",
+            recorded.largest, rotation.max_size
+        ));
+    }
     if *unwritten > 0 {
         plainly(format_args!(
             "{unwritten} {} could not be written in time",
@@ -208,6 +251,7 @@ mod tests {
                 events: 1,
                 bytes: 1,
                 files,
+                largest: 1,
                 unwritten: 0,
             };
             let rotation = Rotation {

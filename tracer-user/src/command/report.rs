@@ -100,7 +100,7 @@ impl Report {
         if damage.is_some() {
             summary.leave_open();
         }
-        for gap in wanted.gaps() {
+        for gap in wanted.gaps().into_iter().chain(wanted.idleness()) {
             summary.doubt(gap);
         }
         let contents = Contents {

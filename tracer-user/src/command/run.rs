@@ -8,7 +8,10 @@ use std::{
 
 use hashbrown::HashMap;
 
-use super::{Exit, wanted::Wanted};
+use super::{
+    Exit,
+    wanted::{Wanted, say_if_missing},
+};
 use crate::{
     coverage::Coverage,
     crash::LastMoments,
@@ -122,6 +125,11 @@ impl<'sink> Run<'sink> {
         self.broken.is_some()
     }
 
+    /// Says that no device matches so far, if that is so.
+    pub(super) fn say_if_nothing_matches(&self) {
+        say_if_missing(self.wanted.missing());
+    }
+
     /// The model, for views.
     pub(super) fn model(&self) -> &Model {
         self.judge.model()
@@ -138,12 +146,19 @@ impl<'sink> Run<'sink> {
     }
 
     /// Takes a recording in, whole, and ends the run.
-    pub(super) fn replay(self, recording: &mut Recording) -> anyhow::Result<Exit> {
-        Ok(self.transcribe(recording)?.verdict.into())
+    pub(super) fn replay(mut self, recording: &mut Recording) -> anyhow::Result<Exit> {
+        self.read(recording);
+        self.end(recording.lost_by())
     }
 
-    /// Takes a recording in, whole, ends the run and yields what was said of it.
+    /// Takes a recording in, whole, ends the run and yields what was said of it. It is only written in another form: that
+    /// nothing happened in it is no gap.
     pub(super) fn transcribe(mut self, recording: &mut Recording) -> anyhow::Result<Summary> {
+        self.read(recording);
+        self.conclude(recording.lost_by(), None)
+    }
+
+    fn read(&mut self, recording: &mut Recording) {
         let read = recording.for_each(|event| {
             self.event(event);
             if self.is_unread() {
@@ -160,7 +175,6 @@ impl<'sink> Run<'sink> {
                 .push(format!("{:#}", anyhow::Error::new(error)));
             self.cut_short = true;
         }
-        self.conclude(recording.lost_by())
     }
 
     /// The command that was traced has ended like this.
@@ -170,10 +184,15 @@ impl<'sink> Run<'sink> {
 
     /// Ends the run: the rules say their last, and the verdict becomes the exit code.
     pub(super) fn end(self, lost_by: Vec<LostBy>) -> anyhow::Result<Exit> {
-        Ok(self.conclude(lost_by)?.verdict.into())
+        let idleness = self.wanted.idleness();
+        Ok(self.conclude(lost_by, idleness)?.verdict.into())
     }
 
-    fn conclude(mut self, lost_by: Vec<LostBy>) -> anyhow::Result<Summary> {
+    fn conclude(
+        mut self,
+        lost_by: Vec<LostBy>,
+        idleness: Option<String>,
+    ) -> anyhow::Result<Summary> {
         let reported = self.judge.findings().to_vec();
         let crash = self
             .crash
@@ -198,7 +217,7 @@ impl<'sink> Run<'sink> {
             summary.leave_open();
         }
         summary.crash = crash;
-        for gap in self.wanted.gaps() {
+        for gap in self.wanted.gaps().into_iter().chain(idleness) {
             summary.doubt(gap);
         }
         if self.broken.is_none() {

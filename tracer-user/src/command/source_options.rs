@@ -122,14 +122,13 @@ fn ring_size(text: &str) -> Result<u32, String> {
 
 /// A number of bytes, with or without a unit.
 pub(super) fn size(text: &str) -> Result<u64, String> {
-    let (number, unit) = match text.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']) {
-        number if number.len() == text.len() => (number, 1),
-        number => match text.as_bytes().last() {
-            Some(b'k' | b'K') => (number, 1 << 10),
-            Some(b'm' | b'M') => (number, 1 << 20),
-            _ => (number, 1 << 30),
-        },
+    let (number, unit) = match text.as_bytes() {
+        [number @ .., b'k' | b'K'] => (number.len(), 1 << 10),
+        [number @ .., b'm' | b'M'] => (number.len(), 1 << 20),
+        [number @ .., b'g' | b'G'] => (number.len(), 1 << 30),
+        number => (number.len(), 1),
     };
+    let number = &text[..number];
     let number: u64 = number
         .parse()
         .map_err(|_| "a size is a number such as 65536, 512K or 16M".to_owned())?;
@@ -157,7 +156,16 @@ mod tests {
 
     #[test]
     fn impossible_sizes_are_refused() {
-        for text in ["", "M", "12", "4G", "-1", "16 M", "99999999999999999999G"] {
+        for text in [
+            "",
+            "M",
+            "12",
+            "4G",
+            "-1",
+            "16 M",
+            "16MM",
+            "99999999999999999999G",
+        ] {
             assert!(ring_size(text).is_err(), "{text}");
         }
     }

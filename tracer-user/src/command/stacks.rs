@@ -1,6 +1,7 @@
 //! `devres-tracer stacks`.
 
 use std::{
+    fs,
     io::{self, BufWriter, ErrorKind, Write as _},
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -139,6 +140,7 @@ impl Stacks {
             .devices()
             .filter(|device| found.wanted.device(device.identity()))
             .map(DeviceStack::of)
+            .map(|stack| self.with_module(stack))
             .filter(|stack| self.all || !stack.stack.is_empty() || self.is_doubtful(stack))
             .collect();
         stacks.sort_by(|one, other| {
@@ -156,6 +158,19 @@ impl Stacks {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(stacks.len()),
         }
+    }
+
+    /// With the module of the driver, which sysfs tells of the running kernel.
+    fn with_module(&self, mut stack: DeviceStack) -> DeviceStack {
+        if self.file.is_none()
+            && let (Some(bus), Some(driver)) = (&stack.bus, &stack.driver)
+        {
+            let link = Path::new("/sys/bus").join(bus).join("drivers").join(driver);
+            let module = fs::read_link(link.join("module")).ok();
+            let name = module.as_ref().and_then(|module| module.file_name());
+            stack.driver_module = name.map(|name| name.to_string_lossy().into_owned());
+        }
+        stack
     }
 
     /// In a recording every device may have begun before it, which says nothing of any one.

@@ -12,7 +12,10 @@ use super::{
     Exit,
     after_boot::AfterBoot,
     capture::{Capture, CaptureOptions, Receiver},
-    files, reading, record,
+    files::{self, OverwriteOption},
+    manner,
+    pager::{colours, width},
+    reading, record,
     rules::RuleOptions,
     run::Run,
     say::shown,
@@ -32,8 +35,8 @@ use crate::{
 /// Traces this kernel until a command ends, the time is over or Ctrl-C is pressed, and judges what happened
 ///
 /// Everything is attached before the command starts, and everything that it caused is read before the
-/// verdict. The command's own output stays its own; use --output to keep the two apart. How the command itself
-/// ends does nothing to the verdict.
+/// verdict. The command's own output stays its own; use --output to keep the two apart. The command's exit status does
+/// not affect the verdict.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Trace {
@@ -45,6 +48,8 @@ pub(super) struct Trace {
     probes: ProbeOptions,
     #[command(flatten)]
     output: OutputOptions,
+    #[command(flatten)]
+    overwrite: OverwriteOption,
     #[command(flatten)]
     capture: CaptureOptions,
     /// Record to this trace file as well
@@ -73,9 +78,6 @@ pub(super) struct OutputOptions {
     /// Write JSON lines
     #[arg(long)]
     json: bool,
-    /// Write no events, only findings and the summary
-    #[arg(long, short)]
-    quiet: bool,
     /// Write to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -91,7 +93,7 @@ pub(super) fn severity(text: &str) -> Result<Severity, String> {
 impl OutputOptions {
     /// Whether everything that happens is told to people on standard output.
     pub(super) fn tells_all(&self) -> bool {
-        !self.json && !self.quiet && self.output.is_none()
+        !self.json && !manner::is_quiet() && self.output.is_none()
     }
 
     /// The lowest severity of findings that count.
@@ -106,18 +108,14 @@ impl OutputOptions {
 
     /// What was asked for that says how findings are told, if anything was.
     pub(super) fn manner(&self) -> Option<&'static str> {
-        [
-            (self.json, "--json"),
-            (self.quiet, "--quiet"),
-            (self.fail_on.is_some(), "--fail-on"),
-        ]
-        .into_iter()
-        .find_map(|(given, option)| given.then_some(option))
+        [(self.json, "--json"), (self.fail_on.is_some(), "--fail-on")]
+            .into_iter()
+            .find_map(|(given, option)| given.then_some(option))
     }
 
     /// Whether a line for each event goes to standard output.
     pub(super) fn writes_events_to_standard_output(&self) -> bool {
-        !self.quiet && self.output.is_none()
+        !manner::is_quiet() && self.output.is_none()
     }
 
     /// The file to write, if its name is that of a trace file.
@@ -132,9 +130,13 @@ impl OutputOptions {
         let writer = files::create(self.output.as_deref())?;
         let writer = BufWriter::with_capacity(1 << 16, writer);
         Ok(if self.json {
-            Box::new(JsonSink::new(writer, !self.quiet))
+            Box::new(JsonSink::new(writer, !manner::is_quiet()))
         } else {
-            Box::new(TextSink::new(writer, !self.quiet))
+            let sink = TextSink::new(writer, !manner::is_quiet());
+            match &self.output {
+                Some(_) => Box::new(sink),
+                None => Box::new(sink.for_terminal(width(), colours())),
+            }
         })
     }
 }
@@ -152,6 +154,7 @@ impl Trace {
         }
         let outputs = [self.output.file(), self.record.as_deref()];
         files::refuse_same(self.from.as_deref(), outputs.into_iter().flatten())?;
+        self.overwrite.refuse_existing(self.record.as_deref())?;
         if let Some(path) = &self.from {
             let mut recording =
                 reading::open_for(path, self.output.writes_events_to_standard_output())?;
@@ -178,7 +181,10 @@ impl Trace {
             Some(path) => Some(Recorder::start(
                 path,
                 Header::of_this_machine(wanted.of_source(&information)),
-                RecorderOptions::default(),
+                RecorderOptions {
+                    overwrite: self.overwrite.overwrite,
+                    ..RecorderOptions::default()
+                },
             )?),
             None => None,
         };
@@ -219,6 +225,13 @@ impl Receiver for Judged<'_> {
             recorder.event(event);
         }
         Receiver::event(&mut self.run, event);
+    }
+
+    fn snapshot_taken(&mut self) -> anyhow::Result<()> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.snapshot_taken()?;
+        }
+        Receiver::snapshot_taken(&mut self.run)
     }
 
     /// That recording has failed is told at the end: it doesn't keep from judging.

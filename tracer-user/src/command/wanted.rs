@@ -1,7 +1,8 @@
 //! The devices that are wanted of a source, and whether there was one.
 
+use super::say::remark;
 use crate::{
-    event::{DeviceIdentity, Event, EventKind},
+    event::{DeviceIdentity, Event, EventKind, Hook},
     filter::{DeviceFilter, FilterTexts},
     finding::Finding,
     model::Model,
@@ -17,6 +18,8 @@ pub(super) struct Wanted {
     recorded: Vec<FilterTexts>,
     /// There was one that is wanted.
     seen: bool,
+    /// Something happened to one that is wanted.
+    active: bool,
 }
 
 impl Wanted {
@@ -26,6 +29,7 @@ impl Wanted {
             filter,
             recorded: Vec::new(),
             seen: false,
+            active: false,
         }
     }
 
@@ -56,6 +60,7 @@ impl Wanted {
     /// device is, except that something was lost.
     pub(super) fn event(&mut self, event: &Event, model: &Model) -> bool {
         if self.filter.is_empty() {
+            self.active = self.active || is_activity(event);
             return true;
         }
         let wanted = match &event.kind {
@@ -68,7 +73,25 @@ impl Wanted {
                 .is_some_and(|device| self.filter.wants(device.identity())),
         };
         self.seen |= wanted;
+        self.active |= wanted && is_activity(event);
         wanted
+    }
+
+    /// That no device matches so far, if that is so.
+    pub(super) fn missing(&self) -> Option<String> {
+        let missing = !self.filter.is_empty() && !self.seen;
+        missing.then(|| format!("no device matches {}", self.filter.texts()))
+    }
+
+    /// That nothing happened that could be judged, if that is so: what was only there says nothing about order.
+    pub(super) fn idleness(&self) -> Option<String> {
+        let known = self.filter.is_empty() || self.seen;
+        let whose = if self.filter.is_empty() {
+            String::new()
+        } else {
+            format!(" that matches {}", self.filter.texts())
+        };
+        (known && !self.active).then(|| format!("no device{whose} gained or lost a resource"))
     }
 
     /// Whether a device is wanted.
@@ -87,9 +110,7 @@ impl Wanted {
         if let Some(narrowed) = self.narrowed() {
             gaps.push(narrowed);
         }
-        if !self.filter.is_empty() && !self.seen {
-            gaps.push(format!("no device matches {}", self.filter.texts()));
-        }
+        gaps.extend(self.missing());
         gaps
     }
 
@@ -104,5 +125,66 @@ impl Wanted {
             "only devices that match {} are in the recording",
             filters.join(" and ")
         ))
+    }
+}
+
+/// Whether something happens in this event that rules could judge: a resource comes or goes, a driver is bound or unbound,
+/// or the kernel complains. What was there before, and devices without resources that come and go, are none of this.
+fn is_activity(event: &Event) -> bool {
+    match &event.kind {
+        EventKind::Add(_)
+        | EventKind::Remove(_)
+        | EventKind::Release(_)
+        | EventKind::Replace(_)
+        | EventKind::RemoveAction { .. }
+        | EventKind::Message(_) => true,
+        EventKind::Enter(call) => !matches!(
+            call.hook,
+            Hook::Initialise | Hook::Delete | Hook::FinalPut | Hook::ModuleLoad | Hook::ModuleFree
+        ),
+        EventKind::Device(_)
+        | EventKind::Stack(_)
+        | EventKind::Snapshot(_)
+        | EventKind::ModuleFree { .. }
+        | EventKind::Leave(_)
+        | EventKind::Loss(_) => false,
+    }
+}
+
+/// Whether a device is wanted by its name alone, for those who take in events without a model.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    wanted: Wanted,
+}
+
+impl Sighting {
+    pub(super) fn new(filter: DeviceFilter) -> Self {
+        Self {
+            wanted: Wanted::new(filter),
+        }
+    }
+
+    /// Takes an event in.
+    pub(super) fn event(&mut self, event: &Event) {
+        let wanted = &mut self.wanted;
+        wanted.seen |= match &event.kind {
+            EventKind::Device(identity) => wanted.filter.wants(identity),
+            EventKind::Snapshot(snapshot) => wanted.filter.wants(&snapshot.identity),
+            _ => false,
+        };
+    }
+
+    /// That no device matches so far, if that is so.
+    pub(super) fn missing(&self) -> Option<String> {
+        self.wanted.missing()
+    }
+}
+
+/// Says at the start that no device matches: it may be a slip of the pen, or the device may come.
+pub(super) fn say_if_missing(missing: Option<String>) {
+    if let Some(missing) = missing {
+        remark(format_args!(
+            "{missing} now; tracing goes on, as one may come"
+        ));
     }
 }

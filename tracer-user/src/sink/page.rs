@@ -31,7 +31,7 @@ pub enum Tone {
 }
 
 impl Tone {
-    const fn style(self) -> Style {
+    pub(super) const fn style(self) -> Style {
         match self {
             Self::Plain => Style::new(),
             Self::Heading => Style::new().bold(),

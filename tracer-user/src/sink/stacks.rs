@@ -9,7 +9,7 @@ use crate::{
     escape::Escaped,
     event::{Comm, GroupId},
     finding::text::telling,
-    model::{Device, Node, NodeId, Origin},
+    model::{Device, Node, NodeId, Origin, State},
 };
 
 /// A device and what it owns.
@@ -24,6 +24,9 @@ pub struct DeviceStack {
     pub generation: u32,
     /// Its driver, if one is set.
     pub driver: Option<String>,
+    /// The module that the driver is in, where that was looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver_module: Option<String>,
     /// Its bus or class.
     pub bus: Option<String>,
     /// Where it is in its life.
@@ -111,6 +114,7 @@ impl DeviceStack {
             address: key.address.to_string(),
             generation: key.generation,
             driver: identity.driver.as_deref().map(str::to_owned),
+            driver_module: None,
             bus: identity.bus.as_deref().map(str::to_owned),
             state: device.state().name(),
             doubts: device.taints().map(|taint| taint.to_string()).collect(),
@@ -128,7 +132,12 @@ impl DeviceStack {
         };
         write!(writer, "{}", Escaped(name))?;
         match &self.driver {
-            Some(driver) => write!(writer, "  driver {}", Escaped(driver))?,
+            Some(driver) => {
+                write!(writer, "  driver {}", Escaped(driver))?;
+                if let Some(module) = &self.driver_module {
+                    write!(writer, " [{}]", Escaped(module))?;
+                }
+            }
             None => write!(writer, "  no driver")?,
         }
         if let Some(bus) = &self.bus {
@@ -153,10 +162,28 @@ impl DeviceStack {
         for doubt in &self.doubts {
             writeln!(writer, "  not certain: {doubt}")?;
         }
+        if let Some(driver) = self.who_put_it_there() {
+            writeln!(
+                writer,
+                "  added on behalf of {}, in its probe or later: a device with resources is not probed",
+                Escaped(driver)
+            )?;
+        }
         for entry in self.stack.iter().rev() {
             entry.write(writer)?;
         }
         Ok(())
+    }
+
+    /// The driver on whose behalf everything was added that was there before the trace, as far as that can be told without
+    /// having seen it: `really_probe` refuses a device that has resources.
+    fn who_put_it_there(&self) -> Option<&str> {
+        let unseen = self
+            .stack
+            .iter()
+            .any(|entry| entry.from_snapshot && entry.added_by.is_empty());
+        let bound = self.state == State::Bound.name();
+        self.driver.as_deref().filter(|_| unseen && bound)
     }
 }
 
@@ -217,10 +244,13 @@ impl StackEntry {
                 };
                 write!(writer, "{}", Escaped(name))?;
                 if let Some(function) = &self.function
-                    && !function.starts_with(name)
                     && self.name != "devm_kzalloc_release"
                 {
-                    write!(writer, " → {}", Escaped(function))?;
+                    match function.strip_prefix(name) {
+                        // Of its own release function only the module is news.
+                        Some(rest) => write!(writer, "{}", Escaped(rest))?,
+                        None => write!(writer, " → {}", Escaped(function))?,
+                    }
                 }
                 if let Some(size) = self.size {
                     write!(writer, "  {size} bytes")?;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{CommandEnd, Sink, SourceInformation, Summary, told::Told};
+use super::{CommandEnd, Sink, SourceInformation, Summary, page::Tone, told::Told};
 use crate::{
     coverage::{Before, NodeEvents},
     crash, errno,
@@ -11,11 +11,13 @@ use crate::{
         AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, Message, NodeReference,
         Time,
     },
-    finding::{self, Finding},
+    finding::{self, Finding, Severity},
     judge::Verdict,
     model::Model,
 };
 
+/// The widest line that is wrapped, where no terminal says otherwise.
+const WIDTH: usize = 100;
 /// Missing hooks that are named one by one.
 const MOST_HOOKS: usize = 12;
 
@@ -23,6 +25,9 @@ const MOST_HOOKS: usize = 12;
 pub struct TextSink<W> {
     writer: W,
     events: bool,
+    /// Columns, for what is wrapped.
+    width: usize,
+    colours: bool,
     /// Times are counted from the first event.
     began: Option<Time>,
     told: Told,
@@ -34,9 +39,44 @@ impl<W: Write> TextSink<W> {
         Self {
             writer,
             events,
+            width: WIDTH,
+            colours: false,
             began: None,
             told: Told::new(),
         }
+    }
+
+    /// Wraps findings and the summary at this column, and colours their first lines if that is wanted.
+    #[must_use]
+    pub fn for_terminal(self, width: usize, colours: bool) -> Self {
+        Self {
+            width,
+            colours,
+            ..self
+        }
+    }
+
+    fn write_finding(&mut self, finding: &Finding) -> io::Result<()> {
+        let tone = match finding.severity {
+            Severity::Error => Tone::Bad,
+            Severity::Warn => Tone::Doubtful,
+            Severity::Info => Tone::Heading,
+        };
+        let width = self.width;
+        writeln!(self.writer)?;
+        self.write_under(tone, &format!("{:width$}\n", finding::text::Text(finding)))
+    }
+
+    /// Writes lines of which the first has a tone.
+    fn write_under(&mut self, tone: Tone, text: &str) -> io::Result<()> {
+        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+        if self.colours {
+            let style = tone.style();
+            writeln!(self.writer, "{style}{first}{style:#}")?;
+        } else {
+            writeln!(self.writer, "{first}")?;
+        }
+        self.writer.write_all(rest.as_bytes())
     }
 }
 
@@ -134,13 +174,13 @@ impl<W: Write> Sink for TextSink<W> {
             return Ok(());
         }
         self.told.remember(finding);
-        writeln!(self.writer, "\n{}", finding::text::Text(finding))
+        self.write_finding(finding)
     }
 
     fn end(&mut self, findings: &[Finding], summary: &Summary) -> io::Result<()> {
         for finding in findings {
             if !self.told.knows(finding) {
-                writeln!(self.writer, "\n{}", finding::text::Text(finding))?;
+                self.write_finding(finding)?;
             }
         }
         for finding in findings.iter().filter(|finding| finding.count > 1) {
@@ -151,18 +191,20 @@ impl<W: Write> Sink for TextSink<W> {
                 finding.count
             )?;
         }
-        write_summary(&mut self.writer, summary)?;
+        let mut text = Vec::new();
+        write_summary_in(self.width, &mut text, summary)?;
+        let tone = match summary.verdict {
+            Verdict::Clean => Tone::Good,
+            Verdict::Findings => Tone::Bad,
+            Verdict::Inconclusive => Tone::Doubtful,
+        };
+        self.write_under(tone, &String::from_utf8_lossy(&text))?;
         self.flush()
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
-}
-
-/// Writes the summary.
-pub fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
-    write_summary_in(100, writer, summary)
 }
 
 /// Writes the summary, in lines that are at most so wide where they are wrapped.

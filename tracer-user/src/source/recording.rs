@@ -71,6 +71,12 @@ pub enum RecordingError {
         /// What it is.
         packed: Packed,
     },
+    /// It is no trace file, and no text that could be read as one.
+    #[error("{name} is neither a trace file nor text")]
+    NotText {
+        /// What was to be read.
+        name: String,
+    },
     /// It holds nothing that is an event.
     #[error("{name}")]
     Text {
@@ -113,6 +119,7 @@ impl Recording {
         }
         let is_trace_file = trace_file::is_one(&beginning);
         let encoding = Encoding::of(&beginning);
+        let is_text = is_text(&beginning, encoding);
         let is_json = is_json(&encoding::ascii(&beginning));
         let mut reader: Box<dyn BufRead> = Box::new(io::Cursor::new(beginning).chain(reader));
         if is_json && !is_trace_file {
@@ -143,6 +150,9 @@ impl Recording {
                     },
                     Content::Text(Box::new(text)),
                 ),
+                Err(ImportError::NoEvents { .. }) if !is_text => {
+                    return Err(RecordingError::NotText { name });
+                }
                 Err(source) => return Err(RecordingError::Text { name, source }),
             }
         };
@@ -253,6 +263,15 @@ impl Recording {
             },
         }
     }
+}
+
+/// Whether what begins like this is a text: programs, pictures and the like have many bytes that no text has.
+fn is_text(beginning: &[u8], encoding: Encoding) -> bool {
+    let foreign = beginning
+        .iter()
+        .filter(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
+        .count();
+    encoding != Encoding::Plain || foreign <= beginning.len() / 4
 }
 
 /// Whether it begins with an object as the tracer writes them: other JSON is a log like any other.

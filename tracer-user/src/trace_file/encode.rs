@@ -157,6 +157,11 @@ impl Encoder {
         self.plain.events == 0
     }
 
+    /// Bytes of the block so far.
+    pub(super) fn length(&self) -> usize {
+        self.plain.bytes.len()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.closed || self.plain.bytes.len() >= FULL_BLOCK
     }

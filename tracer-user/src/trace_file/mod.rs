@@ -7,6 +7,7 @@
 mod block;
 mod bytes;
 mod continuation;
+mod create;
 mod decode;
 mod encode;
 mod ending;
@@ -21,6 +22,7 @@ mod tables;
 mod writer;
 
 pub use block::BlockInfo;
+pub use create::create;
 pub use ending::{Damage, Ending};
 pub use events::{Events, TraceFileError};
 pub use header::{Clock, End, EndedBy, Header, LostAt};

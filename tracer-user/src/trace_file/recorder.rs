@@ -14,7 +14,8 @@ use std::{
 };
 
 use super::{
-    continuation,
+    block::HEADER,
+    continuation, create,
     encode::{Encoder, TooLarge},
     header::{End, EndedBy, Header, LostAt},
     rotation::{Kept, Rotation, name},
@@ -33,6 +34,8 @@ pub struct RecorderOptions {
     /// Whether each block is on the disk before the next is written, and begins sooner: what a machine loses when it
     /// dies is then at most a tenth of a second, and not one and a half.
     pub sync: bool,
+    /// Replace files that are there already.
+    pub overwrite: bool,
 }
 
 /// Why a run can't be recorded, or not any longer.
@@ -57,6 +60,19 @@ pub enum RecorderError {
         /// Why not.
         source: io::Error,
     },
+    /// Files can't be that small.
+    #[error(
+        "files of {asked} bytes are too small: each starts with what the kernel has by then, which takes {beginning} bytes \
+         now; {least} bytes are the least"
+    )]
+    TooSmall {
+        /// The size that was asked for.
+        asked: u64,
+        /// Bytes of what each file starts with.
+        beginning: u64,
+        /// The smallest size that works now.
+        least: u64,
+    },
 }
 
 /// What was recorded.
@@ -68,6 +84,8 @@ pub struct Recorded {
     pub bytes: u64,
     /// How many files there were, with those that were removed.
     pub files: u32,
+    /// Bytes in the largest file.
+    pub largest: u64,
     /// Events that were not written in time.
     pub unwritten: u64,
 }
@@ -88,6 +106,8 @@ pub struct Recorder {
     thread: JoinHandle<()>,
     /// When the block that is being filled began.
     begun: Instant,
+    /// How old it may become.
+    patience: Duration,
     time: Time,
     /// Bytes of what the file begins with, which no other file can do without.
     beginning: u64,
@@ -117,6 +137,9 @@ const MOST_WAITING: usize = 16 << 20;
 const OLDEST: Duration = Duration::from_millis(500);
 /// The same, where each block is on the disk before the next is written.
 const OLDEST_IN_SYNC: Duration = Duration::from_millis(100);
+/// The same for the first block after a while in which nothing happened; for each that follows it is twice as long, up to
+/// [`OLDEST`]. The first events may be the last: they may bring the machine down.
+const OLDEST_FIRST: Duration = Duration::from_millis(10);
 /// The disk is told to keep what was written so often, if there is nothing else to do.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -134,7 +157,7 @@ impl Recorder {
             first = name(path, 1);
         }
         let created = Composer::begin(&header).and_then(|(composer, bytes)| {
-            let mut file = Target::open(&first)?;
+            let mut file = Target::open(&first, options.overwrite)?;
             file.write(&bytes)?;
             Ok((composer, file))
         });
@@ -151,6 +174,7 @@ impl Recorder {
             path: first,
             kept,
             most: options.rotation.and_then(|rotation| rotation.max_files),
+            overwrite: options.overwrite,
             unsynced: true,
             always_syncs: options.sync,
             shared: Arc::clone(&shared),
@@ -172,6 +196,7 @@ impl Recorder {
             shared,
             thread,
             begun: Instant::now(),
+            patience: OLDEST_FIRST,
             time: Time::default(),
             beginning: 0,
             untold: 0,
@@ -179,9 +204,30 @@ impl Recorder {
                 events: 0,
                 bytes: 0,
                 files: 1,
+                largest: 0,
                 unwritten: 0,
             },
         })
+    }
+
+    /// What was there before the recording has been recorded: writes it at once, so that it is kept whatever comes.
+    ///
+    /// # Errors
+    /// [`RecorderError::TooSmall`], where that takes more than a quarter of the size that was asked for: later files
+    /// begin with more, as call stacks come to it.
+    pub fn snapshot_taken(&mut self) -> Result<(), RecorderError> {
+        self.close_block();
+        self.beginning = self.composer.length();
+        match self.rotation {
+            Some(Rotation { max_size, .. }) if max_size < 4 * self.beginning => {
+                Err(RecorderError::TooSmall {
+                    asked: max_size,
+                    beginning: self.beginning,
+                    least: (4 * self.beginning).next_multiple_of(1024),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Records an event.
@@ -197,8 +243,11 @@ impl Recorder {
     /// Nothing more has happened for now: writes the block that is being filled if it is old enough. Is to
     /// be called several times a second.
     pub fn pause(&mut self) {
-        if self.begun.elapsed() >= self.oldest {
+        if self.begun.elapsed() >= self.patience.min(self.oldest) {
             self.tell_loss();
+            if !self.encoder.is_empty() {
+                self.patience = OLDEST.min(self.patience * 2);
+            }
             self.close_block();
             self.rotate_if_full(None);
         }
@@ -225,12 +274,14 @@ impl Recorder {
             ..End::default()
         };
         self.count_file();
-        let path = self.path.clone();
+        let (path, length) = (self.path.clone(), self.composer.length());
         let bytes = self
             .composer
             .end(end)
             .map_err(|source| RecorderError::Write { path, source })?;
-        self.recorded.bytes += bytes.len() as u64;
+        let end = bytes.len() as u64;
+        self.recorded.bytes += end;
+        self.recorded.largest = self.recorded.largest.max(length + end);
         send(&self.queue, &self.shared, Message::Write(bytes));
         drop(self.queue);
         // A panic of the thread has been told by itself.
@@ -243,6 +294,9 @@ impl Recorder {
 
     fn put(&mut self, event: &Event) {
         if self.encoder.is_empty() {
+            if self.begun.elapsed() > 2 * OLDEST {
+                self.patience = OLDEST_FIRST;
+            }
             self.begun = Instant::now();
         }
         self.time = event.time;
@@ -308,29 +362,41 @@ impl Recorder {
         Ok(())
     }
 
-    /// Begins another file if this one is full and nothing is under way: what began in one file and ends in
-    /// the next can't be judged from either. If there is always something under way, another file begins
-    /// nevertheless, and says so.
+    /// Begins another file if this one is nearly full and nothing is under way: what began in one file and ends in the
+    /// next can't be judged from either. If there is always something under way, another file begins before this one
+    /// exceeds its size, and says so.
     fn rotate_if_full(&mut self, last: Option<&Event>) {
-        let (Some(rotation), Some(model)) = (self.rotation, &self.model) else {
+        let Some(rotation) = self.rotation else {
             return;
         };
-        let length = self.composer.length() - self.beginning;
-        if length < rotation.max_size {
+        let limits = rotation.limits(self.beginning);
+        // The block may turn out not to be compressible.
+        let open = HEADER as u64 + self.encoder.length() as u64;
+        if self.composer.length_at_end() + open >= limits.close_at {
+            self.close_block();
+        }
+        let length = self.composer.length_at_end();
+        if length < limits.rotate_when_quiet {
             return;
         }
-        let quiet = match last {
-            // As long as its own task is busy there is no need to look at the others.
-            Some(event) if !model.frames(&event.task).is_empty() => false,
-            _ => model.is_quiet(),
-        };
-        let late = length >= rotation.max_size.saturating_mul(2);
-        if !quiet && !late {
+        if length < limits.rotate_at && !self.is_quiet(last) {
             return;
         }
         self.close_block();
         if let Err(source) = self.rotate() {
             self.fail(source);
+        }
+    }
+
+    /// Whether nothing is under way after this event.
+    fn is_quiet(&self, last: Option<&Event>) -> bool {
+        let Some(model) = &self.model else {
+            return false;
+        };
+        match last {
+            // As long as its own task is busy there is no need to look at the others.
+            Some(event) if !model.frames(&event.task).is_empty() => false,
+            _ => model.is_quiet(),
         }
     }
 
@@ -348,10 +414,12 @@ impl Recorder {
         let (composer, first) = Composer::begin(&header)?;
         let ended = std::mem::replace(&mut self.composer, composer);
         self.header = header;
+        let length = ended.length();
         let end = ended.end(End {
             ended: Some(EndedBy::Rotation),
             ..End::default()
         })?;
+        self.count_end(length, &end);
         let path = name(&self.path, self.recorded.files);
         send(&self.queue, &self.shared, Message::Write(end));
         send(&self.queue, &self.shared, Message::Next(path));
@@ -371,6 +439,8 @@ impl Recorder {
             }
         }
         self.encoder = encoder;
+        // As after a snapshot: what a file begins with is kept whatever comes.
+        self.close_block();
         self.beginning = self.composer.length();
         Ok(())
     }
@@ -378,6 +448,13 @@ impl Recorder {
     fn count_file(&mut self) {
         self.recorded.events += self.composer.event_count();
         self.recorded.bytes += self.composer.length();
+    }
+
+    /// Counts what a file ends with that had this length before.
+    fn count_end(&mut self, length: u64, end: &[u8]) {
+        let end = end.len() as u64;
+        self.recorded.bytes += end;
+        self.recorded.largest = self.recorded.largest.max(length + end);
     }
 
     fn fail(&self, source: io::Error) {
@@ -406,12 +483,12 @@ enum Target {
 
 impl Target {
     /// A new file, or standard output where the path is `-`.
-    fn open(path: &Path) -> io::Result<Self> {
+    fn open(path: &Path, overwrite: bool) -> io::Result<Self> {
         if path.as_os_str() == "-" {
             return Ok(Self::Output(io::stdout()));
         }
         Ok(Self::File {
-            file: File::create(path)?,
+            file: create::create(path, overwrite)?,
             length: 0,
         })
     }
@@ -451,6 +528,7 @@ struct Writing {
     path: PathBuf,
     kept: Kept,
     most: Option<u32>,
+    overwrite: bool,
     unsynced: bool,
     always_syncs: bool,
     shared: Arc<Shared>,
@@ -504,7 +582,7 @@ impl Writing {
     fn next(&mut self, path: PathBuf) -> io::Result<()> {
         self.sync();
         if self.file.is_some() {
-            self.file = Some(Target::open(&path)?);
+            self.file = Some(Target::open(&path, self.overwrite)?);
             self.path.clone_from(&path);
             if let Some(oldest) = self.kept.add(path, self.most) {
                 match fs::remove_file(oldest) {

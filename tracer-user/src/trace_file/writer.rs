@@ -73,6 +73,15 @@ impl Composer {
         self.offset
     }
 
+    /// About how many bytes the file will have if it ends now: at least as many as that.
+    pub(super) fn length_at_end(&self) -> u64 {
+        /// What the end says without numbers that depend on the file.
+        const END: u64 = 512;
+        /// What the index has of a block.
+        const INDEXED: u64 = 32;
+        self.offset + END + self.sequence * INDEXED
+    }
+
     /// How many events the file has so far.
     pub(super) fn event_count(&self) -> u64 {
         self.events

@@ -17,7 +17,7 @@ use crate::{
     model::{Device, Kind, Model, Node},
     rules::RuleSet,
     sink::{Sink as _, SourceInformation, Summary, json::JsonSink},
-    trace_file::{End, EndedBy, Header, TraceFileWriter},
+    trace_file::{self, End, EndedBy, Header, TraceFileWriter},
 };
 
 /// Why something was not saved.
@@ -31,9 +31,9 @@ pub(super) enum SaveError {
     Nothing,
 }
 
-/// Creates a file that is not there yet.
+/// Creates a file that is not there yet, for its owner alone: it may hold kernel addresses.
 fn create(path: &str) -> Result<BufWriter<File>, SaveError> {
-    File::create_new(Path::new(path))
+    trace_file::create(Path::new(path), false)
         .map(BufWriter::new)
         .map_err(|error| SaveError::Write(escape(path), error))
 }

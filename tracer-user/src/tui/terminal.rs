@@ -2,10 +2,12 @@
 
 use std::{
     env,
+    ffi::c_int,
     io::{self, BufWriter, IsTerminal as _, Stdout, Write as _},
+    mem::MaybeUninit,
     panic,
     sync::{
-        Once,
+        Once, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -15,7 +17,9 @@ use crossterm::{
     cursor, event, execute, queue,
     terminal::{self, ClearType},
 };
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise, sigprocmask};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, raise, sigaction, sigprocmask,
+};
 use ratatui::{Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
 
 use super::Session;
@@ -55,6 +59,7 @@ impl Screen {
     /// Takes the terminal over.
     pub(super) fn open(usage: Use) -> io::Result<Self> {
         restore_on_panic();
+        restore_on_abort();
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout()));
         let fixed = match terminal::size() {
             Ok((width, height)) if width > 0 && height > 0 => None,
@@ -192,11 +197,63 @@ fn restore_on_panic() {
     });
 }
 
+/// How the terminal on standard input was before it was taken over.
+static BEFORE: OnceLock<libc::termios> = OnceLock::new();
+
+/// Whoever calls `abort`, as the allocator does when it fails, runs nothing else of the program: this is left to the
+/// signal's handler.
+fn restore_on_abort() {
+    let mut before = MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: the pointer is valid for writing, and the value is used only if it was written.
+    if unsafe { libc::tcgetattr(libc::STDIN_FILENO, before.as_mut_ptr()) } == 0 {
+        // SAFETY: the call has succeeded, so it has written it.
+        BEFORE.get_or_init(|| unsafe { before.assume_init() });
+    }
+    let action = SigAction::new(
+        SigHandler::Handler(give_back),
+        SaFlags::SA_RESETHAND,
+        SigSet::empty(),
+    );
+    // SAFETY: the handler calls only what may be called in one.
+    let _ = unsafe { sigaction(Signal::SIGABRT, &action) };
+}
+
+/// Gives the terminal back with nothing but calls that are allowed in a signal's handler, and goes on to abort.
+extern "C" fn give_back(signal: c_int) {
+    const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l";
+    const SCREEN_OFF: &[u8] = b"\x1b[?2004l\x1b[?1049l";
+    const CURSOR_ON: &[u8] = b"\x1b[?25h\r\n";
+    if TAKEN.load(Ordering::SeqCst) {
+        let put = |bytes: &[u8]| {
+            // SAFETY: write(2) is async-signal-safe, and the bytes are there.
+            unsafe { libc::write(libc::STDOUT_FILENO, bytes.as_ptr().cast(), bytes.len()) };
+        };
+        if MOUSE.load(Ordering::SeqCst) {
+            put(MOUSE_OFF);
+        }
+        if ALTERNATE.load(Ordering::SeqCst) {
+            put(SCREEN_OFF);
+        }
+        put(CURSOR_ON);
+        if let Some(before) = BEFORE.get() {
+            // SAFETY: tcsetattr(3) is async-signal-safe, and the pointer is valid.
+            unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, before) };
+        }
+    }
+    // SAFETY: raise(3) is async-signal-safe. The signal has its default action again, which it takes when this returns.
+    unsafe { libc::raise(signal) };
+}
+
 /// The signals that end the program. They are blocked in every thread started from here on, and are to be
 /// waited for.
 pub(super) fn block_ending_signals() -> nix::Result<SigSet> {
     let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+    ] {
         signals.add(signal);
     }
     signals.thread_block()?;

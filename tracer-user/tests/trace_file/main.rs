@@ -5,6 +5,7 @@ mod arbitrary;
 mod blocks;
 mod damage;
 mod golden;
+mod killed;
 mod recorded;
 mod rotated;
 #[path = "../support/mod.rs"]

@@ -35,8 +35,9 @@ pub(super) static SESSION: Session = Session {
         wait $recorder || true
         run killed devres-tracer trace --json --from killed.dvrt --output killed.jsonl
 
-        run rotated devres-tracer record --output rotated.dvrt --max-size 1k -- \
-            sh -euc 'echo $device >$driver/unbind; sleep 1; echo $device >$driver/bind; sleep 1'
+        run rotated devres-tracer record --output rotated.dvrt --max-size 32k -- \
+            sh -euc 'for i in $(seq 300); do echo $device >$driver/unbind; echo $device >$driver/bind; done'
+        wc -c rotated.*.dvrt >rotated.sizes
         run part devres-tracer trace --json --from rotated.0002.dvrt --output part.jsonl
     ",
     tests: &[
@@ -105,6 +106,11 @@ fn killed(evidence: &Evidence) -> Result<()> {
 
 fn rotated(evidence: &Evidence) -> Result<()> {
     evidence.succeeded("rotated")?;
+    let sizes = evidence.text("rotated.sizes")?;
+    for line in sizes.lines().filter(|line| line.contains("dvrt")) {
+        let size: u64 = line.split_whitespace().next().unwrap_or_default().parse()?;
+        ensure!(size <= 32 << 10, "a file is larger than 32k:\n{sizes}");
+    }
     let recording = evidence.recording("part")?;
     ensure!(
         text(&recording.source, "/coverage/before") == "snapshot",

@@ -71,9 +71,7 @@ impl Concluding<'_> {
             .count();
         tests.push(verdict(
             "something to judge",
-            (active == 0).then(|| {
-                "no resource came or went on any device that the policy asks for".to_owned()
-            }),
+            (active == 0).then(|| "no judged device gained or lost a resource".to_owned()),
             Vec::new(),
         ));
         tests.extend(self.undecided_everywhere());

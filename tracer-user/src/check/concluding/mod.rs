@@ -4,10 +4,11 @@ mod devices;
 mod evidence;
 mod expectations;
 
+use jiff::civil::Date;
+
 use crate::{
     check::{
         assertion::{Conclusion, Watched},
-        date::Date,
         evidence::Records,
         expectation::{Excuse, Expected},
         policy::Policy,

@@ -15,7 +15,7 @@ use super::{
     modules::Module,
     monotonic_now,
     protect::refuse,
-    sysfs::link_name,
+    sysfs::{link_name, names},
 };
 use crate::check::{
     cycles::{CycleClock, Wanted},
@@ -46,6 +46,9 @@ enum What {
         drivers: Vec<(String, String)>,
         /// How many devices its drivers were bound to.
         devices: usize,
+        /// The bound devices that come and go with it, where no driver of its own is bound to one: on the faux bus the
+        /// driver belongs to the bus.
+        along: Vec<Place>,
         /// It was not loaded before.
         loaded_here: bool,
     },
@@ -94,14 +97,17 @@ impl Course {
     ) -> Result<Self, ExerciseError> {
         let module = Module::named(name)?;
         let loaded_here = !module.is_loaded(&roots);
+        let mut before = BTreeSet::new();
         if loaded_here {
+            before = bound_devices(&roots);
             machine.load(&module).map_err(ExerciseError::Impossible)?;
         }
-        let devices = settled(&roots, &module);
+        let devices = settled(|| module.devices(&roots).unwrap_or_default());
         let mut course = Self {
             what: What::Module {
                 drivers: module.drivers(&roots)?,
                 devices: devices.len(),
+                along: Vec::new(),
                 module,
                 loaded_here,
             },
@@ -112,8 +118,50 @@ impl Course {
             course.bring_back(machine);
             return Err(refused);
         }
+        if devices.is_empty() {
+            course.find_along(before, machine)?;
+        }
         course.others = others(&course.roots, &devices);
         Ok(course)
+    }
+
+    /// Finds the devices that come and go with a module that has no driver of its own on any. One that was loaded already
+    /// is unloaded and loaded once to see them; `before` is what was bound without one that was not.
+    fn find_along(
+        &mut self,
+        mut before: BTreeSet<Place>,
+        machine: &dyn Machine,
+    ) -> Result<(), ExerciseError> {
+        let roots = &self.roots;
+        let What::Module {
+            module,
+            along,
+            loaded_here,
+            ..
+        } = &mut self.what
+        else {
+            return Ok(());
+        };
+        let mut loaded = None;
+        if !*loaded_here {
+            loaded = Some(bound_devices(roots));
+            machine.unload(module).map_err(ExerciseError::Impossible)?;
+            before = bound_devices(roots);
+            machine.load(module).map_err(ExerciseError::Impossible)?;
+        }
+        let after = settled(|| bound_devices(roots));
+        // What has only come in this moment, and was not there while the module was loaded before, is somebody else's.
+        let is_along = |place: &&Place| {
+            loaded
+                .as_ref()
+                .is_none_or(|loaded| loaded.iter().any(|one| one.is_like(place)))
+        };
+        *along = after
+            .difference(&before)
+            .filter(is_along)
+            .cloned()
+            .collect();
+        Ok(())
     }
 
     /// Whose bindings it is about.
@@ -123,7 +171,10 @@ impl Course {
             What::Devices(targets) => {
                 Wanted::Devices(targets.iter().map(|target| target.place.clone()).collect())
             }
-            What::Module { drivers, .. } => Wanted::Drivers(drivers.clone()),
+            What::Module { drivers, along, .. } => Wanted::Module {
+                drivers: drivers.clone(),
+                along: along.clone(),
+            },
         }
     }
 
@@ -174,12 +225,17 @@ impl Course {
                 }
             }
             What::Module {
-                module, devices, ..
+                module,
+                devices,
+                along,
+                ..
             } => {
                 machine.unload(module)?;
                 machine.load(module)?;
                 let deadline = Instant::now() + PATIENCE;
-                while self.bound_devices(module) < *devices && Instant::now() < deadline {
+                let is_complete =
+                    || self.count_devices(module) >= *devices && self.has_along(along);
+                while !is_complete() && Instant::now() < deadline {
                     thread::sleep(LOOK_EVERY);
                 }
             }
@@ -194,10 +250,22 @@ impl Course {
         Ok(())
     }
 
-    fn bound_devices(&self, module: &Module) -> usize {
+    fn count_devices(&self, module: &Module) -> usize {
         module
             .devices(&self.roots)
             .map_or(0, |devices| devices.len())
+    }
+
+    /// Whether as many devices as these are there again, whatever their numbers.
+    fn has_along(&self, along: &[Place]) -> bool {
+        if along.is_empty() {
+            return true;
+        }
+        let bound = bound_devices(&self.roots);
+        along.iter().all(|place| {
+            let like = |one: &&Place| one.is_like(place);
+            bound.iter().filter(like).count() >= along.iter().filter(like).count()
+        })
     }
 
     /// Waits until a device has its driver. An order to bind that failed is an error only if it stays
@@ -290,9 +358,26 @@ fn others(roots: &Roots, targets: &[Target]) -> Vec<Place> {
         .collect()
 }
 
-/// The devices of a module, once they don't change any more.
-fn settled(roots: &Roots, module: &Module) -> Vec<Target> {
-    let devices = || module.devices(roots).unwrap_or_default();
+/// All devices that are bound to a driver.
+fn bound_devices(roots: &Roots) -> BTreeSet<Place> {
+    let mut bound = BTreeSet::new();
+    for bus in names(&roots.sys.join("bus")).unwrap_or_default() {
+        let directory = roots.sys.join("bus").join(&bus).join("devices");
+        for device in names(&directory).unwrap_or_default() {
+            if let Some(driver) = link_name(&directory.join(&device).join("driver")) {
+                bound.insert(Place {
+                    bus: bus.clone(),
+                    device,
+                    driver,
+                });
+            }
+        }
+    }
+    bound
+}
+
+/// What a module's loading brings, once it doesn't change any more.
+fn settled<Devices: PartialEq>(devices: impl Fn() -> Devices) -> Devices {
     let (mut known, mut since) = (devices(), Instant::now());
     let deadline = since + PATIENCE;
     while since.elapsed() < SETTLED && Instant::now() < deadline {

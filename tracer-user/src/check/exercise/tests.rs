@@ -1,7 +1,7 @@
 //! Exercise on a tree in a temporary directory that looks like sysfs.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -21,6 +21,9 @@ struct Tree {
     failing_bind: Option<usize>,
     /// Set after so many orders.
     stop_after: Option<(usize, AtomicBool)>,
+    /// Loading a module brings a device on the faux bus with this name and a new number.
+    brings: Option<&'static str>,
+    loads: Cell<usize>,
 }
 
 impl Tree {
@@ -40,6 +43,8 @@ impl Tree {
             log: RefCell::default(),
             failing_bind: None,
             stop_after: None,
+            brings: None,
+            loads: Cell::new(0),
         }
     }
 
@@ -139,6 +144,12 @@ impl Machine for Tree {
 
     fn unload(&self, module: &Module) -> Result<(), String> {
         self.order(format!("unload {}", module.name));
+        if let Some(name) = self.brings {
+            let name = format!("{name}.{}", self.loads.get());
+            fs::remove_dir_all(self.roots.device("faux", &name).unwrap()).unwrap();
+            fs::remove_file(self.roots.sys.join("bus/faux/devices").join(&name)).unwrap();
+            fs::remove_file(self.roots.driver("faux", "faux_driver").join(&name)).unwrap();
+        }
         fs::remove_dir_all(self.roots.sys.join("module").join(&module.name))
             .map_err(|error| error.to_string())
     }
@@ -146,7 +157,13 @@ impl Machine for Tree {
     fn load(&self, module: &Module) -> Result<(), String> {
         self.order(format!("load {}", module.name));
         self.write(&format!("module/{}/initstate", module.name), "live\n");
-        self.make(&format!("module/{}/drivers/i2c:lm75", module.name));
+        if let Some(name) = self.brings {
+            self.loads.set(self.loads.get() + 1);
+            let path = format!("faux/{name}.{}", self.loads.get());
+            self.device("faux", &path, Some("faux_driver"));
+        } else {
+            self.make(&format!("module/{}/drivers/i2c:lm75", module.name));
+        }
         Ok(())
     }
 }
@@ -385,7 +402,10 @@ fn a_module_that_was_not_loaded_is_unloaded_at_the_end() {
         Course::with_module(tree.roots.clone(), file.to_str().unwrap(), false, &tree).unwrap();
     assert_eq!(
         course.wanted(),
-        Wanted::Drivers(vec![("i2c".to_owned(), "lm75".to_owned())])
+        Wanted::Module {
+            drivers: vec![("i2c".to_owned(), "lm75".to_owned())],
+            along: Vec::new(),
+        }
     );
     let exercised = course.run_on(&tree, 2, &never(), &CycleClock::default());
     assert_eq!((exercised.done, exercised.not_restored), (2, None));
@@ -400,7 +420,31 @@ fn a_module_that_was_loaded_stays() {
     let course = Course::with_module(tree.roots.clone(), "lm75", false, &tree).unwrap();
     let exercised = course.run_on(&tree, 1, &never(), &CycleClock::default());
     assert_eq!((exercised.done, exercised.not_restored), (1, None));
-    assert_eq!(tree.orders(), ["unload lm75", "load lm75"]);
+    // Its driver has no device: whether others come and go with it is tried first.
+    let once = ["unload lm75", "load lm75"];
+    assert_eq!(tree.orders(), [once, once].concat());
+}
+
+#[test]
+fn a_module_without_a_driver_is_known_by_the_devices_that_come_and_go_with_it() {
+    for loaded in [false, true] {
+        let mut tree = Tree::new();
+        tree.device("faux", "faux/other", Some("faux_driver"));
+        tree.device("platform", "platform/busy", Some("busy"));
+        tree.brings = Some("vkms");
+        if loaded {
+            tree.load(&Module::named("vkms").unwrap()).unwrap();
+        }
+        let course = Course::with_module(tree.roots.clone(), "vkms", false, &tree).unwrap();
+        let Wanted::Module { along, .. } = course.wanted() else {
+            panic!("a module is wanted");
+        };
+        let devices: Vec<&str> = along.iter().map(|place| &*place.device).collect();
+        let number = if loaded { 2 } else { 1 };
+        assert_eq!(devices, [format!("vkms.{number}")], "loaded: {loaded}");
+        let exercised = course.run_on(&tree, 2, &never(), &CycleClock::default());
+        assert_eq!((exercised.done, exercised.problem), (2, None));
+    }
 }
 
 #[test]

@@ -15,7 +15,9 @@ use super::{
     limits::Limits,
     selection::{Place, Selection},
 };
-use crate::{event::DeviceIdentity, filter::DeviceFilter, finding::Severity, rules::RuleSet};
+use crate::{
+    event::DeviceIdentity, filter::DeviceFilter, finding::Severity, glob::GlobList, rules::RuleSet,
+};
 
 pub use error::PolicyError;
 
@@ -31,7 +33,7 @@ pub struct Policy {
     pub(super) limits: Limits,
     pub(super) required: Required,
     /// Where the source of which driver lies, by glob over the driver's name.
-    pub(super) sources: Vec<(globset::GlobMatcher, String)>,
+    pub(super) sources: Vec<(GlobList, String)>,
     pub(super) expectations: Vec<Expectation>,
     pub(super) assertions: Vec<Assertion>,
 }
@@ -60,7 +62,7 @@ pub(super) struct Required {
     /// Rules that must be able to decide.
     pub rules: Vec<&'static str>,
     /// Drivers that must have bound or unbound a device.
-    pub drivers: Vec<(String, globset::GlobMatcher)>,
+    pub drivers: Vec<(String, GlobList)>,
     /// What existed before must be known.
     pub snapshot: bool,
     /// Stacks must be taken.

@@ -1,7 +1,7 @@
 //! Why a check has no results, and what is reported instead.
 
 use crate::{
-    check::{Results, Status, Test, date::Date, exercise::ExerciseError},
+    check::{Date, Results, Status, Test, exercise::ExerciseError},
     command::{Exit, usage::UsageError},
     source::live::Kernel,
 };
@@ -122,11 +122,7 @@ mod tests {
             ),
         ] {
             assert_eq!(failure.exit(), exit, "{failure:?}");
-            let today = Date {
-                year: 2026,
-                month: 3,
-                day: 1,
-            };
+            let today = Date::constant(2026, 3, 1);
             let results = failure.results(false, today);
             assert_eq!(results.count(status), 1, "{results:?}");
             assert_ne!(results.verdict, Verdict::Clean);

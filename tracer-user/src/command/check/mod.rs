@@ -5,14 +5,14 @@ mod reports;
 mod tracing;
 
 use std::{
-    fs,
+    io::{self, IsTerminal as _, Write as _},
     ops::ControlFlow,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use anyhow::Context as _;
 use clap::Args;
+use jiff::{Timestamp, tz::TimeZone};
 
 use failure::Failure;
 use reports::{OpenReport, Report};
@@ -20,14 +20,15 @@ use reports::{OpenReport, Report};
 use super::{
     Exit,
     capture::CaptureOptions,
-    files, policy, reading,
+    files::{self, OverwriteOption},
+    policy, reading,
     say::{say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
     wanted::Wanted,
 };
 use crate::{
-    check::{CommandEnd, Ending, Examination, Policy, Results, date::Date, write_expectations},
+    check::{CommandEnd, Date, Ending, Examination, Policy, Results, write_expectations},
     filter::DeviceFilter,
     finding::Severity,
     sink::reports::Format,
@@ -73,6 +74,8 @@ pub(super) struct Check {
     /// Record the run to a trace file, to be looked at or judged again later
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     record: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteOption,
     /// End with the command's exit code if the command fails
     #[arg(long, requires = "command")]
     propagate: bool,
@@ -136,7 +139,7 @@ impl Check {
         }
     }
 
-    /// What can't be written, or not all at once.
+    /// What would never end, and what can't be written, or not all at once.
     fn refuse_conflicts(&self) -> Result<(), UsageError> {
         if let Some(conflict) = Report::conflict(&self.report, !self.capture.command.is_empty()) {
             return Err(UsageError::new(conflict));
@@ -144,11 +147,22 @@ impl Check {
         let reports = self.report.iter().filter_map(|report| report.file.as_ref());
         let written = reports.chain(&self.record).map(PathBuf::as_path);
         let all = || written.clone().chain(self.write_expectations.as_deref());
+        self.overwrite.refuse_existing(self.record.as_deref())?;
         files::refuse_same(self.file.as_deref(), all())?;
         files::refuse_same(self.policy.as_deref(), all())?;
         // Expectations may be made anew of what is found, but nothing else may take their place.
         for expectations in &self.expectations {
             files::refuse_same(Some(expectations), written.clone())?;
+        }
+        let exercises = self.exercise.is_some() || self.exercise_module.is_some();
+        if self.file.is_none()
+            && !exercises
+            && self.capture.is_endless()
+            && !io::stderr().is_terminal()
+        {
+            return Err(UsageError::new(
+                "there is nothing to judge: give a FILE, a command behind `--`, --exercise, --exercise-module or --for TIME",
+            ));
         }
         Ok(())
     }
@@ -166,9 +180,11 @@ impl Check {
     fn conclude(&self, reports: Vec<OpenReport>, policy: &Policy, results: &Results) -> Exit {
         let mut written = reports::write_all(reports, results);
         if let Some(path) = &self.write_expectations {
-            let expected = fs::write(path, write_expectations(results, policy));
-            written =
-                written.and(expected.with_context(|| format!("{} can't be written", shown(path))));
+            let expected = files::create_file(path).and_then(|mut file| {
+                file.write_all(write_expectations(results, policy).as_bytes())
+                    .with_context(|| format!("{} can't be written", shown(path)))
+            });
+            written = written.and(expected);
         }
         if let Some(failure) = results.command.as_ref().and_then(CommandEnd::failure) {
             say(failure);
@@ -202,8 +218,9 @@ impl Check {
     }
 }
 
+/// The day, in UTC.
 fn today() -> Date {
-    Date::of(SystemTime::now())
+    TimeZone::UTC.to_datetime(Timestamp::now()).date()
 }
 
 /// Judges what was recorded.

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use crate::{
     check::{Results, Status, Test},
-    command::say::shown,
+    command::{files, manner, say::shown},
     sink::reports::Format,
 };
 
@@ -91,7 +91,7 @@ impl OpenReport {
             });
         };
         let name = shown(path);
-        let file = File::create(path).with_context(|| format!("{name} can't be written"))?;
+        let file = files::create_file(path)?;
         let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
         let open = Self {
             format: report.format,
@@ -120,10 +120,12 @@ impl OpenReport {
 
     fn put(&self, results: &Results) -> anyhow::Result<()> {
         let mut text = Vec::new();
-        let written = self
-            .format
-            .write(results, &mut text)
-            .and_then(|()| self.replace(&text));
+        let formed = if manner::is_quiet() {
+            self.format.write_brief(results, &mut text)
+        } else {
+            self.format.write(results, &mut text)
+        };
+        let written = formed.and_then(|()| self.replace(&text));
         match written {
             // Nobody reads it any more; the verdict stands.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

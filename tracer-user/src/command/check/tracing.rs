@@ -19,7 +19,7 @@ use crate::{
         capture::{Asked, Capture, CaptureOptions, Captured, Receiver},
         record::lost_at,
         say::say,
-        wanted::Wanted,
+        wanted::{Sighting, Wanted, say_if_missing},
     },
     event::Event,
     filter::DeviceFilter,
@@ -50,7 +50,7 @@ impl Check {
         let wanted = Wanted::new(filter.clone());
         let information = wanted.of_source(&capture.information());
         let mut run =
-            CheckRun::begin(information, policy, self.record.as_deref()).map_err(Failure::Run)?;
+            CheckRun::begin(information, policy, filter, self.recording()).map_err(Failure::Run)?;
         let course = match &self.exercise_module {
             Some(name) => Some(Course::of_module(Roots::default(), name, self.force)?),
             None => course,
@@ -76,12 +76,22 @@ impl Check {
     }
 }
 
+impl Check {
+    /// Where the run is recorded, and how, if it is.
+    fn recording(&self) -> Option<(&Path, RecorderOptions)> {
+        let options = RecorderOptions {
+            overwrite: self.overwrite.overwrite,
+            ..RecorderOptions::default()
+        };
+        self.record.as_deref().map(|path| (path, options))
+    }
+}
+
 /// Why the run is not whole: somebody has asked this process to end before the run was over. Where there is nothing else
 /// that could end it, Ctrl-C is no more than that.
 fn cut_short(options: &CaptureOptions, captured: Captured) -> Option<&'static str> {
-    let open_ended = options.command.is_empty() && options.duration.is_none();
     match captured.asked? {
-        Asked::Interrupt if open_ended => None,
+        Asked::Interrupt if options.is_endless() => None,
         Asked::Interrupt => Some("the run was interrupted"),
         Asked::Terminate => Some("the run was terminated"),
         Asked::HangUp => Some("the run's terminal went away"),
@@ -124,6 +134,7 @@ async fn exercise(
 /// Takes in what a capture yields.
 struct CheckRun {
     examination: Examination,
+    sighting: Sighting,
     recorder: Option<Recorder>,
 }
 
@@ -131,17 +142,19 @@ impl CheckRun {
     fn begin(
         information: SourceInformation,
         policy: &Policy,
-        record: Option<&Path>,
+        filter: &DeviceFilter,
+        recording: Option<(&Path, RecorderOptions)>,
     ) -> anyhow::Result<Self> {
-        let recorder = match record {
+        let recorder = match recording {
             None => None,
-            Some(path) => {
+            Some((path, options)) => {
                 let header = Header::of_this_machine(information.clone());
-                Some(Recorder::start(path, header, RecorderOptions::default())?)
+                Some(Recorder::start(path, header, options)?)
             }
         };
         Ok(Self {
             examination: Examination::new(information, policy.clone()),
+            sighting: Sighting::new(filter.clone()),
             recorder,
         })
     }
@@ -172,10 +185,19 @@ impl CheckRun {
 
 impl Receiver for CheckRun {
     fn event(&mut self, event: &Event) {
+        self.sighting.event(event);
         self.examination.event(event);
         if let Some(recorder) = &mut self.recorder {
             recorder.event(event);
         }
+    }
+
+    fn snapshot_taken(&mut self) -> anyhow::Result<()> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.snapshot_taken()?;
+        }
+        say_if_missing(self.sighting.missing());
+        Ok(())
     }
 
     fn pause(&mut self) -> ControlFlow<()> {

@@ -23,8 +23,10 @@ pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()>
         "devres-tracer on {}",
         escape(results.kernel.as_deref().unwrap_or("a recording"))
     );
+    let time = seconds(results);
     xml.create_element("testsuites")
         .with_attribute(("name", name.as_str()))
+        .with_attribute(("time", time.as_str()))
         .with_attribute(("tests", tests.as_str()))
         .with_attribute(("failures", count(Status::Failed).as_str()))
         .with_attribute(("errors", count(Status::Inconclusive).as_str()))
@@ -36,6 +38,11 @@ pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()>
         })?;
     drop(xml);
     writeln!(writer)
+}
+
+/// How long the run took, which is how long each of its tests did: all of them watch the whole run.
+fn seconds(results: &Results) -> String {
+    format!("{:.3}", results.duration.as_secs_f64())
 }
 
 fn suite<W: Write>(xml: &mut Writer<W>, group: &Group, results: &Results) -> io::Result<()> {
@@ -55,6 +62,7 @@ fn suite<W: Write>(xml: &mut Writer<W>, group: &Group, results: &Results) -> io:
             "skipped",
             count(&[Status::Skipped, Status::Excused]).as_str(),
         ))
+        .with_attribute(("time", seconds(results).as_str()))
         .write_inner_content(|xml| {
             let properties = [
                 ("kernel", results.kernel.as_deref()),

@@ -10,15 +10,40 @@ use crate::{
     escape::escape,
 };
 
+/// Whether a test of this status, or a group, is written.
+type Chosen = fn(Status) -> bool;
+
+/// Writes all tests.
 pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()> {
+    write_chosen(results, |_| true, writer)
+}
+
+/// Writes only what is not ok, with numbers of its own; if that is nothing, one test that says so.
+pub(super) fn write_brief(results: &Results, writer: &mut dyn Write) -> io::Result<()> {
+    write_chosen(results, is_not_ok, writer)
+}
+
+fn is_not_ok(status: Status) -> bool {
+    matches!(status, Status::Failed | Status::Inconclusive)
+}
+
+fn write_chosen(results: &Results, chosen: Chosen, writer: &mut dyn Write) -> io::Result<()> {
+    let groups: Vec<&Group> = results
+        .groups
+        .iter()
+        .filter(|group| chosen(group.status()))
+        .collect();
     writeln!(writer, "KTAP version 1")?;
-    writeln!(writer, "1..{}", results.groups.len())?;
+    writeln!(writer, "1..{}", groups.len().max(1))?;
     diagnostic(writer, "", &format!("devres-tracer {}", results.tool))?;
     if let Some(kernel) = &results.kernel {
         diagnostic(writer, "", &format!("kernel {kernel}"))?;
     }
-    for (group, number) in results.groups.iter().zip(1..) {
-        subtests(writer, group)?;
+    if groups.is_empty() {
+        writeln!(writer, "ok 1 everything")?;
+    }
+    for (group, number) in groups.into_iter().zip(1..) {
+        subtests(writer, group, chosen)?;
         let name = plain(&group.name);
         let (ok, directive) = match group.status() {
             Status::Skipped => ("ok", " # SKIP"),
@@ -34,12 +59,13 @@ pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()>
     diagnostic(writer, "", &results.line())
 }
 
-fn subtests(writer: &mut dyn Write, group: &Group) -> io::Result<()> {
+fn subtests(writer: &mut dyn Write, group: &Group, chosen: Chosen) -> io::Result<()> {
     const INDENT: &str = "    ";
     writeln!(writer, "{INDENT}KTAP version 1")?;
     writeln!(writer, "{INDENT}# Subtest: {}", plain(&group.name))?;
-    writeln!(writer, "{INDENT}1..{}", group.tests.len())?;
-    for (test, number) in group.tests.iter().zip(1..) {
+    let tests = || group.tests.iter().filter(|test| chosen(test.status));
+    writeln!(writer, "{INDENT}1..{}", tests().count())?;
+    for (test, number) in tests().zip(1..) {
         for line in diagnostics(test) {
             diagnostic(writer, INDENT, &line)?;
         }

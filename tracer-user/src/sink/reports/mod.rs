@@ -58,6 +58,15 @@ impl Format {
         matches!(self, Self::Ktap | Self::Github | Self::Lava)
     }
 
+    /// Like [`write`](Self::write), but leaves out what people need not see. Only KTAP is for people; the others are
+    /// whole.
+    pub fn write_brief(self, results: &Results, writer: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Ktap => ktap::write_brief(results, writer),
+            _ => self.write(results, writer),
+        }
+    }
+
     /// Writes a report.
     pub fn write(self, results: &Results, writer: &mut dyn Write) -> io::Result<()> {
         match self {

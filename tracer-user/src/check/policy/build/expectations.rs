@@ -1,5 +1,6 @@
 //! Expectations as they stand in a file.
 
+use jiff::civil::Date;
 use toml::{Spanned, value::Datetime};
 
 use super::{
@@ -11,10 +12,7 @@ use super::{
     Source,
 };
 use crate::{
-    check::{
-        date::Date,
-        expectation::{Expectation, Expected, Matcher},
-    },
+    check::expectation::{Expectation, Expected, Matcher},
     rules::RuleSet,
 };
 
@@ -131,20 +129,15 @@ impl Source<'_> {
     }
 
     fn date(self, date: &Spanned<Datetime>) -> Result<Date, PolicyError> {
-        match date.get_ref() {
-            Datetime {
-                date: Some(date),
-                time: None,
-                offset: None,
-            } => Ok(Date {
-                year: date.year,
-                month: date.month,
-                day: date.day,
-            }),
-            _ => Err(self.error(
-                date.span(),
-                "the last day is a day such as 2026-12-31, without a time",
-            )),
-        }
+        let is_day = date.get_ref().time.is_none();
+        is_day
+            .then(|| date.get_ref().to_string().parse().ok())
+            .flatten()
+            .ok_or_else(|| {
+                self.error(
+                    date.span(),
+                    "the last day is a day such as 2026-12-31, without a time",
+                )
+            })
     }
 }

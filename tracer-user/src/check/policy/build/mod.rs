@@ -5,7 +5,6 @@ mod expectations;
 
 use std::{ops::Range, time::Duration};
 
-use globset::{Glob, GlobMatcher};
 use toml::Spanned;
 use tracer_ebpf::Hook;
 
@@ -21,8 +20,10 @@ use crate::{
         limits::Limits,
         selection::{InOut, Selection},
     },
+    duration,
     filter::DeviceFilter,
     finding::Severity,
+    glob::GlobList,
     rules::RuleSet,
 };
 
@@ -96,12 +97,9 @@ impl Source<'_> {
     }
 
     fn duration(self, word: &Word) -> Result<Duration, PolicyError> {
-        let duration = humantime::parse_duration(word.get_ref()).map_err(|error| {
+        let duration = duration::parse(word.get_ref()).map_err(|error| {
             let text = word.get_ref();
-            self.error(
-                word.span(),
-                format!("{text:?} is not a time such as \"100ms\": {error}"),
-            )
+            self.error(word.span(), format!("{text:?}: {error}"))
         })?;
         if duration < SHORTEST_RELEASE {
             return Err(self.error(word.span(), "the shortest limit is 1us"));
@@ -109,15 +107,8 @@ impl Source<'_> {
         Ok(duration)
     }
 
-    fn glob(self, word: &Word) -> Result<GlobMatcher, PolicyError> {
-        Glob::new(word.get_ref())
-            .map(|glob| glob.compile_matcher())
-            .map_err(|error| self.bad_glob(word, &error))
-    }
-
-    fn bad_glob(self, word: &Word, error: &globset::Error) -> PolicyError {
-        let message = format!("{:?} is not a glob: {}", word.get_ref(), error.kind());
-        self.error(word.span(), message)
+    fn glob(self, word: &Word) -> Result<GlobList, PolicyError> {
+        GlobList::new(&[word.get_ref()]).map_err(|error| self.error(word.span(), error.to_string()))
     }
 
     fn in_out(self, globs: &Globs) -> Result<InOut, PolicyError> {
