@@ -16,17 +16,17 @@ pub(in crate::rules) fn open(
     model: &Model,
 ) -> Finding {
     let story = Story::of(splat);
-    let place = match (story.release(), story.managed()) {
-        (Some(release), _) => format!(", {}", release.sentence()),
-        (None, Some(managed)) => format!(", below {managed}{}", when(story.phase())),
-        (None, None) => when(story.phase()),
+    let phase = when(story.phase());
+    let around = match (story.release(), story.managed()) {
+        (Some(_), _) => String::new(),
+        (None, Some(managed)) if Some(managed) != story.function() => {
+            format!(", below {managed}{phase}")
+        }
+        (None, _) => phase,
     };
-    let function = story
-        .function()
-        .map_or_else(String::new, |function| format!(" in {function}"));
     Finding {
         certainty: Certainty::Likely,
-        summary: format!("{}{function}{place}.", titled(splat)),
+        summary: format!("{}{}{around}.", titled(splat), story.place()),
         meaning: meaning(splat, &story),
         order: facts(&story)
             .into_iter()

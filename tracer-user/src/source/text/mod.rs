@@ -26,6 +26,7 @@ mod coverage;
 mod date;
 mod devices;
 mod events;
+mod failed_probe;
 mod function_event;
 mod function_line;
 mod identity;

@@ -25,8 +25,8 @@ pub(super) use meaning::meaning;
 
 use super::{kernel_log, prefix::Stamp};
 use crate::event::{
-    Comm, Function, StackFrame,
-    splat::{Role, Splat, SplatKind, SplatStack, is_devres, is_interrupt_entry},
+    Comm, Function, StackFrame, Text,
+    splat::{Role, Splat, SplatKind, SplatStack, is_devres, is_interrupt_entry, is_of_reporting},
 };
 
 /// Lines that a report may have between two that tell something of it.
@@ -41,7 +41,9 @@ const MOST_STACKS: usize = 12;
 const MOST_OPEN: usize = 4;
 
 /// What a line contains that belongs to a report whose first lines are missing.
-const WITHOUT_BEGINNING: [&str; 14] = [
+const WITHOUT_BEGINNING: [&str; 16] = [
+    "Modules linked in:",
+    " Comm: ",
     "Call Trace:",
     "Call trace:",
     "Backtrace:",
@@ -128,7 +130,7 @@ struct Open {
     /// Nothing but a part of it was seen yet: its first lines are missing.
     cut: bool,
     stacks: Vec<Building>,
-    unloading: Option<crate::event::Text>,
+    module: Option<Text>,
     signs: Signs,
     fatal: bool,
     ended: bool,
@@ -170,7 +172,7 @@ impl Splats {
         {
             return Seen::Part;
         }
-        if let Some(header) = forms::read(text) {
+        if let Some(header) = forms::read(line) {
             if let Some(open) = known.and_then(|known| self.open.get_mut(known))
                 && open.merge(&header, place)
             {
@@ -231,8 +233,9 @@ impl Splats {
             .iter()
             .position(|open| open.caller == caller)
             .or_else(|| {
-                let nameless = |open: &Box<Open>| !is_named || open.caller == (None, None);
-                self.open.iter().rposition(nameless)
+                self.open
+                    .iter()
+                    .rposition(|open| !is_named || open.caller == (None, None))
             })
     }
 
@@ -262,7 +265,7 @@ impl Splats {
 fn is_part(text: &[u8]) -> bool {
     match part::read(text) {
         Part::Stack(role, _) => role != Role::Other,
-        Part::Registers(..) => true,
+        Part::Registers(..) | Part::Modules(_) | Part::Task(_) => true,
         Part::Frame(Some(frame)) | Part::Call(_, frame) => {
             frame.function.as_deref().is_some_and(is_devres)
         }
@@ -288,7 +291,7 @@ impl Open {
             header,
             cut: false,
             stacks: Vec::new(),
-            unloading: None,
+            module: None,
             signs: Signs::default(),
             ended: false,
             lines: at.count,
@@ -359,7 +362,6 @@ impl Open {
             // The registers are repeated; a stack is of another report.
             return match part {
                 Part::Stack(Role::Report, _) => Took::Another,
-                Part::Registers(..) | Part::Code(_) => Took::Nothing,
                 _ => Took::Nothing,
             };
         }
@@ -421,7 +423,10 @@ impl Open {
                 }
                 self.count(at);
             }
-            Part::Modules(module) => self.unloading = Some(module),
+            Part::Modules(module) => {
+                self.module = module.or_else(|| self.module.take());
+                return Took::Nothing.or_part(self.place.is_none());
+            }
             Part::Code(reports) => {
                 self.signs.reports = self.signs.reports.or(Some(reports));
                 self.last = at.number;
@@ -541,7 +546,7 @@ impl Open {
         let frames = stacks
             .iter()
             .find(|stack| stack.role == Role::Report)
-            .map(|stack| stack.frames.to_vec())
+            .map(|stack| without_reporting(&stack.frames))
             .unwrap_or_default();
         Some(Over {
             place,
@@ -557,7 +562,7 @@ impl Open {
                 function,
                 hint: self.header.hint,
                 number: self.header.number,
-                unloading: self.unloading,
+                module: self.module,
                 fatal: self.fatal,
                 cut: self.cut,
                 stacks,
@@ -624,6 +629,21 @@ impl Took {
     }
 }
 
+/// The frames from the one on in which it happened: without those that print the report.
+fn without_reporting(frames: &[StackFrame]) -> Vec<StackFrame> {
+    let reports = |frame: &StackFrame| {
+        let function = frame.function.as_deref();
+        function
+            .and_then(Function::base_name)
+            .is_some_and(|name| is_of_reporting(name) || name.starts_with("debug_print_"))
+    };
+    let first = frames.iter().position(|frame| !reports(frame));
+    frames
+        .get(first.unwrap_or(0)..)
+        .unwrap_or_default()
+        .to_vec()
+}
+
 fn is_of(frame: &StackFrame, function: &Function) -> bool {
     frame
         .function
@@ -644,35 +664,22 @@ const fn rank(kind: SplatKind) -> u8 {
 }
 
 /// Whether a first line can be of the same report as the one before it.
-const fn fits(before: SplatKind, next: SplatKind) -> bool {
-    match (before, next) {
-        (_, SplatKind::Panic) => true,
-        (
-            SplatKind::Warning | SplatKind::Stack,
-            SplatKind::FreedIrq
-            | SplatKind::FreedActive
-            | SplatKind::Refcount
-            | SplatKind::List
-            | SplatKind::Kobject
-            | SplatKind::DuplicateName,
-        ) => true,
-        (
-            SplatKind::FreedIrq
-            | SplatKind::FreedActive
-            | SplatKind::Refcount
-            | SplatKind::List
-            | SplatKind::Kobject,
-            SplatKind::Warning | SplatKind::Bug,
-        ) => true,
-        (
-            SplatKind::Oops
-            | SplatKind::Abort
-            | SplatKind::Bug
-            | SplatKind::List
-            | SplatKind::Panic
-            | SplatKind::Stack,
-            SplatKind::Oops | SplatKind::Abort | SplatKind::Bug,
-        ) => true,
+fn fits(before: SplatKind, next: SplatKind) -> bool {
+    use SplatKind::{
+        Abort, Bug, DuplicateName, FreedActive, FreedIrq, Kobject, List, Oops, Panic, Refcount,
+        Stack, Warning,
+    };
+    match next {
+        Panic => true,
+        FreedIrq | FreedActive | Refcount | Kobject | DuplicateName | List => {
+            matches!(before, Warning | Stack)
+        }
+        Warning => matches!(before, FreedIrq | FreedActive | Refcount | List | Kobject),
+        Bug => matches!(
+            before,
+            FreedIrq | FreedActive | Refcount | Kobject | Oops | Abort | Bug | List | Panic | Stack
+        ),
+        Oops | Abort => matches!(before, Oops | Abort | Bug | List | Panic | Stack),
         _ => false,
     }
 }
