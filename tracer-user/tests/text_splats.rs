@@ -278,13 +278,11 @@ fn what_a_report_leaves_open_is_said_and_inconclusive() {
 
 #[test]
 fn a_report_without_devres_is_no_event() {
-    for name in ["no-devres.log"] {
-        let read = text::read(log(name).as_bytes());
-        assert!(
-            matches!(read, Err(ImportError::NoEvents { .. })),
-            "{name}: {read:?}"
-        );
-    }
+    let read = text::read(log("no-devres.log").as_bytes());
+    assert!(
+        matches!(read, Err(ImportError::NoEvents { .. })),
+        "{read:?}"
+    );
     // What an interrupt interrupted has nothing to do with it.
     let interrupted = log("used-after-unbind.log");
     let (head, _) = interrupted.split_once("Allocated by").unwrap();
@@ -459,11 +457,11 @@ proptest! {
             .chain(OPEN.iter().map(|open| open.0))
             .collect();
         let logs: Vec<String> = names.iter().map(|name| log(name)).collect();
-        let text: String = picks
+        let lines: Vec<&str> = picks
             .iter()
             .filter_map(|(which, line)| logs.get(which % logs.len())?.lines().nth(*line))
-            .map(|line| format!("{line}\n"))
             .collect();
+        let text = lines.join("\n");
         if let Ok(import) = text::read(text.as_bytes()) {
             let lines = import.statistics();
             prop_assert_eq!(lines.lines, lines.event_lines + lines.other_lines);

@@ -304,11 +304,11 @@ mod tests {
             "[<bf00010c>] (demo_release [demo]) from [<c0512345>] (release_nodes+0x1b0/0x220)",
             "demo_release [demo] from release_nodes+0x1b0/0x220",
         ] {
-            let Part::Call(called, caller) = read(line.as_bytes()) else {
+            let Part::Call(called, calls) = read(line.as_bytes()) else {
                 panic!("{line}");
             };
             assert_eq!(called.to_string(), "demo_release+0x0 [demo]");
-            assert_eq!(caller.to_string(), "release_nodes+0x1b0");
+            assert_eq!(calls.to_string(), "release_nodes+0x1b0");
         }
     }
 
