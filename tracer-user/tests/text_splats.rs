@@ -228,6 +228,14 @@ const OPEN: &[(&str, &[&str])] = &[
         &["only the messenger", "devm_kmalloc", "acme_probe [acme]"],
     ),
     (
+        "clock-already-off.log",
+        &[
+            "A warning (drivers/clk/clk.c:1090) in clk_core_disable, in the release devm_clk_release, during an unbind.",
+            "It was off already",
+            "devres-tracer record -o acme_spi.dvrt -- modprobe -r acme_spi",
+        ],
+    ),
+    (
         "failed-probe-refcount.log",
         &[
             "A refcount warning (underflow; use-after-free.) in drm_dev_put [drm], in the release devm_drm_dev_init_release [drm], after a failed probe.",
@@ -449,7 +457,7 @@ proptest! {
     /// Lines of all reports in any order, each any number of times: nothing panics, every line is counted.
     #[test]
     fn lines_of_reports_in_any_order_are_read(
-        picks in prop::collection::vec((0_usize..16, 0_usize..40), 0..120),
+        picks in prop::collection::vec((0_usize..17, 0_usize..40), 0..120),
     ) {
         let names: Vec<&str> = PROVEN
             .iter()

@@ -191,6 +191,7 @@ impl Open {
                 }
                 return Took::Nothing;
             }
+            Part::Registers(_, Some(other)) if self.is_elsewhere(&other) => return Took::Another,
             Part::Registers(machine, function) => {
                 self.registers(machine, function);
                 self.last = at.number;
@@ -275,6 +276,14 @@ impl Open {
         }
         stack.frames.push(frame);
         true
+    }
+
+    /// Whether registers are those of another report: a warning's are at the place that its first line names.
+    fn is_elsewhere(&self, other: &Function) -> bool {
+        let own = self.header.function.as_ref();
+        self.header.kind == SplatKind::Warning
+            && !self.has_frames()
+            && own.is_some_and(|own| own.name != other.name)
     }
 
     fn registers(&mut self, machine: Machine, function: Option<Function>) {
