@@ -32,7 +32,7 @@ pub(super) fn put(splat: &Splat, bytes: &mut Vec<u8>, tables: &mut WritingTables
             | flag(splat.fatal, flag::FATAL)
             | flag(splat.cut, flag::CUT),
     );
-    for text in [&splat.detail, &splat.place, &splat.hint, &splat.unloading] {
+    for text in [&splat.detail, &splat.place, &splat.hint, &splat.module] {
         tables.put_text(bytes, text.as_ref());
     }
     tables.put_function(bytes, splat.function.as_ref());
@@ -71,7 +71,7 @@ pub(super) fn read(
     if there & !flag::ALL != 0 {
         return Err(Malformed("it has members of an unknown kind"));
     }
-    let [detail, place, hint, unloading] = [
+    let [detail, place, hint, module] = [
         tables.text(cursor)?,
         tables.text(cursor)?,
         tables.text(cursor)?,
@@ -92,7 +92,7 @@ pub(super) fn read(
         function,
         hint,
         number,
-        unloading,
+        module,
         fatal: there & flag::FATAL != 0,
         cut: there & flag::CUT != 0,
         stacks,

@@ -133,14 +133,14 @@ fn splat() -> impl Strategy<Value = Splat> {
     let numbers = (option::of(word()), any::<bool>(), any::<bool>());
     let kind = prop::sample::select(&SplatKind::ALL[..]);
     (kind, texts, numbers, stacks).prop_map(
-        |(kind, (detail, place, hint, unloading), (number, fatal, cut), stacks)| Splat {
+        |(kind, (detail, place, hint, module), (number, fatal, cut), stacks)| Splat {
             kind,
             detail,
             place,
             function: None,
             hint,
             number,
-            unloading,
+            module,
             fatal,
             cut,
             stacks: stacks

@@ -58,7 +58,7 @@ fn kinds_of_version_2() -> Vec<EventKind> {
         function: Some(Arc::clone(&function)),
         hint: some("lm75_work"),
         number: Some(120),
-        unloading: some("lm75"),
+        module: some("lm75"),
         fatal: true,
         cut: true,
         stacks: vec![stack(Role::Report, None), stack(Role::Freed, Some(227))],

@@ -82,7 +82,7 @@ pub fn is_freeing(name: &str) -> bool {
             last,
             "match" | "get" | "add" | "reset" | "register" | "enable" | "enabled"
         );
-    !is_callback && words.iter().skip(1).any(|word| gives_up(&word))
+    !is_callback && words.iter().skip(1).any(gives_up)
 }
 
 /// Whether a function passes on the release of one resource, and is not that release itself.
@@ -143,7 +143,7 @@ pub(crate) fn is_of_allocator(name: &str) -> bool {
     .any(|beginning| name.starts_with(beginning))
 }
 
-/// Whether a function only prints a report.
+/// Whether a function only prints a report, or puts a task to sleep.
 pub(crate) fn is_of_reporting(name: &str) -> bool {
     let plain = name.trim_start_matches('_');
     matches!(
@@ -190,6 +190,14 @@ pub(crate) fn is_of_reporting(name: &str) -> bool {
             | "list_add_valid"
             | "list_add_valid_or_report"
             | "sysfs_warn_dup"
+            | "schedule"
+            | "schedule_timeout"
+            | "schedule_preempt_disabled"
+            | "io_schedule"
+            | "context_switch"
+            | "switch_to"
+            | "wait_for_common"
+            | "do_wait_for_common"
     ) || [
         "kasan_",
         "asan_",

@@ -33,9 +33,9 @@ pub struct Splat {
     /// The number of the interrupt, or the seconds for which something has been going on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
-    /// The module that was being unloaded.
+    /// The module that was being loaded or unloaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unloading: Option<Text>,
+    pub module: Option<Text>,
     /// The kernel did not go on after it.
     #[serde(default)]
     pub fatal: bool,
@@ -293,14 +293,7 @@ impl fmt::Display for Splat {
     /// In one line: what, where, within which release, in which phase.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let story = Story::of(self);
-        write!(formatter, "{}", self.title())?;
-        if let Some(function) = story.function() {
-            write!(formatter, " in {function}")?;
-        }
-        if let Some(release) = story.release() {
-            write!(formatter, ", {}", release.sentence())?;
-        }
-        Ok(())
+        write!(formatter, "{}{}", self.title(), story.place())
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Release<'a> {
 }
 
 impl Release<'_> {
-    /// In words, behind a statement: "in the release foo_disable, during an unbind".
+    /// In words, behind a statement: "in the release `foo_disable`, during an unbind".
     #[must_use]
     pub fn sentence(&self) -> String {
         let mut words = match (self.callback, self.by_hand) {
@@ -104,6 +104,25 @@ impl<'a> Story<'a> {
     #[must_use]
     pub fn release(&self) -> Option<Release<'a>> {
         release(self.frames())
+    }
+
+    /// Where it happened, in words behind a statement: the function, the release, the phase.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let Some(function) = self.function() else {
+            return self
+                .release()
+                .map_or_else(String::new, |release| format!(" {}", release.sentence()));
+        };
+        match self.release() {
+            Some(release)
+                if [release.callback, Some(release.through)].contains(&Some(function)) =>
+            {
+                format!(" {}", release.sentence())
+            }
+            Some(release) => format!(" in {function}, {}", release.sentence()),
+            None => format!(" in {function}"),
+        }
     }
 
     /// The phase in which it happened, in a release or not.
@@ -199,7 +218,7 @@ impl<'a> Story<'a> {
     /// The driver's module: of its functions on the stacks the one next to a bus's or devres' function.
     #[must_use]
     pub fn module(&self) -> Option<&'a str> {
-        if let Some(module) = self.splat.unloading.as_deref() {
+        if let Some(module) = self.splat.module.as_deref() {
             return Some(module);
         }
         let of = |function: Option<&'a Function>| function?.module.as_deref();

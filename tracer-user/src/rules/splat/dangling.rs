@@ -117,7 +117,7 @@ fn used(splat: &Splat, subject: &Subject, model: &Model) -> Said {
         Some(release) => released(release),
         None => name(story.function(), "a function"),
     };
-    let freer = freer(freed.as_ref(), freed_in.as_ref());
+    let by_whom = freer(freed.as_ref(), freed_in.as_ref());
     let memory = if by_devres {
         format!(
             "managed memory that had been released before{}",
@@ -125,7 +125,7 @@ fn used(splat: &Splat, subject: &Subject, model: &Model) -> Said {
         )
     } else {
         format!(
-            "memory that {freer} had freed before{}",
+            "memory that {by_whom} had freed before{}",
             when(story.freed_when())
         )
     };
@@ -160,7 +160,7 @@ fn used(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     Said {
         summary: format!("{} used {memory}.", capital(&who)),
         meaning: meaning.to_owned(),
-        order: order(&story, &who, &freer, by_devres, model),
+        order: order(&story, &who, &by_whom, by_devres, model),
         expected,
         caused_by: stack
             .and_then(|stack| cause(subject, &stack.frames, stack.tid))

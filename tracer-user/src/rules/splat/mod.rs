@@ -85,7 +85,9 @@ fn memory(splat: &Splat, story: &Story<'_>) -> Proof {
     let by_list = freed_in.filter(|release| !release.by_hand);
     match splat.memory_fault() {
         MemoryFault::UsedAfterFree => {
-            let by_devres = freed.by.is_none() && freed.in_release || freed.through.is_some();
+            let by_hand = freed.through.and_then(Function::base_name);
+            let by_devres =
+                freed.by.is_none() && freed.in_release || by_hand.is_some_and(is_freeing);
             let between_releases = by_list.is_some() && used.is_some();
             let by_driver = used.is_some() && freed_in.is_none() && is_by_driver(&freed, story);
             if by_devres || between_releases || by_driver {

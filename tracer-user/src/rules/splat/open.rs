@@ -2,7 +2,10 @@
 
 use super::{mark, name, next, released, step, titled, when};
 use crate::{
-    event::splat::{MemoryFault, Phase, Splat, SplatKind, Story},
+    event::{
+        Function,
+        splat::{MemoryFault, Phase, Splat, SplatKind, Story},
+    },
     finding::{Certainty, Finding, Severity, Subject},
     model::Model,
     rules::{RuleInfo, blame},
@@ -16,17 +19,17 @@ pub(in crate::rules) fn open(
     model: &Model,
 ) -> Finding {
     let story = Story::of(splat);
-    let place = match (story.release(), story.managed()) {
-        (Some(release), _) => format!(", {}", release.sentence()),
-        (None, Some(managed)) => format!(", below {managed}{}", when(story.phase())),
-        (None, None) => when(story.phase()),
+    let phase = when(story.phase());
+    let around = match (story.release(), story.managed()) {
+        (Some(_), _) => String::new(),
+        (None, Some(managed)) if Some(managed) != story.function() => {
+            format!(", below {managed}{phase}")
+        }
+        (None, _) => phase,
     };
-    let function = story
-        .function()
-        .map_or_else(String::new, |function| format!(" in {function}"));
     Finding {
         certainty: Certainty::Likely,
-        summary: format!("{}{function}{place}.", titled(splat)),
+        summary: format!("{}{}{around}.", titled(splat), story.place()),
         meaning: meaning(splat, &story),
         order: facts(&story)
             .into_iter()
@@ -83,7 +86,15 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
     if splat.kind.watches_memory() {
         return memory(splat, story);
     }
+    let function = story.function().and_then(Function::base_name);
     let text = match splat.kind {
+        SplatKind::Warning if function.is_some_and(is_switched_off) => {
+            "It was off already: the driver's remove, or runtime power management, had switched it off, and the release \
+             does so again. Who that was is not in the report."
+        }
+        SplatKind::Warning if function == Some("_regulator_put") => {
+            "It was still on: who enabled it has not disabled it before its release."
+        }
         SplatKind::Abort => {
             "The hardware did not answer: its clock, its power or its bus was off, or nothing is there. Whether that \
              was switched off before the release, and by whom, is not in the report: a PM domain that is detached too \
@@ -111,6 +122,14 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
         }
     };
     text.to_owned()
+}
+
+/// Functions that warn where something is switched off once more than on.
+fn is_switched_off(function: &str) -> bool {
+    matches!(
+        function,
+        "clk_core_disable" | "clk_core_unprepare" | "_regulator_disable" | "__enable_irq"
+    )
 }
 
 /// Devres occurs in it, and no release does.
@@ -150,6 +169,9 @@ fn memory(splat: &Splat, story: &Story<'_>) -> String {
             .to_owned();
     }
     match (splat.memory_fault(), story.freed()) {
+        (MemoryFault::Other, _) if splat.detail.as_deref().is_some_and(|it| it.starts_with("null")) => {
+            "A pointer was NULL: what the release uses was cleared before it, or never set."
+        }
         (MemoryFault::Other, _) => {
             "The access was wrong, not the order: the memory was not freed before, as far as the report says."
         }

@@ -12,7 +12,7 @@ use super::{
     call_chain,
     chunks::Chunks,
     function_line::FunctionLine,
-    kernel_log::KernelLine,
+    kernel_log::{KernelLine, Who},
     message::Refused,
     names::NameId,
     prefix::Stamp,
@@ -31,6 +31,9 @@ const MOST_FRAMES: usize = 128;
 /// Within this, what the kernel finds in freed memory belongs to the release before it: nanoseconds. Serial
 /// consoles take some hundredths of a second for a line.
 const ONE_BREATH: u64 = 1_000_000_000;
+
+/// Lines behind a failed probe within which a report after a failed probe is taken for one of that.
+const RIGHT_AFTER_PROBE: u64 = 4;
 
 /// What was just seen on a task.
 #[derive(Debug, Default)]
@@ -66,6 +69,8 @@ pub(super) struct Collector {
     offset_differs: bool,
     /// Places kept for reports whose lines have times.
     timed_places: u32,
+    /// The last device whose probe failed, its driver, and the number of the line that says so.
+    failed_probe: Option<(NameId, Option<NameId>, u64)>,
 }
 
 /// When and where something happened.
@@ -217,9 +222,21 @@ impl Collector {
         self.message(record, self.clock);
     }
 
+    /// The probe of a device failed.
+    pub(super) fn probe_failed(&mut self, who: Who<'_>, line: u64) {
+        if let Some(device) = who.device {
+            let names = &mut self.records.names;
+            let driver = who.driver.map(|name| names.intern(name));
+            self.failed_probe = Some((names.intern(device), driver, line));
+        }
+    }
+
     /// Keeps a place in the order for a report of the kernel that begins here. Whether it follows a release closely
     /// tells later whether it is about that.
-    pub(super) fn reserve(&mut self, beginning: Beginning, close: bool) -> u32 {
+    pub(super) fn reserve(&mut self, beginning: Beginning, close: bool, line: u64) -> u32 {
+        let failed = self
+            .failed_probe
+            .filter(|(.., said)| line.saturating_sub(*said) <= RIGHT_AFTER_PROBE);
         let behind = match self.last_record() {
             Some(RecordKind::Node(node))
                 if close
@@ -238,8 +255,8 @@ impl Collector {
         };
         let record = MessageRecord {
             message: None,
-            device: None,
-            driver: None,
+            device: failed.map(|(device, ..)| device),
+            driver: failed.and_then(|(_, driver, _)| driver),
             task: Task::default(),
             frames: Vec::new(),
             cpu: 0,
@@ -272,6 +289,9 @@ impl Collector {
         record.task = task(over.tid.unwrap_or_default(), over.comm.unwrap_or_default());
         record.frames = over.frames;
         record.cpu = over.cpu.unwrap_or_default();
+        if !meaning.of_failed_probe {
+            (record.device, record.driver) = (None, None);
+        }
         if let Some(device) = behind.filter(|_| meaning.of_release) {
             record.device = Some(device.device);
             record.driver = device.driver;

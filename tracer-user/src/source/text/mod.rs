@@ -27,6 +27,7 @@ mod date;
 mod death;
 mod devices;
 mod events;
+mod failed_probe;
 mod function_line;
 mod function_tracer;
 mod identity;

@@ -10,7 +10,7 @@ use super::{
     call::{self, Call},
     call_chain,
     collect::Collector,
-    death,
+    death, failed_probe,
     function_line::{self, Entries, FunctionLine},
     function_tracer::{self, FunctionTracer, Traced},
     json,
@@ -379,6 +379,9 @@ impl Reader {
             self.statistics.event_lines += self.count;
             return;
         } else {
+            if let Some(who) = failed_probe::read(line) {
+                self.collector.probe_failed(who, self.statistics.lines);
+            }
             self.splat(line, self.count);
         }
         self.statistics.other_lines += self.count;
@@ -448,7 +451,7 @@ impl Reader {
         self.take_splats();
         if let Seen::Begins(beginning) = seen {
             let behind = number.saturating_sub(self.last_event) <= RIGHT_BEHIND;
-            let place = self.collector.reserve(beginning, behind);
+            let place = self.collector.reserve(beginning, behind, number);
             self.splats.placed(place);
         }
     }
@@ -506,7 +509,8 @@ fn telling() -> Option<AhoCorasick> {
         .chain(message::WORDS)
         .chain(splat::telling())
         .chain(death::words())
-        .chain(function_tracer::WORDS);
+        .chain(function_tracer::WORDS)
+        .chain([failed_probe::WORDS]);
     AhoCorasick::new(words.chain([call_chain::BEGINNING, trace_line::BARE])).ok()
 }
 

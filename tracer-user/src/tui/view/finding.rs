@@ -117,6 +117,13 @@ pub(super) fn story(finding: &Finding, width: usize, theme: &Theme) -> Vec<Line<
     for one in &finding.resources {
         resource(&mut lines, one, finding.delay_since, width, theme);
     }
+    if !finding.next.is_empty() {
+        lines.push(Line::default());
+        lines.push(rule("To see what came before", width, theme));
+    }
+    for command in &finding.next {
+        paragraph(&mut lines, "  ", &escape(command), width, theme.text);
+    }
     lines.push(Line::default());
     lines.push(rule("What it means", width, theme));
     paragraph(

@@ -6,7 +6,7 @@ use crate::{event::splat::SplatKind, source::text::scan::around};
 pub(super) const FORMS: &[Form] = &[
     Form {
         words: "Kernel panic - not syncing",
-        read: panic,
+        read: |_, rest| Some(panic(rest)),
         example: "Kernel panic - not syncing: Oops: Fatal exception",
         seen: "kernel/panic.c",
     },
@@ -23,7 +23,7 @@ pub(super) const FORMS: &[Form] = &[
     },
     Form {
         words: "external abort on",
-        read: |_, _| Some(Header::saying(SplatKind::Abort, b"external abort")),
+        read: |_, _| Some(Header::of(SplatKind::Abort)),
         example: "Unhandled fault: external abort on non-linefetch (0x1008) at 0xf0a5c000",
         seen: "arch/arm/mm/fsr-2level.c, fsr-3level.c",
     },
@@ -82,7 +82,7 @@ pub(super) const FORMS: &[Form] = &[
     },
     Form {
         words: "Oops: ",
-        read: |before, rest| oops(before, rest),
+        read: oops,
         example: "Oops: 0000 [#1] PREEMPT SMP NOPTI",
         seen: "x86, s390, powerpc",
     },
@@ -100,7 +100,7 @@ pub(super) const FORMS: &[Form] = &[
     },
 ];
 
-fn panic(_: &[u8], rest: &[u8]) -> Option<Header> {
+fn panic(rest: &[u8]) -> Header {
     let kind = if around(rest, b"SError").is_some() {
         SplatKind::Abort
     } else if around(rest, b"Oops").is_some() || around(rest, b"Fatal exception").is_some() {
@@ -108,7 +108,7 @@ fn panic(_: &[u8], rest: &[u8]) -> Option<Header> {
     } else {
         SplatKind::Panic
     };
-    Some(Header {
+    Header {
         fatal: true,
         detail: if kind == SplatKind::Panic {
             words(rest.strip_prefix(b": ").unwrap_or(rest))
@@ -116,7 +116,7 @@ fn panic(_: &[u8], rest: &[u8]) -> Option<Header> {
             None
         },
         ..Header::of(kind)
-    })
+    }
 }
 
 fn internal_error(_: &[u8], rest: &[u8]) -> Option<Header> {

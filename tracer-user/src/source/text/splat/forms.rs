@@ -3,7 +3,7 @@
 use super::{complaint, fault, memory, stuck, warning};
 use crate::{
     event::{Comm, Function, Text, splat::SplatKind},
-    source::text::{backtrace, scan::word},
+    source::text::{backtrace, kernel_log, scan::word},
 };
 
 /// One form of a report's first line.
@@ -95,7 +95,7 @@ pub(super) fn read(line: &[u8]) -> Option<Header> {
 
 /// Whether nothing but a prefix stands before: no prose.
 pub(super) fn begins(before: &[u8]) -> bool {
-    let before = before.trim_ascii();
+    let before = kernel_log::beginning(before).1.trim_ascii();
     // What the kernel itself puts in front: `rcu: `, `watchdog: `, `8<--- cut here --- `.
     before.is_empty()
         || before.ends_with(b":") && word(before).is_some_and(|(_, rest)| rest.is_empty())

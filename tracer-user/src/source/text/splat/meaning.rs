@@ -6,7 +6,7 @@ use super::{super::message::SOURCE, Over};
 use crate::{
     event::{
         Message, NodeReference, StackFrame, Text,
-        splat::{Splat, SplatKind, Story, is_devres},
+        splat::{Phase, Splat, SplatKind, Story, is_devres},
     },
     model::kind::plain_name,
 };
@@ -17,6 +17,8 @@ pub(in crate::source::text) struct Meaning {
     pub(in crate::source::text) message: Message,
     /// It is about the release that it follows.
     pub(in crate::source::text) of_release: bool,
+    /// It happened after a failed probe: the one that the line before tells of.
+    pub(in crate::source::text) of_failed_probe: bool,
 }
 
 /// Functions of drivers/base/devres.c that warn.
@@ -53,12 +55,14 @@ pub(in crate::source::text) fn meaning(
         return (!is_refuted(&over.frames)).then_some(Meaning {
             message,
             of_release: true,
+            of_failed_probe: false,
         });
     }
     if let Some(message) = warning(splat) {
         return Some(Meaning {
             message,
             of_release: false,
+            of_failed_probe: false,
         });
     }
     let of_release = block.is_some_and(|block| is_about(splat, &block));
@@ -68,6 +72,7 @@ pub(in crate::source::text) fn meaning(
     of_devres.then(|| Meaning {
         message: Message::Splat(Box::new(splat.clone())),
         of_release,
+        of_failed_probe: Story::of(splat).phase() == Phase::FailedProbe,
     })
 }
 

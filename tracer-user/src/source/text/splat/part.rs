@@ -26,8 +26,8 @@ pub(super) enum Part {
     Registers(Machine, Option<Function>),
     /// The task.
     Task(Who),
-    /// The modules: the one that is being unloaded.
-    Modules(Text),
+    /// The modules: the one that is being loaded or unloaded.
+    Modules(Option<Text>),
     /// The code at which it happened: whether it is an instruction by which the kernel reports.
     Code(bool),
     /// The address of the last page fault.
@@ -219,11 +219,15 @@ fn facts(line: &[u8]) -> Option<Part> {
         }));
     }
     if let Some(modules) = line.strip_prefix(b"Modules linked in:") {
-        let leaving = modules
+        let moving = modules
             .split(u8::is_ascii_whitespace)
-            .find_map(|module| module.strip_suffix(b"-)"))
+            .find_map(|module| {
+                module
+                    .strip_suffix(b"-)")
+                    .or_else(|| module.strip_suffix(b"+)"))
+            })
             .and_then(|module| module.split(|byte| *byte == b'(').next());
-        return Some(leaving.and_then(words).map_or(Part::Filling, Part::Modules));
+        return Some(Part::Modules(moving.and_then(words)));
     }
     if let Some(code) = line.strip_prefix(b"Code: ") {
         return marked(code).map(|(marked, behind)| Part::Code(reports(marked, behind)));
@@ -300,11 +304,11 @@ mod tests {
             "[<bf00010c>] (demo_release [demo]) from [<c0512345>] (release_nodes+0x1b0/0x220)",
             "demo_release [demo] from release_nodes+0x1b0/0x220",
         ] {
-            let Part::Call(called, caller) = read(line.as_bytes()) else {
+            let Part::Call(called, calls) = read(line.as_bytes()) else {
                 panic!("{line}");
             };
             assert_eq!(called.to_string(), "demo_release+0x0 [demo]");
-            assert_eq!(caller.to_string(), "release_nodes+0x1b0");
+            assert_eq!(calls.to_string(), "release_nodes+0x1b0");
         }
     }
 
@@ -339,9 +343,13 @@ mod tests {
     }
 
     #[test]
-    fn the_module_that_goes_is_read() {
+    fn the_module_that_comes_or_goes_is_read() {
         let line = b"Modules linked in: a demo(O-) b(+) [last unloaded: c]";
-        assert_eq!(read(line), Part::Modules("demo".into()));
-        assert_eq!(read(b"Modules linked in: a b(E)"), Part::Filling);
+        assert_eq!(read(line), Part::Modules(Some("demo".into())));
+        assert_eq!(
+            read(b"Modules linked in: a b(+)"),
+            Part::Modules(Some("b".into()))
+        );
+        assert_eq!(read(b"Modules linked in: a b(E)"), Part::Modules(None));
     }
 }

@@ -1,0 +1,475 @@
+//! One report, while its lines come.
+
+use std::sync::Arc;
+
+use super::{
+    At, Caller, Over,
+    forms::Header,
+    part::{self, Machine, Part},
+    warning,
+};
+use crate::event::{
+    Function, StackFrame, Text,
+    splat::{Role, Splat, SplatKind, SplatStack, is_interrupt_entry, is_of_reporting},
+};
+
+/// Frames of a stack that are kept.
+const MOST_FRAMES: usize = 64;
+/// Stacks of a report that are kept.
+const MOST_STACKS: usize = 12;
+
+/// A report of which more may come.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) place: Option<u32>,
+    pub(super) caller: Caller,
+    /// Its last line that tells something.
+    pub(super) last: u64,
+    header: Header,
+    /// Nothing but a part of it was seen yet: its first lines are missing.
+    pub(super) cut: bool,
+    stacks: Vec<Building>,
+    module: Option<Text>,
+    signs: Signs,
+    fatal: bool,
+    pub(super) ended: bool,
+    pub(super) lines: u64,
+}
+
+#[derive(Debug)]
+struct Building {
+    role: Role,
+    tid: Option<u32>,
+    frames: Vec<StackFrame>,
+}
+
+/// What tells of which kind a report is whose first lines are missing.
+#[derive(Debug, Default, Clone, Copy)]
+struct Signs {
+    machine: Option<Machine>,
+    /// Whether the instruction is one by which the kernel reports.
+    reports: Option<bool>,
+    /// The last page fault was next to NULL: that of a process would be none of the kernel's.
+    near_null: bool,
+}
+
+/// What became of a line.
+pub(super) enum Took {
+    Part,
+    Nothing,
+    /// It begins another report, whose first lines are missing.
+    Another,
+}
+
+impl Open {
+    pub(super) fn new(header: Header, caller: Caller, at: At) -> Self {
+        Self {
+            place: None,
+            caller,
+            last: at.number,
+            fatal: header.fatal,
+            header,
+            cut: false,
+            stacks: Vec::new(),
+            module: None,
+            signs: Signs::default(),
+            ended: false,
+            lines: at.count,
+        }
+    }
+
+    /// Whether the line is the rest of a first line that was wrapped.
+    pub(super) fn goes_on(&mut self, text: &[u8], at: At) -> bool {
+        if !std::mem::take(&mut self.header.wrapped) {
+            return false;
+        }
+        let Some(header) = warning::continued(&self.header, text) else {
+            return false;
+        };
+        self.header = header;
+        self.count(at);
+        true
+    }
+
+    fn count(&mut self, at: At) {
+        self.last = at.number;
+        self.lines += at.count;
+    }
+
+    fn has_frames(&self) -> bool {
+        self.stacks.iter().any(|stack| !stack.frames.is_empty())
+    }
+
+    /// Takes another first line in, if it is one of the same report: most have two or three of them.
+    pub(super) fn merge(&mut self, header: &Header, at: At) -> bool {
+        if header.fatal && self.has_frames() {
+            // What the kernel says at last: a report whose first lines are missing has nothing better.
+            self.fatal = true;
+            if self.header.kind == SplatKind::Stack {
+                self.header.kind = header.kind;
+            }
+            self.count(at);
+            return true;
+        }
+        if self.has_frames() || self.ended || !fits(self.header.kind, header.kind) {
+            return false;
+        }
+        self.fatal |= header.fatal;
+        let own = &mut self.header;
+        if rank(header.kind) > rank(own.kind) {
+            own.kind = header.kind;
+            own.detail = header.detail.clone().or_else(|| own.detail.take());
+        }
+        self.cut &= header.fatal;
+        own.place = own.place.take().or_else(|| header.place.clone());
+        own.function = own.function.take().or_else(|| header.function.clone());
+        own.hint = own.hint.take().or_else(|| header.hint.clone());
+        own.number = own.number.or(header.number);
+        own.tid = header.tid.or(own.tid);
+        own.comm = header.comm.or(own.comm);
+        own.cpu = header.cpu.or(own.cpu);
+        own.wrapped = header.wrapped;
+        if own.detail.is_none() && rank(header.kind) == rank(own.kind) {
+            own.detail.clone_from(&header.detail);
+        }
+        self.count(at);
+        true
+    }
+
+    /// Takes a line within the report in.
+    pub(super) fn part(&mut self, text: &[u8], at: At) -> Took {
+        let part = part::read(text);
+        if self.ended {
+            // The registers are repeated; a stack is of another report.
+            return match part {
+                Part::Stack(Role::Report, _) => Took::Another,
+                _ => Took::Nothing,
+            };
+        }
+        match part {
+            Part::Frame(None) if self.stacks.is_empty() => return Took::Nothing,
+            Part::Frame(None) => self.count(at),
+            Part::Frame(Some(frame)) => {
+                if !self.frame(frame) {
+                    return Took::Nothing;
+                }
+                self.count(at);
+            }
+            Part::Call(called, frame) => {
+                let is_first = self
+                    .stacks
+                    .last()
+                    .is_none_or(|stack| stack.frames.is_empty());
+                if is_first {
+                    self.frame(called);
+                }
+                if !self.frame(frame) {
+                    return Took::Nothing;
+                }
+                self.count(at);
+            }
+            Part::Stack(role, tid) => {
+                if role == Role::Report && self.is_complete() {
+                    return Took::Another;
+                }
+                self.stack(role, tid);
+                self.last = at.number;
+                return Took::Nothing.or_part(self.place.is_none());
+            }
+            Part::StackAt(role, frame) => {
+                self.stack(role, None);
+                self.frame(frame);
+                self.count(at);
+            }
+            Part::Interrupted => {
+                if self
+                    .stacks
+                    .last()
+                    .is_some_and(|stack| stack.role == Role::Report)
+                {
+                    self.stack(Role::Interrupted, None);
+                }
+                return Took::Nothing;
+            }
+            Part::Registers(_, Some(other)) if self.is_elsewhere(&other) => return Took::Another,
+            Part::Registers(machine, function) => {
+                self.registers(machine, function);
+                self.last = at.number;
+                return Took::Nothing.or_part(self.place.is_none());
+            }
+            Part::Task(who) => {
+                if !self.has_frames() || self.header.tid.is_none() {
+                    self.header.tid = who.tid.or(self.header.tid);
+                    self.header.comm = who.comm.or(self.header.comm);
+                    self.header.cpu = who.cpu.or(self.header.cpu);
+                }
+                self.count(at);
+            }
+            Part::Modules(module) => {
+                self.module = module.or_else(|| self.module.take());
+                return Took::Nothing.or_part(self.place.is_none());
+            }
+            Part::Code(reports) => {
+                self.signs.reports = self.signs.reports.or(Some(reports));
+                self.last = at.number;
+                return Took::Nothing;
+            }
+            Part::FaultAddress(address) => {
+                self.signs.near_null = address < 1 << 16;
+                return Took::Nothing;
+            }
+            Part::End => {
+                self.ended = true;
+                self.last = at.number;
+                return Took::Nothing;
+            }
+            Part::Rule => {
+                self.ended = self.has_frames();
+                return Took::Nothing;
+            }
+            Part::Filling | Part::Other => return Took::Nothing,
+        }
+        Took::Part
+    }
+
+    /// Whether a further stack of what happened would be of another report.
+    fn is_complete(&self) -> bool {
+        let reported = self
+            .stacks
+            .iter()
+            .any(|stack| stack.role == Role::Report && !stack.frames.is_empty());
+        reported
+            && !matches!(
+                self.header.kind,
+                SplatKind::Lockup | SplatKind::Stall | SplatKind::Lockdep | SplatKind::Kfence
+            )
+    }
+
+    fn stack(&mut self, role: Role, tid: Option<u32>) {
+        if self
+            .stacks
+            .last()
+            .is_some_and(|stack| stack.frames.is_empty())
+        {
+            self.stacks.pop();
+        }
+        if self.stacks.len() < MOST_STACKS {
+            self.stacks.push(Building {
+                role,
+                tid,
+                frames: Vec::new(),
+            });
+        }
+    }
+
+    /// Takes a frame in.
+    fn frame(&mut self, frame: StackFrame) -> bool {
+        if self.stacks.is_empty() {
+            self.stack(Role::Report, None);
+        }
+        let Some(stack) = self.stacks.last_mut() else {
+            return false;
+        };
+        // A line that came twice is one frame.
+        if stack.frames.len() >= MOST_FRAMES || stack.frames.last() == Some(&frame) {
+            return false;
+        }
+        stack.frames.push(frame);
+        true
+    }
+
+    /// Whether registers are those of another report: a warning's are at the place that its first line names.
+    fn is_elsewhere(&self, other: &Function) -> bool {
+        let own = self.header.function.as_ref();
+        self.header.kind == SplatKind::Warning
+            && !self.has_frames()
+            && own.is_some_and(|own| own.name != other.name)
+    }
+
+    fn registers(&mut self, machine: Machine, function: Option<Function>) {
+        if self.has_frames() {
+            return;
+        }
+        self.signs.machine = self.signs.machine.or(Some(machine));
+        if self.header.function.is_none() {
+            self.header.function = function;
+        }
+    }
+
+    /// What it was, when all of it was seen.
+    pub(super) fn over(mut self) -> Option<Over> {
+        let place = self.place?;
+        self.split_interrupted();
+        let kind = self.kind();
+        let function = self.header.function.take().map(Arc::new);
+        // The function in which it happened has no frame of its own on x86.
+        let first = self
+            .stacks
+            .iter_mut()
+            .find(|stack| stack.role == Role::Report);
+        if let (Some(function), Some(stack)) = (&function, first)
+            && !kind.is_stuck()
+            && !kind.watches_memory()
+            && !stack.frames.iter().any(|frame| is_of(frame, function))
+            && !stack.frames.is_empty()
+        {
+            stack.frames.insert(
+                0,
+                StackFrame {
+                    address: 0,
+                    function: Some(Arc::clone(function)),
+                    offset: 0,
+                },
+            );
+        }
+        let tid = self.header.tid;
+        let stacks: Vec<SplatStack> = self
+            .stacks
+            .into_iter()
+            .filter(|stack| !stack.frames.is_empty())
+            .map(|stack| SplatStack {
+                role: stack.role,
+                tid: stack.tid.or(tid.filter(|_| stack.role == Role::Report)),
+                frames: stack.frames.into(),
+            })
+            .collect();
+        let frames = stacks
+            .iter()
+            .find(|stack| stack.role == Role::Report)
+            .map(|stack| without_reporting(&stack.frames))
+            .unwrap_or_default();
+        Some(Over {
+            place,
+            frames,
+            tid,
+            comm: self.header.comm,
+            cpu: self.header.cpu.or(self.caller.1),
+            lines: self.lines,
+            splat: Splat {
+                kind,
+                detail: self.header.detail,
+                place: self.header.place,
+                function,
+                hint: self.header.hint,
+                number: self.header.number,
+                module: self.module,
+                fatal: self.fatal,
+                cut: self.cut,
+                stacks,
+            },
+        })
+    }
+
+    /// What it reports; of one whose first lines are missing as far as the rest shows it.
+    fn kind(&self) -> SplatKind {
+        match (self.header.kind, self.signs) {
+            (SplatKind::Stack, signs) if self.roles(Role::Freed) && signs.machine.is_none() => {
+                SplatKind::Kasan
+            }
+            (SplatKind::Stack, signs) => match (signs.reports, signs.machine) {
+                (Some(true), _) => SplatKind::Warning,
+                (Some(false), _) | (_, Some(Machine::Other)) => SplatKind::Oops,
+                (None, Some(_)) if signs.near_null => SplatKind::Oops,
+                _ => SplatKind::Stack,
+            },
+            // A panic is nothing but the end of the report before it.
+            (kind, _) => kind,
+        }
+    }
+
+    fn roles(&self, role: Role) -> bool {
+        self.stacks
+            .iter()
+            .any(|stack| stack.role == role && !stack.frames.is_empty())
+    }
+
+    /// What lies outward of an interrupt's entry was interrupted.
+    fn split_interrupted(&mut self) {
+        let mut stacks = Vec::with_capacity(self.stacks.len());
+        for mut stack in std::mem::take(&mut self.stacks) {
+            let entry = stack.frames.iter().rposition(|frame| {
+                let function = frame.function.as_deref();
+                function.is_some_and(|function| {
+                    function.module.is_none()
+                        && function.base_name().is_some_and(is_interrupt_entry)
+                })
+            });
+            let outward = match entry {
+                Some(at) if stack.role == Role::Report => stack.frames.split_off(at + 1),
+                _ => Vec::new(),
+            };
+            let tid = stack.tid;
+            stacks.push(stack);
+            if !outward.is_empty() {
+                stacks.push(Building {
+                    role: Role::Interrupted,
+                    tid,
+                    frames: outward,
+                });
+            }
+        }
+        self.stacks = stacks;
+    }
+}
+
+impl Took {
+    /// A part after all, where it begins a report.
+    fn or_part(self, begins: bool) -> Self {
+        if begins { Self::Part } else { self }
+    }
+}
+
+/// The frames from the one on in which it happened: without those that print the report.
+fn without_reporting(frames: &[StackFrame]) -> Vec<StackFrame> {
+    let reports = |frame: &StackFrame| {
+        let function = frame.function.as_deref();
+        function
+            .and_then(Function::base_name)
+            .is_some_and(|name| is_of_reporting(name) || name.starts_with("debug_print_"))
+    };
+    let first = frames.iter().position(|frame| !reports(frame));
+    frames
+        .get(first.unwrap_or(0)..)
+        .unwrap_or_default()
+        .to_vec()
+}
+
+fn is_of(frame: &StackFrame, function: &Function) -> bool {
+    frame
+        .function
+        .as_deref()
+        .is_some_and(|known| known.name == function.name)
+}
+
+/// How much a first line tells: of several of one report the one that tells most says what it is.
+const fn rank(kind: SplatKind) -> u8 {
+    match kind {
+        SplatKind::Stack => 0,
+        SplatKind::Panic => 1,
+        SplatKind::Warning | SplatKind::Bug => 2,
+        SplatKind::Oops => 3,
+        SplatKind::Abort => 4,
+        _ => 5,
+    }
+}
+
+/// Whether a first line can be of the same report as the one before it.
+fn fits(before: SplatKind, next: SplatKind) -> bool {
+    use SplatKind::{
+        Abort, Bug, DuplicateName, FreedActive, FreedIrq, Kobject, List, Oops, Panic, Refcount,
+        Stack, Warning,
+    };
+    match next {
+        Panic => true,
+        FreedIrq | FreedActive | Refcount | Kobject | DuplicateName | List => {
+            matches!(before, Warning | Stack)
+        }
+        Warning => matches!(before, FreedIrq | FreedActive | Refcount | List | Kobject),
+        Bug => matches!(
+            before,
+            FreedIrq | FreedActive | Refcount | Kobject | Oops | Abort | Bug | List | Panic | Stack
+        ),
+        Oops | Abort => matches!(before, Oops | Abort | Bug | List | Panic | Stack),
+        _ => false,
+    }
+}
