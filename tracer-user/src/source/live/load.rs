@@ -129,9 +129,13 @@ impl Live {
         } else {
             Vec::new()
         };
-        let logged = hooks.iter().any(|entry| {
-            entry.hook == Hook::DevresLog && matches!(entry.state, HookState::Attached(_))
-        });
+        let sees = |hook| {
+            hooks
+                .iter()
+                .any(|entry| entry.hook == hook && matches!(entry.state, HookState::Attached(_)))
+        };
+        let logged = sees(Hook::DevresLog);
+        let sees_lives = sees(Hook::Initialise) && sees(Hook::FinalPut);
         let concluded = options.attach && !logged && !types.has_tracepoint("devres_log");
         let mut live = Self {
             ebpf,
@@ -142,7 +146,7 @@ impl Live {
             held: None,
             check: AdditionCheck::default(),
             probe_log,
-            unnamed: Unnamed::default(),
+            unnamed: Unnamed::new(sees_lives),
             decoder: Decoder::new(
                 layout,
                 types.modules(),
