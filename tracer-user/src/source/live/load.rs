@@ -139,9 +139,13 @@ impl Live {
         if let Some(reason) = attach::nothing(&hooks) {
             return Err(LiveError::NoHook(reason));
         }
-        let logged = hooks.iter().any(|entry| {
-            entry.hook == Hook::DevresLog && matches!(entry.state, HookState::Attached(_))
-        });
+        let sees = |hook| {
+            hooks
+                .iter()
+                .any(|entry| entry.hook == hook && matches!(entry.state, HookState::Attached(_)))
+        };
+        let logged = sees(Hook::DevresLog);
+        let sees_lives = sees(Hook::Initialise) && sees(Hook::FinalPut);
         let concluded = options.attach && !logged && !types.has_tracepoint("devres_log");
         let mut live = Self {
             ebpf,
@@ -153,7 +157,7 @@ impl Live {
             held: None,
             check: AdditionCheck::default(),
             probe_log,
-            unnamed: Unnamed::default(),
+            unnamed: Unnamed::new(sees_lives),
             decoder: Decoder::new(
                 layout,
                 types.modules(),

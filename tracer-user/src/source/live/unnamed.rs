@@ -17,8 +17,10 @@ const MOST: usize = 256;
 const LONGEST_WAIT: u32 = 256;
 
 /// The devices without a name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Unnamed {
+    /// Whether begins and ends of devices are seen: else another could be taken for one that has gone.
+    sees_lives: bool,
     waiting: HashMap<DeviceAddress, Waiting>,
     /// The time of the last event.
     time: Time,
@@ -35,6 +37,15 @@ struct Waiting {
 }
 
 impl Unnamed {
+    /// None yet. `sees_lives` says whether begins and ends of devices are seen.
+    pub(super) fn new(sees_lives: bool) -> Self {
+        Self {
+            sees_lives,
+            waiting: HashMap::new(),
+            time: Time(0),
+        }
+    }
+
     /// Takes notice of an event.
     pub(super) fn see(&mut self, event: &Event) {
         self.time = event.time;
@@ -42,7 +53,7 @@ impl Unnamed {
             EventKind::Device(identity) if identity.name.is_some() => {
                 self.waiting.remove(&event.device);
             }
-            EventKind::Device(_) if self.waiting.len() < MOST => {
+            EventKind::Device(_) if self.sees_lives && self.waiting.len() < MOST => {
                 self.waiting.insert(event.device, Waiting::default());
             }
             EventKind::Enter(call) if call.hook == Hook::FinalPut => {
@@ -142,7 +153,7 @@ mod tests {
     }
 
     fn beginning() -> Unnamed {
-        let mut unnamed = Unnamed::default();
+        let mut unnamed = Unnamed::new(true);
         unnamed.see(&told(None));
         unnamed.see(&enter(Hook::Initialise));
         unnamed
@@ -175,6 +186,13 @@ mod tests {
             end(&mut unnamed);
             assert_eq!(look(&mut unnamed, None), [""; 0], "{number}");
         }
+    }
+
+    #[test]
+    fn nobody_is_looked_at_where_ends_are_not_seen() {
+        let mut unnamed = Unnamed::new(false);
+        unnamed.see(&told(None));
+        unnamed.look(|_| panic!("it may have gone"), &mut |_| {});
     }
 
     #[test]
