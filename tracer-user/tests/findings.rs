@@ -1,4 +1,5 @@
 //! Of a finding that is made many times: which is shown, how many are counted, and where each is told.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 mod support;
 
