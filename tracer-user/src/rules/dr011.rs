@@ -261,7 +261,7 @@ fn added_by_lines(id: NodeId, model: &Model, report: &mut Report) {
     let identity = device.identity();
     let (why, certainty) = match (&identity.name, &identity.driver, &identity.bus) {
         (Some(_), None, Some(bus)) => (
-            format!("which the kernel calls a {bus} device, and so has no driver"),
+            format!("a device of bus {bus}, which has no driver"),
             Certainty::Likely,
         ),
         (None, _, _) => (
