@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     coverage::Coverage,
-    event::Event,
+    event::{Event, Time},
     finding::Finding,
     judge::{Judge, Outcome},
     model::Model,
@@ -81,6 +81,11 @@ impl Examination {
     /// Bindings of these are compared from cycle to cycle.
     pub fn watch_cycles(&mut self, wanted: Wanted, clock: CycleClock) {
         self.cycles = Some(Cycles::new(wanted, clock));
+    }
+
+    /// Nothing has happened until `now`, by the source's clock.
+    pub fn pass(&mut self, now: Time) {
+        self.judge.pass(now);
     }
 
     /// Takes one event in.
@@ -190,12 +195,23 @@ pub(super) fn lost(events: u64) -> String {
     }
 }
 
+/// That so many events don't fit those before them.
+pub(super) fn misfits(events: u64) -> String {
+    let events = match events {
+        1 => "1 event does not".to_owned(),
+        events => format!("{events} events do not"),
+    };
+    format!("{events} fit what came before: something is missing, there twice or out of order")
+}
+
 /// Why what was not found may have been missed, whatever it is.
 fn gap(outcome: &Outcome, ending: &Ending) -> Option<String> {
     if outcome.lost > 0 {
         Some(lost(outcome.lost))
     } else if outcome.desyncs > 0 {
         Some("the tool's model and the kernel disagreed".to_owned())
+    } else if outcome.misfits > 0 {
+        Some(misfits(outcome.misfits))
     } else {
         ending.cut_short.clone()
     }

@@ -13,6 +13,7 @@ use std::{
 use clap::Args;
 use nix::{
     sys::signal::{SIGTERM, kill},
+    time::{ClockId, clock_gettime},
     unistd::Pid,
 };
 use tokio::{
@@ -23,7 +24,7 @@ use tokio::{
 
 use super::{child, run::Run, say::plainly, usage::UsageError};
 use crate::{
-    event::Event,
+    event::{Event, Time},
     sink::{LostBy, SourceInformation},
     source::live::{Kernel, Live, Options},
 };
@@ -91,6 +92,9 @@ impl Receiver for Run<'_> {
     }
 
     fn pause(&mut self) -> ControlFlow<()> {
+        if let Some(now) = now() {
+            self.pass(now);
+        }
         self.flush();
         if self.is_unread() {
             ControlFlow::Break(())
@@ -308,6 +312,12 @@ impl Capture {
             })
             .collect()
     }
+}
+
+/// The clock that event times are of.
+pub(super) fn now() -> Option<Time> {
+    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?);
+    u64::try_from(now.as_nanos()).ok().map(Time)
 }
 
 /// Whether SIGHUP is ignored, as `nohup` has it, by what `/proc/self/status` says.

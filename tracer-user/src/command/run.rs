@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use super::{Exit, wanted::Wanted};
 use crate::{
     coverage::Coverage,
-    event::{Event, EventKind, StackId},
+    event::{Event, EventKind, StackId, Time},
     finding::{Finding, Severity},
     judge::Judge,
     model::Model,
@@ -74,14 +74,25 @@ impl<'sink> Run<'sink> {
         if self.broken.is_some() {
             return;
         }
-        let mut result = self.show(event);
+        self.broken = self.show(event).err();
+        self.tell(&findings);
+    }
+
+    /// Nothing has happened until `now`, by the clock of the source.
+    pub(super) fn pass(&mut self, now: Time) {
+        let findings = self.judge.pass(now).to_vec();
+        self.tell(&findings);
+    }
+
+    fn tell(&mut self, findings: &[Finding]) {
         for finding in findings
             .iter()
             .filter(|finding| self.wanted.finding(finding))
         {
-            result = result.and_then(|()| self.sink.finding(finding));
+            if self.broken.is_none() {
+                self.broken = self.sink.finding(finding).err();
+            }
         }
-        self.broken = result.err();
     }
 
     /// Shows an event if it is wanted, and before it the stack that it refers to.
@@ -132,6 +143,9 @@ impl<'sink> Run<'sink> {
                 ControlFlow::Continue(())
             }
         });
+        if let Some(until) = recording.until() {
+            self.pass(until);
+        }
         self.lines = recording.line_counts();
         self.problems = recording.problems();
         if let Err(error) = read {

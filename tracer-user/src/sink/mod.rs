@@ -79,7 +79,10 @@ pub struct Summary {
     pub tainted: u64,
     /// Disagreements of the model with the kernel: a fault of the tool.
     pub desyncs: u64,
-    /// The first of them, in words.
+    /// Events that don't fit those before them although none is said to be lost.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub misfits: u64,
+    /// The first disagreements, in words.
     pub desync_details: Vec<String>,
     /// What the rules could not decide, and why.
     pub undecided: Vec<crate::judge::Undecided>,
@@ -161,6 +164,7 @@ impl Summary {
             command: None,
             tainted: outcome.tainted,
             desyncs: outcome.desyncs,
+            misfits: outcome.misfits,
             desync_details: outcome.desync_details.clone(),
             undecided: outcome.undecided.clone(),
             coverage,

@@ -16,7 +16,7 @@ use std::{
 use super::{
     continuation,
     encode::{Encoder, TooLarge},
-    header::{End, EndedBy, Header, LostAt},
+    header::{Clock, End, EndedBy, Header, LostAt},
     rotation::{Kept, Rotation, name},
     writer::Composer,
 };
@@ -208,6 +208,11 @@ impl Recorder {
         let end = End {
             lost_by,
             ended: Some(EndedBy::Run),
+            until: self
+                .header
+                .clock
+                .and_then(|_| Clock::now())
+                .map(|now| now.monotonic),
             ..End::default()
         };
         self.count_file();

@@ -90,6 +90,7 @@ impl World {
     /// What time it is for a source whose clock runs on without events.
     pub fn tell_time(&mut self, now: Time) {
         self.clock = Some(now);
+        self.history.pass(now);
     }
 
     /// Brings the rows up to date with what has happened. Call it before drawing.

@@ -190,6 +190,7 @@ fn golden_end() -> End {
         }],
         problems: Vec::new(),
         ended: Some(EndedBy::Run),
+        until: None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Concluding, info};
 use crate::{
     check::{
         assertion::missing,
-        examination::{Ending, lost},
+        examination::{Ending, lost, misfits},
         level::Level,
         results::{Group, GroupKind, Status, Test},
     },
@@ -42,6 +42,10 @@ impl Concluding<'_> {
                 outcome.desync_details.clone(),
             ),
         ];
+        if outcome.misfits > 0 {
+            let why = misfits(outcome.misfits);
+            tests.push(verdict("events fit", Some(why), Vec::new()));
+        }
         if let Some(why) = &ending.cut_short {
             tests.push(verdict("run is whole", Some(why.clone()), Vec::new()));
         }

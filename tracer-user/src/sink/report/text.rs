@@ -381,6 +381,12 @@ fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::R
             )
         };
         page.plain(&format!("{}  {text}", time(at, names)), BEHIND_TIME)?;
+    } else if chapter.steps.iter().any(|step| step.what == What::Unbind) {
+        let text = format!(
+            "{:BEHIND_TIME$}the unbind did not end, as far as was seen",
+            ""
+        );
+        page.line(Tone::Doubtful, &text, BEHIND_TIME)?;
     }
     Ok(())
 }
