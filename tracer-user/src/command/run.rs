@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::{Exit, wanted::Wanted};
 use crate::{
@@ -168,7 +168,12 @@ impl<'sink> Run<'sink> {
     }
 
     fn conclude(mut self, lost_by: Vec<LostBy>) -> anyhow::Result<Summary> {
-        let reported = self.judge.findings().to_vec();
+        let reported: HashSet<String> = self
+            .judge
+            .findings()
+            .iter()
+            .map(|finding| finding.fingerprint.clone())
+            .collect();
         let mut outcome = self.judge.finish();
         outcome
             .findings
@@ -196,7 +201,7 @@ impl<'sink> Run<'sink> {
             for finding in outcome
                 .findings
                 .iter()
-                .filter(|finding| is_new(finding, &reported))
+                .filter(|finding| !reported.contains(&finding.fingerprint))
             {
                 result = result.and_then(|()| self.sink.finding(finding));
             }
@@ -211,11 +216,4 @@ impl<'sink> Run<'sink> {
             _ => Ok(summary),
         }
     }
-}
-
-/// Whether a finding was made only when nothing came any more.
-fn is_new(finding: &Finding, reported: &[Finding]) -> bool {
-    !reported
-        .iter()
-        .any(|earlier| earlier.fingerprint == finding.fingerprint)
 }

@@ -388,7 +388,14 @@ impl Model {
         let Some(record) = self.devices.get(id) else {
             return false;
         };
-        self.facts.entries & bit(hook) != 0
+        // A filter by driver lets the return of these through when the driver has gone, and not the entry.
+        let chosen = match hook {
+            Hook::Delete => false,
+            Hook::Cleanup => matches!(record.phase, State::Removing | State::Cleanup),
+            _ => true,
+        };
+        chosen
+            && self.facts.entries & bit(hook) != 0
             && self.last_loss().is_none()
             && (record.known_since > 0 || !self.tasks.of(&self.now.task).is_empty())
     }

@@ -1,6 +1,6 @@
 //! DR019 slow-release: the release of one resource takes long, or does not end.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use hashbrown::HashMap;
 
@@ -331,7 +331,7 @@ impl Batch {
             .collect();
         others.sort_unstable();
         for (_, other, function) in others {
-            waiting.push_str(&format!(", {other} in {function}()"));
+            let _ = write!(waiting, ", {other} in {function}()");
         }
         waiting
     }

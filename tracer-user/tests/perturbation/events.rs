@@ -3,15 +3,12 @@
 use std::{fs, io::Cursor, ops::ControlFlow, path::PathBuf};
 
 use devres_tracer::{coverage::Coverage, event::Event, source::recording::Recording};
-use proptest::{
-    strategy::{Strategy as _, ValueTree as _},
-    test_runner::TestRunner,
-};
+use proptest::test_runner::TestRunner;
 
 use crate::{
     Tally, judge, judge_events, perturb,
     support::{
-        operations::{operations, ordinary},
+        operations::{busy, ordinary},
         reduced, whole,
     },
 };
@@ -72,8 +69,8 @@ fn events_of_recordings_accuse_nobody_more() {
 fn made_up_events_accuse_nobody() {
     let mut runner = TestRunner::deterministic();
     let mut streams = Vec::new();
-    for number in 0..12 {
-        let operations = operations(80).new_tree(&mut runner).unwrap().current();
+    for number in 0..8 {
+        let operations = busy(&mut runner);
         for (what, logs, coverage) in [("logged", true, whole()), ("concluded", false, reduced())] {
             let kernel = ordinary(&operations, logs);
             let name = format!("made-up {number} {what}");

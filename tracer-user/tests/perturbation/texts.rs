@@ -2,15 +2,12 @@
 
 use std::{fs, path::PathBuf};
 
-use proptest::{
-    strategy::{Strategy as _, ValueTree as _},
-    test_runner::TestRunner,
-};
+use proptest::test_runner::TestRunner;
 
 use crate::{
     Tally, judge, perturb,
     render::{self, Style},
-    support::operations::{operations, ordinary},
+    support::operations::{busy, ordinary},
 };
 
 /// The files with one of these endings in a directory of the package, in the order of their names.
@@ -35,7 +32,7 @@ fn files(directory: &str, endings: &[&str]) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Of made-up texts there are enough for a sample.
-const TEXT_STRIDE: usize = 3;
+const TEXT_STRIDE: usize = 5;
 
 fn try_all(inputs: &[(String, Vec<u8>)], stride: usize) -> Tally {
     let mut tally = Tally::default();
@@ -56,8 +53,8 @@ fn try_all(inputs: &[(String, Vec<u8>)], stride: usize) -> Tally {
 fn made_up() -> Vec<(String, Vec<u8>)> {
     let mut runner = TestRunner::deterministic();
     let mut texts = Vec::new();
-    for number in 0..8 {
-        let operations = operations(80).new_tree(&mut runner).unwrap().current();
+    for number in 0..4 {
+        let operations = busy(&mut runner);
         for style in [Style::Hashed, Style::Real, Style::Concluded] {
             let kernel = ordinary(&operations, style != Style::Concluded);
             let text = render::text(&kernel.story.events, style);

@@ -1,6 +1,6 @@
 //! What devices are made to do, at random.
 
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
 use super::{
     Dev,
@@ -64,7 +64,7 @@ pub(crate) fn ordinary(operations: &[(usize, Operation)], logs: bool) -> Kernel 
     for (device, name) in DEVICES.into_iter().zip(names) {
         kernel.begin(device, name);
     }
-    for (index, operation) in operations {
+    for ((index, operation), number) in operations.iter().zip(0_u64..) {
         let device = DEVICES[*index];
         match *operation {
             Operation::Probe(count) => kernel.probe(device, count),
@@ -75,12 +75,25 @@ pub(crate) fn ordinary(operations: &[(usize, Operation)], logs: bool) -> Kernel 
                 kernel.add(device, Callback::Nothing, true);
             }
             Operation::Remove(_) => kernel.remove_newest(device),
-            Operation::OpenGroup(_) | Operation::ReleaseGroup(..) => {
+            Operation::OpenGroup(_) => {
                 kernel.open_group(device, 0);
                 kernel.add(device, Callback::Nothing, true);
                 kernel.close_group(device, 0);
             }
-            Operation::CloseGroup(_) | Operation::RemoveGroup(_) | Operation::ReleaseAll(..) => {
+            Operation::ReleaseGroup(..) => {
+                let id = 0x5_0000 + number;
+                kernel.open_group(device, id);
+                kernel.add(device, Callback::Nothing, true);
+                kernel.close_group(device, id);
+            }
+            Operation::RemoveGroup(_) => {
+                let id = 0x5_0000 + number;
+                kernel.open_group(device, id);
+                kernel.add(device, Callback::Nothing, true);
+                kernel.close_group(device, id);
+                kernel.remove_group(device, id);
+            }
+            Operation::CloseGroup(_) | Operation::ReleaseAll(..) => {
                 kernel.open_group(device, 0);
                 kernel.add(device, Callback::Nothing, true);
                 kernel.release_group(device, 0, 0, 0);
@@ -89,4 +102,11 @@ pub(crate) fn ordinary(operations: &[(usize, Operation)], logs: bool) -> Kernel 
         kernel.check(device);
     }
     kernel
+}
+
+/// What two devices that are probed at once are made to do next.
+pub(crate) fn busy(runner: &mut TestRunner) -> Vec<(usize, Operation)> {
+    let mut busy = vec![(0, Operation::Probe(3)), (1, Operation::Probe(2))];
+    busy.extend(operations(60).new_tree(runner).unwrap().current());
+    busy
 }

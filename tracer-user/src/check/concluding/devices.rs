@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
+
 use super::{Concluding, excused, place_of};
 use crate::{
     check::{
@@ -14,8 +16,103 @@ use crate::{
     },
     finding::Finding,
     judge::Undecided,
+    model::InstanceKey,
     rules::{RuleInfo, RuleSet},
 };
+
+/// A finding and whom it is about.
+struct About<'o> {
+    finding: &'o Finding,
+    victim: Place,
+    /// Whether the policy wants the victim.
+    wanted: bool,
+    /// Whose driver did it, where that is another one that is wanted.
+    culprit: Option<Place>,
+}
+
+/// What was found and what stayed undecided, by whom it is about: each device looks only at its own.
+struct Found<'o> {
+    all: Vec<About<'o>>,
+    by_device: HashMap<String, Vec<usize>>,
+    /// What was found several times, by rule, bus and driver: the first of each.
+    counted: HashMap<(&'static str, String, String), usize>,
+    /// What was not decided, by rule and instance: the first of each.
+    undecided: HashMap<(&'static str, InstanceKey), (usize, &'o Undecided)>,
+}
+
+impl<'o> Found<'o> {
+    fn new(concluding: &Concluding<'o>) -> Self {
+        let outcome = concluding.outcome;
+        let mut found = Self {
+            all: Vec::with_capacity(outcome.findings.len()),
+            by_device: HashMap::new(),
+            counted: HashMap::new(),
+            undecided: HashMap::new(),
+        };
+        for (index, finding) in outcome.findings.iter().enumerate() {
+            let victim = place_of(finding);
+            let culprit = concluding.culprit(finding);
+            let mut devices = vec![victim.device.clone()];
+            devices.extend(culprit.as_ref().map(|place| place.device.clone()));
+            devices.dedup();
+            for device in devices {
+                found.by_device.entry(device).or_default().push(index);
+            }
+            if finding.count > 1 {
+                let key = (finding.rule, victim.bus.clone(), victim.driver.clone());
+                found.counted.entry(key).or_insert(index);
+            }
+            found.all.push(About {
+                finding,
+                wanted: concluding.policy.wants(&victim),
+                victim,
+                culprit,
+            });
+        }
+        for place in outcome.undecided.iter().enumerate() {
+            let (_, undecided) = place;
+            for instance in &undecided.instances {
+                let key = (undecided.rule, *instance);
+                found.undecided.entry(key).or_insert(place);
+            }
+        }
+        found
+    }
+
+    /// What is about a device with this name, in the order of first report.
+    fn of(&self, device: &str) -> impl Iterator<Item = &About<'o>> {
+        let indices = self.by_device.get(device).into_iter().flatten();
+        indices.filter_map(|index| self.all.get(*index))
+    }
+
+    /// What a rule could not decide on one of these.
+    fn undecided(&self, rule: &'static str, records: &[(Place, Record)]) -> Option<&'o Undecided> {
+        if self.undecided.is_empty() {
+            return None;
+        }
+        let instances = records.iter().flat_map(|(_, record)| &record.instances);
+        instances
+            .filter_map(|key| self.undecided.get(&(rule, *key)))
+            .min_by_key(|(index, _)| *index)
+            .map(|(_, undecided)| *undecided)
+    }
+
+    /// What a rule has found several times with the driver of one of these.
+    fn counted_together(
+        &self,
+        rule: &'static str,
+        records: &[(Place, Record)],
+    ) -> Option<&'o Finding> {
+        if self.counted.is_empty() {
+            return None;
+        }
+        let first = records.iter().filter_map(|(own, _)| {
+            self.counted
+                .get(&(rule, own.bus.clone(), own.driver.clone()))
+        });
+        Some(self.all.get(*first.min()?)?.finding)
+    }
+}
 
 impl Concluding<'_> {
     /// A group for each device that was active or that something was found on.
@@ -28,18 +125,18 @@ impl Concluding<'_> {
                 records.push((place.clone(), record.clone()));
             }
         }
-        for finding in &self.outcome.findings {
-            let victim = place_of(finding);
-            let place = if self.policy.wants(&victim) {
-                Some(victim)
+        let found = Found::new(self);
+        for about in &found.all {
+            let place = if about.wanted {
+                Some(&about.victim)
             } else {
-                self.culprit(finding)
+                about.culprit.as_ref()
             };
             if let Some(place) = place {
                 let key = (place.bus.clone(), place.device.clone());
                 let records = devices.entry(key).or_default();
-                if !records.iter().any(|(known, _)| *known == place) {
-                    records.push((place, Record::default()));
+                if !records.iter().any(|(known, _)| known == place) {
+                    records.push((place.clone(), Record::default()));
                 }
             }
         }
@@ -51,7 +148,7 @@ impl Concluding<'_> {
         for ((bus, device), records) in devices {
             let mut tests: Vec<Test> = applied
                 .iter()
-                .map(|info| self.rule(info, &device, &records))
+                .map(|info| self.rule(info, &device, &records, &found))
                 .collect();
             for (place, record) in &records {
                 tests.extend(self.limits(place, record, growth.as_deref_mut(), records.len() > 1));
@@ -96,20 +193,26 @@ impl Concluding<'_> {
     }
 
     /// What a rule says of a device.
-    fn rule(&mut self, info: &'static RuleInfo, device: &str, records: &[(Place, Record)]) -> Test {
-        let outcome = self.outcome;
+    fn rule(
+        &mut self,
+        info: &'static RuleInfo,
+        device: &str,
+        records: &[(Place, Record)],
+        found: &Found<'_>,
+    ) -> Test {
         let (mut judged, mut elsewhere) = (Vec::new(), Vec::new());
         let is_here = |place: &Place| {
             place.device == device && records.iter().any(|(known, _)| known.bus == place.bus)
         };
-        for finding in outcome.findings.iter().filter(|one| one.rule == info.id) {
-            let victim = place_of(finding);
-            let wanted = self.policy.wants(&victim);
-            let of_victim = wanted && is_here(&victim);
-            if of_victim || self.culprit(finding).is_some_and(|place| is_here(&place)) {
-                let told = self.judge(finding, &victim);
+        for about in found
+            .of(device)
+            .filter(|about| about.finding.rule == info.id)
+        {
+            let of_victim = about.wanted && is_here(&about.victim);
+            if of_victim || about.culprit.as_ref().is_some_and(is_here) {
+                let told = self.judge(about.finding, &about.victim);
                 // Of the two the one that it was done to has the finding, so that it counts once.
-                if of_victim || !wanted {
+                if of_victim || !about.wanted {
                     judged.push(told);
                 } else {
                     elsewhere.push(told);
@@ -138,26 +241,18 @@ impl Concluding<'_> {
             );
             return Test::new(info.id, worst.status.min(Status::Noted), message);
         }
-        let (status, message) = self.absence(info, records);
+        let (status, message) = self.absence(info, records, found);
         Test::new(info.id, status, message)
     }
 
     /// What it means that a rule found nothing on a device.
-    fn absence(&self, info: &'static RuleInfo, records: &[(Place, Record)]) -> (Status, String) {
-        let ours = |undecided: &&Undecided| {
-            undecided.instances.iter().any(|key| {
-                records
-                    .iter()
-                    .any(|(_, record)| record.instances.contains(key))
-            })
-        };
-        let about_rule = || {
-            self.outcome
-                .undecided
-                .iter()
-                .filter(|undecided| undecided.rule == info.id)
-        };
-        if let Some(undecided) = about_rule().find(ours) {
+    fn absence(
+        &self,
+        info: &'static RuleInfo,
+        records: &[(Place, Record)],
+        found: &Found<'_>,
+    ) -> (Status, String) {
+        if let Some(undecided) = found.undecided(info.id, records) {
             let status = if self.policy.levels.matters(info, false, self.policy.fail_on) {
                 Status::Inconclusive
             } else {
@@ -172,15 +267,7 @@ impl Concluding<'_> {
         if let Some(gap) = self.gap {
             return (Status::Inconclusive, gap.to_owned());
         }
-        let elsewhere = self.outcome.findings.iter().find(|finding| {
-            let place = place_of(finding);
-            finding.rule == info.id
-                && finding.count > 1
-                && records
-                    .iter()
-                    .any(|(own, _)| own.bus == place.bus && own.driver == place.driver)
-        });
-        if let Some(finding) = elsewhere {
+        if let Some(finding) = found.counted_together(info.id, records) {
             let device = &finding.device;
             return (
                 Status::Skipped,
