@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     coverage::{Coverage, HookState},
-    event::Event,
+    event::{Event, Time},
     finding::{Finding, Occurrence, Report, Severity},
     model::{Change, Desync, InstanceKey, Model, SilentHook},
     rules::RuleSet,
@@ -41,7 +41,9 @@ pub struct Outcome {
     pub tainted: u64,
     /// Disagreements of the model with the kernel (DR900).
     pub desyncs: u64,
-    /// The first of them, in words.
+    /// Events that don't fit those before them although none is said to be lost.
+    pub misfits: u64,
+    /// The first disagreements, in words.
     pub desync_details: Vec<String>,
     /// Hooks that are attached and did not report what must have happened.
     pub silent_hooks: Vec<SilentHook>,
@@ -119,6 +121,14 @@ impl Judge {
         self.report.updates()
     }
 
+    /// Nothing has happened until `now`: for sources that have a clock besides their events. Returns the findings
+    /// that are new or have changed.
+    pub fn pass(&mut self, now: Time) -> &[Finding] {
+        self.report.forget_updates();
+        self.rules.pass(now, &self.model, &mut self.report);
+        self.report.updates()
+    }
+
     /// The model, for views.
     #[must_use]
     pub fn model(&self) -> &Model {
@@ -173,6 +183,7 @@ impl Judge {
             lost: tally.lost,
             tainted: tally.gone_tainted + self.model.doubtful_devices(),
             desyncs: tally.desyncs,
+            misfits: tally.misfits,
             desync_details,
         }
     }
@@ -251,6 +262,7 @@ impl Outcome {
             Verdict::Findings
         } else if self.lost > 0
             || self.desyncs > 0
+            || self.misfits > 0
             || self.findings_dropped > 0
             || !self.silent_hooks.is_empty()
             || self

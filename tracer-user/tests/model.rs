@@ -414,7 +414,11 @@ fn a_thread_number_that_is_used_again_starts_afresh() {
     for event in &mut reused.events[2..] {
         event.task.tgid = 49;
     }
-    reused.events.extend(story.events.pop());
+    let again = story.events.pop().map(|mut event| {
+        event.time.0 += 1_000_000;
+        event
+    });
+    reused.events.extend(again);
     let (_, model) = quiet(&reused, whole());
     assert_eq!(model.frames(model.current_task()).len(), 1);
 }

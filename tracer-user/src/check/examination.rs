@@ -87,6 +87,11 @@ impl Examination {
         self.cycles = Some(Cycles::new(wanted, clock));
     }
 
+    /// Nothing has happened until `now`, by the source's clock.
+    pub fn pass(&mut self, now: Time) {
+        self.judge.pass(now);
+    }
+
     /// Takes one event in.
     pub fn event(&mut self, event: &Event) {
         let Self {
@@ -203,6 +208,15 @@ pub(super) fn lost(events: u64) -> String {
     }
 }
 
+/// That so many events don't fit those before them.
+pub(super) fn misfits(events: u64) -> String {
+    let events = match events {
+        1 => "1 event does not".to_owned(),
+        events => format!("{events} events do not"),
+    };
+    format!("{events} fit what came before: something is missing, there twice or out of order")
+}
+
 /// Why what was not found may have been missed, whatever it is.
 fn gap(outcome: &Outcome, ending: &Ending) -> Option<String> {
     if outcome.lost > 0 {
@@ -211,6 +225,8 @@ fn gap(outcome: &Outcome, ending: &Ending) -> Option<String> {
         Some("the tool's model and the kernel disagreed".to_owned())
     } else if let Some(silent) = outcome.silent_hooks.first() {
         Some(silent.to_string())
+    } else if outcome.misfits > 0 {
+        Some(misfits(outcome.misfits))
     } else {
         ending.cut_short.clone()
     }

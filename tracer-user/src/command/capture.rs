@@ -13,6 +13,7 @@ use std::{
 use clap::Args;
 use nix::{
     sys::signal::{SIGTERM, kill},
+    time::{ClockId, clock_gettime},
     unistd::Pid,
 };
 use tokio::{
@@ -96,6 +97,9 @@ impl Receiver for Run<'_> {
     }
 
     fn pause(&mut self) -> ControlFlow<()> {
+        if let Some(now) = now() {
+            self.pass(now);
+        }
         self.flush();
         if self.is_unread() {
             ControlFlow::Break(())
@@ -348,6 +352,12 @@ fn rest_lost() -> Event {
             cause: LossCause::Input,
         }),
     }
+}
+
+/// The clock that event times are of.
+pub(super) fn now() -> Option<Time> {
+    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?);
+    u64::try_from(now.as_nanos()).ok().map(Time)
 }
 
 /// Whether SIGHUP is ignored, as `nohup` has it, by what `/proc/self/status` says.

@@ -82,6 +82,9 @@ impl Report {
             })
             .err()
             .map(|error| format!("{:#}", anyhow::Error::new(error)));
+        if let Some(until) = recording.until() {
+            judge.pass(until);
+        }
         let mut lives = observer.finish(judge.model());
         keep_wanted(&mut lives, &filter);
         let mut outcome = judge.finish();

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::{
     Exit,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     coverage::Coverage,
     crash::LastMoments,
-    event::{Death, Event, EventKind, StackId},
+    event::{Death, Event, EventKind, StackId, Time},
     finding::{Finding, Severity},
     judge::Judge,
     model::Model,
@@ -87,14 +87,25 @@ impl<'sink> Run<'sink> {
         if self.broken.is_some() {
             return;
         }
-        let mut result = self.show(event);
+        self.broken = self.show(event).err();
+        self.tell(&findings);
+    }
+
+    /// Nothing has happened until `now`, by the clock of the source.
+    pub(super) fn pass(&mut self, now: Time) {
+        let findings = self.judge.pass(now).to_vec();
+        self.tell(&findings);
+    }
+
+    fn tell(&mut self, findings: &[Finding]) {
         for finding in findings
             .iter()
             .filter(|finding| self.wanted.finding(finding))
         {
-            result = result.and_then(|()| self.sink.finding(finding));
+            if self.broken.is_none() {
+                self.broken = self.sink.finding(finding).err();
+            }
         }
-        self.broken = result.err();
     }
 
     /// Shows an event if it is wanted, and before it the stack that it refers to.
@@ -167,6 +178,9 @@ impl<'sink> Run<'sink> {
                 ControlFlow::Continue(())
             }
         });
+        if let Some(until) = recording.until() {
+            self.pass(until);
+        }
         self.lines = recording.line_counts();
         self.problems.extend(recording.problems());
         if let Err(error) = read {
@@ -193,7 +207,12 @@ impl<'sink> Run<'sink> {
         lost_by: Vec<LostBy>,
         idleness: Option<String>,
     ) -> anyhow::Result<Summary> {
-        let reported = self.judge.findings().to_vec();
+        let reported: HashSet<String> = self
+            .judge
+            .findings()
+            .iter()
+            .map(|finding| finding.fingerprint.clone())
+            .collect();
         let crash = self
             .crash
             .map(|(moments, death)| moments.finish(self.judge.model(), death));
@@ -225,7 +244,7 @@ impl<'sink> Run<'sink> {
             for finding in outcome
                 .findings
                 .iter()
-                .filter(|finding| is_new(finding, &reported))
+                .filter(|finding| !reported.contains(&finding.fingerprint))
             {
                 result = result.and_then(|()| self.sink.finding(finding));
             }
@@ -240,11 +259,4 @@ impl<'sink> Run<'sink> {
             _ => Ok(summary),
         }
     }
-}
-
-/// Whether a finding was made only when nothing came any more.
-fn is_new(finding: &Finding, reported: &[Finding]) -> bool {
-    !reported
-        .iter()
-        .any(|earlier| earlier.fingerprint == finding.fingerprint)
 }

@@ -91,7 +91,11 @@ impl LifeObserver {
             Change::NodeVanished(node) => self.vanished(*node, model),
             Change::Entered(entered) => self.entered(entered, model),
             Change::Left(left) => self.left(left, model),
-            Change::Tainted { device, reason } => {
+            Change::Tainted {
+                device,
+                reason,
+                again: false,
+            } => {
                 self.step(*device, What::Doubtful(*reason), model);
             }
             Change::Told { device, message } => self.said(*device, message, model),
@@ -103,6 +107,7 @@ impl LifeObserver {
             }
             Change::NodeMoved(_)
             | Change::ModuleFreed { .. }
+            | Change::Tainted { again: true, .. }
             | Change::Cleared(_)
             | Change::Desynced(_) => {}
         }

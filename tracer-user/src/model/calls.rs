@@ -12,6 +12,7 @@ use crate::event::{Call, CallDetail, DeviceAddress, GroupId, Hook, LossCause, Re
 impl Model {
     pub(super) fn enter(&mut self, call: &Call, changes: &mut Changes) {
         let hook = call.hook;
+        self.facts.entries |= bit(hook);
         if hook == Hook::Initialise {
             self.initialise(changes);
             let device = self.devices.at(self.now.device);
@@ -21,7 +22,7 @@ impl Model {
         let device = self.subject(changes);
         let detail = match (&call.detail, device) {
             (CallDetail::Pm(pm), _) => Detail::Pm(*pm),
-            (CallDetail::Group(group), Some(id)) => self.select_group(hook, id, *group),
+            (CallDetail::Group(group), Some(id)) => self.select_group(hook, id, *group, changes),
             (CallDetail::Irq { number, dev_id }, _) => Detail::Irq {
                 number: *number,
                 dev_id: *dev_id,
@@ -33,6 +34,7 @@ impl Model {
             self.enter_inside(id, hook);
             self.leave_dead(changes);
             self.leave_stale(id, hook, changes);
+            self.doubt_finished_probe(id, hook, changes);
             self.advance(id, hook, changes);
             work = self.begin_work(id, call, changes);
         }
@@ -105,26 +107,45 @@ impl Model {
         }
     }
 
-    fn select_group(&mut self, hook: Hook, id: DeviceId, group: GroupId) -> Detail {
+    fn select_group(
+        &mut self,
+        hook: Hook,
+        id: DeviceId,
+        group: GroupId,
+        changes: &mut Changes,
+    ) -> Detail {
         let tid = self.now.task.tid;
         let Some(record) = self.devices.get_mut(id) else {
             return Detail::None;
         };
+        // The group that was opened before has not shown: it is told under another name, or not at all. In the
+        // kernel that happens only where memory is short.
+        let lacks_marker = !self.facts.exact
+            && (self.facts.sees(Hook::DevresLog) || self.facts.sees(Hook::AddDr))
+            && record
+                .group_call
+                .is_some_and(|call| call.hook == Hook::OpenGroup && call.tid == tid);
         let open = if hook == Hook::OpenGroup {
             None
         } else {
             record.find_group(group)
         };
-        let closed = open
+        let selected = open
             .and_then(|open| record.group_position(open))
-            .and_then(|position| record.groups.get(position))
-            .is_some_and(|group| group.close.is_some());
+            .and_then(|position| record.groups.get(position));
+        let closed = selected.is_some_and(|group| group.close.is_some());
+        // Calls that close are seen, and the one that closed this group was not.
+        let unexplained =
+            hook == Hook::CloseGroup && closed && selected.is_some_and(|group| !group.close_called);
         record.group_call = Some(GroupCall {
             hook,
             tid,
             id: group,
             open,
         });
+        if unexplained || lacks_marker {
+            self.taint(id, Taint::Unfitting, changes);
+        }
         Detail::Group {
             id: group,
             selected: open.map(NodeId),
@@ -151,6 +172,26 @@ impl Model {
                 break;
             };
             self.abandon(&frame, changes);
+        }
+    }
+
+    /// A probe of another device that is over but for its return does not probe or unbind anything: that return was
+    /// missed.
+    fn doubt_finished_probe(&mut self, id: DeviceId, hook: Hook, changes: &mut Changes) {
+        if !matches!(hook, Hook::Probe | Hook::Unbind) || self.was_recorded(Hook::Probe) {
+            return;
+        }
+        let innermost = self.tasks.of(&self.now.task).last();
+        let finished = innermost
+            .filter(|frame| frame.hook == Hook::Probe)
+            .and_then(|frame| frame.device)
+            .filter(|other| *other != id)
+            .filter(|other| {
+                let record = self.devices.get(*other);
+                record.is_some_and(|record| record.phase == State::Bound)
+            });
+        if let Some(other) = finished {
+            self.taint(other, Taint::Unfitting, changes);
         }
     }
 
@@ -336,6 +377,9 @@ impl Model {
                 inferred: false,
             }));
             if let Some(id) = device {
+                if self.must_have_been_entered(id, hook) {
+                    self.taint(id, Taint::Unfitting, changes);
+                }
                 self.finish(id, hook, returned.value, changes);
             }
             return;
@@ -364,6 +408,24 @@ impl Model {
             self.settle(id, &frame, returned.value, false, changes);
             self.finish(id, hook, returned.value, changes);
         }
+    }
+
+    /// Whether a function that is left now was entered when it would have been seen: since the device's state was
+    /// known, or since something began that still runs on the task.
+    fn must_have_been_entered(&self, id: DeviceId, hook: Hook) -> bool {
+        let Some(record) = self.devices.get(id) else {
+            return false;
+        };
+        // A filter by driver lets the return of these through when the driver has gone, and not the entry.
+        let chosen = match hook {
+            Hook::Delete => false,
+            Hook::Cleanup => matches!(record.phase, State::Removing | State::Cleanup),
+            _ => true,
+        };
+        chosen
+            && self.facts.entries & bit(hook) != 0
+            && self.last_loss().is_none()
+            && (record.known_since > 0 || !self.tasks.of(&self.now.task).is_empty())
     }
 
     /// Moves the device along its life at a function's return.
@@ -456,6 +518,9 @@ impl Model {
             self.settle(id, frame, None, true, changes);
         }
         if !self.was_recorded(frame.hook) {
+            // Nothing is said to be lost, and the return is not there.
+            let unsaid = self.last_loss().is_none_or(|lost| lost < frame.sequence);
+            self.tally.misfits += u64::from(unsaid);
             self.taint(id, Taint::MissedReturn, changes);
         }
         if let Hook::Probe | Hook::Cleanup | Hook::Unbind | Hook::FinalPut = frame.hook {

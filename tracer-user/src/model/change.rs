@@ -99,6 +99,8 @@ pub enum Change {
         device: DeviceId,
         /// Why.
         reason: Taint,
+        /// It was so for the same reason already.
+        again: bool,
     },
     /// Everything about the device is known again.
     Cleared(DeviceId),

@@ -6,6 +6,7 @@ use super::{
     Context, Model, Node, NodeId, Taint,
     arena::{List, Nodes},
     group::{Group, GroupCall},
+    order::Last,
     taint::Taints,
 };
 use crate::event::{DeviceAddress, DeviceIdentity, GroupId, PmDomain, Text, Time};
@@ -130,6 +131,8 @@ pub(super) struct Record {
     pub(super) groups: Vec<Group>,
     pub(super) group_call: Option<GroupCall>,
     pub(super) last_added: u64,
+    /// What was last seen of it.
+    pub(super) last: Option<Last>,
     pub(super) taints: Taints,
     pub(super) tainted_at: u64,
     /// Losses before this don't count.
@@ -165,6 +168,7 @@ impl Record {
             groups: Vec::new(),
             group_call: None,
             last_added: 0,
+            last: None,
             taints: Taints::default(),
             tainted_at: 0,
             clean_since: 0,

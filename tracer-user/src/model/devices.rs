@@ -8,7 +8,7 @@ use super::{
     Change, Changes, Desync, DesyncKind, DeviceId, InstanceKey, Model, State, Taint, device::Record,
 };
 use crate::{
-    coverage::Before,
+    coverage::{Addresses, Before},
     event::{DeviceAddress, DeviceIdentity, PmDomain, Task},
 };
 
@@ -347,11 +347,16 @@ impl Model {
     /// Something of the device is missing from here on.
     pub(super) fn taint(&mut self, id: DeviceId, reason: Taint, changes: &mut Changes) {
         let sequence = self.sequence;
+        self.tally.misfits += u64::from(reason.is_misfit());
         if let Some(record) = self.devices.get_mut(id) {
             record.tainted_at = sequence;
-            if record.taints.insert(reason) {
-                changes.push(Change::Tainted { device: id, reason });
-            }
+            // What a rule has kept since the last time is in doubt now too.
+            let again = !record.taints.insert(reason);
+            changes.push(Change::Tainted {
+                device: id,
+                reason,
+                again,
+            });
         }
     }
 
@@ -381,7 +386,12 @@ impl Model {
             return;
         }
         if !self.facts.exact {
-            self.taint(id, Taint::Indistinct, changes);
+            let reason = if self.facts.node_addresses == Addresses::Real {
+                Taint::Unfitting
+            } else {
+                Taint::Indistinct
+            };
+            self.taint(id, reason, changes);
             return;
         }
         self.tally.desyncs += 1;

@@ -101,7 +101,7 @@ pub(super) struct NodeMark {
 
 #[derive(Debug, Clone, Default)]
 struct TaskFrames {
-    tgid: u32,
+    task: Task,
     heard: u64,
     frames: Vec<Frame>,
 }
@@ -119,7 +119,7 @@ impl Tasks {
     pub(super) fn of(&self, task: &Task) -> &[Frame] {
         self.tasks
             .get(&task.tid)
-            .filter(|entry| entry.tgid == task.tgid)
+            .filter(|entry| entry.task.tgid == task.tgid)
             .map_or(&[], |entry| &entry.frames)
     }
 
@@ -128,17 +128,24 @@ impl Tasks {
         self.tasks.values().any(|entry| !entry.frames.is_empty())
     }
 
+    /// What runs, on any task.
+    pub(super) fn running(&self) -> impl Iterator<Item = (Task, &Frame)> {
+        self.tasks
+            .values()
+            .flat_map(|entry| entry.frames.iter().map(|frame| (entry.task, frame)))
+    }
+
     pub(super) fn of_mut(&mut self, task: &Task) -> &mut [Frame] {
         self.tasks
             .get_mut(&task.tid)
-            .filter(|entry| entry.tgid == task.tgid)
+            .filter(|entry| entry.task.tgid == task.tgid)
             .map_or(&mut [], |entry| &mut entry.frames)
     }
 
     pub(super) fn has_foreign(&self, task: &Task) -> bool {
         self.tasks
             .get(&task.tid)
-            .is_some_and(|entry| entry.tgid != task.tgid)
+            .is_some_and(|entry| entry.task.tgid != task.tgid)
     }
 
     /// Enters a function. Returns the frames that had to be forgotten for it.
@@ -158,7 +165,7 @@ impl Tasks {
             frames: self.spare.pop().unwrap_or_default(),
             ..TaskFrames::default()
         });
-        entry.tgid = task.tgid;
+        entry.task = *task;
         entry.heard = sequence;
         if entry.frames.len() >= MOST_FRAMES {
             forgotten.push(entry.frames.remove(0));

@@ -17,6 +17,8 @@ pub(super) struct Group {
     pub(super) open: u32,
     /// The slot of `grp>`, once closed.
     pub(super) close: Option<u32>,
+    /// Whether the call that closed it was seen.
+    pub(super) close_called: bool,
 }
 
 /// The last call of a group function on a device: what it selected, for the marker that it logs next.

@@ -14,6 +14,7 @@ mod hazard;
 pub mod kind;
 mod node;
 mod nodes;
+mod order;
 mod release;
 mod share;
 mod silent_hook;
@@ -34,7 +35,7 @@ pub use silent_hook::{Sign, SilentHook};
 pub use taint::Taint;
 
 use crate::{
-    coverage::{Addresses, Attachment, Coverage, NodeEvents},
+    coverage::{Addresses, Attachment, Coverage, HookCoverage, HookState, NodeEvents},
     event::{
         DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Message, StackDefinition, StackId,
         Task, Time,
@@ -44,6 +45,7 @@ use arena::Arena;
 use device::Record;
 use devices::Devices;
 use frames::Tasks;
+use order::{Clocks, Misplaced};
 use share::Sharing;
 use watch::Watch;
 
@@ -59,17 +61,25 @@ struct Facts {
     seen: u64,
     /// Hooks whose entries were recorded by another tool, perhaps without their returns.
     entered_only: u64,
+    /// Hooks of which an entry has been seen, or would have been.
+    entries: u64,
 }
 
 impl Facts {
     fn new(coverage: &Coverage) -> Self {
+        // What another tool recorded has been through who knows what hands.
+        let recorded =
+            |entry: &HookCoverage| matches!(entry.state, HookState::Attached(Attachment::Recorded));
         let exact = coverage.node_addresses == Addresses::Real
-            && coverage.device_addresses != Addresses::Absent;
+            && coverage.device_addresses != Addresses::Absent
+            && !coverage.hooks.iter().any(recorded);
+        let seen = bits(|hook| coverage.sees(hook));
         Self {
             concluded: coverage.nodes == NodeEvents::Concluded,
             node_addresses: coverage.node_addresses,
             exact,
-            seen: bits(|hook| coverage.sees(hook)),
+            seen,
+            entries: if exact { seen } else { 0 },
             entered_only: bits(|hook| coverage.attachment(hook) == Some(Attachment::Recorded)),
         }
     }
@@ -103,6 +113,9 @@ pub struct Tally {
     pub gone_tainted: u64,
     /// Disagreements with the kernel.
     pub desyncs: u64,
+    /// Events that don't fit those before them although none is said to be lost: out of order, there twice, or
+    /// without what must have come before.
+    pub misfits: u64,
 }
 
 /// The state machine. A clone is a checkpoint: it goes on from where it was taken.
@@ -113,6 +126,7 @@ pub struct Model {
     arena: Arena,
     devices: Devices,
     tasks: Tasks,
+    clocks: Clocks,
     sharing: Sharing,
     stacks: HashMap<StackId, Arc<StackDefinition>>,
     /// The last loss and its place in the order of everything seen.
@@ -147,6 +161,7 @@ impl Model {
             coverage,
             arena: Arena::new(),
             tasks: Tasks::default(),
+            clocks: Clocks::default(),
             sharing: Sharing::new(),
             stacks: HashMap::new(),
             last_loss: None,
@@ -174,6 +189,13 @@ impl Model {
             // The thread number belongs to another process now: whatever ran on it has ended.
             for frame in self.tasks.forget(event.task.tid) {
                 self.abandon(&frame, &mut changes);
+            }
+        }
+        let misplaced = self.place(event);
+        if let Some(misplaced) = misplaced {
+            self.doubt_order(misplaced, &mut changes);
+            if misplaced == Misplaced::Again {
+                return changes;
             }
         }
         self.watch(event, &mut changes);
@@ -300,6 +322,23 @@ impl Model {
         self.tasks.of(task)
     }
 
+    /// What runs on any task, in no particular order.
+    pub fn running(&self) -> impl Iterator<Item = (Task, &Frame)> {
+        self.tasks.running()
+    }
+
+    /// Whether the return of this function would have been seen, as far as is known.
+    #[must_use]
+    pub fn sees_return(&self, hook: Hook) -> bool {
+        self.facts.entered_only & bit(hook) == 0
+    }
+
+    /// Whether this function was recorded by another tool.
+    #[must_use]
+    pub fn is_recorded(&self, hook: Hook) -> bool {
+        self.coverage.attachment(hook) == Some(Attachment::Recorded)
+    }
+
     /// Whether nothing that was entered is still running, on any task. Walks all of them.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
@@ -331,6 +370,19 @@ impl Model {
     #[must_use]
     pub fn last_loss(&self) -> Option<u64> {
         self.last_loss.map(|(sequence, _)| sequence)
+    }
+
+    /// Something is wrong with the place of the current event: nothing of whom it is about is sure.
+    fn doubt_order(&mut self, misplaced: Misplaced, changes: &mut Changes) {
+        let reason = match misplaced {
+            Misplaced::Late => Taint::Disordered,
+            Misplaced::Again => Taint::Repeated,
+            Misplaced::Unfitting => Taint::Unfitting,
+        };
+        self.subject(changes);
+        for id in self.involved() {
+            self.taint(id, reason, changes);
+        }
     }
 
     fn told(&mut self, message: &Message, changes: &mut Changes) {

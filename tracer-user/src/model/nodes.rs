@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Change, Changes, DesyncKind, DeviceId, Kind, Model, Node, NodeId, Origin,
+    Change, Changes, DesyncKind, DeviceId, Kind, Model, Node, NodeId, Origin, Taint, bit,
     frames::{NodeMark, Work},
     group::Group,
     node::NO_SIZE,
@@ -44,6 +44,11 @@ impl Model {
             .map_or((super::State::Unknown, 0), |record| {
                 (record.state(), record.binding)
             });
+        // What it was added in is not known; what it goes in is something else.
+        let phase = match origin {
+            Origin::Unknown => super::State::Unknown,
+            Origin::Seen | Origin::Snapshot => phase,
+        };
         let is_action = matches!(site.kind, Kind::Action(_)) || told;
         let data = match site.kind {
             Kind::GroupOpen | Kind::GroupClose => added.group.unwrap_or_default().0,
@@ -89,14 +94,20 @@ impl Model {
             self.arena.push(&mut record.list, slot);
         }
         match kind {
-            Kind::GroupOpen => self.open_group(id, slot, added.group),
+            Kind::GroupOpen => self.open_group(id, slot, added.group, changes),
             Kind::GroupClose => self.close_group(id, slot, changes),
             Kind::Memory | Kind::Action(_) | Kind::Resource(_) => {}
         }
         changes.push(Change::NodeAdded(NodeId(slot)));
     }
 
-    fn open_group(&mut self, id: DeviceId, slot: u32, told: Option<GroupId>) {
+    fn open_group(
+        &mut self,
+        id: DeviceId,
+        slot: u32,
+        told: Option<GroupId>,
+        changes: &mut Changes,
+    ) {
         let tid = self.now.task.tid;
         let address = self.arena.get(slot).map(|node| node.address.0);
         let Some(record) = self.devices.get_mut(id) else {
@@ -106,6 +117,12 @@ impl Model {
             .group_call
             .take_if(|call| call.hook == Hook::OpenGroup && call.tid == tid)
             .map(|call| call.id);
+        if called.is_none() && self.facts.entries & bit(Hook::OpenGroup) != 0 {
+            self.taint(id, Taint::Unfitting, changes);
+        }
+        let Some(record) = self.devices.get_mut(id) else {
+            return;
+        };
         // The call tells exactly; what was read from the marker only where that was not seen.
         let group = called
             .or(told)
@@ -115,6 +132,7 @@ impl Model {
             id: group,
             open: slot,
             close: None,
+            close_called: false,
         });
         if let Some(node) = self.arena.get_mut(slot) {
             node.data = group.0;
@@ -131,21 +149,26 @@ impl Model {
         let Some(record) = self.devices.get_mut(id) else {
             return;
         };
-        let selected = record
+        let call = record
             .group_call
-            .take_if(|call| call.hook == Hook::CloseGroup && call.tid == tid)
-            .and_then(|call| call.open);
+            .take_if(|call| call.hook == Hook::CloseGroup && call.tid == tid);
+        let selected = call.and_then(|call| call.open);
         let real = self.facts.node_addresses == Addresses::Real;
         let position = record.group_of_closing(&self.arena, id.slot, address, selected, real);
         let group = position.and_then(|position| record.groups.get_mut(position));
+        let unexplained = call.is_none() && self.facts.entries & bit(Hook::CloseGroup) != 0;
         if let Some(group) = group {
             group.close = Some(slot);
+            group.close_called = call.is_some();
             let data = group.id.0;
             if let Some(node) = self.arena.get_mut(slot) {
                 node.data = data;
             }
         } else {
             self.disagree(id, DesyncKind::UnknownGroup(address), changes);
+        }
+        if unexplained {
+            self.taint(id, Taint::Unfitting, changes);
         }
     }
 
@@ -263,7 +286,24 @@ impl Model {
             return;
         };
         self.learn(slot, reference);
+        self.explain_removal(id, slot, changes);
         self.remove_slot(id, slot, changes);
+    }
+
+    /// Markers go only by `devres_remove_group` or with a release.
+    fn explain_removal(&mut self, id: DeviceId, slot: u32, changes: &mut Changes) {
+        if self.arena.get(slot).map(Node::kind) != Some(Kind::GroupOpen) {
+            return;
+        }
+        let tid = self.now.task.tid;
+        let called = self.devices.get_mut(id).and_then(|record| {
+            record
+                .group_call
+                .take_if(|call| call.hook == Hook::RemoveGroup && call.tid == tid)
+        });
+        if called.is_none() && self.facts.entries & bit(Hook::RemoveGroup) != 0 {
+            self.taint(id, Taint::Unfitting, changes);
+        }
     }
 
     /// Markers of a group were removed, where the kernel does not log it.

@@ -122,6 +122,7 @@ impl Model {
                     id: group,
                     open: slot,
                     close: None,
+                    close_called: false,
                 });
                 if let Some(node) = self.arena.get_mut(slot) {
                     node.data = group.0;

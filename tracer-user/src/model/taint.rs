@@ -19,6 +19,12 @@ pub enum Taint {
     Desync,
     /// The source cannot tell nodes apart well enough, and an event fitted none or the wrong one.
     Indistinct,
+    /// An event does not fit what came before it: something is missing, or in another place.
+    Unfitting,
+    /// The times of one task run backwards.
+    Disordered,
+    /// An event is there twice.
+    Repeated,
 }
 
 impl fmt::Display for Taint {
@@ -41,11 +47,20 @@ impl fmt::Display for Taint {
             Self::MissedReturn => "a function was not seen to return",
             Self::Desync => "the tracer's model and the kernel disagreed",
             Self::Indistinct => "the input does not tell its resources apart",
+            Self::Unfitting => "an event does not fit those before it: the input lacks something",
+            Self::Disordered => "its events are out of order: the times of one task run backwards",
+            Self::Repeated => "one of its events is there twice",
         })
     }
 }
 
 impl Taint {
+    /// Whether it shows that the source's events are not what happened, and the source does not say so.
+    #[must_use]
+    pub const fn is_misfit(self) -> bool {
+        matches!(self, Self::Unfitting | Self::Disordered | Self::Repeated)
+    }
+
     /// In one word, for machines: stable.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -56,6 +71,9 @@ impl Taint {
             Self::MissedReturn => "missed-return",
             Self::Desync => "desync",
             Self::Indistinct => "indistinct",
+            Self::Unfitting => "unfitting",
+            Self::Disordered => "disordered",
+            Self::Repeated => "repeated",
         }
     }
 }
@@ -65,12 +83,15 @@ impl Taint {
 pub(super) struct Taints(u8);
 
 impl Taints {
-    const ALL: [Taint; 5] = [
+    const ALL: [Taint; 8] = [
         Taint::FirstSeenHalfway,
         Taint::TornSnapshot,
         Taint::MissedReturn,
         Taint::Desync,
         Taint::Indistinct,
+        Taint::Unfitting,
+        Taint::Disordered,
+        Taint::Repeated,
     ];
 
     fn bit(taint: Taint) -> u8 {

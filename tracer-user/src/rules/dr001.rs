@@ -294,7 +294,13 @@ fn doubt(device: Device<'_>, model: &Model) -> Option<&'static str> {
         match device.taints().next().unwrap_or(Taint::FirstSeenHalfway) {
             Taint::FirstSeenHalfway => HALFWAY,
             Taint::Loss(_) => "a PM domain was detached from a device of which events were lost",
-            Taint::TornSnapshot | Taint::MissedReturn | Taint::Desync | Taint::Indistinct => {
+            Taint::TornSnapshot
+            | Taint::MissedReturn
+            | Taint::Desync
+            | Taint::Indistinct
+            | Taint::Unfitting
+            | Taint::Disordered
+            | Taint::Repeated => {
                 "a PM domain was detached from a device of which something was missed"
             }
         },

@@ -23,9 +23,23 @@ static INFO: RuleInfo = RuleInfo {
     page: include_str!("dr005.md"),
 };
 
-/// The rule. It keeps nothing.
+/// The rule. It keeps only what was called a moment ago.
 #[derive(Debug, Default)]
-pub struct GroupMisuse;
+pub struct GroupMisuse {
+    unfound: Vec<Unfound>,
+}
+
+/// A group function was called on a group that was not seen to be opened. What follows on the task shows
+/// whether the kernel has it.
+#[derive(Debug)]
+struct Unfound {
+    hook: Hook,
+    device: DeviceId,
+    tid: u32,
+    /// The place of the call in the order of everything seen.
+    sequence: u64,
+    finding: Box<Finding>,
+}
 
 impl Rule for GroupMisuse {
     fn info(&self) -> &'static RuleInfo {
@@ -33,6 +47,9 @@ impl Rule for GroupMisuse {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        if !self.unfound.is_empty() {
+            self.follow(change, model, report);
+        }
         match change {
             Change::Entered(Entered {
                 hook: hook @ (Hook::CloseGroup | Hook::RemoveGroup | Hook::ReleaseGroup),
@@ -43,7 +60,10 @@ impl Rule for GroupMisuse {
                         selected,
                         closed,
                     },
-            }) => called(*hook, *device, (*id, *selected, *closed), model, report),
+            }) => {
+                let unfound = called(*hook, *device, (*id, *selected, *closed), model, report);
+                self.unfound.extend(unfound);
+            }
             Change::Told { device, message } => {
                 if let Message::Warning { function, line } = &**message
                     && let Some(function) = function.as_deref()
@@ -66,6 +86,71 @@ impl Rule for GroupMisuse {
             }
             _ => {}
         }
+    }
+
+    fn finish(&mut self, _model: &Model, report: &mut Report) {
+        for unfound in self.unfound.drain(..) {
+            report.submit(*unfound.finding);
+        }
+    }
+}
+
+impl GroupMisuse {
+    /// Looks whether a change shows that a group that was not found is there, or that it is not.
+    fn follow(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        let mut index = 0;
+        while let Some(unfound) = self.unfound.get(index) {
+            match unfound.shown_by(change, model) {
+                None => index += 1,
+                Some(exists) => {
+                    let unfound = self.unfound.swap_remove(index);
+                    if exists {
+                        unfound.stay_silent(report);
+                    } else {
+                        report.submit(*unfound.finding);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Unfound {
+    /// Whether a change shows that the group is there; `None` if it shows neither.
+    fn shown_by(&self, change: &Change, model: &Model) -> Option<bool> {
+        let marker = |id: &NodeId| model.node(*id).is_some_and(|node| node.kind().is_marker());
+        match change {
+            // Whatever was missed may have been its opening.
+            Change::Lost(_) => return Some(true),
+            Change::Tainted { device, .. } if *device == self.device => return Some(true),
+            _ => {}
+        }
+        if model.current_task().tid != self.tid || model.sequence() == self.sequence {
+            return None;
+        }
+        match change {
+            Change::NodeAdded(node) if self.hook == Hook::CloseGroup => Some(marker(node)),
+            Change::NodeRemoved(node) if self.hook == Hook::RemoveGroup => Some(marker(node)),
+            Change::NodeReleased { .. } if self.hook == Hook::ReleaseGroup => Some(true),
+            Change::Left(left) if left.hook == self.hook && left.device == Some(self.device) => {
+                Some(left.value.is_some_and(|count| count > 0))
+            }
+            Change::NodeAdded(_)
+            | Change::NodeRemoved(_)
+            | Change::NodeReleased { .. }
+            | Change::Entered(_)
+            | Change::Left(_) => Some(false),
+            _ => None,
+        }
+    }
+
+    fn stay_silent(self, report: &mut Report) {
+        report.stay_silent(
+            INFO.id,
+            self.finding.instance,
+            &self.finding.device,
+            "a group was used that was not seen to be opened",
+        );
     }
 }
 
@@ -149,51 +234,30 @@ fn called(
     (group, selected, is_closed): (GroupId, Option<NodeId>, bool),
     model: &Model,
     report: &mut Report,
-) {
-    let Some(device) = model.device_by_id(id) else {
-        return;
-    };
-    let function = hook.symbol();
-    let caller = model
-        .current_stack()
-        .and_then(|stack| blame::caller_name(stack, function));
-    let call = Step {
-        time: model.now(),
-        what: format!("{function}() is called"),
-    };
+) -> Option<Unfound> {
+    let device = model.device_by_id(id)?;
     let Some(open) = selected else {
-        // A device that is going has been emptied, and the kernel takes that for an answer.
-        if hook == Hook::ReleaseGroup && device.node_count() == 0 {
-            return;
-        }
-        let wanted = if group.0 == 0 {
-            "NULL"
-        } else {
-            "an identifier"
-        };
-        let misuse = Misuse {
-            severity: Severity::Warn,
-            mark: blame::reported_as("not-found", function, caller),
-            summary: format!(
-                "{function}() was called for {wanted} on {}, which has no such group.",
-                device.name()
-            ),
-            meaning: "The kernel warns and does nothing: what was meant to be closed or released is not.",
-            order: vec![call],
-            expected: "the group that was opened is named by its own identifier",
-            groups: Vec::new(),
-        };
-        return misuse.report(device, device.is_whole(), model, report);
+        let misuse = not_found(hook, device, group, model)?;
+        let finding = misuse.judge(device, device.is_whole(), model, report)?;
+        return Some(Unfound {
+            hook,
+            device: id,
+            tid: model.current_task().tid,
+            sequence: model.sequence(),
+            finding: Box::new(finding),
+        });
     };
     if hook == Hook::CloseGroup
         && is_closed
         && let Some(marker) = model.node(open)
     {
+        let (call, caller) = call(hook, model);
         let misuse = Misuse {
             severity: Severity::Error,
             mark: blame::reported_as("closed-twice", "", caller),
             summary: format!(
-                "{function}() was called on {} for a group that is closed.",
+                "{}() was called on {} for a group that is closed.",
+                hook.symbol(),
                 device.name()
             ),
             meaning: "The closing marker is on the list already: the kernel stops with a BUG.",
@@ -203,6 +267,52 @@ fn called(
         };
         misuse.report(device, is_seen(marker, device), model, report);
     }
+    None
+}
+
+/// That a group function is called just now, and by whom.
+fn call(hook: Hook, model: &Model) -> (Step, Option<&str>) {
+    let function = hook.symbol();
+    let caller = model
+        .current_stack()
+        .and_then(|stack| blame::caller_name(stack, function));
+    let call = Step {
+        time: model.now(),
+        what: format!("{function}() is called"),
+    };
+    (call, caller)
+}
+
+/// A group function was called on a group that was not seen to be opened.
+fn not_found<'m>(
+    hook: Hook,
+    device: Device<'_>,
+    group: GroupId,
+    model: &'m Model,
+) -> Option<Misuse<'m>> {
+    // A device that is going has been emptied, and the kernel takes that for an answer.
+    if hook == Hook::ReleaseGroup && device.node_count() == 0 {
+        return None;
+    }
+    let function = hook.symbol();
+    let (call, caller) = call(hook, model);
+    let wanted = if group.0 == 0 {
+        "NULL"
+    } else {
+        "an identifier"
+    };
+    Some(Misuse {
+        severity: Severity::Warn,
+        mark: blame::reported_as("not-found", function, caller),
+        summary: format!(
+            "{function}() was called for {wanted} on {}, which has no such group.",
+            device.name()
+        ),
+        meaning: "The kernel warns and does nothing: what was meant to be closed or released is not.",
+        order: vec![call],
+        expected: "the group that was opened is named by its own identifier",
+        groups: Vec::new(),
+    })
 }
 
 fn step(what: &str, marker: &Node) -> Step {
@@ -304,6 +414,19 @@ struct Misuse<'m> {
 
 impl Misuse<'_> {
     fn report(self, device: Device<'_>, seen: bool, model: &Model, report: &mut Report) {
+        if let Some(finding) = self.judge(device, seen, model, report) {
+            report.submit(finding);
+        }
+    }
+
+    /// The finding, unless something was missed of the device.
+    fn judge(
+        self,
+        device: Device<'_>,
+        seen: bool,
+        model: &Model,
+        report: &mut Report,
+    ) -> Option<Finding> {
         let subject = Subject::of(device);
         if !seen || device.is_tainted() || device.state() == State::Unknown {
             report.stay_silent(
@@ -312,10 +435,10 @@ impl Misuse<'_> {
                 subject.name(),
                 "a group was used on a device of which something was missed",
             );
-            return;
+            return None;
         }
         let caused_by = blame::caller_as_cause(&subject, model);
-        report.submit(Finding {
+        Some(Finding {
             summary: self.summary,
             meaning: self.meaning.to_owned(),
             order: self.order,
@@ -327,6 +450,6 @@ impl Misuse<'_> {
                 .collect(),
             caused_by,
             ..subject.finding(&INFO, self.severity, &self.mark, model.now())
-        });
+        })
     }
 }

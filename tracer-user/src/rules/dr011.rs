@@ -266,7 +266,7 @@ fn added_by_lines(id: NodeId, model: &Model, report: &mut Report) {
     let identity = device.identity();
     let (why, certainty) = match (&identity.name, &identity.driver, &identity.bus) {
         (Some(_), None, Some(bus)) => (
-            format!("which the kernel names as a device of bus {bus}, so without a driver"),
+            format!("a device of bus {bus}, which has no driver"),
             Certainty::Likely,
         ),
         (None, _, _) => (

@@ -21,7 +21,7 @@ use crate::{
 pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR013",
     name: "dangling-data",
-    severities: &[Severity::Error],
+    severities: &[Severity::Error, Severity::Warn],
     description: "Memory is freed while an action or interrupt still points into it, or a device lives in it.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
@@ -50,7 +50,22 @@ const FIRST_POINTER: u64 = 1 << 16;
 #[derive(Debug, Default)]
 pub struct DanglingData {
     pointers: BTreeMap<u64, SmallVec<[Holder; 1]>>,
+    /// What points into memory that is gone, until its own end shows that it was there all the time.
+    dangling: Vec<Dangling>,
     devices: Devices,
+}
+
+/// What was there when memory went into which it points, as far as was seen.
+#[derive(Debug)]
+struct Dangling {
+    holder: Holder,
+    /// The owner of the memory.
+    owner: DeviceId,
+    /// From where on nothing must have been missed.
+    since: u64,
+    /// It is among what a release is concluded to take; whether it did shows when that returns.
+    concluded: bool,
+    finding: Box<Finding>,
 }
 
 /// Who has a pointer: the node by its place in the order of everything seen, and its owner.
@@ -67,6 +82,9 @@ impl Rule for DanglingData {
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         self.devices.observe(change, model);
+        if !self.dangling.is_empty() {
+            self.settle(change, model, report);
+        }
         match change {
             Change::NodeAdded(id) => {
                 if let Some((pointer, holder)) = held(*id, model) {
@@ -142,6 +160,50 @@ impl Rule for DanglingData {
             _ => {}
         }
     }
+
+    fn finish(&mut self, _model: &Model, report: &mut Report) {
+        for dangling in self.dangling.drain(..) {
+            dangling.stay_open(
+                "something that points to freed memory was still there when the trace ended",
+                report,
+            );
+        }
+    }
+}
+
+impl Dangling {
+    /// Nothing was missed: it was there when the memory went.
+    fn confirm(self, model: &Model, report: &mut Report) {
+        let whole = |id: DeviceId| {
+            let device = model.device_by_id(id);
+            device.is_none_or(|device| device.is_whole_since(self.since))
+        };
+        if !whole(self.holder.device) || !whole(self.owner) {
+            return self.stay_open(
+                "a resource may point to memory that was freed, and something was missed meanwhile",
+                report,
+            );
+        }
+        let mut finding = *self.finding;
+        let what = finding
+            .resources
+            .first()
+            .map_or("it", finding::Resource::label);
+        finding.order.push(Step {
+            time: model.now(),
+            what: format!("{what} goes"),
+        });
+        report.update(Finding {
+            severity: Severity::Error,
+            certainty: Certainty::Confirmed,
+            last: model.now(),
+            ..finding
+        });
+    }
+
+    fn stay_open(self, why: &str, report: &mut Report) {
+        report.stay_silent(INFO.id, self.finding.instance, &self.finding.device, why);
+    }
 }
 
 /// The pointer that a node holds.
@@ -174,6 +236,51 @@ struct End<'m> {
 }
 
 impl DanglingData {
+    /// Looks whether what points into memory that is gone goes itself now, and how.
+    fn settle(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        match change {
+            Change::NodeRemoved(node)
+            | Change::NodeVanished(node)
+            | Change::NodeReleased { node, .. } => {
+                let Some(sequence) = model.node(*node).map(Node::sequence) else {
+                    return;
+                };
+                let Some(index) = self
+                    .dangling
+                    .iter()
+                    .position(|dangling| dangling.holder.sequence == sequence)
+                else {
+                    return;
+                };
+                if let Change::NodeReleased {
+                    concluded: true, ..
+                } = change
+                {
+                    if let Some(dangling) = self.dangling.get_mut(index) {
+                        dangling.concluded = true;
+                    }
+                    return;
+                }
+                let dangling = self.dangling.swap_remove(index);
+                if matches!(change, Change::NodeVanished(_)) {
+                    dangling
+                        .stay_open("how it went that points to freed memory was missed", report);
+                } else {
+                    dangling.confirm(model, report);
+                }
+            }
+            Change::Left(left) if matches!(left.hook, Hook::ReleaseAll | Hook::ReleaseGroup) => {
+                let over = self.dangling.extract_if(.., |dangling| {
+                    dangling.concluded && Some(dangling.holder.device) == left.device
+                });
+                for dangling in over.collect::<Vec<_>>() {
+                    dangling.confirm(model, report);
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn forget(&mut self, id: NodeId, model: &Model) {
         let Some((pointer, holder)) = held(id, model) else {
             return;
@@ -186,7 +293,7 @@ impl DanglingData {
         }
     }
 
-    fn ended(&self, end: &End<'_>, model: &Model, report: &mut Report) {
+    fn ended(&mut self, end: &End<'_>, model: &Model, report: &mut Report) {
         if end.start == 0 || self.pointers.is_empty() {
             return;
         }
@@ -201,7 +308,8 @@ impl DanglingData {
             if let Some(device) = model.device_by_id(holder.device)
                 && let Some(node) = node_at(device, holder.sequence)
             {
-                dangling(node, device, end, model, report);
+                self.dangling
+                    .extend(dangling(node, device, end, model, report));
             }
         }
     }
@@ -271,17 +379,22 @@ fn node_at(device: Device<'_>, sequence: u64) -> Option<&Node> {
         .find(|node| node.sequence() == sequence)
 }
 
-fn dangling(node: &Node, device: Device<'_>, end: &End<'_>, model: &Model, report: &mut Report) {
+/// A node points into a block that ends. Likely, until the end of the node shows that it was not gone already.
+fn dangling(
+    node: &Node,
+    device: Device<'_>,
+    end: &End<'_>,
+    model: &Model,
+    report: &mut Report,
+) -> Option<Dangling> {
     let block = end.block;
     // A pointer that is older than the block is a stale one to something else that was there before. The
     // order in which a snapshot found them says nothing.
     let both_found = node.origin() == Origin::Snapshot && block.origin() == Origin::Snapshot;
     if node.sequence() < block.sequence() && !both_found {
-        return;
+        return None;
     }
-    let Some(owner) = model.owner(block) else {
-        return;
-    };
+    let owner = model.owner(block)?;
     let subject = Subject::of(device);
     let since = node.sequence().min(block.sequence());
     if !device.is_whole_since(since) || !owner.is_whole_since(since) {
@@ -291,7 +404,7 @@ fn dangling(node: &Node, device: Device<'_>, end: &End<'_>, model: &Model, repor
             subject.name(),
             "a resource may point to memory that was freed, and something was missed meanwhile",
         );
-        return;
+        return None;
     }
     let what = finding::label(node);
     let (how, name, owner_name) = (end.how, subject.name(), owner.name());
@@ -307,7 +420,8 @@ fn dangling(node: &Node, device: Device<'_>, end: &End<'_>, model: &Model, repor
             .and_then(|frame| blame::cause(model, frame))
             .or_else(|| blame::caller_as_cause(&Subject::of(owner), model))
     };
-    report.submit(Finding {
+    let finding = Finding {
+        certainty: Certainty::Likely,
         summary: format!(
             "Memory of {owner_name} was {how} while the {pointer} of {what} on {name} still points into it."
         ),
@@ -337,6 +451,17 @@ fn dangling(node: &Node, device: Device<'_>, end: &End<'_>, model: &Model, repor
             finding::resource(block, Some(model.now()), model.now()),
         ],
         caused_by,
-        ..subject.finding(&INFO, Severity::Error, &finding::mark(node), model.now())
-    });
+        ..subject.finding(&INFO, Severity::Warn, &finding::mark(node), model.now())
+    };
+    report.submit(finding.clone());
+    Some(Dangling {
+        holder: Holder {
+            sequence: node.sequence(),
+            device: device.id(),
+        },
+        owner: owner.id(),
+        since,
+        concluded: false,
+        finding: Box::new(finding),
+    })
 }

@@ -1,6 +1,6 @@
-//! DR019 slow-release: the release of one resource takes long.
+//! DR019 slow-release: the release of one resource takes long, or does not end.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use hashbrown::HashMap;
 
@@ -9,16 +9,16 @@ use super::{
     splat::{self, Proof},
 };
 use crate::{
-    event::{Hook, Message, Time},
-    finding::{self, Finding, Report, Severity, Step, Subject},
-    model::{Change, DeviceId, Left, Model, Node, NodeId},
+    event::{Hook, Message, Task, Time},
+    finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
+    model::{Change, DeviceId, Kind, Left, Model, Node, NodeId},
 };
 
 static INFO: RuleInfo = RuleInfo {
     id: "DR019",
     name: "slow-release",
-    severities: &[Severity::Warn],
-    description: "The release of one resource takes long.",
+    severities: &[Severity::Warn, Severity::Info],
+    description: "The release of one resource takes long, or does not end.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::ReleaseAll],
@@ -33,18 +33,27 @@ static INFO: RuleInfo = RuleInfo {
 /// A release that takes longer is slow: nanoseconds.
 const SLOW: u64 = 100_000_000;
 
+/// A release that has not ended after this, with nothing else heard of its task, is told before it ends:
+/// nanoseconds.
+const HANGS: u64 = 5_000_000_000;
+
 /// The rule. It keeps something only of tasks that are releasing.
 #[derive(Debug)]
 pub struct SlowRelease {
     tasks: HashMap<u32, Vec<Batch>>,
+    /// When the first of them may hang, if nothing else is heard of it.
+    due: Time,
     /// Nanoseconds.
     limit: u64,
 }
+
+const NEVER: Time = Time(u64::MAX);
 
 impl Default for SlowRelease {
     fn default() -> Self {
         Self {
             tasks: HashMap::new(),
+            due: NEVER,
             limit: SLOW,
         }
     }
@@ -63,6 +72,14 @@ struct Batch {
     at: Time,
     /// Nanoseconds that this release spent in other releases.
     nested: u64,
+    /// Who releases.
+    task: Task,
+    /// The function that does.
+    hook: Hook,
+    /// When something was last heard of the task.
+    heard: Time,
+    /// It was told while it was under way.
+    told: bool,
 }
 
 impl Rule for SlowRelease {
@@ -71,6 +88,10 @@ impl Rule for SlowRelease {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        if !self.tasks.is_empty() {
+            self.hear(model);
+            self.pass(model.now(), model, report);
+        }
         match change {
             Change::NodeReleased { node, concluded } if model.coverage().times => {
                 self.released(*node, *concluded, model, report);
@@ -93,6 +114,29 @@ impl Rule for SlowRelease {
             _ => {}
         }
     }
+
+    fn pass(&mut self, now: Time, model: &Model, report: &mut Report) {
+        if self.tasks.is_empty() || now < self.due {
+            return;
+        }
+        let limit = self.limit.max(HANGS);
+        let mut due = NEVER;
+        let mut innermost: Vec<&mut Batch> = self
+            .tasks
+            .values_mut()
+            .filter_map(|batches| batches.last_mut())
+            .collect();
+        innermost.sort_by_key(|batch| batch.sequence);
+        for batch in innermost.into_iter().filter(|batch| !batch.told) {
+            if now.since(batch.heard) > limit {
+                batch.told = true;
+                batch.hangs(now, model, report);
+            } else {
+                due = due.min(Time(batch.heard.0.saturating_add(limit)));
+            }
+        }
+        self.due = due;
+    }
 }
 
 impl SlowRelease {
@@ -102,6 +146,14 @@ impl SlowRelease {
         Self {
             limit: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX),
             ..Self::default()
+        }
+    }
+
+    /// Something is heard of the current task: what it releases goes on.
+    fn hear(&mut self, model: &Model) {
+        let batches = self.tasks.get_mut(&model.current_task().tid);
+        if let Some(batch) = batches.and_then(|batches| batches.last_mut()) {
+            batch.heard = model.now();
         }
     }
 
@@ -116,6 +168,7 @@ impl SlowRelease {
                 && frame.device() == Some(device.id())
         });
         let Some(frame) = around else { return };
+        self.due = self.due.min(Time(model.now().0.saturating_add(HANGS)));
         let batches = self.tasks.entry(task.tid).or_default();
         // What was begun inside of this one and is over, although its end was not seen.
         batches.retain(|batch| batch.sequence <= frame.sequence());
@@ -126,6 +179,10 @@ impl SlowRelease {
             count: 1,
             at: model.now(),
             nested: 0,
+            task: *task,
+            hook: frame.hook(),
+            heard: model.now(),
+            told: false,
         };
         match batches.last_mut() {
             // All at the time at which the first one went.
@@ -164,50 +221,149 @@ impl Batch {
         if took <= limit {
             return;
         }
-        let Some(device) = model.device_by_id(self.device) else {
+        let Some(subject) = self.subject(model, report) else {
             return;
         };
-        let subject = Subject::of(device);
-        if !device.is_whole_since(self.sequence) {
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "a release seemed to take long, and something was missed meanwhile",
-            );
-            return;
-        }
         let what = finding::label(&self.node);
         let locked = [Hook::Unbind, Hook::Probe]
             .into_iter()
             .any(|hook| blame::runs(model, hook, self.device));
-        let meaning = if locked {
-            "The device's lock is held meanwhile: whoever unbinds the driver or removes the device waits, and so does \
-             everybody else who wants that lock."
-        } else {
-            "Whoever released it waits meanwhile, by putting the last reference to the device, say, or by deleting it."
+        let summary = format!(
+            "Releasing {what}{} of {} took {}.",
+            self.others(),
+            subject.name(),
+            length(took)
+        );
+        let finding = Finding {
+            summary,
+            meaning: meaning(locked).to_owned(),
+            order: self.order(model.now(), "that is over".to_owned()),
+            ..self.finding(&subject, Severity::Warn, model.now())
         };
-        let of_all = match self.count {
+        if self.told {
+            report.update(finding);
+        } else {
+            report.submit(finding);
+        }
+    }
+
+    /// It is still being released.
+    fn hangs(&self, now: Time, model: &Model, report: &mut Report) {
+        // Memory is given back at once.
+        if self.node.kind() == Kind::Memory {
+            return;
+        }
+        let returns = model.sees_return(self.hook);
+        // Without returns only what comes next on the task shows that it goes on, and it did.
+        if !returns && self.heard > self.at {
+            return;
+        }
+        let Some(subject) = self.subject(model, report) else {
+            return;
+        };
+        let what = finding::label(&self.node);
+        let waits = now.since(self.at);
+        let summary = format!(
+            "Releasing {what}{} of {} has not ended after {}{}.",
+            self.others(),
+            subject.name(),
+            length(waits),
+            if returns {
+                ""
+            } else {
+                ", as far as can be seen"
+            }
+        );
+        let locked = model.frames(&self.task).iter().any(|frame| {
+            matches!(frame.hook(), Hook::Unbind | Hook::Probe)
+                && frame.device() == Some(self.device)
+        });
+        let unseen = if returns {
+            String::new()
+        } else {
+            format!(
+                " The return of {}() was not recorded: it may have ended, and the task did nothing else since.",
+                self.hook.symbol()
+            )
+        };
+        let (severity, certainty) = match (returns, model.is_recorded(self.hook)) {
+            (false, _) => (Severity::Info, Certainty::Likely),
+            (true, true) => (Severity::Warn, Certainty::Likely),
+            (true, false) => (Severity::Warn, Certainty::Confirmed),
+        };
+        let step = format!("it has not ended; {} waits for it", self.waiting(model));
+        report.submit(Finding {
+            certainty,
+            summary,
+            meaning: format!("{}{unseen}", meaning(locked)),
+            order: self.order(now, step),
+            ..self.finding(&subject, severity, now)
+        });
+    }
+
+    /// The releasing device, unless something was missed of it meanwhile.
+    fn subject(&self, model: &Model, report: &mut Report) -> Option<Subject> {
+        let device = model.device_by_id(self.device)?;
+        let subject = Subject::of(device);
+        if device.is_whole_since(self.sequence) {
+            return Some(subject);
+        }
+        report.stay_silent(
+            INFO.id,
+            subject.key,
+            subject.name(),
+            "a release seemed to take long, and something was missed meanwhile",
+        );
+        None
+    }
+
+    fn others(&self) -> String {
+        match self.count {
             1 => String::new(),
             count => format!(" and {} others", count - 1),
+        }
+    }
+
+    /// Who waits: the task that releases, in what, and those that want the device meanwhile.
+    fn waiting(&self, model: &Model) -> String {
+        let task = |task: &Task| format!("{} ({})", task.comm.name(), task.tid);
+        let outermost = model.frames(&self.task).first();
+        let mut waiting = match outermost {
+            Some(frame) => format!("{} in {}()", task(&self.task), frame.hook().symbol()),
+            None => task(&self.task),
         };
-        report.submit(Finding {
-            summary: format!(
-                "Releasing {what}{of_all} of {} took {}.",
-                subject.name(),
-                length(took)
-            ),
-            meaning: meaning.to_owned(),
-            order: vec![
-                Step {
-                    time: self.at,
-                    what: format!("{what} is released"),
-                },
-                Step {
-                    time: model.now(),
-                    what: "that is over".to_owned(),
-                },
-            ],
+        let others = model.running().filter(|(other, frame)| {
+            other.tid != self.task.tid
+                && frame.device() == Some(self.device)
+                && frame.sequence() > self.sequence
+                && matches!(frame.hook(), Hook::Unbind | Hook::Probe | Hook::Delete)
+        });
+        let mut others: Vec<_> = others
+            .map(|(other, frame)| (frame.sequence(), task(&other), frame.hook().symbol()))
+            .collect();
+        others.sort_unstable();
+        for (_, other, function) in others {
+            let _ = write!(waiting, ", {other} in {function}()");
+        }
+        waiting
+    }
+
+    fn order(&self, now: Time, last: String) -> Vec<Step> {
+        let what = finding::label(&self.node);
+        vec![
+            Step {
+                time: self.at,
+                what: format!("{what} is released"),
+            },
+            Step {
+                time: now,
+                what: last,
+            },
+        ]
+    }
+
+    fn finding(&self, subject: &Subject, severity: Severity, now: Time) -> Finding {
+        Finding {
             expected: vec![
                 "what a release waits for is told to stop before, and waited for no longer than needed"
                     .to_owned(),
@@ -215,8 +371,17 @@ impl Batch {
             resources: vec![finding::live_resource(&self.node)],
             // Who asked for it is left out: of what was there before the trace began nobody knows, and the next
             // binding's is the same.
-            ..subject.finding(&INFO, Severity::Warn, finding::label(&self.node), model.now())
-        });
+            ..subject.finding(&INFO, severity, finding::label(&self.node), now)
+        }
+    }
+}
+
+fn meaning(locked: bool) -> &'static str {
+    if locked {
+        "The device's lock is held meanwhile: whoever unbinds the driver or removes the device waits, and so does \
+         everybody else who wants that lock."
+    } else {
+        "Whoever released it waits meanwhile, by putting the last reference to the device, say, or by deleting it."
     }
 }
 
@@ -224,6 +389,7 @@ impl Batch {
 fn length(nanoseconds: u64) -> String {
     match nanoseconds {
         short @ ..1_000_000 => format!("{} us", short / 1_000),
-        long => format!("{} ms", long / 1_000_000),
+        long @ ..10_000_000_000 => format!("{} ms", long / 1_000_000),
+        longer => format!("{} s", longer / 1_000_000_000),
     }
 }

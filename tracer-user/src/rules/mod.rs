@@ -35,7 +35,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     coverage::{Coverage, Gap, NodeEvents},
-    event::{Hook, Role},
+    event::{Hook, Role, Time},
     finding::{Report, Severity},
     model::{Change, Model},
 };
@@ -138,6 +138,10 @@ pub trait Rule: fmt::Debug + Send {
     /// Looks at one change. The model is as it is after the whole event; what the event removed can still
     /// be looked up in it.
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report);
+
+    /// Nothing has happened until `now`, and something might have. What the model says of the current event is of
+    /// no meaning here.
+    fn pass(&mut self, _now: Time, _model: &Model, _report: &mut Report) {}
 
     /// Nothing comes any more: reports what is left to say.
     fn finish(&mut self, _model: &Model, _report: &mut Report) {}
@@ -277,6 +281,13 @@ impl RuleSet {
     pub fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         for rule in &mut self.rules {
             rule.observe(change, model, report);
+        }
+    }
+
+    /// Tells every rule that time has passed.
+    pub fn pass(&mut self, now: Time, model: &Model, report: &mut Report) {
+        for rule in &mut self.rules {
+            rule.pass(now, model, report);
         }
     }
 

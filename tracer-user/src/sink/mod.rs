@@ -83,7 +83,10 @@ pub struct Summary {
     pub tainted: u64,
     /// Disagreements of the model with the kernel: a fault of the tool.
     pub desyncs: u64,
-    /// The first of them, in words.
+    /// Events that don't fit those before them although none is said to be lost.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub misfits: u64,
+    /// The first disagreements, in words.
     pub desync_details: Vec<String>,
     /// Hooks that are attached and did not report what must have happened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -169,6 +172,7 @@ impl Summary {
             crash: None,
             tainted: outcome.tainted,
             desyncs: outcome.desyncs,
+            misfits: outcome.misfits,
             desync_details: outcome.desync_details.clone(),
             silent_hooks: outcome.silent_hooks.clone(),
             undecided: outcome.undecided.clone(),

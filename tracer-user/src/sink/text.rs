@@ -279,6 +279,14 @@ pub fn write_summary_in(
         write_wrapped(width, writer, &Escaped(&silent.to_string()).to_string())?;
     }
     write_undecided(width, writer, summary)?;
+    if summary.misfits > 0 {
+        let line = format!(
+            "{} {} fit what came before: something is missing, there twice or out of order",
+            summary.misfits,
+            plural(summary.misfits, "event does not", "events do not")
+        );
+        write_wrapped(width, writer, &line)?;
+    }
     if summary.desyncs > 0 {
         writeln!(
             writer,

@@ -15,7 +15,7 @@ use super::{
     tracefs::Recorded,
 };
 use crate::{
-    event::{Death, Event},
+    event::{Death, Event, Time},
     sink::{LineCounts, LostBy, SourceInformation},
     trace_file::{self, Events, Header, TraceFileError},
 };
@@ -224,6 +224,15 @@ impl Recording {
                 end.map(|end| end.lost_by.iter().map(LostBy::from).collect())
                     .unwrap_or_default()
             }
+        }
+    }
+
+    /// Until when nothing more had happened, where that is told; known after [`for_each`](Self::for_each).
+    #[must_use]
+    pub fn until(&self) -> Option<Time> {
+        match &self.content {
+            Content::Lines(_) | Content::Text(_) => None,
+            Content::File(_, events) => events.ending().end.as_ref()?.until.map(Time),
         }
     }
 

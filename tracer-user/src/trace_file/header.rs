@@ -55,6 +55,9 @@ pub struct End {
     /// Why the file ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<EndedBy>,
+    /// The monotonic clock at the end, in nanoseconds: how long nothing had happened then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 /// Why a file ends.
@@ -127,7 +130,7 @@ fn command_line() -> Vec<String> {
 
 impl Clock {
     /// Both clocks now.
-    fn now() -> Option<Self> {
+    pub(super) fn now() -> Option<Self> {
         let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
         let real = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
         Some(Self {

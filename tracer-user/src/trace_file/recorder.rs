@@ -17,7 +17,7 @@ use super::{
     block::HEADER,
     continuation, create,
     encode::{Encoder, TooLarge},
-    header::{End, EndedBy, Header, LostAt},
+    header::{Clock, End, EndedBy, Header, LostAt},
     rotation::{Kept, Rotation, name},
     writer::Composer,
 };
@@ -271,6 +271,11 @@ impl Recorder {
         let end = End {
             lost_by,
             ended: Some(EndedBy::Run),
+            until: self
+                .header
+                .clock
+                .and_then(|_| Clock::now())
+                .map(|now| now.monotonic),
             ..End::default()
         };
         self.count_file();

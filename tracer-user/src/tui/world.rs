@@ -103,6 +103,7 @@ impl World {
     /// What time it is for a source whose clock runs on without events.
     pub fn tell_time(&mut self, now: Time) {
         self.clock = Some(now);
+        self.history.pass(now);
     }
 
     /// This device doesn't fade until another is pinned.

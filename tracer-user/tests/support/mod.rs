@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod devres;
+pub(crate) mod operations;
 
 use std::sync::Arc;
 

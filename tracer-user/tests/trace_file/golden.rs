@@ -241,6 +241,7 @@ fn golden_end(version: u16) -> End {
         }],
         problems: Vec::new(),
         ended: Some(EndedBy::Run),
+        until: None,
     }
 }
 

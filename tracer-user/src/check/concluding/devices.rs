@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
+
 use super::{Concluding, excused, places_of};
 use crate::{
     check::{
@@ -14,8 +16,114 @@ use crate::{
     },
     finding::Finding,
     judge::Undecided,
+    model::InstanceKey,
     rules::{RuleInfo, RuleSet},
 };
+
+/// A finding and whom it is about.
+struct About<'o> {
+    finding: &'o Finding,
+    /// Whom it was done to first, wanted or not.
+    first: Place,
+    /// Whom it was done to, of those that the policy wants.
+    victims: Vec<Place>,
+    /// Whose driver did it, where that is another one that is wanted.
+    culprit: Option<Place>,
+}
+
+/// What was found and what stayed undecided, by whom it is about: each device looks only at its own.
+struct Found<'o> {
+    all: Vec<About<'o>>,
+    by_device: HashMap<String, Vec<usize>>,
+    /// What was found more often than is kept, by rule, bus and driver: the first of each.
+    counted: HashMap<(&'static str, String, String), usize>,
+    /// What was not decided, by rule and instance: the first of each.
+    undecided: HashMap<(&'static str, InstanceKey), (usize, &'o Undecided)>,
+}
+
+impl<'o> Found<'o> {
+    fn new(concluding: &Concluding<'o>) -> Self {
+        let outcome = concluding.outcome;
+        let mut found = Self {
+            all: Vec::with_capacity(outcome.findings.len()),
+            by_device: HashMap::new(),
+            counted: HashMap::new(),
+            undecided: HashMap::new(),
+        };
+        for finding in &outcome.findings {
+            let index = found.all.len();
+            let mut places = places_of(finding);
+            let Some(first) = places.first().cloned() else {
+                continue;
+            };
+            places.retain(|place| concluding.policy.wants(place));
+            let culprit = concluding.culprit(finding);
+            let mut devices: Vec<&str> = places
+                .iter()
+                .chain(&culprit)
+                .map(|place| place.device.as_str())
+                .collect();
+            devices.sort_unstable();
+            devices.dedup();
+            for device in devices {
+                let about = found.by_device.entry(device.to_owned());
+                about.or_default().push(index);
+            }
+            if finding.count > finding.occurrences.iter().len() as u64 {
+                let key = (finding.rule, first.bus.clone(), first.driver.clone());
+                found.counted.entry(key).or_insert(index);
+            }
+            found.all.push(About {
+                finding,
+                first,
+                victims: places,
+                culprit,
+            });
+        }
+        for place in outcome.undecided.iter().enumerate() {
+            let (_, undecided) = place;
+            for instance in &undecided.instances {
+                let key = (undecided.rule, *instance);
+                found.undecided.entry(key).or_insert(place);
+            }
+        }
+        found
+    }
+
+    /// What is about a device with this name, in the order of first report.
+    fn of(&self, device: &str) -> impl Iterator<Item = &About<'o>> {
+        let indices = self.by_device.get(device).into_iter().flatten();
+        indices.filter_map(|index| self.all.get(*index))
+    }
+
+    /// What a rule could not decide on one of these.
+    fn undecided(&self, rule: &'static str, records: &[(Place, Record)]) -> Option<&'o Undecided> {
+        if self.undecided.is_empty() {
+            return None;
+        }
+        let instances = records.iter().flat_map(|(_, record)| &record.instances);
+        instances
+            .filter_map(|key| self.undecided.get(&(rule, *key)))
+            .min_by_key(|(index, _)| *index)
+            .map(|(_, undecided)| *undecided)
+    }
+
+    /// What a rule has found more often than is kept with the driver of one of these.
+    fn counted_together(
+        &self,
+        rule: &'static str,
+        records: &[(Place, Record)],
+    ) -> Option<&'o Finding> {
+        if self.counted.is_empty() {
+            return None;
+        }
+        let first = records.iter().filter_map(|(own, _)| {
+            self.counted
+                .get(&(rule, own.bus.clone(), own.driver.clone()))
+        });
+        Some(self.all.get(*first.min()?)?.finding)
+    }
+}
 
 impl Concluding<'_> {
     /// A group for each device that was active or that something was found on.
@@ -28,16 +136,14 @@ impl Concluding<'_> {
                 records.push((place.clone(), record.clone()));
             }
         }
-        for finding in &self.outcome.findings {
-            let mut places = self.victims(finding);
-            if places.is_empty() {
-                places.extend(self.culprit(finding));
-            }
-            for place in places {
+        let found = Found::new(self);
+        for about in &found.all {
+            let culprit = about.culprit.iter().filter(|_| about.victims.is_empty());
+            for place in about.victims.iter().chain(culprit) {
                 let key = (place.bus.clone(), place.device.clone());
                 let records = devices.entry(key).or_default();
-                if !records.iter().any(|(known, _)| *known == place) {
-                    records.push((place, Record::default()));
+                if !records.iter().any(|(known, _)| known == place) {
+                    records.push((place.clone(), Record::default()));
                 }
             }
         }
@@ -49,7 +155,7 @@ impl Concluding<'_> {
         for ((bus, device), records) in devices {
             let mut tests: Vec<Test> = applied
                 .iter()
-                .map(|info| self.rule(info, &device, &records))
+                .map(|info| self.rule(info, &device, &records, &found))
                 .collect();
             for (place, record) in &records {
                 tests.extend(self.limits(place, record, growth.as_deref_mut(), records.len() > 1));
@@ -78,13 +184,6 @@ impl Concluding<'_> {
         groups
     }
 
-    /// The devices that it was found on, as far as they are wanted.
-    fn victims(&self, finding: &Finding) -> Vec<Place> {
-        let mut places = places_of(finding);
-        places.retain(|place| self.policy.wants(place));
-        places
-    }
-
     /// Whose driver did what was found on another device, if that one is wanted.
     fn culprit(&self, finding: &Finding) -> Option<Place> {
         let cause = finding.caused_by.as_ref()?;
@@ -101,30 +200,34 @@ impl Concluding<'_> {
     }
 
     /// What a rule says of a device.
-    fn rule(&mut self, info: &'static RuleInfo, device: &str, records: &[(Place, Record)]) -> Test {
-        let outcome = self.outcome;
+    fn rule(
+        &mut self,
+        info: &'static RuleInfo,
+        device: &str,
+        records: &[(Place, Record)],
+        found: &Found<'_>,
+    ) -> Test {
         let (mut judged, mut also, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
         let is_here = |place: &Place| {
             place.device == device && records.iter().any(|(known, _)| known.bus == place.bus)
         };
-        for finding in outcome.findings.iter().filter(|one| one.rule == info.id) {
-            let victims = self.victims(finding);
-            let culprit = self.culprit(finding);
-            if let Some(victim) = victims.iter().find(|place| is_here(place)) {
+        for about in found
+            .of(device)
+            .filter(|about| about.finding.rule == info.id)
+        {
+            let finding = about.finding;
+            if let Some(victim) = about.victims.iter().find(|place| is_here(place)) {
                 if finding.device == victim.device {
                     judged.push(self.judge(finding, victim));
                 } else {
                     let finding = as_bad_as_on(finding, &victim.device);
                     also.push(self.judge(&finding, victim));
                 }
-            } else if culprit.is_some_and(|place| is_here(&place)) {
-                let places = places_of(finding);
-                let Some(victim) = victims.first().or(places.first()) else {
-                    continue;
-                };
+            } else if about.culprit.as_ref().is_some_and(is_here) {
+                let victim = about.victims.first().unwrap_or(&about.first);
                 let told = self.judge(finding, victim);
                 // Those that it was done to have the finding, so that it counts once.
-                if victims.is_empty() {
+                if about.victims.is_empty() {
                     judged.push(told);
                 } else {
                     elsewhere.push(told);
@@ -169,26 +272,18 @@ impl Concluding<'_> {
             );
             return Test::new(info.id, worst.status.min(Status::Noted), message);
         }
-        let (status, message) = self.absence(info, records);
+        let (status, message) = self.absence(info, records, found);
         Test::new(info.id, status, message)
     }
 
     /// What it means that a rule found nothing on a device.
-    fn absence(&self, info: &'static RuleInfo, records: &[(Place, Record)]) -> (Status, String) {
-        let ours = |undecided: &&Undecided| {
-            undecided.instances.iter().any(|key| {
-                records
-                    .iter()
-                    .any(|(_, record)| record.instances.contains(key))
-            })
-        };
-        let about_rule = || {
-            self.outcome
-                .undecided
-                .iter()
-                .filter(|undecided| undecided.rule == info.id)
-        };
-        if let Some(undecided) = about_rule().find(ours) {
+    fn absence(
+        &self,
+        info: &'static RuleInfo,
+        records: &[(Place, Record)],
+        found: &Found<'_>,
+    ) -> (Status, String) {
+        if let Some(undecided) = found.undecided(info.id, records) {
             let status = if self.policy.levels.matters(info, false, self.policy.fail_on) {
                 Status::Inconclusive
             } else {
@@ -203,17 +298,7 @@ impl Concluding<'_> {
         if let Some(gap) = self.gap {
             return (Status::Inconclusive, gap.to_owned());
         }
-        // Where not every time is kept that it was found, it may have been here.
-        let elsewhere = self.outcome.findings.iter().find(|finding| {
-            let of = |own: &Place| {
-                own.bus == finding.bus.as_deref().unwrap_or_default()
-                    && own.driver == finding.driver.as_deref().unwrap_or_default()
-            };
-            finding.rule == info.id
-                && finding.count > finding.occurrences.iter().len() as u64
-                && records.iter().any(|(own, _)| of(own))
-        });
-        if let Some(finding) = elsewhere {
+        if let Some(finding) = found.counted_together(info.id, records) {
             let device = &finding.device;
             return (
                 Status::Skipped,

@@ -4,7 +4,7 @@ use super::{Concluding, info};
 use crate::{
     check::{
         assertion::unable,
-        examination::{Ending, lost},
+        examination::{Ending, lost, misfits},
         level::Level,
         results::{Group, GroupKind, Status, Test},
     },
@@ -50,6 +50,10 @@ impl Concluding<'_> {
                 .collect();
             let why = silent.join("; ");
             tests.push(verdict("hooks report", Some(why), Vec::new()));
+        }
+        if outcome.misfits > 0 {
+            let why = misfits(outcome.misfits);
+            tests.push(verdict("events fit", Some(why), Vec::new()));
         }
         if let Some(why) = &ending.cut_short {
             tests.push(verdict("run is whole", Some(why.clone()), Vec::new()));

@@ -233,6 +233,9 @@ fn from_recording(file: &Path, policy: &Policy, filter: DeviceFilter) -> Result<
         examination.event(event);
         ControlFlow::Continue(())
     });
+    if let Some(until) = recording.until() {
+        examination.pass(until);
+    }
     let mut gaps = recording.problems();
     if let Err(error) = read {
         // What comes behind the damage is missing, and what was read still counts.

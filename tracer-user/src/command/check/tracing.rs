@@ -16,7 +16,7 @@ use crate::{
         exercise::{Course, Exercised, Roots},
     },
     command::{
-        capture::{Asked, Capture, CaptureOptions, Captured, Receiver},
+        capture::{Asked, Capture, CaptureOptions, Captured, Receiver, now},
         record::lost_at,
         say::say,
         wanted::{Sighting, Wanted, say_if_missing},
@@ -203,6 +203,9 @@ impl Receiver for CheckRun {
     fn pause(&mut self) -> ControlFlow<()> {
         if let Some(recorder) = &mut self.recorder {
             recorder.pause();
+        }
+        if let Some(now) = now() {
+            self.examination.pass(now);
         }
         ControlFlow::Continue(())
     }

@@ -469,6 +469,13 @@ fn write_hidden(chapter: &Chapter, page: &mut Page<'_>) -> io::Result<()> {
 /// Says that what the binding left has been released.
 fn write_ended(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
     let Some((at, left)) = chapter.ended else {
+        if chapter.steps.iter().any(|step| step.what == What::Unbind) {
+            let text = format!(
+                "{:BEHIND_TIME$}the unbind did not end, as far as was seen",
+                ""
+            );
+            page.line(Tone::Doubtful, &text, BEHIND_TIME)?;
+        }
         return Ok(());
     };
     let what = match chapter.outcome {

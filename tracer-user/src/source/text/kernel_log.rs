@@ -67,13 +67,21 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<KernelLine<'_>> {
     }
 }
 
-/// What follows the line's event, if that tells of another one: lines that lost their ends.
-pub(super) fn behind(line: &[u8], at: usize) -> Option<&[u8]> {
+/// What follows the line's event, if that tells of another one, or `begins` one: lines that lost their ends.
+pub(super) fn behind(line: &[u8], at: usize, begins: fn(&[u8]) -> bool) -> Option<&[u8]> {
     let rest = line.get(at..)?;
     let end = memmem::find(rest, resource::END)? + resource::END.len();
-    let rest = rest.get(end..)?;
-    let tells = memmem::find(rest, WORD).is_some() || message::is_whole(rest);
+    let rest = rest.get(end..).filter(|rest| !rest.is_empty())?;
+    let tells = memmem::find(rest, WORD).is_some() || message::is_whole(rest) || begins(rest);
     tells.then_some(rest)
+}
+
+/// Parts a line after the end of an event that began in the line before, where another one follows in it.
+pub(super) fn part(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memmem::find(line, resource::END)? + resource::END.len();
+    let (first, rest) = line.split_at_checked(end)?;
+    let parts = memmem::find(first, WORD).is_none() && !rest.trim_ascii().is_empty();
+    parts.then_some((first, rest))
 }
 
 /// A whole event of a device that the line does not name: its beginning was taken off.
@@ -103,7 +111,12 @@ pub(super) fn subject(before: &[u8]) -> Option<(Prefix, Who<'_>)> {
         return Some((prefix, NOBODY));
     }
     let (driver, device) = last_word(named)?;
-    let driver = driver_alone(driver.trim_ascii());
+    // The kernel writes one blank between them: more of them part lines that lost their ends.
+    let driver = if driver.ends_with(b"  ") {
+        &b""[..]
+    } else {
+        driver_alone(driver.trim_ascii())
+    };
     let device = match device
         .iter()
         .rposition(|byte| matches!(byte, b'"' | b'=' | b'`'))
@@ -148,8 +161,12 @@ fn is_time(bracket: &[u8]) -> bool {
 /// Leaves out what is no driver's name: what other formats write in front of the message, a shell's prompt, the
 /// name of a file.
 fn driver_alone(driver: &[u8]) -> &[u8] {
-    let is_no_part =
-        |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'=' | b':' | b'$' | b'#' | b'>');
+    let is_no_part = |byte: &u8| {
+        matches!(
+            byte,
+            b'"' | b'\'' | b'`' | b'=' | b':' | b'$' | b'#' | b'>' | b')'
+        )
+    };
     match driver.iter().rposition(is_no_part) {
         Some(at) => driver.get(at + 1..).unwrap_or_default().trim_ascii_start(),
         None => driver,
@@ -245,8 +262,11 @@ mod tests {
     #[test]
     fn what_follows_an_event_is_found() {
         let line = b"a b: DEVRES ADD 0000000000000001 x (8 bytes)[ 2.0] a b: DEVRES REL";
-        assert_eq!(behind(line, 5), Some(&b"[ 2.0] a b: DEVRES REL"[..]));
-        assert_eq!(behind(line, 50), None);
+        assert_eq!(
+            behind(line, 5, |_| false),
+            Some(&b"[ 2.0] a b: DEVRES REL"[..])
+        );
+        assert_eq!(behind(line, 50, |_| false), None);
     }
 
     #[test]

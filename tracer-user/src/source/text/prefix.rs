@@ -75,7 +75,12 @@ pub(super) fn split(line: &[u8]) -> (Prefix, &[u8]) {
             Some(b'>' | b'|') => {}
             Some(b'[') => {
                 prefix.begins = true;
-                prefix.logged |= told || rest.starts_with(b"[ ]");
+                let blank = || {
+                    let end = memchr(b']', rest).unwrap_or_default();
+                    rest.get(1..end)
+                        .is_some_and(|content| content.trim_ascii().is_empty())
+                };
+                prefix.logged |= told || blank();
             }
             _ => {
                 prefix.begins = true;

@@ -172,13 +172,14 @@ impl Reader {
         if self.stack_goes_on(line) {
             return;
         }
+        let mut line = line;
         if let Some(held) = self.held.take() {
             match self.join(held, line) {
                 Joined::Done => return,
+                Joined::Before(rest) => line = rest,
                 Joined::No(held) => self.give_up(&held),
             }
         }
-        let mut line = line;
         loop {
             match self.event(line) {
                 Line::Event(behind) => {
@@ -212,8 +213,12 @@ impl Reader {
     /// Reads a line, if it is an event, and tells what follows that in the same line.
     fn parse<'a>(&self, line: &'a [u8]) -> Parsed<(Event<'a>, Option<&'a [u8]>)> {
         if let Some(at) = self.devres.find(line) {
-            return kernel_log::read(line, at)
-                .map(|event| (Event::Kernel(event), kernel_log::behind(line, at)));
+            return kernel_log::read(line, at).map(|event| {
+                (
+                    Event::Kernel(event),
+                    kernel_log::behind(line, at, may_begin),
+                )
+            });
         }
         if let Some(at) = trace_line::find(line, &self.tracepoint) {
             return trace_line::read(line, at)
@@ -254,8 +259,19 @@ impl Reader {
     }
 
     /// Tries to make an event of a held beginning and the line that follows it.
-    fn join(&mut self, mut held: Held, line: &[u8]) -> Joined {
+    fn join<'a>(&mut self, mut held: Held, line: &'a [u8]) -> Joined<'a> {
         let rest = prefix::unquote(line);
+        if held.is_event
+            && let Some((end, behind)) = kernel_log::part(rest)
+            && let Parsed::Event((event, _)) = self.parse(&[&held.text, &b" "[..], end].concat())
+            && event.is_plausible()
+        {
+            self.take(event);
+            self.statistics.event_lines += held.lines + self.count;
+            self.last_event = self.statistics.lines;
+            self.count = 0;
+            return Joined::Before(behind);
+        }
         let timed = trace_head::begins_with_time(rest);
         let has_own = self.devres.find(line).is_some()
             || trace_line::find(line, &self.tracepoint).is_some()
@@ -518,8 +534,10 @@ const fn phase(returns: bool) -> Phase {
     if returns { Phase::Leave } else { Phase::Enter }
 }
 
-enum Joined {
+enum Joined<'a> {
     Done,
+    /// Done, and this follows in the same line.
+    Before(&'a [u8]),
     No(Held),
 }
 
