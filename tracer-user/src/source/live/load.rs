@@ -148,8 +148,8 @@ impl Live {
                 Stacks::new(Some(stacks)),
             ),
             coverage: Coverage {
+                untold: attach::untold(&hooks),
                 hooks,
-                untold: Vec::new(),
                 nodes: if concluded {
                     NodeEvents::Concluded
                 } else {
