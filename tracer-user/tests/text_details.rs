@@ -191,13 +191,13 @@ fn without(text: &str, gone: &[&(usize, usize, String)]) -> String {
 
 #[test]
 fn an_argument_less_makes_no_verdict_better_or_worse() {
-    for (text, errors_of) in [
-        (detached_too_early(), vec!["DR001"]),
-        (detached_at_the_end(), vec![]),
-        (groups(true), vec!["DR005"]),
-        (groups(false), vec![]),
-        (concluded(true), vec!["DR001"]),
-        (concluded(false), vec![]),
+    for (text, errors_of, decided) in [
+        (detached_too_early(), vec!["DR001"], vec!["DR001", "DR007"]),
+        (detached_at_the_end(), vec![], vec!["DR001", "DR007"]),
+        (groups(true), vec!["DR005"], vec![]),
+        (groups(false), vec![], vec!["DR005"]),
+        (concluded(true), vec!["DR001"], vec!["DR001", "DR007"]),
+        (concluded(false), vec![], vec!["DR001", "DR007"]),
     ] {
         assert_eq!(
             errors(&judge_by(&text, RuleSet::all())),
@@ -205,6 +205,9 @@ fn an_argument_less_makes_no_verdict_better_or_worse() {
             "{text}"
         );
         let before = says(&text);
+        for rule in decided {
+            assert!(!before[rule].undecided, "{rule}: {text}");
+        }
         let arguments = arguments(&text);
         assert!(arguments.len() > 10, "{text}");
         let mut names: Vec<&str> = arguments.iter().map(|(.., name)| &**name).collect();

@@ -2,6 +2,7 @@
 
 use super::{Rule, RuleInfo, blame};
 use crate::{
+    coverage::Addresses,
     event::{Function, GroupId, Hook, Message},
     finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Model, Node, NodeId, State},
@@ -133,6 +134,17 @@ fn warned(id: Option<DeviceId>, function: &str, model: &Model, report: &mut Repo
 }
 
 /// A group function was called on a group that is not there, or closes one that is closed.
+/// Whether a group of the device was opened with NULL, and its address, which is its identifier, is not told.
+fn has_group_of_unknown_id(device: Device<'_>, model: &Model) -> bool {
+    model.coverage().node_addresses != Addresses::Real
+        && device.groups().any(|(id, open, _)| {
+            id.0 == 0
+                || model
+                    .node(open)
+                    .is_some_and(|marker| marker.address().0 == id.0)
+        })
+}
+
 fn called(
     hook: Hook,
     id: DeviceId,
@@ -161,6 +173,16 @@ fn called(
         } else {
             "an identifier"
         };
+        if has_group_of_unknown_id(device, model) {
+            let subject = Subject::of(device);
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "a group was named by its identifier, and the identifier of a group that was opened is not told",
+            );
+            return;
+        }
         let misuse = Misuse {
             severity: Severity::Warn,
             mark: blame::reported_as("not-found", function, caller),
