@@ -182,6 +182,12 @@ impl Coverage {
         essentials.find_map(|role| self.untold(hook, role))
     }
 
+    /// For each hook that is seen and of no use, what it is seen without.
+    pub fn of_no_use(&self) -> impl Iterator<Item = &Untold> {
+        let seen = self.hooks.iter().filter(|entry| self.sees(entry.hook));
+        seen.filter_map(|entry| self.unserved(entry.hook))
+    }
+
     /// What is not seen, and why.
     #[must_use]
     pub fn explain(&self, gap: Gap) -> String {

@@ -429,12 +429,36 @@ fn a_device_seen_halfway_silences_only_where_it_matters() {
     let idle = story.judge_by("DR001", coverage.clone());
     assert_eq!(idle.verdict(Severity::Info), Verdict::Clean, "{idle:?}");
 
+    let early = story.clone();
+    for memory in ["devm_kzalloc_release", "devm_pinctrl_release"] {
+        let mut story = early.clone();
+        unbind(&mut story, DEVICE, DOMAIN, &[memory]);
+        let outcome = story.judge_by("DR001", coverage.clone());
+        assert_eq!(outcome.findings, []);
+        assert_eq!(outcome.undecided.len(), 1, "{outcome:?}");
+        assert_eq!(outcome.verdict(Severity::Info), Verdict::Inconclusive);
+        assert_eq!(outcome.desyncs, 0);
+    }
+}
+
+#[test]
+fn what_is_released_after_the_detach_and_was_not_added_since_was_there() {
+    let mut coverage = whole();
+    coverage.before = devres_tracer::coverage::Before::Unknown("the trace began late".to_owned());
+    let mut story = Story::new();
+    story.named(DEVICE, "dev0", "platform", "driver");
     unbind(&mut story, DEVICE, DOMAIN, &["devm_irq_release"]);
     let outcome = story.judge_by("DR001", coverage.clone());
-    assert_eq!(outcome.findings, []);
+    let finding = only(&outcome, Severity::Error);
+    assert_eq!(finding.resources[0].name, "devm_irq_release");
     assert_eq!(outcome.undecided.len(), 1, "{outcome:?}");
-    assert_eq!(outcome.verdict(Severity::Info), Verdict::Inconclusive);
     assert_eq!(outcome.desyncs, 0);
+
+    story.events.clear();
+    story.named(DEVICE, "dev0", "platform", "driver");
+    story.lose(1);
+    unbind(&mut story, DEVICE, DOMAIN, &["devm_irq_release"]);
+    assert_eq!(story.judge_by("DR001", coverage).findings, []);
 }
 
 #[test]

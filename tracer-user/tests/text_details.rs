@@ -146,7 +146,9 @@ fn says(text: &str) -> BTreeMap<&'static str, Says> {
     let everywhere = outcome.lost > 0 || outcome.desyncs > 0 || outcome.findings_dropped > 0;
     let rules = RuleSet::all();
     let infos: Vec<_> = rules.infos().collect();
-    let by_rule = infos.into_iter().map(|info| {
+    // Of hooks that nobody asked for nothing is missed.
+    let infos = infos.into_iter().filter(|info| !info.optional);
+    let by_rule = infos.map(|info| {
         let found = outcome.findings.iter();
         let says = Says {
             found: found
@@ -189,13 +191,13 @@ fn without(text: &str, gone: &[&(usize, usize, String)]) -> String {
 
 #[test]
 fn an_argument_less_makes_no_verdict_better_or_worse() {
-    for (text, errors_of) in [
-        (detached_too_early(), vec!["DR001"]),
-        (detached_at_the_end(), vec![]),
-        (groups(true), vec!["DR005"]),
-        (groups(false), vec![]),
-        (concluded(true), vec!["DR001"]),
-        (concluded(false), vec![]),
+    for (text, errors_of, decided) in [
+        (detached_too_early(), vec!["DR001"], vec!["DR001", "DR007"]),
+        (detached_at_the_end(), vec![], vec!["DR001", "DR007"]),
+        (groups(true), vec!["DR005"], vec![]),
+        (groups(false), vec![], vec!["DR005"]),
+        (concluded(true), vec!["DR001"], vec!["DR001", "DR007"]),
+        (concluded(false), vec![], vec!["DR001", "DR007"]),
     ] {
         assert_eq!(
             errors(&judge_by(&text, RuleSet::all())),
@@ -203,6 +205,9 @@ fn an_argument_less_makes_no_verdict_better_or_worse() {
             "{text}"
         );
         let before = says(&text);
+        for rule in decided {
+            assert!(!before[rule].undecided, "{rule}: {text}");
+        }
         let arguments = arguments(&text);
         assert!(arguments.len() > 10, "{text}");
         let mut names: Vec<&str> = arguments.iter().map(|(.., name)| &**name).collect();
@@ -408,6 +413,13 @@ fn without_arguments_it_is_said_what_to_record_instead() {
         let outcome = judge_by(&text, RuleSet::all());
         assert_eq!(outcome.verdict(Severity::Error), Verdict::Inconclusive);
     }
+    let alone = FUNCTION
+        .split_once("\n              sh-12      [001] d..1.")
+        .unwrap()
+        .0;
+    let error = text::read(alone.replace("{1}", "").replace("{2}", "").as_bytes());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("options/func-args`"), "{error}");
     let no_task = with_arguments(GRAPH).replace("    sh-12      |", "");
     let reason = import(&no_task)
         .coverage()

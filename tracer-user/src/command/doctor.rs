@@ -48,7 +48,7 @@ struct Diagnosis {
 struct UndecidedRule {
     rule: &'static str,
     /// What it misses: of each list one would do.
-    missing: Vec<Vec<&'static str>>,
+    missing: Vec<Vec<String>>,
 }
 
 impl UndecidedRule {
@@ -113,7 +113,11 @@ fn is_full(coverage: &Coverage) -> bool {
 fn undecided_rules(coverage: &Coverage) -> Vec<UndecidedRule> {
     let mut undecided: Vec<UndecidedRule> = Vec::new();
     for (info, gap) in RuleSet::checked().undecided(coverage) {
-        let symbols: Vec<_> = gap.any.iter().map(|hook| hook.symbol()).collect();
+        let symbol = |hook: &Hook| match gap.role {
+            Some(role) => format!("{} with {}", hook.symbol(), role.name()),
+            None => hook.symbol().to_owned(),
+        };
+        let symbols: Vec<_> = gap.any.iter().map(symbol).collect();
         match undecided.last_mut().filter(|last| last.rule == info.id) {
             Some(rule) => rule.missing.push(symbols),
             None => undecided.push(UndecidedRule {

@@ -35,7 +35,8 @@ pub(super) fn told(opened: Result<Recording, RecordingError>) -> anyhow::Result<
         Ok(recording) => Ok(recording),
         Err(RecordingError::Text {
             name,
-            source: source @ (ImportError::NoEvents { .. } | ImportError::Empty),
+            source:
+                source @ (ImportError::NoEvents { .. } | ImportError::Unusable(_) | ImportError::Empty),
         }) => Err(UsageError::new(format!("{name}: {source}")).into()),
         Err(error @ (RecordingError::Packed { .. } | RecordingError::NotText { .. })) => {
             Err(UsageError::new(error.to_string()).into())

@@ -2,6 +2,7 @@
 
 use super::{Rule, RuleInfo, blame};
 use crate::{
+    coverage::Addresses,
     event::{GroupId, Hook, Message},
     finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Model, Node, NodeId, State},
@@ -228,6 +229,17 @@ fn warned(
 }
 
 /// A group function was called on a group that is not there, or closes one that is closed.
+/// Whether a group of the device was opened with NULL, and its address, which is its identifier, is not told.
+fn has_group_of_unknown_id(device: Device<'_>, model: &Model) -> bool {
+    model.coverage().node_addresses != Addresses::Real
+        && device.groups().any(|(id, open, _)| {
+            id.0 == 0
+                || model
+                    .node(open)
+                    .is_some_and(|marker| marker.address().0 == id.0)
+        })
+}
+
 fn called(
     hook: Hook,
     id: DeviceId,
@@ -238,6 +250,16 @@ fn called(
     let device = model.device_by_id(id)?;
     let Some(open) = selected else {
         let misuse = not_found(hook, device, group, model)?;
+        if has_group_of_unknown_id(device, model) {
+            let subject = Subject::of(device);
+            report.stay_silent(
+                INFO.id,
+                subject.key,
+                subject.name(),
+                "a group was named by its identifier, and the identifier of a group that was opened is not told",
+            );
+            return None;
+        }
         let finding = misuse.judge(device, device.is_whole(), model, report)?;
         return Some(Unfound {
             hook,

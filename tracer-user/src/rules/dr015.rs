@@ -133,6 +133,7 @@ fn concerns(node: &Node) -> bool {
     let name = node.name().map_or("", |name| &**name);
     // Rust drops a Devres whenever its owner goes, which is what it is for.
     node.origin() != Origin::Unknown
+        && !name.is_empty()
         && !node.kind().is_marker()
         && name != "devm_pinctrl_release"
         && !name.starts_with("Devres<")

@@ -98,20 +98,29 @@ impl<W: Write> Sink for TextSink<W> {
                 "this kernel doesn't log releases: they are concluded from the functions that release"
             )?;
         }
-        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-        for (hook, reason) in source.coverage.missing() {
-            match reasons.iter_mut().find(|(known, _)| *known == reason) {
-                Some((_, hooks)) => hooks.push(hook.symbol()),
-                None => reasons.push((reason, vec![hook.symbol()])),
+        let coverage = &source.coverage;
+        let unseen = coverage
+            .missing()
+            .map(|(hook, reason)| (hook, "not seen".to_owned(), reason));
+        let useless = coverage.of_no_use().map(|untold| {
+            let what = format!("seen without {}", untold.role.name());
+            (untold.hook, what, untold.reason.as_str())
+        });
+        let mut reasons: Vec<(String, &str, Vec<&str>)> = Vec::new();
+        for (hook, what, reason) in unseen.chain(useless) {
+            let mut known = reasons.iter_mut();
+            match known.find(|known| known.0 == what && known.1 == reason) {
+                Some((.., hooks)) => hooks.push(hook.symbol()),
+                None => reasons.push((what, reason, vec![hook.symbol()])),
             }
         }
-        for (reason, hooks) in reasons {
+        for (what, reason, hooks) in reasons {
             let hooks = if hooks.len() > MOST_HOOKS {
                 format!("{} functions (`--json` lists them)", hooks.len())
             } else {
                 hooks.join(", ")
             };
-            writeln!(self.writer, "not seen: {hooks}: {}", Escaped(reason))?;
+            writeln!(self.writer, "{what}: {hooks}: {}", Escaped(reason))?;
         }
         Ok(())
     }

@@ -6,10 +6,10 @@ use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
 };
-use tracer_ebpf::{Description, Hook, Point, Programs, Trait};
+use tracer_ebpf::{Description, Hook, Point, Programs, Role, Trait};
 
 use super::{layout::KernelTypes, switches::silences};
-use crate::coverage::{Attachment, HookCoverage, HookState};
+use crate::coverage::{Attachment, HookCoverage, HookState, Untold};
 
 /// What the attaching needs to know of the kernel.
 pub(super) struct Kernel<'kernel> {
@@ -79,6 +79,19 @@ pub(super) fn nothing(hooks: &[HookCoverage]) -> Option<String> {
         }
     }
     reason.cloned()
+}
+
+/// What the probes can't tell of calls, for the way in which they are attached.
+pub(super) fn untold(hooks: &[HookCoverage]) -> Vec<Untold> {
+    let by_kretprobe = hooks.iter().any(|entry| {
+        entry.hook == Hook::Probe && entry.state == HookState::Attached(Attachment::Kprobe)
+    });
+    let untold = by_kretprobe.then(|| Untold {
+        hook: Hook::Probe,
+        role: Role::PmDomain,
+        reason: "a kretprobe does not tell which device its function was called with".to_owned(),
+    });
+    untold.into_iter().collect()
 }
 
 fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, row: &Description) -> HookState {

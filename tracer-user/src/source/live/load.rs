@@ -166,8 +166,8 @@ impl Live {
                 Stacks::new(Some(stacks)),
             ),
             coverage: Coverage {
+                untold: attach::untold(&hooks),
                 hooks,
-                untold: Vec::new(),
                 nodes: if concluded {
                     NodeEvents::Concluded
                 } else {

@@ -288,7 +288,9 @@ impl Call {
         let about_pm = row.has(Trait::PmDomain);
         if self.returns() {
             check(Role::Returned, self.raw.get(Role::Returned).is_some());
-            check(Role::PmDomain, !about_pm || self.raw.pm().is_some());
+            // What a probe leaves behind is to be told; what attach and detach do, their entries tell.
+            let leaves = row.hook == Hook::Probe;
+            check(Role::PmDomain, !leaves || self.raw.pm().is_some());
             return untold;
         }
         for role in row.arguments {

@@ -497,7 +497,9 @@ impl Collector {
         }
         if let Some(added) = added {
             self.printed.insert(node.node, facts);
-            self.records.pointers.pair();
+            if added.node != 0 {
+                self.records.pointers.pair();
+            }
             if self.records.names.text(node.device).is_some() && added.device != 0 {
                 self.records
                     .devices

@@ -26,9 +26,9 @@ const MOST_FRAMES: usize = 128;
 /// Tasks about which something is remembered at the same time.
 const MOST_TASKS: usize = 4096;
 
-/// Why a line is of no use.
+/// Why a function tracer's line is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unusable {
+pub enum Unusable {
     /// The function tracer has left out the arguments.
     FunctionArguments,
     /// The graph tracer has.

@@ -58,6 +58,7 @@ mod wrapper;
 use std::io::{self, BufRead};
 
 pub use events::Events;
+pub use function_tracer::Unusable;
 pub use stream::Stream;
 
 use crate::{
@@ -114,6 +115,9 @@ pub enum ImportError {
         /// How many lines there were.
         statistics: Statistics,
     },
+    /// There are only calls of which it is not told on which device.
+    #[error("the text has no event of which a device is known: {0}")]
+    Unusable(Unusable),
     /// There is nothing in it.
     #[error("the input is empty")]
     Empty,
@@ -132,6 +136,10 @@ pub fn read(reader: impl BufRead) -> Result<Import, ImportError> {
     let statistics = found.statistics;
     if statistics.lines == 0 {
         return Err(ImportError::Empty);
+    }
+    let unusable = found.records.unusable.values().next();
+    if let (0, Some(unusable)) = (statistics.event_lines, unusable) {
+        return Err(ImportError::Unusable(*unusable));
     }
     if statistics.event_lines == 0 {
         return Err(ImportError::NoEvents { statistics });

@@ -408,8 +408,15 @@ impl Reader {
         let Some((head, traced)) = self.tracer.read(line) else {
             return false;
         };
-        self.statistics.event_lines += self.count;
-        self.last_event = self.statistics.lines;
+        if traced
+            .iter()
+            .all(|traced| matches!(traced, Traced::Unusable(..)))
+        {
+            self.statistics.other_lines += self.count;
+        } else {
+            self.statistics.event_lines += self.count;
+            self.last_event = self.statistics.lines;
+        }
         for traced in traced {
             let (hook, returns) = match traced {
                 Traced::Enter(hook, _) => (hook, false),
