@@ -205,6 +205,9 @@ fn cut(events: &[Event]) -> Vec<Told> {
                     _ => {}
                 }
             }
+            if let EventKind::Snapshot(snapshot) = &event.kind {
+                told.name = snapshot.identity.name.as_deref().map(str::to_owned);
+            }
             if let EventKind::Add(node) = &event.kind {
                 told.resources
                     .push(node.name.as_deref().unwrap().to_owned());

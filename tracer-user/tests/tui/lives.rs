@@ -33,7 +33,12 @@ fn each_life_at_an_address_has_a_row() {
     let screen = text(&mut session, 100, 40);
     let rows = screen
         .lines()
-        .filter(|line| line.split_whitespace().any(|word| word == "test"))
+        .filter(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            ["platform", "test", "gone"]
+                .iter()
+                .all(|word| words.contains(word))
+        })
         .count();
     assert_eq!(rows, 8, "{screen}");
 }
