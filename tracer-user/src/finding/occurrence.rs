@@ -84,11 +84,13 @@ pub struct Occurrences {
 
 impl Occurrences {
     /// Those that are kept.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Occurrence> + ExactSizeIterator {
         self.kept.iter()
     }
 
     /// Those that are kept on one device instance.
+    #[must_use]
     pub fn on(&self, instance: InstanceKey) -> impl DoubleEndedIterator<Item = &Occurrence> {
         self.iter().filter(move |one| one.instance == instance)
     }

@@ -259,8 +259,8 @@ fn take_in(known: &mut Finding, finding: Finding, is_better: bool) {
         let occurrences = std::mem::take(&mut known.occurrences);
         let count = known.count;
         *known = Finding {
-            occurrences,
             count,
+            occurrences,
             ..finding
         };
     }

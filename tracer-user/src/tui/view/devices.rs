@@ -158,7 +158,8 @@ impl Columns {
         let (has_bus, has_driver) = (free >= 30, free >= 16);
         let free = free.saturating_sub(usize::from(has_bus) + usize::from(has_driver));
         let bus = if has_bus {
-            names.bus.clamp(3, (free / 5).max(3))
+            let left = free.saturating_sub(names.driver + names.device);
+            names.bus.clamp(3, left.max(free / 5).max(3))
         } else {
             0
         };

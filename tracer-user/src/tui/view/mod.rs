@@ -26,6 +26,9 @@ const LEAST: (u16, u16) = (24, 6);
 pub(super) fn draw(session: &mut Session, buffer: &mut Buffer) -> Option<Position> {
     let area = buffer.area;
     buffer.set_style(area, session.configuration.theme.text);
+    if area.is_empty() {
+        return None;
+    }
     if area.width < LEAST.0 || area.height < LEAST.1 {
         let text = format!("too small: {}x{}", area.width, area.height);
         buffer.set_stringn(area.x, area.y, text, area.width.into(), Style::new());

@@ -356,11 +356,9 @@ fn draw_marks(buffer: &mut Buffer, line: Rect, marks: &[&Mark], scale: Scale, th
             MarkKind::Called(Hook::Bound) => ("B", theme.key),
             MarkKind::Called(Hook::OpenGroup) => ("(", theme.group),
             MarkKind::Called(Hook::CloseGroup) => (")", theme.group),
-            // The addition itself follows.
-            MarkKind::Called(Hook::DevresAdd) => continue,
+            // The addition itself follows; and findings are drawn last, so that nothing hides them.
+            MarkKind::Called(Hook::DevresAdd) | MarkKind::Found(_) => continue,
             MarkKind::Called(_) => (".", theme.text),
-            // Drawn last, so that nothing hides it.
-            MarkKind::Found(_) => continue,
         };
         let cell = &mut buffer[(line.x + column, line.y)];
         let same = cell.symbol() == " " || cell.symbol() == sign;
