@@ -22,10 +22,12 @@ pub(super) struct Manner {
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Colours {
-    // On a terminal, unless `NO_COLOR` is set. Comments for the help would make all of it long.
+    /// On a terminal, unless `NO_COLOR` is set
     #[default]
     Auto,
+    /// Always
     Always,
+    /// Never
     Never,
 }
 
