@@ -69,7 +69,7 @@ fn events_of_recordings_accuse_nobody_more() {
 fn made_up_events_accuse_nobody() {
     let mut runner = TestRunner::deterministic();
     let mut streams = Vec::new();
-    for number in 0..8 {
+    for number in 0..12 {
         let operations = busy(&mut runner);
         for (what, logs, coverage) in [("logged", true, whole()), ("concluded", false, reduced())] {
             let kernel = ordinary(&operations, logs);

@@ -3,6 +3,7 @@
 //! Each text and each stream of events is judged whole, and then after every accident that can happen to one
 //! of its lines or events, or to a block of them. What an accident adds must not be an error; what it adds of
 //! warnings is counted in docs/robustness.md.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 mod events;
 mod perturb;

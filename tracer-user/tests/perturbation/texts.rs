@@ -32,7 +32,7 @@ fn files(directory: &str, endings: &[&str]) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Of made-up texts there are enough for a sample.
-const TEXT_STRIDE: usize = 5;
+const TEXT_STRIDE: usize = 3;
 
 fn try_all(inputs: &[(String, Vec<u8>)], stride: usize) -> Tally {
     let mut tally = Tally::default();
@@ -53,7 +53,7 @@ fn try_all(inputs: &[(String, Vec<u8>)], stride: usize) -> Tally {
 fn made_up() -> Vec<(String, Vec<u8>)> {
     let mut runner = TestRunner::deterministic();
     let mut texts = Vec::new();
-    for number in 0..4 {
+    for number in 0..8 {
         let operations = busy(&mut runner);
         for style in [Style::Hashed, Style::Real, Style::Concluded] {
             let kernel = ordinary(&operations, style != Style::Concluded);
