@@ -235,10 +235,8 @@ fn reason(error: &ProgramError) -> String {
     } = error
     {
         let log = verifier_log.to_string();
-        if log.contains(READS_MEMORY) {
-            return LOCKED_DOWN.to_owned();
-        }
         return match complaint(&log) {
+            Some(line) if is_lockdown(line) => LOCKED_DOWN.to_owned(),
             Some(last) => format!("refused by the verifier: {last} ({io_error})"),
             None => known(io_error),
         };
@@ -253,9 +251,14 @@ fn reason(error: &ProgramError) -> String {
     error.to_string()
 }
 
-/// The helper that a kernel in lockdown's confidentiality mode refuses, in the verifier's words.
-const READS_MEMORY: &str = "bpf_probe_read_kernel";
-/// What that means.
+/// Whether the verifier complains that there is no helper to read memory with, as it does in lockdown's confidentiality
+/// mode.
+fn is_lockdown(line: &str) -> bool {
+    let refused = line.starts_with("unknown func ") || line.contains("cannot use helper");
+    refused && line.contains("bpf_probe_read")
+}
+
+/// What that means, where the kernel's security files are not mounted and don't tell.
 const LOCKED_DOWN: &str = "the kernel does not let eBPF read its memory (lockdown in confidentiality mode; boot with lockdown=integrity or none)";
 
 /// The verifier's last line that is no statistics.
@@ -281,13 +284,18 @@ fn known(error: &std::io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::complaint;
+    use super::{complaint, is_lockdown};
 
     #[test]
     fn what_the_verifier_complains_of_stands_before_its_statistics() {
         let log = "0: (79) r1 = *(u64 *)(r1 +0)\nR1 invalid mem access 'scalar'\nverification time 33 usec\n\
                    stack depth 16\nprocessed 1 insns (limit 1000000)\n";
         assert_eq!(complaint(log), Some("R1 invalid mem access 'scalar'"));
+        assert!(is_lockdown("unknown func bpf_probe_read#4"));
+        assert!(is_lockdown(
+            "program of this type cannot use helper bpf_probe_read_kernel#113"
+        ));
+        assert!(!is_lockdown("12: (85) call bpf_probe_read_kernel#113"));
         assert_eq!(complaint("processed 1 insns (limit 1000000)\n"), None);
     }
 }
