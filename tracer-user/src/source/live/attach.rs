@@ -227,8 +227,12 @@ fn unload(ebpf: &mut Ebpf, name: &str) {
     }
 }
 
-/// The helper that a kernel in lockdown's confidentiality mode refuses, in the verifier's words.
-const READS_MEMORY: &str = "bpf_probe_read_kernel";
+/// Whether the verifier complains that there is no helper to read memory with, as it does in lockdown's confidentiality
+/// mode.
+fn is_lockdown(line: &str) -> bool {
+    let refused = line.starts_with("unknown func ") || line.contains("cannot use helper");
+    refused && line.contains("bpf_probe_read")
+}
 
 /// The verifier's last line that is no statistics.
 fn complaint(log: &str) -> Option<&str> {
@@ -287,10 +291,8 @@ impl From<ProgramError> for Refusal {
         } = error
         {
             let log = verifier_log.to_string();
-            if log.contains(READS_MEMORY) {
-                return Self::LockedDown;
-            }
             return match complaint(&log) {
+                Some(line) if is_lockdown(line) => Self::LockedDown,
                 Some(last) => Self::Verifier(last.to_owned(), io_error),
                 None => Self::from(&io_error),
             };
@@ -308,13 +310,18 @@ impl From<ProgramError> for Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::complaint;
+    use super::{complaint, is_lockdown};
 
     #[test]
     fn what_the_verifier_complains_of_stands_before_its_statistics() {
         let log = "0: (79) r1 = *(u64 *)(r1 +0)\nR1 invalid mem access 'scalar'\nverification time 33 usec\n\
                    stack depth 16\nprocessed 1 insns (limit 1000000)\n";
         assert_eq!(complaint(log), Some("R1 invalid mem access 'scalar'"));
+        assert!(is_lockdown("unknown func bpf_probe_read#4"));
+        assert!(is_lockdown(
+            "program of this type cannot use helper bpf_probe_read_kernel#113"
+        ));
+        assert!(!is_lockdown("12: (85) call bpf_probe_read_kernel#113"));
         assert_eq!(complaint("processed 1 insns (limit 1000000)\n"), None);
     }
 }
