@@ -151,7 +151,10 @@ const PROVEN: &[Proves<'_>] = &[
         Severity::Error,
         "/kasan/acme_read",
         UNKNOWN,
-        &["acme_read used managed memory that had been released before, during an unbind"],
+        &[
+            "acme_read used managed memory that had been released before, during an unbind",
+            "acme_probe allocates the memory by devm_kmalloc",
+        ],
     ),
     (
         "lockup.log",
