@@ -135,6 +135,36 @@ const PROVEN: &[Proves<'_>] = &[
         &["acme_remove [acme] freed managed memory by hand, during an unbind"],
     ),
     (
+        "kfence.log",
+        "DR013",
+        Severity::Error,
+        "/kfence/acme_work",
+        UNKNOWN,
+        &[
+            "acme_work [acme] used managed memory that had been released before, after a failed probe",
+            "acme_probe [acme] allocates the memory by devm_kmalloc",
+        ],
+    ),
+    (
+        "syzbot.log",
+        "DR013",
+        Severity::Error,
+        "/kasan/acme_read",
+        UNKNOWN,
+        &[
+            "acme_read used managed memory that had been released before, during an unbind",
+            "acme_probe allocates the memory by devm_kmalloc",
+        ],
+    ),
+    (
+        "lockup.log",
+        "DR019",
+        Severity::Warn,
+        "/lockup/acme_wait_idle",
+        UNKNOWN,
+        &["The release acme_wait_idle [acme] kept a CPU for 22 s, during an unbind"],
+    ),
+    (
         "hung.log",
         "DR019",
         Severity::Warn,
@@ -457,7 +487,7 @@ proptest! {
     /// Lines of all reports in any order, each any number of times: nothing panics, every line is counted.
     #[test]
     fn lines_of_reports_in_any_order_are_read(
-        picks in prop::collection::vec((0_usize..17, 0_usize..40), 0..120),
+        picks in prop::collection::vec((0_usize..20, 0_usize..40), 0..120),
     ) {
         let names: Vec<&str> = PROVEN
             .iter()

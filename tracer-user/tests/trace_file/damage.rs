@@ -3,7 +3,7 @@
 use devres_tracer::{
     event::{Event, EventKind},
     judge::Verdict,
-    trace_file::TraceFileError,
+    trace_file::{TraceFileError, VERSION},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -170,13 +170,14 @@ fn a_content_that_would_not_fit_into_memory_is_not_unpacked() {
 #[test]
 fn a_newer_version_is_named() {
     let mut bytes = file(&healthy(), 4);
-    bytes[8] = 2;
+    let newer = VERSION + 1;
+    bytes[8..10].copy_from_slice(&newer.to_le_bytes());
     let checksum = crc32fast::hash(&bytes[..20]).to_le_bytes();
     bytes[20..24].copy_from_slice(&checksum);
-    assert!(matches!(
-        read(&bytes).unwrap_err(),
-        TraceFileError::Newer(2)
-    ));
+    let TraceFileError::Newer(named) = read(&bytes).unwrap_err() else {
+        panic!("it was read");
+    };
+    assert_eq!(named, newer);
 }
 
 proptest! {

@@ -299,7 +299,7 @@ pub(super) fn core(function: &Function, name: &str) -> Option<Core> {
 pub struct Given<'a> {
     /// The function itself.
     pub by: Option<&'a Function>,
-    /// The part of devres that did it for it: the innermost managed function inward of it.
+    /// The part of devres that did it for it: the managed function that it called.
     pub through: Option<&'a Function>,
     /// Devres did it itself, as a part of releasing what lies on a device's list.
     pub in_release: bool,
@@ -324,7 +324,8 @@ impl<'a> Given<'a> {
                 continue;
             }
             if is_devres(function) {
-                given.through = given.through.or(Some(function));
+                // The outermost is the one that was called.
+                given.through = Some(function);
             } else {
                 given.by = Some(function);
                 break;

@@ -199,8 +199,8 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// Whether the memory was freed within the very call of the release in which it was used: that is no
-    /// question of order.
+    /// Whether the release function in which the memory was used freed it, too: in one call, that is no question of
+    /// order.
     #[must_use]
     pub fn is_within_one_release(&self) -> bool {
         let (Some(used), Some(freed)) = (self.release(), self.freed_in()) else {

@@ -77,9 +77,17 @@ fn active(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     };
     let release = story.release();
     let phase = when(story.phase());
-    let memory = match release.and_then(|release| release.callback) {
-        Some(callback) => format!("The release {callback} freed memory"),
-        None => "Managed memory was freed".to_owned(),
+    let memory = match release {
+        Some(Release {
+            callback: Some(callback),
+            by_hand: false,
+            ..
+        }) => format!("The release {callback} freed memory"),
+        Some(Release {
+            callback: Some(callback),
+            ..
+        }) => format!("{callback} freed memory"),
+        _ => "Managed memory was freed".to_owned(),
     };
     Said {
         summary: format!("{memory} with {what} in it{phase}."),

@@ -100,7 +100,11 @@ fn memory(splat: &Splat, story: &Story<'_>) -> Proof {
             let managed = story
                 .allocated()
                 .is_some_and(|allocated| allocated.through.is_some());
-            if managed || used.is_some() != by_list.is_some() {
+            let again_by_release =
+                used.is_some() && by_list.is_none() && is_by_driver(&freed, story);
+            let again_by_hand =
+                used.is_none() && by_list.is_some() && story.phase() == Phase::Unbind;
+            if managed || again_by_release || again_by_hand {
                 Proof::FreedTwice
             } else {
                 Proof::Nothing

@@ -164,8 +164,8 @@ fn messenger(splat: &Splat, story: &Story<'_>) -> String {
 
 fn memory(splat: &Splat, story: &Story<'_>) -> String {
     if story.is_within_one_release() {
-        return "The same call of the release freed the memory and used it: a fault within that function, not of the \
-                order of releases."
+        return "The same release function freed the memory and used it. In one call that is a fault within it, not of \
+                the order of releases; in two, for two resources of its kind, the order matters."
             .to_owned();
     }
     match (splat.memory_fault(), story.freed()) {

@@ -308,7 +308,7 @@ impl Open {
             .iter_mut()
             .find(|stack| stack.role == Role::Report);
         if let (Some(function), Some(stack)) = (&function, first)
-            && !kind.is_stuck()
+            && !matches!(kind, SplatKind::Hung | SplatKind::Stall)
             && !kind.watches_memory()
             && !stack.frames.iter().any(|frame| is_of(frame, function))
             && !stack.frames.is_empty()
@@ -456,8 +456,8 @@ const fn rank(kind: SplatKind) -> u8 {
 /// Whether a first line can be of the same report as the one before it.
 fn fits(before: SplatKind, next: SplatKind) -> bool {
     use SplatKind::{
-        Abort, Bug, DuplicateName, FreedActive, FreedIrq, Kobject, List, Oops, Panic, Refcount,
-        Stack, Warning,
+        Abort, Bug, DuplicateName, FreedActive, FreedIrq, Kasan, Kobject, List, Oops, Panic,
+        Refcount, Stack, Warning,
     };
     match next {
         Panic => true,
@@ -469,6 +469,8 @@ fn fits(before: SplatKind, next: SplatKind) -> bool {
             before,
             FreedIrq | FreedActive | Refcount | Kobject | Oops | Abort | Bug | List | Panic | Stack
         ),
+        // syzbot writes one for each function that was put into another.
+        Kasan => before == Kasan,
         Oops | Abort => matches!(before, Oops | Abort | Bug | List | Panic | Stack),
         _ => false,
     }
