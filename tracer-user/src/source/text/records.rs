@@ -127,6 +127,8 @@ pub(super) struct Records {
 
 /// Names of arguments that are kept for each function.
 const MOST_STRANGE: usize = 8;
+/// The longest name that a kprobe event's argument can have.
+const LONGEST_NAME: usize = 32;
 
 impl Records {
     /// Keeps what a call does and doesn't tell.
@@ -144,8 +146,12 @@ impl Records {
 
     /// An argument was not understood.
     pub(super) fn not_understood(&mut self, hook: Hook, name: &[u8]) {
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.iter().all(is_name) {
+            return;
+        }
         let names = self.strange.entry(hook).or_default();
-        if names.len() < MOST_STRANGE && name.len() <= 64 {
+        if names.len() < MOST_STRANGE {
             names.insert(String::from_utf8_lossy(name).into_owned());
         }
     }
