@@ -18,12 +18,19 @@ const MOST_TASKS: usize = 4096;
 #[derive(Debug, Default)]
 pub struct LastMoments {
     /// Releases that have begun, innermost last.
-    releases: HashMap<Task, Vec<Release>>,
+    releases: HashMap<Number, Vec<Release>>,
     /// When devices were detached from their PM domain.
     detached: HashMap<DeviceId, Time>,
-    /// Tasks, in the order in which they were last heard of.
-    heard: HashMap<Task, u64>,
+    /// Tasks by their numbers, with the place at which they were last heard of.
+    heard: HashMap<Number, (Task, u64)>,
     events: u64,
+}
+
+/// A task's number and its process's: its name may become known only later.
+type Number = (u32, u32);
+
+fn number(task: Task) -> Number {
+    (task.tid, task.tgid)
 }
 
 /// A release that has begun.
@@ -42,8 +49,8 @@ impl LastMoments {
         let task = *model.current_task();
         let depth = model.frames(&task).len();
         self.events += 1;
-        if self.heard.len() < MOST_TASKS || self.heard.contains_key(&task) {
-            self.heard.insert(task, self.events);
+        if self.heard.len() < MOST_TASKS || self.heard.contains_key(&number(task)) {
+            self.heard.insert(number(task), (task, self.events));
         }
         match change {
             Change::NodeReleased { node, .. } => {
@@ -57,12 +64,15 @@ impl LastMoments {
                 if node.kind().is_marker() || self.releases.len() >= MOST_TASKS {
                     return;
                 }
-                self.releases.entry(task).or_default().push(Release {
-                    depth,
-                    device: device.id(),
-                    resource: live_resource(node),
-                    at: model.now(),
-                });
+                self.releases
+                    .entry(number(task))
+                    .or_default()
+                    .push(Release {
+                        depth,
+                        device: device.id(),
+                        resource: live_resource(node),
+                        at: model.now(),
+                    });
             }
             Change::Left(_) => self.over(task, depth + 1),
             Change::NodeAdded(_) | Change::NodeRemoved(_) if depth == 0 => self.over(task, 0),
@@ -89,10 +99,10 @@ impl LastMoments {
 
     /// Releases that had begun on a task at this depth, or deeper, are over.
     fn over(&mut self, task: Task, depth: usize) {
-        if let Some(releases) = self.releases.get_mut(&task) {
+        if let Some(releases) = self.releases.get_mut(&number(task)) {
             releases.retain(|release| release.depth < depth);
             if releases.is_empty() {
-                self.releases.remove(&task);
+                self.releases.remove(&number(task));
             }
         }
     }
@@ -102,9 +112,11 @@ impl LastMoments {
     pub fn finish(mut self, model: &Model, death: Option<Death>) -> Crash {
         let mut tasks: Vec<(Task, u64)> = self
             .heard
-            .iter()
-            .map(|(task, heard)| (*task, *heard))
-            .filter(|(task, _)| self.releases.contains_key(task) || !model.frames(task).is_empty())
+            .values()
+            .copied()
+            .filter(|(task, _)| {
+                self.releases.contains_key(&number(*task)) || !model.frames(task).is_empty()
+            })
             .collect();
         let dead = death.as_ref().and_then(|death| death.tid);
         let died = |task: &Task| dead == Some(task.tid);
@@ -115,7 +127,7 @@ impl LastMoments {
         }
         let mut under_way = Vec::new();
         for (task, _) in tasks.iter().take(MOST_SHOWN) {
-            let release = self.releases.get_mut(task).and_then(Vec::pop);
+            let release = self.releases.get_mut(&number(*task)).and_then(Vec::pop);
             under_way.extend(self.on(*task, release, died(task), model));
         }
         let mut missing = Vec::new();

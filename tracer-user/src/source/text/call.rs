@@ -15,6 +15,7 @@
 //! | `id`, `group` | id of a group |
 //! | `action`, `fn`, `func` | address of an action |
 //! | `act` | of an added node: the function that its payload says is to be called, as a symbol; it means something only of actions |
+//! | `comm` | the task's name |
 //! | `w0`, `w1` | of an added node: the first words of its payload |
 //! | `data` | an action's argument |
 //! | `pmd`, `pm_domain` | address of the device's PM domain, zero if it has none |
@@ -63,6 +64,7 @@ pub(super) struct Call {
     pub(super) release: Option<Release>,
     pub(super) action: Option<Release>,
     pub(super) words: [Option<Number>; 2],
+    pub(super) comm: Option<NameId>,
     pub(super) pointer: Option<Number>,
     pub(super) size: Option<Number>,
     pub(super) group: Option<Number>,
@@ -97,6 +99,7 @@ impl Call {
             release: None,
             action: None,
             words: [None; 2],
+            comm: None,
             pointer: None,
             size: None,
             group: None,
@@ -126,6 +129,7 @@ impl Call {
             match name {
                 b"dev" | b"device" | b"kobj" => self.device = known.unwrap_or_default(),
                 b"name" | b"devname" | b"dev_name" => self.name = text(value, names),
+                b"comm" => self.comm = text(value, names),
                 b"drv" | b"driver" if known.is_none() => self.driver = text(value, names),
                 b"bus" if known.is_none() => self.bus = text(value, names),
                 b"node" => self.node = known.unwrap_or_default(),

@@ -22,7 +22,7 @@ const PROCESS: &str = "devres-tracer";
 pub enum TracefsError {
     /// There is none.
     #[error(
-        "{0} has no tracefs: mount it with `mount -t tracefs tracefs {0}`; the kernel must be built with CONFIG_TRACING=y"
+        "no tracefs can be read at {0}: run as root, and mount it with `mount -t tracefs tracefs {0}`; the kernel must be built with CONFIG_TRACING=y"
     )]
     Missing(String),
     /// An instance can't be made.
