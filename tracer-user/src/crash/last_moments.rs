@@ -6,7 +6,7 @@ use super::{Crash, UnderWay};
 use crate::{
     event::{Death, Hook, Task, Time},
     finding::{Resource, live_resource},
-    model::{Change, Detail, Device, DeviceId, Model},
+    model::{Change, Detail, Device, DeviceId, Frame, Model},
 };
 
 /// Tasks that are shown.
@@ -162,7 +162,7 @@ impl LastMoments {
         model: &Model,
     ) -> Option<UnderWay> {
         let frames = model.frames(&task);
-        let innermost = frames.iter().rev().find_map(|frame| frame.device());
+        let innermost = frames.iter().rev().find_map(Frame::device);
         let id = release
             .as_ref()
             .map(|release| release.device)
@@ -178,7 +178,7 @@ impl LastMoments {
             .collect();
         Some(UnderWay {
             device: device.name().to_owned(),
-            driver: device.last_driver().map(|driver| driver.to_string()),
+            driver: device.last_driver().map(ToString::to_string),
             certain: frames.iter().any(|frame| {
                 matches!(
                     frame.hook(),

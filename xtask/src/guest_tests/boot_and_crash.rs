@@ -24,7 +24,7 @@ const CONSOLE: &str = "crash_is_told_from_the_serial_console";
 const PARAMETERS: &str = "devres-tracer boot --persistent 4M --dump-on-oops >/mnt/share/parameters";
 
 /// Runs twice: before the crash, and after it.
-const SCRIPT: &str = r#"
+const SCRIPT: &str = r"
     cd /mnt/share
     tracing=/sys/kernel/tracing
     if [ ! -e crashed ]; then
@@ -47,7 +47,7 @@ const SCRIPT: &str = r#"
         devres-tracer crash --quiet --json >crash.jsonl
     fi
     exit 0
-"#;
+";
 
 /// The device of the test module whose release panics, and what panics.
 const DEVICE: &str = "devres-test-pm";
