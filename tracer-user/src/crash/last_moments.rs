@@ -77,12 +77,11 @@ impl LastMoments {
             Change::Left(_) => self.over(task, depth + 1),
             Change::NodeAdded(_) | Change::NodeRemoved(_) if depth == 0 => self.over(task, 0),
             Change::Entered(entered) => {
-                self.entered(entered.hook, entered.device, &entered.detail, model.now())
+                self.entered(entered.hook, entered.device, &entered.detail, model.now());
             }
-            Change::BindingBegan(device) | Change::DeviceBegan(device) => {
-                self.detached.remove(device);
-            }
-            Change::DeviceGone { device, .. } => {
+            Change::BindingBegan(device)
+            | Change::DeviceBegan(device)
+            | Change::DeviceGone { device, .. } => {
                 self.detached.remove(device);
             }
             _ => {}

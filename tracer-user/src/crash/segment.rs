@@ -20,7 +20,6 @@ pub struct Segment {
 
 /// The last boot of which the log says that it died; else the last one that was followed by another; else all of it.
 #[must_use]
-#[must_use]
 pub fn died(log: &[u8]) -> Segment {
     let mut begins: Vec<usize> = memmem::find_iter(log, BOOT)
         .map(|at| {

@@ -92,7 +92,7 @@ impl Listener {
             self.boots_since += 1;
             return;
         }
-        if self.boots_since > 0 && self.is_cause(line) {
+        if self.boots_since > 0 && is_cause(line) {
             // Another one, of a later boot.
             *self = Self::default();
         }
@@ -117,13 +117,6 @@ impl Listener {
     /// What was heard: nothing where a later boot follows in the same log, whose events can't be told from these.
     pub(super) fn finish(self) -> Option<Death> {
         self.death.filter(|_| self.boots_since == 0)
-    }
-
-    fn is_cause(&self, line: &[u8]) -> bool {
-        memmem::find(line, PANIC).is_some()
-            || CAUSES
-                .iter()
-                .any(|(words, _)| memmem::find(line, words.as_bytes()).is_some())
     }
 
     fn cause(&mut self, kind: DeathKind, words: &[u8], line: &[u8]) {
@@ -176,6 +169,14 @@ impl Listener {
             }
         }
     }
+}
+
+/// Whether a line tells that a machine dies, and of what.
+fn is_cause(line: &[u8]) -> bool {
+    memmem::find(line, PANIC).is_some()
+        || CAUSES
+            .iter()
+            .any(|(words, _)| memmem::find(line, words.as_bytes()).is_some())
 }
 
 /// What a line behind it tells of a death.
