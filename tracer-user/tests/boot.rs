@@ -160,7 +160,7 @@ fn offsets_are_the_kernels_and_registers_the_architectures() {
     let (line, _) = line_of(USUAL);
     for part in [
         "trace_event=dev:devres_log ",
-        "kprobe_event=p,really_probe,dev=%di,name=+0(+24(%di)):string,drv=+0(+4(%si)):string,bus=+0(+0(+112(%di))):string;r32,really_probe,ret=$retval;",
+        "kprobe_event=p,really_probe,dev=%di,name=+0(+24(%di)):string,drv=+0(+4(%si)):string,bus=+0(+0(+112(%di))):string,comm=$comm;r32,really_probe,ret=$retval;",
         ";p,dev_pm_domain_detach,dev=%di,pmd=+640(%di),detach=+72(+640(%di));",
         ";p,add_dr,dev=%di,node=%si,rel=+32(%si):symbol,act=+56(%si):symbol,data=+48(%si),w0=+48(%si),w1=+56(%si)",
     ] {

@@ -54,6 +54,10 @@ pub(crate) enum Boot {
 }
 
 /// One machine to start.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of its own of the machine"
+)]
 pub(crate) struct Machine<'a> {
     /// Its architecture.
     pub(crate) architecture: Architecture,

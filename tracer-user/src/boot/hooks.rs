@@ -45,6 +45,8 @@ pub(super) enum Value {
     Action(u8, ActionPart, Form),
     /// A word of the payload of the node behind this argument, counted from 0.
     Payload(u8, u8),
+    /// The name of the task that calls it.
+    Task,
     /// What the function returns.
     Returned,
 }
@@ -96,6 +98,11 @@ const fn behind(
 
 const DEVICE: Argument = plain("dev", 0);
 const DEVICE_NAME: Argument = behind("name", 0, &[NAME], Form::Text);
+/// The task's name: what outlives a reset has no other record of it.
+const TASK: Argument = Argument {
+    name: "comm",
+    value: Value::Task,
+};
 const GROUP: Argument = plain("id", 1);
 /// What an added node is; its payload is filled before.
 const ADDED: &[Argument] = &[
@@ -153,10 +160,10 @@ pub(super) const WATCHED: &[Watched] = &[
     without_tracepoint(watched(Hook::AddDr, &["add_dr"], ADDED, None)),
     without_tracepoint(watched(Hook::DevresAdd, &["devres_add"], &[DEVICE, plain("res", 1)], None)),
     without_tracepoint(watched(Hook::DevresRemove, &["devres_remove"], &[DEVICE], Some(&[RETURNED]))),
-    watched(Hook::Probe, &["really_probe"], &[DEVICE, DEVICE_NAME, behind("drv", 1, &[("device_driver", &["name"])], Form::Text), behind("bus", 0, &[("device", &["bus"]), ("bus_type", &["name"])], Form::Text)], Some(&[RETURNED])),
+    watched(Hook::Probe, &["really_probe"], &[DEVICE, DEVICE_NAME, behind("drv", 1, &[("device_driver", &["name"])], Form::Text), behind("bus", 0, &[("device", &["bus"]), ("bus_type", &["name"])], Form::Text), TASK], Some(&[RETURNED])),
     watched(Hook::PmDetach, &["dev_pm_domain_detach"], &[DEVICE, behind("pmd", 0, &[DOMAIN], Form::Number), behind("detach", 0, &[DOMAIN, ("dev_pm_domain", &["detach"])], Form::Number)], Some(&[])),
     watched(Hook::ReleaseAll, &["devres_release_all"], &[DEVICE], Some(&[RETURNED])),
-    watched(Hook::Unbind, &["__device_release_driver", "device_release_driver_internal"], &[DEVICE, DEVICE_NAME], Some(&[])),
+    watched(Hook::Unbind, &["__device_release_driver", "device_release_driver_internal"], &[DEVICE, DEVICE_NAME, TASK], Some(&[])),
     // Tells which node is which, and on 6.1 what it releases.
     watched(Hook::AddDr, &["add_dr"], ADDED, None),
     watched(Hook::Remove, &["device_remove"], &[DEVICE], Some(&[])),

@@ -71,6 +71,7 @@ impl Probe {
 pub(super) fn argument(argument: &Argument, target: &Target) -> Option<String> {
     let value = match argument.value {
         Value::Returned => "$retval".to_owned(),
+        Value::Task => "$comm".to_owned(),
         Value::Plain(number) => register(target.machine(), number),
         Value::Behind(number, members, form) => {
             let mut value = register(target.machine(), number);

@@ -25,7 +25,7 @@ pub(super) struct Boot {
     /// The kernel's types: a copy of its /sys/kernel/btf/vmlinux, or its vmlinux [default: the running kernel's]
     #[arg(long, value_name = "FILE")]
     btf: Option<PathBuf>,
-    /// The kernel's architecture: x86_64, aarch64, riscv64 or arm [default: as the types tell]
+    /// The kernel's architecture: `x86_64`, `aarch64`, `riscv64` or `arm` [default: as the types tell]
     #[arg(long, value_name = "ARCH")]
     arch: Option<Machine>,
     /// Record the kernel stack of every event, so that each resource's adder is known
@@ -51,7 +51,7 @@ pub(super) struct Boot {
 enum Format {
     /// Kernel parameters
     Parameters,
-    /// A bootconfig, for kernels with CONFIG_BOOT_CONFIG and CONFIG_BOOTTIME_TRACING
+    /// A bootconfig, for kernels with `CONFIG_BOOT_CONFIG` and `CONFIG_BOOTTIME_TRACING`
     Bootconfig,
     /// A shell script that writes to tracefs
     TracefsScript,

@@ -15,6 +15,10 @@ use crate::{
 
 /// What the running kernel can record by itself.
 #[derive(Debug, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the kernel"
+)]
 pub(super) struct ByItself {
     /// Whether its own tracing is there: `--via tracefs`.
     tracefs: bool,

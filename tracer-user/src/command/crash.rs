@@ -135,17 +135,22 @@ fn of_this_machine() -> anyhow::Result<Evidence> {
             }
         };
         let death = text::death(&text);
-        match &mut evidence {
-            Some(evidence) => evidence.death = evidence.death.take().or(death),
-            None => {
-                say(format_args!("reading {}", left.name()));
-                evidence = Some(Evidence {
-                    name: left.name(),
-                    text,
-                    death,
-                    reset_without_a_word: false,
-                });
-            }
+        let Some(evidence) = &mut evidence else {
+            say(format_args!("reading {}", left.name()));
+            evidence = Some(Evidence {
+                name: left.name(),
+                text,
+                death,
+                reset_without_a_word: false,
+            });
+            continue;
+        };
+        if evidence.death.is_none() && death.is_some() {
+            say(format_args!(
+                "how the machine died is told by {}: remove that once it is read, or it is taken for the next crash's",
+                left.name()
+            ));
+            evidence.death = death;
         }
     }
     evidence.ok_or_else(|| {

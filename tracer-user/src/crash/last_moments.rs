@@ -6,7 +6,7 @@ use super::{Crash, UnderWay};
 use crate::{
     event::{Death, Hook, Task, Time},
     finding::{Resource, live_resource},
-    model::{Change, Detail, Device, DeviceId, Model},
+    model::{Change, Detail, Device, DeviceId, Frame, Model},
 };
 
 /// Tasks that are shown.
@@ -18,12 +18,19 @@ const MOST_TASKS: usize = 4096;
 #[derive(Debug, Default)]
 pub struct LastMoments {
     /// Releases that have begun, innermost last.
-    releases: HashMap<Task, Vec<Release>>,
+    releases: HashMap<Number, Vec<Release>>,
     /// When devices were detached from their PM domain.
     detached: HashMap<DeviceId, Time>,
-    /// Tasks, in the order in which they were last heard of.
-    heard: HashMap<Task, u64>,
+    /// Tasks by their numbers, with the place at which they were last heard of.
+    heard: HashMap<Number, (Task, u64)>,
     events: u64,
+}
+
+/// A task's number and its process's: its name may become known only later.
+type Number = (u32, u32);
+
+fn number(task: Task) -> Number {
+    (task.tid, task.tgid)
 }
 
 /// A release that has begun.
@@ -42,8 +49,8 @@ impl LastMoments {
         let task = *model.current_task();
         let depth = model.frames(&task).len();
         self.events += 1;
-        if self.heard.len() < MOST_TASKS || self.heard.contains_key(&task) {
-            self.heard.insert(task, self.events);
+        if self.heard.len() < MOST_TASKS || self.heard.contains_key(&number(task)) {
+            self.heard.insert(number(task), (task, self.events));
         }
         match change {
             Change::NodeReleased { node, .. } => {
@@ -57,22 +64,24 @@ impl LastMoments {
                 if node.kind().is_marker() || self.releases.len() >= MOST_TASKS {
                     return;
                 }
-                self.releases.entry(task).or_default().push(Release {
-                    depth,
-                    device: device.id(),
-                    resource: live_resource(node),
-                    at: model.now(),
-                });
+                self.releases
+                    .entry(number(task))
+                    .or_default()
+                    .push(Release {
+                        depth,
+                        device: device.id(),
+                        resource: live_resource(node),
+                        at: model.now(),
+                    });
             }
             Change::Left(_) => self.over(task, depth + 1),
             Change::NodeAdded(_) | Change::NodeRemoved(_) if depth == 0 => self.over(task, 0),
             Change::Entered(entered) => {
-                self.entered(entered.hook, entered.device, &entered.detail, model.now())
+                self.entered(entered.hook, entered.device, &entered.detail, model.now());
             }
-            Change::BindingBegan(device) | Change::DeviceBegan(device) => {
-                self.detached.remove(device);
-            }
-            Change::DeviceGone { device, .. } => {
+            Change::BindingBegan(device)
+            | Change::DeviceBegan(device)
+            | Change::DeviceGone { device, .. } => {
                 self.detached.remove(device);
             }
             _ => {}
@@ -89,10 +98,10 @@ impl LastMoments {
 
     /// Releases that had begun on a task at this depth, or deeper, are over.
     fn over(&mut self, task: Task, depth: usize) {
-        if let Some(releases) = self.releases.get_mut(&task) {
+        if let Some(releases) = self.releases.get_mut(&number(task)) {
             releases.retain(|release| release.depth < depth);
             if releases.is_empty() {
-                self.releases.remove(&task);
+                self.releases.remove(&number(task));
             }
         }
     }
@@ -102,9 +111,11 @@ impl LastMoments {
     pub fn finish(mut self, model: &Model, death: Option<Death>) -> Crash {
         let mut tasks: Vec<(Task, u64)> = self
             .heard
-            .iter()
-            .map(|(task, heard)| (*task, *heard))
-            .filter(|(task, _)| self.releases.contains_key(task) || !model.frames(task).is_empty())
+            .values()
+            .copied()
+            .filter(|(task, _)| {
+                self.releases.contains_key(&number(*task)) || !model.frames(task).is_empty()
+            })
             .collect();
         let dead = death.as_ref().and_then(|death| death.tid);
         let died = |task: &Task| dead == Some(task.tid);
@@ -115,7 +126,7 @@ impl LastMoments {
         }
         let mut under_way = Vec::new();
         for (task, _) in tasks.iter().take(MOST_SHOWN) {
-            let release = self.releases.get_mut(task).and_then(Vec::pop);
+            let release = self.releases.get_mut(&number(*task)).and_then(Vec::pop);
             under_way.extend(self.on(*task, release, died(task), model));
         }
         let mut missing = Vec::new();
@@ -150,7 +161,7 @@ impl LastMoments {
         model: &Model,
     ) -> Option<UnderWay> {
         let frames = model.frames(&task);
-        let innermost = frames.iter().rev().find_map(|frame| frame.device());
+        let innermost = frames.iter().rev().find_map(Frame::device);
         let id = release
             .as_ref()
             .map(|release| release.device)
@@ -166,7 +177,7 @@ impl LastMoments {
             .collect();
         Some(UnderWay {
             device: device.name().to_owned(),
-            driver: device.last_driver().map(|driver| driver.to_string()),
+            driver: device.last_driver().map(ToString::to_string),
             certain: frames.iter().any(|frame| {
                 matches!(
                     frame.hook(),

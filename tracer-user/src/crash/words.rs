@@ -41,7 +41,7 @@ fn death(death: Option<&Death>) -> String {
     let _ = write!(text, " ({})", Escaped(&death.said));
     if let Some(tid) = death.tid {
         let comm = death.comm.as_deref().unwrap_or_default();
-        let _ = write!(text, " in {}[{tid}]", Escaped(comm));
+        let _ = write!(text, " in {}", task(comm, tid));
     }
     if let Some(cpu) = death.cpu {
         let _ = write!(text, " on CPU {cpu}");
@@ -61,7 +61,7 @@ fn under_way(one: &UnderWay, crash: &Crash) -> String {
         Some(death) if death.kind == DeathKind::Hang && one.died => "the machine hung".to_owned(),
         Some(death) if death.fatal && one.died => "the machine died".to_owned(),
         _ if one.died => "it happened".to_owned(),
-        _ => format!("at the end {}[{}] was", Escaped(&one.comm), one.tid),
+        _ => format!("at the end {} was", task(&one.comm, one.tid)),
     };
     let device = device(one);
     match (&one.releasing, one.certain) {
@@ -105,6 +105,13 @@ fn under_way(one: &UnderWay, crash: &Crash) -> String {
     text
 }
 
+fn task(comm: &str, tid: u32) -> String {
+    match comm {
+        "" => format!("task {tid}"),
+        comm => format!("{}[{tid}]", Escaped(comm)),
+    }
+}
+
 fn device(one: &UnderWay) -> String {
     let name = match one.device.as_str() {
         "" => "an unnamed device".to_owned(),
@@ -130,7 +137,7 @@ fn adder(resource: &Resource) -> String {
     let added = &resource.added;
     let mut text = match (&added.by, &added.task, added.tid) {
         (Some(function), ..) => format!(", added by {}", Escaped(function)),
-        (None, Some(task), Some(tid)) => format!(", added by {}[{tid}]", Escaped(task)),
+        (None, Some(comm), Some(tid)) => format!(", added by {}", task(comm, tid)),
         _ => return "; who added it was not recorded".to_owned(),
     };
     if let Some(time) = added.time {

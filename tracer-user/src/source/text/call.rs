@@ -38,6 +38,8 @@ pub(super) struct Call {
     pub(super) action: Option<Release>,
     /// Of an added node: the first words of its payload.
     pub(super) words: [Option<u64>; 2],
+    /// The task's name.
+    pub(super) comm: Option<NameId>,
     /// Of a return: the function returned to.
     pub(super) caller: Option<Hook>,
     /// Of a return: the call that was entered.
@@ -57,6 +59,7 @@ enum Meaning {
     /// The device: its address, or a text that is its name.
     Device,
     Name,
+    TaskName,
     Driver,
     Bus,
     Node,
@@ -110,6 +113,7 @@ impl Meaning {
             b"dev" | b"device" if hook == Hook::FreeIrq => Self::Word(Role::DevId),
             b"dev" | b"device" | b"kobj" | b"kobject" | b"d" => Self::Device,
             b"name" | b"devname" | b"dev_name" | b"dname" => Self::Name,
+            b"comm" => Self::TaskName,
             b"drv" | b"driver" => Self::Driver,
             b"bus" => Self::Bus,
             b"node" | b"dr" => Self::Node,
@@ -142,7 +146,7 @@ impl Meaning {
             | b"res_ret" => Self::Word(Role::Returned),
             b"gfp" | b"gfp_mask" | b"flags" | b"off" | b"on" | b"power_on" | b"power_off"
             | b"parent" | b"match" | b"match_data" | b"adev" | b"component" | b"master"
-            | b"nid" | b"handler" | b"comm" | b"pid" | b"tid" | b"cpu" => Self::Nothing,
+            | b"nid" | b"handler" | b"pid" | b"tid" | b"cpu" => Self::Nothing,
             _ => Self::Unknown,
         }
     }
@@ -195,6 +199,7 @@ impl Call {
             release: None,
             action: None,
             words: [None; 2],
+            comm: None,
             caller: None,
             entered: None,
         }
@@ -232,6 +237,7 @@ impl Call {
                     None => self.name = self.name.or(value.text(&mut records.names)),
                 },
                 Meaning::Name => self.name = value.text(&mut records.names),
+                Meaning::TaskName => self.comm = value.text(&mut records.names),
                 Meaning::Driver if value.number().is_none() => {
                     self.driver = value.text(&mut records.names);
                 }

@@ -63,6 +63,8 @@ pub(super) struct Collector {
     unnamed: Option<NameId>,
     /// Nodes of devices without a name.
     of_unnamed: HashMap<u64, NameId>,
+    /// Names of tasks that events themselves tell: a buffer that outlived a reset has no others.
+    comms: HashMap<u32, Comm>,
     /// The stacks by their text.
     stacks: HashMap<Vec<u8>, u32>,
     clock: u64,
@@ -119,6 +121,11 @@ impl Collector {
 
     /// A function event.
     pub(super) fn call(&mut self, head: &Head, mut call: Call) {
+        if let Some(comm) = call.comm.and_then(|comm| self.records.names.text(comm))
+            && (self.comms.len() < MOST_TASKS || self.comms.contains_key(&head.task.tid))
+        {
+            self.comms.insert(head.task.tid, Comm::new(&comm));
+        }
         let place = self.place(head);
         let record = self.next_record();
         let number = self.records.calls.len();
@@ -385,8 +392,14 @@ impl Collector {
 
     fn place(&mut self, head: &Head) -> Place {
         self.at(head.time);
+        let mut task = head.task;
+        if task.comm == Comm::default()
+            && let Some(comm) = self.comms.get(&task.tid)
+        {
+            task.comm = *comm;
+        }
         Place {
-            task: self.records.tasks.intern(head.task),
+            task: self.records.tasks.intern(task),
             tid: head.task.tid,
             cpu: head.cpu,
         }

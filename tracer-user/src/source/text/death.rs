@@ -63,15 +63,15 @@ pub(super) fn words() -> impl Iterator<Item = &'static str> {
         .chain(["Kernel panic - not syncing"])
 }
 
-/// Reasons of a panic that only repeat what was said before it.
-const REPEATED: [&str; 7] = [
-    "Fatal exception",
-    "softlockup: hung tasks",
-    "Hard LOCKUP",
-    "hung_task: blocked tasks",
-    "RCU Stall",
-    "Oops",
-    "Asynchronous SError Interrupt",
+/// What reasons of a panic contain that only repeat what was said before it, and what that was.
+const REPEATED: [(&str, DeathKind); 7] = [
+    ("softlockup: hung tasks", DeathKind::Hang),
+    ("Hard LOCKUP", DeathKind::Hang),
+    ("hung_task: blocked tasks", DeathKind::Hang),
+    ("RCU Stall", DeathKind::Hang),
+    ("SError Interrupt", DeathKind::Abort),
+    ("external abort", DeathKind::Abort),
+    ("Fatal exception", DeathKind::Oops),
 ];
 
 /// Longest reason that is kept.
@@ -92,7 +92,7 @@ impl Listener {
             self.boots_since += 1;
             return;
         }
-        if self.boots_since > 0 && self.is_cause(line) {
+        if self.boots_since > 0 && is_cause(line) {
             // Another one, of a later boot.
             *self = Self::default();
         }
@@ -117,13 +117,6 @@ impl Listener {
     /// What was heard: nothing where a later boot follows in the same log, whose events can't be told from these.
     pub(super) fn finish(self) -> Option<Death> {
         self.death.filter(|_| self.boots_since == 0)
-    }
-
-    fn is_cause(&self, line: &[u8]) -> bool {
-        memmem::find(line, PANIC).is_some()
-            || CAUSES
-                .iter()
-                .any(|(words, _)| memmem::find(line, words.as_bytes()).is_some())
     }
 
     fn cause(&mut self, kind: DeathKind, words: &[u8], line: &[u8]) {
@@ -157,27 +150,15 @@ impl Listener {
     }
 
     fn panic(&mut self, reason: &[u8]) {
-        let repeats = REPEATED
-            .iter()
-            .any(|known| reason.starts_with(known.as_bytes()));
+        let repeated = REPEATED
+            .into_iter()
+            .find(|(words, _)| memmem::find(reason, words.as_bytes()).is_some());
         match &mut self.death {
             Some(death) if death.fatal => {}
-            Some(death) if repeats => death.fatal = true,
+            Some(death) if repeated.is_some() => death.fatal = true,
             _ => {
-                let kind = if repeats {
-                    REPEATED
-                        .iter()
-                        .position(|known| reason.starts_with(known.as_bytes()))
-                        .map_or(DeathKind::Panic, |place| match place {
-                            0 | 5 => DeathKind::Oops,
-                            6 => DeathKind::Abort,
-                            _ => DeathKind::Hang,
-                        })
-                } else {
-                    DeathKind::Panic
-                };
                 self.death = Some(Death {
-                    kind,
+                    kind: repeated.map_or(DeathKind::Panic, |(_, kind)| kind),
                     said: text(reason),
                     fatal: true,
                     comm: None,
@@ -188,6 +169,14 @@ impl Listener {
             }
         }
     }
+}
+
+/// Whether a line tells that a machine dies, and of what.
+fn is_cause(line: &[u8]) -> bool {
+    memmem::find(line, PANIC).is_some()
+        || CAUSES
+            .iter()
+            .any(|(words, _)| memmem::find(line, words.as_bytes()).is_some())
 }
 
 /// What a line behind it tells of a death.

@@ -233,7 +233,6 @@ impl<'a> Events<'a> {
                 name: reference.name,
                 size: reference.size,
                 group: (facts.group != 0).then_some(GroupId(facts.group)),
-                ..AddedNode::default()
             }),
             Operation::Remove => EventKind::Remove(reference),
             Operation::Release => EventKind::Release(reference),

@@ -90,6 +90,8 @@ pub(super) struct Reader {
     last_event: u64,
     /// Finds what losses and messages contain; without it every line is looked at closely.
     telling: Option<AhoCorasick>,
+    /// The same without what tells of a machine's death; looked for only where the former is found.
+    events: Option<AhoCorasick>,
     devres: Finder<'static>,
     tracepoint: Finder<'static>,
     function: Finder<'static>,
@@ -145,7 +147,8 @@ impl Reader {
             death: death::Listener::default(),
             count: 0,
             last_event: 0,
-            telling: telling(),
+            telling: telling(true),
+            events: telling(false),
             devres: Finder::new(kernel_log::WORD),
             tracepoint: Finder::new(trace_line::EVENT),
             function: Finder::new(function_line::OPENING),
@@ -358,6 +361,12 @@ impl Reader {
             return;
         }
         self.death.line(line);
+        // What tells of a death alone is nothing else.
+        let events = self.events.as_ref();
+        if !expected && events.is_some_and(|events| !events.is_match(line)) {
+            self.statistics.other_lines += self.count;
+            return;
+        }
         if refusal::may_begin(line) {
             self.hold(line, false);
             return;
@@ -525,16 +534,16 @@ impl Reader {
     }
 }
 
-/// One search for all that tells of a loss or a message: most lines contain none of it.
-fn telling() -> Option<AhoCorasick> {
+/// One search for all that tells of a loss or a message, and of deaths if these are wanted: most lines contain none of
+/// it.
+fn telling(deaths: bool) -> Option<AhoCorasick> {
     let words = loss::WORDS
         .into_iter()
         .chain(message::WORDS)
         .chain(splat::telling())
-        .chain(death::words())
         .chain(function_tracer::WORDS)
-        .chain([failed_probe::WORDS]);
-    AhoCorasick::new(words.chain([call_chain::BEGINNING, trace_line::BARE])).ok()
+        .chain([failed_probe::WORDS, call_chain::BEGINNING, trace_line::BARE]);
+    AhoCorasick::new(words.chain(death::words().filter(|_| deaths))).ok()
 }
 
 const fn phase(returns: bool) -> Phase {

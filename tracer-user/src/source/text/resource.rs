@@ -96,9 +96,22 @@ pub(super) fn read(text: &[u8]) -> Option<Resource<'_>> {
     }
     Some(Resource {
         node,
-        name: (!name.is_empty() && name != b"(null)").then_some(name),
+        name: (!name.is_empty() && name != b"(null)").then_some(trusted(name)),
         size,
     })
+}
+
+/// The name in `(0xffffffffc060e715:ata_host_stop)[UNSAFE-MEMORY]`: up to 6.12 the kernel prints so what a module's string
+/// says, because it may not be there any more.
+fn trusted(name: &[u8]) -> &[u8] {
+    let inner = name
+        .strip_suffix(b")[UNSAFE-MEMORY]")
+        .and_then(|name| name.strip_prefix(b"(0x"));
+    let text = inner.and_then(|inner| {
+        let colon = inner.iter().position(|byte| *byte == b':')?;
+        inner.get(colon + 1..)
+    });
+    text.filter(|text| !text.is_empty()).unwrap_or(name)
 }
 
 /// A pointer, if the word is one.
@@ -196,6 +209,21 @@ mod tests {
         ] {
             assert_eq!(read(text.as_bytes()), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn names_that_the_kernel_distrusts_are_names() {
+        let read =
+            read(b"000000003543aa6c (0xffffffffc060e715:ata_host_stop)[UNSAFE-MEMORY] (0 bytes)");
+        assert_eq!(
+            read.and_then(|found| found.name),
+            Some(&b"ata_host_stop"[..])
+        );
+        assert_eq!(
+            trusted(b"(0x10:)[UNSAFE-MEMORY]"),
+            b"(0x10:)[UNSAFE-MEMORY]"
+        );
+        assert_eq!(trusted(b"(void (*)(void *))x"), b"(void (*)(void *))x");
     }
 
     #[test]

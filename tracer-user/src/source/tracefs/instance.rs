@@ -22,7 +22,7 @@ const PROCESS: &str = "devres-tracer";
 pub enum TracefsError {
     /// There is none.
     #[error(
-        "{0} has no tracefs: mount it with `mount -t tracefs tracefs {0}`; the kernel must be built with CONFIG_TRACING=y"
+        "no tracefs can be read at {0}: run as root, and mount it with `mount -t tracefs tracefs {0}`; the kernel must be built with CONFIG_TRACING=y"
     )]
     Missing(String),
     /// An instance can't be made.
@@ -233,9 +233,8 @@ impl Drop for Instance {
     }
 }
 
-/// Removes the instances and probe events of tracers that were killed. Returns how many instances there were.
-pub fn remove_abandoned(tracing: &Path) -> usize {
-    let mut removed = 0;
+/// Removes the instances and probe events of tracers that were killed.
+pub fn remove_abandoned(tracing: &Path) {
     let instances = fs::read_dir(tracing.join("instances"))
         .into_iter()
         .flatten();
@@ -246,10 +245,8 @@ pub fn remove_abandoned(tracing: &Path) -> usize {
         };
         if process.bytes().all(|byte| byte.is_ascii_digit()) && !is_ours(process) {
             remove(tracing, &entry.path(), &format!("{GROUP}{process}"));
-            removed += 1;
         }
     }
-    removed
 }
 
 /// Whether a process that has this number now may be the one that made an instance.

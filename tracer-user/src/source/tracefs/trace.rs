@@ -130,6 +130,7 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
         .iter()
         .filter_map(|event| text::hook_of_event(event))
         .collect();
+    let adders = recorded.contains(&Hook::AddDr);
     let hooks: Vec<HookCoverage> = Hook::ALL
         .into_iter()
         .map(|hook| {
@@ -160,10 +161,11 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
         } else {
             NodeEvents::Concluded
         },
-        node_addresses: if setup.tracepoint {
-            Addresses::Hashed
-        } else {
+        // `add_dr` tells the address of each node whose hash the tracepoint prints.
+        node_addresses: if adders {
             Addresses::Real
+        } else {
+            Addresses::Hashed
         },
         device_addresses: Addresses::Real,
         times: true,
