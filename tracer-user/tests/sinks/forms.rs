@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use devres_tracer::{
-    check::{CommandEnd, Ending, Examination, Policy, Results, date::Date, write_expectations},
+    check::{CommandEnd, Date, Ending, Examination, Policy, Results, write_expectations},
     diff::{Side, compare},
     event::Event,
     finding::{self, Severity},
@@ -318,11 +318,7 @@ fn results(material: &Material) -> (Results, Policy) {
     for event in &material.events {
         examination.event(event);
     }
-    let mut ending = Ending::on(Date {
-        year: 2026,
-        month: 3,
-        day: 1,
-    });
+    let mut ending = Ending::on(Date::constant(2026, 3, 1));
     ending.command = Some(material.command.clone());
     ending.cut_short = Some(material.name.clone());
     (examination.finish(ending), policy)

@@ -38,7 +38,7 @@ use crate::{kmod, soak, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 14] = [
+const SESSIONS: [&Session; 16] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
