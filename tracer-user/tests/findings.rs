@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use devres_tracer::{
-    check::{Ending, Examination, Policy, Results, Status, date::Date},
+    check::{Date, Ending, Examination, Policy, Results, Status},
     event::{DeviceAddress, Hook, Time},
     filter::DeviceFilter,
     finding::{
@@ -371,11 +371,7 @@ fn check(story: &Story, policy: &str) -> Results {
     for event in &story.events {
         examination.event(event);
     }
-    examination.finish(Ending::on(Date {
-        year: 2026,
-        month: 3,
-        day: 1,
-    }))
+    examination.finish(Ending::on(Date::constant(2026, 3, 1)))
 }
 
 fn test<'a>(results: &'a Results, group: &str) -> &'a devres_tracer::check::Test {

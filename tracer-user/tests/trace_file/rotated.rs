@@ -190,6 +190,7 @@ fn a_size_that_hardly_holds_the_snapshot_is_refused() {
     let directory = Directory::new("too-small");
     let snapshot_of = |max_size| {
         let options = RecorderOptions {
+            sync: false,
             rotation: Some(Rotation {
                 max_size,
                 max_files: None,
