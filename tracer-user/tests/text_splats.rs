@@ -157,6 +157,14 @@ const PROVEN: &[Proves<'_>] = &[
         ],
     ),
     (
+        "poison.log",
+        "DR013",
+        Severity::Error,
+        "/slab/acme_probe",
+        UNKNOWN,
+        &["Somebody used managed memory that had been released before, during an unbind"],
+    ),
+    (
         "lockup.log",
         "DR019",
         Severity::Warn,
@@ -487,7 +495,7 @@ proptest! {
     /// Lines of all reports in any order, each any number of times: nothing panics, every line is counted.
     #[test]
     fn lines_of_reports_in_any_order_are_read(
-        picks in prop::collection::vec((0_usize..20, 0_usize..40), 0..120),
+        picks in prop::collection::vec((0_usize..21, 0_usize..40), 0..120),
     ) {
         let names: Vec<&str> = PROVEN
             .iter()

@@ -196,6 +196,11 @@ pub(crate) fn is_of_reporting(name: &str) -> bool {
             | "io_schedule"
             | "context_switch"
             | "switch_to"
+            | "check_noncircular"
+            | "check_prev_add"
+            | "check_prevs_add"
+            | "validate_chain"
+            | "lock_acquire"
             | "wait_for_common"
             | "do_wait_for_common"
     ) || [

@@ -1,7 +1,7 @@
 //! What a splat's stacks tell: in which release it happened, in which phase, who allocated and who freed.
 
 use super::{
-    Role, Splat, SplatStack,
+    MemoryFault, Role, Splat, SplatKind, SplatStack,
     frames::{self, Core, Given},
 };
 use crate::event::{Function, StackFrame};
@@ -91,7 +91,13 @@ impl<'a> Story<'a> {
         let main = reports
             .find(|stack| release(&stack.frames).is_some())
             .or(first);
-        Self { splat, main }
+        // The allocator finds it when the memory is used next: by somebody who has nothing to do with it.
+        let late =
+            splat.kind == SplatKind::Slab && splat.memory_fault() == MemoryFault::UsedAfterFree;
+        Self {
+            splat,
+            main: main.filter(|_| !late),
+        }
     }
 
     /// The frames of the stack where it happened, innermost first.

@@ -123,7 +123,7 @@ fn used(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     let freed_in = story.freed_in().filter(|release| !release.by_hand);
     let who = match &used {
         Some(release) => released(release),
-        None => name(story.function(), "a function"),
+        None => name(story.function(), "somebody"),
     };
     let by_whom = freer(freed.as_ref(), freed_in.as_ref());
     let memory = if by_devres {
@@ -224,12 +224,10 @@ fn order(story: &Story<'_>, who: &str, freer: &str, by_devres: bool, model: &Mod
 
 fn capital(text: &str) -> String {
     // A function's name stays as it is.
-    match text
-        .strip_prefix("the ")
-        .or_else(|| text.strip_prefix("a "))
-    {
-        Some(rest) if text.starts_with("the ") => format!("The {rest}"),
-        Some(rest) => format!("A {rest}"),
-        None => text.to_owned(),
+    for (small, large) in [("the ", "The "), ("a ", "A "), ("somebody", "Somebody")] {
+        if let Some(rest) = text.strip_prefix(small) {
+            return format!("{large}{rest}");
+        }
     }
+    text.to_owned()
 }

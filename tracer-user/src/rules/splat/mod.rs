@@ -187,6 +187,7 @@ fn mark(splat: &Splat) -> String {
         .release()
         .and_then(|release| release.callback)
         .or(story.function())
+        .or(story.allocated().and_then(|allocated| allocated.by))
         .and_then(Function::base_name);
     match callback {
         Some(function) => format!("{}/{function}", splat.kind.word()),
