@@ -229,9 +229,12 @@ fn warned(
 }
 
 /// A group function was called on a group that is not there, or closes one that is closed.
-/// Whether a group of the device was opened with NULL, and its address, which is its identifier, is not told.
+/// Whether a group of the device goes by its own address, and it is not told that it was opened with NULL, or what its
+/// address is.
 fn has_group_of_unknown_id(device: Device<'_>, model: &Model) -> bool {
-    model.coverage().node_addresses != Addresses::Real
+    let coverage = model.coverage();
+    let told = coverage.serves(Hook::OpenGroup) && coverage.node_addresses == Addresses::Real;
+    !told
         && device.groups().any(|(id, open, _)| {
             id.0 == 0
                 || model

@@ -122,6 +122,12 @@ const CONTENTS: &[(Hook, Role)] = &[
 
 /// What must be told for what a device holds to be concluded from calls.
 const CONCLUDED: &[(Hook, Role)] = &[
+    (Hook::ReleaseAll, Role::Device),
+    (Hook::ReleaseGroup, Role::Device),
+    (Hook::RemoveGroup, Role::Device),
+    (Hook::Kfree, Role::Device),
+    (Hook::ReleaseAction, Role::Device),
+    (Hook::RemoveAction, Role::Device),
     (Hook::ReleaseGroup, Role::Group),
     (Hook::RemoveGroup, Role::Group),
     (Hook::DevresRemove, Role::Returned),
