@@ -519,8 +519,9 @@ impl Model {
         }
         if !self.was_recorded(frame.hook) {
             // Nothing is said to be lost, and the return is not there.
-            let unsaid = self.last_loss().is_none_or(|lost| lost < frame.sequence);
-            self.tally.misfits += u64::from(unsaid);
+            if self.last_loss().is_none_or(|lost| lost < frame.sequence) {
+                self.misfit();
+            }
             self.taint(id, Taint::MissedReturn, changes);
         }
         if let Hook::Probe | Hook::Cleanup | Hook::Unbind | Hook::FinalPut = frame.hook {

@@ -347,7 +347,9 @@ impl Model {
     /// Something of the device is missing from here on.
     pub(super) fn taint(&mut self, id: DeviceId, reason: Taint, changes: &mut Changes) {
         let sequence = self.sequence;
-        self.tally.misfits += u64::from(reason.is_misfit());
+        if reason.is_misfit() {
+            self.misfit();
+        }
         if let Some(record) = self.devices.get_mut(id) {
             record.tainted_at = sequence;
             // What a rule has kept since the last time is in doubt now too.

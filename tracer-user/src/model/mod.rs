@@ -139,6 +139,8 @@ pub struct Model {
     departed: Vec<u32>,
     now: Moment,
     tally: Tally,
+    /// The number of the last event that did not fit.
+    last_misfit: u64,
 }
 
 /// The event that is being applied.
@@ -170,6 +172,7 @@ impl Model {
             departed: Vec::new(),
             now: Moment::default(),
             tally: Tally::default(),
+            last_misfit: 0,
         }
     }
 
@@ -191,6 +194,7 @@ impl Model {
                 self.abandon(&frame, &mut changes);
             }
         }
+        let known = self.devices.at(event.device);
         let misplaced = self.place(event);
         if let Some(misplaced) = misplaced {
             self.doubt_order(misplaced, &mut changes);
@@ -223,6 +227,12 @@ impl Model {
             EventKind::Enter(call) => self.enter(call, &mut changes),
             EventKind::Leave(returned) => self.leave(returned, &mut changes),
             EventKind::Loss(loss) => self.lose(loss, &mut changes),
+        }
+        // Who begins with it is in doubt from its beginning.
+        if let Some(misplaced) = misplaced
+            && self.devices.at(event.device) != known
+        {
+            self.doubt_order(misplaced, &mut changes);
         }
         changes
     }
@@ -372,6 +382,14 @@ impl Model {
         self.last_loss.map(|(sequence, _)| sequence)
     }
 
+    /// The current event does not fit; it counts once, however many devices it puts in doubt.
+    fn misfit(&mut self) {
+        if self.last_misfit != self.tally.events {
+            self.last_misfit = self.tally.events;
+            self.tally.misfits += 1;
+        }
+    }
+
     /// Something is wrong with the place of the current event: nothing of whom it is about is sure.
     fn doubt_order(&mut self, misplaced: Misplaced, changes: &mut Changes) {
         let reason = match misplaced {
@@ -379,7 +397,6 @@ impl Model {
             Misplaced::Again => Taint::Repeated,
             Misplaced::Unfitting => Taint::Unfitting,
         };
-        self.subject(changes);
         for id in self.involved() {
             self.taint(id, reason, changes);
         }
