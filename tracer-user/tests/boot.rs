@@ -1,4 +1,5 @@
 //! What makes a kernel record by itself, for kernels described by types that are made up here.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 use std::{fs, path::Path};
 
@@ -9,7 +10,7 @@ use devres_tracer::boot::{
 
 /// Types in the kernel's format.
 struct Types {
-    types: Vec<u8>,
+    encoded: Vec<u8>,
     strings: Vec<u8>,
     count: u32,
 }
@@ -22,7 +23,7 @@ const FUNC_PROTO: u32 = 13;
 impl Types {
     fn new() -> Self {
         Self {
-            types: Vec::new(),
+            encoded: Vec::new(),
             strings: vec![0],
             count: 0,
         }
@@ -37,7 +38,7 @@ impl Types {
 
     fn words(&mut self, words: &[u32]) {
         for word in words {
-            self.types.extend_from_slice(&word.to_le_bytes());
+            self.encoded.extend_from_slice(&word.to_le_bytes());
         }
     }
 
@@ -69,13 +70,13 @@ impl Types {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let types = u32::try_from(self.types.len()).unwrap();
+        let types = u32::try_from(self.encoded.len()).unwrap();
         let strings = u32::try_from(self.strings.len()).unwrap();
         let mut bytes = vec![0x9f, 0xeb, 1, 0];
         for word in [24, 0, types, types, strings] {
             bytes.extend_from_slice(&u32::to_le_bytes(word));
         }
-        bytes.extend_from_slice(&self.types);
+        bytes.extend_from_slice(&self.encoded);
         bytes.extend_from_slice(&self.strings);
         bytes
     }

@@ -117,11 +117,13 @@ impl Setup {
                 continue;
             }
             seen.push(watched.hook);
-            let function = watched
-                .functions
-                .iter()
-                .copied()
-                .find(|function| target.has(function));
+            let function = if target.knows_functions() {
+                let mut known = watched.functions.iter().copied();
+                known.find(|function| target.has(function))
+            } else {
+                // The kernel passes over a function that it doesn't have.
+                Some(watched.hook.symbol())
+            };
             match function {
                 Some(function) => probes.push(pair(watched, function, target, &mut shortfalls)),
                 None => shortfalls.push(Shortfall::NoFunction(watched.hook)),

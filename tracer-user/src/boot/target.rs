@@ -186,9 +186,14 @@ impl Target {
         match (&self.functions, &self.types) {
             (Some(functions), _) => functions.get(function) == Some(&1),
             (None, Some(types)) => types.has_function(function),
-            // A probe that is not found is passed over by the kernel.
-            (None, None) => true,
+            (None, None) => false,
         }
+    }
+
+    /// Whether it is known which functions it has.
+    #[must_use]
+    pub fn knows_functions(&self) -> bool {
+        self.functions.is_some() || self.types.is_some()
     }
 
     /// The offset of a member in bytes; `None` where it is not known.

@@ -216,10 +216,10 @@ fn a_recording_in_step_with_the_disk_has_every_event() {
     for event in &events {
         recorder.event(event);
     }
-    let recorded = recorder.finish(Vec::new()).unwrap();
-    assert_eq!(recorded.unwritten, 0);
-    assert_eq!(recorded.events, events.len() as u64);
-    assert_eq!(fs::metadata(&path).unwrap().len(), recorded.bytes);
+    let all = recorder.finish(Vec::new()).unwrap();
+    assert_eq!(all.unwritten, 0);
+    assert_eq!(all.events, events.len() as u64);
+    assert_eq!(fs::metadata(&path).unwrap().len(), all.bytes);
 }
 
 /// Names the file that the test records to when it is run a second time, on a disk that is soon full.
