@@ -163,7 +163,7 @@ impl Tally {
     pub(crate) fn table(&self) -> String {
         let rules: BTreeSet<&String> = self.warnings.keys().map(|(rule, _)| rule).collect();
         let mut table =
-            String::from("| accident | tried | new errors | wrongly CLEAN | new warnings |");
+            String::from("| accident | tried | new errors | became CLEAN | new warnings |");
         for rule in &rules {
             let _ = write!(table, " {rule} |");
         }
