@@ -109,8 +109,10 @@ pub struct Recorder {
     /// How old it may become.
     patience: Duration,
     time: Time,
-    /// Bytes of what the file begins with, which no other file can do without.
+    /// Bytes that the file would have if it ended with what it begins with, which no other file can do without.
     beginning: u64,
+    /// What was there before has been recorded: it is in one file.
+    begins_others: bool,
     /// Events that were not written in time and not told yet.
     untold: u64,
     recorded: Recorded,
@@ -199,6 +201,7 @@ impl Recorder {
             patience: OLDEST_FIRST,
             time: Time::default(),
             beginning: 0,
+            begins_others: false,
             untold: 0,
             recorded: Recorded {
                 events: 0,
@@ -210,14 +213,16 @@ impl Recorder {
         })
     }
 
-    /// What was there before the recording has been recorded: writes it at once, so that it is kept whatever comes.
+    /// What was there before the recording has been recorded: writes it at once, so that it is kept whatever comes. No
+    /// other file begins before.
     ///
     /// # Errors
     /// [`RecorderError::TooSmall`], where that takes more than a quarter of the size that was asked for: later files
     /// begin with more, as call stacks come to it.
     pub fn snapshot_taken(&mut self) -> Result<(), RecorderError> {
         self.close_block();
-        self.beginning = self.composer.length();
+        self.begins_others = true;
+        self.beginning = self.composer.length_at_end();
         match self.rotation {
             Some(Rotation { max_size, .. }) if max_size < 4 * self.beginning => {
                 Err(RecorderError::TooSmall {
@@ -371,7 +376,7 @@ impl Recorder {
     /// next can't be judged from either. If there is always something under way, another file begins before this one
     /// exceeds its size, and says so.
     fn rotate_if_full(&mut self, last: Option<&Event>) {
-        let Some(rotation) = self.rotation else {
+        let Some(rotation) = self.rotation.filter(|_| self.begins_others) else {
             return;
         };
         let limits = rotation.limits(self.beginning);
@@ -401,6 +406,8 @@ impl Recorder {
         match last {
             // As long as its own task is busy there is no need to look at the others.
             Some(event) if !model.frames(&event.task).is_empty() => false,
+            // Whose identity it is the next event tells.
+            Some(event) if matches!(event.kind, EventKind::Device(_)) => false,
             _ => model.is_quiet(),
         }
     }
@@ -446,7 +453,7 @@ impl Recorder {
         self.encoder = encoder;
         // As after a snapshot: what a file begins with is kept whatever comes.
         self.close_block();
-        self.beginning = self.composer.length();
+        self.beginning = self.composer.length_at_end();
         Ok(())
     }
 

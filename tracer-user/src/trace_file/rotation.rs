@@ -44,7 +44,7 @@ impl Rotation {
         let close_at = size - NEXT.min(room / 4);
         Limits {
             rotate_when_quiet: close_at - (room / 4).min(WIDEST),
-            rotate_at: close_at - (room / 8).min(WIDEST / 4),
+            rotate_at: close_at - (room / 64).min(WIDEST / 64),
             close_at,
         }
     }

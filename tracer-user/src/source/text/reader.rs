@@ -1,6 +1,9 @@
 //! From lines to records: finds the events among the lines and joins what a mail program has wrapped.
 
-use std::io::{self, BufRead};
+use std::{
+    io::{self, BufRead},
+    sync::LazyLock,
+};
 
 use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
@@ -89,9 +92,9 @@ pub(super) struct Reader {
     /// The line of the last event.
     last_event: u64,
     /// Finds what losses and messages contain; without it every line is looked at closely.
-    telling: Option<AhoCorasick>,
+    telling: Option<&'static AhoCorasick>,
     /// The same without what tells of a machine's death; looked for only where the former is found.
-    events: Option<AhoCorasick>,
+    events: Option<&'static AhoCorasick>,
     devres: Finder<'static>,
     tracepoint: Finder<'static>,
     function: Finder<'static>,
@@ -147,8 +150,8 @@ impl Reader {
             death: death::Listener::default(),
             count: 0,
             last_event: 0,
-            telling: telling(true),
-            events: telling(false),
+            telling: TELLING.as_ref(),
+            events: EVENTS.as_ref(),
             devres: Finder::new(kernel_log::WORD),
             tracepoint: Finder::new(trace_line::EVENT),
             function: Finder::new(function_line::OPENING),
@@ -352,7 +355,7 @@ impl Reader {
             self.hold(line, false);
             return;
         }
-        let telling = self.telling.as_ref();
+        let telling = self.telling;
         if !expected && telling.is_some_and(|telling| !telling.is_match(line)) {
             self.statistics.other_lines += self.count;
             return;
@@ -362,7 +365,7 @@ impl Reader {
         }
         self.death.line(line);
         // What tells of a death alone is nothing else.
-        let events = self.events.as_ref();
+        let events = self.events;
         if !expected && events.is_some_and(|events| !events.is_match(line)) {
             self.statistics.other_lines += self.count;
             return;
@@ -533,6 +536,12 @@ impl Reader {
         }
     }
 }
+
+/// One search for all that tells of anything, made once: most lines contain none of it.
+static TELLING: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| telling(true));
+
+/// The same without deaths.
+static EVENTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| telling(false));
 
 /// One search for all that tells of a loss or a message, and of deaths if these are wanted: most lines contain none of
 /// it.
