@@ -25,9 +25,10 @@ fn life(story: &mut Story) {
 }
 
 fn begin(story: &mut Story) {
+    // Who it is stands before the event that it came with.
     story
-        .enter(DEVICE, Hook::Initialise)
-        .named(DEVICE, "dev0", "platform", "");
+        .named(DEVICE, "dev0", "platform", "")
+        .enter(DEVICE, Hook::Initialise);
 }
 
 fn probe(story: &mut Story) {

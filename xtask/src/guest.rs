@@ -132,9 +132,8 @@ impl Guest {
         let directory = self.run_directory()?;
         directory.write("job/terminal", &terminal::size())?;
         let line = match self.kernel.architecture() {
-            Architecture::Amd64 => "ttyS1",
             Architecture::Arm64 => "ttyS0",
-            Architecture::Riscv64 => "ttyS1",
+            Architecture::Amd64 | Architecture::Riscv64 => "ttyS1",
         };
         directory.write("job/terminal-line", line)?;
         let terminal = TerminalSettings::save();

@@ -38,7 +38,7 @@ use super::{
     unnamed::Unnamed,
 };
 use crate::{
-    coverage::{Addresses, Before, Coverage, HookState, NodeEvents},
+    coverage::{Addresses, Before, Coverage, HookCoverage, HookState, NodeEvents},
     event::{DeviceAddress, DeviceSnapshot, Event, EventKind, Task, Time},
 };
 
@@ -165,20 +165,7 @@ impl Live {
                 symbols,
                 Stacks::new(Some(stacks)),
             ),
-            coverage: Coverage {
-                untold: attach::untold(&hooks),
-                hooks,
-                nodes: if concluded {
-                    NodeEvents::Concluded
-                } else {
-                    NodeEvents::Logged
-                },
-                node_addresses: Addresses::Real,
-                device_addresses: Addresses::Real,
-                times: true,
-                stacks: options.stacks,
-                before: Before::Snapshot,
-            },
+            coverage: coverage(hooks, concluded, options.stacks),
             first: Vec::new().into_iter(),
             set,
             layout,
@@ -514,6 +501,24 @@ fn load<'data>(
         return Ok((ebpf, true));
     }
     Ok((load(&FittedObject::new(|_| None))?, false))
+}
+
+/// What the probes see, as far as the attached hooks tell.
+fn coverage(hooks: Vec<HookCoverage>, concluded: bool, stacks: bool) -> Coverage {
+    Coverage {
+        untold: attach::untold(&hooks),
+        hooks,
+        nodes: if concluded {
+            NodeEvents::Concluded
+        } else {
+            NodeEvents::Logged
+        },
+        node_addresses: Addresses::Real,
+        device_addresses: Addresses::Real,
+        times: true,
+        stacks,
+        before: Before::Snapshot,
+    }
 }
 
 /// Whether the kernel accepts the calls of its functions that the probes contain.
