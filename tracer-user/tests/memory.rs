@@ -98,9 +98,9 @@ fn rules_keep_nothing_of_what_has_gone() {
         }
         ALLOCATED.current_usage()
     };
-    // Each round has two new lives, of which something is missing. The first ten thousand on which a rule has to stay
+    // Each round has new lives of which something is missing. The first ten thousand on which a rule has to stay
     // silent are kept, so that `check` can say so of each.
-    let early = (0..5_100).map(|_| round()).max().unwrap();
+    let early = (0..10_100).map(|_| round()).max().unwrap();
     let late = (0..500).map(|_| round()).max().unwrap();
     let outcome = judge.finish();
     let found: BTreeSet<_> = outcome

@@ -187,10 +187,13 @@ mod tests {
         Ok(())
     }
 
+    /// What the kernel reports in its log no scenario makes it report: fixtures of such logs are tested on the host.
+    const OF_LOGS: [&str; 1] = ["DR022"];
+
     #[test]
     fn every_rule_is_found_in_some_scenario() -> Result<()> {
         let rows = scenarios::rows()?;
-        for id in names()?.keys() {
+        for id in names()?.keys().filter(|id| !OF_LOGS.contains(&id.as_str())) {
             let found = rows.iter().any(|row| {
                 (0..KERNELS.len())
                     .any(|column| row.findings(column).iter().any(|(rule, _)| rule == id))
