@@ -24,12 +24,16 @@ pub(super) static SESSION: Session = Session {
         run kprobes_doctor devres-tracer doctor
         trace_script kprobes_before "$cycle" $ways
         echo 1 >$kprobes
-        # Newer kernels keep ftrace on while something like fentry needs it.
-        trace_script ftrace_during "{ echo 0 >$ftrace; } 2>/dev/null || : >ftrace_kept; $cycle"
-        echo 0 >$ftrace
-        run ftrace_doctor devres-tracer doctor
-        trace_script ftrace_before "$cycle"
-        echo 1 >$ftrace
+        # Newer kernels don't let it be switched off any more.
+        if { echo 0 >$ftrace; } 2>/dev/null; then
+            echo 1 >$ftrace
+            trace_script ftrace_during "echo 0 >$ftrace; $cycle"
+            run ftrace_doctor devres-tracer doctor
+            trace_script ftrace_before "$cycle"
+            echo 1 >$ftrace
+        else
+            echo kept >ftrace_kept
+        fi
 
         # Where debugfs is not mounted, only the events themselves tell.
         mkdir -p /elsewhere
@@ -73,9 +77,10 @@ fn kprobes(evidence: &Evidence) -> Result<()> {
 }
 
 fn ftrace(evidence: &Evidence) -> Result<()> {
-    if evidence.text("ftrace_kept").is_err() {
-        during(evidence, "ftrace_during", "ftrace is switched off")?;
+    if evidence.text("ftrace_kept").is_ok() {
+        return Ok(());
     }
+    during(evidence, "ftrace_during", "ftrace is switched off")?;
     before(evidence, "ftrace_before", "ftrace is switched off")?;
     let doctor = evidence.text("ftrace_doctor.stdout")?;
     ensure!(
