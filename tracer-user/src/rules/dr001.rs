@@ -8,10 +8,13 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo, blame};
+use super::{
+    Rule, RuleInfo, blame,
+    known::{self, Observed},
+};
 use crate::{
     event::{DeviceIdentity, Hook, Time},
-    finding::{self, Certainty, Finding, Occurrences, Report, Severity, Step, Subject},
+    finding::{self, Certainty, Finding, Known, Occurrences, Report, Severity, Step, Subject},
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, Hazard, InstanceKey, Model, Node, Origin,
         State, Taint,
@@ -66,6 +69,8 @@ struct Detach {
     /// When the probe or unbind around it began.
     began: Time,
     probing: bool,
+    /// What is known of whoever detached it.
+    known: Option<&'static Known>,
     entered: Time,
     released: Vec<finding::Resource>,
     /// All that were released, also those of which no details are kept.
@@ -255,6 +260,7 @@ impl PmDetachBeforeRelease {
             halfway: false,
             began: around.map_or(model.now(), Frame::entered),
             probing: around.is_some_and(|frame| frame.hook() == Hook::Probe),
+            known: known_of(device, model),
             entered: model.now(),
             released: Vec::new(),
             count: 0,
@@ -270,6 +276,17 @@ impl PmDetachBeforeRelease {
             self.detached.insert(id, detach);
         }
     }
+}
+
+/// What is known of a detach, by who called it: the bus, or somebody else.
+fn known_of(device: Device<'_>, model: &Model) -> Option<&'static Known> {
+    let caller = blame::caller(model.current_stack()?, Hook::PmDetach.symbol())?;
+    let observed = Observed {
+        bus: device.identity().bus.as_deref(),
+        function: caller.base_name(),
+        ..Observed::default()
+    };
+    known::of(INFO.id, observed)
 }
 
 /// Why nothing can be said of the device's current binding, if something since its begin was missed. A
@@ -401,6 +418,7 @@ impl Detach {
             ),
             count: 1,
             caused_by: None,
+            known: self.known,
             summary,
             meaning: self.meaning(certainty).to_owned(),
             order: self.order(certainty),

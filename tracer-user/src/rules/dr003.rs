@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use super::{
     Rule, RuleInfo, blame,
     dr003_lines::{self, Lines},
+    known::{self, Observed},
     plural,
 };
 use crate::{
@@ -335,6 +336,10 @@ impl Release {
             .first()
             .map_or("", finding::Resource::label)
             .to_owned();
+        let known = known::of(
+            INFO.id,
+            Observed::function(self.opener.as_ref().and_then(Function::base_name)),
+        );
         report.submit(Finding {
             summary: self.summary(),
             meaning: self.meaning().to_owned(),
@@ -350,6 +355,7 @@ impl Release {
             resources: self.swallowed,
             delay_since: "the call",
             caused_by: Some(self.cause),
+            known,
             ..self.subject.finding(&INFO, severity, &what, now)
         });
     }

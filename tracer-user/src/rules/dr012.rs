@@ -5,6 +5,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{
     Rule, RuleInfo, blame,
+    known::{self, Observed},
     wish::{Wish, wish},
 };
 use crate::{
@@ -273,6 +274,7 @@ impl Creator {
                     .map(finding::frames)
                     .unwrap_or_default(),
             }),
+            known: known::of(INFO.id, Observed::driver(self.subject.driver())),
             ..subject.finding(&INFO, severity, &format!("{driver}/{shown}"), model.now())
         }
     }

@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 use super::{
     Rule, RuleInfo, blame,
     interrupt::{self, Interrupt},
+    known::{self, Observed},
 };
 use crate::{
     event::{Hook, Time},
@@ -241,6 +242,7 @@ fn found(
                 .to_owned(),
         ],
         resources: vec![finding::live_resource(node)],
+        known: known::of(INFO.id, Observed::driver(subject.driver())),
         ..subject.finding(&INFO, severity, mark, model.now())
     });
 }

@@ -27,7 +27,9 @@ mod dr019;
 mod dr020;
 mod dr021;
 mod dr022;
+mod dr023;
 mod interrupt;
+pub mod known;
 mod splat;
 mod wish;
 
@@ -62,6 +64,7 @@ pub use dr019::SlowRelease;
 pub use dr020::ReleaseFunctionUnloaded;
 pub use dr021::DoubleFreeManaged;
 pub use dr022::KernelReport;
+pub use dr023::EnabledAtPut;
 
 /// What is known of a rule before it has seen anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,6 +197,7 @@ impl RuleSet {
                 Box::<ReleaseFunctionUnloaded>::default(),
                 Box::<DoubleFreeManaged>::default(),
                 Box::<KernelReport>::default(),
+                Box::<EnabledAtPut>::default(),
             ],
             named: false,
         }
