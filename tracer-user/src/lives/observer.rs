@@ -412,6 +412,7 @@ impl LifeObserver {
         self.happened(model.now());
         let unknown = Text::from("an unknown function");
         let what = match message {
+            Message::Waits => return,
             Message::ProbeRefused => What::Refused,
             Message::Warning { function, line } => {
                 let function = function.as_ref().unwrap_or(&unknown);

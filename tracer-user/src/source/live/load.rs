@@ -36,6 +36,7 @@ use super::{
     switches::Switches,
     symbol_service::SymbolService,
     unnamed::Unnamed,
+    waiting::Waiting,
 };
 use crate::{
     coverage::{Addresses, Before, Coverage, HookCoverage, HookState, NodeEvents},
@@ -57,6 +58,7 @@ pub struct Live {
     check: AdditionCheck,
     probe_log: Option<ProbeLog>,
     unnamed: Unnamed,
+    waiting: Waiting,
     coverage: Coverage,
     /// Events that the snapshot has taken out of the ring buffer, and the snapshot itself, in order.
     first: std::vec::IntoIter<Event>,
@@ -158,6 +160,7 @@ impl Live {
             check: AdditionCheck::default(),
             probe_log,
             unnamed: Unnamed::new(sees_lives),
+            waiting: Waiting::default(),
             decoder: Decoder::new(
                 layout,
                 types.modules(),
@@ -239,6 +242,7 @@ impl Live {
             held,
             first,
             unnamed,
+            waiting,
             set,
             layout,
             ..
@@ -250,6 +254,7 @@ impl Live {
         let mut records = 0;
         let mut pass = |event: Event| {
             unnamed.see(&event);
+            waiting.see(&event);
             sink(event);
         };
         if let Some(event) = first.as_slice().first() {
@@ -285,6 +290,7 @@ impl Live {
         if records < most {
             let mut walk = Walk::new(&mut *memory, layout, set, now);
             unnamed.look(|device| walk.identity(device).ok(), sink);
+            waiting.look(now(), decoder.stacks(), sink);
         }
         records
     }

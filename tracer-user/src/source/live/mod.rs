@@ -21,6 +21,7 @@ mod symbol_service;
 mod symbols;
 mod texts;
 mod unnamed;
+mod waiting;
 
 pub use attach::WAYS;
 pub use cost::CostError;
