@@ -11,7 +11,7 @@ use super::{
 };
 use crate::check::{
     CycleClock,
-    exercise::{Course, ExerciseError, Exercised, Roots},
+    exercise::{Exercise, ExerciseError, Exercised, Roots},
 };
 
 /// What is bound again before anything is judged by who added it.
@@ -25,9 +25,9 @@ pub(super) struct RebindOptions {
 
 impl RebindOptions {
     /// Finds what is to be bound again, before anything is attached.
-    pub(super) fn course(&self, force: bool) -> Result<Option<Course>, ExerciseError> {
-        let course = |name| Course::of_devices(Roots::default(), name, force);
-        self.rebind.as_deref().map(course).transpose()
+    pub(super) fn exercise(&self, force: bool) -> Result<Option<Exercise>, ExerciseError> {
+        let exercise = |name| Exercise::of_devices(Roots::default(), name, force);
+        self.rebind.as_deref().map(exercise).transpose()
     }
 
     /// How many times it is bound again.
@@ -48,10 +48,10 @@ pub(super) fn refusal(error: ExerciseError) -> anyhow::Error {
 
 /// Does the exercise on a thread of its own while what happens is taken in. Whoever asks this process to
 /// end has it end after the cycle that is running.
-pub(super) async fn exercise(
+pub(super) async fn run_cycles(
     capture: &mut Capture,
     receiver: &mut dyn Receiver,
-    course: Course,
+    exercise: Exercise,
     cycles: u64,
     clock: CycleClock,
 ) -> anyhow::Result<Exercised> {
@@ -61,7 +61,7 @@ pub(super) async fn exercise(
     let worker = std::thread::Builder::new()
         .spawn(move || {
             // Whoever waits for it has gone only where the capture has failed.
-            let _ = done.send(course.run(cycles, &stop, &clock));
+            let _ = done.send(exercise.run(cycles, &stop, &clock));
         })
         .map_err(|error| {
             let why = "a thread can't be started; raise the limits (ulimit -u for processes, -v for memory)";

@@ -12,7 +12,7 @@ use super::{
     Exit,
     after_boot::AfterBoot,
     capture::{Capture, CaptureOptions, Receiver},
-    exercise::{RebindOptions, exercise, refusal},
+    exercise::{RebindOptions, refusal, run_cycles},
     files::{self, OverwriteOption},
     manner,
     pager::{colours, width},
@@ -25,12 +25,13 @@ use super::{
     wanted::Wanted,
 };
 use crate::{
-    check::{CycleClock, exercise::Course},
+    check::{CycleClock, exercise::Exercise},
     event::Event,
+    evidence::CommandEnd,
     filter::DeviceFilter,
     finding::Severity,
     rules::RuleSet,
-    sink::{CommandEnd, Sink, json::JsonSink, text::TextSink},
+    sink::{Sink, json::JsonSink, text::TextSink},
     trace_file::{self, Header, Recorder, RecorderOptions},
 };
 
@@ -177,7 +178,7 @@ impl Trace {
 
     async fn live(self, filter: DeviceFilter, rules: RuleSet) -> anyhow::Result<Exit> {
         self.capture.verify()?;
-        let course = self.rebind.course(self.force).map_err(refusal)?;
+        let exercise = self.rebind.exercise(self.force).map_err(refusal)?;
         let mut options = self.probes.options(&filter);
         options.optional.extend(self.rules.optional_hooks(&rules));
         let after_boot = self.after_boot.then(AfterBoot::begin).transpose()?;
@@ -204,8 +205,8 @@ impl Trace {
             after_boot.hand_on(&mut judged)?;
         }
         let mut goes_on = true;
-        if let Some(course) = course {
-            goes_on = rebind(course, &self.capture, &mut capture, &mut judged).await?;
+        if let Some(exercise) = exercise {
+            goes_on = rebind(exercise, &self.capture, &mut capture, &mut judged).await?;
         }
         let captured = if goes_on {
             Some(capture.run(&self.capture, &mut judged).await?)
@@ -231,13 +232,13 @@ impl Trace {
 
 /// Binds again what is to be judged; whether the run goes on after it.
 async fn rebind(
-    course: Course,
+    exercise: Exercise,
     options: &CaptureOptions,
     capture: &mut Capture,
     judged: &mut Judged<'_>,
 ) -> anyhow::Result<bool> {
     let cycles = RebindOptions::cycles(options);
-    let exercised = exercise(capture, judged, course, cycles, CycleClock::default()).await?;
+    let exercised = run_cycles(capture, judged, exercise, cycles, CycleClock::default()).await?;
     if let Some(gap) = exercised.gap() {
         judged.run.doubt(format!("--rebind: {gap}"));
     }

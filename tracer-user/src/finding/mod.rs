@@ -5,6 +5,7 @@ mod evidence;
 mod known;
 mod occurrence;
 mod report;
+mod rule_info;
 mod subject;
 pub mod text;
 
@@ -20,6 +21,7 @@ pub use evidence::{Adders, Evidence, Share};
 pub use known::{Fix, Known, Mainline};
 pub use occurrence::{MOST_OCCURRENCES, Occurrence, Occurrences};
 pub use report::{MOST_FINDINGS, Repeat, Report, Silence};
+pub use rule_info::RuleInfo;
 pub use subject::{Subject, UNKNOWN};
 
 /// How bad a finding is.

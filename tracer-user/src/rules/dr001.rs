@@ -9,12 +9,14 @@
 use hashbrown::HashMap;
 
 use super::{
-    Rule, RuleInfo, blame,
+    Rule, blame,
     known::{self, Observed},
 };
 use crate::{
     event::{DeviceIdentity, Hook, Time},
-    finding::{self, Certainty, Finding, Known, Occurrences, Report, Severity, Step, Subject},
+    finding::{
+        self, Certainty, Finding, Known, Occurrences, Report, RuleInfo, Severity, Step, Subject,
+    },
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, Hazard, InstanceKey, Model, Node, Origin,
         State, Taint,

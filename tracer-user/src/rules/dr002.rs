@@ -4,13 +4,13 @@
 use hashbrown::HashMap;
 
 use super::{
-    Rule, RuleInfo,
+    Rule,
     known::{self, Observed},
 };
 use crate::{
     errno,
     event::{Hook, Role},
-    finding::{Finding, Report, Severity, Step, Subject},
+    finding::{Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, State},
 };
 

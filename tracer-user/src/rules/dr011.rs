@@ -4,13 +4,15 @@
 use hashbrown::HashMap;
 
 use super::{
-    Rule, RuleInfo, blame,
+    Rule, blame,
     known::{self, Observed},
     plural,
 };
 use crate::{
     event::{Hook, Time},
-    finding::{self, Adders, Certainty, Finding, Known, Repeat, Report, Severity, Step, Subject},
+    finding::{
+        self, Adders, Certainty, Finding, Known, Repeat, Report, RuleInfo, Severity, Step, Subject,
+    },
     model::{Change, Device, DeviceId, Hazard, Model, Node, NodeId, Origin, State},
 };
 

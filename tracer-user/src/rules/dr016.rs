@@ -2,13 +2,13 @@
 //! is kept.
 
 use super::{
-    Rule, RuleInfo, blame, dr005,
+    Rule, blame, dr005,
     known::{self, Observed},
     splat::{self, Proof},
 };
 use crate::{
     event::{Function, Hook, Message, StackDefinition},
-    finding::{self, Cause, Certainty, Finding, Report, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Left, Model},
 };
 
@@ -77,7 +77,7 @@ impl Rule for ManagedFreeMiss {
                 _ => {}
             }
         }
-        let Change::Told { device, message } = change else {
+        let Change::KernelMessage { device, message } = change else {
             return;
         };
         match &**message {

@@ -3,12 +3,12 @@
 use hashbrown::HashMap;
 
 use super::{
-    Rule, RuleInfo,
+    Rule,
     known::{self, Observed},
 };
 use crate::{
     event::{Hook, Time},
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Model, Node, NodeId, Origin, SiteId, State},
 };
 

@@ -9,15 +9,16 @@ use super::{Check, Failure, today, tracing::CheckRun};
 use crate::{
     check::{
         CycleClock, Place, Policy, Status, Test,
-        exercise::{Candidate, Course, Exercised, Journal, Roots, Target, monotonic_now},
+        exercise::{Candidate, Exercise, Exercised, Journal, Roots, Target},
     },
     command::{
         capture::Capture,
-        exercise::exercise,
+        exercise::run_cycles,
         manner,
         say::{remark, shown},
     },
     escape::Escaped,
+    kernel::now,
 };
 
 impl Check {
@@ -81,11 +82,11 @@ impl Check {
         run: &mut CheckRun,
     ) -> Result<(Test, Exercised), Failure> {
         let place = target.place.clone();
-        let course = Course::of_targets(Roots::default(), vec![target]);
+        let exercise = Exercise::of_targets(Roots::default(), vec![target]);
         let clock = CycleClock::default();
-        run.examination.watch_cycles(course.wanted(), clock.clone());
-        let since = monotonic_now();
-        let exercised = exercise(capture, run, course, self.cycles, clock)
+        run.examination.watch_cycles(exercise.wanted(), clock.clone());
+        let since = now();
+        let exercised = run_cycles(capture, run, exercise, self.cycles, clock)
             .await
             .map_err(Failure::Run)?;
         capture.catch_up(run).await;

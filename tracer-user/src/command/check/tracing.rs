@@ -5,19 +5,20 @@ use std::{ops::ControlFlow, path::Path};
 use super::{Check, Failure, today};
 use crate::{
     check::{
-        CommandEnd, CycleClock, Ending, Examination, Policy, Results,
-        exercise::{Course, Roots},
+        CycleClock, Examination, Policy, Results, RunEnd,
+        exercise::{Exercise, Roots},
     },
     command::{
-        capture::{Asked, Capture, CaptureOptions, Captured, Receiver, now},
-        exercise::{RebindOptions, exercise},
+        capture::{Asked, Capture, CaptureOptions, Captured, Receiver},
+        exercise::{RebindOptions, run_cycles},
         record::lost_at,
         say::say,
         wanted::{Sighting, Wanted, say_if_missing},
     },
     event::Event,
+    evidence::{CommandEnd, SourceInformation},
     filter::DeviceFilter,
-    sink::SourceInformation,
+    kernel::now,
     trace_file::{Header, Recorder, RecorderOptions},
 };
 
@@ -30,16 +31,16 @@ impl Check {
     ) -> Result<Results, Failure> {
         // What names nothing is said before anything is attached.
         self.capture.verify()?;
-        let course = match (&self.exercise, &self.exercise_module) {
+        let exercise = match (&self.exercise, &self.exercise_module) {
             (Some(name), _) => {
-                let course = Course::of_devices(Roots::default(), name, self.force)?;
-                Some(course.holding(self.hold.clone()))
+                let exercise = Exercise::of_devices(Roots::default(), name, self.force)?;
+                Some(exercise.holding(self.hold.clone()))
             }
             (None, Some(name)) => {
-                Course::verify_module(&Roots::default(), name)?;
+                Exercise::verify_module(&Roots::default(), name)?;
                 None
             }
-            (None, None) => self.rebind.course(self.force)?,
+            (None, None) => self.rebind.exercise(self.force)?,
         };
         let mut journal = self.journal()?;
         let mut options = self.probes.options(filter);
@@ -49,25 +50,26 @@ impl Check {
         let information = wanted.of_source(&capture.information());
         let mut run =
             CheckRun::begin(information, policy, filter, self.recording()).map_err(Failure::Run)?;
-        let course = match &self.exercise_module {
-            Some(name) => Some(Course::of_module(Roots::default(), name, self.force)?),
-            None => course,
+        let exercise = match &self.exercise_module {
+            Some(name) => Some(Exercise::of_module(Roots::default(), name, self.force)?),
+            None => exercise,
         };
-        let mut ending = Ending::on(today());
-        let mut goes_on = course.is_none() && !self.exercise_all;
+        let mut ending = RunEnd::on(today());
+        let mut goes_on = exercise.is_none() && !self.exercise_all;
         if self.exercise_all {
             ending.exercised_each = self
                 .exercise_each(policy, &mut capture, &mut run, journal.as_mut())
                 .await?;
         }
-        if let Some(course) = course {
+        if let Some(exercise) = exercise {
             let clock = CycleClock::default();
-            run.examination.watch_cycles(course.wanted(), clock.clone());
+            run.examination
+                .watch_cycles(exercise.wanted(), clock.clone());
             let cycles = match self.rebind.rebind {
                 Some(_) => RebindOptions::cycles(&self.capture),
                 None => self.cycles,
             };
-            let exercised = exercise(&mut capture, &mut run, course, cycles, clock)
+            let exercised = run_cycles(&mut capture, &mut run, exercise, cycles, clock)
                 .await
                 .map_err(Failure::Run)?;
             goes_on = !self.capture.is_endless() && exercised.is_whole();
@@ -138,7 +140,7 @@ impl CheckRun {
         })
     }
 
-    fn end(self, mut ending: Ending) -> Results {
+    fn end(self, mut ending: RunEnd) -> Results {
         if let Some(recorder) = self.recorder {
             match recorder.finish(lost_at(&ending.lost_by)) {
                 Ok(recorded) if recorded.unwritten > 0 => {
@@ -183,9 +185,7 @@ impl Receiver for CheckRun {
         if let Some(recorder) = &mut self.recorder {
             recorder.pause();
         }
-        if let Some(now) = now() {
-            self.examination.pass(now);
-        }
+        self.examination.pass(now());
         ControlFlow::Continue(())
     }
 }
@@ -206,7 +206,7 @@ mod tests {
                 command: command.iter().map(Into::into).collect(),
             };
             let captured = Captured {
-                ending: capture::Ending::CommandEnded,
+                reason: capture::StopReason::CommandEnded,
                 status: None,
                 asked,
             };
