@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::civil::Date;
+
 use super::{
     assertion::Watched,
     binding::Bindings,
     concluding::{Concluding, places_of},
     cycles::Cycles,
     evidence::Records,
-    exercise::{CycleClock, Wanted},
+    exercise::{CycleClock, Exercised, Wanted},
     limits::Growth,
     policy::Policy,
     results::{Group, GroupKind, Results, Status, Test},

@@ -90,7 +90,7 @@ impl Rule for SlowRelease {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        if let Change::Told { message, .. } = change
+        if let Change::KernelMessage { message, .. } = change
             && matches!(**message, Message::Waits)
         {
             self.waits(model);

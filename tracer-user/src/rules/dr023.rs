@@ -1,12 +1,12 @@
 //! DR023 enabled-at-put: a managed regulator is released while it is still enabled.
 
 use super::{
-    Rule, RuleInfo, blame,
+    Rule, blame,
     splat::{self, Proof},
 };
 use crate::{
     event::Message,
-    finding::{Report, Severity},
+    finding::{Report, RuleInfo, Severity},
     model::{Change, Model},
 };
 
@@ -32,7 +32,7 @@ impl Rule for EnabledAtPut {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        if let Change::Told { device, message } = change
+        if let Change::KernelMessage { device, message } = change
             && let Message::Splat(splat) = &**message
             && splat::proof(splat) == Proof::EnabledAtPut
         {

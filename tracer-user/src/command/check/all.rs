@@ -84,7 +84,8 @@ impl Check {
         let place = target.place.clone();
         let exercise = Exercise::of_targets(Roots::default(), vec![target]);
         let clock = CycleClock::default();
-        run.examination.watch_cycles(exercise.wanted(), clock.clone());
+        run.examination
+            .watch_cycles(exercise.wanted(), clock.clone());
         let since = now();
         let exercised = run_cycles(capture, run, exercise, self.cycles, clock)
             .await

@@ -98,6 +98,7 @@ pub(super) struct Check {
         long,
         value_name = "PATH",
         requires = "exercise",
+        conflicts_with_all = ["command", "duration"],
         help_heading = "Exercise"
     )]
     hold: Vec<PathBuf>,

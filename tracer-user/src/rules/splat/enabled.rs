@@ -6,9 +6,9 @@ use crate::{
         Function,
         splat::{Phase, Splat, SplatKind, Story},
     },
-    finding::{Certainty, Finding, Severity, Subject},
+    finding::{Certainty, Finding, RuleInfo, Severity, Subject},
     model::Model,
-    rules::{RuleInfo, blame},
+    rules::blame,
 };
 
 /// Whether the kernel warned that what is put is enabled.
