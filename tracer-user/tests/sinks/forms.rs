@@ -66,7 +66,7 @@ pub(crate) const FORMS: [Form; 19] = [
         "text",
         Reader::Lines,
         text,
-        &["text.rs", "told.rs", "command_end.rs"],
+        &["text.rs", "reported.rs"],
     ),
     form("finding", Reader::Lines, findings, &[]),
     form(
