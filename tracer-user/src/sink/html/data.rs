@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use serde::Serialize;
 
 use crate::{
+    escape::escape,
     event::Time,
     finding::Finding,
     history::{
@@ -106,7 +107,7 @@ impl Data {
             .map(|history| DeviceData::of(history, histories, &mut texts))
             .collect();
         Self {
-            title: report.name.to_owned(),
+            title: escape(report.name),
             base: first.0.to_string(),
             length: last.0.saturating_sub(first.0),
             numbered: histories.names.are_numbered(),
@@ -209,9 +210,9 @@ impl Texts<'_> {
 impl DeviceData {
     fn of(history: &DeviceHistory, histories: &Histories, texts: &mut Texts<'_>) -> Self {
         let mut device = Self {
-            name: history.name.as_deref().unwrap_or("(no name)").to_owned(),
-            bus: history.bus.as_deref().map(str::to_owned),
-            driver: history.driver.as_deref().map(str::to_owned),
+            name: escape(history.name.as_deref().unwrap_or("(no name)")),
+            bus: history.bus.as_deref().map(escape),
+            driver: history.driver.as_deref().map(escape),
             address: history.key.address.to_string(),
             generation: history.key.generation,
             began: texts.since(history.began),

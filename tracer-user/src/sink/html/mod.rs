@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
 use self::data::Data;
-use super::{report::Report, text::write_summary_in};
+use super::{json_text, report::Report, text::write_summary_in};
 use crate::{
     engine::Verdict,
     escape::escape,
@@ -48,9 +48,18 @@ pub fn write_html(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
         writer,
         "</main>\n<script type=\"application/json\" id=\"data\">"
     )?;
-    let data = serde_json::to_string(&Data::of(report))?;
+    let mut data = Vec::new();
+    json_text::write(&mut data, &Data::of(report))?;
     // Nothing in it may end the element that it stands in.
-    writer.write_all(data.replace('<', "\\u003c").as_bytes())?;
+    for part in data.split_inclusive(|byte| *byte == b'<') {
+        match part.strip_suffix(b"<") {
+            Some(before) => {
+                writer.write_all(before)?;
+                writer.write_all(b"\\u003c")?;
+            }
+            None => writer.write_all(part)?,
+        }
+    }
     writeln!(
         writer,
         "</script>\n<script>{SCRIPT}</script>\n</body>\n</html>"

@@ -206,7 +206,7 @@
     const width = canvas.clientWidth;
     pen.fillStyle = colours.back; pen.fillRect(0, 0, width, AXIS);
     pen.fillStyle = colours.faint;
-    const step = Math.max(1, Math.floor(width / 140));
+    const step = Math.max(1, Math.floor(width / 170));
     for (let tick = 0; tick <= step; tick++) {
       const at = tick / step * width, text = moment(timeAt(at));
       pen.textAlign = tick === 0 ? "left" : tick === step ? "right" : "center";
@@ -433,8 +433,6 @@
 
   picture.hidden = false;
   readColours();
-  layOut();
-  cursor = length;
   if (found.length > 0) {
     finding = 0;
     selected = found[0].device;
@@ -442,6 +440,8 @@
     layOut();
   } else {
     selected = data.devices.find((device) => device.resources.length > 0) ?? data.devices[0] ?? null;
+    const bound = selected?.bands.find(([kind]) => kind === "bound");
+    cursor = bound ? bound[1] : selected?.resources[0]?.[ADDED] ?? 0;
     layOut();
   }
   showDevice();
