@@ -1,5 +1,7 @@
 //! Stacks that the kernel writes into its log.
 
+use std::sync::Arc;
+
 use super::scan::{around, hexadecimal, word};
 use crate::event::{Function, StackFrame, Text};
 
@@ -80,6 +82,19 @@ fn module(rest: &[u8]) -> Option<&[u8]> {
 
 pub(super) fn is_of_symbol(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$')
+}
+
+/// The frame of a function that has just been entered.
+pub(super) fn at_entry(function: &str) -> StackFrame {
+    StackFrame {
+        address: 0,
+        function: Some(Arc::new(Function {
+            address: 0,
+            name: Some(Text::from(function)),
+            module: None,
+        })),
+        offset: 0,
+    }
 }
 
 #[cfg(test)]

@@ -42,8 +42,8 @@ pub(super) struct Call {
     pub(super) comm: Option<NameId>,
     /// Of a return: the function returned to.
     pub(super) caller: Option<Hook>,
-    /// Of a return: the call that was entered.
-    pub(super) entered: Option<u32>,
+    /// Of a return: the device of the call that was entered, by address and name.
+    pub(super) of: Option<(u64, Option<NameId>)>,
 }
 
 /// A release function, as far as it is told.
@@ -51,6 +51,12 @@ pub(super) struct Call {
 pub(super) enum Release {
     Symbol(NameId, Option<NameId>),
     Address(u64),
+}
+
+impl Default for Release {
+    fn default() -> Self {
+        Self::Address(0)
+    }
 }
 
 /// What an argument is.
@@ -201,7 +207,7 @@ impl Call {
             words: [None; 2],
             comm: None,
             caller: None,
-            entered: None,
+            of: None,
         }
     }
 
@@ -211,13 +217,6 @@ impl Call {
 
     pub(super) fn returns(&self) -> bool {
         self.raw.phase == Phase::Leave
-    }
-
-    /// Whether this can be the call that `left` is the return of. `around` is the innermost call for the
-    /// same device that is still running where this was entered.
-    pub(super) fn may_return(&self, left: &Self, around: Option<Hook>) -> bool {
-        let elsewhere = left.caller.is_some() && around.is_some() && left.caller != around;
-        self.hook() == left.hook() && !elsewhere
     }
 
     /// Reads `name=value` pairs. What is not understood is kept by name.

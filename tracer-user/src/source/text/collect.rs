@@ -4,25 +4,26 @@
 //! comes right before on the same task and has both addresses, so the hash is replaced by the address from
 //! there on, and the device is called by its address.
 
+use std::num::NonZeroU32;
+
 use hashbrown::HashMap;
 
 use super::{
     backtrace,
     call::Call,
     call_chain,
-    chunks::Chunks,
     function_line::FunctionLine,
     kernel_log::{KernelLine, Who},
     message::Refused,
     names::NameId,
     prefix::Stamp,
-    records::{Facts, FactsId, MessageRecord, NodeRecord, Record, RecordKind, Records},
+    records::{Facts, MessageRecord, NodeRecord, Real, Record, RecordKind, Records},
     resource::{Operation, Resource},
     splat::{self, Beginning, Over},
     trace_head::Head,
     trace_line::TraceLine,
 };
-use crate::event::{Comm, Hook, Message, NodeAddress, NodeReference, Role, Task};
+use crate::event::{Comm, Hook, Message, NodeAddress, NodeReference, Role, StackFrame, Task};
 
 /// Tasks about which something is remembered at the same time.
 const MOST_TASKS: usize = 4096;
@@ -42,14 +43,22 @@ struct Context {
     added: Option<Call>,
     /// `devres_add` was entered with this device and payload.
     payload: Option<(u64, u64)>,
-    /// `devres_open_group` was entered with this id, and adds its marker.
-    opening: Option<(u64, Option<FactsId>)>,
-    /// Functions entered and not left, by their place among the calls.
-    frames: Vec<u32>,
+    /// `devres_open_group` was entered with this id, and adds the marker of this record.
+    opening: Option<(u64, Option<u32>)>,
+    /// Functions entered and not left.
+    frames: Vec<Frame>,
     /// The last record of the tracepoint.
     last_node: Option<u32>,
     /// For each of them, the releases that the tracepoint told while it was the innermost.
     told: Vec<u32>,
+}
+
+/// A function that was entered.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    hook: Hook,
+    device: u64,
+    name: Option<NameId>,
 }
 
 /// Collects what lines tell.
@@ -58,7 +67,7 @@ pub(super) struct Collector {
     pub(super) records: Records,
     contexts: HashMap<u32, Context>,
     /// Nodes whose address is known, by what the tracepoint prints.
-    printed: HashMap<u64, FactsId>,
+    printed: HashMap<u64, Real>,
     /// The device without a name at present.
     unnamed: Option<NameId>,
     /// Nodes of devices without a name.
@@ -105,7 +114,7 @@ impl Collector {
     pub(super) fn trace_line(&mut self, line: &TraceLine<'_>) {
         let place = self.place(&line.head);
         let node = self.node(line.operation, line.device, &line.resource);
-        let facts = self.pair(place, &node);
+        let (real, facts) = self.pair(place, &node);
         if node.operation == Operation::Release
             && line.resource.name != Some(b"grp<")
             && let Some(context) = self.contexts.get_mut(&place.tid)
@@ -113,7 +122,11 @@ impl Collector {
         {
             *told = told.saturating_add(1);
         }
-        let node = NodeRecord { facts, ..node };
+        let node = NodeRecord {
+            real,
+            facts,
+            ..node
+        };
         let record = self.next_record();
         context(&mut self.contexts, place.tid).last_node = Some(record);
         self.push(place, RecordKind::Node(node));
@@ -128,11 +141,8 @@ impl Collector {
         }
         let place = self.place(head);
         let record = self.next_record();
-        let number = self.records.calls.len();
         self.records.count(&call);
-        if let (Some(name), true) = (call.name, call.device != 0) {
-            self.records.devices.learn(record, name, call.device);
-        }
+        self.learn_name(record, &call);
         let context = context(&mut self.contexts, place.tid);
         context.added = None;
         // A stack that follows is this call's, of which none is kept.
@@ -140,7 +150,6 @@ impl Collector {
         let mut missing = 0;
         let told = |role| call.raw.get(role);
         match (call.hook(), call.returns()) {
-            (Hook::Initialise, false) => self.records.devices.begin(record, call.device),
             (Hook::DevresAdd, false) => {
                 context.payload = told(Role::Payload).map(|payload| (call.device, payload));
             }
@@ -158,8 +167,8 @@ impl Collector {
             }
             (Hook::OpenGroup, true) => {
                 let id = told(Role::Group).or(told(Role::Returned));
-                if let (Some((0, Some(facts))), Some(id)) = (context.opening.take(), id)
-                    && let Some(facts) = self.records.facts_mut(facts)
+                if let (Some((0, Some(marker))), Some(id)) = (context.opening.take(), id)
+                    && let Some(facts) = facts_of(&mut self.records, marker)
                 {
                     facts.group = id;
                 }
@@ -169,33 +178,50 @@ impl Collector {
                     context.frames.remove(0);
                     context.told.remove(0);
                 }
-                context.frames.push(number);
+                context.frames.push(Frame {
+                    hook,
+                    device: call.device,
+                    name: call.name,
+                });
                 context.told.push(0);
             }
             (hook, true) if hook.is_frame() => {
-                let calls = &mut self.records.calls;
-                if let Some(depth) = frame_of(&call, &context.frames, calls) {
-                    call.entered = context.frames.get(depth).copied();
+                if let Some(depth) = frame_of(&call, &context.frames) {
+                    let entered = context.frames.get(depth);
+                    call.of = entered.map(|frame| (frame.device, frame.name));
                     context.frames.truncate(depth);
                     // Those within it, too: their own returns may be missing.
                     let told = context.told.drain(depth..).fold(0, u32::saturating_add);
                     missing = missing_releases(&call, told);
                 }
-                // What a function will return tells what it found.
-                let entered = call.entered.and_then(|entered| calls.get_mut(entered));
-                if let Some(entered) = entered
-                    && let Some(value) = call.raw.get(Role::Returned)
-                {
-                    entered.raw.set(Role::Returned, value);
-                }
             }
             _ => {}
         }
-        self.records.calls.push(call);
         if missing > 0 && self.records.pointers.any() {
             self.push(place, RecordKind::Lost(missing));
         }
-        self.push(place, RecordKind::Call(number));
+        self.push(place, RecordKind::Call(call));
+    }
+
+    /// Takes in what a call tells of who its device is.
+    fn learn_name(&mut self, record: u32, call: &Call) {
+        if call.device == 0 {
+            return;
+        }
+        let Records {
+            devices, nameless, ..
+        } = &mut self.records;
+        let begins = call.hook() == Hook::Initialise;
+        if let Some(name) = call.name {
+            devices.learn(record, name, call.device);
+            nameless.named(call.device);
+        } else if !begins && !devices.has_name(call.device) {
+            nameless.call(call.device);
+        }
+        if begins && !call.returns() {
+            devices.begin(record, call.device);
+            nameless.begin(call.device);
+        }
     }
 
     /// `devres_open_group` returns: where to tells who opened the group that was just added.
@@ -204,10 +230,16 @@ impl Collector {
             .contexts
             .get(&event.head.task.tid)
             .and_then(|context| context.opening.as_ref());
-        if let Some((_, Some(facts))) = opening
-            && let Some(caller) = event.returns_to.and_then(backtrace::frame)
+        if let Some((_, Some(marker))) = opening
+            && let marker = *marker
+            && let Some(returns_to) = event.returns_to
+            && let Some(caller) = backtrace::frame(returns_to)
         {
-            self.records.openers.insert(*facts, caller);
+            let frames = vec![backtrace::at_entry("devres_open_group"), caller];
+            let number = self.stack_number(&[b"<- ", returns_to].concat(), || frames);
+            if let Some(record) = self.records.all.recent_mut(marker) {
+                record.stack = NonZeroU32::new(number);
+            }
         }
     }
 
@@ -315,6 +347,7 @@ impl Collector {
             time,
             task: 0,
             cpu,
+            stack: None,
             kind: RecordKind::Message(number),
         });
         number
@@ -330,21 +363,27 @@ impl Collector {
 
     /// A record's stack, as it was printed.
     pub(super) fn stack(&mut self, record: u32, text: &[u8]) {
-        let number = if let Some(known) = self.stacks.get(text) {
-            *known
-        } else {
-            let number = u32::try_from(self.records.stacks.len()).unwrap_or(u32::MAX);
-            self.records.stacks.push(call_chain::read(text));
-            self.stacks.insert(text.to_vec(), number);
-            number
-        };
-        self.records.stack_of.insert(record, number);
+        let number = self.stack_number(text, || call_chain::read(text));
+        self.records.stacks_printed = true;
+        if let Some(record) = self.records.all.recent_mut(record) {
+            record.stack = NonZeroU32::new(number);
+        }
+    }
+
+    /// The number of the stack that is written like this, counted from one.
+    fn stack_number(&mut self, text: &[u8], frames: impl FnOnce() -> Vec<StackFrame>) -> u32 {
+        if let Some(known) = self.stacks.get(text) {
+            return *known;
+        }
+        self.records.stacks.push(frames());
+        let number = u32::try_from(self.records.stacks.len()).unwrap_or(u32::MAX);
+        self.stacks.insert(text.to_vec(), number);
+        number
     }
 
     /// The last record of which something is known.
     fn last_record(&self) -> Option<RecordKind> {
-        let all = &self.records.all;
-        Some(all.get(all.len().checked_sub(1)?)?.kind)
+        Some(self.records.all.last()?.kind)
     }
 
     /// The input says that events are missing.
@@ -414,8 +453,14 @@ impl Collector {
             time: self.clock,
             task: place.task,
             cpu: place.cpu,
+            stack: None,
             kind,
         });
+        if let RecordKind::Node(node) = kind
+            && node.real.device == 0
+        {
+            self.records.by_name.insert(node.device);
+        }
     }
 
     fn node(
@@ -439,6 +484,7 @@ impl Collector {
             name: resource.name.map(|name| self.records.names.intern(name)),
             size: resource.size,
             node,
+            real: Real::default(),
             facts: None,
         }
     }
@@ -468,9 +514,9 @@ impl Collector {
     }
 
     /// What function events told of the node that a line of the tracepoint names.
-    fn pair(&mut self, place: Place, node: &NodeRecord) -> Option<FactsId> {
+    fn pair(&mut self, place: Place, node: &NodeRecord) -> (Real, Option<Facts>) {
         if self.records.hooks == 0 {
-            return None;
+            return (Real::default(), None);
         }
         let record = self.next_record();
         let context = context(&mut self.contexts, place.tid);
@@ -480,7 +526,7 @@ impl Collector {
             if node.operation != Operation::Replace {
                 self.printed.remove(&node.node);
             }
-            return known;
+            return (known.unwrap_or_default(), None);
         }
         self.printed.remove(&node.node);
         let is_group = node
@@ -489,11 +535,13 @@ impl Collector {
             .is_some_and(|name| &*name == "grp<");
         let opening = context.opening.as_mut().filter(|_| is_group);
         if added.is_none() && opening.is_none() {
-            return None;
+            return (Real::default(), None);
         }
-        let facts = self.records.keep(Facts {
-            device: added.map_or(0, |call| call.device),
-            node: added.map_or(0, |call| call.node),
+        let real = added.map_or_else(Real::default, |call| Real {
+            device: call.device,
+            node: call.node,
+        });
+        let facts = Facts {
             release: added.and_then(|call| call.release),
             payload: added
                 .and_then(|call| call.raw.get(Role::Payload))
@@ -504,12 +552,12 @@ impl Collector {
                 .and_then(|call| call.raw.get(Role::Data).or(call.words[0]))
                 .unwrap_or_default(),
             group: opening.as_ref().map_or(0, |(id, _)| *id),
-        })?;
+        };
         if let Some(opening) = opening {
-            opening.1 = Some(facts);
+            opening.1 = Some(record);
         }
         if let Some(added) = added {
-            self.printed.insert(node.node, facts);
+            self.printed.insert(node.node, real);
             if added.node != 0 {
                 self.records.pointers.pair();
             }
@@ -517,9 +565,10 @@ impl Collector {
                 self.records
                     .devices
                     .learn(record, node.device, added.device);
+                self.records.nameless.named(added.device);
             }
         }
-        Some(facts)
+        (real, Some(facts))
     }
 }
 
@@ -551,23 +600,27 @@ fn missing_releases(left: &Call, told: u32) -> u64 {
 
 /// The depth of the frame that returns: the innermost of its function that was called from where it returns
 /// to. Captures lack returns where a kretprobe had no room for a recursion.
-fn frame_of(left: &Call, frames: &[u32], calls: &Chunks<Call>) -> Option<usize> {
-    let call = |depth: usize| calls.get(*frames.get(depth)?);
+fn frame_of(left: &Call, frames: &[Frame]) -> Option<usize> {
     let may_return = |depth: &usize| {
-        call(*depth).is_some_and(|entered| {
-            let around = (0..*depth)
-                .rev()
-                .filter_map(call)
-                .find(|around| around.device == entered.device)
-                .map(Call::hook);
-            entered.may_return(left, around)
-        })
+        let Some((entered, around)) = frames.get(..=*depth).and_then(<[Frame]>::split_last) else {
+            return false;
+        };
+        let mut around = around.iter().rev();
+        let around = around.find(|around| around.device == entered.device);
+        let elsewhere =
+            left.caller.is_some() && around.is_some_and(|around| left.caller != Some(around.hook));
+        entered.hook == left.hook() && !elsewhere
     };
-    let innermost = || {
-        let is_it = |depth: &usize| call(*depth).is_some_and(|call| call.hook() == left.hook());
-        (0..frames.len()).rev().find(is_it)
-    };
+    let innermost = || frames.iter().rposition(|frame| frame.hook == left.hook());
     (0..frames.len()).rev().find(may_return).or_else(innermost)
+}
+
+/// What function events told of the node that a recent record adds.
+fn facts_of(records: &mut Records, record: u32) -> Option<&mut Facts> {
+    match &mut records.all.recent_mut(record)?.kind {
+        RecordKind::Node(node) => node.facts.as_mut(),
+        _ => None,
+    }
 }
 
 fn context(contexts: &mut HashMap<u32, Context>, tid: u32) -> &mut Context {

@@ -2,7 +2,7 @@
 
 use tracer_ebpf::Returns;
 
-use super::records::{RecordKind, Records};
+use super::records::Records;
 use crate::{
     coverage::{
         Addresses, Attachment, Before, Coverage, HookCoverage, HookState, NodeEvents, Untold,
@@ -56,7 +56,7 @@ pub(super) fn coverage(records: &Records) -> Coverage {
     let addressless = addressless(records);
     Coverage {
         hooks,
-        untold: untold(records, addressless && calls_without_name(records)),
+        untold: untold(records, addressless && records.nameless.any()),
         nodes: if concluded(records) {
             NodeEvents::Concluded
         } else {
@@ -69,7 +69,7 @@ pub(super) fn coverage(records: &Records) -> Coverage {
             Addresses::Real
         },
         times: records.timed,
-        stacks: !records.stacks.is_empty(),
+        stacks: records.stacks_printed,
         before: Before::Unknown(
             "a text does not tell what existed before its first line".to_owned(),
         ),
@@ -98,7 +98,7 @@ fn untold(records: &Records, apart: bool) -> Vec<Untold> {
         for role in Role::ALL
             .iter()
             .copied()
-            .filter(|role| matters(hook, *role))
+            .filter(|role| matters(hook, *role, concluded(records)))
         {
             if missing & role.bit() != 0 {
                 untold.push(Untold {
@@ -112,11 +112,12 @@ fn untold(records: &Records, apart: bool) -> Vec<Untold> {
     untold
 }
 
-/// Whether anybody asks for this argument.
-fn matters(hook: Hook, role: Role) -> bool {
+/// Whether anybody asks for this argument. Where releases are concluded, their count tells what had been removed.
+fn matters(hook: Hook, role: Role, concluded: bool) -> bool {
     hook.description().essentials().any(|known| known == role)
         || match role {
             Role::Contents => true,
+            Role::Returned if matches!(hook, Hook::ReleaseAll | Hook::ReleaseGroup) => concluded,
             Role::PmDomain | Role::Returned => hook == Hook::Probe,
             Role::Payload => hook == Hook::Kfree,
             Role::Action => matches!(hook, Hook::ReleaseAction | Hook::RemoveAction),
@@ -141,26 +142,10 @@ fn reason(records: &Records, hook: Hook, role: Role) -> String {
     format!("not every line of it in the text has that{strange}")
 }
 
-/// Whether there are calls for the address of a device whose name is not told.
-fn calls_without_name(records: &Records) -> bool {
-    let mut all = (0..).zip(records.all.iter());
-    all.any(|(number, record)| match &record.kind {
-        RecordKind::Call(call) => records.calls.get(*call).is_some_and(|call| {
-            call.device != 0
-                && call.name.is_none()
-                && call.hook() != Hook::Initialise
-                && records.devices.name(call.device, number).is_none()
-        }),
-        RecordKind::Node(_) | RecordKind::Message(_) | RecordKind::Lost(_) => false,
-    })
-}
-
 /// Whether the tracepoint told of a device whose address is not told.
 fn addressless(records: &Records) -> bool {
-    records.all.iter().any(|record| match &record.kind {
-        RecordKind::Node(node) => {
-            records.facts(node.facts).device == 0 && !records.devices.knows(node.device)
-        }
-        RecordKind::Call(_) | RecordKind::Message(_) | RecordKind::Lost(_) => false,
-    })
+    records
+        .by_name
+        .iter()
+        .any(|name| !records.devices.knows(name))
 }

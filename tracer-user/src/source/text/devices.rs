@@ -44,6 +44,12 @@ impl Devices {
         self.unnamed.entry(name).or_insert(unnamed);
     }
 
+    /// Whether the device at `address` has a name, as far as the input has told until now.
+    pub(super) fn has_name(&self, address: u64) -> bool {
+        let names = self.names.get(&address).and_then(|names| names.last());
+        names.is_some_and(|(_, name)| name.is_some())
+    }
+
     /// Whether the input tells the address of a device with this name.
     pub(super) fn knows(&self, name: NameId) -> bool {
         self.addresses.contains_key(&name)

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    num::NonZeroU32,
     sync::{Arc, LazyLock},
 };
 
@@ -11,9 +12,9 @@ use super::{
     call::{Call, Release},
     coverage,
     identity::{Identities, Told},
-    records::{Facts, MessageRecord, NodeRecord, Record, RecordKind, Records},
+    records::{Facts, MessageRecord, NodeRecord, Real, Record, RecordKind, Records},
     resource::Operation,
-    unseen::Unseen,
+    spool,
 };
 use crate::{
     coverage::Addresses,
@@ -28,7 +29,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Events<'a> {
     records: &'a Records,
-    next: u32,
+    rest: spool::Records<'a>,
     /// Events made so far: the time, where lines have none.
     count: u64,
     ready: VecDeque<Event>,
@@ -40,27 +41,22 @@ pub struct Events<'a> {
     /// The number of the last stack.
     stacks: u32,
     /// The numbers of stacks that were printed behind events.
-    printed: HashMap<u32, StackId>,
-    /// What is missing where neither the tracepoint nor removals were recorded.
-    unseen: Option<Unseen>,
+    printed: HashMap<NonZeroU32, StackId>,
 }
 
 impl<'a> Events<'a> {
     pub(super) fn new(records: &'a Records) -> Self {
-        let concluded = coverage::concluded(records);
-        let removals_missing = concluded && !coverage::sees(records, Hook::DevresRemove);
         Self {
             records,
-            next: 0,
+            rest: records.all.iter(),
             count: 0,
             ready: VecDeque::new(),
             identities: Identities::default(),
             functions: HashMap::new(),
             addressed: coverage::node_addresses(records) != Addresses::Absent,
-            concluded,
+            concluded: coverage::concluded(records),
             stacks: 0,
             printed: HashMap::new(),
-            unseen: removals_missing.then(Unseen::default),
         }
     }
 
@@ -77,7 +73,7 @@ impl<'a> Events<'a> {
     pub(super) fn over(self, records: &Records) -> Events<'_> {
         Events {
             records,
-            next: self.next,
+            rest: records.all.iter(),
             count: self.count,
             ready: self.ready,
             identities: self.identities,
@@ -86,18 +82,13 @@ impl<'a> Events<'a> {
             concluded: self.concluded,
             stacks: self.stacks,
             printed: self.printed,
-            unseen: self.unseen,
         }
     }
 
     /// Lets go of the records, to go on later.
     pub(super) fn pause(self) -> Events<'static> {
-        let concluded = self.concluded;
-        let records = Events::begin(concluded).records;
-        Events {
-            records,
-            ..self.over(records)
-        }
+        let nothing = Events::begin(self.concluded).records;
+        self.over(nothing)
     }
 
     fn push(&mut self, record: &Record, device: DeviceAddress, kind: EventKind) {
@@ -140,13 +131,13 @@ impl<'a> Events<'a> {
     }
 
     /// The stack that was printed behind a record.
-    fn printed_stack(&mut self, number: u32, record: &Record) -> Option<StackId> {
+    fn printed_stack(&mut self, record: &Record) -> Option<StackId> {
         let records = self.records;
-        let stack = *records.stack_of.get(&number)?;
+        let stack = record.stack?;
         if let Some(known) = self.printed.get(&stack) {
             return Some(*known);
         }
-        let frames = records.stacks.get(stack as usize)?;
+        let frames = records.stacks.get(stack.get() as usize - 1)?;
         let id = self.define(record, frames);
         self.printed.insert(stack, id);
         Some(id)
@@ -191,11 +182,11 @@ impl<'a> Events<'a> {
 
     fn node(&mut self, number: u32, record: &Record, node: &NodeRecord) {
         let records = self.records;
-        let facts = records.facts(node.facts);
-        let device = if facts.device == 0 {
+        let facts = node.facts.unwrap_or_default();
+        let device = if node.real.device == 0 {
             records.devices.address(node.device, number)
         } else {
-            DeviceAddress(facts.device)
+            DeviceAddress(node.real.device)
         };
         let told = Told {
             name: records.names.text(node.device).map(|_| node.device),
@@ -203,7 +194,7 @@ impl<'a> Events<'a> {
             ..Told::default()
         };
         self.introduce(record, device, told);
-        let address = match (self.addressed, facts.node) {
+        let address = match (self.addressed, node.real.node) {
             (false, _) => NodeAddress(0),
             (true, 0) => NodeAddress(node.node),
             (true, real) => NodeAddress(real),
@@ -223,7 +214,7 @@ impl<'a> Events<'a> {
                 } else {
                     0
                 },
-                payload_address: self.payload(&facts, reference.name.as_deref()),
+                payload_address: self.payload(node.real, &facts, reference.name.as_deref()),
                 payload: match facts.words {
                     Some([first, second]) if !self.is_action(facts.release) => {
                         [first, second, 0, 0]
@@ -238,12 +229,7 @@ impl<'a> Events<'a> {
             Operation::Release => EventKind::Release(reference),
             Operation::Replace => EventKind::Replace(reference),
         };
-        let stack = node
-            .facts
-            .filter(|_| node.operation == Operation::Add && !records.openers.is_empty())
-            .and_then(|facts| records.openers.get(&facts))
-            .map(|opener| self.define(record, &[opening(), opener.clone()]))
-            .or_else(|| self.printed_stack(number, record));
+        let stack = self.printed_stack(record);
         let task = records.tasks.get(record.task);
         self.push_by(task, record, device, stack, kind);
     }
@@ -260,13 +246,13 @@ impl<'a> Events<'a> {
 
     /// Where a node's payload begins; zero where it has none, or that is not known. Where the payload's words are told,
     /// so is where it lies.
-    fn payload(&self, facts: &Facts, name: Option<&str>) -> u64 {
+    fn payload(&self, real: Real, facts: &Facts, name: Option<&str>) -> u64 {
         let is_marker = matches!(name, Some("grp<" | "grp>"));
         match self.records.payload_offset {
             _ if facts.payload != 0 || is_marker => facts.payload,
             // From 7.1 on an action is laid out in another way, and nothing points into it.
             Some(offset) if facts.words.is_some() && !self.is_action(facts.release) => {
-                facts.node.wrapping_add(offset)
+                real.node.wrapping_add(offset)
             }
             _ => 0,
         }
@@ -325,9 +311,6 @@ impl<'a> Events<'a> {
         if !late {
             self.introduce(record, device, told);
         }
-        if self.concluded {
-            self.conclude(record, device, call);
-        }
         if let Some(kind) = self.event_of(call) {
             self.push(record, device, kind);
         }
@@ -350,11 +333,9 @@ impl<'a> Events<'a> {
 
     /// The device that a call is about; a return's is the one that was entered.
     fn device_of(&self, number: u32, call: &Call) -> DeviceAddress {
-        let calls = &self.records.calls;
-        let entered = call.entered.and_then(|entered| calls.get(entered));
-        let subject = entered.unwrap_or(call);
-        match subject.name {
-            _ if subject.device != 0 => DeviceAddress(subject.device),
+        let (address, name) = call.of.unwrap_or((call.device, call.name));
+        match name {
+            _ if address != 0 => DeviceAddress(address),
             Some(name) => self.records.devices.address(name, number),
             None => DeviceAddress::NONE,
         }
@@ -365,14 +346,10 @@ impl<'a> Events<'a> {
             // Else the tracepoint's line follows.
             return self.concluded.then(|| EventKind::Add(self.added(call)));
         }
-        let kind = call.raw.event(Reading {
+        call.raw.event(Reading {
             logged: !self.concluded,
             payload_offset: self.records.payload_offset.filter(|_| self.concluded),
-        })?;
-        if let (EventKind::Remove(removed), Some(unseen)) = (&kind, &mut self.unseen) {
-            unseen.remove(removed.node);
-        }
-        Some(kind)
+        })
     }
 
     /// What `add_dr` adds, where the tracepoint doesn't tell.
@@ -411,35 +388,6 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// Says what was not recorded before this call, as far as the call shows it.
-    fn conclude(&mut self, record: &Record, device: DeviceAddress, call: &Call) {
-        let symbol = self.symbol(call.release);
-        let Some(unseen) = &mut self.unseen else {
-            return;
-        };
-        match call.hook() {
-            Hook::AddDr => {
-                let release = symbol.as_deref().unwrap_or_default();
-                for (owner, node) in unseen.add(device, NodeAddress(call.node), release) {
-                    let reference = NodeReference {
-                        node,
-                        name: None,
-                        size: None,
-                    };
-                    self.push(record, owner, EventKind::Remove(reference));
-                }
-            }
-            Hook::ReleaseAll => {
-                let missing = unseen.release_all(device, call.raw.get(Role::Returned));
-                if missing > 0 {
-                    self.lose(record, missing);
-                }
-            }
-            Hook::ReleaseGroup => unseen.release_group(device),
-            _ => {}
-        }
-    }
-
     fn lose(&mut self, record: &Record, count: u64) {
         let loss = Loss {
             count,
@@ -452,41 +400,22 @@ impl<'a> Events<'a> {
     }
 }
 
-/// The frame of `devres_open_group`, which its return tells of.
-fn opening() -> StackFrame {
-    StackFrame {
-        address: 0,
-        function: Some(Arc::new(Function {
-            address: 0,
-            name: Some(Text::from("devres_open_group")),
-            module: None,
-        })),
-        offset: 0,
-    }
-}
-
 impl Iterator for Events<'_> {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
         while self.ready.is_empty() {
             let records = self.records;
-            let record = records.all.get(self.next)?;
-            let number = self.next;
-            self.next += 1;
+            let (number, record) = self.rest.next()?;
             match &record.kind {
-                RecordKind::Node(node) => self.node(number, record, node),
-                RecordKind::Call(call) => {
-                    if let Some(call) = records.calls.get(*call) {
-                        self.call(number, record, call);
-                    }
-                }
+                RecordKind::Node(node) => self.node(number, &record, node),
+                RecordKind::Call(call) => self.call(number, &record, call),
                 RecordKind::Message(message) => {
                     if let Some(message) = records.messages.get(*message as usize) {
-                        self.message(number, record, message);
+                        self.message(number, &record, message);
                     }
                 }
-                RecordKind::Lost(count) => self.lose(record, *count),
+                RecordKind::Lost(count) => self.lose(&record, *count),
             }
         }
         self.ready.pop_front()

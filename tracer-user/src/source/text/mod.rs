@@ -20,7 +20,7 @@
 mod backtrace;
 mod call;
 mod call_chain;
-mod chunks;
+mod codec;
 mod collect;
 mod coverage;
 mod date;
@@ -48,10 +48,10 @@ mod refusal;
 mod resource;
 mod scan;
 mod splat;
+mod spool;
 mod stream;
 mod trace_head;
 mod trace_line;
-mod unseen;
 mod vendor;
 mod wrapper;
 

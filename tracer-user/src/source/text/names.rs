@@ -10,9 +10,19 @@ use crate::event::{Task, Text};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NameId(NonZeroU32);
 
+impl Default for NameId {
+    fn default() -> Self {
+        Self(NonZeroU32::MIN)
+    }
+}
+
 impl NameId {
     pub(super) fn number(self) -> u32 {
         self.0.get()
+    }
+
+    pub(super) fn from_number(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
     }
 }
 

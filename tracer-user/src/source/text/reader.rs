@@ -514,6 +514,11 @@ impl Reader {
         &self.collector.records
     }
 
+    /// Lets go of the records so far: their events have been made.
+    pub(super) fn forget_records(&mut self) {
+        self.collector.records.all.forget();
+    }
+
     fn commit(&mut self) {
         if let Some((head, call)) = self.call.take() {
             self.collector.call(&head, call);

@@ -5,44 +5,52 @@ use std::{
     num::NonZeroU32,
 };
 
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 
 use super::{
     call::{Call, Release},
-    chunks::Chunks,
     devices::Devices,
     function_tracer::Unusable,
     names::{NameId, Names, Tasks},
     pointers::Pointers,
     resource::Operation,
+    spool::Spool,
 };
 use crate::event::{Hook, Message, StackFrame, Task};
 
 /// One event of the input.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Record {
     /// Nanoseconds; of a line without time those of the line before.
     pub(super) time: u64,
     pub(super) task: u32,
     pub(super) cpu: u16,
+    /// The stack that was printed behind it: its place in [`Records::stacks`], counted from one.
+    pub(super) stack: Option<NonZeroU32>,
     pub(super) kind: RecordKind,
 }
 
 /// What a record tells.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RecordKind {
     /// The tracepoint, or its counterpart in the kernel's log.
     Node(NodeRecord),
-    /// A function: its place in [`Records::calls`].
-    Call(u32),
+    /// A function.
+    Call(Call),
     /// The kernel itself told of devres: its place in [`Records::messages`].
     Message(u32),
     /// This many events are missing.
     Lost(u64),
 }
 
+impl Default for RecordKind {
+    fn default() -> Self {
+        Self::Lost(0)
+    }
+}
+
 /// What `devres_log` says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct NodeRecord {
     pub(super) operation: Operation,
     pub(super) device: NameId,
@@ -52,19 +60,22 @@ pub(super) struct NodeRecord {
     pub(super) size: u64,
     /// As printed; zero where it isn't.
     pub(super) node: u64,
-    /// What function events told of the node.
-    pub(super) facts: Option<FactsId>,
+    /// Where both are, as function events told.
+    pub(super) real: Real,
+    /// What else they told of an added node.
+    pub(super) facts: Option<Facts>,
 }
 
-/// The place of a node's [`Facts`], counted from one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct FactsId(pub(super) NonZeroU32);
-
-/// What function events tell of an added node beyond the tracepoint. Zero where they don't.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Facts {
+/// The addresses of a node and its device, where function events tell them; else zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Real {
     pub(super) device: u64,
     pub(super) node: u64,
+}
+
+/// What function events tell of an added node beyond the tracepoint. Zero where they don't.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Facts {
     pub(super) release: Option<Release>,
     pub(super) payload: u64,
     /// The function that an action calls.
@@ -95,16 +106,15 @@ pub(super) struct MessageRecord {
 /// Everything that was read.
 #[derive(Debug, Default)]
 pub(super) struct Records {
-    pub(super) all: Chunks<Record>,
-    pub(super) calls: Chunks<Call>,
-    pub(super) facts: Chunks<Facts>,
+    pub(super) all: Spool,
     pub(super) messages: Vec<MessageRecord>,
-    /// Who opened the groups of these facts.
-    pub(super) openers: HashMap<FactsId, StackFrame>,
-    /// The stacks that tools printed behind events, each once.
+    /// The stacks that tools printed behind events, and those of groups' openers, each once.
     pub(super) stacks: Vec<Vec<StackFrame>>,
-    /// Which of them each record has.
-    pub(super) stack_of: HashMap<u32, u32>,
+    /// Whether tools printed any.
+    pub(super) stacks_printed: bool,
+    /// Names of devices whose address was not told with them.
+    pub(super) by_name: Named,
+    pub(super) nameless: Nameless,
     pub(super) names: Names,
     pub(super) tasks: Tasks,
     pub(super) devices: Devices,
@@ -155,20 +165,58 @@ impl Records {
             names.insert(String::from_utf8_lossy(name).into_owned());
         }
     }
+}
 
-    pub(super) fn facts(&self, id: Option<FactsId>) -> Facts {
-        id.and_then(|id| self.facts.get(id.0.get() - 1))
-            .copied()
-            .unwrap_or_default()
+/// A set of names.
+#[derive(Debug, Default)]
+pub(super) struct Named(Vec<bool>);
+
+impl Named {
+    pub(super) fn insert(&mut self, name: NameId) {
+        let place = name.number() as usize;
+        if self.0.len() <= place {
+            self.0.resize(place + 1, false);
+        }
+        if let Some(known) = self.0.get_mut(place) {
+            *known = true;
+        }
     }
 
-    pub(super) fn facts_mut(&mut self, id: FactsId) -> Option<&mut Facts> {
-        self.facts.get_mut(id.0.get() - 1)
+    pub(super) fn iter(&self) -> impl Iterator<Item = NameId> {
+        let named = (0..).zip(&self.0).filter(|(_, known)| **known);
+        named.filter_map(|(number, _)| NameId::from_number(number))
+    }
+}
+
+/// Devices of which there are calls and no name.
+#[derive(Debug, Default)]
+pub(super) struct Nameless {
+    /// Those that may still get one.
+    waiting: HashSet<u64>,
+    /// Another device has begun at the address of such a one.
+    any: bool,
+}
+
+impl Nameless {
+    /// There is a call for the device at this address, which has no name yet.
+    pub(super) fn call(&mut self, address: u64) {
+        self.waiting.insert(address);
     }
 
-    /// Keeps facts.
-    pub(super) fn keep(&mut self, facts: Facts) -> Option<FactsId> {
-        self.facts.push(facts);
-        NonZeroU32::new(self.facts.len()).map(FactsId)
+    /// The name of the device at this address is told.
+    pub(super) fn named(&mut self, address: u64) {
+        if !self.waiting.is_empty() {
+            self.waiting.remove(&address);
+        }
+    }
+
+    /// A device begins at this address.
+    pub(super) fn begin(&mut self, address: u64) {
+        self.any |= self.waiting.remove(&address);
+    }
+
+    /// Whether there are any whose name is never told.
+    pub(super) fn any(&self) -> bool {
+        self.any || !self.waiting.is_empty()
     }
 }

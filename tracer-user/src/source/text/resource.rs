@@ -9,8 +9,9 @@ use super::scan::{decimal, hexadecimal, word};
 pub(super) const END: &[u8] = b"bytes)";
 
 /// What happened to a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Operation {
+    #[default]
     Add,
     Remove,
     Release,

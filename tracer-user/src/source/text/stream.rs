@@ -69,6 +69,7 @@ impl Stream {
             each(event);
         }
         self.events = Some(events.pause());
+        self.reader.forget_records();
     }
 }
 
