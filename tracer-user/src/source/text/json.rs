@@ -115,6 +115,11 @@ impl Records {
         }
     }
 
+    /// Whether no record has begun.
+    pub(super) fn is_idle(&self) -> bool {
+        self.form == Form::None
+    }
+
     /// The record ends.
     pub(super) fn finish(&mut self, mut each: impl FnMut(&[u8], u64)) {
         if let Some((message, count)) = self.message.take() {

@@ -70,7 +70,7 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<KernelLine<'_>> {
 /// What follows the line's event, if that tells of another one, or `begins` one: lines that lost their ends.
 pub(super) fn behind(line: &[u8], at: usize, begins: fn(&[u8]) -> bool) -> Option<&[u8]> {
     let rest = line.get(at..)?;
-    let end = memmem::find(rest, resource::END)? + resource::END.len();
+    let end = resource::end(rest)?;
     let rest = rest.get(end..).filter(|rest| !rest.is_empty())?;
     let tells = memmem::find(rest, WORD).is_some() || message::is_whole(rest) || begins(rest);
     tells.then_some(rest)
@@ -78,7 +78,7 @@ pub(super) fn behind(line: &[u8], at: usize, begins: fn(&[u8]) -> bool) -> Optio
 
 /// Parts a line after the end of an event that began in the line before, where another one follows in it.
 pub(super) fn part(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = memmem::find(line, resource::END)? + resource::END.len();
+    let end = resource::end(line)?;
     let (first, rest) = line.split_at_checked(end)?;
     let parts = memmem::find(first, WORD).is_none() && !rest.trim_ascii().is_empty();
     parts.then_some((first, rest))

@@ -7,9 +7,19 @@ use memchr::memchr2_iter;
 /// Bytes of a line that are looked at. What is longer is no line of a log or trace.
 const LONGEST: usize = 64 * 1024;
 
-/// Calls `line` with each line of the input, without its end and at most [`LONGEST`] bytes of it. A carriage
-/// return ends a line where text follows it.
-pub(super) fn for_each(mut reader: impl BufRead, mut line: impl FnMut(&[u8])) -> io::Result<()> {
+/// Takes the lines of an input.
+pub(super) trait Lines {
+    /// A line without its end, at most [`LONGEST`] bytes of it.
+    fn line(&mut self, line: &[u8]);
+
+    /// Passes over whole lines at the beginning of what comes next. Returns their bytes.
+    fn skip(&mut self, _text: &[u8]) -> usize {
+        0
+    }
+}
+
+/// Hands over each line of the input. A carriage return ends a line where text follows it.
+pub(super) fn for_each(mut reader: impl BufRead, lines: &mut impl Lines) -> io::Result<()> {
     let mut begun = Vec::new();
     loop {
         let buffer = match reader.fill_buf() {
@@ -19,37 +29,46 @@ pub(super) fn for_each(mut reader: impl BufRead, mut line: impl FnMut(&[u8])) ->
         };
         if buffer.is_empty() {
             if !begun.is_empty() {
-                line(&begun);
+                lines.line(&begun);
             }
             return Ok(());
         }
         if begun.last() == Some(&b'\r') && is_text(buffer.first()) {
-            line(&begun);
+            lines.line(&begun);
             begun.clear();
         }
-        let mut start = 0;
-        for end in memchr2_iter(b'\n', b'\r', buffer) {
-            if buffer.get(end) == Some(&b'\r') && !is_text(buffer.get(end + 1)) {
-                continue;
-            }
-            let piece = buffer.get(start..end).unwrap_or_default();
+        let mut rest = buffer;
+        loop {
             if begun.is_empty() {
-                line(piece.get(..LONGEST).unwrap_or(piece));
+                rest = rest.get(lines.skip(rest)..).unwrap_or_default();
+            }
+            let Some(end) = end_of_line(rest) else {
+                break;
+            };
+            let (piece, behind) = rest.split_at(end);
+            if begun.is_empty() {
+                lines.line(piece.get(..LONGEST).unwrap_or(piece));
             } else {
                 extend(&mut begun, piece);
-                line(&begun);
+                lines.line(&begun);
                 begun.clear();
             }
-            start = end + 1;
+            rest = behind.get(1..).unwrap_or_default();
         }
-        extend(&mut begun, buffer.get(start..).unwrap_or_default());
+        extend(&mut begun, rest);
         let length = buffer.len();
         reader.consume(length);
     }
 }
 
+/// Where the first line ends, if its end has come.
+fn end_of_line(text: &[u8]) -> Option<usize> {
+    memchr2_iter(b'\n', b'\r', text)
+        .find(|end| text.get(*end) == Some(&b'\n') || is_text(text.get(end + 1)))
+}
+
 /// Whether what follows a carriage return is more text, and not the rest of the line's end.
-fn is_text(byte: Option<&u8>) -> bool {
+pub(super) fn is_text(byte: Option<&u8>) -> bool {
     byte.is_some_and(|byte| !matches!(byte, b'\n' | b'\r' | 0))
 }
 
@@ -64,11 +83,20 @@ mod tests {
 
     use super::*;
 
+    #[derive(Default)]
+    struct Kept(Vec<Vec<u8>>);
+
+    impl Lines for Kept {
+        fn line(&mut self, line: &[u8]) {
+            self.0.push(line.to_vec());
+        }
+    }
+
     fn lines(input: &[u8], buffer: usize) -> Vec<Vec<u8>> {
-        let mut lines = Vec::new();
+        let mut lines = Kept::default();
         let reader = BufReader::with_capacity(buffer, Cursor::new(input));
-        for_each(reader, |line| lines.push(line.to_vec())).unwrap();
-        lines
+        for_each(reader, &mut lines).unwrap();
+        lines.0
     }
 
     #[test]

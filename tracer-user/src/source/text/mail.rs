@@ -43,6 +43,11 @@ impl Mail {
         }
     }
 
+    /// Whether no line is held back.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lines == 0
+    }
+
     /// Nothing comes any more.
     pub(super) fn finish(&mut self, mut each: impl FnMut(&[u8], u64)) {
         if self.lines > 0 {

@@ -41,6 +41,7 @@ mod names;
 mod perf_trace;
 mod plain;
 mod pointers;
+mod prefilter;
 mod prefix;
 mod reader;
 mod records;

@@ -92,6 +92,11 @@ impl Escapes {
         &self.text
     }
 
+    /// Whether lines are read without regard to those before them.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.quoted_printable
+    }
+
     fn header(&mut self, line: &[u8]) {
         const HEADER: &[u8] = b"content-transfer-encoding:";
         if let Some((name, value)) = line.split_at_checked(HEADER.len())

@@ -1,7 +1,7 @@
 //! The words of `devres_log`, the same in the kernel's log and in traces: `ADD 00000000c79e61af
 //! devm_kzalloc_release (40 bytes)`.
 
-use memchr::memmem;
+use memchr::memchr_iter;
 
 use super::scan::{decimal, hexadecimal, word};
 
@@ -74,9 +74,15 @@ impl Resource<'_> {
     }
 }
 
+/// Where the first node in a text ends.
+pub(super) fn end(text: &[u8]) -> Option<usize> {
+    let mut ends = memchr_iter(b')', text).map(|at| at + 1);
+    ends.find(|end| text.get(..*end).is_some_and(|node| node.ends_with(END)))
+}
+
 /// Reads what follows the operation. Text behind the size is somebody's remark, or another address.
 pub(super) fn read(text: &[u8]) -> Option<Resource<'_>> {
-    let end = memmem::find(text, END)?;
+    let end = end(text)? - END.len();
     let counted = text.get(..end)?.trim_ascii_end();
     let open = counted.iter().rposition(|byte| *byte == b'(')?;
     let size = decimal(counted.get(open + 1..)?.trim_ascii())?;

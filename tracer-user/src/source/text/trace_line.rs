@@ -56,7 +56,7 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<TraceLine<'_>> {
     };
     let Some((device, operation, rest)) = operation(words) else {
         // Cut within or before the operation: short, and without the end.
-        return if memmem::find(words, resource::END).is_none() {
+        return if resource::end(words).is_none() {
             Parsed::Cut
         } else {
             Parsed::Other
@@ -76,7 +76,7 @@ pub(super) fn read(line: &[u8], at: usize) -> Parsed<TraceLine<'_>> {
 /// What follows the line's event, if that tells of another one: lines that lost their ends.
 pub(super) fn behind(line: &[u8], at: usize) -> Option<&[u8]> {
     let rest = line.get(at..)?;
-    let end = memmem::find(rest, resource::END)? + resource::END.len();
+    let end = resource::end(rest)?;
     let rest = rest.get(end..)?;
     memmem::find(rest, EVENT).is_some().then_some(rest)
 }
