@@ -8,7 +8,11 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use memchr::{memchr, memchr_iter, memrchr};
 
-use super::{kernel_log, lines::is_text, message, reader, trace_line};
+use super::{
+    reader,
+    record::{kernel_log, message, trace_line},
+    transport::lines::is_text,
+};
 use crate::event::Hook;
 
 /// What makes `transport` change a line, or the next ones: bytes that are no text, what mails, web pages and JSON write
@@ -107,7 +111,7 @@ fn count(text: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::text::lines::{Lines, for_each};
+    use crate::source::text::transport::lines::{Lines, for_each};
 
     #[test]
     fn lines_are_skipped_up_to_the_one_before_what_tells() {

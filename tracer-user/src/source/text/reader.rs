@@ -10,26 +10,32 @@ use memchr::memmem::Finder;
 
 use super::{
     Parsed, Statistics,
-    call::{self, Call},
-    call_chain,
-    collect::Collector,
-    death, failed_probe,
-    function_line::{self, Entries, FunctionLine},
-    function_tracer::{self, FunctionTracer, Traced},
-    json,
-    kernel_log::{self, KernelLine},
-    lines::{self, Lines},
-    loss,
-    mail::Mail,
-    message,
-    plain::{Escapes, plain},
-    prefilter, prefix,
-    records::Records,
-    refusal,
+    envelope::{
+        prefix,
+        trace_head::{self, Head},
+    },
+    event::{
+        call::{self, Call},
+        collect::Collector,
+        records::Records,
+    },
+    prefilter,
+    record::{
+        call_chain, death, failed_probe,
+        function_line::{self, Entries, FunctionLine},
+        function_tracer::{self, FunctionTracer, Traced},
+        kernel_log::{self, KernelLine},
+        loss, message, refusal,
+        splat::{self, Seen, Splats},
+        trace_line::{self, TraceLine},
+    },
     scan::{around, last_word},
-    splat::{self, Seen, Splats},
-    trace_head::{self, Head},
-    trace_line::{self, TraceLine},
+    transport::{
+        json,
+        lines::{self, Lines},
+        mail::Mail,
+        plain::{Escapes, plain},
+    },
 };
 use crate::event::{Death, Hook, Role, raw_call::Phase};
 
