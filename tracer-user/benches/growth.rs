@@ -4,12 +4,12 @@ use std::{fmt::Write as _, io::Cursor, sync::Arc};
 
 use devres_tracer::{
     check::Policy,
-    coverage::{Addresses, Attachment, Coverage, HookCoverage, HookState},
+    engine::Engine,
     event::{
         AddedNode, Call, CallDetail, Comm, DeviceAddress, Event, EventKind, GroupId, Hook,
         NodeAddress, NodeReference, Return, Task, Text, Time,
     },
-    judge::Judge,
+    evidence::{Addresses, Attachment, Coverage, HookCoverage, HookState},
     rules::RuleSet,
     source::text,
 };
@@ -94,9 +94,9 @@ fn release(node: u64, name: &str) -> EventKind {
 fn judge(bencher: Bencher<'_, '_>, events: &[Event], parts: u64) {
     let coverage = Arc::new(coverage());
     bencher.counter(ItemsCount::new(parts)).bench_local(|| {
-        let mut judge = Judge::new(Arc::clone(&coverage), RuleSet::all());
+        let mut engine = Engine::new(Arc::clone(&coverage), RuleSet::all());
         for event in events {
-            judge.apply(event);
+            engine.apply(event);
         }
     });
 }
@@ -158,9 +158,9 @@ fn released_first_in_first_out(bencher: Bencher<'_, '_>, count: u64) {
         let Ok(import) = import else {
             panic!("the log has events");
         };
-        let mut judge = Judge::new(Arc::new(import.coverage().clone()), RuleSet::all());
+        let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());
         for event in import.events() {
-            judge.apply(&event);
+            engine.apply(&event);
         }
     });
 }

@@ -33,8 +33,8 @@ pub use record::function_tracer::Unusable;
 pub use stream::Stream;
 
 use crate::{
-    coverage::Coverage,
     event::{Death, Hook},
+    evidence::Coverage,
 };
 use event::{coverage, records::Records};
 use record::{death, function_line};

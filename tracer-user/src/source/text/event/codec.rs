@@ -4,8 +4,8 @@ use std::{borrow::Cow, num::NonZeroU32};
 
 use super::{
     call::{Call, Release},
+    entry::{Facts, NodeRecord, Record, RecordKind},
     names::NameId,
-    records::{Facts, NodeRecord, Record, RecordKind},
 };
 use crate::{
     event::{

@@ -10,8 +10,9 @@ use hashbrown::HashMap;
 
 use super::{
     call::Call,
+    entry::{Facts, NodeRecord, Real, Record, RecordKind},
     names::NameId,
-    records::{Facts, MessageRecord, NodeRecord, Real, Record, RecordKind, Records},
+    records::{MessageRecord, Records},
 };
 use crate::{
     event::{Comm, Hook, Message, NodeAddress, NodeReference, Role, StackFrame, Task},

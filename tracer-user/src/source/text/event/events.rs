@@ -11,17 +11,18 @@ use hashbrown::HashMap;
 use super::{
     call::{Call, Release},
     coverage,
+    entry::{Facts, NodeRecord, Real, Record, RecordKind},
     identity::{Identities, Told},
-    records::{Facts, MessageRecord, NodeRecord, Real, Record, RecordKind, Records},
+    records::{MessageRecord, Records},
     spool,
 };
 use crate::{
-    coverage::Addresses,
     event::{
         AddedNode, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Hook, Loss,
         LossCause, NodeAddress, NodeReference, Role, StackDefinition, StackFrame, StackId, Task,
         Text, Time, raw_call::Reading,
     },
+    evidence::Addresses,
     source::text::record::resource::Operation,
 };
 

@@ -6,6 +6,7 @@ pub(super) mod codec;
 pub(super) mod collect;
 pub(super) mod coverage;
 pub(super) mod devices;
+pub(super) mod entry;
 pub(super) mod events;
 pub(super) mod identity;
 pub(super) mod names;

@@ -1,7 +1,7 @@
 //! What the printed node addresses of an input are worth.
 
 use crate::{
-    coverage::Addresses,
+    evidence::Addresses,
     source::text::record::resource::{Operation, Pointer},
 };
 

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     codec::{Decoder, Encoder},
-    records::{Record, RecordKind},
+    entry::{Record, RecordKind},
 };
 
 /// Records that are kept as they are.
