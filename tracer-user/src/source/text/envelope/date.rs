@@ -1,5 +1,7 @@
 //! Dates, as system logs and `dmesg -T` write them.
 
+use jiff::{civil::Date, tz::Offset};
+
 use crate::source::text::scan::{digits, nanoseconds, word};
 
 const MONTHS: [&[u8]; 12] = [
@@ -93,17 +95,15 @@ fn time_of_day(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((time, rest))
 }
 
-/// Nanoseconds from the beginning of 1970 to the beginning of a day.
+/// Nanoseconds from the beginning of 1970 to the beginning of a day. Where no year is told, February may have 29 days.
 fn since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
-    const BEFORE: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     if !(1970..=2200).contains(&year) || !(1..=31).contains(&day) {
         return None;
     }
-    let before = *BEFORE.get(usize::try_from(month).ok()?.checked_sub(1)?)?;
-    let leaps = |year: u64| year / 4 - year / 100 + year / 400;
-    let mut days = (year - 1970) * 365 + leaps(year - 1) - leaps(1969) + before + day - 1;
-    days += u64::from(month > 2 && leaps(year) > leaps(year - 1));
-    days.checked_mul(86_400_000_000_000)
+    let month = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, 1).ok()?;
+    let month = Offset::UTC.to_timestamp(month.at(0, 0, 0, 0)).ok()?;
+    let seconds = u64::try_from(month.as_second()).ok()? + (day - 1) * 86_400;
+    seconds.checked_mul(1_000_000_000)
 }
 
 #[cfg(test)]
@@ -127,6 +127,8 @@ mod tests {
             ("Fri 1970-01-02 00:00:01.5 x", day + 1_500_000_000, " x"),
             ("01-02 00:00:00.000 x", day, " x"),
             ("1970-01-02T00:00:00Z,x", day, ",x"),
+            ("Feb 29 00:00:00 x", 59 * day, " x"),
+            ("2024-02-29 00:00:00 x", 19_782 * day, " x"),
         ] {
             assert_eq!(
                 read(text.as_bytes()),

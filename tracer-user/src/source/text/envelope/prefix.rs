@@ -1,5 +1,7 @@
 //! What stands before a kernel message: quotation marks of mails, times, levels, host names.
 
+use std::sync::LazyLock;
+
 use memchr::{memchr, memmem};
 
 use super::{date, vendor, wrapper};
@@ -37,54 +39,201 @@ pub(in crate::source::text) enum Stamp {
     After(u64),
 }
 
+/// One form of what stands before a message.
+struct Form {
+    /// The bytes that it can begin with.
+    begins: fn(u8) -> bool,
+    /// Takes it off, if it is there. Several forms may follow one another.
+    read: for<'a> fn(&'a [u8], &mut Prefix) -> Option<&'a [u8]>,
+    mark: Mark,
+    /// A prefix in which it is the last.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what the table is tested by"))]
+    example: &'static str,
+    /// Who writes it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what the table is tested by"))]
+    seen: &'static str,
+}
+
+/// What a form says of its line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// Somebody quotes it.
+    Quotation,
+    /// A message begins in it. Only what it tells says whether it is a log's: brackets are in prose, too.
+    Bracket,
+    /// It is a log's.
+    Log,
+}
+
+const fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_digit()
+}
+
+/// Every form. Of several that fit, the first one counts.
+const FORMS: [Form; 17] = [
+    Form {
+        begins: |byte| matches!(byte, b'>' | b'|'),
+        read: |rest, _| rest.get(1..),
+        mark: Mark::Quotation,
+        example: "> | ",
+        seen: "mail programs; the tables of issue trackers",
+    },
+    Form {
+        begins: |byte| byte == b'<',
+        read: |rest, _| level(rest),
+        mark: Mark::Log,
+        example: "<6>",
+        seen: "the kernel's raw log; netconsole; syslog's protocol",
+    },
+    Form {
+        begins: |byte| byte == b'<',
+        read: relative,
+        mark: Mark::Log,
+        example: "<    0.000010> ",
+        seen: "dmesg --show-delta",
+    },
+    Form {
+        begins: |byte| byte == b'[',
+        read: bracket,
+        mark: Mark::Bracket,
+        example: "[  126.886032] [   T123] ",
+        seen: "dmesg in all its formats of time; CONFIG_PRINTK_CALLER",
+    },
+    Form {
+        begins: |byte| byte == b'(',
+        read: vendor::task,
+        mark: Mark::Log,
+        example: "[  126.886032] (1)[45:kworker/1:0] ",
+        seen: "kernels of MediaTek",
+    },
+    Form {
+        begins: |byte| byte == b'(',
+        read: parenthesis,
+        mark: Mark::Log,
+        example: "(126.886032) ",
+        seen: "consoles of test machines",
+    },
+    Form {
+        begins: |byte| byte.is_ascii_digit() || byte.is_ascii_uppercase(),
+        read: dated,
+        mark: Mark::Log,
+        example: "Mar 10 21:52:21 pc kernel: ",
+        seen: "syslog, journalctl in all its formats of time, Android's logcat, RFC 5424",
+    },
+    Form {
+        begins: is_digit,
+        read: record,
+        mark: Mark::Log,
+        example: "6,1234,126886032,-;",
+        seen: "/dev/kmsg; netconsole's extended format, with the kernel's release in front",
+    },
+    Form {
+        begins: is_digit,
+        read: unix,
+        mark: Mark::Log,
+        example: "1678485141.123456 pc kernel: ",
+        seen: "journalctl -o short-unix and short-monotonic",
+    },
+    Form {
+        begins: is_digit,
+        read: bare,
+        mark: Mark::Log,
+        example: "126.886032] ",
+        seen: "messages whose first bracket was cut off; serial consoles",
+    },
+    Form {
+        begins: is_digit,
+        read: |rest, _| wrapper::version(rest),
+        mark: Mark::Log,
+        example: "<3>1 2023-03-10T21:52:21Z pc kernel - - - ",
+        seen: "RFC 5424",
+    },
+    Form {
+        begins: is_digit,
+        read: |rest, _| wrapper::numbered(rest),
+        mark: Mark::Log,
+        example: "21:52:21.0000  [    7.138679] ",
+        seen: "conserver, LAVA and others that log a console; grep -n",
+    },
+    Form {
+        begins: |byte| byte.is_ascii_uppercase(),
+        read: |rest, _| severity(rest),
+        mark: Mark::Log,
+        example: "CRIT KERN ",
+        seen: "consoles and collectors that write the level in capitals",
+    },
+    Form {
+        begins: |byte| byte.is_ascii_uppercase(),
+        read: vendor::level,
+        mark: Mark::Log,
+        example: "[    7.138679] I[0:    kworker/u8:3:   41] ",
+        seen: "kernels of Samsung",
+    },
+    Form {
+        begins: |byte| byte.is_ascii_lowercase(),
+        read: |rest, _| facility(rest),
+        mark: Mark::Log,
+        example: "kern  :err   : ",
+        seen: "dmesg -x; a syslog line whose date was cut off",
+    },
+    Form {
+        begins: |byte| byte.is_ascii_lowercase(),
+        read: wrapper::fields,
+        mark: Mark::Log,
+        example: "time=\"2023-03-10T21:52:21Z\" level=error msg=\"",
+        seen: "containers' logs (logfmt)",
+    },
+    Form {
+        begins: |byte| byte.is_ascii_lowercase(),
+        read: vendor::cpu,
+        mark: Mark::Log,
+        example: "[    7.138679] c0   312 ",
+        seen: "kernels of Spreadtrum",
+    },
+];
+
+/// For each byte, the forms that can begin with it, in their order.
+static BY_FIRST_BYTE: LazyLock<Vec<Vec<&'static Form>>> = LazyLock::new(|| {
+    (0..=u8::MAX)
+        .map(|byte| FORMS.iter().filter(|form| (form.begins)(byte)).collect())
+        .collect()
+});
+
 /// Takes what can be a prefix off a line.
 pub(in crate::source::text) fn split(line: &[u8]) -> (Prefix, &[u8]) {
     let mut prefix = Prefix::default();
     let mut rest = line;
     loop {
         rest = rest.trim_ascii_start();
-        let next = match rest.first() {
-            Some(b'>' | b'|') => rest.get(1..),
-            Some(b'<') => level(rest).or_else(|| relative(rest, &mut prefix)),
-            Some(b'[') => bracket(rest, &mut prefix),
-            Some(b'(') => {
-                vendor::task(rest, &mut prefix).or_else(|| parenthesis(rest, &mut prefix))
-            }
-            Some(b'0'..=b'9') => dated(rest, &mut prefix)
-                .or_else(|| record(rest, &mut prefix))
-                .or_else(|| unix(rest, &mut prefix))
-                .or_else(|| bare(rest, &mut prefix))
-                .or_else(|| wrapper::version(rest))
-                .or_else(|| wrapper::numbered(rest)),
-            Some(b'A'..=b'Z') => dated(rest, &mut prefix)
-                .or_else(|| severity(rest))
-                .or_else(|| vendor::level(rest, &mut prefix)),
-            Some(b'a'..=b'z') => facility(rest)
-                .or_else(|| wrapper::fields(rest, &mut prefix))
-                .or_else(|| vendor::cpu(rest, &mut prefix)),
-            _ => None,
-        };
-        let Some(next) = next else {
+        let Some((form, behind)) = form(rest, &mut prefix) else {
             return (prefix, rest);
         };
-        let told = prefix.time.is_some() || prefix.thread.is_some() || prefix.cpu.is_some();
-        match rest.first() {
-            Some(b'>' | b'|') => {}
-            Some(b'[') => {
-                prefix.begins = true;
-                let blank = || {
-                    let end = memchr(b']', rest).unwrap_or_default();
-                    rest.get(1..end)
-                        .is_some_and(|content| content.trim_ascii().is_empty())
-                };
-                prefix.logged |= told || blank();
-            }
-            _ => {
-                prefix.begins = true;
-                prefix.logged = true;
-            }
+        form.mark.put(rest, &mut prefix);
+        rest = behind;
+    }
+}
+
+/// The form that a text begins with, and what follows it.
+fn form<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<(&'static Form, &'a [u8])> {
+    let forms = BY_FIRST_BYTE.get(usize::from(*rest.first()?))?;
+    forms
+        .iter()
+        .find_map(|form| Some((*form, (form.read)(rest, prefix)?)))
+}
+
+impl Mark {
+    fn put(self, text: &[u8], prefix: &mut Prefix) {
+        if self == Self::Quotation {
+            return;
         }
-        rest = next;
+        prefix.begins = true;
+        let told = prefix.time.is_some() || prefix.thread.is_some() || prefix.cpu.is_some();
+        let blank = || {
+            let end = memchr(b']', text).unwrap_or_default();
+            let content = text.get(1..end);
+            content.is_some_and(|content| content.trim_ascii().is_empty())
+        };
+        prefix.logged |= self == Self::Log || told || blank();
     }
 }
 
@@ -297,6 +446,24 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
+
+    /// A row of the table is all that a form needs: its example is read by it, and ends with it.
+    #[test]
+    fn every_form_reads_its_own_example() {
+        for (place, own) in FORMS.iter().enumerate() {
+            let line = format!("{}lm75 0-0048: hello", own.example);
+            let mut prefix = Prefix::default();
+            let mut rest = line.as_bytes();
+            let mut used = Vec::new();
+            while let Some((form, behind)) = form(rest.trim_ascii_start(), &mut prefix) {
+                used.push(FORMS.iter().position(|known| std::ptr::eq(known, form)));
+                rest = behind;
+            }
+            assert_eq!(rest.trim_ascii_start(), b"lm75 0-0048: hello", "{line}");
+            assert!(used.contains(&Some(place)), "{line}");
+            assert!(!own.seen.is_empty(), "{line}");
+        }
+    }
 
     #[test]
     fn prefixes_of_every_kind_are_taken_off() {

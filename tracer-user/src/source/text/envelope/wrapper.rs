@@ -34,6 +34,10 @@ pub(in crate::source::text) fn numbered(rest: &[u8]) -> Option<&[u8]> {
 
 /// `time="2023-03-10T21:52:21Z" level=error msg="`, as containers' logs have.
 pub(in crate::source::text) fn fields<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
+    // Nothing but these begins so: most messages are none.
+    if !matches!(rest.first(), Some(b't' | b'l' | b'm')) {
+        return None;
+    }
     let (name, value) = around(rest.get(..rest.len().min(FAR))?, b"=")?;
     let behind = rest.get(name.len() + 1..)?;
     match name {
