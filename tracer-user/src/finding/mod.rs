@@ -1,6 +1,7 @@
 //! Findings: what a rule has to say, as data.
 
 mod describe;
+mod doubt;
 mod evidence;
 mod known;
 mod occurrence;
@@ -17,6 +18,7 @@ use crate::{
 };
 
 pub use describe::{added_by, asker, frames, is_nameless, label, live_resource, mark, resource};
+pub use doubt::Doubt;
 pub use evidence::{Adders, Evidence, Share};
 pub use known::{Fix, Known, Mainline};
 pub use occurrence::{MOST_OCCURRENCES, Occurrence, Occurrences};
