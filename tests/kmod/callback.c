@@ -6,7 +6,8 @@
  * unloading of this module, takes the action off without calling it. The
  * correct way is to do so before `rmmod devres_test_callback`. Until it is
  * taken off, `stacks` prints the action like any other: its node holds a
- * function of the kernel itself. All kernels alike.
+ * function of the kernel itself. With fails=1 the loading itself fails, and
+ * leaves the action there. All kernels alike.
  */
 #include <linux/err.h>
 #include <linux/module.h>

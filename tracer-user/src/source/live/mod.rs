@@ -12,6 +12,7 @@ mod load;
 mod module_symbols;
 mod object;
 mod options;
+mod pages;
 mod probe_log;
 mod skipped;
 mod snapshot;
