@@ -28,6 +28,8 @@ pub(super) struct Watch {
     /// Hooks whose first event shows that they are attached: another tool may have attached them one by one, or the
     /// trace began in the midst of what they tell.
     unheard: u64,
+    /// Whether any function was seen to be entered.
+    heard: bool,
     /// Hooks that are kprobes.
     kretprobes: u64,
     /// Whether the source says when all its hooks were attached, and that was not yet.
@@ -79,6 +81,7 @@ impl Watch {
                 Some(_) => matches!(coverage.before, Before::Unknown(_)),
                 None => false,
             }),
+            heard: false,
             kretprobes: bits(|hook| coverage.attachment(hook) == Some(Attachment::Kprobe)),
             attaching: coverage.before == Before::Snapshot,
             lost_at: 0,
@@ -92,6 +95,7 @@ impl Watch {
     /// A function was entered.
     pub(super) fn hears(&mut self, hook: Hook) {
         self.unheard &= !bit(hook);
+        self.heard = true;
     }
 
     /// The source has attached all its hooks.
@@ -128,6 +132,28 @@ impl Model {
     #[must_use]
     pub fn silent_hooks(&self) -> &[SilentHook] {
         &self.watch.found
+    }
+
+    /// Hooks that could be switched off for all that the source knows, where no function was seen to be entered at all:
+    /// to be asked when nothing comes any more.
+    pub fn unheard_hooks(&self) -> impl Iterator<Item = SilentHook> {
+        let unread = self.coverage.unread_switches.iter();
+        let unread = unread.filter(|_| !self.watch.heard);
+        unread.map(|way| SilentHook {
+            sign: Sign::NothingSeen(*way),
+            hooks: self.attached_by(*way),
+            first: self.now.time,
+            device: None,
+            name: None,
+            count: 1,
+        })
+    }
+
+    fn attached_by(&self, way: Attachment) -> Vec<Hook> {
+        Hook::ALL
+            .into_iter()
+            .filter(|hook| self.coverage.attachment(*hook) == Some(way))
+            .collect()
     }
 
     /// Devices that have got a driver, and nothing ever told how: to be asked when nothing comes any more.
@@ -406,10 +432,7 @@ impl Model {
             return;
         }
         let hooks = match sign {
-            Sign::SwitchedOff(way) => Hook::ALL
-                .into_iter()
-                .filter(|hook| self.coverage.attachment(*hook) == Some(way))
-                .collect(),
+            Sign::SwitchedOff(way) => self.attached_by(way),
             _ => sign.hooks(),
         };
         let record = device.and_then(|id| self.devices.get(id));

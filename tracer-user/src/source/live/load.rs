@@ -147,12 +147,17 @@ impl Live {
         let logged = sees(Hook::DevresLog);
         let sees_lives = sees(Hook::Initialise) && sees(Hook::FinalPut);
         let concluded = options.attach && !logged && !types.has_tracepoint("devres_log");
+        let switches = Switches::of(&hooks);
+        let coverage = Coverage {
+            unread_switches: switches.unread().to_vec(),
+            ..coverage(hooks, concluded, options.stacks)
+        };
         let mut live = Self {
             ebpf,
             ring,
             lost,
             skipped: Skipped::open(),
-            switches: Switches::of(&hooks),
+            switches,
             uninterrupted,
             held: None,
             check: AdditionCheck::default(),
@@ -165,7 +170,7 @@ impl Live {
                 symbols,
                 Stacks::new(Some(stacks)),
             ),
-            coverage: coverage(hooks, concluded, options.stacks),
+            coverage,
             first: Vec::new().into_iter(),
             set,
             layout,
@@ -509,6 +514,7 @@ fn coverage(hooks: Vec<HookCoverage>, concluded: bool, stacks: bool) -> Coverage
         untold: attach::untold(&hooks),
         hooks,
         nodes: if concluded {
+        unread_switches: Vec::new(),
             NodeEvents::Concluded
         } else {
             NodeEvents::Logged

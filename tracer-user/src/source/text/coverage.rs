@@ -57,6 +57,7 @@ pub(super) fn coverage(records: &Records) -> Coverage {
     Coverage {
         hooks,
         untold: untold(records, addressless && calls_without_name(records)),
+        unread_switches: Vec::new(),
         nodes: if concluded(records) {
             NodeEvents::Concluded
         } else {
