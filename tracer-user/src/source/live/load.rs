@@ -445,6 +445,7 @@ fn ensure_possible(options: &Options) -> Result<(), LiveError> {
     if locked_down() {
         return Err(LiveError::LockedDown);
     }
+    limits::suffice_for_stacks()?;
     if options.attach {
         limits::suffice(options.ring_bytes)?;
     }
@@ -513,8 +514,8 @@ fn coverage(hooks: Vec<HookCoverage>, concluded: bool, stacks: bool) -> Coverage
     Coverage {
         untold: attach::untold(&hooks),
         hooks,
-        nodes: if concluded {
         unread_switches: Vec::new(),
+        nodes: if concluded {
             NodeEvents::Concluded
         } else {
             NodeEvents::Logged
