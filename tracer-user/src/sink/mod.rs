@@ -9,6 +9,7 @@ pub mod page;
 pub mod report;
 pub mod reports;
 pub mod stacks;
+pub mod stacks_data;
 pub mod text;
 mod told;
 

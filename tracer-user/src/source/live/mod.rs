@@ -22,6 +22,7 @@ mod symbol_service;
 mod symbols;
 mod texts;
 mod unnamed;
+mod variables;
 
 pub use attach::WAYS;
 pub use cost::CostError;
@@ -35,3 +36,4 @@ pub use snapshot::{Memory, NoMemory, SnapshotError, Unreadable};
 pub use stacks::Stacks;
 pub use symbol_service::SymbolService;
 pub use symbols::{KALLSYMS, SymbolError, Symbols};
+pub use variables::variables;

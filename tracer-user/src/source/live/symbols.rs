@@ -168,22 +168,16 @@ impl Symbols {
     }
 
     fn line(&mut self, line: &str, modules: &mut HashMap<Text, u16>) {
-        let mut fields = line.split_ascii_whitespace();
-        let (Some(address), Some(kind), Some(name)) = (fields.next(), fields.next(), fields.next())
+        let Some(Line {
+            address,
+            kind: "t" | "T" | "w" | "W",
+            name,
+            module,
+        }) = Line::read(line)
         else {
             return;
         };
-        let Ok(address) = u64::from_str_radix(address, 16) else {
-            return;
-        };
-        if address == 0 {
-            return;
-        }
-        if !matches!(kind, "t" | "T" | "w" | "W") {
-            return;
-        }
-        let module = fields.next().map_or(0, |module| {
-            let module = module.trim_start_matches('[').trim_end_matches(']');
+        let module = module.map_or(0, |module| {
             if let Some(index) = modules.get(module) {
                 return *index;
             }
