@@ -11,17 +11,12 @@ use std::{
 use clap::Args;
 
 use super::{
-    Exit,
-    after_boot::AfterBoot,
-    moment::{Extent, HOW, Moment},
-    reading,
-    say::say,
-    source_options::FilterOptions,
-    wanted::Wanted,
+    Exit, after_boot::AfterBoot, reading, say::say, source_options::FilterOptions, wanted::Wanted,
 };
 use crate::{
-    coverage::{Before, Coverage},
+    command::time::{Extent, HOW, TimeArgument},
     event::{Event, Time},
+    evidence::{Before, Coverage},
     filter::DeviceFilter,
     model::Model,
     sink::{stacks::DeviceStack, stacks_data::Targets},
@@ -53,7 +48,7 @@ pub(super) struct Stacks {
         requires = "file",
         allow_hyphen_values = true
     )]
-    at: Option<Moment>,
+    at: Option<TimeArgument>,
     /// A recording or log to read instead of the running kernel, or - for standard input
     file: Option<PathBuf>,
 }

@@ -5,11 +5,10 @@
 //! table along.
 
 use super::{
-    layout::ModuleLayout,
     snapshot::{Memory, Unreadable},
     symbols::ModuleFunction,
 };
-use crate::event::Text;
+use crate::{event::Text, kernel::ModuleLayout};
 
 /// Size of an `Elf64_Sym`: the name's place, type and binding, section, address, size.
 const SYMBOL: usize = 24;
