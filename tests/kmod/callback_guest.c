@@ -4,6 +4,8 @@
  * its initialisation fails right after that, so that the module is gone again at
  * once.
  */
+#include <linux/device.h>
+#include <linux/err.h>
 #include <linux/module.h>
 
 #include "devres_test.h"
@@ -18,8 +20,12 @@ static void guest_callback(void *data)
 
 static int __init guest_init(void)
 {
-	int ret = dt_callback_add(guest_callback, NULL);
+	struct device *host = dt_callback_host(guest_callback, NULL);
+	int ret;
 
+	if (IS_ERR(host))
+		return PTR_ERR(host);
+	ret = devm_add_action(host, guest_callback, NULL);
 	return ret ?: fails ? -ENODEV : 0;
 }
 
