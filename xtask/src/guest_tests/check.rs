@@ -103,12 +103,6 @@ pub(super) static EXERCISE: Session = Session {
         check sensor --exercise i2c/$sensor --cycles 3 --driver lm75
         check module --exercise-module lm75 --cycles 5
 
-        # From 7.0 on its device is on the faux bus, whose driver is the kernel's own.
-        modprobe vgem
-        ls /sys/bus/faux/devices >faux.devices 2>/dev/null || :
-        check faux --exercise-module vgem --cycles 3
-        rmmod vgem
-
         devres-tracer check --exercise lm75 --cycles 1000000 --report json=stopped.json >stopped.stdout 2>stopped.stderr &
         tracer=$!
         sleep 8
@@ -154,11 +148,6 @@ END
             check: exercises_lm75,
         },
         Test {
-            name: "check_exercises_a_module_on_the_faux_bus",
-            skipped: without_faux_devices,
-            check: exercises_faux,
-        },
-        Test {
             name: "check_stops_and_restores",
             skipped: without_log,
             check: stops_and_restores,
@@ -179,6 +168,25 @@ END
             check: spares_the_console,
         },
     ],
+};
+
+/// Its module's device is on the faux bus from 7.0 on, whose driver is the kernel's own.
+pub(super) static FAUX: Session = Session {
+    name: "faux",
+    script: concat!(
+        check_function!(),
+        r"
+        modprobe vgem
+        ls /sys/bus/faux/devices >faux.devices
+        check faux --exercise-module vgem --cycles 3
+        rmmod vgem
+    "
+    ),
+    tests: &[Test {
+        name: "check_exercises_a_module_on_the_faux_bus",
+        skipped: without_faux_devices,
+        check: exercises_faux,
+    }],
 };
 
 pub(super) static EXAMPLE: Session = Session {

@@ -39,7 +39,7 @@ use crate::{kmod, soak, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 17] = [
+const SESSIONS: [&Session; 18] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
@@ -54,6 +54,7 @@ const SESSIONS: [&Session; 17] = [
     &modules::SESSION,
     &check::SESSION,
     &check::EXERCISE,
+    &check::FAUX,
     &check::EXAMPLE,
     &via_tracefs::SESSION,
     &devices::SESSION,
