@@ -14,7 +14,7 @@ use super::{
 use crate::{
     event::{
         DeviceAddress, Event, EventKind, Hook, Loss, LossCause, NodeReference, StackDefinition,
-        StackId, Task,
+        StackId, Task, Time,
     },
     evidence::{Attachment, Before, Coverage},
 };
@@ -40,6 +40,8 @@ pub(super) struct Watch {
     calls: HashMap<u32, (Hook, DeviceAddress)>,
     /// Some calls were forgotten.
     forgetful: bool,
+    /// The last addition: when, by which task, to which device.
+    added: (Time, u32, DeviceAddress),
     /// Functions on the stacks, where there are any that matter.
     stacks: HashMap<StackId, OnStack>,
     found: Vec<SilentHook>,
@@ -87,6 +89,7 @@ impl Watch {
             lost_at: 0,
             calls: HashMap::new(),
             forgetful: false,
+            added: <(Time, u32, DeviceAddress)>::default(),
             stacks: HashMap::new(),
             found: Vec::new(),
         }
@@ -228,12 +231,16 @@ impl Model {
     /// An addition that its call did not announce.
     fn watch_addition(&mut self, event: &Event, marker: Option<Hook>, changes: &mut Changes) {
         let called = self.watch.calls.remove(&event.task.tid);
+        // A line of a text can be there twice, and its call once.
+        let added = (event.time, event.task.tid, event.device);
+        let again = std::mem::replace(&mut self.watch.added, added) == added;
         let by = marker.or_else(|| {
             let stack = self.watch.stacks.get(&event.stack?)?;
             stack.adds.then_some(Hook::DevresAdd)
         });
         if let Some(hook) = by
             && called != Some((hook, event.device))
+            && !again
             && !self.watch.forgetful
             && self.watch.lost_at == 0
             && self.delivers(hook)
