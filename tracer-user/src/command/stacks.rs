@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     command::time::{Extent, HOW, TimeArgument},
-    event::{Event, Time},
+    event::{EventKind, Time},
     evidence::{Before, Coverage},
     filter::DeviceFilter,
     model::Model,
@@ -204,16 +204,23 @@ fn running(filter: DeviceFilter) -> anyhow::Result<Found> {
     let coverage = live.coverage().clone();
     let mut model = Model::new(coverage.clone().into());
     let mut wanted = Wanted::new(filter);
-    let mut take = |event: &Event| {
-        model.apply(event);
-        wanted.event(event, &model);
-    };
-    if let Some(after_boot) = after_boot
-        && let Err(error) = after_boot.hand_on(&mut take)
-    {
-        say(format_args!("who added what is not known: {error:#}"));
+    if let Some(after_boot) = after_boot {
+        let read = after_boot.hand_on(&mut |event| {
+            if matches!(event.kind, EventKind::Loss(_)) {
+                // What is missing may have gone, and another of its kind may have come to the same place.
+                model = Model::new(coverage.clone().into());
+            } else {
+                model.apply(event);
+            }
+        });
+        if let Err(error) = read {
+            say(format_args!("who added what is not known: {error:#}"));
+        }
     }
-    live.drain(0, &mut |event| take(&event));
+    live.drain(0, &mut |event| {
+        model.apply(&event);
+        wanted.event(&event, &model);
+    });
     Ok(Found {
         coverage,
         model,
