@@ -2,11 +2,10 @@
 
 use std::{fmt, fs, ops::ControlFlow, path::Path, time::Duration};
 
-use nix::time::{ClockId, clock_gettime};
-
 use super::usage::UsageError;
 use crate::{
     event::{DeviceAddress, Event, Time},
+    kernel::now,
     source::{recording::Recording, tracefs::TRACING},
 };
 
@@ -89,12 +88,4 @@ impl AfterBoot {
             attaching: Duration::from_nanos(attached.since(self.began)),
         })
     }
-}
-
-/// The clock of the probes.
-fn now() -> Time {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Time(0), |now| {
-        let duration = Duration::from(now);
-        Time(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
-    })
 }

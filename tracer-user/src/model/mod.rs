@@ -12,6 +12,8 @@ mod frames;
 mod group;
 mod hazard;
 pub mod kind;
+mod last_event;
+mod list;
 mod node;
 mod nodes;
 mod order;
@@ -194,6 +196,7 @@ impl Model {
                 self.abandon(&frame, &mut changes);
             }
         }
+        self.devices.attend_to(event.device);
         let known = self.devices.at(event.device);
         let misplaced = self.place(event);
         if let Some(misplaced) = misplaced {

@@ -4,7 +4,7 @@ use super::{Rule, blame};
 use crate::{
     event::{GroupId, Hook, Message},
     evidence::Addresses,
-    finding::{self, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Model, Node, NodeId, State},
 };
 
@@ -146,12 +146,7 @@ impl Unfound {
     }
 
     fn stay_silent(self, report: &mut Report) {
-        report.stay_silent(
-            INFO.id,
-            self.finding.instance,
-            &self.finding.device,
-            "a group was used that was not seen to be opened",
-        );
+        report.stay_silent(INFO.id, self.finding.instance, Doubt::GroupNotSeenOpened);
     }
 }
 
@@ -255,12 +250,7 @@ fn called(
         let misuse = not_found(hook, device, group, model)?;
         if has_group_of_unknown_id(device, model) {
             let subject = Subject::of(device);
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "a group was named by its identifier, and the identifier of a group that was opened is not told",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::GroupIdUntold);
             return None;
         }
         let finding = misuse.judge(device, device.is_whole(), model, report)?;
@@ -454,12 +444,7 @@ impl Misuse<'_> {
     ) -> Option<Finding> {
         let subject = Subject::of(device);
         if !seen || device.is_tainted() || device.state() == State::Unknown {
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "a group was used on a device of which something was missed",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::GroupUsedAfterMiss);
             return None;
         }
         let caused_by = blame::caller_as_cause(&subject, model);

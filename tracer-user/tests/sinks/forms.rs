@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use devres_tracer::{
-    check::{Date, Ending, Examination, Policy, Results, write_expectations},
+    check::{Date, Examination, Policy, Results, RunEnd, write_expectations},
     diff::{Side, compare},
     engine::{Engine, Summary},
     event::Event,
@@ -16,6 +16,7 @@ use devres_tracer::{
         Sink,
         chrome::ChromeSink,
         diff::{self, Differences},
+        html,
         json::JsonSink,
         page::Page,
         report::{self, Report},
@@ -50,6 +51,7 @@ pub(crate) enum Reader {
     Ktap,
     Github,
     Lava,
+    Html,
 }
 
 /// One form.
@@ -61,13 +63,8 @@ pub(crate) struct Form {
     files: &'static [&'static str],
 }
 
-pub(crate) const FORMS: [Form; 19] = [
-    form(
-        "text",
-        Reader::Lines,
-        text,
-        &["text.rs", "told.rs", "command_end.rs"],
-    ),
+pub(crate) const FORMS: [Form; 20] = [
+    form("text", Reader::Lines, text, &["text.rs", "reported.rs"]),
     form("finding", Reader::Lines, findings, &[]),
     form(
         "json",
@@ -94,6 +91,18 @@ pub(crate) const FORMS: [Form; 19] = [
         Reader::JsonLines,
         report_json,
         &["report/json.rs"],
+    ),
+    form(
+        "report --html",
+        Reader::Html,
+        report_html,
+        &[
+            "html/data.rs",
+            "html/mod.rs",
+            "html/body.html",
+            "html/page.css",
+            "html/page.js",
+        ],
     ),
     form(
         "diff",
@@ -279,6 +288,12 @@ fn report_json(material: &Material) -> Vec<u8> {
     })
 }
 
+fn report_html(material: &Material) -> Vec<u8> {
+    reported(material, |report, text| {
+        html::write_html(report, text).unwrap();
+    })
+}
+
 fn compared(material: &Material, write: impl FnOnce(&Differences<'_>, &mut Vec<u8>)) -> Vec<u8> {
     let good = histories(material, &material.events);
     let half = material.events.len() / 2;
@@ -319,7 +334,7 @@ fn results(material: &Material) -> (Results, Policy) {
     for event in &material.events {
         examination.event(event);
     }
-    let mut ending = Ending::on(Date::constant(2026, 3, 1));
+    let mut ending = RunEnd::on(Date::constant(2026, 3, 1));
     ending.command = Some(material.command.clone());
     ending.cut_short = Some(material.name.clone());
     (examination.finish(ending), policy)

@@ -8,20 +8,20 @@
 
 use hashbrown::HashMap;
 
-use super::{INFO, unopened::Unopened};
+use super::{
+    INFO,
+    group_release::{GroupRelease, NEAR, ONE_CALL},
+    unopened::Unopened,
+};
 use crate::{
     event::{Hook, Time},
-    finding::{self, Cause, Certainty, Finding, Report, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Doubt, Finding, Report, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Kind, Model, Node, NodeId, Origin},
     rules::plural,
 };
 
 /// The resource by which a component master is known.
 const MASTER: &str = "devm_component_match_release";
-/// Within this, releases belong to one call: nanoseconds.
-pub(super) const ONE_CALL: u64 = 1_000_000_000;
-/// And within this many events.
-const NEAR: u64 = 256;
 /// Within this, what a device still has is released in the same unbind: nanoseconds.
 const ONE_UNBIND: u64 = 5_000_000_000;
 /// A pause of this length ends what binding the components adds: nanoseconds.
@@ -54,18 +54,6 @@ struct Group {
     inner_until: u64,
     /// What was added until then, one after the other without a pause, can be the doing of the bind.
     bound_until: Time,
-}
-
-/// The last release of any group: who may have taken the master down.
-#[derive(Debug, Clone)]
-pub(super) struct GroupRelease {
-    pub(super) device: DeviceId,
-    pub(super) subject: Subject,
-    pub(super) tid: u32,
-    pub(super) time: Time,
-    sequence: u64,
-    /// Groups of other devices went in the same breath, so that nothing tells whose unbind it was.
-    pub(super) among_others: bool,
 }
 
 /// The release of an open group.
@@ -295,17 +283,6 @@ impl Lines {
     }
 }
 
-impl GroupRelease {
-    /// Whether this went with another one: in the same breath, of another device and driver.
-    fn is_behind(&self, other: &Self, model: &Model) -> bool {
-        other.device != self.device
-            && other.tid == self.tid
-            && self.sequence - other.sequence <= NEAR
-            && (!model.coverage().times || self.time.since(other.time) <= ONE_CALL)
-            && (self.subject.driver().is_none() || self.subject.driver() != other.subject.driver())
-    }
-}
-
 fn may_be_bound(device: Device<'_>) -> bool {
     device.identity().driver.is_some() || device.identity().bus.is_none()
 }
@@ -388,12 +365,7 @@ impl Release {
         }
         let name = self.subject.name();
         if self.culprit.is_none() && !lived_on {
-            report.stay_silent(
-                INFO.id,
-                self.subject.key,
-                name,
-                "an open group of a component master was released, and the log does not tell in whose unbind",
-            );
+            report.stay_silent(INFO.id, self.subject.key, Doubt::MasterReleasedByUnknown);
             return;
         }
         let settled = self.began.since(self.youngest) >= SETTLED && model.coverage().times;

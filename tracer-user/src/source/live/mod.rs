@@ -19,6 +19,7 @@ mod switches;
 mod symbol_service;
 mod symbols;
 mod texts;
+mod timing;
 mod unnamed;
 mod variables;
 
@@ -32,4 +33,5 @@ pub use snapshot::{Memory, NoMemory, SnapshotError, Unreadable};
 pub use stacks::Stacks;
 pub use symbol_service::SymbolService;
 pub use symbols::{KALLSYMS, SymbolError, Symbols};
+pub use timing::{Step, Timing};
 pub use variables::variables;
