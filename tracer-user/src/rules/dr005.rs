@@ -352,10 +352,11 @@ fn opened(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &m
     let named = node
         .group()
         .is_some_and(|group| group.0 != 0 && group.0 != node.address().0);
-    let twin = device
-        .groups()
-        .find(|(group, marker, _)| *marker != id && Some(*group) == node.group())
-        .and_then(|(_, twin, _)| model.node(twin));
+    let twin = node
+        .group()
+        .and_then(|group| device.oldest_group(group))
+        .filter(|twin| *twin != id)
+        .and_then(|twin| model.node(twin));
     if let Some(twin) = twin.filter(|_| named) {
         let misuse = Misuse {
             severity: Severity::Error,
@@ -379,21 +380,16 @@ fn opened(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &m
 
 /// A group was closed: does it end behind the end of a group in which it began?
 fn closed(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &mut Report) {
-    let Some(begin) = device
-        .groups()
-        .find(|(_, _, close)| *close == Some(id))
-        .and_then(|(_, open, _)| model.node(open))
-    else {
+    let Some(opening) = device.opening(id).filter(|opening| *opening != id) else {
         return;
     };
-    let overlapped = device.groups().find_map(|(_, open, close)| {
-        let (open, close) = (model.node(open)?, model.node(close?)?);
-        let overlaps = open.sequence() < begin.sequence()
-            && begin.sequence() < close.sequence()
-            && close.sequence() < node.sequence();
-        overlaps.then_some((open, close))
-    });
-    if let Some((open, close)) = overlapped {
+    let Some(begin) = model.node(opening) else {
+        return;
+    };
+    let overlapped = device.overlapped(opening);
+    if let Some((open, close)) = overlapped
+        && let (Some(open), Some(close)) = (model.node(open), model.node(close))
+    {
         let misuse = Misuse {
             severity: Severity::Warn,
             mark: blame::reported_as("overlapping", "", caller(node, Hook::CloseGroup)),
