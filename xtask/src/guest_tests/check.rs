@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::evidence::Evidence;
 use super::recording::text;
-use super::{Session, Test, never, without_log};
+use super::{Series, Session, Test, never, without_log};
 
 /// A function for the scripts.
 macro_rules! check_function {
@@ -183,6 +183,25 @@ END
             check: spares_the_console,
         },
     ],
+};
+
+/// Its module's device is on the faux bus from 7.0 on, whose driver is the kernel's own.
+pub(super) static FAUX: Session = Session {
+    name: "faux",
+    script: concat!(
+        check_function!(),
+        r"
+        modprobe vgem
+        ls /sys/bus/faux/devices >faux.devices
+        check faux --exercise-module vgem --cycles 3
+        rmmod vgem
+    "
+    ),
+    tests: &[Test {
+        name: "check_exercises_a_module_on_the_faux_bus",
+        skipped: without_faux_devices,
+        check: exercises_faux,
+    }],
 };
 
 pub(super) static EXAMPLE: Session = Session {
@@ -368,6 +387,21 @@ fn exercises_every_device(evidence: &Evidence) -> Result<()> {
             "the share is not spared: {tests:?}"
         );
     }
+    Ok(())
+}
+
+/// For tests of what needs a module of Debian's that has a device on the faux bus.
+fn without_faux_devices(series: Series) -> Option<&'static str> {
+    (series < (7, 0)).then_some("no module of this kernel has a device on the faux bus")
+}
+
+fn exercises_faux(evidence: &Evidence) -> Result<()> {
+    let devices = evidence.text("faux.devices")?;
+    ensure!(devices.contains("vgem"), "it is not on that bus: {devices}");
+    let exercised = results(evidence, "faux", 0)?;
+    ensure_exercised(&exercised)?;
+    let (_, message) = test(&exercised, "exercise", "same stack")?;
+    ensure!(message.contains("vgem"), "{message}");
     Ok(())
 }
 
