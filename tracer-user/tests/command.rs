@@ -375,16 +375,16 @@ fn what_is_neither_a_trace_file_nor_text_is_called_that() {
 fn a_command_that_would_never_end_is_refused_where_nobody_looks_on() {
     let place = Place::new();
     for (arguments, words) in [
-        (&["check"][..], "there is nothing to judge"),
+        (&["check"][..], "nothing to judge"),
         (
             &["check", "--policy", "none.toml"],
-            "there is nothing to judge",
+            "nothing to judge",
         ),
-        (&["check", "--"], "there is no command behind `--`"),
-        (&["trace", "--"], "there is no command behind `--`"),
+        (&["check", "--"], "no command after `--`"),
+        (&["trace", "--"], "no command after `--`"),
         (
             &["record", "-o", "x.dvrt", "--"],
-            "there is no command behind `--`",
+            "no command after `--`",
         ),
     ] {
         let ran = place.run(arguments);

@@ -22,6 +22,7 @@ mod mirror;
 mod modules;
 mod qemu;
 mod record_demo;
+mod record_examples;
 mod report_tests;
 mod rules_document;
 mod run_directory;
@@ -66,6 +67,8 @@ enum Task {
     Kmod(kmod::Args),
     /// Makes the recording that `devres-tracer demo` shows, in a stock kernel.
     RecordDemo(record_demo::Args),
+    /// Makes the recordings that the guide and the rule pages replay, in a stock kernel.
+    RecordExamples(record_examples::Args),
     /// Writes the tables in docs/rules.md.
     RulesDocument,
     /// Does the same work under other tracers and under this one, in a stock kernel, and tells what each of them costs.
@@ -87,6 +90,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::RecordExamples(args) => record_examples::run(&args).map(|()| ExitCode::SUCCESS),
         Task::RulesDocument => rules_document::run().map(|()| ExitCode::SUCCESS),
         Task::Compare(args) => compare::run(&args),
         Task::Soak(args) => soak::run(&args),

@@ -5,7 +5,12 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, by_itself::ByItself, pager::unless_unread, rules::optional_hooks};
+use super::{
+    Exit,
+    by_itself::ByItself,
+    pager::unless_unread,
+    rules::{one_of_each, optional_hooks},
+};
 use crate::{
     coverage::{Before, Coverage, HookState, NodeEvents},
     escape::{Escaped, Visible},
@@ -15,7 +20,7 @@ use crate::{
     source::live::{Kernel, Live, Options},
 };
 
-/// Tells what of this kernel can be traced, and what can't be and why
+/// Checks what can be traced on this kernel, and why not the rest
 ///
 /// Exit code 0: everything; 3: with gaps; 4: nothing.
 #[derive(Debug, Args)]
@@ -53,18 +58,7 @@ struct UndecidedRule {
 
 impl UndecidedRule {
     fn needs(&self) -> String {
-        let groups: Vec<String> = self
-            .missing
-            .iter()
-            .map(|any| {
-                if self.missing.len() > 1 && any.len() > 1 {
-                    format!("({})", any.join(" or "))
-                } else {
-                    any.join(" or ")
-                }
-            })
-            .collect();
-        groups.join(" and ")
+        one_of_each(&self.missing)
     }
 }
 
@@ -179,14 +173,14 @@ impl Diagnosis {
         let nodes = match coverage.nodes {
             NodeEvents::Logged => "the kernel logs each one",
             NodeEvents::Concluded => {
-                "concluded from the functions that add and release (this kernel has no tracepoint devres_log)"
+                "inferred from the functions that add and release (this kernel has no devres_log tracepoint)"
             }
         };
         writeln!(writer, "resources      {nodes}")?;
         let preemption = match self.uninterrupted {
-            Some(true) => "kept off while a probe runs",
+            Some(true) => "disabled while a probe runs",
             _ => {
-                "not kept off (no bpf_preempt_disable): a preemptible kernel may skip a probe, which is told as loss"
+                "not disabled (no bpf_preempt_disable): a preemptible kernel may skip a probe, which counts as loss"
             }
         };
         writeln!(writer, "preemption     {preemption}")?;
@@ -198,7 +192,7 @@ impl Diagnosis {
                 HookState::Attached(way) if entry.hook.is_optional() => {
                     writeln!(
                         writer,
-                        "  {symbol:<34} {way}, only if asked for: --with {symbol}"
+                        "  {symbol:<34} {way}, only with --with {symbol}"
                     )?;
                 }
                 HookState::Attached(way) => writeln!(writer, "  {symbol:<34} {way}")?,
@@ -230,7 +224,7 @@ impl Diagnosis {
     fn verdict(&self) -> String {
         match &self.coverage {
             None => format!(
-                "Nothing can be traced by BPF: {}",
+                "Nothing can be traced with BPF: {}",
                 Visible(self.impossible.as_deref().unwrap_or_default())
             ),
             Some(coverage) if is_full(coverage) => "Everything can be traced.".to_owned(),

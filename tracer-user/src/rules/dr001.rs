@@ -38,7 +38,7 @@ static INFO: RuleInfo = RuleInfo {
 
 /// Why nothing can be said of what is not released after a detach.
 const HALFWAY: &str =
-    "a PM domain was detached from a device whose resources were not seen to be added";
+    "a PM domain was detached from a device whose resources were added unseen";
 
 /// Resources whose details a finding keeps.
 const MOST_RESOURCES: usize = 100;
@@ -120,7 +120,7 @@ impl Rule for PmDetachBeforeRelease {
             Change::Tainted { device, .. } => {
                 if let Some(detach) = self.detached.remove(device) {
                     detach.stay_silent(
-                        "something was missed between a PM domain's detach and the releases",
+                        "events are missing between a PM domain's detach and the releases",
                         report,
                     );
                 }
@@ -185,7 +185,7 @@ fn untold(id: DeviceId, model: &Model, report: &mut Report) {
             INFO.id,
             subject.key,
             subject.name(),
-            "dev_pm_domain_detach() was called, and it is not told whether there was a PM domain",
+            "dev_pm_domain_detach() was called, and whether there was a PM domain is unknown",
         );
     }
 }
@@ -212,7 +212,7 @@ impl PmDetachBeforeRelease {
                 INFO.id,
                 subject.key,
                 subject.name(),
-                "resources were released in an unbind whose begin was not seen",
+                "resources were released in an unbind whose start was not seen",
             );
         }
     }
@@ -238,7 +238,7 @@ impl PmDetachBeforeRelease {
                     INFO.id,
                     subject.key,
                     subject.name(),
-                    "a PM domain was detached, perhaps in an unbind whose begin was not seen",
+                    "a PM domain was detached, perhaps in an unbind whose start was not seen",
                 );
             }
             return;
@@ -288,12 +288,12 @@ fn doubt(device: Device<'_>, model: &Model) -> Option<&'static str> {
         return None;
     }
     if lost > tainted {
-        return Some("a PM domain was detached from a device of which events were lost");
+        return Some("a PM domain was detached from a device with lost events");
     }
     Some(
         match device.taints().next().unwrap_or(Taint::FirstSeenHalfway) {
             Taint::FirstSeenHalfway => HALFWAY,
-            Taint::Loss(_) => "a PM domain was detached from a device of which events were lost",
+            Taint::Loss(_) => "a PM domain was detached from a device with lost events",
             Taint::TornSnapshot
             | Taint::MissedReturn
             | Taint::Desync
@@ -301,7 +301,7 @@ fn doubt(device: Device<'_>, model: &Model) -> Option<&'static str> {
             | Taint::Unfitting
             | Taint::Disordered
             | Taint::Repeated => {
-                "a PM domain was detached from a device of which something was missed"
+                "a PM domain was detached from a device with missing events"
             }
         },
     )
@@ -405,7 +405,7 @@ impl Detach {
             meaning: self.meaning(certainty).to_owned(),
             order: self.order(certainty),
             expected: vec![
-                "the driver's resources are released, the newest first".to_owned(),
+                "the driver's resources are released, newest first".to_owned(),
                 "dev_pm_domain_detach() detaches the PM domain".to_owned(),
             ],
             resources: self.released,
@@ -444,16 +444,16 @@ impl Detach {
                 "Not confirmed: no release was seen after the detach, because the trace ended first."
             }
             (Certainty::Confirmed, Severity::Error) => {
-                "Code that may touch the device's registers ran, or could still be called, after the \
-                 device had lost its PM domain: power and clocks may have been off."
+                "Code that may touch the device's registers ran, or could still be called, after the PM \
+                 domain was detached: power and clocks may have been off."
             }
             (Certainty::Confirmed, Severity::Warn) => {
-                "Releases ran after the device had lost its PM domain. None of them is known to touch \
-                 the device's registers."
+                "Releases ran after the PM domain was detached. None of them is known to touch the \
+                 device's registers."
             }
             (Certainty::Confirmed, Severity::Info) => {
-                "Only memory was released after the device had lost its PM domain: the order is wrong, \
-                 and harmless here."
+                "Only memory was released after the PM domain was detached: wrong order, but harmless \
+                 here."
             }
         }
     }

@@ -12,7 +12,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR005",
     name: "group-misuse",
     severities: &[Severity::Error, Severity::Warn],
-    description: "A group is closed twice, shares its identifier, overlaps another, or does not exist.",
+    description: "A group is closed twice, shares its identifier with another, overlaps another, or does not exist.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::OpenGroup],
@@ -150,7 +150,7 @@ impl Unfound {
             INFO.id,
             self.finding.instance,
             &self.finding.device,
-            "a group was used that was not seen to be opened",
+            "a group was used whose opening was not seen",
         );
     }
 }
@@ -186,13 +186,13 @@ fn warned(
         (
             Severity::Error,
             "added-twice",
-            "A group was closed twice: its closing marker is on the list already.",
+            "A group was closed twice: its closing marker is already on the list.",
         )
     } else if stopped {
         (
             Severity::Warn,
             "added-twice",
-            "A node that was to be added is on a list already, or its memory was overwritten.",
+            "The node to be added is already on a list, or its memory was overwritten.",
         )
     } else {
         (
@@ -211,7 +211,7 @@ fn warned(
         (stopped, _) => (
             told,
             if stopped { "stopped" } else { "warned" },
-            "the group that was opened is named by its own identifier, once",
+            "each open group is closed or released once, by its own identifier",
         ),
     };
     report.submit(Finding {
@@ -259,7 +259,7 @@ fn called(
                 INFO.id,
                 subject.key,
                 subject.name(),
-                "a group was named by its identifier, and the identifier of a group that was opened is not told",
+                "a group was named by its identifier, and the identifier of an open group is unknown",
             );
             return None;
         }
@@ -281,11 +281,11 @@ fn called(
             severity: Severity::Error,
             mark: blame::reported_as("closed-twice", "", caller),
             summary: format!(
-                "{}() was called on {} for a group that is closed.",
+                "{}() was called on {} for a group that is already closed.",
                 hook.symbol(),
                 device.name()
             ),
-            meaning: "The closing marker is on the list already: the kernel stops with a BUG.",
+            meaning: "The closing marker is already on the list: the kernel stops with a BUG.",
             order: vec![step("the group is opened", marker), call],
             expected: "each group is closed once",
             groups: vec![marker],
@@ -333,9 +333,9 @@ fn not_found<'m>(
             "{function}() was called for {wanted} on {}, which has no such group.",
             device.name()
         ),
-        meaning: "The kernel warns and does nothing: what was meant to be closed or released is not.",
+        meaning: "The kernel warns and does nothing: the intended group stays as it is.",
         order: vec![call],
-        expected: "the group that was opened is named by its own identifier",
+        expected: "the open group is named by its own identifier",
         groups: Vec::new(),
     })
 }
@@ -371,16 +371,16 @@ fn opened(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &m
             severity: Severity::Error,
             mark: blame::reported_as("same-identifier", "", caller(node, Hook::OpenGroup)),
             summary: format!(
-                "A group was opened on {} under an identifier that another of its groups has.",
+                "A group was opened on {} with the identifier of another of its groups.",
                 device.name()
             ),
-            meaning: "The kernel takes the younger for either: closing or releasing the older one hits the wrong \
+            meaning: "The kernel finds the newer one for either: closing or releasing the older one affects the wrong \
                       resources.",
             order: vec![
                 step("a group is opened", twin),
-                step("another is opened under the same identifier", node),
+                step("another is opened with the same identifier", node),
             ],
-            expected: "each group that lives has an identifier of its own",
+            expected: "each live group has its own identifier",
             groups: vec![twin, node],
         };
         misuse.report(device, is_seen(twin, device), model, report);
@@ -408,10 +408,10 @@ fn closed(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &m
             severity: Severity::Warn,
             mark: blame::reported_as("overlapping", "", caller(node, Hook::CloseGroup)),
             summary: format!(
-                "A group of {} was closed that began within another and ends behind it.",
+                "A group of {} that was opened within another was closed after it: the two overlap.",
                 device.name()
             ),
-            meaning: "Releasing the outer one takes what lies in both, and leaves the inner one with the rest.",
+            meaning: "Releasing the outer one also releases what is in both, and the inner one keeps the rest.",
             order: vec![
                 step("a group is opened", open),
                 step("another is opened in it", begin),
@@ -458,7 +458,7 @@ impl Misuse<'_> {
                 INFO.id,
                 subject.key,
                 subject.name(),
-                "a group was used on a device of which something was missed",
+                "a group was used on a device with missing events",
             );
             return None;
         }

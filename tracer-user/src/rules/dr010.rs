@@ -102,7 +102,7 @@ fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &m
                 INFO.id,
                 subject.key,
                 subject.name(),
-                "something was added in an unbind, and whether by remove is not told on this kernel without stacks",
+                "a resource was added in an unbind; without stacks this kernel does not show whether remove added it",
             );
             return;
         };
@@ -115,15 +115,15 @@ fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &m
             INFO.id,
             subject.key,
             subject.name(),
-            "a remove added something to a device of which something was missed",
+            "a remove added a resource to a device with missing events",
         );
         return;
     }
     let what = finding::label(node);
     report.submit(Finding {
         summary: format!("The remove of {} added {what} to its device.", subject.name()),
-        meaning: "It is released right after remove, before anything that probe has added: what it stands for \
-                  ends earlier than what it may use. Memory for remove itself needs no device."
+        meaning: "It is released right after remove, before everything that probe added. An action added here \
+                  runs at once; memory used only by remove needs no devm_ allocation."
             .to_owned(),
         order: vec![
             Step {
@@ -135,7 +135,7 @@ fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &m
                 what: "it is released with the rest".to_owned(),
             },
         ],
-        expected: vec!["remove only gives back what probe has acquired".to_owned()],
+        expected: vec!["remove only releases what probe acquired".to_owned()],
         resources: vec![finding::live_resource(node)],
         ..subject.finding(&INFO, Severity::Warn, &finding::mark(node), model.now())
     });

@@ -17,7 +17,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR012",
     name: "outlives-creator",
     severities: &[Severity::Error, Severity::Warn],
-    description: "A resource that a driver's probe added to another device is still there when that driver has gone.",
+    description: "A resource that a driver added to another device outlives the driver.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::Probe],
@@ -170,7 +170,7 @@ impl Creator {
                 |why| report.stay_silent(INFO.id, subject.key, subject.name(), why);
             if !creator.is_whole() || !owner.is_whole_since(oldest.sequence()) {
                 stay_silent(
-                    "another driver left something on a device, in whose life events were missed",
+                    "another driver left a resource on a device with missing events",
                 );
                 continue;
             }
@@ -179,7 +179,7 @@ impl Creator {
                 .partition(|node| self.wish(node) != Wish::Unknown);
             if !unknown.is_empty() {
                 stay_silent(
-                    "something was added to a device in another's probe, and no stack tells who asked for it",
+                    "a resource was added to a device in another device's probe, and no stack shows on whose behalf",
                 );
             }
             if !known.is_empty() {
@@ -222,9 +222,9 @@ impl Creator {
             "failed its probe"
         };
         let meaning = if worst.is_some() {
-            "It is released only with the other device, long after the driver whose code and data it uses has gone."
+            "It is released only with the other device, long after the driver whose code and data it uses is gone."
         } else {
-            "Memory stays allocated until the other device goes, and again with each probe: a leak."
+            "The memory stays allocated until the other device is released, and each probe adds more: a leak."
         };
         let first_added = left.first().map_or(Time(0), |node| node.added());
         Finding {
@@ -234,7 +234,7 @@ impl Creator {
                 Certainty::Likely
             },
             summary: format!(
-                "{shown} was added to {name} by the probe of {creator}, and stayed there when {creator} {end}."
+                "The probe of {creator} added {shown} to {name}, where it stayed when {creator} {end}."
             ),
             meaning: meaning.to_owned(),
             order: vec![
@@ -251,7 +251,7 @@ impl Creator {
                 },
             ],
             expected: vec![format!(
-                "a driver adds its resources to its own device, {creator}, and they go with it"
+                "the driver adds its resources to its own device, {creator}, and they are released with it"
             )],
             resources: left
                 .iter()

@@ -14,7 +14,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR022",
     name: "kernel-report",
     severities: &[Severity::Info],
-    description: "The kernel reported a fault in a release or a managed function; its cause is not in the report.",
+    description: "The kernel reported a fault in a release or a devm_*() function; the report does not show the cause.",
     needs: &[],
     details: &[],
     sharpened_by: &[],
@@ -47,7 +47,7 @@ impl Rule for KernelReport {
             INFO.id,
             subject.key,
             subject.name(),
-            "the kernel reported a fault, and its cause is not in the report",
+            "the kernel reported a fault, and the report does not show the cause",
         );
     }
 }

@@ -165,7 +165,7 @@ impl DeviceStack {
         if let Some(driver) = self.who_put_it_there() {
             writeln!(
                 writer,
-                "  added on behalf of {}, in its probe or later: a device with resources is not probed",
+                "  added on behalf of {}, in its probe or later (a device that has resources can't be probed)",
                 Escaped(driver)
             )?;
         }
@@ -233,7 +233,7 @@ impl StackEntry {
             }
             (Some(_), None) => writeln!(
                 writer,
-                "┌ group ({}) is closed here (grp>)",
+                "┌ group ({}) closed here (grp>)",
                 self.group_id()
             ),
             (None, _) => {

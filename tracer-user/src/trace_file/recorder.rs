@@ -50,10 +50,10 @@ pub enum RecorderError {
         source: io::Error,
     },
     /// The limits of this process leave no room for the thread that writes.
-    #[error("a thread can't be started; raise the limits (ulimit -u for processes, -v for memory)")]
+    #[error("cannot start a thread; raise the limits (ulimit -u for processes, -v for memory)")]
     Thread(#[source] io::Error),
     /// Writing failed. What was written before can be read.
-    #[error("{} can't be written any more; it holds what was written before", .path.display())]
+    #[error("{} can't be written any more; what was written so far is kept", .path.display())]
     Write {
         /// The file.
         path: PathBuf,

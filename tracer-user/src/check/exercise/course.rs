@@ -76,7 +76,7 @@ impl Course {
             return Ok(());
         }
         Err(ExerciseError::NoTarget(format!(
-            "there is no module {name:?}, neither loaded nor installed for this kernel"
+            "module {name:?} is neither loaded nor installed for this kernel"
         )))
     }
 
@@ -201,7 +201,7 @@ impl Course {
         };
         for cycle in 1..=cycles {
             if stop.load(Ordering::Relaxed) {
-                exercised.stopped = Some("it was asked to end".to_owned());
+                exercised.stopped = Some("interrupted".to_owned());
                 break;
             }
             clock.begin(monotonic_now());
@@ -286,7 +286,7 @@ impl Course {
             if Instant::now() >= deadline {
                 ordered?;
                 return Err(format!(
-                    "{} was not bound to {} again within {} s",
+                    "{} was not rebound to {} within {} s",
                     name(place),
                     place.driver,
                     PATIENCE.as_secs()

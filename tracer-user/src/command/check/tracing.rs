@@ -94,7 +94,7 @@ fn cut_short(options: &CaptureOptions, captured: Captured) -> Option<&'static st
         Asked::Interrupt if options.is_endless() => None,
         Asked::Interrupt => Some("the run was interrupted"),
         Asked::Terminate => Some("the run was terminated"),
-        Asked::HangUp => Some("the run's terminal went away"),
+        Asked::HangUp => Some("the terminal of the run was closed"),
     }
 }
 
@@ -116,7 +116,7 @@ async fn exercise(
             let _ = done.send(course.run(cycles, &stop, &clock));
         })
         .map_err(|error| {
-            let why = "a thread can't be started; raise the limits (ulimit -u for processes, -v for memory)";
+            let why = "cannot start a thread; raise the limits (ulimit -u for processes, -v for memory)";
             Failure::Run(anyhow::Error::new(error).context(why))
         })?;
     let exercised = capture

@@ -91,7 +91,7 @@ fn active(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     };
     Said {
         summary: format!("{memory} with {what} in it{phase}."),
-        meaning: "Whatever is active uses that memory later, when it may belong to somebody else. Either it was \
+        meaning: "It uses the memory later, when somebody else may have it. Either it was \
                   not stopped, or what can start it again was released later than the driver's remove."
             .to_owned(),
         order: vec![
@@ -99,7 +99,7 @@ fn active(splat: &Splat, subject: &Subject, model: &Model) -> Said {
             step(model, format!("the kernel finds {what} in it")),
         ],
         expected: vec![
-            "what can start it is released or disabled".to_owned(),
+            "whatever can start it is released or disabled".to_owned(),
             stop,
             "the memory is released".to_owned(),
         ],
@@ -139,7 +139,7 @@ fn used(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     };
     let (meaning, expected) = match (&used, by_devres || freed_in.is_some()) {
         (Some(_), true) => (
-            "Resources are released in the reverse order of their addition: what the release uses was added after it.",
+            "Resources are released in reverse order: the memory was added after the resource whose release uses it.",
             vec![
                 "the memory is added before what uses it".to_owned(),
                 format!("{who} runs"),
@@ -151,7 +151,7 @@ fn used(splat: &Splat, subject: &Subject, model: &Model) -> Said {
              memory that was added before them does.",
             vec![
                 format!("{who} runs"),
-                "the memory that it uses is freed".to_owned(),
+                "the memory it uses is freed".to_owned(),
             ],
         ),
         (None, _) => (
@@ -159,7 +159,7 @@ fn used(splat: &Splat, subject: &Subject, model: &Model) -> Said {
              work item, an interrupt, an open file, a callback that is still registered. Or it must not live in \
              managed memory.",
             vec![
-                format!("what can call {who} is stopped"),
+                format!("whatever can call {who} is stopped"),
                 "the memory is released".to_owned(),
             ],
         ),

@@ -45,11 +45,11 @@ fn interrupt(finding: Finding, splat: &Splat, model: &Model) -> Finding {
                   --with free_irq to see who."
             .to_owned(),
         order: vec![
-            step(model, "somebody frees the interrupt by hand".to_owned()),
+            step(model, "somebody frees the interrupt with free_irq()".to_owned()),
             step(model, format!("{who} frees it again{phase}")),
         ],
         expected: vec![
-            "the interrupt is left to its release, or given up by devm_free_irq()".to_owned(),
+            "devm_free_irq() or the unbind frees the interrupt, once".to_owned(),
         ],
         ..finding
     }
@@ -96,7 +96,7 @@ fn memory(finding: Finding, splat: &Splat, model: &Model) -> Finding {
                   one that the allocator never gave out: managed memory begins behind what devres keeps of it."
             .to_owned(),
         order,
-        expected: vec!["the memory is left to its release, or freed by devm_kfree()".to_owned()],
+        expected: vec!["devm_kfree() or the unbind frees the memory, once".to_owned()],
         ..finding
     }
 }

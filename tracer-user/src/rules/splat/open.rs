@@ -93,7 +93,7 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
              does so again. Who that was is not in the report."
         }
         SplatKind::Warning if function == Some("_regulator_put") => {
-            "It was still on: who enabled it has not disabled it before its release."
+            "It was still on: the driver that enabled it did not disable it before the release."
         }
         SplatKind::Abort => {
             "The hardware did not answer: its clock, its power or its bus was off, or nothing is there. Whether that \
@@ -105,20 +105,20 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
              report."
         }
         SplatKind::List => {
-            "A list was overwritten, or something on it was freed: by whom is not in the report."
+            "A list was overwritten, or an entry on it was freed; the report does not show by whom."
         }
         SplatKind::Lockdep => {
             "The report is about locks. The order of releases matters only if another order would not take them."
         }
         SplatKind::Stall => {
-            "RCU waits for one of several tasks; that it is the one in the release is not certain."
+            "RCU waits for one of several tasks, not necessarily the one in the release."
         }
-        SplatKind::Stack => "The first lines are missing: what the kernel reported is not known.",
+        SplatKind::Stack => "The first lines are missing: what the kernel reported is unknown.",
         SplatKind::Oops | SplatKind::Bug | SplatKind::Panic => {
-            "Why is not in the report: what the release uses may have gone before it, or may never have been there."
+            "The report does not show why: what the release uses may be gone already, or never existed."
         }
         _ => {
-            "Why is not in the report: what was released, freed or switched off before is not known."
+            "The report does not show why: what was released, freed or switched off before is unknown."
         }
     };
     text.to_owned()
@@ -150,14 +150,14 @@ fn messenger(splat: &Splat, story: &Story<'_>) -> String {
     );
     if splat.kind == SplatKind::DuplicateName {
         text.push_str(
-            " The name is still taken: by somebody else, or by an earlier binding that did not give it up.",
+            " The name is still in use: by somebody else, or by an earlier binding that did not free it.",
         );
     }
     if splat.memory_fault() == MemoryFault::UsedAfterFree {
-        text.push_str(" Who freed the memory, and when, decides; that is not a release that the report shows.");
+        text.push_str(" What matters is who freed the memory, and when; the report shows no release that did.");
     }
     if story.phase() == Phase::Probe && splat.kind == SplatKind::Oops {
-        text.push_str(" What the driver passes to it is to be looked at first.");
+        text.push_str(" Check first what the driver passes to it.");
     }
     text
 }
@@ -170,12 +170,12 @@ fn memory(splat: &Splat, story: &Story<'_>) -> String {
     }
     match (splat.memory_fault(), story.freed()) {
         (MemoryFault::Other, _) if splat.detail.as_deref().is_some_and(|it| it.starts_with("null")) => {
-            "A pointer was NULL: what the release uses was cleared before it, or never set."
+            "A pointer was NULL: it was cleared before the release, or never set."
         }
         (MemoryFault::Other, _) => {
-            "The access was wrong, not the order: the memory was not freed before, as far as the report says."
+            "The access was wrong, not the order: the report does not say that the memory had been freed."
         }
-        (_, None) => "Who freed the memory before is not in the text: the rest of the report tells.",
+        (_, None) => "The text does not show who freed the memory; the rest of the report does.",
         (_, Some(_)) if story.release().is_some() => {
             "The memory was freed by somebody else than the driver, as far as the stacks show: a reference that the \
              release should have held, or has put too often."

@@ -138,7 +138,7 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let lives = report.lives;
     if !lives.said.is_empty() {
         page.gap()?;
-        page.line(Tone::Heading, "Of no known device", 0)?;
+        page.line(Tone::Heading, "Unknown device", 0)?;
     }
     for one in &lives.said {
         write_plain_step(one, 0, &lives.names, page)?;
@@ -155,14 +155,14 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
             " then"
         };
         let line = format!(
-            "{} had no probe and owned nothing that came or went{then} (--all shows them).",
+            "{} without a probe, addition or release{then} (--all shows them).",
             counted(lives.uneventful, "device", "devices"),
         );
         page.line(Tone::Faint, &line, 0)?;
     }
     if lives.lives_hidden > 0 {
         let line = format!(
-            "and {}, which are not shown: too many (--device, --driver and --bus choose)",
+            "and {}, too many to show (choose with --device, --driver and --bus)",
             counted(lives.lives_hidden, "more life", "more lives")
         );
         page.line(Tone::Doubtful, &line, 0)?;
@@ -185,7 +185,7 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     page.text(&String::from_utf8_lossy(&source))?;
     if let Some(damage) = report.damage {
         let line = format!(
-            "The recording is damaged, and only what comes before is shown: {}",
+            "The recording is damaged; only the part before that is shown: {}",
             Escaped(damage)
         );
         page.line(Tone::Doubtful, &line, 2)?;
@@ -240,7 +240,7 @@ fn write_deed(finding: &Finding, life: &Life, page: &mut Page<'_>) -> io::Result
     victims.retain(|victim| told.insert(victim));
     for victim in victims {
         let text = format!(
-            "{:BEHIND_TIME$}its driver did what {} on {} is about  [{}]",
+            "{:BEHIND_TIME$}its driver caused {} on {}  [{}]",
             "",
             finding.rule,
             Escaped(victim),
@@ -262,14 +262,14 @@ fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()>
         && life.began < since
     {
         let text = format!(
-            "{:BEHIND_TIME$}what was before {} is not shown",
+            "{:BEHIND_TIME$}not shown: before {}",
             "",
             names.moment(since)
         );
         page.line(Tone::Faint, &text, BEHIND_TIME)?;
     } else if life.beginning == Beginning::Snapshot {
         let text = format!(
-            "{}  there before: {}, {}{}",
+            "{}  already there: {}, {}{}",
             time(life.began, names),
             bound_or_not(life),
             amount(&life.initial),
@@ -307,7 +307,7 @@ fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()>
     }
     if life.chapters_hidden > 0 {
         let text = format!(
-            "{:BEHIND_TIME$}and {}, which are not kept",
+            "{:BEHIND_TIME$}and {} (not kept)",
             "",
             counted(life.chapters_hidden, "more probe", "more probes")
         );
@@ -382,7 +382,7 @@ fn left(life: &Life) -> String {
     if life.left.resources == 0 {
         "left nothing behind".to_owned()
     } else {
-        amount(&life.left).replacen("owns", "still owned", 1)
+        amount(&life.left).replacen("holds", "still held", 1)
     }
 }
 
@@ -459,7 +459,7 @@ fn write_hidden(chapter: &Chapter, page: &mut Page<'_>) -> io::Result<()> {
         return Ok(());
     }
     let text = format!(
-        "{:BEHIND_TIME$}  and {}, which are not kept",
+        "{:BEHIND_TIME$}  and {} (not kept)",
         "",
         counted(chapter.steps_hidden, "more step", "more steps")
     );
@@ -471,7 +471,7 @@ fn write_ended(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::Res
     let Some((at, left)) = chapter.ended else {
         if chapter.steps.iter().any(|step| step.what == What::Unbind) {
             let text = format!(
-                "{:BEHIND_TIME$}the unbind did not end, as far as was seen",
+                "{:BEHIND_TIME$}the end of the unbind was not seen",
                 ""
             );
             page.line(Tone::Doubtful, &text, BEHIND_TIME)?;
@@ -479,14 +479,14 @@ fn write_ended(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::Res
         return Ok(());
     };
     let what = match chapter.outcome {
-        Outcome::Failed(_) => "nothing of the probe is left",
-        _ => "unbound, owns nothing",
+        Outcome::Failed(_) => "all resources of the probe are released",
+        _ => "unbound, holds nothing",
     };
     let text = if left == 0 {
         what.to_owned()
     } else {
         format!(
-            "unbound, still owns {}",
+            "unbound, still holds {}",
             counted(left, "resource", "resources")
         )
     };
@@ -539,7 +539,7 @@ fn write_folded(
     if gone.len() > 6 {
         list.push(format!("{} others", gone.len() - 6));
     }
-    let text = format!("{:BEHIND_TIME$}  came and went: {}", "", list.join(", "));
+    let text = format!("{:BEHIND_TIME$}  added and released: {}", "", list.join(", "));
     page.line(Tone::Faint, &text, BEHIND_TIME + 4)
 }
 

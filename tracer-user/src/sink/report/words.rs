@@ -56,10 +56,10 @@ pub fn failed(value: Option<i64>) -> String {
 #[must_use]
 pub fn amount(holdings: &Holdings) -> String {
     if holdings.resources == 0 {
-        return "owns nothing".to_owned();
+        return "holds nothing".to_owned();
     }
     format!(
-        "owns {}, {}",
+        "holds {}, {}",
         counted(holdings.resources, "resource", "resources"),
         counted(holdings.bytes, "byte", "bytes")
     )
@@ -75,7 +75,7 @@ pub fn size(size: Option<u64>) -> String {
 #[must_use]
 pub fn marker(held: &Held, marker: Marker, within: u64, names: &Names) -> String {
     if !marker.opens {
-        return format!("group ({}) is closed here (grp>)", group_id(marker.id));
+        return format!("group ({}) closed here (grp>)", group_id(marker.id));
     }
     let mut text = format!("group (grp<) opened with {}", group_id(marker.id));
     let by = adder(held.label, held.task, names);
@@ -137,7 +137,7 @@ pub fn step(step: &Step, names: &Names) -> String {
                     format!("group opened with {id}{by} (grp<)")
                 }
                 (What::Added(_), false) => format!("group with {id} closed (grp>)"),
-                (What::Removed(_), _) => format!("group with {id} dissolved; what lay in it stays"),
+                (What::Removed(_), _) => format!("group with {id} removed; its resources stay"),
                 _ => format!("group with {id} released (grp<)"),
             }
         }
@@ -162,7 +162,7 @@ pub fn step(step: &Step, names: &Names) -> String {
         What::Replaced(item) => {
             format!("replaced {} by devm_krealloc", resource(item.label, names))
         }
-        What::Missed(item) => format!("{} went unseen", resource(item.label, names)),
+        What::Missed(item) => format!("{} removal not observed", resource(item.label, names)),
         What::GroupReleased(call) => {
             let id = if call.own {
                 "the group's own id".to_owned()
@@ -172,7 +172,7 @@ pub fn step(step: &Step, names: &Names) -> String {
             let found = if call.found {
                 ""
             } else {
-                ": there is no such group"
+                ": no such group"
             };
             format!("devres_release_group({id}){found}")
         }
@@ -184,7 +184,7 @@ pub fn step(step: &Step, names: &Names) -> String {
         What::Remove => "remove (device_remove)".to_owned(),
         What::Cleanup => "cleanup (device_unbind_cleanup)".to_owned(),
         What::PmAttached(Some(true)) => "PM domain attached".to_owned(),
-        What::PmAttached(Some(false)) => "dev_pm_domain_attach: there is no PM domain".to_owned(),
+        What::PmAttached(Some(false)) => "dev_pm_domain_attach: no PM domain".to_owned(),
         What::PmAttached(None) => "dev_pm_domain_attach".to_owned(),
         What::PmDetached(true) => "PM domain detached (dev_pm_domain_detach)".to_owned(),
         What::PmDetached(false) => "dev_pm_domain_detach: nothing to detach".to_owned(),
