@@ -12,12 +12,13 @@ use super::{
     rules::{one_of_each, optional_hooks},
 };
 use crate::{
-    coverage::{Before, Coverage, HookState, NodeEvents},
     escape::{Escaped, Visible},
     event::Hook,
+    evidence::{Before, Coverage, HookState, NodeEvents},
+    kernel::Kernel,
     rules::RuleSet,
     sink::json_text,
-    source::live::{Kernel, Live, Options},
+    source::live::{Live, Options},
 };
 
 /// Checks what can be traced on this kernel, and why not the rest
@@ -240,7 +241,7 @@ impl Diagnosis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coverage::{Attachment, HookCoverage};
+    use crate::evidence::{Attachment, HookCoverage};
 
     /// A kernel on which these are missing for one reason.
     fn without(missing: &[Hook]) -> Coverage {
