@@ -140,7 +140,9 @@ fn console_blocks_show_what_the_commands_print() {
     let update = std::env::var_os("UPDATE_DOCUMENTS").is_some();
     // Commands that write do so beside the documents, not into them.
     let directory = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(root().join("docs"), directory.path().join("docs")).unwrap();
+    for name in ["docs", "tracer-user"] {
+        std::os::unix::fs::symlink(root().join(name), directory.path().join(name)).unwrap();
+    }
     let mut wrong = String::new();
     let mut run_blocks = 0;
     for path in documents() {
@@ -261,22 +263,21 @@ fn links_lead_somewhere() {
 #[test]
 fn each_rule_has_a_recording_in_which_it_finds_something() {
     for rule in RuleSet::all().infos() {
-        let name = rule.id.to_lowercase();
-        let recordings = root().join("docs/recordings");
         let recording = ["dvrt", "log"]
-            .map(|kind| recordings.join(format!("{name}.{kind}")))
+            .map(|kind| format!("docs/recordings/{}.{kind}", rule.id.to_lowercase()))
             .into_iter()
-            .find(|path| path.exists())
+            .find(|name| root().join(name).exists())
             .unwrap_or_else(|| panic!("there is no recording for {}", rule.id));
+        assert!(rule.page.contains(&recording), "{}", rule.id);
         let output = Command::new(env!("CARGO_BIN_EXE_devres-tracer"))
-            .args(["trace", "--quiet", "--all-rules", "--from"])
-            .arg(&recording)
+            .args(["trace", "--quiet", "--all-rules", "--from", &recording])
+            .current_dir(root())
             .output()
             .unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         let found = printed
             .lines()
             .any(|line| line.starts_with(&format!("{} ", rule.id)));
-        assert!(found, "{}: {printed}", recording.display());
+        assert!(found, "{recording}: {printed}");
     }
 }

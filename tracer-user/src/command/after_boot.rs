@@ -2,11 +2,10 @@
 
 use std::{fs, ops::ControlFlow, path::Path, time::Duration};
 
-use nix::time::{ClockId, clock_gettime};
-
 use super::{capture::Receiver, say::plainly, usage::UsageError};
 use crate::{
     event::{DeviceAddress, Time},
+    kernel::now,
     source::{recording::Recording, tracefs::TRACING},
 };
 
@@ -56,18 +55,10 @@ impl AfterBoot {
             ControlFlow::Continue(())
         })?;
         plainly(format_args!(
-            "the kernel has recorded {before} events since its boot; {meanwhile} more came in the {} ms in which the \
-             probes were attached, of which the snapshot tells what was left",
+            "the kernel has recorded {before} events since boot; {meanwhile} more, in the {} ms in which the probes were \
+             attached, are known only from the snapshot",
             Duration::from_nanos(attached.since(self.began)).as_millis()
         ));
         Ok(())
     }
-}
-
-/// The clock of the probes.
-fn now() -> Time {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Time(0), |now| {
-        let duration = Duration::from(now);
-        Time(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
-    })
 }

@@ -156,9 +156,8 @@ fn of_this_machine() -> anyhow::Result<Evidence> {
     }
     evidence.ok_or_else(|| {
         anyhow!(
-            "nothing was left by a crash: no persistent instance holds anything, and pstore has no dump. \
-             `devres-tracer boot --persistent 4M` prints what makes the next one leave something; a log of the serial \
-             console can be given as FILE"
+            "no crash found: the persistent instances are empty, and pstore has no dump. `devres-tracer boot --persistent \
+             4M` sets up recording for the next one; a serial console log can be given as FILE"
         )
     })
 }

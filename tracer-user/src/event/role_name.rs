@@ -16,5 +16,5 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     let mut known = Role::ALL.iter().copied();
     known
         .find(|role| role.name() == name)
-        .ok_or_else(|| D::Error::custom(format!("{name:?} is no argument that the tracer knows")))
+        .ok_or_else(|| D::Error::custom(format!("{name:?} is not an argument that the tracer knows")))
 }

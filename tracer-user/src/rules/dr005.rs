@@ -198,8 +198,8 @@ fn warned(
         (
             Severity::Warn,
             "not-found",
-            "There is no such group on the device: it was released before, is on another device, or its opener \
-             failed. The kernel does nothing: what was meant to be closed or released is not.",
+            "The device has no such group: it was released before, is on another device, or opening it failed. The \
+             kernel does nothing: the intended group stays as it is.",
         )
     };
     let lasting = model
@@ -418,7 +418,7 @@ fn closed(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &m
                 step("the first is closed", close),
                 step("the second is closed", node),
             ],
-            expected: "the group that was opened last is closed first",
+            expected: "the group opened last is closed first",
             groups: vec![open, begin],
         };
         misuse.report(device, is_seen(begin, device), model, report);

@@ -120,8 +120,8 @@ fn warned(
             "A resource that is still on a device's list was freed: the list is corrupt now."
         }
         _ => {
-            "What was to be given up is not on this device: it belongs to another one, was given up before, or was \
-             never acquired. It stays until its device goes, or was given up twice."
+            "The resource to be freed is not on this device: it is on another one, was freed before, or was never \
+             acquired. It stays until its device is released, or was freed twice."
         }
     };
     let lasting = model

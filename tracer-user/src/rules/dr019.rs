@@ -271,7 +271,7 @@ impl Batch {
             if returns {
                 ""
             } else {
-                ", as far as can be seen"
+                ", as far as the recording shows"
             }
         );
         let locked = model.frames(&self.task).iter().any(|frame| {

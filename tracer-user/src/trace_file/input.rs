@@ -157,7 +157,7 @@ impl<R: Read> Blocks<R> {
                 if cut {
                     "it ends in the middle of a block"
                 } else {
-                    "no block begins here"
+                    "no block starts here"
                 },
                 None,
             ));

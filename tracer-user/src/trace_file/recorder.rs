@@ -62,8 +62,8 @@ pub enum RecorderError {
     },
     /// Files can't be that small.
     #[error(
-        "files of {asked} bytes are too small: each starts with what the kernel has by then, which takes {beginning} bytes \
-         now; {least} bytes are the least"
+        "files of {asked} bytes are too small: each starts with a snapshot, which takes {beginning} bytes now; the minimum is \
+         {least} bytes"
     )]
     TooSmall {
         /// The size that was asked for.

@@ -61,7 +61,7 @@ fn active(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     let story = Story::of(splat);
     let (what, stop) = if splat.kind == SplatKind::FreedLock {
         (
-            "a lock that was held".to_owned(),
+            "a held lock".to_owned(),
             "the lock is unlocked".to_owned(),
         )
     } else {
@@ -92,7 +92,7 @@ fn active(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     Said {
         summary: format!("{memory} with {what} in it{phase}."),
         meaning: "It uses the memory later, when somebody else may have it. Either it was \
-                  not stopped, or what can start it again was released later than the driver's remove."
+                  not stopped, or it was started again after the driver's remove."
             .to_owned(),
         order: vec![
             step(model, format!("{}{phase}", freeing(release.as_ref()))),
@@ -147,17 +147,17 @@ fn used(splat: &Splat, subject: &Subject, model: &Model) -> Said {
             ],
         ),
         (Some(_), false) => (
-            "Managed resources are released after the driver's remove: what they use must live until then, as managed \
-             memory that was added before them does.",
+            "Managed resources are released after the driver's remove: the memory they use must live until then, for \
+             example as managed memory added before them.",
             vec![
                 format!("{who} runs"),
                 "the memory it uses is freed".to_owned(),
             ],
         ),
         (None, _) => (
-            "Managed memory goes with the binding. What can still use it then must be stopped before: a timer, a \
-             work item, an interrupt, an open file, a callback that is still registered. Or it must not live in \
-             managed memory.",
+            "Managed memory is freed when the binding ends. Whatever can still use it must be stopped before: a timer, \
+             a work item, an interrupt, an open file, a registered callback. Otherwise don't use managed memory for \
+             it.",
             vec![
                 format!("whatever can call {who} is stopped"),
                 "the memory is released".to_owned(),

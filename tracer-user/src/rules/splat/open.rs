@@ -89,20 +89,20 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
     let function = story.function().and_then(Function::base_name);
     let text = match splat.kind {
         SplatKind::Warning if function.is_some_and(is_switched_off) => {
-            "It was off already: the driver's remove, or runtime power management, had switched it off, and the release \
-             does so again. Who that was is not in the report."
+            "It was already off: the driver's remove, or runtime power management, had switched it off, and the release \
+             does so again. The report does not show which."
         }
         SplatKind::Warning if function == Some("_regulator_put") => {
             "It was still on: the driver that enabled it did not disable it before the release."
         }
         SplatKind::Abort => {
-            "The hardware did not answer: its clock, its power or its bus was off, or nothing is there. Whether that \
-             was switched off before the release, and by whom, is not in the report: a PM domain that is detached too \
-             early is DR001."
+            "The hardware did not answer: its clock, its power or its bus was off, or nothing is there. The report \
+             does not show whether it was switched off before the release, and by whom: a PM domain detached too early \
+             is DR001."
         }
         SplatKind::Refcount => {
-            "A reference was put once too often: by this release, or by somebody before it. Who that was is not in the \
-             report."
+            "A reference was put once too often: by this release, or by somebody before it. The report does not show by \
+             whom."
         }
         SplatKind::List => {
             "A list was overwritten, or an entry on it was freed; the report does not show by whom."
@@ -164,8 +164,8 @@ fn messenger(splat: &Splat, story: &Story<'_>) -> String {
 
 fn memory(splat: &Splat, story: &Story<'_>) -> String {
     if story.is_within_one_release() {
-        return "The same release function freed the memory and used it. In one call that is a fault within it, not of \
-                the order of releases; in two, for two resources of its kind, the order matters."
+        return "The same release function freed the memory and used it. In one call that is a bug inside it, not in \
+                the order of releases; in two calls, for two resources of its kind, the order matters."
             .to_owned();
     }
     match (splat.memory_fault(), story.freed()) {
@@ -177,12 +177,12 @@ fn memory(splat: &Splat, story: &Story<'_>) -> String {
         }
         (_, None) => "The text does not show who freed the memory; the rest of the report does.",
         (_, Some(_)) if story.release().is_some() => {
-            "The memory was freed by somebody else than the driver, as far as the stacks show: a reference that the \
-             release should have held, or has put too often."
+            "As far as the stacks show, somebody other than the driver freed the memory: the release should have held a \
+             reference, or put one too often."
         }
         (_, Some(_)) => {
-            "What a release had freed was used later. It was not managed memory: whoever uses it should hold a \
-             reference, or be stopped before the release."
+            "Memory freed by a release was used later. It was not managed memory: its user should hold a reference, or \
+             be stopped before the release."
         }
     }
     .to_owned()

@@ -11,7 +11,7 @@ use super::{
     },
     Report,
     stack::write_stack,
-    words::{amount, failed, resource, step, task, time},
+    words::{BEHIND_TIME, amount, failed, resource, step, task, time},
 };
 use crate::{
     engine::Verdict,
@@ -25,9 +25,6 @@ use crate::{
     model::{InstanceKey, State},
     sink::Sink as _,
 };
-
-/// Where what belongs to a time stands.
-pub(super) const BEHIND_TIME: usize = 14;
 
 /// Occurrences of findings that are told one by one in a life.
 const MOST_OCCURRENCES_SHOWN: usize = 10;
@@ -153,8 +150,7 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     }
     page.gap()?;
     if histories.devices.is_empty() && histories.said.is_empty() {
-        let line = "Nothing is shown: no device that is wanted had a probe, or owned anything that came \
-                    or went.";
+        let line = "Nothing to show: no matching device had a probe, an addition or a release.";
         page.line(Tone::Doubtful, line, 0)?;
     } else if histories.uneventful > 0 {
         let then = if histories.window == Window::default() {

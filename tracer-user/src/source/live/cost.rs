@@ -130,7 +130,7 @@ fn accounted(program: &RawTracePoint) -> Result<(u64, u64), CostError> {
         let line = information
             .lines()
             .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
-            .ok_or_else(|| none(&format!("there is no {key}")))?;
+            .ok_or_else(|| none(&format!("{key} is missing")))?;
         line.trim().parse::<u64>().map_err(|error| none(&error))
     };
     Ok((number("run_time_ns")?, number("run_cnt")?))
