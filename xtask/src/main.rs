@@ -22,7 +22,6 @@ mod mirror;
 mod modules;
 mod qemu;
 mod record_demo;
-mod record_examples;
 mod report_tests;
 mod rules_document;
 mod run_directory;
@@ -67,8 +66,6 @@ enum Task {
     Kmod(kmod::Args),
     /// Makes the recording that `devres-tracer demo` shows, in a stock kernel.
     RecordDemo(record_demo::Args),
-    /// Makes the recordings that the guide and the rule pages replay, in a stock kernel.
-    RecordExamples(record_examples::Args),
     /// Writes the tables in docs/rules.md.
     RulesDocument,
     /// Compares the cost with other tracers: the same work under each of them, in a stock kernel.
@@ -90,7 +87,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
-        Task::RecordExamples(args) => record_examples::run(&args).map(|()| ExitCode::SUCCESS),
         Task::RulesDocument => rules_document::run().map(|()| ExitCode::SUCCESS),
         Task::Compare(args) => compare::run(&args),
         Task::Soak(args) => soak::run(&args),
