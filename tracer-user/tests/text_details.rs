@@ -240,9 +240,7 @@ fn a_detach_of_which_no_domain_is_told_decides_nothing() {
     assert_eq!(outcome.verdict(Severity::Error), Verdict::Inconclusive);
     assert_eq!(
         reasons(&outcome, "DR001"),
-        [
-            "dev_pm_domain_detach is seen without pm_domain: some of its lines in the text lack it"
-        ]
+        ["dev_pm_domain_detach is seen without pm_domain: some of its lines in the text lack it"]
     );
     let named = detached_too_early().replace(" pmd=", " zork=");
     let reasons = reasons(&only(&named, "DR001"), "DR001");

@@ -69,9 +69,7 @@ impl ByItself {
         let live = match (self.tracefs, no_other) {
             (true, true) => "yes: trace, record, check and live work with --via tracefs",
             (true, false) => "yes (--via tracefs)",
-            (false, _) => {
-                "no: tracefs is not mounted at /sys/kernel/tracing, or not built in"
-            }
+            (false, _) => "no: tracefs is not mounted at /sys/kernel/tracing, or not built in",
         };
         writeln!(writer, "  live         {live}")?;
         let boot = if self.probe_events {

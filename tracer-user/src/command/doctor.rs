@@ -191,10 +191,7 @@ impl Diagnosis {
             let symbol = entry.hook.symbol();
             match &entry.state {
                 HookState::Attached(way) if entry.hook.is_optional() => {
-                    writeln!(
-                        writer,
-                        "  {symbol:<34} {way}, only with --with {symbol}"
-                    )?;
+                    writeln!(writer, "  {symbol:<34} {way}, only with --with {symbol}")?;
                 }
                 HookState::Attached(way) => writeln!(writer, "  {symbol:<34} {way}")?,
                 HookState::NotNeeded(reason) => {

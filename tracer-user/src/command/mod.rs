@@ -102,10 +102,9 @@ impl Arguments {
             .next_back()
             .is_some_and(|last| last == "--")
         {
-            return Err(Self::command().error(
-                ErrorKind::MissingRequiredArgument,
-                "no command after `--`",
-            ));
+            return Err(
+                Self::command().error(ErrorKind::MissingRequiredArgument, "no command after `--`")
+            );
         }
         Ok(arguments)
     }
@@ -158,10 +157,7 @@ mod tests {
             ("live", "Exit code 0 when you quit"),
             ("doctor", "3: with gaps"),
             ("stacks", "read from the kernel's memory without its locks"),
-            (
-                "trace",
-                "all events it caused are read before the verdict",
-            ),
+            ("trace", "all events it caused are read before the verdict"),
             ("record", "even if the recorder is killed"),
             ("export", "ui.perfetto.dev"),
             ("import", "perf script"),

@@ -112,9 +112,7 @@ impl Stacks {
         });
         if let Err(error) = read {
             let error = anyhow::Error::new(error);
-            say(format_args!(
-                "{error:#}; the state before that is shown"
-            ));
+            say(format_args!("{error:#}; the state before that is shown"));
             coverage.before = Before::Unknown("the recording is damaged".to_owned());
         }
         for problem in recording.problems() {

@@ -142,7 +142,8 @@ impl LastMoments {
         }
         if death.is_none() {
             missing.push(
-                "how the machine died is unknown: that is in the kernel log, which is missing here".to_owned(),
+                "how the machine died is unknown: that is in the kernel log, which is missing here"
+                    .to_owned(),
             );
         }
         Crash {

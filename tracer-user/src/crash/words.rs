@@ -18,7 +18,10 @@ pub fn write(width: usize, writer: &mut impl Write, crash: &Crash) -> io::Result
     let mut lines = vec![death(crash.death.as_ref())];
     lines.extend(crash.under_way.iter().map(|one| under_way(one, crash)));
     if crash.more > 0 {
-        lines.push(format!("{} more tasks were in a probe, unbind or release", crash.more));
+        lines.push(format!(
+            "{} more tasks were in a probe, unbind or release",
+            crash.more
+        ));
     }
     lines.extend(crash.missing.iter().cloned());
     let first = textwrap::Options::new(width).subsequent_indent("    ");

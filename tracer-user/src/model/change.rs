@@ -236,7 +236,10 @@ impl fmt::Display for DesyncKind {
                 formatter,
                 "the kernel counted {told} releases, the model {seen}"
             ),
-            Self::UnknownNode(node) => write!(formatter, "{node} was released or removed, and its addition was not seen"),
+            Self::UnknownNode(node) => write!(
+                formatter,
+                "{node} was released or removed, and its addition was not seen"
+            ),
             Self::AddedTwice(node) => write!(formatter, "{node} was added twice"),
             Self::OutsideRelease(node) => {
                 write!(

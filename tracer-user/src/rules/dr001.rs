@@ -37,8 +37,7 @@ static INFO: RuleInfo = RuleInfo {
 };
 
 /// Why nothing can be said of what is not released after a detach.
-const HALFWAY: &str =
-    "a PM domain was detached from a device whose resources were added unseen";
+const HALFWAY: &str = "a PM domain was detached from a device whose resources were added unseen";
 
 /// Resources whose details a finding keeps.
 const MOST_RESOURCES: usize = 100;
@@ -300,9 +299,7 @@ fn doubt(device: Device<'_>, model: &Model) -> Option<&'static str> {
             | Taint::Indistinct
             | Taint::Unfitting
             | Taint::Disordered
-            | Taint::Repeated => {
-                "a PM domain was detached from a device with missing events"
-            }
+            | Taint::Repeated => "a PM domain was detached from a device with missing events",
         },
     )
 }

@@ -217,7 +217,9 @@ fn refused(id: DeviceId, between: &[u64], model: &Model, report: &mut Report) {
         what: "the kernel says \"Resources present before probing\"".to_owned(),
     });
     report.submit(Finding {
-        summary: format!("The kernel refused the probe of {name}: the device already had resources; {seen}."),
+        summary: format!(
+            "The kernel refused the probe of {name}: the device already had resources; {seen}."
+        ),
         meaning,
         order,
         expected: vec![EXPECTED.to_owned()],
@@ -226,7 +228,9 @@ fn refused(id: DeviceId, between: &[u64], model: &Model, report: &mut Report) {
             .take(MOST_RESOURCES)
             .map(finding::live_resource)
             .collect(),
-        caused_by: by_release.or(first).and_then(|node| adder(node, device, model)),
+        caused_by: by_release
+            .or(first)
+            .and_then(|node| adder(node, device, model)),
         // By the device, so that each one that is refused is named.
         ..subject.finding(&INFO, Severity::Error, &name, model.now())
     });

@@ -167,9 +167,7 @@ impl Creator {
             let mut stay_silent =
                 |why| report.stay_silent(INFO.id, subject.key, subject.name(), why);
             if !creator.is_whole() || !owner.is_whole_since(oldest.sequence()) {
-                stay_silent(
-                    "another driver left a resource on a device with missing events",
-                );
+                stay_silent("another driver left a resource on a device with missing events");
                 continue;
             }
             let (known, unknown): (Vec<&Node>, Vec<&Node>) = left

@@ -155,9 +155,8 @@ fn destroyed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
             "{name}() dropped a resource of {} with devres_destroy(), which does not release it.",
             subject.name()
         ),
-        meaning:
-            "The resource is leaked: it stays acquired, and nothing refers to it any more."
-                .to_owned(),
+        meaning: "The resource is leaked: it stays acquired, and nothing refers to it any more."
+            .to_owned(),
         order: vec![Step {
             time: model.now(),
             what: format!("{name}() calls devres_destroy(), which returns 0"),
@@ -190,9 +189,7 @@ fn missed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
         return;
     }
     let Some(call) = Call::of(left, model) else {
-        stay_silent(
-            "a resource was not found, and no stack shows whether the caller expects that",
-        );
+        stay_silent("a resource was not found, and no stack shows whether the caller expects that");
         return;
     };
     let function = left.hook.symbol();

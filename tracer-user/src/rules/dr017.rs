@@ -177,9 +177,7 @@ impl RuntimeGrowth {
                     what: format!("number {live} is added; none but the newest was released"),
                 },
             ],
-            expected: vec![
-                "resources added for an operation are released when it ends".to_owned(),
-            ],
+            expected: vec!["resources added for an operation are released when it ends".to_owned()],
             resources: vec![finding::live_resource(node)],
             ..subject.finding(&INFO, severity, &finding::mark(node), model.now())
         };

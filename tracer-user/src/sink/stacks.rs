@@ -231,11 +231,7 @@ impl StackEntry {
                     self.opener()
                 )
             }
-            (Some(_), None) => writeln!(
-                writer,
-                "┌ group ({}) closed here (grp>)",
-                self.group_id()
-            ),
+            (Some(_), None) => writeln!(writer, "┌ group ({}) closed here (grp>)", self.group_id()),
             (None, _) => {
                 let name = if self.name.is_empty() {
                     "(no name)"

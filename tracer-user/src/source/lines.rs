@@ -175,10 +175,7 @@ impl<R: BufRead> Lines<R> {
         if missing == 0 {
             None
         } else if self.events == 0 {
-            self.missing(
-                missing,
-                "it has no events: write it without --quiet",
-            )
+            self.missing(missing, "it has no events: write it without --quiet")
         } else {
             self.missing(
                 missing,

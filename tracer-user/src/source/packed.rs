@@ -11,7 +11,11 @@ pub struct Packed {
 
 impl fmt::Display for Packed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: use the output of `{}`", self.kind, self.tool)
+        write!(
+            formatter,
+            "{}: use the output of `{}`",
+            self.kind, self.tool
+        )
     }
 }
 
@@ -30,11 +34,7 @@ const KNOWN: [(&[u8], &str, &str); 10] = [
     ),
     (b"PERFILE2", "a recording of perf", "perf script -i FILE"),
     (b"PERFFILE", "a recording of perf", "perf script -i FILE"),
-    (
-        b"LPKSHHRH",
-        "a journal file",
-        "journalctl -k --file FILE",
-    ),
+    (b"LPKSHHRH", "a journal file", "journalctl -k --file FILE"),
 ];
 
 /// What begins so, if it is of such a kind.

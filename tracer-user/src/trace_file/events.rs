@@ -232,11 +232,7 @@ impl<R: Read> Events<R> {
             _ => self.damaged(offset, "the end block does not match the file", 0),
         }
         if !self.blocks.ends()? {
-            self.damaged(
-                offset,
-                "unexpected data follows the last block",
-                0,
-            );
+            self.damaged(offset, "unexpected data follows the last block", 0);
         }
         Ok(())
     }

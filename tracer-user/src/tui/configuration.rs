@@ -325,10 +325,7 @@ mod tests {
     #[test]
     fn what_is_unknown_is_an_error_with_the_nearest_name() {
         for (text, error) in [
-            (
-                "[key]\n",
-                r#"unknown section "key"; did you mean "keys"?"#,
-            ),
+            ("[key]\n", r#"unknown section "key"; did you mean "keys"?"#),
             (
                 "[keys]\npauze = \"p\"\n",
                 r#"unknown action "pauze"; did you mean "pause"?"#,

@@ -166,13 +166,7 @@ pub const ACTIONS: [ActionInfo; 42] = [
         "back, or clear the filter",
     ),
     info(VIEWS, Action::Help, "help", &["?", "F1"], "this help"),
-    info(
-        VIEWS,
-        Action::Redraw,
-        "redraw",
-        &["Ctrl-l"],
-        "redraw",
-    ),
+    info(VIEWS, Action::Redraw, "redraw", &["Ctrl-l"], "redraw"),
     info(
         VIEWS,
         Action::Suspend,

@@ -62,12 +62,7 @@ pub(crate) struct Form {
 }
 
 pub(crate) const FORMS: [Form; 19] = [
-    form(
-        "text",
-        Reader::Lines,
-        text,
-        &["text.rs", "told.rs", "command_end.rs"],
-    ),
+    form("text", Reader::Lines, text, &["text.rs", "reported.rs"]),
     form("finding", Reader::Lines, findings, &[]),
     form(
         "json",

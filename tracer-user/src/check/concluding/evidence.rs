@@ -142,7 +142,11 @@ impl Concluding<'_> {
                 Before::Unknown(reason) => Some(reason.clone()),
                 Before::Snapshot | Before::Nothing => None,
             };
-            tests.push(verdict("resources from before the run are known", why, Vec::new()));
+            tests.push(verdict(
+                "resources from before the run are known",
+                why,
+                Vec::new(),
+            ));
         }
         if required.stacks {
             let why = (!self.coverage.stacks).then(|| "no stacks were recorded".to_owned());

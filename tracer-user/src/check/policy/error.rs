@@ -95,10 +95,7 @@ fn with_nearest(message: &str) -> String {
             match nearest(name, known.iter().copied()) {
                 Some(meant) => format!("unknown key `{name}`; did you mean `{meant}`?"),
                 None => {
-                    format!(
-                        "unknown key `{name}`; known: {}",
-                        known.join(", ")
-                    )
+                    format!("unknown key `{name}`; known: {}", known.join(", "))
                 }
             }
         }

@@ -119,7 +119,8 @@ async fn run_cycles(
             let _ = done.send(exercise.run(cycles, &stop, &clock));
         })
         .map_err(|error| {
-            let why = "cannot start a thread; raise the limits (ulimit -u for processes, -v for memory)";
+            let why =
+                "cannot start a thread; raise the limits (ulimit -u for processes, -v for memory)";
             Failure::Run(anyhow::Error::new(error).context(why))
         })?;
     let exercised = capture

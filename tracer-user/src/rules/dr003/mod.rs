@@ -180,9 +180,7 @@ fn start_in(
     model: &Model,
 ) -> Result<Release, &'static str> {
     if !device.is_whole() || !device.is_whole_since(marker.sequence()) {
-        return Err(
-            "a group was released by another driver on a device with missing events",
-        );
+        return Err("a group was released by another driver on a device with missing events");
     }
     let opened_in_it = marker.origin() == Origin::Seen
         && marker.sequence() > frame.sequence()

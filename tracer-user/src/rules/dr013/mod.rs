@@ -264,8 +264,10 @@ impl DanglingData {
                 }
                 let dangling = self.dangling.swap_remove(index);
                 if matches!(change, Change::NodeVanished(_)) {
-                    dangling
-                        .stay_open("the end of a resource that points to freed memory was missed", report);
+                    dangling.stay_open(
+                        "the end of a resource that points to freed memory was missed",
+                        report,
+                    );
                 } else {
                     dangling.confirm(model, report);
                 }

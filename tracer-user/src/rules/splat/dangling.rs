@@ -60,10 +60,7 @@ impl Said {
 fn active(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     let story = Story::of(splat);
     let (what, stop) = if splat.kind == SplatKind::FreedLock {
-        (
-            "a held lock".to_owned(),
-            "the lock is unlocked".to_owned(),
-        )
+        ("a held lock".to_owned(), "the lock is unlocked".to_owned())
     } else {
         let object = splat.detail.as_deref().unwrap_or("object");
         let calls = splat

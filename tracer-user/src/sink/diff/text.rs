@@ -316,9 +316,7 @@ fn write_verdict(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Resu
         ),
         Sameness::Inconclusive => (
             Tone::Doubtful,
-            format!(
-                "INCONCLUSIVE: no difference in what both show{besides}; {compared} compared"
-            ),
+            format!("INCONCLUSIVE: no difference in what both show{besides}; {compared} compared"),
         ),
     };
     page.line(tone, &text, 2)?;

@@ -482,10 +482,7 @@ fn write_ended(binding: &Binding, names: &Names, page: &mut Page<'_>) -> io::Res
             .iter()
             .any(|step| step.kind == StepKind::Unbind)
         {
-            let text = format!(
-                "{:BEHIND_TIME$}the end of the unbind was not seen",
-                ""
-            );
+            let text = format!("{:BEHIND_TIME$}the end of the unbind was not seen", "");
             page.line(Tone::Doubtful, &text, BEHIND_TIME)?;
         }
         return Ok(());
@@ -551,7 +548,11 @@ fn write_folded(
     if gone.len() > 6 {
         list.push(format!("{} others", gone.len() - 6));
     }
-    let text = format!("{:BEHIND_TIME$}  added and released: {}", "", list.join(", "));
+    let text = format!(
+        "{:BEHIND_TIME$}  added and released: {}",
+        "",
+        list.join(", ")
+    );
     page.line(Tone::Faint, &text, BEHIND_TIME + 4)
 }
 

@@ -176,11 +176,7 @@ pub fn step(step: &Step, names: &Names) -> String {
             } else {
                 group_id(call.id)
             };
-            let found = if call.found {
-                ""
-            } else {
-                ": no such group"
-            };
+            let found = if call.found { "" } else { ": no such group" };
             format!("devres_release_group({id}){found}")
         }
         StepKind::Initialised => "initialised".to_owned(),
@@ -191,9 +187,7 @@ pub fn step(step: &Step, names: &Names) -> String {
         StepKind::Remove => "remove (device_remove)".to_owned(),
         StepKind::Cleanup => "cleanup (device_unbind_cleanup)".to_owned(),
         StepKind::PmAttached(Some(true)) => "PM domain attached".to_owned(),
-        StepKind::PmAttached(Some(false)) => {
-            "dev_pm_domain_attach: no PM domain".to_owned()
-        }
+        StepKind::PmAttached(Some(false)) => "dev_pm_domain_attach: no PM domain".to_owned(),
         StepKind::PmAttached(None) => "dev_pm_domain_attach".to_owned(),
         StepKind::PmDetached(true) => "PM domain detached (dev_pm_domain_detach)".to_owned(),
         StepKind::PmDetached(false) => "dev_pm_domain_detach: nothing to detach".to_owned(),

@@ -138,18 +138,19 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
                 Hook::DevresLog => setup.tracepoint,
                 _ => recorded.contains(&hook),
             };
-            let state =
-                if seen {
-                    HookState::Attached(Attachment::Recorded)
-                } else {
-                    let refused = instance
-                        .refused()
-                        .iter()
-                        .find(|refused| refused.starts_with(hook.symbol()));
-                    HookState::Missing(refused.cloned().unwrap_or_else(|| {
-                        "ftrace does not record it".to_owned()
-                    }))
-                };
+            let state = if seen {
+                HookState::Attached(Attachment::Recorded)
+            } else {
+                let refused = instance
+                    .refused()
+                    .iter()
+                    .find(|refused| refused.starts_with(hook.symbol()));
+                HookState::Missing(
+                    refused
+                        .cloned()
+                        .unwrap_or_else(|| "ftrace does not record it".to_owned()),
+                )
+            };
             HookCoverage { hook, state }
         })
         .collect();

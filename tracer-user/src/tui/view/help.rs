@@ -68,14 +68,8 @@ fn signs(signs: &Signs) -> Vec<(String, &'static str)> {
             ">".to_owned(),
             "selected; in the timeline: the last event before this instant",
         ),
-        (
-            "!".to_owned(),
-            "a finding: on a device, or its time",
-        ),
-        (
-            "~".to_owned(),
-            "uncertain: events may be missing",
-        ),
+        ("!".to_owned(), "a finding: on a device, or its time"),
+        ("~".to_owned(), "uncertain: events may be missing"),
         ("x".to_owned(), "the device is gone"),
         (
             "s".to_owned(),
