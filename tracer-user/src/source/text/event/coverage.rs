@@ -57,6 +57,7 @@ pub(in crate::source::text) fn coverage(records: &Records) -> Coverage {
     Coverage {
         hooks,
         untold: untold(records, addressless && records.nameless.any()),
+        unread_switches: Vec::new(),
         nodes: if concluded(records) {
             NodeEvents::Concluded
         } else {
