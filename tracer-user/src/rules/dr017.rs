@@ -2,7 +2,10 @@
 
 use hashbrown::HashMap;
 
-use super::Rule;
+use super::{
+    Rule,
+    known::{self, Observed},
+};
 use crate::{
     event::{Hook, Time},
     finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
@@ -174,6 +177,7 @@ impl RuntimeGrowth {
             ],
             expected: vec!["resources added for an operation are released when it ends".to_owned()],
             resources: vec![finding::live_resource(node)],
+            known: known::of(INFO.id, Observed::driver(subject.driver())),
             ..subject.finding(&INFO, severity, &finding::mark(node), model.now())
         };
         // The same growth is found once, however long it goes on.

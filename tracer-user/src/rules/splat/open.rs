@@ -92,9 +92,6 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
             "It was already off: the driver's remove, or runtime power management, had switched it off, and the release \
              does so again. The report does not show which."
         }
-        SplatKind::Warning if function == Some("_regulator_put") => {
-            "It was still on: the driver that enabled it did not disable it before the release."
-        }
         SplatKind::Abort => {
             "The hardware did not answer: its clock, its power or its bus was off, or nothing is there. The report \
              does not show whether it was switched off before the release, and by whom: a PM domain detached too early \
