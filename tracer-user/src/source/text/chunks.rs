@@ -1,5 +1,7 @@
 //! A list that grows without moving what is in it, so that growing takes no more room than is used.
 
+use hashbrown::HashSet;
+
 /// Items of one chunk.
 const CHUNK: usize = 1 << 14;
 
@@ -46,6 +48,23 @@ impl<T> Chunks<T> {
         u32::try_from(before + last).unwrap_or(u32::MAX)
     }
 
+    /// Frees the full chunks that hold none of the items `needed`. Those that are left keep their numbers.
+    pub(super) fn forget(&mut self, needed: impl Iterator<Item = u32>) {
+        let needed: HashSet<usize> = needed.map(|number| number as usize / CHUNK).collect();
+        let full = self.chunks.len().saturating_sub(1);
+        for (number, chunk) in self.chunks.iter_mut().take(full).enumerate() {
+            if !needed.contains(&number) {
+                *chunk = Vec::new();
+            }
+        }
+    }
+
+    /// Items that take room.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.chunks.iter().map(Vec::len).sum()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
     }
@@ -70,5 +89,20 @@ mod tests {
         }
         assert_eq!(chunks.get(u32::try_from(count).unwrap()), None);
         assert!(chunks.iter().copied().eq(0..count));
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_the_rest_where_it_was() {
+        let mut chunks = Chunks::default();
+        for number in 0..3 * CHUNK {
+            chunks.push(number);
+        }
+        let place = |number: usize| u32::try_from(number).unwrap();
+        chunks.forget([place(CHUNK + 5)].into_iter());
+        assert_eq!(chunks.get(0), None);
+        for number in [CHUNK, 3 * CHUNK - 1] {
+            assert_eq!(chunks.get(place(number)), Some(&number));
+        }
+        assert_eq!(chunks.len(), place(3 * CHUNK));
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Collector {
     contexts: HashMap<u32, Context>,
     /// Nodes whose address is known, by what the tracepoint prints.
     printed: HashMap<u64, FactsId>,
+    /// Facts of nodes that are gone, where records are forgotten once they were handed on.
+    gone: Option<Vec<FactsId>>,
     /// The device without a name at present.
     unnamed: Option<NameId>,
     /// Nodes of devices without a name.
@@ -358,6 +360,25 @@ impl Collector {
         self.push(place, RecordKind::Lost(count));
     }
 
+    /// From here on records are forgotten once they were handed on.
+    pub(super) fn forgets(&mut self) {
+        self.gone.get_or_insert_default();
+    }
+
+    /// The records before `next` were handed on: forgets them, and keeps what those that follow may need. At most one
+    /// was not handed on yet.
+    pub(super) fn forget(&mut self, next: u32) {
+        let Some(gone) = &mut self.gone else {
+            return;
+        };
+        let waits = next < self.records.all.len();
+        let needed = gone.pop_if(|_| waits);
+        let contexts = self.contexts.values();
+        let entered = contexts.flat_map(|context| context.frames.iter().copied());
+        self.records.forget(next, entered, gone.drain(..));
+        gone.extend(needed);
+    }
+
     /// Everything is collected.
     pub(super) fn finish(mut self) -> Records {
         if self.offset_differs {
@@ -430,6 +451,8 @@ impl Collector {
             self.identify_unnamed(operation, id, node);
         } else if operation == Operation::Add && node != 0 {
             self.of_unnamed.insert(node, id);
+        } else if operation != Operation::Replace {
+            self.of_unnamed.remove(&node);
         }
         self.records.pointers.count(operation, resource.node);
         NodeRecord {
@@ -479,15 +502,21 @@ impl Collector {
             let known = self.printed.get(&node.node).copied();
             if node.operation != Operation::Replace {
                 self.printed.remove(&node.node);
+                if let Some(gone) = &mut self.gone {
+                    gone.extend(known);
+                }
             }
             return known;
         }
-        self.printed.remove(&node.node);
-        let is_group = node
-            .name
-            .and_then(|name| self.records.names.text(name))
-            .is_some_and(|name| &*name == "grp<");
-        let opening = context.opening.as_mut().filter(|_| is_group);
+        let replaced = self.printed.remove(&node.node);
+        if let Some(gone) = &mut self.gone {
+            gone.extend(replaced);
+        }
+        let name = node.name.and_then(|name| self.records.names.text(name));
+        let opening = context
+            .opening
+            .as_mut()
+            .filter(|_| name.as_deref() == Some("grp<"));
         if added.is_none() && opening.is_none() {
             return None;
         }

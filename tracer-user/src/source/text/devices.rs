@@ -44,6 +44,19 @@ impl Devices {
         self.unnamed.entry(name).or_insert(unnamed);
     }
 
+    /// Forgets what held only before what comes next.
+    pub(super) fn forget(&mut self) {
+        fn keep_last<T>(list: &mut Vec<T>) {
+            list.drain(..list.len().saturating_sub(1));
+        }
+        self.addresses.values_mut().for_each(keep_last);
+        self.names.retain(|_, names| {
+            keep_last(names);
+            // One that has begun and has no name yet is as good as one of which nothing is known.
+            names.iter().any(|(_, name)| name.is_some())
+        });
+    }
+
     /// Whether the input tells the address of a device with this name.
     pub(super) fn knows(&self, name: NameId) -> bool {
         self.addresses.contains_key(&name)
@@ -108,6 +121,12 @@ mod tests {
         }
         assert_eq!(devices.name(0x20, 0), Some(name));
         assert_eq!(devices.name(0x30, 0), None);
+
+        devices.begin(50, 0x20);
+        devices.forget();
+        assert_eq!(devices.name(0x10, 51), Some(other));
+        assert_eq!(devices.name(0x20, 51), None);
+        assert_eq!(devices.address(name, 51), DeviceAddress(0x20));
     }
 
     #[test]

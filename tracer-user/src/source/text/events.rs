@@ -29,6 +29,8 @@ use crate::{
 pub struct Events<'a> {
     records: &'a Records,
     next: u32,
+    /// The record before which they end.
+    end: u32,
     /// Events made so far: the time, where lines have none.
     count: u64,
     ready: VecDeque<Event>,
@@ -52,6 +54,7 @@ impl<'a> Events<'a> {
         Self {
             records,
             next: 0,
+            end: records.all.len(),
             count: 0,
             ready: VecDeque::new(),
             identities: Identities::default(),
@@ -73,10 +76,11 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// Goes on where it was, with what has come meanwhile.
-    pub(super) fn over(self, records: &Records) -> Events<'_> {
+    /// Goes on where it was, with what has come meanwhile, up to the record `end`.
+    pub(super) fn over(self, records: &Records, end: u32) -> Events<'_> {
         Events {
             records,
+            end,
             next: self.next,
             count: self.count,
             ready: self.ready,
@@ -93,11 +97,12 @@ impl<'a> Events<'a> {
     /// Lets go of the records, to go on later.
     pub(super) fn pause(self) -> Events<'static> {
         let concluded = self.concluded;
-        let records = Events::begin(concluded).records;
-        Events {
-            records,
-            ..self.over(records)
-        }
+        self.over(Events::begin(concluded).records, 0)
+    }
+
+    /// The first record that was not handed on.
+    pub(super) fn next_record(&self) -> u32 {
+        self.next
     }
 
     fn push(&mut self, record: &Record, device: DeviceAddress, kind: EventKind) {
@@ -471,8 +476,8 @@ impl Iterator for Events<'_> {
     fn next(&mut self) -> Option<Event> {
         while self.ready.is_empty() {
             let records = self.records;
-            let record = records.all.get(self.next)?;
             let number = self.next;
+            let record = records.all.get(number).filter(|_| number < self.end)?;
             self.next += 1;
             match &record.kind {
                 RecordKind::Node(node) => self.node(number, record, node),

@@ -509,6 +509,21 @@ impl Reader {
         reader
     }
 
+    /// From here on records are forgotten once they were handed on.
+    pub(super) fn forgets(&mut self) {
+        self.collector.forgets();
+    }
+
+    /// The records before `next` were handed on, and are needed no more. At most one was not.
+    pub(super) fn forget(&mut self, next: u32) {
+        self.collector.forget(next);
+    }
+
+    /// Whether the last record's stack may follow.
+    pub(super) fn awaits_stack(&self) -> bool {
+        self.stack.is_some()
+    }
+
     /// What was made of the lines so far.
     pub(super) fn records(&self) -> &Records {
         &self.collector.records

@@ -98,6 +98,8 @@ pub(super) struct Records {
     pub(super) all: Chunks<Record>,
     pub(super) calls: Chunks<Call>,
     pub(super) facts: Chunks<Facts>,
+    /// Places among the facts that are free again.
+    free: Vec<FactsId>,
     pub(super) messages: Vec<MessageRecord>,
     /// Who opened the groups of these facts.
     pub(super) openers: HashMap<FactsId, StackFrame>,
@@ -166,8 +168,35 @@ impl Records {
         self.facts.get_mut(id.0.get() - 1)
     }
 
+    /// Forgets what was handed on: the records before `next`, but for the calls in `entered`, and the facts in `gone`.
+    pub(super) fn forget(
+        &mut self,
+        next: u32,
+        entered: impl Iterator<Item = u32>,
+        gone: impl Iterator<Item = FactsId>,
+    ) {
+        self.all.forget(std::iter::once(next));
+        let waiting = self.all.get(next).and_then(|record| match record.kind {
+            RecordKind::Call(call) => Some(call),
+            _ => None,
+        });
+        self.calls.forget(entered.chain(waiting));
+        self.stack_of.retain(|record, _| *record >= next);
+        self.devices.forget();
+        for facts in gone {
+            self.openers.remove(&facts);
+            self.free.push(facts);
+        }
+    }
+
     /// Keeps facts.
     pub(super) fn keep(&mut self, facts: Facts) -> Option<FactsId> {
+        if let Some(id) = self.free.pop()
+            && let Some(place) = self.facts_mut(id)
+        {
+            *place = facts;
+            return Some(id);
+        }
         self.facts.push(facts);
         NonZeroU32::new(self.facts.len()).map(FactsId)
     }

@@ -38,7 +38,7 @@ impl Trace {
         let instance = Instance::create(tracing, &setup)?;
         let coverage = coverage(&setup, &instance);
         Ok(Self {
-            stream: Stream::new(!setup.tracepoint, payload_offset),
+            stream: Stream::new(!setup.tracepoint, payload_offset, instance.stacks()),
             instance,
             coverage,
             space: vec![0; AT_ONCE],
@@ -169,7 +169,7 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
         },
         device_addresses: Addresses::Real,
         times: true,
-        stacks: setup.wishes.stacks && setup.tracepoint,
+        stacks: instance.stacks(),
         before: Before::Unknown(
             "the kernel's own tracing does not tell what existed before it began".to_owned(),
         ),
