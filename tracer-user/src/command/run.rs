@@ -10,11 +10,12 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{
     Exit,
+    say::say,
     wanted::{Wanted, say_if_missing},
 };
 use crate::{
     coverage::Coverage,
-    crash::LastMoments,
+    crash::{LastMoments, Messages},
     event::{Death, Event, EventKind, StackId, Time},
     finding::{Finding, Severity},
     judge::Judge,
@@ -41,6 +42,8 @@ pub(super) struct Run<'sink> {
     command: Option<CommandEnd>,
     /// Watches for what was under way, where the machine died, and how it did.
     crash: Option<(LastMoments, Option<Death>)>,
+    /// Keeps what is under way where it outlives a crash.
+    messages: Option<Messages>,
     /// It is not known what came behind.
     cut_short: bool,
     /// Why nothing can be written any more. A reader that has gone away is no error.
@@ -70,6 +73,7 @@ impl<'sink> Run<'sink> {
             problems: Vec::new(),
             command: None,
             crash: None,
+            messages: None,
             cut_short: false,
             broken,
         }
@@ -84,6 +88,9 @@ impl<'sink> Run<'sink> {
             None => self.judge.apply(event),
         }
         .to_vec();
+        if let Some(messages) = &mut self.messages {
+            messages.event(event, self.judge.model());
+        }
         if self.broken.is_some() {
             return;
         }
@@ -151,6 +158,11 @@ impl<'sink> Run<'sink> {
         self.crash = Some((LastMoments::default(), death));
     }
 
+    /// From here on what is under way is kept where it outlives a crash.
+    pub(super) fn keep_what_is_under_way(&mut self, messages: Messages) {
+        self.messages = Some(messages);
+    }
+
     /// Something keeps the source from being all there was.
     pub(super) fn problem(&mut self, problem: String) {
         self.problems.push(problem);
@@ -213,6 +225,9 @@ impl<'sink> Run<'sink> {
             .iter()
             .map(|finding| finding.fingerprint.clone())
             .collect();
+        if let Some(Err(error)) = self.messages.map(Messages::finish) {
+            say(format_args!("not everything was kept in pstore: {error}"));
+        }
         let crash = self
             .crash
             .map(|(moments, death)| moments.finish(self.judge.model(), death));
