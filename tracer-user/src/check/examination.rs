@@ -2,27 +2,25 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::civil::Date;
-
 use super::{
     assertion::Watched,
     binding::Bindings,
     concluding::Concluding,
-    cycles::{CycleClock, Cycles, Wanted},
+    cycles::Cycles,
     evidence::Records,
-    exercise::Exercised,
+    exercise::{CycleClock, Wanted},
     limits::Growth,
     policy::Policy,
     results::Results,
+    run_end::{RunEnd, gap},
     selection::Place,
 };
 use crate::{
-    coverage::Coverage,
+    engine::Engine,
     event::{Event, Time},
+    evidence::{Coverage, SourceInformation},
     finding::Finding,
-    judge::{Judge, Outcome},
     model::Model,
-    sink::{CommandEnd, LostBy, SourceInformation},
 };
 
 /// A run under a policy.
@@ -31,7 +29,7 @@ pub struct Examination {
     information: SourceInformation,
     coverage: Arc<Coverage>,
     policy: Policy,
-    judge: Judge,
+    engine: Engine,
     records: Records,
     bindings: Bindings,
     assertions: Vec<Watched>,
@@ -41,30 +39,13 @@ pub struct Examination {
     extent: Option<(Time, Time)>,
 }
 
-/// How a run ended, beside what its events say.
-#[derive(Debug, Clone)]
-pub struct Ending {
-    /// The day, for expectations that end.
-    pub today: Date,
-    /// How the command ended, if one was run.
-    pub command: Option<CommandEnd>,
-    /// Why the run is not whole, if it isn't: it was interrupted, or the input is damaged.
-    pub cut_short: Option<String>,
-    /// Why the run was not recorded, though that was asked for.
-    pub unrecorded: Option<String>,
-    /// Where events were lost, as far as the kernel side tells.
-    pub lost_by: Vec<LostBy>,
-    /// What the exercise did, if there was one.
-    pub exercised: Option<Exercised>,
-}
-
 impl Examination {
     /// A run that has seen nothing yet.
     #[must_use]
     pub fn new(information: SourceInformation, policy: Policy) -> Self {
         let coverage = Arc::new(information.coverage.clone());
         Self {
-            judge: Judge::new(Arc::clone(&coverage), policy.rules()),
+            engine: Engine::new(Arc::clone(&coverage), policy.rules()),
             coverage,
             records: Records::default(),
             bindings: Bindings::default(),
@@ -89,13 +70,13 @@ impl Examination {
 
     /// Nothing has happened until `now`, by the source's clock.
     pub fn pass(&mut self, now: Time) {
-        self.judge.pass(now);
+        self.engine.pass(now);
     }
 
     /// Takes one event in.
     pub fn event(&mut self, event: &Event) {
         let Self {
-            judge,
+            engine,
             records,
             bindings,
             assertions,
@@ -107,7 +88,7 @@ impl Examination {
         let (first, last) = extent.get_or_insert((event.time, event.time));
         *first = event.time.min(*first);
         *last = event.time.max(*last);
-        judge.apply_with(event, |change, model| {
+        engine.apply_with(event, |change, model| {
             let Some(observation) = bindings.observe(change, model, records) else {
                 return;
             };
@@ -126,20 +107,20 @@ impl Examination {
     /// The model, for views.
     #[must_use]
     pub fn model(&self) -> &Model {
-        self.judge.model()
+        self.engine.model()
     }
 
     /// What the rules have found so far.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
-        self.judge.findings()
+        self.engine.findings()
     }
 
     /// Nothing comes any more.
     #[must_use]
-    pub fn finish(mut self, ending: Ending) -> Results {
-        self.bindings.finish(self.judge.model(), &mut self.records);
-        let outcome = self.judge.finish();
+    pub fn finish(mut self, ending: RunEnd) -> Results {
+        self.bindings.finish(self.engine.model(), &mut self.records);
+        let outcome = self.engine.finish();
         let gap = gap(&outcome, &ending);
         let mut conclusion = Concluding {
             policy: &self.policy,
@@ -182,52 +163,5 @@ impl Examination {
             lost_by: ending.lost_by,
             groups,
         }
-    }
-}
-
-impl Ending {
-    /// A run that came to its end on this day, with nothing else to say.
-    #[must_use]
-    pub fn on(today: Date) -> Self {
-        Self {
-            today,
-            command: None,
-            cut_short: None,
-            unrecorded: None,
-            lost_by: Vec::new(),
-            exercised: None,
-        }
-    }
-}
-
-/// That so many events were lost.
-pub(super) fn lost(events: u64) -> String {
-    match events {
-        1 => "1 event was lost".to_owned(),
-        events => format!("{events} events were lost"),
-    }
-}
-
-/// That so many events don't fit those before them.
-pub(super) fn misfits(events: u64) -> String {
-    let events = match events {
-        1 => "1 event does not".to_owned(),
-        events => format!("{events} events do not"),
-    };
-    format!("{events} fit what came before: something is missing, there twice or out of order")
-}
-
-/// Why what was not found may have been missed, whatever it is.
-fn gap(outcome: &Outcome, ending: &Ending) -> Option<String> {
-    if outcome.lost > 0 {
-        Some(lost(outcome.lost))
-    } else if outcome.desyncs > 0 {
-        Some("the tool's model and the kernel disagreed".to_owned())
-    } else if let Some(silent) = outcome.silent_hooks.first() {
-        Some(silent.to_string())
-    } else if outcome.misfits > 0 {
-        Some(misfits(outcome.misfits))
-    } else {
-        ending.cut_short.clone()
     }
 }

@@ -6,10 +6,10 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::{
+    engine::Verdict,
+    evidence::{CommandEnd, LostBy},
     finding::{Finding, text::Text},
-    judge::Verdict,
-    sink::{CommandEnd, LostBy},
-    source::live::Kernel,
+    kernel::Kernel,
 };
 
 /// How a test ended.

@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::{
     boot::{Setup, TRACEPOINT, Target, Wishes},
     crash::MESSAGES,
-    source::{live::Kernel, tracefs::TRACING},
+    kernel::Kernel,
+    source::tracefs::TRACING,
 };
 
 /// What the running kernel can record by itself.

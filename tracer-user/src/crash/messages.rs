@@ -8,19 +8,16 @@ use std::{
 };
 
 use hashbrown::HashMap;
-use memchr::memmem;
 
 use super::line;
 use crate::{
     event::{DeviceAddress, Event, EventKind, Hook},
     model::Model,
+    source::dead_kernel::messages::END,
 };
 
 /// Where a kernel takes messages.
 pub const DEVICE: &str = "/dev/pmsg0";
-
-/// The last line of a trace that did not end with the machine.
-const END: &str = "devres-tracer: the trace has ended";
 
 /// Devices about which something is remembered at the same time.
 const MOST_DEVICES: usize = 4096;
@@ -61,7 +58,8 @@ impl Messages {
         Self::at(Path::new(DEVICE))
     }
 
-    fn at(path: &Path) -> Result<Self, MessagesError> {
+    /// Opens what takes messages in its place.
+    pub fn at(path: &Path) -> Result<Self, MessagesError> {
         let file = OpenOptions::new().write(true).open(path);
         let file = file.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => MessagesError::Missing(path.display().to_string()),
@@ -146,100 +144,5 @@ impl Messages {
             return Err(error);
         }
         writeln!(self.file, "{END}")
-    }
-}
-
-/// Whether messages of a boot before hold events of a trace that did not end by itself.
-pub(super) fn tell_of_a_crash(content: &[u8]) -> bool {
-    let last = memmem::rfind(content, b"devres_log: ").max(memmem::rfind(content, b"_0: ("));
-    last.is_some_and(|last| memmem::rfind(content, END.as_bytes()).is_none_or(|end| end < last))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, io::Cursor, ops::ControlFlow, sync::Arc};
-
-    use super::*;
-    use crate::{
-        crash::{Crash, LastMoments},
-        finding::Finding,
-        judge::Judge,
-        rules::RuleSet,
-        source::recording::Recording,
-    };
-
-    /// pvpanic on 6.1: bound, and unbound in the wrong order.
-    const RECORDING: &[u8] = include_bytes!("../../demo/pvpanic-6.1.dvrt");
-
-    /// What is found in a recording, and what was under way at its end.
-    fn judged(content: Vec<u8>, messages: &mut Option<Messages>) -> (Vec<Finding>, Crash) {
-        let mut recording = Recording::read(Box::new(Cursor::new(content)), "it".into()).unwrap();
-        let coverage = Arc::new(recording.information().coverage.clone());
-        let mut judge = Judge::new(coverage, RuleSet::checked());
-        let mut moments = LastMoments::default();
-        let read = recording.for_each(|event| {
-            judge.apply_with(event, |change, model| moments.observe(change, model));
-            if let Some(messages) = messages {
-                messages.event(event, judge.model());
-            }
-            ControlFlow::Continue(())
-        });
-        read.unwrap();
-        let crash = moments.finish(judge.model(), None);
-        (judge.finish().findings, crash)
-    }
-
-    #[test]
-    fn what_was_under_way_is_read_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pmsg0");
-        assert!(matches!(
-            Messages::at(&path),
-            Err(MessagesError::Missing(_))
-        ));
-        fs::write(&path, "").unwrap();
-        let mut messages = Some(Messages::at(&path).unwrap());
-        let (found, _) = judged(RECORDING.to_vec(), &mut messages);
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(tell_of_a_crash(text.as_bytes()));
-        messages.unwrap().finish().unwrap();
-        assert!(!tell_of_a_crash(&fs::read(&path).unwrap()));
-
-        let rules = |findings: &[Finding]| -> Vec<_> {
-            let all = findings.iter();
-            all.map(|it| (it.rule, it.device.clone())).collect()
-        };
-        let (read_back, _) = judged(text.clone().into_bytes(), &mut None);
-        assert_eq!(rules(&read_back), rules(&found), "{text}");
-
-        let release = text.rfind(" REL ").unwrap();
-        let end = release + text[release..].find('\n').unwrap();
-        let (_, crash) = judged(text[..end].into(), &mut None);
-        let [one] = crash.under_way.as_slice() else {
-            panic!("{crash:?}\n{text}");
-        };
-        assert_eq!(one.device, "QEMU0001:00");
-        assert!(one.certain && one.since_detach.is_some(), "{one:?}");
-        let added = one.releasing.as_ref().map(|resource| &resource.added);
-        assert!(added.is_some_and(|added| added.task.is_some()), "{one:?}");
-    }
-
-    #[test]
-    fn a_name_does_not_end_a_line() {
-        let mut text = String::new();
-        let event = Event {
-            time: crate::event::Time(1),
-            task: crate::event::Task::default(),
-            cpu: 0,
-            device: DeviceAddress(1),
-            stack: None,
-            kind: EventKind::Release(crate::event::NodeReference {
-                name: Some("x\ny\"".into()),
-                ..Default::default()
-            }),
-        };
-        line::write(&mut text, &event, None).unwrap();
-        assert_eq!(text.matches('\n').count(), 1, "{text}");
-        assert!(text.contains("x?y?"), "{text}");
     }
 }

@@ -3,8 +3,6 @@
 mod last_moments;
 mod line;
 mod messages;
-pub mod places;
-pub mod segment;
 mod words;
 
 use serde::Serialize;

@@ -4,18 +4,21 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Sink, SourceInformation, Summary, json_text, told::Told};
+use super::{Sink, json_text};
 use crate::{
+    engine::Summary,
     event::{Event, EventKind, Loss, LossCause, Time},
+    evidence::SourceInformation,
     finding::Finding,
     model::{Device, Model},
+    sink::reported::Reported,
 };
 
 /// Writes JSON lines.
 pub struct JsonSink<W> {
     writer: W,
     events: bool,
-    told: Told,
+    told: Reported,
 }
 
 impl<W: Write> JsonSink<W> {
@@ -24,7 +27,7 @@ impl<W: Write> JsonSink<W> {
         Self {
             writer,
             events,
-            told: Told::new(),
+            told: Reported::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
-    sink::SourceInformation,
+    evidence::SourceInformation,
 };
 
 /// Why a stream of JSON lines could not be read.

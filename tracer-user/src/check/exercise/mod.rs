@@ -1,18 +1,20 @@
 //! Exercise: a driver is unbound and bound again through sysfs, or a module unloaded and loaded, in cycles.
 
 mod affected;
-mod course;
 mod machine;
 mod modules;
 mod protect;
+mod rebind;
 mod sysfs;
 mod target;
+mod wanted;
 
 use std::path::PathBuf;
 
-pub use course::Course;
-pub use sysfs::{Roots, monotonic_now};
+pub use rebind::Exercise;
+pub use sysfs::Roots;
 pub use target::Target;
+pub use wanted::{CycleClock, Wanted};
 
 /// What an exercise came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

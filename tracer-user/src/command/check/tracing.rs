@@ -12,18 +12,19 @@ use std::{
 use super::{Check, Failure, today};
 use crate::{
     check::{
-        CommandEnd, CycleClock, Ending, Examination, Policy, Results,
-        exercise::{Course, Exercised, Roots},
+        CycleClock, Examination, Policy, Results, RunEnd,
+        exercise::{Exercise, Exercised, Roots},
     },
     command::{
-        capture::{Asked, Capture, CaptureOptions, Captured, Receiver, now},
+        capture::{Asked, Capture, CaptureOptions, Captured, Receiver},
         record::lost_at,
         say::say,
         wanted::{Sighting, Wanted, say_if_missing},
     },
     event::Event,
+    evidence::{CommandEnd, SourceInformation},
     filter::DeviceFilter,
-    sink::SourceInformation,
+    kernel::now,
     trace_file::{Header, Recorder, RecorderOptions},
 };
 
@@ -36,10 +37,10 @@ impl Check {
     ) -> Result<Results, Failure> {
         // What names nothing is said before anything is attached.
         self.capture.verify()?;
-        let course = match (&self.exercise, &self.exercise_module) {
-            (Some(name), _) => Some(Course::of_devices(Roots::default(), name, self.force)?),
+        let exercise = match (&self.exercise, &self.exercise_module) {
+            (Some(name), _) => Some(Exercise::of_devices(Roots::default(), name, self.force)?),
             (None, Some(name)) => {
-                Course::verify_module(&Roots::default(), name)?;
+                Exercise::verify_module(&Roots::default(), name)?;
                 None
             }
             (None, None) => None,
@@ -51,15 +52,17 @@ impl Check {
         let information = wanted.of_source(&capture.information());
         let mut run =
             CheckRun::begin(information, policy, filter, self.recording()).map_err(Failure::Run)?;
-        let course = match &self.exercise_module {
-            Some(name) => Some(Course::of_module(Roots::default(), name, self.force)?),
-            None => course,
+        let exercise = match &self.exercise_module {
+            Some(name) => Some(Exercise::of_module(Roots::default(), name, self.force)?),
+            None => exercise,
         };
-        let mut ending = Ending::on(today());
-        if let Some(course) = course {
+        let mut ending = RunEnd::on(today());
+        if let Some(exercise) = exercise {
             let clock = CycleClock::default();
-            run.examination.watch_cycles(course.wanted(), clock.clone());
-            let exercised = exercise(&mut capture, &mut run, course, self.cycles, clock).await?;
+            run.examination
+                .watch_cycles(exercise.wanted(), clock.clone());
+            let exercised =
+                run_cycles(&mut capture, &mut run, exercise, self.cycles, clock).await?;
             ending.exercised = Some(exercised);
         } else {
             let captured = capture
@@ -100,10 +103,10 @@ fn cut_short(options: &CaptureOptions, captured: Captured) -> Option<&'static st
 
 /// Does the exercise on a thread of its own while what happens is taken in. Whoever asks this process to
 /// end has it end after the cycle that is running.
-async fn exercise(
+async fn run_cycles(
     capture: &mut Capture,
     run: &mut CheckRun,
-    course: Course,
+    exercise: Exercise,
     cycles: u64,
     clock: CycleClock,
 ) -> Result<Exercised, Failure> {
@@ -113,7 +116,7 @@ async fn exercise(
     let worker = std::thread::Builder::new()
         .spawn(move || {
             // Whoever waits for it has gone only where the capture has failed.
-            let _ = done.send(course.run(cycles, &stop, &clock));
+            let _ = done.send(exercise.run(cycles, &stop, &clock));
         })
         .map_err(|error| {
             let why = "a thread can't be started; raise the limits (ulimit -u for processes, -v for memory)";
@@ -159,7 +162,7 @@ impl CheckRun {
         })
     }
 
-    fn end(self, mut ending: Ending) -> Results {
+    fn end(self, mut ending: RunEnd) -> Results {
         if let Some(recorder) = self.recorder {
             match recorder.finish(lost_at(&ending.lost_by)) {
                 Ok(recorded) if recorded.unwritten > 0 => {
@@ -204,9 +207,7 @@ impl Receiver for CheckRun {
         if let Some(recorder) = &mut self.recorder {
             recorder.pause();
         }
-        if let Some(now) = now() {
-            self.examination.pass(now);
-        }
+        self.examination.pass(now());
         ControlFlow::Continue(())
     }
 }
@@ -227,7 +228,7 @@ mod tests {
                 command: command.iter().map(Into::into).collect(),
             };
             let captured = Captured {
-                ending: capture::Ending::CommandEnded,
+                reason: capture::StopReason::CommandEnded,
                 status: None,
                 asked,
             };

@@ -4,10 +4,9 @@ use std::io;
 
 use super::{
     super::page::{Page, Tone, WIDTH, counted},
-    text::BEHIND_TIME,
-    words::{adder, marker, resource, size, within},
+    words::{BEHIND_TIME, adder, marker, resource, size, within},
 };
-use crate::lives::{Holdings, Names};
+use crate::history::{Holdings, Names};
 
 /// Writes what a device owns, the newest on top.
 pub(super) fn write_stack(

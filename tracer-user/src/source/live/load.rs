@@ -11,10 +11,7 @@ use std::{
 };
 
 use hashbrown::HashMap;
-use nix::{
-    sys::resource::{Resource, setrlimit},
-    time::{ClockId, clock_gettime},
-};
+use nix::sys::resource::{Resource, setrlimit};
 use tokio::io::unix::AsyncFd;
 use tracer_ebpf::{Hook, Layout};
 use zerocopy::IntoBytes as _;
@@ -25,10 +22,9 @@ use super::{
     cost::{Burst, CostError},
     decode::{Decoder, NodeFacts},
     error::{LiveError, chain, locked_down},
-    layout::{DeviceSetLayout, KernelTypes},
     limits,
     object::{self, FittedObject},
-    options::{Options, ProbeFilters},
+    options::Options,
     probe_log::ProbeLog,
     skipped::Skipped,
     snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk, device_set},
@@ -38,8 +34,10 @@ use super::{
     unnamed::Unnamed,
 };
 use crate::{
-    coverage::{Addresses, Before, Coverage, HookCoverage, HookState, NodeEvents},
     event::{DeviceAddress, DeviceSnapshot, Event, EventKind, Task, Time},
+    evidence::{Addresses, Before, Coverage, HookCoverage, HookState, NodeEvents},
+    filter::ProbeFilters,
+    kernel::{DeviceSetLayout, KernelTypes, now},
 };
 
 /// The running kernel, traced.
@@ -526,14 +524,6 @@ fn calls_kernel_functions(ebpf: &mut Ebpf) -> bool {
     ebpf.program_mut("call_kernel_functions")
         .and_then(|program| <&mut RawTracePoint>::try_from(program).ok())
         .is_some_and(|program| program.load().is_ok())
-}
-
-/// The clock of `bpf_ktime_get_ns()`.
-pub(super) fn now() -> Time {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map(std::time::Duration::from)
-        .unwrap_or_default();
-    Time(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn changes_resources(kind: &EventKind) -> bool {

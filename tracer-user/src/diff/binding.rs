@@ -1,38 +1,33 @@
-//! Two probes, step by step.
+//! How two probes compare, as data.
 
 use hashbrown::HashMap;
-use similar::{Algorithm, DiffTag, capture_diff_slices};
 
-use super::{
-    differences::Finder,
-    entries::{Entry, Told, View},
-    resources::{Pairs, Unnamed, Which},
-};
+use super::{entries::Entry, resources::Which};
 use crate::{
     event::Hook,
-    lives::{Chapter, Item, LabelId, Life, Names, Step, What},
+    history::{Binding, DeviceHistory, LabelId, Names},
     model::State,
 };
 
-/// One side of two chapters that are compared.
+/// One side of two bindings that are compared.
 #[derive(Debug, Clone)]
 pub struct Half<'a> {
-    /// The chapter.
-    pub chapter: &'a Chapter,
+    /// The binding.
+    pub binding: &'a Binding,
     /// The life that it is of.
-    pub life: &'a Life,
+    pub history: &'a DeviceHistory,
     /// What the numbers in its steps stand for.
     pub names: &'a Names,
     /// What was compared.
     pub entries: Vec<Entry<'a>>,
 }
 
-/// How two chapters compare; or a chapter without a counterpart.
+/// How two bindings compare; or a binding without a counterpart.
 #[derive(Debug)]
-pub struct ChapterComparison<'a> {
-    /// The chapter in the first recording.
+pub struct BindingComparison<'a> {
+    /// The binding in the first recording.
     pub good: Option<Half<'a>>,
-    /// The chapter in the second.
+    /// The binding in the second.
     pub bad: Option<Half<'a>>,
     /// Both in one, in order. Empty where there is no counterpart.
     pub rows: Vec<Row>,
@@ -53,7 +48,7 @@ pub struct Named {
     pub bad: HashMap<u64, LabelId>,
 }
 
-/// A line of two chapters in one.
+/// A line of two bindings in one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Row {
     /// In both: the places in the entries of each.
@@ -80,7 +75,7 @@ pub struct Difference {
     pub bad: Option<Place>,
 }
 
-/// A place in a chapter's entries.
+/// A place in a binding's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The entry.
@@ -125,9 +120,9 @@ pub enum DifferenceKind {
     Size,
     /// There is a PM domain only in one.
     PmDomain,
-    /// The whole chapter is only in the first.
+    /// The whole binding is only in the first.
     NoProbe,
-    /// The whole chapter is only in the second.
+    /// The whole binding is only in the second.
     NewProbe,
 }
 
@@ -184,110 +179,7 @@ impl Token {
     }
 }
 
-/// Compares two chapters.
-pub(super) fn compare<'a>(
-    good: Option<&Told<'a>>,
-    bad: Option<&Told<'a>>,
-    unnamed: &Unnamed,
-    pairs: &mut Pairs,
-    view: View,
-) -> ChapterComparison<'a> {
-    pairs.pair(good, bad, unnamed);
-    let mine = tokens(good, Which::Good, unnamed, pairs, view);
-    let theirs = tokens(bad, Which::Bad, unnamed, pairs, view);
-    let mut comparison = ChapterComparison {
-        good: good.map(half),
-        bad: bad.map(half),
-        rows: Vec::new(),
-        whole: !view.has(Hook::Probe),
-        differences: Vec::new(),
-        named: Named::default(),
-    };
-    let whole = match (good, bad) {
-        (Some(good), None) if good.is_worth_telling() => Some(DifferenceKind::NoProbe),
-        (None, Some(bad)) if bad.is_worth_telling() => Some(DifferenceKind::NewProbe),
-        (Some(_), Some(_)) => None,
-        _ => return comparison,
-    };
-    if let Some(kind) = whole {
-        comparison.differences.push(Difference {
-            kind,
-            minor: false,
-            good: None,
-            bad: None,
-        });
-        return comparison;
-    }
-    for op in capture_diff_slices(Algorithm::Myers, &mine, &theirs) {
-        let (tag, one, other) = op.as_tag_tuple();
-        if tag == DiffTag::Equal {
-            let same = one.zip(other).map(|(one, other)| Row::Same(one, other));
-            comparison.rows.extend(same);
-        } else {
-            comparison.rows.extend(one.map(Row::Good));
-            comparison.rows.extend(other.map(Row::Bad));
-        }
-    }
-    comparison.name_actions(&mine, &theirs);
-    comparison.differences = Finder::new(&comparison, &mine, &theirs).find();
-    comparison
-}
-
-fn half<'a>(told: &Told<'a>) -> Half<'a> {
-    Half {
-        chapter: told.chapter,
-        life: told.life,
-        names: told.names,
-        entries: told.entries.clone(),
-    }
-}
-
-fn tokens(
-    told: Option<&Told<'_>>,
-    which: Which,
-    unnamed: &Unnamed,
-    pairs: &mut Pairs,
-    view: View,
-) -> Vec<Token> {
-    let Some(told) = told else { return Vec::new() };
-    told.entries
-        .iter()
-        .map(|entry| {
-            let (verb, value) = match entry {
-                Entry::Step(step) => match step.what {
-                    What::PmDetached(false) => ("nothing_detached", None),
-                    What::ProbeFailed(value) => (step.what.name(), value),
-                    _ => (step.what.name(), None),
-                },
-                Entry::Had(_) => (entry.name(), None),
-            };
-            let item = entry.item();
-            Token {
-                verb,
-                resource: item.map_or(0, |item| pairs.number(which, &item, told.names, unnamed)),
-                value,
-                said: match entry {
-                    Entry::Step(Step {
-                        what: What::Warned(label, _) | What::FreedActive(label) | What::Splat(label),
-                        ..
-                    }) => Some(told.names.text(*label).to_owned()),
-                    _ => None,
-                },
-                phase: if entry.is_turn() {
-                    State::Unknown
-                } else {
-                    view.phase(entry.phase().unwrap_or(State::Unknown))
-                },
-                frame: entry
-                    .frame()
-                    .filter(|hook| view.has_frames() && view.has(*hook)),
-                foreign: entry.is_foreign(),
-            }
-        })
-        .collect()
-}
-
-impl ChapterComparison<'_> {
+impl BindingComparison<'_> {
     pub(super) fn entry(&self, which: Which, place: usize) -> Option<&Entry<'_>> {
         let half = match which {
             Which::Good => self.good.as_ref(),
@@ -319,24 +211,6 @@ impl ChapterComparison<'_> {
             entry,
             behind: nearest(&mut behind.iter().rev()),
             before: nearest(&mut ahead.iter()),
-        }
-    }
-
-    /// Kernels that don't name their actions are told how the others call them.
-    fn name_actions(&mut self, mine: &[Token], theirs: &[Token]) {
-        let items = |tokens: &[Token], which| -> HashMap<u32, Item> {
-            let of = |(place, token): (usize, &Token)| {
-                Some((token.resource, self.entry(which, place)?.item()?))
-            };
-            tokens.iter().enumerate().filter_map(of).collect()
-        };
-        let good = items(mine, Which::Good);
-        let bad = items(theirs, Which::Bad);
-        for (resource, one) in &good {
-            if let Some(other) = bad.get(resource) {
-                self.named.good.insert(one.serial, other.label);
-                self.named.bad.insert(other.serial, one.label);
-            }
         }
     }
 }
