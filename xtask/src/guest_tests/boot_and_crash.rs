@@ -15,88 +15,48 @@ use crate::kernel::Kernel;
 use crate::{kmod, tracer};
 
 /// The tests' names.
-pub(super) const NAMES: [&str; 5] = [BOOT, BUFFER, CONSOLE, RAMOOPS, HANG];
+pub(super) const NAMES: [&str; 3] = [BOOT, BUFFER, CONSOLE];
 const BOOT: &str = "boot_recording_is_judged";
 const BUFFER: &str = "crash_is_told_from_the_buffer_that_outlived_it";
 const CONSOLE: &str = "crash_is_told_from_the_serial_console";
-const RAMOOPS: &str = "crash_is_told_from_ramoops";
-const HANG: &str = "hang_is_told_after_the_reset";
 
 /// Prints the parameters of a kernel.
 const PARAMETERS: &str =
     "devres-tracer boot --persistent 4M --dump-on-oops --buffer 8M >/mnt/share/parameters";
 
-/// Memory that the kernel leaves alone, and room in the log for the dump that goes there.
-const ROOM: &str = "memmap=4M$0x28000000 log_buf_len=2M";
-
-/// Keeps the kernel's log of a panic there.
-const KEEPER: &str = "ramoops mem_address=0x28000000 mem_size=0x400000 record_size=0x100000 \
-                      console_size=0 ftrace_size=0 pmsg_size=0";
-
-/// Runs at each boot: the first panics, the second hangs, and the third ends. A hang is noticed by the kernel where no
-/// buffer outlives a reset, and else only by a watchdog.
+/// Runs twice: before the crash, and after it.
 const SCRIPT: &str = r"
     cd /mnt/share
     tracing=/sys/kernel/tracing
-    persistent=$tracing/instances/devres
-    mount -t pstore pstore /sys/fs/pstore
-
-    die() {
-        if [ -e $persistent ]; then
-            devres-tracer boot --persistent 4M --format tracefs-script >script
-            sh script
-        fi
-        # What is printed need not hold the boot as well.
-        echo 128 >$tracing/buffer_size_kb
-        insmod /devres_test.ko
-        echo $1 >dies_of
-        sync
-        echo $1 >/sys/kernel/debug/devres_test/crash
-        exit 9
-    }
-
-    tell() {
-        devres-tracer crash --quiet --json >$1.jsonl
-        rm -f /sys/fs/pstore/*
-    }
-
-    case $(cat dies_of) in
-    '')
+    if [ ! -e crashed ]; then
+        : >crashed
         cp $tracing/trace boot.trace
         directory=$(readlink -f /sys/bus/acpi/devices/QEMU0001:00/physical_node)
         driver=$(readlink -f $directory/driver)
         echo ${directory##*/} >$driver/unbind
         devres-tracer import --quiet --json $tracing/trace >boot.jsonl
-        die panic
-        ;;
-    panic)
-        tell panic
-        if [ -e $persistent ]; then
-            for watchdog in /sys/class/watchdog/*; do
-                if grep -q i6300 $watchdog/identity; then
-                    watchdog -T 20 -t 3600 /dev/${watchdog##*/}
-                fi
-            done
-        else
-            echo 1 >/proc/sys/kernel/softlockup_panic
+        # What the panic prints need not hold the boot as well.
+        echo 128 >$tracing/buffer_size_kb
+        if [ -e $tracing/instances/devres ]; then
+            devres-tracer boot --persistent 4M --format tracefs-script >script
+            sh script
         fi
-        die hang
-        ;;
-    hang)
-        tell hang
-        ;;
-    esac
+        insmod /devres_test.ko
+        sync
+        echo panic >/sys/kernel/debug/devres_test/crash
+        exit 9
+    fi
+    if [ -e $tracing/instances/devres ]; then
+        devres-tracer crash --quiet --json >crash.jsonl
+    fi
     exit 0
 ";
 
-/// The device of the test module whose release kills the machine, and what does that.
+/// The device of the test module whose release panics, and what panics.
 const DEVICE: &str = "devres-test-pm";
 const DEADLY: &str = "dt_die";
 
-/// From where on a buffer outlives a reset.
-const PERSISTENT: Series = (6, 12);
-
-/// What the runs of the script have left.
+/// What the two runs of the script have left.
 pub(super) struct Evidence {
     directory: PathBuf,
     console: PathBuf,
@@ -104,7 +64,7 @@ pub(super) struct Evidence {
     series: Series,
 }
 
-/// Boots a kernel with the parameters made for it, and lets it die twice.
+/// Boots a kernel with the parameters made for it, and lets it die.
 pub(super) fn run(
     kernel: &Kernel,
     programs: &super::Programs,
@@ -114,13 +74,10 @@ pub(super) fn run(
 ) -> Result<Evidence> {
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    fs::write(directory.join("dies_of"), "").context("cannot write what is next")?;
     let mut guest = Guest::new(kernel.clone());
     guest.mirror = mirror.map(str::to_owned);
     guest.share = Some(directory.to_owned());
     guest.files = vec![(programs.tracer.clone(), tracer::PATH_IN_GUEST.to_owned())];
-    // The parameters find what stands on the command line before them.
-    guest.append = format!("panic=1 {ROOM}");
     let run = guest.run(PARAMETERS)?;
     ensure!(run.exit_code == 0, "no parameters: {}", run.stderr);
     let parameters =
@@ -135,8 +92,8 @@ pub(super) fn run(
         .push((module.clone(), format!("/{}", kmod::MODULE)));
     // At the top of the memory QEMU puts the initramfs, again at each reset.
     let parameters = parameters.trim().replace("4M:4096:", "4M:256M:");
-    guest.append = format!("{} {parameters}", guest.append);
-    guest.load = vec![KEEPER.to_owned()];
+    // Time for the serial line behind a panic.
+    guest.append = format!("panic=1 {parameters}");
     guest.reboots = true;
     let console = directory.join("console.log");
     guest.console_log = Some(console.clone());
@@ -161,42 +118,24 @@ impl Evidence {
         if series < (5, 15) {
             return Some("this kernel has no tracepoint devres_log");
         }
-        (name == BUFFER && series < PERSISTENT)
-            .then_some("no buffer of this kernel outlives a reset")
+        (name == BUFFER && series < (6, 12)).then_some("no buffer of this kernel outlives a reset")
     }
 
     /// Runs a test.
     pub(super) fn check(&self, name: &str) -> Result<()> {
         match name {
             BOOT => self.boot_is_judged(),
-            // How it died ramoops tells, also where the events were left by the buffer.
-            BUFFER | RAMOOPS => self.crash_is_told(&self.json_lines("panic.jsonl")?, Some("panic")),
-            // A reset by a watchdog leaves no word.
-            HANG => {
-                let kind = (self.series < PERSISTENT).then_some("hang");
-                self.crash_is_told(&self.json_lines("hang.jsonl")?, kind)
+            BUFFER => self.crash_is_told(&self.json_lines("crash.jsonl")?, false),
+            _ => {
+                let output = Command::new(&self.tracer)
+                    .args(["crash", "--quiet", "--json"])
+                    .arg(&self.console)
+                    .output()
+                    .context("cannot run the tracer")?;
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                self.crash_is_told(&lines(&text)?, true)
             }
-            _ => self.crash_is_told(&self.console_of_the_panic()?, Some("panic")),
         }
-    }
-
-    /// What is told of the boot that panicked from what it printed.
-    fn console_of_the_panic(&self) -> Result<Vec<Value>> {
-        let console = fs::read(&self.console).context("there is no log of the console")?;
-        let console = String::from_utf8_lossy(&console);
-        let end = console
-            .match_indices("Linux version ")
-            .nth(2)
-            .map_or(console.len(), |(third, _)| third);
-        let log = self.directory.join("panic.log");
-        fs::write(&log, console.get(..end).unwrap_or_default())
-            .with_context(|| format!("cannot write {}", log.display()))?;
-        let output = Command::new(&self.tracer)
-            .args(["crash", "--quiet", "--json"])
-            .arg(&log)
-            .output()
-            .context("cannot run the tracer")?;
-        lines(&String::from_utf8_lossy(&output.stdout))
     }
 
     fn json_lines(&self, name: &str) -> Result<Vec<Value>> {
@@ -242,8 +181,7 @@ impl Evidence {
     }
 
     /// What was under way is told, with who added it, and DR001 where the kernel's order is wrong.
-    /// `kind`: what the machine died of, where something says so.
-    fn crash_is_told(&self, lines: &[Value], kind: Option<&str>) -> Result<()> {
+    fn crash_is_told(&self, lines: &[Value], logged: bool) -> Result<()> {
         let summary = lines.last().context("there is no summary")?;
         let one = &summary["crash"]["under_way"][0];
         // Before 6.4 the kernel calls all actions alike.
@@ -260,11 +198,12 @@ impl Evidence {
             "who added it: {one}"
         );
         ensure!(one["certain"] == true, "not certain: {one}");
-        let death = summary.pointer("/crash/death/kind").and_then(Value::as_str);
-        ensure!(
-            death == kind && one["died"] == kind.is_some(),
-            "not how it died: {summary}"
-        );
+        if logged {
+            ensure!(
+                text(summary, "/crash/death/kind") == "panic" && one["died"] == true,
+                "not how it died: {summary}"
+            );
+        }
         let found = lines
             .iter()
             .any(|line| text(line, "/rule") == "DR001" && text(line, "/device") == DEVICE);

@@ -17,25 +17,14 @@ const TABLE: &str = include_str!("scenarios.table");
 /// The kernels that the table has columns for, oldest first.
 pub(crate) const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "7"];
 
-/// A session's script that traces every scenario with further options of `trace`, and goes on with `$then`.
-macro_rules! all_scenarios {
-    ($options:literal, $then:literal) => {
-        concat!(
-            "options='",
-            $options,
-            "'\ngrep -v '^#' >table <<'END_OF_TABLE'\n",
-            include_str!("scenarios.table"),
-            "END_OF_TABLE\n",
-            include_str!("scenarios.sh"),
-            $then
-        )
-    };
-}
-pub(super) use all_scenarios;
-
 pub(super) static SESSION: Session = Session {
     name: "scenarios",
-    script: all_scenarios!("", ""),
+    script: concat!(
+        "grep -v '^#' >table <<'END_OF_TABLE'\n",
+        include_str!("scenarios.table"),
+        "END_OF_TABLE\n",
+        include_str!("scenarios.sh")
+    ),
     tests: &[
         Test {
             name: "scenarios_give_what_they_are_made_for",
@@ -104,7 +93,7 @@ fn column(series: Series) -> Option<usize> {
     }
 }
 
-pub(super) fn without_expectations(series: Series) -> Option<&'static str> {
+fn without_expectations(series: Series) -> Option<&'static str> {
     match column(series) {
         Some(_) => None,
         None => Some("the table of scenarios has no column for this kernel"),
@@ -163,14 +152,6 @@ impl Round {
 }
 
 fn as_the_table_says(evidence: &Evidence) -> Result<()> {
-    found_as_the_table_says(evidence, |_, _| false)
-}
-
-/// `may_lack`: whether a rule may have missed something in a recording.
-pub(super) fn found_as_the_table_says(
-    evidence: &Evidence,
-    may_lack: impl Fn(&Recording, &str) -> bool,
-) -> Result<()> {
     let column = column(evidence.series()).context("there is no column for this kernel")?;
     let rows = rows()?;
     let rounds: BTreeSet<u32> = rows.iter().map(|row| row.round).collect();
@@ -183,8 +164,7 @@ pub(super) fn found_as_the_table_says(
             let found = found.get(row.scenario).unwrap_or(&nothing);
             let expected = row.findings(column);
             for (rule, severity) in &expected {
-                let lacks = !found.contains_key(&(*rule, *severity));
-                if lacks && !may_lack(&recorded.recording, rule) {
+                if !found.contains_key(&(*rule, *severity)) {
                     writeln!(wrong, "{}: {rule}={severity} is missing", row.scenario)?;
                 }
             }
