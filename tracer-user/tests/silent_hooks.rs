@@ -526,7 +526,7 @@ fn a_rule_that_needs_a_silent_hook_can_not_decide() {
     let outcome = silenced(&story, &[Hook::ReleaseAll, Hook::ReleaseGroup], 0).judge(whole());
     let about = |rule| outcome.undecided.iter().find(|one| one.rule == rule);
     let reason = about("DR008")
-        .map(|one| one.reason.as_str())
+        .map(|one| one.reason.to_string())
         .unwrap_or_default();
     assert!(reason.contains("attached and silent"), "{reason}");
 }

@@ -30,6 +30,7 @@ mod runtime;
 mod say;
 mod source_options;
 mod stacks;
+mod start_cost;
 mod time;
 mod topics;
 mod trace;

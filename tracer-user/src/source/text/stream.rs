@@ -1,13 +1,10 @@
 //! A text that is still being written: the kernel's `trace_pipe`.
 
-use super::{events::Events, reader::Reader};
+use super::{event::events::Events, reader::Reader};
 use crate::event::Event;
 
 /// Longest line that is kept while its end has not come.
 const LONGEST_LINE: usize = 1 << 16;
-
-/// Records that are forgotten at once.
-const AT_ONCE: u32 = 1 << 14;
 
 /// Makes events of a text while it comes.
 ///
@@ -19,26 +16,17 @@ pub struct Stream {
     events: Option<Events<'static>>,
     /// The beginning of a line.
     partial: Vec<u8>,
-    /// Whether a stack follows each line of the tracepoint.
-    stacks: bool,
-    /// The first record that was not forgotten yet.
-    forgotten: u32,
 }
 
 impl Stream {
     /// A text that comes. `concluded`: functions tell what is added and removed, because there is no tracepoint.
-    /// `payload_offset`: bytes from a node to its payload, where known. `stacks`: each line of the tracepoint has its
-    /// stack behind it.
+    /// `payload_offset`: bytes from a node to its payload, where known.
     #[must_use]
-    pub fn new(concluded: bool, payload_offset: Option<u64>, stacks: bool) -> Self {
-        let mut reader = Reader::with_payloads_at(payload_offset);
-        reader.forgets();
+    pub fn new(concluded: bool, payload_offset: Option<u64>) -> Self {
         Self {
-            reader,
+            reader: Reader::with_payloads_at(payload_offset),
             events: Some(Events::begin(concluded)),
             partial: Vec::new(),
-            stacks,
-            forgotten: 0,
         }
     }
 
@@ -69,7 +57,6 @@ impl Stream {
         }
         // What the last line began is whole.
         self.reader.line(b"", 0);
-        self.stacks = false;
     }
 
     /// Hands on the events of what has come since the last time.
@@ -77,20 +64,12 @@ impl Stream {
         let Some(state) = self.events.take() else {
             return;
         };
-        let records = self.reader.records();
-        let waits = self.stacks && self.reader.awaits_stack();
-        let end = records.all.len().saturating_sub(u32::from(waits));
-        let mut events = state.over(records, end);
+        let mut events = state.over(self.reader.records());
         for event in events.by_ref() {
             each(event);
         }
-        let events = events.pause();
-        let next = events.next_record();
-        self.events = Some(events);
-        if next - self.forgotten >= AT_ONCE {
-            self.reader.forget(next);
-            self.forgotten = next;
-        }
+        self.events = Some(events.pause());
+        self.reader.forget_records();
     }
 }
 
@@ -104,7 +83,7 @@ mod tests {
         let text = "  sh-7 [000] ..... 1.000001: p_really_probe_0: (really_probe+0x0/0x40) dev=0xff10 name=\"a.0\" drv=\"d\"\n\
                     \x20 sh-7 [000] d..1. 1.000002: devres_log: a.0 ADD 00000000aaaaaaaa x_release (8 bytes)\n\
                     \x20 sh-7 [000] ..... 1.000003: r_really_probe_0: (x+0x1/0x2 <- really_probe) ret=0x0\n";
-        let mut stream = Stream::new(false, None, false);
+        let mut stream = Stream::new(false, None);
         let mut devices = Vec::new();
         let mut kinds = Vec::new();
         for piece in text.as_bytes().chunks(37) {
@@ -127,55 +106,5 @@ mod tests {
             "{devices:x?}"
         );
         stream.for_each(&mut |event| panic!("{event:?} a second time"));
-    }
-
-    #[test]
-    fn room_is_taken_for_what_is_there_and_not_for_what_was() {
-        const ROUNDS: u32 = 60_000;
-        let mut stream = Stream::new(false, None, false);
-        let mut counts = [0_u32; 3];
-        let mut count = |stream: &mut Stream| {
-            stream.for_each(&mut |event| {
-                assert_eq!(event.device.0, 0xff10, "{event:?}");
-                match event.kind {
-                    EventKind::Add(added) => {
-                        counts[0] += 1;
-                        assert_eq!(added.node.0, 0xff_0000 + u64::from(counts[0]));
-                    }
-                    EventKind::Release(released) => {
-                        counts[1] += 1;
-                        assert_eq!(released.node.0, 0xff_0000 + u64::from(counts[1]));
-                    }
-                    EventKind::Leave(_) => counts[2] += 1,
-                    _ => {}
-                }
-            });
-        };
-        stream.bytes(b"  sh-7 [000] ..... 1.0: p_really_probe_0: (really_probe+0x0/0x40) dev=0xff10 name=\"a.0\" drv=\"d\"\n");
-        for round in 1..=ROUNDS {
-            let lines = format!(
-                "  sh-8 [000] ..... 2.0: p_add_dr_0: (add_dr+0x0/0x40) dev=0xff10 node=0x{:x} rel=x_release+0x0/0x10\n\
-                 \x20 sh-8 [000] d..1. 2.0: devres_log: a.0 ADD 00000000{:08x} x_release (8 bytes)\n\
-                 \x20 sh-8 [000] d..1. 2.0: devres_log: a.0 REL 00000000{:08x} x_release (8 bytes)\n",
-                0xff_0000 + round,
-                round * 8,
-                round * 8
-            );
-            stream.bytes(lines.as_bytes());
-            if round % 100 == 0 {
-                count(&mut stream);
-            }
-        }
-        stream.bytes(
-            b"  sh-7 [000] ..... 3.0: r_really_probe_0: (x+0x1/0x2 <- really_probe) ret=0x0\n",
-        );
-        stream.end();
-        count(&mut stream);
-        assert_eq!(counts, [ROUNDS, ROUNDS, 1]);
-        let records = stream.reader.records();
-        let most = 3 * usize::try_from(AT_ONCE).unwrap();
-        assert!(records.all.kept() < most, "{}", records.all.kept());
-        assert!(records.calls.kept() < most, "{}", records.calls.kept());
-        assert!(records.facts.kept() < most, "{}", records.facts.kept());
     }
 }

@@ -38,7 +38,7 @@ impl Trace {
         let instance = Instance::create(tracing, &setup)?;
         let coverage = coverage(&setup, &instance);
         Ok(Self {
-            stream: Stream::new(!setup.tracepoint, payload_offset, instance.stacks()),
+            stream: Stream::new(!setup.tracepoint, payload_offset),
             instance,
             coverage,
             space: vec![0; AT_ONCE],
