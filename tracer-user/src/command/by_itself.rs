@@ -97,7 +97,7 @@ impl ByItself {
 
     /// Writes it; with the proposal to trace this way where there is no other.
     pub(super) fn write(&self, writer: &mut impl Write, no_other: bool) -> io::Result<()> {
-        writeln!(writer, "\nwhat the kernel records by itself")?;
+        writeln!(writer, "\nrecording by the kernel itself")?;
         for (name, text) in self.offers(no_other) {
             writeln!(writer, "  {name:<12} {text}")?;
         }
@@ -114,9 +114,7 @@ impl ByItself {
             match (self.tracefs, no_other) {
                 (true, true) => "yes: trace, record, check and live work with --via tracefs",
                 (true, false) => "yes (--via tracefs)",
-                (false, _) => {
-                    "no: tracefs is not mounted at /sys/kernel/tracing, or not in this kernel"
-                }
+                (false, _) => "no: tracefs is not mounted at /sys/kernel/tracing, or not built in",
             }
             .to_owned(),
         )];
@@ -137,7 +135,7 @@ impl ByItself {
         };
         offers.push(("at boot", boot.to_owned()));
         if self.bootconfig {
-            let text = "it takes a bootconfig as well: `devres-tracer boot --format bootconfig`";
+            let text = "bootconfig works too: `devres-tracer boot --format bootconfig`";
             offers.push(("", text.to_owned()));
         }
         if let Some(format) = self.initramfs {
@@ -148,9 +146,9 @@ impl ByItself {
 
     fn over_a_reset(&self, offers: &mut Vec<(&'static str, String)>) {
         let reset = match (self.persistent_instance, self.persistent) {
-            (true, _) => "set up: `devres-tracer crash` reads what a crash has left",
+            (true, _) => "set up: after a crash run `devres-tracer crash`",
             (false, true) => "yes: `devres-tracer boot --persistent 4M` prints the line to add",
-            (false, false) => "no: reserve_mem= came with 6.12",
+            (false, false) => "no (reserve_mem= needs 6.12)",
         };
         let console = if self.dumps {
             "set up (ftrace_dump_on_oops): `devres-tracer crash FILE` reads its log"
@@ -158,7 +156,7 @@ impl ByItself {
             "yes: `devres-tracer boot --dump-on-oops` prints the line to add"
         };
         let pstore = match (self.pstore, self.ramoops) {
-            (true, _) => "keeps the end of the kernel's log, with --dump-on-oops the dump in it",
+            (true, _) => "keeps the end of the kernel log, with --dump-on-oops the dump in it",
             (false, true) => {
                 "not set up: reserve memory and load ramoops (docs/boot-and-crash.md, recipe 4)"
             }
@@ -170,7 +168,7 @@ impl ByItself {
             "no /dev/pmsg0 (CONFIG_PSTORE_PMSG, and a backend with room for messages)"
         };
         offers.extend([
-            ("over a reset", reset.to_owned()),
+            ("across reset", reset.to_owned()),
             ("serial line", console.to_owned()),
             ("pstore", pstore.to_owned()),
             ("messages", messages.to_owned()),
