@@ -504,7 +504,7 @@ fn without_its_hooks_the_rule_cannot_decide() {
     let outcome = story.judge_by("DR001", without(whole(), &[Hook::PmDetach]));
     assert_eq!(outcome.verdict(Severity::Error), Verdict::Inconclusive);
     assert_eq!(
-        outcome.undecided[0].reason,
+        outcome.undecided[0].reason.to_string(),
         "dev_pm_domain_detach is not seen: not on this kernel"
     );
     // One of two is enough.
@@ -588,4 +588,41 @@ fn the_json_has_its_shape() {
         resource["delay"].as_u64().unwrap()
     );
     assert_eq!(json["expected"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_fixed_the_bus_is_told_only_where_the_bus_detached() {
+    for (frames, fix) in [
+        (
+            &["platform_remove", "device_remove"][..],
+            Some("f99508074e78"),
+        ),
+        (&["device_remove", "unbind_store"], Some("f99508074e78")),
+        (&["driver_remove", "platform_remove"], None),
+        (&[], None),
+    ] {
+        let mut story = Story::new();
+        begin(&mut story, DEVICE, "dev0");
+        probe(&mut story, DEVICE, &["devm_irq_release"]);
+        story
+            .enter(DEVICE, Hook::Unbind)
+            .enter(DEVICE, Hook::Remove);
+        if !frames.is_empty() {
+            story.stack(frames);
+        }
+        story
+            .pm(DEVICE, Hook::PmDetach, DOMAIN)
+            .leave(DEVICE, Hook::PmDetach)
+            .leave(DEVICE, Hook::Remove)
+            .enter(DEVICE, Hook::Cleanup);
+        release_all(&mut story, DEVICE, &["devm_irq_release"]);
+        story
+            .leave(DEVICE, Hook::Cleanup)
+            .leave(DEVICE, Hook::Unbind);
+        let outcome = story.judge_by("DR001", whole());
+        let finding = only(&outcome, Severity::Error);
+        let told = finding.known.and_then(|known| known.fixes.first()?.commit);
+        assert_eq!(told, fix, "{frames:?}");
+        assert_eq!(outcome.verdict(Severity::Error), Verdict::Findings);
+    }
 }

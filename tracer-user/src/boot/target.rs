@@ -37,7 +37,7 @@ pub enum TargetError {
     )]
     NoBtf(String),
     /// The file is none.
-    #[error("{name} is no BTF: {source}")]
+    #[error("{name} is not BTF: {source}")]
     Unreadable {
         /// The file's name.
         name: String,
@@ -46,7 +46,7 @@ pub enum TargetError {
     },
     /// The architecture given is not the file's.
     #[error(
-        "{name} is of {found}, not of {asked}: leave out --arch, or name the file of the right kernel"
+        "{name} is for {found}, not {asked}: leave out --arch, or give the right kernel's file"
     )]
     OtherMachine {
         /// The file's name.
@@ -89,10 +89,10 @@ impl Target {
         })?;
         let types = match content.get(..2) {
             Some(magic) if BTF_MAGIC.iter().any(|known| known == magic) => {
-                KernelTypes::of_bytes(&content)
+                KernelTypes::of_bytes(content)
             }
             _ => match section(&content) {
-                Some(section) => KernelTypes::of_bytes(section),
+                Some(section) => KernelTypes::of_bytes(section.to_vec()),
                 None => return Err(TargetError::NoBtf(name)),
             },
         };

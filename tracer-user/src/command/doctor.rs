@@ -5,7 +5,13 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, by_itself::ByItself, pager::unless_unread, rules::optional_hooks};
+use super::{
+    Exit,
+    by_itself::ByItself,
+    pager::unless_unread,
+    rules::{one_of_each, optional_hooks},
+    start_cost::StartCost,
+};
 use crate::{
     escape::{Escaped, Visible},
     event::Hook,
@@ -16,7 +22,7 @@ use crate::{
     source::live::{Live, Options},
 };
 
-/// Tells what of this kernel can be traced, and what can't be and why
+/// Checks what can be traced on this kernel, and why not the rest
 ///
 /// Exit code 0: everything; 3: with gaps; 4: nothing.
 #[derive(Debug, Args)]
@@ -24,6 +30,9 @@ pub(super) struct Doctor {
     /// Write one JSON object
     #[arg(long)]
     json: bool,
+    /// Tell how long each step of the start takes, and how much memory it takes
+    #[arg(long)]
+    timing: bool,
 }
 
 /// What was found out.
@@ -37,6 +46,9 @@ struct Diagnosis {
     uninterrupted: Option<bool>,
     /// Milliseconds from the start until everything was attached and the snapshot taken.
     start_milliseconds: u128,
+    /// What the start cost, if asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<StartCost>,
     coverage: Option<Coverage>,
     /// What the kernel can record by itself.
     by_itself: ByItself,
@@ -54,28 +66,18 @@ struct UndecidedRule {
 
 impl UndecidedRule {
     fn needs(&self) -> String {
-        let groups: Vec<String> = self
-            .missing
-            .iter()
-            .map(|any| {
-                if self.missing.len() > 1 && any.len() > 1 {
-                    format!("({})", any.join(" or "))
-                } else {
-                    any.join(" or ")
-                }
-            })
-            .collect();
-        groups.join(" and ")
+        one_of_each(&self.missing)
     }
 }
 
 impl Doctor {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let began = std::time::Instant::now();
-        let live = Live::start(&Options {
+        let options = Options {
             optional: optional_hooks(),
             ..Options::default()
-        });
+        };
+        let live = Live::start(&options);
         let (coverage, impossible) = match &live {
             Ok(live) => (Some(live.coverage().clone()), None),
             Err(error) => (None, Some(error.to_string())),
@@ -85,6 +87,11 @@ impl Doctor {
             uninterrupted: live.as_ref().ok().map(Live::is_uninterrupted),
             undecided_rules: coverage.as_ref().map(undecided_rules).unwrap_or_default(),
             start_milliseconds: began.elapsed().as_millis(),
+            start: live
+                .as_ref()
+                .ok()
+                .filter(|_| self.timing)
+                .map(|live| StartCost::of(live, &options)),
             coverage,
             by_itself: ByItself::of_running_kernel(),
             impossible,
@@ -180,27 +187,27 @@ impl Diagnosis {
         let nodes = match coverage.nodes {
             NodeEvents::Logged => "the kernel logs each one",
             NodeEvents::Concluded => {
-                "concluded from the functions that add and release (this kernel has no tracepoint devres_log)"
+                "inferred from the functions that add and release (this kernel has no devres_log tracepoint)"
             }
         };
         writeln!(writer, "resources      {nodes}")?;
         let preemption = match self.uninterrupted {
-            Some(true) => "kept off while a probe runs",
+            Some(true) => "disabled while a probe runs",
             _ => {
-                "not kept off (no bpf_preempt_disable): a preemptible kernel may skip a probe, which is told as loss"
+                "not disabled (no bpf_preempt_disable): a preemptible kernel may skip a probe, which counts as loss"
             }
         };
         writeln!(writer, "preemption     {preemption}")?;
         writeln!(writer, "start          {} ms", self.start_milliseconds)?;
+        if let Some(start) = &self.start {
+            start.write(writer)?;
+        }
         writeln!(writer, "\nhooks")?;
         for entry in &coverage.hooks {
             let symbol = entry.hook.symbol();
             match &entry.state {
                 HookState::Attached(way) if entry.hook.is_optional() => {
-                    writeln!(
-                        writer,
-                        "  {symbol:<34} {way}, only if asked for: --with {symbol}"
-                    )?;
+                    writeln!(writer, "  {symbol:<34} {way}, only with --with {symbol}")?;
                 }
                 HookState::Attached(way) => writeln!(writer, "  {symbol:<34} {way}")?,
                 HookState::NotNeeded(reason) => {
@@ -231,7 +238,7 @@ impl Diagnosis {
     fn verdict(&self) -> String {
         match &self.coverage {
             None => format!(
-                "Nothing can be traced by BPF: {}",
+                "Nothing can be traced with BPF: {}",
                 Visible(self.impossible.as_deref().unwrap_or_default())
             ),
             Some(coverage) if is_full(coverage) => "Everything can be traced.".to_owned(),

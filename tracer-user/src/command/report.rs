@@ -1,19 +1,22 @@
 //! `devres-tracer report`.
 
 use std::{
-    io::{BufWriter, Write as _},
+    io::{self, BufWriter, Write as _},
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
+use anyhow::Context as _;
 use clap::Args;
 
 use super::{
     Exit,
+    files::{create_file, refuse_same},
     pager::{PagerOptions, colours, unless_unread},
     reading,
     rules::RuleOptions,
+    say::shown,
     source_options::FilterOptions,
     trace::{EXIT_CODES, severity},
     wanted::Wanted,
@@ -26,15 +29,17 @@ use crate::{
     finding::{Finding, Severity},
     history::{Histories, HistoryObserver, Limits, Window},
     sink::{
-        page::Page,
+        html::write_html,
+        page::{Page, WIDTH},
         report::{Report as Contents, write_json, write_text},
+        text::write_summary_in,
     },
 };
 
-/// Shows the life of each device in a recording or log, with what was found
+/// Shows the life of each device in a recording or log, and the findings
 ///
-/// For each device: its probes, what it owned when it was bound, in what order that was given back, and what
-/// was left when it went. Devices that owned nothing are counted.
+/// For each device: its probes, the resources it held when bound, the order of their release, and what was left
+/// at the end. Devices that held nothing are only counted.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{}\n\n{EXIT_CODES}", time::HOW))]
 pub(super) struct Report {
@@ -44,18 +49,21 @@ pub(super) struct Report {
     rules: RuleOptions,
     #[command(flatten)]
     pager: PagerOptions,
-    /// Only what happened at this time or later
+    /// Show only what happened at this time or later
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<TimeArgument>,
-    /// Only what happened at this time or earlier
+    /// Show only what happened at this time or earlier
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<TimeArgument>,
-    /// Show devices that owned nothing as well
+    /// Also show devices that held nothing
     #[arg(long)]
     all: bool,
-    /// Write JSON lines: one object a life, one a finding
+    /// Write JSON lines, one object per life and finding
     #[arg(long)]
     json: bool,
+    /// Write the report as one page of HTML with a picture of all devices over time to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    html: Option<PathBuf>,
     /// The lowest severity of findings that count: info, warn or error
     #[arg(long, value_name = "SEVERITY", default_value = "error", value_parser = severity)]
     fail_on: Severity,
@@ -67,12 +75,18 @@ impl Report {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
         let rules = self.rules.rules()?;
+        refuse_same(Some(&self.file), self.html.as_deref())?;
         let window = time::window(self.since, self.until, &self.file)?;
         let mut recording = reading::open(&self.file)?;
         let information = recording.information().clone();
         let mut wanted = Wanted::of_recording(filter.clone(), &recording);
         let mut engine = Engine::new(Arc::new(information.coverage.clone()), rules);
-        let mut observer = HistoryObserver::new(Limits::default(), window, self.all);
+        let limits = if self.html.is_some() {
+            Limits::for_a_picture()
+        } else {
+            Limits::default()
+        };
+        let mut observer = HistoryObserver::new(limits, window, self.all);
         let damage = recording
             .for_each(|event| {
                 engine.apply_with(event, |change, model| observer.observe(change, model));
@@ -113,6 +127,12 @@ impl Report {
             summary: &summary,
             damage: damage.as_deref(),
         };
+        if let Some(path) = &self.html {
+            write_page(&contents, path)?;
+            let mut writer = io::stdout().lock();
+            unless_unread(write_summary_in(WIDTH, &mut writer, &summary))?;
+            return Ok(summary.verdict.into());
+        }
         let mut writer = BufWriter::new(self.pager.open());
         let written = if self.json {
             write_json(&contents, &mut writer)
@@ -122,6 +142,14 @@ impl Report {
         unless_unread(written.and_then(|()| writer.flush()))?;
         Ok(summary.verdict.into())
     }
+}
+
+/// Writes the page to a file that is begun anew.
+fn write_page(contents: &Contents<'_>, path: &Path) -> anyhow::Result<()> {
+    let failed = || format!("{} can't be written", shown(path));
+    let mut writer = BufWriter::new(create_file(path)?);
+    write_html(contents, &mut writer).with_context(failed)?;
+    writer.flush().with_context(failed)
 }
 
 /// Keeps the lives that the filter wants.

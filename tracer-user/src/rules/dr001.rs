@@ -8,10 +8,16 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, blame};
+use super::{
+    Rule, blame,
+    known::{self, Observed},
+};
 use crate::{
     event::{DeviceIdentity, Hook, Time},
-    finding::{self, Certainty, Finding, Occurrences, Report, RuleInfo, Severity, Step, Subject},
+    finding::{
+        self, Certainty, Doubt, Finding, Known, Occurrences, Report, RuleInfo, Severity, Step,
+        Subject,
+    },
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, Hazard, InstanceKey, Model, Node, Origin,
         State, Taint,
@@ -35,10 +41,6 @@ static INFO: RuleInfo = RuleInfo {
     optional: false,
     page: include_str!("dr001.md"),
 };
-
-/// Why nothing can be said of what is not released after a detach.
-const HALFWAY: &str =
-    "a PM domain was detached from a device whose resources were not seen to be added";
 
 /// Resources whose details a finding keeps.
 const MOST_RESOURCES: usize = 100;
@@ -66,6 +68,8 @@ struct Detach {
     /// When the probe or unbind around it began.
     began: Time,
     probing: bool,
+    /// What is known of whoever detached it.
+    known: Option<&'static Known>,
     entered: Time,
     released: Vec<finding::Resource>,
     /// All that were released, also those of which no details are kept.
@@ -111,18 +115,12 @@ impl Rule for PmDetachBeforeRelease {
             }
             Change::Lost(_) => {
                 for (_, detach) in self.detached.drain() {
-                    detach.stay_silent(
-                        "events were lost between a PM domain's detach and the releases",
-                        report,
-                    );
+                    detach.stay_silent(Doubt::EventsLostAfterDetach, report);
                 }
             }
             Change::Tainted { device, .. } => {
                 if let Some(detach) = self.detached.remove(device) {
-                    detach.stay_silent(
-                        "something was missed between a PM domain's detach and the releases",
-                        report,
-                    );
+                    detach.stay_silent(Doubt::MissedAfterDetach, report);
                 }
             }
             _ => {}
@@ -149,10 +147,7 @@ impl Rule for PmDetachBeforeRelease {
                     detach.keep(finding::resource(node, None, detach.entered));
                 }
             }
-            detach.stay_silent(
-                "the trace ended between a PM domain's detach and the releases",
-                report,
-            );
+            detach.stay_silent(Doubt::EndedAfterDetach, report);
             report.submit(detach.finding(Certainty::Likely));
         }
         let halfway = model.devices().filter(|device| {
@@ -163,12 +158,7 @@ impl Rule for PmDetachBeforeRelease {
         });
         for device in halfway {
             let subject = Subject::of(device);
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "the trace ended while the device was being unbound",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::EndedInUnbind);
         }
     }
 }
@@ -181,12 +171,7 @@ fn untold(id: DeviceId, model: &Model, report: &mut Report) {
     }
     if let Some(device) = model.device_by_id(id) {
         let subject = Subject::of(device);
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "dev_pm_domain_detach() was called, and it is not told whether there was a PM domain",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::DetachUntold);
     }
 }
 
@@ -208,12 +193,7 @@ impl PmDetachBeforeRelease {
             && !blame::runs(model, Hook::Probe, id)
         {
             let subject = Subject::of(device);
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "resources were released in an unbind whose begin was not seen",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::ReleasedInUnseenUnbind);
         }
     }
 
@@ -234,12 +214,7 @@ impl PmDetachBeforeRelease {
         if !within_binding {
             if device.state() == State::Unknown {
                 let subject = Subject::of(device);
-                report.stay_silent(
-                    INFO.id,
-                    subject.key,
-                    subject.name(),
-                    "a PM domain was detached, perhaps in an unbind whose begin was not seen",
-                );
+                report.stay_silent(INFO.id, subject.key, Doubt::DetachedInUnseenUnbind);
             }
             return;
         }
@@ -255,14 +230,15 @@ impl PmDetachBeforeRelease {
             halfway: false,
             began: around.map_or(model.now(), Frame::entered),
             probing: around.is_some_and(|frame| frame.hook() == Hook::Probe),
+            known: known_of(device, model),
             entered: model.now(),
             released: Vec::new(),
             count: 0,
             severity: Severity::Info,
         };
-        if let Some(reason) = doubt(device, model) {
-            detach.stay_silent(reason, report);
-            detach.halfway = reason == HALFWAY;
+        if let Some(doubt) = doubt(device, model) {
+            detach.stay_silent(doubt, report);
+            detach.halfway = doubt == Doubt::DetachedFromUnknown;
             if detach.halfway {
                 self.detached.insert(id, detach);
             }
@@ -272,9 +248,20 @@ impl PmDetachBeforeRelease {
     }
 }
 
+/// What is known of a detach, by who called it: the bus, or somebody else.
+fn known_of(device: Device<'_>, model: &Model) -> Option<&'static Known> {
+    let caller = blame::caller(model.current_stack()?, Hook::PmDetach.symbol())?;
+    let observed = Observed {
+        bus: device.identity().bus.as_deref(),
+        function: caller.base_name(),
+        ..Observed::default()
+    };
+    known::of(INFO.id, observed)
+}
+
 /// Why nothing can be said of the device's current binding, if something since its begin was missed. A
 /// release that accounts for every resource makes the list certain again, but not what the device does.
-fn doubt(device: Device<'_>, model: &Model) -> Option<&'static str> {
+fn doubt(device: Device<'_>, model: &Model) -> Option<Doubt> {
     let (tainted, lost) = (device.tainted_at(), model.last_loss());
     let missed = tainted.max(lost)?;
     if device.binding_sequence() > missed {
@@ -288,21 +275,19 @@ fn doubt(device: Device<'_>, model: &Model) -> Option<&'static str> {
         return None;
     }
     if lost > tainted {
-        return Some("a PM domain was detached from a device of which events were lost");
+        return Some(Doubt::DetachedAfterLoss);
     }
     Some(
         match device.taints().next().unwrap_or(Taint::FirstSeenHalfway) {
-            Taint::FirstSeenHalfway => HALFWAY,
-            Taint::Loss(_) => "a PM domain was detached from a device of which events were lost",
+            Taint::FirstSeenHalfway => Doubt::DetachedFromUnknown,
+            Taint::Loss(_) => Doubt::DetachedAfterLoss,
             Taint::TornSnapshot
             | Taint::MissedReturn
             | Taint::Desync
             | Taint::Indistinct
             | Taint::Unfitting
             | Taint::Disordered
-            | Taint::Repeated => {
-                "a PM domain was detached from a device of which something was missed"
-            }
+            | Taint::Repeated => Doubt::DetachedAfterMiss,
         },
     )
 }
@@ -370,9 +355,8 @@ impl Detach {
         }
     }
 
-    fn stay_silent(&self, why: &str, report: &mut Report) {
-        let name = self.identity.name.as_deref().unwrap_or("unnamed device");
-        report.stay_silent(INFO.id, self.key, name, why);
+    fn stay_silent(&self, doubt: Doubt, report: &mut Report) {
+        report.stay_silent(INFO.id, self.key, doubt);
     }
 
     fn finding(self, certainty: Certainty) -> Finding {
@@ -401,11 +385,12 @@ impl Detach {
             ),
             count: 1,
             caused_by: None,
+            known: self.known,
             summary,
             meaning: self.meaning(certainty).to_owned(),
             order: self.order(certainty),
             expected: vec![
-                "the driver's resources are released, the newest first".to_owned(),
+                "the driver's resources are released, newest first".to_owned(),
                 "dev_pm_domain_detach() detaches the PM domain".to_owned(),
             ],
             resources: self.released,
@@ -444,16 +429,16 @@ impl Detach {
                 "Not confirmed: no release was seen after the detach, because the trace ended first."
             }
             (Certainty::Confirmed, Severity::Error) => {
-                "Code that may touch the device's registers ran, or could still be called, after the \
-                 device had lost its PM domain: power and clocks may have been off."
+                "Code that may touch the device's registers ran, or could still be called, after the PM \
+                 domain was detached: power and clocks may have been off."
             }
             (Certainty::Confirmed, Severity::Warn) => {
-                "Releases ran after the device had lost its PM domain. None of them is known to touch \
-                 the device's registers."
+                "Releases ran after the PM domain was detached. None of them is known to touch the \
+                 device's registers."
             }
             (Certainty::Confirmed, Severity::Info) => {
-                "Only memory was released after the device had lost its PM domain: the order is wrong, \
-                 and harmless here."
+                "Only memory was released after the PM domain was detached: wrong order, but harmless \
+                 here."
             }
         }
     }

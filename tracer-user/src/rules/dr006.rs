@@ -4,7 +4,7 @@
 use super::{Rule, blame};
 use crate::{
     event::{GroupId, Hook},
-    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
 
@@ -12,7 +12,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR006",
     name: "null-id-picks-other-group",
     severities: &[Severity::Warn],
-    description: "A group function called with NULL selects a group that was not meant.",
+    description: "A group function called with NULL selects an unintended group.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::OpenGroup],
@@ -82,16 +82,11 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
     let subject = Subject::of(device);
     let whole = device.is_whole_since(marker.sequence()) && !device.is_tainted();
     let Some(caller) = caller.filter(|_| whole) else {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a group was selected by NULL, and it is not known by whom, or whether another should have been",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::NullSelectedForUnknown);
         return;
     };
     let origin = if named {
-        "opened with an identifier of its own".to_owned()
+        "opened with its own identifier".to_owned()
     } else {
         opener.map_or_else(String::new, |opener| format!("opened by {opener}"))
     };
@@ -101,8 +96,8 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
         .unwrap_or("?");
     report.submit(Finding {
         summary: format!("{caller} called {function}(NULL) on {}, which selected a group {origin}.", subject.name()),
-        meaning: "NULL stands for the group that was opened last of those still open. If another one was meant, \
-                  that one is left alone and this one is closed or released in its place."
+        meaning: "NULL selects the most recently opened group that is still open. If another one was meant, \
+                  this one is closed or released instead."
             .to_owned(),
         order: vec![
             Step {
@@ -115,7 +110,7 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
             },
         ],
         expected: vec![format!(
-            "{function}() is called with what devres_open_group() returned"
+            "{function}() is called with the id that devres_open_group() returned"
         )],
         resources: vec![finding::live_resource(marker)],
         caused_by: blame::caller_as_cause(&subject, model),

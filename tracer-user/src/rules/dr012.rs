@@ -3,10 +3,13 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{Rule, blame};
+use super::{
+    Rule, blame,
+    known::{self, Observed},
+};
 use crate::{
     event::{Hook, Time},
-    finding::{self, Cause, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, InstanceKey, Model, Node, NodeId, Origin, State},
     rules::attribution::{Attribution, attribute},
 };
@@ -15,7 +18,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR012",
     name: "outlives-creator",
     severities: &[Severity::Error, Severity::Warn],
-    description: "A resource that a driver's probe added to another device is still there when that driver has gone.",
+    description: "A resource that a driver added to another device outlives the driver.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::Probe],
@@ -164,21 +167,16 @@ impl Creator {
                 .collect();
             let Some(oldest) = left.first() else { continue };
             let subject = Subject::of(owner);
-            let mut stay_silent =
-                |why| report.stay_silent(INFO.id, subject.key, subject.name(), why);
+            let mut stay_silent = |doubt| report.stay_silent(INFO.id, subject.key, doubt);
             if !creator.is_whole() || !owner.is_whole_since(oldest.sequence()) {
-                stay_silent(
-                    "another driver left something on a device, in whose life events were missed",
-                );
+                stay_silent(Doubt::LeftAfterMiss);
                 continue;
             }
             let (known, unknown): (Vec<&Node>, Vec<&Node>) = left
                 .into_iter()
                 .partition(|node| self.attribution(node) != Attribution::Unknown);
             if !unknown.is_empty() {
-                stay_silent(
-                    "something was added to a device in another's probe, and no stack tells who asked for it",
-                );
+                stay_silent(Doubt::AskerUnknown);
             }
             if !known.is_empty() {
                 report.submit(self.finding(owner, &known, was_bound, model));
@@ -220,9 +218,9 @@ impl Creator {
             "failed its probe"
         };
         let meaning = if worst.is_some() {
-            "It is released only with the other device, long after the driver whose code and data it uses has gone."
+            "It is released only with the other device, long after the driver whose code and data it uses is gone."
         } else {
-            "Memory stays allocated until the other device goes, and again with each probe: a leak."
+            "The memory stays allocated until the other device is released, and each probe adds more: a leak."
         };
         let first_added = left.first().map_or(Time(0), |node| node.added());
         Finding {
@@ -232,7 +230,7 @@ impl Creator {
                 Certainty::Likely
             },
             summary: format!(
-                "{shown} was added to {name} by the probe of {creator}, and stayed there when {creator} {end}."
+                "The probe of {creator} added {shown} to {name}, where it stayed when {creator} {end}."
             ),
             meaning: meaning.to_owned(),
             order: vec![
@@ -249,7 +247,7 @@ impl Creator {
                 },
             ],
             expected: vec![format!(
-                "a driver adds its resources to its own device, {creator}, and they go with it"
+                "the driver adds its resources to its own device, {creator}, and they are released with it"
             )],
             resources: left
                 .iter()
@@ -271,6 +269,7 @@ impl Creator {
                     .map(finding::frames)
                     .unwrap_or_default(),
             }),
+            known: known::of(INFO.id, Observed::driver(self.subject.driver())),
             ..subject.finding(&INFO, severity, &format!("{driver}/{shown}"), model.now())
         }
     }

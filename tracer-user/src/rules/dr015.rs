@@ -4,7 +4,7 @@ use super::{Rule, blame};
 use crate::{
     event::Hook,
     finding::{
-        self, Adders, Certainty, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
+        self, Adders, Certainty, Doubt, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
     },
     model::{Change, Device, Hazard, Kind, Model, Node, NodeId, Origin, State},
 };
@@ -13,7 +13,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR015",
     name: "explicit-out-of-order",
     severities: &[Severity::Warn, Severity::Info],
-    description: "A single resource is given up although younger ones are live.",
+    description: "A resource is freed explicitly while newer ones are live.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::DevresLog, Hook::DevresRemove],
@@ -71,12 +71,7 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
     let subject = Subject::of(device);
     let what = finding::label(node);
     if !device.is_whole() {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a single resource was given up on a device of which something was missed",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::FreedAloneAfterMiss);
         return;
     }
     // Who asked for it is left out: of what was there before the trace began nobody knows, and the next binding's is
@@ -95,14 +90,14 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
         return;
     }
     let meaning = if severity == Severity::Warn {
-        "An interrupt or power management that was set up later may still use it, with the driver bound."
+        "The driver is bound, and an interrupt or power management set up later may still use it."
     } else {
-        "Resources are set up in the order in which they build on each other. Giving up an older one by hand is \
-         right only if no younger one uses it."
+        "Newer resources often use older ones. Freeing an older one explicitly is right only if no newer one uses \
+         it."
     };
     report.submit(Finding {
         summary: format!(
-            "{what} of {} was given up by hand while {}, which was added after it, is live.",
+            "{what} of {} was freed explicitly while the newer {} was still live.",
             subject.name(),
             finding::label(user)
         ),
@@ -118,12 +113,12 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
             },
             Step {
                 time: model.now(),
-                what: format!("{what} is given up by hand"),
+                what: format!("{what} is freed explicitly"),
             },
         ],
         expected: vec![
-            format!("{} is given up", finding::label(user)),
-            format!("{what} is given up"),
+            format!("{} is freed", finding::label(user)),
+            format!("{what} is freed"),
         ],
         resources: vec![finding::live_resource(node), finding::live_resource(user)],
         caused_by: blame::caller_as_cause(&subject, model),

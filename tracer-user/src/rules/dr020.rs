@@ -3,7 +3,7 @@
 use super::Rule;
 use crate::{
     event::{Hook, ModuleCode},
-    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, Model, Node},
 };
 
@@ -11,7 +11,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR020",
     name: "release-fn-unloaded",
     severities: &[Severity::Error],
-    description: "A module is unloaded while a resource lives whose release is in it.",
+    description: "A module is unloaded while a live resource's release function is in it.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::ModuleFree]],
     details: &[],
     sharpened_by: &[],
@@ -69,21 +69,16 @@ fn unloaded(
     let subject = Subject::of(device);
     let oldest = left.iter().map(|node| node.sequence()).min();
     if !device.is_whole_since(oldest.unwrap_or_default()) || device.is_tainted() {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a module was unloaded whose functions were on a device of which something was missed",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::UnloadedAfterMiss);
         return;
     }
     let what = finding::label(first);
     report.submit(Finding {
         summary: format!(
-            "The module {module} was unloaded while {what} of {}, which is a function of it, waits to be called.",
+            "The module {module} was unloaded while {what} of {}, one of its functions, is still to be called.",
             subject.name()
         ),
-        meaning: "When the device releases its resources, the kernel jumps to where that function was."
+        meaning: "When the device's resources are released, the kernel calls freed memory."
             .to_owned(),
         order: vec![
             Step {

@@ -2,6 +2,7 @@
 
 pub mod chrome;
 pub mod diff;
+pub mod html;
 pub mod json;
 pub(crate) mod json_text;
 pub mod page;
@@ -9,6 +10,7 @@ pub mod report;
 mod reported;
 pub mod reports;
 pub mod stacks;
+pub mod stacks_data;
 pub mod text;
 
 use std::io;

@@ -8,10 +8,14 @@ mod unopened;
 use hashbrown::HashMap;
 
 use self::log_lines::Lines;
-use super::{Rule, blame, plural};
+use super::{
+    Rule, blame,
+    known::{self, Observed},
+    plural,
+};
 use crate::{
     event::{Function, Hook, StackDefinition, Text, Time},
-    finding::{self, Cause, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Cause, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, Left, Model, Node, NodeId, Origin, State,
     },
@@ -21,7 +25,7 @@ pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
     id: "DR003",
     name: "foreign-open-group-release",
     severities: &[Severity::Error, Severity::Warn, Severity::Info],
-    description: "Another driver releases an open group of a bound device, with that driver's own resources.",
+    description: "Another driver releases an open group of a bound device, including resources of the bound driver.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::OpenGroup],
@@ -37,9 +41,6 @@ pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
 
 /// Resources whose details a finding keeps.
 const MOST_RESOURCES: usize = 100;
-/// Why nothing can be said of a group that another driver releases.
-const NO_OPENER: &str =
-    "a group was released by another driver, and no kernel stack tells who opened it";
 
 /// The rule. It keeps something only of devices of which a foreign task is releasing a group.
 #[derive(Debug, Default)]
@@ -160,9 +161,9 @@ impl ForeignGroupRelease {
             Ok(release) => {
                 self.releases.insert(id, release);
             }
-            Err(silence) => {
+            Err(doubt) => {
                 let subject = Subject::of(device);
-                report.stay_silent(INFO.id, subject.key, subject.name(), silence);
+                report.stay_silent(INFO.id, subject.key, doubt);
             }
         }
     }
@@ -178,34 +179,28 @@ fn start_in(
     device: Device<'_>,
     marker: &Node,
     model: &Model,
-) -> Result<Release, &'static str> {
+) -> Result<Release, Doubt> {
     if !device.is_whole() || !device.is_whole_since(marker.sequence()) {
-        return Err(
-            "a group was released by another driver on a device of which something was missed",
-        );
+        return Err(Doubt::ForeignReleaseAfterMiss);
     }
     let opened_in_it = marker.origin() == Origin::Seen
         && marker.sequence() > frame.sequence()
         && marker.task().tid == model.current_task().tid;
     let opener = opener(marker).cloned();
     if opener.is_none() && !opened_in_it {
-        return Err(NO_OPENER);
+        return Err(Doubt::OpenerUnknown);
     }
     let by = By::Frame {
         began: frame.entered(),
         opened_in_it,
     };
-    let cause = blame::cause(model, frame).ok_or("the other driver's device is not known")?;
+    let cause = blame::cause(model, frame).ok_or(Doubt::ReleaserUnknown)?;
     Ok(Release::new(device, opener, by, cause, model))
 }
 
 /// The group is released outside of any probe or unbind. That is no more than worth knowing, so that nothing
 /// is left open where it can't be told who opened the group, or who releases it.
-fn start_alone(
-    device: Device<'_>,
-    marker: &Node,
-    model: &Model,
-) -> Option<Result<Release, &'static str>> {
+fn start_alone(device: Device<'_>, marker: &Node, model: &Model) -> Option<Result<Release, Doubt>> {
     let framed = model
         .frames(model.current_task())
         .iter()
@@ -227,9 +222,7 @@ fn start_alone(
         return None;
     }
     if !device.is_whole() || !device.is_whole_since(marker.sequence()) {
-        return Some(Err(
-            "a group was released outside of any unbind on a device of which something was missed",
-        ));
+        return Some(Err(Doubt::LoneReleaseAfterMiss));
     }
     let task = model.current_task();
     let nobody = Subject::unknown();
@@ -314,7 +307,7 @@ impl Release {
 
     fn report(self, now: Time, report: &mut Report) {
         if self.unknown > 0 {
-            report.stay_silent(INFO.id, self.subject.key, self.subject.name(), NO_OPENER);
+            report.stay_silent(INFO.id, self.subject.key, Doubt::OpenerUnknown);
             return;
         }
         let may_be_empty = matches!(
@@ -336,21 +329,26 @@ impl Release {
             .first()
             .map_or("", finding::Resource::label)
             .to_owned();
+        let known = known::of(
+            INFO.id,
+            Observed::function(self.opener.as_ref().and_then(Function::base_name)),
+        );
         report.submit(Finding {
             summary: self.summary(),
             meaning: self.meaning().to_owned(),
             order: self.order(now),
             expected: vec![
                 format!(
-                    "{} closes the group when it has added what belongs to it",
+                    "{} closes the group after adding its resources",
                     self.opener()
                 ),
-                "devres_release_group() by the group's own identifier releases only that"
+                "devres_release_group() with the group's identifier releases only that group"
                     .to_owned(),
             ],
             resources: self.swallowed,
             delay_since: "the call",
             caused_by: Some(self.cause),
+            known,
             ..self.subject.finding(&INFO, severity, &what, now)
         });
     }
@@ -373,12 +371,12 @@ impl Release {
         let (victim, culprit, opener) = (self.subject.name(), self.culprit(), self.opener());
         match self.swallowed_count {
             0 => format!(
-                "{culprit} released an open group of {victim}, which is bound; all of it was added by {opener}, which \
-                 had opened it."
+                "{culprit} released an open group of {victim}, which is bound; {opener}, which opened it, had added all \
+                 of its resources."
             ),
             count => format!(
-                "{culprit} released an open group of {victim}, which is bound, and with it {count} {} that {opener} had \
-                 not added.",
+                "{culprit} released an open group of {victim}, which is bound, including {count} {} that {opener}, which \
+                 opened it, had not added.",
                 plural(count, "resource", "resources"),
             ),
         }
@@ -387,15 +385,15 @@ impl Release {
     fn meaning(&self) -> &'static str {
         match self.by {
             By::Frame { .. } if self.swallowed_count > 0 => {
-                "An open group holds everything that is added after it. The driver that is still bound goes on using \
-                 what is gone now: mappings, interrupts, memory."
+                "An open group takes in everything added later. The driver is still bound and keeps using the released \
+                 resources: mappings, interrupts, memory."
             }
             By::Frame { .. } => {
-                "The group was still open, so anything added later would have gone with it. Nothing was."
+                "The group was still open: anything added later would have been released with it. Nothing was."
             }
             By::Call { .. } => {
-                "An open group holds everything that is added after it. If the driver that is still bound goes on \
-                 using that, it uses what is gone. No other driver's unbind was running, so it may have been meant."
+                "An open group takes in everything added later. If the bound driver still uses the released resources, \
+                 that is a use after free. No other driver's unbind was running, so it may be intended."
             }
         }
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     event::{Hook, Message, NodeReference},
     evidence::Addresses,
-    finding::{self, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Model, Node, NodeId, Origin},
 };
 
@@ -23,7 +23,7 @@ pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
     id: "DR013",
     name: "dangling-data",
     severities: &[Severity::Error, Severity::Warn],
-    description: "Memory is freed while an action or interrupt still points into it, or a device lives in it.",
+    description: "Memory is freed while an action or interrupt still points into it, or a live device is in it.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::DevresLog, Hook::ReleaseAll],
@@ -164,10 +164,7 @@ impl Rule for DanglingData {
 
     fn finish(&mut self, _model: &Model, report: &mut Report) {
         for dangling in self.dangling.drain(..) {
-            dangling.stay_open(
-                "something that points to freed memory was still there when the trace ended",
-                report,
-            );
+            dangling.stay_open(Doubt::PointerLeftAtEnd, report);
         }
     }
 }
@@ -180,10 +177,7 @@ impl Dangling {
             device.is_none_or(|device| device.is_whole_since(self.since))
         };
         if !whole(self.holder.device) || !whole(self.owner) {
-            return self.stay_open(
-                "a resource may point to memory that was freed, and something was missed meanwhile",
-                report,
-            );
+            return self.stay_open(Doubt::PointerAfterMiss, report);
         }
         let mut finding = *self.finding;
         let what = finding
@@ -192,7 +186,7 @@ impl Dangling {
             .map_or("it", finding::Resource::label);
         finding.order.push(Step {
             time: model.now(),
-            what: format!("{what} goes"),
+            what: format!("{what} is released or removed"),
         });
         report.update(Finding {
             severity: Severity::Error,
@@ -202,8 +196,8 @@ impl Dangling {
         });
     }
 
-    fn stay_open(self, why: &str, report: &mut Report) {
-        report.stay_silent(INFO.id, self.finding.instance, &self.finding.device, why);
+    fn stay_open(self, doubt: Doubt, report: &mut Report) {
+        report.stay_silent(INFO.id, self.finding.instance, doubt);
     }
 }
 
@@ -264,8 +258,7 @@ impl DanglingData {
                 }
                 let dangling = self.dangling.swap_remove(index);
                 if matches!(change, Change::NodeVanished(_)) {
-                    dangling
-                        .stay_open("how it went that points to freed memory was missed", report);
+                    dangling.stay_open(Doubt::PointerEndMissed, report);
                 } else {
                     dangling.confirm(model, report);
                 }
@@ -347,11 +340,11 @@ fn freed_active(
     report.submit(Finding {
         certainty: Certainty::Likely,
         summary: format!(
-            "Memory was freed with an active {object}{calls} in it, right behind the release of {name}{size} of {}.",
+            "Memory with an active {object}{calls} was freed, right after the release of {name}{size} of {}.",
             subject.name()
         ),
-        meaning: "Whatever is active uses that memory later, when it may belong to somebody else. Either it was \
-                  not stopped, or what can start it again was released later than the driver's remove."
+        meaning: "It uses the memory later, when somebody else may have it. Either it was not stopped, or it \
+                  was started again after the driver's remove."
             .to_owned(),
         order: vec![
             Step {
@@ -360,11 +353,11 @@ fn freed_active(
             },
             Step {
                 time: model.now(),
-                what: format!("the kernel finds an active {object} in the memory that is freed"),
+                what: format!("the kernel finds an active {object} in the freed memory"),
             },
         ],
         expected: vec![
-            "what can start it is released or disabled".to_owned(),
+            "whatever can start it is released or disabled".to_owned(),
             format!("the {object} is cancelled"),
             "the memory is released".to_owned(),
         ],
@@ -399,12 +392,7 @@ fn dangling(
     let subject = Subject::of(device);
     let since = node.sequence().min(block.sequence());
     if !device.is_whole_since(since) || !owner.is_whole_since(since) {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a resource may point to memory that was freed, and something was missed meanwhile",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::PointerAfterMiss);
         return None;
     }
     let what = finding::label(node);
@@ -426,8 +414,8 @@ fn dangling(
         summary: format!(
             "Memory of {owner_name} was {how} while the {pointer} of {what} on {name} still points into it."
         ),
-        meaning: "When that action or interrupt handler runs, or what it stands for is released, it uses memory \
-                  that may belong to somebody else by then."
+        meaning: "When the action or interrupt handler runs, or the resource is released, it uses memory that \
+                  somebody else may have by then."
             .to_owned(),
         order: vec![
             Step {
@@ -440,12 +428,12 @@ fn dangling(
             },
             Step {
                 time: model.now(),
-                what: format!("the memory is {how}; {what} is still there"),
+                what: format!("the memory is {how}; {what} is still live"),
             },
         ],
         expected: vec![
             format!("{what} is released"),
-            "the memory that it uses is released".to_owned(),
+            "the memory it uses is released".to_owned(),
         ],
         resources: vec![
             finding::live_resource(node),

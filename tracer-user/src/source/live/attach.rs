@@ -8,7 +8,7 @@ use aya::{
 };
 use tracer_ebpf::{Description, Hook, Point, Programs, Role, Trait};
 
-use super::switches::silences;
+use super::{switches::silences, timing::StopWatch};
 use crate::{
     evidence::{Attachment, HookCoverage, HookState, Untold},
     kernel::KernelTypes,
@@ -24,6 +24,8 @@ pub(super) struct Kernel<'kernel> {
     pub(super) ways: &'kernel [Attachment],
     /// Which of the optional hooks are wanted.
     pub(super) optional: &'kernel [Hook],
+    /// How long the verifier takes.
+    pub(super) verifier: StopWatch,
 }
 
 impl Kernel<'_> {
@@ -31,7 +33,7 @@ impl Kernel<'_> {
     fn left_out(&self, hook: Hook) -> Option<HookState> {
         (hook.is_optional() && !self.optional.contains(&hook)).then(|| {
             let symbol = hook.symbol();
-            HookState::NotNeeded(format!("not asked for: --with {symbol} observes it"))
+            HookState::NotNeeded(format!("optional: enable it with --with {symbol}"))
         })
     }
 }
@@ -50,7 +52,7 @@ pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> 
     let mut logged = false;
     for row in &Hook::TABLE {
         let state = if row.has(Trait::WithoutLog) && logged {
-            HookState::NotNeeded("the tracepoint devres_log tells the same".to_owned())
+            HookState::NotNeeded("the devres_log tracepoint covers it".to_owned())
         } else if let Some(left_out) = kernel.left_out(row.hook) {
             left_out
         } else {
@@ -92,7 +94,7 @@ pub(super) fn untold(hooks: &[HookCoverage]) -> Vec<Untold> {
     let untold = by_kretprobe.then(|| Untold {
         hook: Hook::Probe,
         role: Role::PmDomain,
-        reason: "a kretprobe does not tell which device its function was called with".to_owned(),
+        reason: "a kretprobe does not show the device argument".to_owned(),
     });
     untold.into_iter().collect()
 }
@@ -103,17 +105,19 @@ fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, row: &Description) ->
         .enter
         .filter(|_| kernel.types.has_tracepoint(tracepoint))
     else {
-        return HookState::Missing(format!("this kernel has no tracepoint {tracepoint}"));
+        return HookState::Missing(format!("this kernel has no {tracepoint} tracepoint"));
     };
     let mut reasons = Vec::new();
     for way in kernel.ways {
         let result = match way {
             Attachment::TpBtf => with::<BtfTracePoint>(ebpf, programs.best, |program| {
-                program.load(tracepoint, kernel.btf)?;
+                kernel
+                    .verifier
+                    .time(|| program.load(tracepoint, kernel.btf))?;
                 program.attach().map(drop)
             }),
             Attachment::RawTracepoint => with::<RawTracePoint>(ebpf, programs.plain, |program| {
-                program.load()?;
+                kernel.verifier.time(|| program.load())?;
                 program.attach(tracepoint).map(drop)
             }),
             _ => continue,
@@ -129,7 +133,7 @@ fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, row: &Description) ->
 /// That none of the ways has worked. Where none was tried, the wanted ones don't fit the hook.
 fn missing(reasons: &[String]) -> HookState {
     HookState::Missing(if reasons.is_empty() {
-        "it can't be attached in the ways asked for".to_owned()
+        "it can't be attached in the given ways (--attach)".to_owned()
     } else {
         reasons.join("; ")
     })
@@ -152,8 +156,8 @@ fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &Description) -> 
             continue;
         }
         let result = match way {
-            Attachment::Fentry => fentry(ebpf, kernel.btf, hook, function),
-            Attachment::Kprobe => kprobe(ebpf, hook, function),
+            Attachment::Fentry => fentry(ebpf, kernel, hook, function),
+            Attachment::Kprobe => kprobe(ebpf, kernel, hook, function),
             _ => continue,
         };
         match result {
@@ -164,11 +168,18 @@ fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &Description) -> 
     missing(&reasons)
 }
 
-fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &Description, function: &str) -> Result<(), Refusal> {
+fn fentry(
+    ebpf: &mut Ebpf,
+    kernel: &Kernel<'_>,
+    hook: &Description,
+    function: &str,
+) -> Result<(), Refusal> {
     // The return first: a frame whose end can't be seen must not be seen to begin.
     if let Some(Programs { best: fentry, .. }) = hook.leave {
         with::<FExit>(ebpf, fentry, |program| {
-            program.load(function, btf)?;
+            kernel
+                .verifier
+                .time(|| program.load(function, kernel.btf))?;
             program.attach().map(drop)
         })?;
     }
@@ -176,7 +187,9 @@ fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &Description, function: &str) -> Res
         return Ok(());
     };
     let entered = with::<FEntry>(ebpf, fentry, |program| {
-        program.load(function, btf)?;
+        kernel
+            .verifier
+            .time(|| program.load(function, kernel.btf))?;
         program.attach().map(drop)
     });
     if let (Err(_), Some(Programs { best: fentry, .. })) = (&entered, hook.leave) {
@@ -185,13 +198,18 @@ fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &Description, function: &str) -> Res
     entered
 }
 
-fn kprobe(ebpf: &mut Ebpf, hook: &Description, function: &str) -> Result<(), Refusal> {
+fn kprobe(
+    ebpf: &mut Ebpf,
+    kernel: &Kernel<'_>,
+    hook: &Description,
+    function: &str,
+) -> Result<(), Refusal> {
     if !Path::new("/sys/bus/event_source/devices/kprobe").exists() {
         return Err(Refusal::NoKprobes);
     }
     for Programs { plain: kprobe, .. } in [hook.leave, hook.enter].into_iter().flatten() {
         let attached = with::<KProbe>(ebpf, kprobe, |program| {
-            program.load()?;
+            kernel.verifier.time(|| program.load())?;
             program.attach(function, 0).map(drop)
         });
         if let (Err(_), Some(Programs { plain: kprobe, .. })) = (&attached, hook.leave) {
@@ -263,7 +281,7 @@ enum Refusal {
         "the kernel does not let eBPF read its memory (lockdown in confidentiality mode; boot with lockdown=integrity or none)"
     )]
     LockedDown,
-    #[error("the kernel refuses it (EPERM)")]
+    #[error("not permitted (EPERM)")]
     NotPermitted,
     #[error(
         "the kernel can't attach to functions that way (it needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)"

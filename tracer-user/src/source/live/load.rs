@@ -1,7 +1,7 @@
 //! Loads the probes, attaches them, takes the snapshot, and yields events.
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf, EbpfLoader, Endianness,
     maps::{MapData, PerCpuArray, RingBuf, StackTraceMap},
     programs::RawTracePoint,
 };
@@ -11,7 +11,11 @@ use std::{
 };
 
 use hashbrown::HashMap;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::resource::{Resource, setrlimit},
+    unistd::chroot,
+};
 use tokio::io::unix::AsyncFd;
 use tracer_ebpf::{Hook, Layout};
 use zerocopy::IntoBytes as _;
@@ -31,7 +35,9 @@ use super::{
     stacks::Stacks,
     switches::Switches,
     symbol_service::SymbolService,
+    timing::{Step, StopWatch, Timing},
     unnamed::Unnamed,
+    waiting::Waiting,
 };
 use crate::{
     event::{DeviceAddress, DeviceSnapshot, Event, EventKind, Task, Time},
@@ -55,11 +61,13 @@ pub struct Live {
     check: AdditionCheck,
     probe_log: Option<ProbeLog>,
     unnamed: Unnamed,
+    waiting: Waiting,
     coverage: Coverage,
     /// Events that the snapshot has taken out of the ring buffer, and the snapshot itself, in order.
     first: std::vec::IntoIter<Event>,
     set: DeviceSetLayout,
     layout: Layout,
+    timing: Timing,
 }
 
 /// Lost records by hook number, on one CPU.
@@ -73,30 +81,32 @@ impl Live {
     /// [`coverage`](Self::coverage) says so.
     pub fn start(options: &Options) -> Result<Self, LiveError> {
         ensure_possible(options)?;
+        let mut timing = Timing::begin();
         let symbols = SymbolService::start();
-        let btf = in_background(Btf::from_sys_fs)?;
-        // Each parses the kernel's types for itself, and takes its time for it.
-        let loader = in_background(EbpfLoader::new)?;
+        let loader = in_background(loader_without_types)?;
         let types = KernelTypes::of_running_kernel()?;
         let mut layout = types.layout()?;
         let set = types.device_set()?;
         layout.stacks = u32::from(options.stacks);
         layout.log = u32::from(options.probe_log);
         layout.wake_up_at = options.ring_bytes / 4;
-        let btf = btf
-            .join()
-            .map_err(|_| LiveError::Load("the kernel's BTF can't be parsed".to_owned()))?
-            .map_err(|error| LiveError::Load(chain(&error)))?;
+        let unparsed = |error: &dyn std::error::Error| LiveError::Load(chain(error));
+        let btf = Btf::parse(&types.attach_targets(), Endianness::default())
+            .map_err(|error| unparsed(&error))?;
+        timing.done(Step::Types);
         // Before 5.11 map memory counts against this limit.
         let _ = setrlimit(
             Resource::RLIMIT_MEMLOCK,
             nix::libc::RLIM_INFINITY,
             nix::libc::RLIM_INFINITY,
         );
-        let loader = loader
+        let mut loader = loader
             .join()
-            .map_err(|_| LiveError::Load("the kernel's BTF can't be parsed".to_owned()))?;
-        let (mut ebpf, uninterrupted) = load(loader, &types, &layout, options)?;
+            .map_err(|_| LiveError::Load("the loader can't be started".to_owned()))?;
+        loader.btf(None);
+        timing.done(Step::Loader);
+        let verifier = StopWatch::default();
+        let (mut ebpf, uninterrupted) = load(loader, &types, &layout, options, &verifier)?;
 
         let probe_log = options
             .probe_log
@@ -121,16 +131,18 @@ impl Live {
                 LiveError::Load(format!("the ring buffer can't be polled: {error}"))
             })?;
 
+        timing.done_apart_from(Step::Maps, (Step::Verifier, verifier.total()));
         let hooks = if options.attach {
-            attach::attach(
-                &mut ebpf,
-                &Kernel {
-                    btf: &btf,
-                    types: &types,
-                    ways: &options.ways,
-                    optional: &options.optional,
-                },
-            )
+            let kernel = Kernel {
+                btf: &btf,
+                types: &types,
+                ways: &options.ways,
+                optional: &options.optional,
+                verifier: StopWatch::default(),
+            };
+            let hooks = attach::attach(&mut ebpf, &kernel);
+            timing.done_apart_from(Step::Attach, (Step::Verifier, kernel.verifier.total()));
+            hooks
         } else {
             Vec::new()
         };
@@ -145,17 +157,23 @@ impl Live {
         let logged = sees(Hook::DevresLog);
         let sees_lives = sees(Hook::Initialise) && sees(Hook::FinalPut);
         let concluded = options.attach && !logged && !types.has_tracepoint("devres_log");
+        let switches = Switches::of(&hooks);
+        let coverage = Coverage {
+            unread_switches: switches.unread().to_vec(),
+            ..coverage(hooks, concluded, options.stacks)
+        };
         let mut live = Self {
             ebpf,
             ring,
             lost,
             skipped: Skipped::open(),
-            switches: Switches::of(&hooks),
+            switches,
             uninterrupted,
             held: None,
             check: AdditionCheck::default(),
             probe_log,
             unnamed: Unnamed::new(sees_lives),
+            waiting: Waiting::default(),
             decoder: Decoder::new(
                 layout,
                 types.modules(),
@@ -163,10 +181,11 @@ impl Live {
                 symbols,
                 Stacks::new(Some(stacks)),
             ),
-            coverage: coverage(hooks, concluded, options.stacks),
+            coverage,
             first: Vec::new().into_iter(),
             set,
             layout,
+            timing,
         };
         live.take_snapshot(&layout, &set);
         Ok(live)
@@ -183,6 +202,12 @@ impl Live {
     #[must_use]
     pub fn is_uninterrupted(&self) -> bool {
         self.uninterrupted
+    }
+
+    /// How long the steps of the start took.
+    #[must_use]
+    pub fn timing(&self) -> &Timing {
+        &self.timing
     }
 
     /// Measures what one addition costs the traced kernel, as the mean of so many. The events are made up and
@@ -237,6 +262,7 @@ impl Live {
             held,
             first,
             unnamed,
+            waiting,
             set,
             layout,
             ..
@@ -248,6 +274,7 @@ impl Live {
         let mut records = 0;
         let mut pass = |event: Event| {
             unnamed.see(&event);
+            waiting.see(&event);
             sink(event);
         };
         if let Some(event) = first.as_slice().first() {
@@ -283,6 +310,7 @@ impl Live {
         if records < most {
             let mut walk = Walk::new(&mut *memory, layout, set, now);
             unnamed.look(|device| walk.identity(device).ok(), sink);
+            waiting.look(now(), decoder.stacks(), sink);
         }
         records
     }
@@ -333,11 +361,12 @@ impl Live {
     fn take_snapshot(&mut self, layout: &Layout, set: &DeviceSetLayout) {
         let mut events = Vec::new();
         let found = self.walk(layout, set, &mut events);
+        self.timing.done(Step::Snapshot);
         match found {
             Ok((found, complete)) => {
                 if !complete {
                     self.coverage.before = Before::Unknown(
-                        "the kernel's device set changed while it was read, so that not every device was found".to_owned(),
+                        "the kernel's device set changed while it was being read: some devices may be missing".to_owned(),
                     );
                 }
                 let snapshots = found
@@ -351,6 +380,7 @@ impl Live {
                 self.first = events.into_iter();
             }
         }
+        self.timing.done(Step::Names);
     }
 
     fn walk(
@@ -438,10 +468,23 @@ fn ensure_possible(options: &Options) -> Result<(), LiveError> {
     if locked_down() {
         return Err(LiveError::LockedDown);
     }
+    limits::suffice_for_stacks()?;
     if options.attach {
         limits::suffice(options.ring_bytes)?;
     }
     Ok(())
+}
+
+/// A loader that has not read the kernel's types.
+///
+/// Creating one reads them all, wanted or not, until aya 0.15, which takes tens of milliseconds and of MiB. So it is created
+/// where it does not find them: the thread that runs this sees `/proc` as its root directory from then on. Where that is
+/// not permitted they are read in vain.
+fn loader_without_types() -> EbpfLoader<'static> {
+    if unshare(CloneFlags::CLONE_FS).is_ok() {
+        let _ = chroot("/proc");
+    }
+    EbpfLoader::new()
 }
 
 /// Begins work that takes its time on a thread of its own.
@@ -467,6 +510,7 @@ fn load<'data>(
     types: &KernelTypes,
     layout: &'data Layout,
     options: &'data Options,
+    verifier: &StopWatch,
 ) -> Result<(Ebpf, bool), LiveError> {
     loader
         .override_global("LAYOUT", layout.as_bytes(), true)
@@ -495,7 +539,7 @@ fn load<'data>(
     }
     let calling = FittedObject::new(|function| types.function_number(function.symbol()));
     let mut ebpf = load(&calling)?;
-    if calls_kernel_functions(&mut ebpf) {
+    if verifier.time(|| calls_kernel_functions(&mut ebpf)) {
         return Ok((ebpf, true));
     }
     Ok((load(&FittedObject::new(|_| None))?, false))
@@ -506,6 +550,7 @@ fn coverage(hooks: Vec<HookCoverage>, concluded: bool, stacks: bool) -> Coverage
     Coverage {
         untold: attach::untold(&hooks),
         hooks,
+        unread_switches: Vec::new(),
         nodes: if concluded {
             NodeEvents::Concluded
         } else {

@@ -497,6 +497,7 @@ impl Reader {
     /// Lets go of the records so far: their events have been made.
     pub(super) fn forget_records(&mut self) {
         self.collector.records.all.forget();
+        self.collector.records.devices.forget();
     }
 
     fn commit(&mut self) {
