@@ -194,7 +194,7 @@ mod tests {
                 splat: Some("the kernel oopsed"),
             }
         );
-        let (_, again) = across(&[file], &roots, || ()).unwrap();
+        let ((), again) = across(&[file], &roots, || ()).unwrap();
         assert_eq!(again.splat, None);
     }
 

@@ -165,8 +165,8 @@ mod tests {
         let good = place("0000:00:01.0");
         assert!(journal.earlier(&good).is_none());
         journal.begin(&good).unwrap();
-        let test = Test::new("pci/0000:00:01.0", Status::Passed, "10 cycles");
-        journal.end(&good, &test).unwrap();
+        let result = Test::new("pci/0000:00:01.0", Status::Passed, "10 cycles");
+        journal.end(&good, &result).unwrap();
         journal.begin(&place("0000:00:02.0")).unwrap();
         drop(journal);
         // The machine died while it wrote.
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(fatal.status, Status::Failed);
         assert!(journal.earlier(&third).is_none());
         journal.begin(&third).unwrap();
-        journal.end(&third, &test).unwrap();
+        journal.end(&third, &result).unwrap();
         let journal = Journal::open(&path).unwrap();
         assert_eq!(journal.earlier(&third).unwrap().status, Status::Passed);
     }
