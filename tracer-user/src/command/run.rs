@@ -10,10 +10,11 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{
     Exit,
+    say::say,
     wanted::{Wanted, say_if_missing},
 };
 use crate::{
-    crash::LastMoments,
+    crash::{LastMoments, Messages},
     engine::{Engine, Summary},
     event::{Death, Event, EventKind, StackId, Time},
     evidence::{CommandEnd, Coverage, LineCounts, LostBy, SourceInformation},
@@ -37,10 +38,14 @@ pub(super) struct Run<'sink> {
     sink: &'sink mut dyn Sink,
     lines: Option<LineCounts>,
     problems: Vec<String>,
+    /// Why else nothing can be concluded from that nothing was found.
+    doubts: Vec<String>,
     /// How the command ended that was traced, if it failed.
     command: Option<CommandEnd>,
     /// Watches for what was under way, where the machine died, and how it did.
     crash: Option<(LastMoments, Option<Death>)>,
+    /// Keeps what is under way where it outlives a crash.
+    messages: Option<Messages>,
     /// It is not known what came behind.
     cut_short: bool,
     /// Why nothing can be written any more. A reader that has gone away is no error.
@@ -68,8 +73,10 @@ impl<'sink> Run<'sink> {
             sink,
             lines: None,
             problems: Vec::new(),
+            doubts: Vec::new(),
             command: None,
             crash: None,
+            messages: None,
             cut_short: false,
             broken,
         }
@@ -84,6 +91,9 @@ impl<'sink> Run<'sink> {
             None => self.engine.apply(event),
         }
         .to_vec();
+        if let Some(messages) = &mut self.messages {
+            messages.event(event, self.engine.model());
+        }
         if self.broken.is_some() {
             return;
         }
@@ -151,9 +161,19 @@ impl<'sink> Run<'sink> {
         self.crash = Some((LastMoments::default(), death));
     }
 
+    /// From here on what is under way is kept where it outlives a crash.
+    pub(super) fn keep_what_is_under_way(&mut self, messages: Messages) {
+        self.messages = Some(messages);
+    }
+
     /// Something keeps the source from being all there was.
     pub(super) fn problem(&mut self, problem: String) {
         self.problems.push(problem);
+    }
+
+    /// The run is not all that it was to be: that nothing was found says nothing.
+    pub(super) fn doubt(&mut self, reason: String) {
+        self.doubts.push(reason);
     }
 
     /// Takes a recording in, whole, and ends the run.
@@ -213,6 +233,9 @@ impl<'sink> Run<'sink> {
             .iter()
             .map(|finding| finding.fingerprint.clone())
             .collect();
+        if let Some(Err(error)) = self.messages.map(Messages::finish) {
+            say(format_args!("not everything was kept in pstore: {error}"));
+        }
         let crash = self
             .crash
             .map(|(moments, death)| moments.finish(self.engine.model(), death));
@@ -236,7 +259,8 @@ impl<'sink> Run<'sink> {
             summary.leave_open();
         }
         summary.crash = crash;
-        for gap in self.wanted.gaps().into_iter().chain(idleness) {
+        let gaps = self.wanted.gaps().into_iter().chain(idleness);
+        for gap in gaps.chain(self.doubts) {
             summary.doubt(gap);
         }
         if self.broken.is_none() {

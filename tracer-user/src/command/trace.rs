@@ -12,6 +12,7 @@ use super::{
     Exit,
     after_boot::AfterBoot,
     capture::{Capture, CaptureOptions, Receiver},
+    exercise::{RebindOptions, refusal, run_cycles},
     files::{self, OverwriteOption},
     manner,
     pager::{colours, width},
@@ -24,6 +25,8 @@ use super::{
     wanted::Wanted,
 };
 use crate::{
+    check::{CycleClock, exercise::Exercise},
+    crash::Messages,
     event::Event,
     evidence::CommandEnd,
     filter::DeviceFilter,
@@ -33,11 +36,11 @@ use crate::{
     trace_file::{self, Header, Recorder, RecorderOptions},
 };
 
-/// Traces this kernel until a command ends, the time is over or Ctrl-C is pressed, and judges what happened
+/// Traces this kernel until the command ends, --for is over or Ctrl-C is pressed, and judges what happened
 ///
-/// Everything is attached before the command starts, and everything that it caused is read before the
-/// verdict. The command's own output stays its own; use --output to keep the two apart. The command's exit status does
-/// not affect the verdict.
+/// All probes are attached before the command starts, and all events it caused are read before the
+/// verdict. The command's output is passed through; --output writes the report elsewhere. The command's exit status
+/// does not affect the verdict.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Trace {
@@ -53,14 +56,23 @@ pub(super) struct Trace {
     overwrite: OverwriteOption,
     #[command(flatten)]
     capture: CaptureOptions,
-    /// Record to this trace file as well
+    /// Also record to this trace file
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     record: Option<PathBuf>,
-    /// Begin with what the kernel has recorded since its boot, by the parameters that `boot` prints
+    #[command(flatten)]
+    rebind: RebindOptions,
+    /// Unbind also what the machine needs: the disks in use, the only network, the console
+    #[arg(long, requires = "rebind", help_heading = "Exercise")]
+    force: bool,
+    /// Start with what the kernel has recorded since boot (set up by `devres-tracer boot`)
     #[arg(long, conflicts_with_all = ["from", "via"])]
     after_boot: bool,
+    /// Keep the last events of each device under way in pstore, where `crash` finds them after the machine has died; needs
+    /// /dev/pmsg0
+    #[arg(long, conflicts_with = "from")]
+    pstore: bool,
     /// Replay this recording instead of tracing the kernel; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command"], conflicts_with_all = PROBE_OPTIONS)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command", "rebind"], conflicts_with_all = PROBE_OPTIONS)]
     from: Option<PathBuf>,
 }
 
@@ -69,8 +81,8 @@ pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  clean: everything was seen, and no finding counts
   1  findings at or above --fail-on
-  2  the command line is wrong, or a text has no events
-  3  inconclusive: nothing found, but not everything could be seen, or no device is wanted
+  2  usage error, or a text without events
+  3  inconclusive: no finding counts, but not everything was seen, or no device matches the filter
   4  could not run, or the input can't be read";
 
 /// What is written, and where.
@@ -148,7 +160,7 @@ impl Trace {
         let rules = self.rules.rules()?;
         if let Some(path) = self.output.trace_file() {
             let problem = format!(
-                "--output writes the report, and {} is the name of a trace file: use --record for it",
+                "--output is for the report, and {} is named like a trace file: use --record",
                 shown(path)
             );
             return Err(UsageError::new(problem).into());
@@ -171,9 +183,11 @@ impl Trace {
 
     async fn live(self, filter: DeviceFilter, rules: RuleSet) -> anyhow::Result<Exit> {
         self.capture.verify()?;
+        let exercise = self.rebind.exercise(self.force).map_err(refusal)?;
         let mut options = self.probes.options(&filter);
         options.optional.extend(self.rules.optional_hooks(&rules));
         let after_boot = self.after_boot.then(AfterBoot::begin).transpose()?;
+        let messages = self.pstore.then(Messages::open).transpose()?;
         let mut capture = Capture::start(&options)?;
         let wanted = Wanted::new(filter);
         let mut sink = self.output.sink()?;
@@ -191,19 +205,30 @@ impl Trace {
         };
         let fail_on = self.output.fail_on();
         let mut run = Run::begin(&information, wanted, rules, fail_on, sink.as_mut());
+        if let Some(messages) = messages {
+            run.keep_what_is_under_way(messages);
+        }
         run.flush();
         let mut judged = Judged { run, recorder };
         if let Some(after_boot) = after_boot {
             let handed_on = after_boot.hand_on(&mut |event| judged.event(event))?;
             plainly(handed_on);
         }
-        let captured = capture.run(&self.capture, &mut judged).await?;
+        let mut goes_on = true;
+        if let Some(exercise) = exercise {
+            goes_on = rebind(exercise, &self.capture, &mut capture, &mut judged).await?;
+        }
+        let captured = if goes_on {
+            Some(capture.run(&self.capture, &mut judged).await?)
+        } else {
+            None
+        };
         let lost_by = capture.finish(&mut judged);
         let file = judged
             .recorder
             .map(|recorder| recorder.finish(record::lost_at(&lost_by)));
         // A command that was ended with the tracing has not failed by itself.
-        if let Some(status) = captured.status_of_its_own() {
+        if let Some(status) = captured.and_then(|captured| captured.status_of_its_own()) {
             let end = CommandEnd::of(&self.capture.command, status);
             judged.run.command_ended(end);
         }
@@ -213,6 +238,21 @@ impl Trace {
         }
         Ok(exit)
     }
+}
+
+/// Binds again what is to be judged; whether the run goes on after it.
+async fn rebind(
+    exercise: Exercise,
+    options: &CaptureOptions,
+    capture: &mut Capture,
+    judged: &mut Judged<'_>,
+) -> anyhow::Result<bool> {
+    let cycles = RebindOptions::cycles(options);
+    let exercised = run_cycles(capture, judged, exercise, cycles, CycleClock::default()).await?;
+    if let Some(gap) = exercised.gap() {
+        judged.run.doubt(format!("--rebind: {gap}"));
+    }
+    Ok(!options.is_endless() && exercised.is_whole())
 }
 
 /// What is judged, and recorded if that is wanted.
