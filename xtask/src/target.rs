@@ -54,6 +54,26 @@ impl Target {
         }
     }
 
+    /// The emulator of the machine's programs, where it isn't the host's.
+    pub(crate) const fn emulator(self) -> Option<&'static str> {
+        match self {
+            Self::Amd64 => None,
+            Self::Arm64 => Some("qemu-aarch64-static"),
+            Self::Riscv64 => Some("qemu-riscv64-static"),
+            Self::Armhf => Some("qemu-arm-static"),
+        }
+    }
+
+    /// What the program's version says of its probes.
+    pub(crate) const fn probes(self) -> &'static str {
+        match self {
+            Self::Amd64 => "probes: x86_64, committed",
+            Self::Arm64 => "probes: aarch64, committed",
+            Self::Riscv64 => "probes: riscv64, committed",
+            Self::Armhf => "probes: none, reads and judges recordings only",
+        }
+    }
+
     const fn cross(self) -> Option<Cross> {
         Some(match self {
             Self::Amd64 => return None,

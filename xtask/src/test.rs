@@ -15,7 +15,8 @@ use anyhow::{Context, Result};
 use crate::architecture::Architecture;
 use crate::guest_tests::{self, Programs};
 use crate::kernel::Kernel;
-use crate::{kmod, report_tests, toolchain, tracer};
+use crate::tracer::{self, Purpose};
+use crate::{kmod, report_tests, toolchain};
 
 /// The kernels that are tested unless others are named: the older of Debian's stable releases, whose driver core releases
 /// resources too late in places, and the newest.
@@ -170,7 +171,7 @@ fn guest_tests(args: &Args) -> Result<Tally> {
         }
         let kernel = Kernel::obtain(name, false, mirror)?;
         let programs = Programs {
-            tracer: tracer::build_static_for(architecture.target())?,
+            tracer: tracer::build_static_for(architecture.target(), Purpose::Guest)?,
             module: match architecture {
                 Architecture::Amd64 => Some(kmod::build(&kernel, mirror)?),
                 Architecture::Arm64 | Architecture::Riscv64 => None,
