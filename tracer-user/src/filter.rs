@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracer_ebpf::{Filter, Pattern};
 
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// The globs of a filter as they were given: what a recording says of the devices that were chosen for it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FilterTexts {
     /// Over the device's name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -25,7 +26,7 @@ pub struct Judge {
 }
 
 /// What can be said when nothing comes any more.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Outcome {
     /// What the rules found, in the order of first report.
     pub findings: Vec<Finding>,
@@ -52,7 +53,7 @@ pub struct Outcome {
 }
 
 /// That a rule could not decide something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Undecided {
     /// The rule's id.
     pub rule: &'static str,
@@ -68,7 +69,7 @@ pub struct Undecided {
 }
 
 /// The verdict on a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Everything was seen, and nothing found that counts.

@@ -4,6 +4,7 @@
 //! documents and the licences; and `SHA256SUMS` over all of them. Times in archives are the commit's, so that the same
 //! commit gives the same bytes.
 
+mod crates;
 mod installed;
 mod licences;
 
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, ensure};
 use installed::Package;
 
 use crate::target::Target;
+use crate::test::Tally;
 use crate::tracer::{self, Purpose};
 use crate::{command, toolchain, tools, workspace};
 
@@ -94,9 +96,26 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if !args.test {
         return Ok(ExitCode::SUCCESS);
     }
-    let tally = installed::test(&packages, args.mirror.as_deref())?;
+    let mut tally = installed::test(&packages, args.mirror.as_deref())?;
+    tally += crates_are_ready();
     println!("{tally}");
     Ok(ExitCode::from(u8::from(tally.failed > 0)))
+}
+
+fn crates_are_ready() -> Tally {
+    const NAME: &str = "crates_are_ready_to_be_published";
+    let mut tally = Tally::default();
+    match crates::publish_without_upload(&workspace::root().join("target/crates")) {
+        Ok(()) => {
+            println!("ok {NAME}");
+            tally.passed = 1;
+        }
+        Err(error) => {
+            println!("FAILED {NAME}: {error:#}");
+            tally.failed = 1;
+        }
+    }
+    tally
 }
 
 /// Builds and packages for one machine, into `output`.

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Exit, by_itself::ByItself, pager::unless_unread, rules::optional_hooks};
@@ -11,7 +12,7 @@ use crate::{
     escape::{Escaped, Visible},
     event::Hook,
     rules::RuleSet,
-    sink::json_text,
+    sink::{json::First, json_text},
     source::live::{Kernel, Live, Options},
 };
 
@@ -26,9 +27,9 @@ pub(super) struct Doctor {
 }
 
 /// What was found out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "doctor")]
-struct Diagnosis {
+pub(super) struct Diagnosis {
     kernel: Kernel,
     /// Why nothing can be traced, if so.
     impossible: Option<String>,
@@ -44,7 +45,7 @@ struct Diagnosis {
 }
 
 /// A rule that can't decide on this kernel.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct UndecidedRule {
     rule: &'static str,
     /// What it misses: of each list one would do.
@@ -91,7 +92,8 @@ impl Doctor {
         let mut writer = io::stdout().lock();
         if self.json {
             unless_unread(
-                json_text::write(&mut writer, &diagnosis).and_then(|()| writeln!(writer)),
+                json_text::write(&mut writer, &First::of(&diagnosis))
+                    .and_then(|()| writeln!(writer)),
             )?;
         } else {
             unless_unread(diagnosis.write(&mut writer))?;

@@ -5,6 +5,7 @@ pub mod places;
 pub mod segment;
 mod words;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{event::Death, finding::Resource};
@@ -13,7 +14,7 @@ pub use last_moments::LastMoments;
 pub use words::write;
 
 /// The end of a recording that a machine did not survive.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Crash {
     /// How the machine died; `None` where nothing tells.
     pub death: Option<Death>,
@@ -26,7 +27,7 @@ pub struct Crash {
 }
 
 /// What was under way on a task.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct UnderWay {
     /// The device.
     pub device: String,

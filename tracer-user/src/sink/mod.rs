@@ -8,6 +8,7 @@ pub(crate) mod json_text;
 pub mod page;
 pub mod report;
 pub mod reports;
+pub(crate) mod schema;
 pub mod stacks;
 pub mod text;
 mod told;
@@ -15,6 +16,7 @@ mod told;
 use std::io;
 
 pub use command_end::CommandEnd;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
 };
 
 /// What the first line of a stream says about its source.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename = "source")]
 pub struct SourceInformation {
     /// The version of the tool that saw the events.
@@ -47,7 +49,7 @@ pub struct SourceInformation {
 }
 
 /// What the last line of a stream says.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "summary")]
 pub struct Summary {
     /// Events seen.
@@ -100,7 +102,7 @@ pub struct Summary {
 }
 
 /// How much of a text was recognised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LineCounts {
     /// All lines.
     pub lines: u64,
@@ -117,7 +119,7 @@ fn is_zero(count: &u64) -> bool {
 }
 
 /// Findings by severity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FindingCounts {
     /// Wrong, and able to do harm.
     pub error: u64,
@@ -128,7 +130,7 @@ pub struct FindingCounts {
 }
 
 /// Records that found no room in the ring buffer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LostBy {
     /// The CPU they were lost on.
     pub cpu: usize,

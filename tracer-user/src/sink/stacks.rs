@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::json_text;
+use super::{json::First, json_text};
 use crate::{
     escape::Escaped,
     event::{Comm, GroupId},
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// A device and what it owns.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "device")]
 pub struct DeviceStack {
     /// Its name; empty before it has one.
@@ -40,7 +41,7 @@ pub struct DeviceStack {
 }
 
 /// One entry of a device's stack.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct StackEntry {
     /// The node's address.
     pub node: String,
@@ -190,7 +191,7 @@ impl DeviceStack {
 impl DeviceStack {
     /// Writes it as one line of JSON.
     pub fn write_json(&self, writer: &mut impl Write) -> io::Result<()> {
-        json_text::write(&mut *writer, self)?;
+        json_text::write(&mut *writer, &First::of(self))?;
         writeln!(writer)
     }
 }

@@ -185,7 +185,11 @@ impl CleanDebian {
             .arg(format!("--include={READERS}"))
             .arg(SUITE)
             .arg(&partial)
-            .arg(AptRoot::open(&workspace::cache()?, mirror)?.sources_list(SUITE));
+            .args(
+                AptRoot::open(&workspace::cache()?, mirror)?
+                    .sources_list(SUITE)
+                    .lines(),
+            );
         command::output(&mut mmdebstrap)?;
         fs::rename(&partial, archive).context("cannot keep the clean Debian")
     }
@@ -262,7 +266,7 @@ fn demonstrates(debian: &CleanDebian) -> Result<()> {
 }
 
 fn is_explained(debian: &CleanDebian) -> Result<()> {
-    debian.prints("man devres-tracer", "EXIT CODES")?;
+    debian.prints("man devres-tracer", "EXIT STATUS")?;
     for command in ["trace", "check", "policy-init"] {
         debian.prints(&format!("man devres-tracer-{command}"), "SYNOPSIS")?;
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
 use crate::{
     diff::{ChapterComparison, Entry, Place, Renamed},
     lives::Life,
+    sink::{json::First, schema::Schemas},
 };
 
 /// Writes the two recordings, each difference and the verdict: one object a line.
@@ -19,12 +21,12 @@ pub fn write_json(differences: &Differences<'_>, writer: &mut dyn Write) -> io::
     let comparison = differences.comparison;
     line(
         writer,
-        &Beginning {
+        &First::of(Beginning {
             kind: "diff",
             good: Recorded::of(&differences.good),
             bad: Recorded::of(&differences.bad),
             renamed: comparison.renamed.iter().map(RenamedLine::of).collect(),
-        },
+        }),
     )?;
     for device in &comparison.devices {
         for life in &device.lives {
@@ -74,6 +76,13 @@ pub fn write_json(differences: &Differences<'_>, writer: &mut dyn Write) -> io::
     )
 }
 
+/// Adds the schemas of the lines of a comparison.
+pub(in crate::sink) fn add_schemas(schemas: &mut Schemas) {
+    schemas.add::<First<Beginning<'_>>>();
+    schemas.add::<DifferenceLine>();
+    schemas.add::<Ending<'_>>();
+}
+
 fn line(writer: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
     crate::sink::json_text::write(&mut *writer, object)?;
     writer.write_all(b"\n")
@@ -83,16 +92,17 @@ fn name(life: &Life) -> String {
     life.name.as_deref().unwrap_or_default().to_owned()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Beginning<'a> {
     #[serde(rename = "type")]
+    #[schemars(extend("const" = "diff"))]
     kind: &'static str,
     good: Recorded<'a>,
     bad: Recorded<'a>,
     renamed: Vec<RenamedLine<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Recorded<'a> {
     name: &'a str,
     kernel: Option<&'a str>,
@@ -121,7 +131,7 @@ impl<'a> Recorded<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RenamedLine<'a> {
     good: &'a str,
     bad: &'a str,
@@ -138,9 +148,10 @@ impl<'a> RenamedLine<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DifferenceLine {
     #[serde(rename = "type")]
+    #[schemars(extend("const" = "difference"))]
     kind: &'static str,
     device: String,
     device_in_bad: Option<String>,
@@ -156,7 +167,7 @@ struct DifferenceLine {
     bad: Option<PlaceLine>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PlaceLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<StepLine>,
@@ -183,9 +194,10 @@ impl PlaceLine {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Ending<'a> {
     #[serde(rename = "type")]
+    #[schemars(extend("const" = "diff_summary"))]
     kind: &'static str,
     verdict: &'static str,
     devices: u64,

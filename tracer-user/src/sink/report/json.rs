@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Report, words};
@@ -12,6 +13,7 @@ use crate::{
     lives::{
         Beginning, Chapter, Holdings, Item, LabelId, Life, Names, Outcome, Step, TaskId, What,
     },
+    sink::{json::First, schema::Schemas},
 };
 
 /// Writes one object a line: the source, each life, each finding, the summary.
@@ -20,7 +22,7 @@ pub fn write_json(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
         object.write(&mut *writer)?;
         writer.write_all(b"\n")
     };
-    line(report.source)?;
+    line(&First::of(report.source))?;
     for life in &report.lives.lives {
         line(&LifeLine::of(life, &report.lives.names))?;
     }
@@ -41,6 +43,13 @@ pub fn write_json(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
     })
 }
 
+/// Adds the schemas of the lines that only a report has.
+pub(in crate::sink) fn add_schemas(schemas: &mut Schemas) {
+    schemas.add::<LifeLine>();
+    schemas.add::<SaidLine>();
+    schemas.add::<SummaryLine<'_>>();
+}
+
 /// Objects of different kinds behind one reference.
 mod erased {
     use std::io::{self, Write};
@@ -58,7 +67,7 @@ mod erased {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SummaryLine<'a> {
     #[serde(flatten)]
     summary: &'a super::super::Summary,
@@ -68,15 +77,16 @@ struct SummaryLine<'a> {
     damage: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SaidLine {
     #[serde(rename = "type")]
+    #[schemars(extend("const" = "said"))]
     kind: &'static str,
     #[serde(flatten)]
     step: StepLine,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "life")]
 struct LifeLine {
     device: String,
@@ -96,7 +106,7 @@ struct LifeLine {
     doubts: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ChapterLine {
     binding: u32,
     driver: Option<String>,
@@ -115,7 +125,7 @@ struct ChapterLine {
 }
 
 /// What a device owned at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct HoldingsLine {
     resources: u64,
     bytes: u64,
@@ -123,7 +133,7 @@ pub struct HoldingsLine {
     stack: Vec<HeldLine>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 struct HeldLine {
     name: String,
     label: String,
@@ -138,7 +148,7 @@ struct HeldLine {
     added_by: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 struct GroupLine {
     id: Option<String>,
     opens: bool,
@@ -146,7 +156,7 @@ struct GroupLine {
 }
 
 /// One thing that happened in a life.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct StepLine {
     time: u64,
     what: &'static str,
