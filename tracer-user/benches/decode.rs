@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use devres_tracer::{
-    coverage::{Attachment, Coverage, HookCoverage, HookState},
+    engine::{Engine, Outcome},
     event::Hook,
-    judge::{Judge, Outcome},
+    evidence::{Attachment, Coverage, HookCoverage, HookState},
     rules::RuleSet,
     source::live::{Decoder, NoMemory, Stacks, SymbolService, Symbols},
 };
@@ -57,15 +57,15 @@ fn decode_model_and_all_rules(bencher: Bencher<'_, '_>) {
 fn run(cycle: &[Vec<u8>], rounds: usize) -> Outcome {
     let symbols = SymbolService::fixed(Symbols::default());
     let mut decoder = Decoder::new(Layout::new_zeroed(), None, true, symbols, Stacks::new(None));
-    let mut judge = Judge::new(Arc::new(coverage()), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(coverage()), RuleSet::all());
     for _ in 0..rounds {
         for record in cycle {
             decoder.decode(record, &mut NoMemory, &mut |event| {
-                judge.apply(&event);
+                engine.apply(&event);
             });
         }
     }
-    judge.finish()
+    engine.finish()
 }
 
 fn coverage() -> Coverage {

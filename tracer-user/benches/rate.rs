@@ -7,9 +7,9 @@ mod support;
 use std::sync::Arc;
 
 use devres_tracer::{
+    engine::{Engine, Outcome},
     event::Event,
-    judge::{Judge, Outcome},
-    lives::{LifeObserver, Limits, Window},
+    history::{HistoryObserver, Limits, Window},
     rules::RuleSet,
 };
 use divan::{Bencher, counter::ItemsCount};
@@ -24,15 +24,15 @@ fn main() {
 }
 
 /// Prints how much memory the process has resident while one judge with all rules takes in all events: it grows with what
-/// lives and what was found, not with what has happened.
+/// histories and what was found, not with what has happened.
 fn memory() {
     let cycle = cycle::cycle();
     let rounds = EVENTS.div_ceil(cycle.len());
-    let mut judge = Judge::new(Arc::new(whole()), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(whole()), RuleSet::all());
     println!("{:>12} {:>14}", "events", "resident");
     for round in 1..=rounds {
         for event in &cycle {
-            judge.apply(event);
+            engine.apply(event);
         }
         if round == 1 || round.is_multiple_of(rounds.div_ceil(10)) || round == rounds {
             println!(
@@ -42,7 +42,7 @@ fn memory() {
             );
         }
     }
-    println!("{} findings", judge.finish().findings.len());
+    println!("{} findings", engine.finish().findings.len());
 }
 
 /// `VmRSS` of this process.
@@ -78,14 +78,14 @@ fn model_and_lives(bencher: Bencher<'_, '_>) {
     bencher
         .counter(ItemsCount::new(rounds * cycle.len()))
         .bench_local(|| {
-            let mut judge = Judge::new(Arc::new(whole()), RuleSet::none());
-            let mut observer = LifeObserver::new(Limits::default(), Window::default(), false);
+            let mut engine = Engine::new(Arc::new(whole()), RuleSet::none());
+            let mut observer = HistoryObserver::new(Limits::default(), Window::default(), false);
             for event in std::iter::repeat_n(&cycle, rounds).flatten() {
-                judge.apply_with(event, |change, model| observer.observe(change, model));
+                engine.apply_with(event, |change, model| observer.observe(change, model));
             }
-            let lives = observer.finish(judge.model());
-            assert_eq!(lives.lives.len(), Limits::default().lives);
-            lives
+            let histories = observer.finish(engine.model());
+            assert_eq!(histories.devices.len(), Limits::default().histories);
+            histories
         });
 }
 
@@ -102,11 +102,11 @@ fn rate(bencher: Bencher<'_, '_>, rules: fn() -> RuleSet) {
 }
 
 fn run(cycle: &[Event], rounds: usize, rules: RuleSet) -> Outcome {
-    let mut judge = Judge::new(Arc::new(whole()), rules);
+    let mut engine = Engine::new(Arc::new(whole()), rules);
     for _ in 0..rounds {
         for event in cycle {
-            judge.apply(event);
+            engine.apply(event);
         }
     }
-    judge.finish()
+    engine.finish()
 }

@@ -13,10 +13,10 @@ use std::{
 };
 
 use devres_tracer::{
+    engine::Engine,
     event::{DeviceAddress, Event, EventKind, NodeAddress},
-    judge::Judge,
+    evidence::SourceInformation,
     rules::RuleSet,
-    sink::SourceInformation,
     trace_file::{Events, Header, Recorder, RecorderOptions, TraceFile},
 };
 use nix::time::{ClockId, clock_gettime};
@@ -38,16 +38,16 @@ fn main() {
     let each = bytes as f64 / EVENTS as f64;
     println!("{bytes} bytes, {each:.1} an event");
     measured("read", || read(&path, |_| ()));
-    let mut judge = Judge::new(Arc::new(whole()), RuleSet::checked());
+    let mut engine = Engine::new(Arc::new(whole()), RuleSet::checked());
     measured("read and judged by the checked rules", || {
         read(&path, |event| {
-            judge.apply(event);
+            engine.apply(event);
         });
     });
-    let mut judge = Judge::new(Arc::new(whole()), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(whole()), RuleSet::all());
     measured("read and judged by all rules", || {
         read(&path, |event| {
-            judge.apply(event);
+            engine.apply(event);
         });
     });
     let begun = Instant::now();

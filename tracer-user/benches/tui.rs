@@ -12,9 +12,10 @@ use std::{
 
 use devres_tracer::{
     event::{Event, EventKind, Hook},
+    evidence::SourceInformation,
     model::Model,
     rules::RuleSet,
-    sink::{Sink as _, SourceInformation, json::JsonSink},
+    sink::{Sink as _, json::JsonSink},
     trace_file::{End, EndedBy, Header, TraceFileWriter},
     tui::{Session, Sight, configuration::Configuration, source::Source, theme::Ability},
 };

@@ -1,6 +1,6 @@
 //! Prints what the rules find in a trace file, JSON lines or a log: `cargo run --example findings FILE`.
 
-use devres_tracer::{finding::text::Text, judge::Judge};
+use devres_tracer::{engine::Engine, finding::text::Text};
 use devres_tracer::{rules::RuleSet, source::recording::Recording};
 use std::{env, error::Error, ops::ControlFlow};
 
@@ -8,12 +8,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = env::args_os().nth(1).ok_or("name a file to read")?;
     let mut recording = Recording::open(path.as_ref())?;
     let coverage = recording.information().coverage.clone();
-    let mut judge = Judge::new(coverage.into(), RuleSet::all());
+    let mut engine = Engine::new(coverage.into(), RuleSet::all());
     recording.for_each(|event| {
-        judge.apply(event);
+        engine.apply(event);
         ControlFlow::Continue(())
     })?;
-    for finding in judge.finish().findings {
+    for finding in engine.finish().findings {
         println!("{}", Text(&finding));
     }
     Ok(())

@@ -1,50 +1,23 @@
 //! Which devices are wanted: globs over device, driver and bus.
 
-use std::fmt;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tracer_ebpf::{Filter, Pattern};
 
 use crate::{
-    escape::Escaped,
     event::DeviceIdentity,
+    evidence::FilterTexts,
     finding::Finding,
     glob::{BadGlob, GlobList},
-    source::live::ProbeFilters,
 };
 
-/// The globs of a filter as they were given: what a recording says of the devices that were chosen for it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct FilterTexts {
-    /// Over the device's name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub device: Vec<String>,
-    /// Over its driver's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub driver: Vec<String>,
-    /// Over its bus's or class's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub bus: Vec<String>,
-}
-
-impl fmt::Display for FilterTexts {
-    /// As the options of the command line.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lists = [
-            ("--device", &self.device),
-            ("--driver", &self.driver),
-            ("--bus", &self.bus),
-        ];
-        let mut separator = "";
-        for (option, globs) in lists {
-            for glob in globs {
-                write!(formatter, "{separator}{option} {}", Escaped(glob))?;
-                separator = " ";
-            }
-        }
-        Ok(())
-    }
+/// What the probes let through, by device, driver and bus.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProbeFilters {
+    /// Device names.
+    pub device: Option<Filter>,
+    /// Driver names.
+    pub driver: Option<Filter>,
+    /// Bus names.
+    pub bus: Option<Filter>,
 }
 
 /// Globs over a device's name, its driver's and its bus's. Each list lets everything through if it is

@@ -8,7 +8,7 @@
 //! | the running kernel, traced by eBPF | [`source::live`] |
 //! | a trace file, JSON lines or a log, whichever a file is | [`source::recording`] |
 //! | what each device holds, event by event | [`model`] |
-//! | events judged by rules | [`judge`], [`rules`] |
+//! | events judged by rules | [`engine`], [`rules`] |
 //! | what was found, as data and as text | [`finding`] |
 //! | reports in the forms that CI reads | [`check`], [`sink::reports`] |
 //!
@@ -18,17 +18,17 @@
 //! use std::{ops::ControlFlow, path::Path};
 //!
 //! use devres_tracer::finding::{Severity, text::Text};
-//! use devres_tracer::{judge::{Judge, Verdict}, rules::RuleSet, source::recording::Recording};
+//! use devres_tracer::{engine::{Engine, Verdict}, rules::RuleSet, source::recording::Recording};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut recording = Recording::open(Path::new("demo/pvpanic-6.1.dvrt"))?;
 //! let coverage = recording.information().coverage.clone();
-//! let mut judge = Judge::new(coverage.into(), RuleSet::all());
+//! let mut engine = Engine::new(coverage.into(), RuleSet::all());
 //! recording.for_each(|event| {
-//!     judge.apply(event);
+//!     engine.apply(event);
 //!     ControlFlow::Continue(())
 //! })?;
-//! let outcome = judge.finish();
+//! let outcome = engine.finish();
 //! for finding in &outcome.findings {
 //!     println!("{}", Text(finding));
 //! }
@@ -38,7 +38,7 @@
 //! # }
 //! ```
 //!
-//! A verdict is [`Inconclusive`](judge::Verdict::Inconclusive) where something was lost or could not be seen that a finding
+//! A verdict is [`Inconclusive`](engine::Verdict::Inconclusive) where something was lost or could not be seen that a finding
 //! would have needed: an empty list of findings alone says nothing.
 //!
 //! # What a device holds
@@ -46,15 +46,15 @@
 //! ```
 //! use std::{ops::ControlFlow, path::Path};
 //!
-//! use devres_tracer::{judge::Judge, rules::RuleSet, source::recording::Recording};
+//! use devres_tracer::{engine::Engine, rules::RuleSet, source::recording::Recording};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut recording = Recording::open(Path::new("demo/pvpanic-6.1.dvrt"))?;
-//! let mut judge = Judge::new(recording.information().coverage.clone().into(), RuleSet::all());
+//! let mut engine = Engine::new(recording.information().coverage.clone().into(), RuleSet::all());
 //! let mut most = 0;
 //! recording.for_each(|event| {
-//!     judge.apply(event);
-//!     if let Some(device) = judge.model().device(event.device) {
+//!     engine.apply(event);
+//!     if let Some(device) = engine.model().device(event.device) {
 //!         most = most.max(device.nodes().count());
 //!     }
 //!     ControlFlow::Continue(())
@@ -69,15 +69,15 @@
 //! It takes the privileges of tracing (`CAP_BPF` and `CAP_PERFMON`, or root) and a tokio runtime:
 //!
 //! ```no_run
-//! use devres_tracer::{judge::Judge, rules::RuleSet, source::live::{Live, Options}};
+//! use devres_tracer::{engine::Engine, rules::RuleSet, source::live::{Live, Options}};
 //!
 //! # async fn trace() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut live = Live::start(&Options::default())?;
-//! let mut judge = Judge::new(live.coverage().clone().into(), RuleSet::all());
+//! let mut engine = Engine::new(live.coverage().clone().into(), RuleSet::all());
 //! loop {
 //!     live.filling_up().await?;
 //!     live.drain(usize::MAX, &mut |event| {
-//!         for finding in judge.apply(&event) {
+//!         for finding in engine.apply(&event) {
 //!             println!("{} {}", finding.rule, finding.summary);
 //!         }
 //!     });
@@ -94,18 +94,19 @@
 pub mod boot;
 pub mod check;
 pub mod command;
-pub mod coverage;
 pub mod crash;
 pub mod diff;
 pub mod duration;
+pub mod engine;
 pub mod errno;
 pub mod escape;
 pub mod event;
+pub mod evidence;
 pub mod filter;
 pub mod finding;
 pub mod glob;
-pub mod judge;
-pub mod lives;
+pub mod history;
+pub mod kernel;
 pub mod model;
 pub mod rules;
 pub mod sink;

@@ -4,13 +4,12 @@ mod support;
 
 use devres_tracer::{
     check::{
-        CommandEnd, CycleClock, Date, Ending, Examination, Place, Policy, Results, Status, Wanted,
+        CycleClock, Date, Ending, Examination, Place, Policy, Results, Status, Wanted,
         exercise::Exercised, write_expectations,
     },
-    coverage::Coverage,
+    engine::Verdict,
     event::{Hook, Time},
-    judge::Verdict,
-    sink::SourceInformation,
+    evidence::{CommandEnd, Coverage, SourceInformation},
 };
 use support::{Dev, Story, added, whole, without};
 

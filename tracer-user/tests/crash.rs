@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use devres_tracer::{
     crash::{Crash, LastMoments},
-    judge::Judge,
+    engine::Engine,
     rules::RuleSet,
     source::text,
 };
@@ -13,12 +13,12 @@ use devres_tracer::{
 /// The end of a recording, as `crash` tells it; with the log's own words on how the machine died.
 fn crash(trace: &str) -> Crash {
     let import = text::read(trace.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{trace}"));
-    let mut judge = Judge::new(Arc::new(import.coverage().clone()), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());
     let mut moments = LastMoments::default();
     for event in import.events() {
-        judge.apply_with(&event, |change, model| moments.observe(change, model));
+        engine.apply_with(&event, |change, model| moments.observe(change, model));
     }
-    moments.finish(judge.model(), import.death().cloned())
+    moments.finish(engine.model(), import.death().cloned())
 }
 
 /// In the words that people read, in one line.

@@ -4,13 +4,12 @@
 use std::sync::Arc;
 
 use devres_tracer::{
-    coverage::{Attachment, Before, Coverage, HookCoverage, HookState},
+    engine::Engine,
     event::{Event, EventKind, Hook, LossCause},
-    judge::Judge,
+    evidence::{Attachment, Before, Coverage, HookCoverage, HookState},
+    kernel::ModuleLayout,
     rules::RuleSet,
-    source::live::{
-        Decoder, Memory, ModuleLayout, NoMemory, Stacks, SymbolService, Symbols, Unreadable,
-    },
+    source::live::{Decoder, Memory, NoMemory, Stacks, SymbolService, Symbols, Unreadable},
 };
 use proptest::{collection::vec, prelude::*};
 use tracer_ebpf::{
@@ -178,7 +177,7 @@ proptest! {
         seed: u64,
     ) {
         let mut decoder = decoder(modules, payload);
-        let mut judge = Judge::new(Arc::new(coverage()), RuleSet::all());
+        let mut engine = Engine::new(Arc::new(coverage()), RuleSet::all());
         let mut memory = Noise(seed);
         let mut lost = 0;
         for record in &records {
@@ -186,10 +185,10 @@ proptest! {
                 if let EventKind::Loss(loss) = &event.kind {
                     lost += loss.count;
                 }
-                judge.apply(&event);
+                engine.apply(&event);
             }
         }
-        prop_assert_eq!(judge.finish().lost, lost);
+        prop_assert_eq!(engine.finish().lost, lost);
     }
 }
 

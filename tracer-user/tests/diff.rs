@@ -11,10 +11,10 @@ use std::{
 };
 
 use devres_tracer::{
-    coverage::Coverage,
     diff::{Comparison, DifferenceKind, Sameness, Side, compare},
     event::Hook,
-    lives::{LifeObserver, Limits, Lives, Window},
+    evidence::Coverage,
+    history::{Histories, HistoryObserver, Limits, Window},
     model::Model,
     source::recording::Recording,
 };
@@ -26,7 +26,7 @@ const OTHER: Dev = Dev(0xff11_0000_0513_2020);
 
 /// What was seen, and what could be.
 struct Seen {
-    lives: Lives,
+    histories: Histories,
     coverage: Coverage,
 }
 
@@ -37,21 +37,24 @@ impl Seen {
 
     fn limited(story: &Story, coverage: Coverage, limits: Limits) -> Self {
         let mut model = Model::new(Arc::new(coverage.clone()));
-        let mut observer = LifeObserver::new(limits, Window::default(), false);
+        let mut observer = HistoryObserver::new(limits, Window::default(), false);
         for event in &story.events {
             for change in model.apply(event) {
                 observer.observe(&change, &model);
             }
         }
-        let lives = observer.finish(&model);
-        Self { lives, coverage }
+        let histories = observer.finish(&model);
+        Self {
+            histories,
+            coverage,
+        }
     }
 
     fn read(path: &Path) -> Option<Self> {
         let mut recording = Recording::open(path).ok()?;
         let coverage = recording.information().coverage.clone();
         let mut model = Model::new(Arc::new(coverage.clone()));
-        let mut observer = LifeObserver::new(Limits::default(), Window::default(), false);
+        let mut observer = HistoryObserver::new(Limits::default(), Window::default(), false);
         recording
             .for_each(|event| {
                 for change in model.apply(event) {
@@ -60,15 +63,18 @@ impl Seen {
                 ControlFlow::Continue(())
             })
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let lives = observer.finish(&model);
-        Some(Self { lives, coverage })
+        let histories = observer.finish(&model);
+        Some(Self {
+            histories,
+            coverage,
+        })
     }
 
     fn side<'a>(&'a self, name: &'a str) -> Side<'a> {
         Side {
             name,
             coverage: &self.coverage,
-            lives: &self.lives,
+            histories: &self.histories,
         }
     }
 
@@ -132,11 +138,11 @@ impl Plan {
 
     fn story(&self) -> Story {
         let mut story = Story::new();
-        self.life(&mut story);
+        self.history(&mut story);
         story
     }
 
-    fn life(&self, story: &mut Story) {
+    fn history(&self, story: &mut Story) {
         let device = self.device;
         story
             .task("modprobe", self.tid)
@@ -268,11 +274,11 @@ fn devices_are_found_under_another_name() {
         let mut story = Story::new();
         let mut plan = Plan::new();
         plan.name = first;
-        plan.life(&mut story);
+        plan.history(&mut story);
         (plan.name, plan.device, plan.base) = (second, OTHER, 0x99_0000);
         plan.added.truncate(2);
         plan.released = vec![1, 0];
-        plan.life(&mut story);
+        plan.history(&mut story);
         seen(&story)
     };
     let (one, other) = (both("a", "b"), both("x", "y"));
@@ -287,7 +293,7 @@ fn a_device_of_only_one_recording_is_told() {
     let mut story = Plan::new().story();
     let mut second = Plan::new();
     (second.name, second.device, second.base) = ("alone", OTHER, 0x99_0000);
-    second.life(&mut story);
+    second.history(&mut story);
     let (one, other) = (seen(&Plan::new().story()), seen(&story));
     let comparison = one.against(&other);
     assert_eq!(kinds(&comparison), ["new_probe"]);
@@ -301,18 +307,18 @@ fn a_probe_that_is_missing_is_the_one_that_is_told() {
     failing.added.truncate(1);
     failing.released = vec![0];
     let mut three = Story::new();
-    plan.life(&mut three);
+    plan.history(&mut three);
     failing.binding(&mut three);
     plan.binding(&mut three);
     let mut two = Story::new();
-    plan.life(&mut two);
+    plan.history(&mut two);
     plan.binding(&mut two);
     let (one, other) = (seen(&three), seen(&two));
     let comparison = one.against(&other);
     assert_eq!(kinds(&comparison), ["no_probe"]);
-    let chapter = &comparison.devices[0].lives[0].chapters[0];
-    let missing = chapter.good.as_ref().unwrap().chapter;
-    assert_eq!(missing.binding, 2);
+    let binding = &comparison.devices[0].histories[0].bindings[0];
+    let missing = binding.good.as_ref().unwrap().binding;
+    assert_eq!(missing.number, 2);
 }
 
 #[test]
@@ -346,7 +352,7 @@ fn lost_events_and_blind_sources_are_never_the_same() {
 #[test]
 fn what_was_not_kept_is_never_the_same() {
     let limits = Limits {
-        steps_of_chapter: 5,
+        steps_of_binding: 5,
         ..Limits::default()
     };
     let one = Seen::limited(&Plan::new().story(), whole(), limits);
@@ -507,7 +513,7 @@ fn every_input_is_the_same_as_itself() {
             comparison.reasons
         );
         // One of them holds only warnings that name no device.
-        let told = comparison.compared > 0 || !one.lives.said.is_empty();
+        let told = comparison.compared > 0 || !one.histories.said.is_empty();
         assert!(told, "{}", path.display());
     }
 }
@@ -530,11 +536,11 @@ fn between_6_1_and_7_3_only_the_detach_of_pvpanic_moves() {
         panic!("{found:#?}");
     };
     assert_eq!(only.kind, DifferenceKind::Elsewhere);
-    let chapter = &comparison.devices[0].lives[0].chapters[0];
+    let binding = &comparison.devices[0].histories[0].bindings[0];
     let what = |half: &Option<devres_tracer::diff::Half<'_>>, place: usize| {
         half.as_ref().unwrap().entries[place].name()
     };
-    assert_eq!(what(&chapter.good, only.good.unwrap().entry), "pm_detached");
-    assert_eq!(what(&chapter.bad, only.bad.unwrap().entry), "pm_detached");
+    assert_eq!(what(&binding.good, only.good.unwrap().entry), "pm_detached");
+    assert_eq!(what(&binding.bad, only.bad.unwrap().entry), "pm_detached");
     assert_eq!(comparison.reasons, Vec::<String>::new());
 }

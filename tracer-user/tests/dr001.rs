@@ -4,9 +4,9 @@
 mod support;
 
 use devres_tracer::{
+    engine::Verdict,
     event::{EventKind, Hook, PmDomain},
     finding::{Certainty, Severity, text::Text},
-    judge::Verdict,
 };
 use support::{DOMAIN, Dev, NO_DOMAIN, Story, added, only, whole, without};
 
@@ -367,7 +367,7 @@ fn a_probe_that_was_seen_halfway_is_judged_from_the_attach_on() {
     let mut story = Story::new();
     story.named(DEVICE, "dev0", "platform", "driver");
     let mut coverage = whole();
-    coverage.before = devres_tracer::coverage::Before::Unknown("nobody asked".to_owned());
+    coverage.before = devres_tracer::evidence::Before::Unknown("nobody asked".to_owned());
     story.attach(DEVICE);
     add_all(&mut story, DEVICE, &["devm_irq_release"]);
     story
@@ -422,7 +422,7 @@ fn a_loss_silences_until_the_next_whole_binding() {
 #[test]
 fn a_device_seen_halfway_silences_only_where_it_matters() {
     let mut coverage = whole();
-    coverage.before = devres_tracer::coverage::Before::Unknown("the trace began late".to_owned());
+    coverage.before = devres_tracer::evidence::Before::Unknown("the trace began late".to_owned());
     let mut story = Story::new();
     story.named(DEVICE, "dev0", "platform", "driver");
     story.release_nothing(OTHER);
@@ -444,7 +444,7 @@ fn a_device_seen_halfway_silences_only_where_it_matters() {
 #[test]
 fn what_is_released_after_the_detach_and_was_not_added_since_was_there() {
     let mut coverage = whole();
-    coverage.before = devres_tracer::coverage::Before::Unknown("the trace began late".to_owned());
+    coverage.before = devres_tracer::evidence::Before::Unknown("the trace began late".to_owned());
     let mut story = Story::new();
     story.named(DEVICE, "dev0", "platform", "driver");
     unbind(&mut story, DEVICE, DOMAIN, &["devm_irq_release"]);
@@ -468,7 +468,7 @@ fn what_is_released_after_the_detach_and_was_not_added_since_was_there() {
 #[test]
 fn what_a_snapshot_found_is_judged() {
     let mut coverage = whole();
-    coverage.before = devres_tracer::coverage::Before::Snapshot;
+    coverage.before = devres_tracer::evidence::Before::Snapshot;
     let pinctrl = [
         added(DEVICE.0 + 0x80, "devm_kzalloc_release", 8),
         added(DEVICE.0 + 0x100, "devm_pinctrl_release", 8),

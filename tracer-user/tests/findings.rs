@@ -7,18 +7,19 @@ use std::sync::Arc;
 
 use devres_tracer::{
     check::{Date, Ending, Examination, Policy, Results, Status},
+    engine::{Engine, Outcome, Summary},
     event::{DeviceAddress, Hook, Time},
+    evidence::SourceInformation,
     filter::DeviceFilter,
     finding::{
-        Adders, Certainty, Finding, MOST_OCCURRENCES, Repeat, Report, Severity, Subject,
+        Adders, Certainty, Finding, MOST_OCCURRENCES, Repeat, Report, RuleInfo, Severity, Subject,
         live_resource,
     },
-    judge::{Judge, Outcome},
-    lives::{LifeObserver, Limits, Window},
+    history::{HistoryObserver, Limits, Window},
     model::{InstanceKey, Model},
-    rules::{RuleInfo, RuleSet},
+    rules::RuleSet,
     sink::{
-        Sink as _, SourceInformation, Summary,
+        Sink as _,
         json::JsonSink,
         page::Page,
         report::{self, Report as Contents},
@@ -290,19 +291,19 @@ fn information() -> SourceInformation {
 
 fn report_text(story: &Story, window: Window) -> String {
     let mut model = Model::new(Arc::new(whole()));
-    let mut observer = LifeObserver::new(Limits::default(), window, false);
+    let mut observer = HistoryObserver::new(Limits::default(), window, false);
     for event in &story.events {
         for change in model.apply(event) {
             observer.observe(&change, &model);
         }
     }
-    let lives = observer.finish(&model);
+    let histories = observer.finish(&model);
     let outcome = dr001(story);
     let summary = Summary::new(&outcome, whole(), Vec::new(), Severity::Error);
     let contents = Contents {
         name: "three",
         source: &information(),
-        lives: &lives,
+        histories: &histories,
         findings: &outcome.findings,
         summary: &summary,
         damage: None,
@@ -448,17 +449,17 @@ fn a_stream_tells_again_at_its_end_what_tells_more_by_then() {
     bind(&mut story, ONE, true);
     unbind(&mut story, ONE);
     let rules = RuleSet::all().only(&["DR001"]).unwrap();
-    let mut judge = Judge::new(Arc::new(whole()), rules);
+    let mut engine = Engine::new(Arc::new(whole()), rules);
     let (mut text, mut json) = (Vec::new(), Vec::new());
     let mut lines = TextSink::new(&mut text, false);
     let mut objects = JsonSink::new(&mut json, false);
     for event in &story.events {
-        for finding in judge.apply(event).to_vec() {
+        for finding in engine.apply(event).to_vec() {
             lines.finding(&finding).unwrap();
             objects.finding(&finding).unwrap();
         }
     }
-    let outcome = judge.finish();
+    let outcome = engine.finish();
     let summary = Summary::new(&outcome, whole(), Vec::new(), Severity::Error);
     lines.end(&outcome.findings, &summary).unwrap();
     objects.end(&outcome.findings, &summary).unwrap();

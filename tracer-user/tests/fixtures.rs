@@ -3,9 +3,9 @@
 mod support;
 
 use devres_tracer::{
+    engine::Verdict,
     event::Hook,
     finding::{Certainty, Severity, text::Text},
-    judge::Verdict,
     model::State,
 };
 use support::{DOMAIN, Dev, NO_DOMAIN, Story, desyncs, list, only, recorded, reduced, whole};

@@ -5,12 +5,12 @@ mod support;
 use std::sync::Arc;
 
 use devres_tracer::{
+    engine::Engine,
     event::{
         Call, CallDetail, Event, EventKind, GroupId, Hook, Loss, LossCause, NodeAddress, PmDomain,
         Return,
     },
     finding::Severity,
-    judge::Judge,
     model::{Device, Model},
     rules::RuleSet,
 };
@@ -101,12 +101,12 @@ proptest! {
     #[test]
     fn the_model_stays_whole(events in events()) {
         for coverage in [whole(), reduced(), recorded()] {
-            let mut judge = Judge::new(Arc::new(coverage), RuleSet::all());
+            let mut engine = Engine::new(Arc::new(coverage), RuleSet::all());
             for event in &events {
-                judge.apply(event);
-                whole_lists(judge.model())?;
+                engine.apply(event);
+                whole_lists(engine.model())?;
             }
-            let outcome = judge.finish();
+            let outcome = engine.finish();
             let _ = outcome.verdict(Severity::Error);
             prop_assert_eq!(outcome.events, events.len() as u64);
         }

@@ -7,10 +7,10 @@ mod support;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use devres_tracer::{
-    coverage::Coverage,
+    engine::Engine,
     event::{DeviceAddress, Event, EventKind, Hook, Task},
-    judge::Judge,
-    lives::{LifeObserver, Limits, Lives, What, Window},
+    evidence::Coverage,
+    history::{Histories, HistoryObserver, Limits, StepKind, Window},
     model::{Change, Model},
     rules::RuleSet,
     source::recording::Recording,
@@ -22,7 +22,7 @@ const DEVICE: Dev = Dev(0xff11_0000_0638_fc10);
 
 /// What is told of a life, by the reference and by the model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Told {
+struct Compared {
     address: u64,
     generation: u32,
     name: Option<String>,
@@ -90,9 +90,9 @@ impl Kernel {
             self.losing = true;
             return;
         }
-        let lives = self.living.contains_key(&address);
+        let histories = self.living.contains_key(&address);
         match deed {
-            Deed::Begin { named } if !lives => {
+            Deed::Begin { named } if !histories => {
                 self.born += 1;
                 let name = named.then(|| format!("device{}", self.born));
                 self.living.insert(address, name);
@@ -101,7 +101,7 @@ impl Kernel {
                     story.enter(device, Hook::Initialise);
                 });
             }
-            Deed::Name if lives => {
+            Deed::Name if histories => {
                 self.born += 1;
                 let name = format!("late{}", self.born);
                 let known = self.living.entry(address).or_default();
@@ -118,12 +118,12 @@ impl Kernel {
                     story.add(device, node, &name, 8);
                 });
             }
-            Deed::Delete if lives => self.event(device, |story| {
+            Deed::Delete if histories => self.event(device, |story| {
                 story
                     .enter(device, Hook::Delete)
                     .leave(device, Hook::Delete);
             }),
-            Deed::End if lives => {
+            Deed::End if histories => {
                 self.event(device, |story| {
                     story
                         .enter(device, Hook::FinalPut)
@@ -161,8 +161,8 @@ impl Kernel {
 
 /// The plain reference: the stream of one address is cut where a life begins or ends; an identity belongs to the
 /// part in which the address's next event lies, unless that begins a life and something is missing in between.
-fn cut(events: &[Event]) -> Vec<Told> {
-    let mut parts: Vec<(usize, Told)> = Vec::new();
+fn cut(events: &[Event]) -> Vec<Compared> {
+    let mut parts: Vec<(usize, Compared)> = Vec::new();
     let addresses: std::collections::BTreeSet<u64> = events
         .iter()
         .map(|event| event.device.0)
@@ -170,7 +170,7 @@ fn cut(events: &[Event]) -> Vec<Told> {
         .collect();
     for address in addresses {
         let mut generation = None;
-        let mut part: Option<(usize, Told)> = None;
+        let mut part: Option<(usize, Compared)> = None;
         for (place, event) in events.iter().enumerate() {
             if event.device.0 != address || matches!(event.kind, EventKind::Device(_)) {
                 continue;
@@ -184,10 +184,10 @@ fn cut(events: &[Event]) -> Vec<Told> {
                 generation = Some(number);
                 (
                     place,
-                    Told {
+                    Compared {
                         address,
                         generation: number,
-                        ..Told::default()
+                        ..Compared::default()
                     },
                 )
             });
@@ -230,9 +230,9 @@ fn is(event: &Event, entry: bool, hook: Hook) -> bool {
     }
 }
 
-fn observed(events: &[Event], coverage: Coverage) -> (Lives, Model) {
+fn observed(events: &[Event], coverage: Coverage) -> (Histories, Model) {
     let mut model = Model::new(Arc::new(coverage));
-    let mut observer = LifeObserver::new(Limits::default(), Window::default(), true);
+    let mut observer = HistoryObserver::new(Limits::default(), Window::default(), true);
     for event in events {
         for change in model.apply(event) {
             observer.observe(&change, &model);
@@ -241,20 +241,20 @@ fn observed(events: &[Event], coverage: Coverage) -> (Lives, Model) {
     (observer.finish(&model), model)
 }
 
-fn told(lives: &Lives) -> Vec<Told> {
-    lives
-        .lives
+fn told(histories: &Histories) -> Vec<Compared> {
+    histories
+        .devices
         .iter()
-        .map(|life| Told {
-            address: life.key.address.0,
-            generation: life.key.generation,
-            name: life.name.as_deref().map(str::to_owned),
-            resources: life
-                .chapters
+        .map(|history| Compared {
+            address: history.key.address.0,
+            generation: history.key.generation,
+            name: history.name.as_deref().map(str::to_owned),
+            resources: history
+                .bindings
                 .iter()
-                .flat_map(|chapter| &chapter.steps)
-                .filter_map(|step| match step.what {
-                    What::Added(item) => Some(lives.names.text(item.label).to_owned()),
+                .flat_map(|binding| &binding.steps)
+                .filter_map(|step| match step.kind {
+                    StepKind::Added(item) => Some(histories.names.text(item.label).to_owned()),
                     _ => None,
                 })
                 .collect(),
@@ -270,9 +270,9 @@ proptest! {
             kernel.act(place, deed);
         }
         let events = &kernel.story.events;
-        let (lives, model) = observed(events, whole());
+        let (histories, model) = observed(events, whole());
         let expected = cut(events);
-        prop_assert_eq!(told(&lives), &expected[..]);
+        prop_assert_eq!(told(&histories), &expected[..]);
         prop_assert_eq!(model.tally().devices, expected.len() as u64);
     }
 
@@ -292,11 +292,11 @@ proptest! {
                 owners.insert(format!("resource{}", kernel.added), name.clone());
             }
         }
-        let (lives, _) = observed(&kernel.story.events, whole());
+        let (histories, _) = observed(&kernel.story.events, whole());
         let mut found = BTreeMap::new();
-        for life in told(&lives) {
-            for resource in life.resources {
-                found.insert(resource, life.name.clone());
+        for history in told(&histories) {
+            for resource in history.resources {
+                found.insert(resource, history.name.clone());
             }
         }
         for (resource, owner) in owners {
@@ -314,8 +314,11 @@ fn a_life_that_begins_leaves_its_name_off_the_one_whose_end_was_not_seen() {
         .add(DEVICE, 0x10, "devm_kzalloc_release", 8)
         .named(DEVICE, "second", "", "")
         .enter(DEVICE, Hook::Initialise);
-    let (lives, _) = observed(&story.events, whole());
-    let names: Vec<_> = told(&lives).into_iter().map(|life| life.name).collect();
+    let (histories, _) = observed(&story.events, whole());
+    let names: Vec<_> = told(&histories)
+        .into_iter()
+        .map(|history| history.name)
+        .collect();
     assert_eq!(names, [Some("first".to_owned()), Some("second".to_owned())]);
 }
 
@@ -327,9 +330,9 @@ fn an_identity_from_before_a_loss_is_not_given_to_the_life_behind_it() {
         .named(DEVICE, "first", "", "")
         .lose(3)
         .enter(DEVICE, Hook::Initialise);
-    let (lives, _) = observed(&story.events, whole());
-    assert_eq!(lives.lives[1].key.generation, 2);
-    assert_eq!(lives.lives[1].name, None);
+    let (histories, _) = observed(&story.events, whole());
+    assert_eq!(histories.devices[1].key.generation, 2);
+    assert_eq!(histories.devices[1].name, None);
 }
 
 #[test]
@@ -372,12 +375,12 @@ fn what_is_found_before_a_device_has_its_name_is_found_by_it() {
         .enter(DEVICE, Hook::Initialise)
         .open_group(DEVICE, 7, 0x100)
         .open_group(DEVICE, 7, 0x200);
-    let mut judge = Judge::new(Arc::new(whole()), RuleSet::all().only(&["DR005"]).unwrap());
+    let mut engine = Engine::new(Arc::new(whole()), RuleSet::all().only(&["DR005"]).unwrap());
     let mut devices = Vec::new();
     story.named(DEVICE, "named-at-last", "platform", "");
     story.enter(DEVICE, Hook::Delete);
     for event in &story.events {
-        let updates = judge.apply(event);
+        let updates = engine.apply(event);
         devices.extend(updates.iter().map(|finding| finding.device.clone()));
     }
     assert_eq!(devices, ["an unnamed device", "named-at-last"]);
@@ -417,34 +420,34 @@ fn recording(name: &str) -> (Coverage, Vec<Event>) {
 fn eight_lives_at_one_address_are_eight() {
     let (coverage, events) = recording("one-address-eight-lives.dvrt");
     let address = DeviceAddress(DEVICE.0);
-    let (lives, _) = observed(&events, coverage.clone());
-    let numbers: Vec<u32> = lives
-        .lives
+    let (histories, _) = observed(&events, coverage.clone());
+    let numbers: Vec<u32> = histories
+        .devices
         .iter()
-        .filter(|life| life.key.address == address)
-        .map(|life| life.key.generation)
+        .filter(|history| history.key.address == address)
+        .map(|history| history.key.generation)
         .collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8]);
-    assert_eq!(told(&lives), cut(&events));
+    assert_eq!(told(&histories), cut(&events));
 
     // Each finding is of the life that owned what it is about.
-    let mut judge = Judge::new(Arc::new(coverage), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(coverage), RuleSet::all());
     for event in &events {
-        judge.apply(event);
+        engine.apply(event);
     }
-    let outcome = judge.finish();
+    let outcome = engine.finish();
     assert_eq!(outcome.findings.len(), 2);
     for finding in &outcome.findings {
-        let life = lives
-            .lives
+        let history = histories
+            .devices
             .iter()
-            .find(|life| life.key == finding.instance)
+            .find(|history| history.key == finding.instance)
             .unwrap();
         let resource = &finding.resources[0].name;
-        let owned = told(&lives)
+        let owned = told(&histories)
             .into_iter()
             .find(|told| {
-                (told.address, told.generation) == (life.key.address.0, life.key.generation)
+                (told.address, told.generation) == (history.key.address.0, history.key.generation)
             })
             .unwrap();
         assert_eq!(owned.resources, [resource.as_str()]);

@@ -6,8 +6,8 @@ mod support;
 use std::{collections::BTreeSet, sync::Arc};
 
 use devres_tracer::{
+    engine::Engine,
     event::{AddedNode, Event, EventKind, Hook},
-    judge::Judge,
     model::Model,
     rules::RuleSet,
 };
@@ -88,13 +88,13 @@ fn rules_keep_nothing_of_what_has_gone() {
         .events
         .iter()
         .partition(|event| matches!(event.kind, EventKind::Stack(_)));
-    let mut judge = Judge::new(Arc::new(whole()), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(whole()), RuleSet::all());
     for stack in stacks {
-        judge.apply(stack);
+        engine.apply(stack);
     }
     let mut round = || {
         for event in &events {
-            judge.apply(event);
+            engine.apply(event);
         }
         ALLOCATED.current_usage()
     };
@@ -102,7 +102,7 @@ fn rules_keep_nothing_of_what_has_gone() {
     // silent are kept, so that `check` can say so of each.
     let early = (0..10_100).map(|_| round()).max().unwrap();
     let late = (0..500).map(|_| round()).max().unwrap();
-    let outcome = judge.finish();
+    let outcome = engine.finish();
     let found: BTreeSet<_> = outcome
         .findings
         .iter()

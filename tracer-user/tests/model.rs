@@ -5,8 +5,8 @@ mod support;
 use std::sync::Arc;
 
 use devres_tracer::{
-    coverage::{Addresses, Before, Coverage},
     event::{CallDetail, EventKind, Function, Hook, LossCause, NodeReference, StackId},
+    evidence::{Addresses, Before, Coverage},
     model::{Change, Changes, Device, Kind, Model, Origin, State, Taint},
 };
 use support::{Dev, Story, added, desyncs, list, recorded, reduced, reference, whole, without};

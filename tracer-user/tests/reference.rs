@@ -6,10 +6,10 @@ mod support;
 use std::{collections::BTreeSet, sync::Arc};
 
 use devres_tracer::{
-    coverage::Coverage,
+    engine::{Engine, Outcome, Verdict},
     event::{DeviceAddress, Event, EventKind, Loss, LossCause},
+    evidence::Coverage,
     finding::Severity,
-    judge::{Judge, Outcome, Verdict},
     model::{Change, Model},
     rules::RuleSet,
 };
@@ -135,11 +135,11 @@ fn accusations(outcome: &Outcome) -> BTreeSet<(DeviceAddress, &'static str, Stri
 }
 
 fn judge_with(events: &[Event], coverage: Coverage) -> Outcome {
-    let mut judge = Judge::new(Arc::new(coverage), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(coverage), RuleSet::all());
     for event in events {
-        judge.apply(event);
+        engine.apply(event);
     }
-    judge.finish()
+    engine.finish()
 }
 
 fn judge(events: &[Event]) -> Outcome {
@@ -202,11 +202,11 @@ proptest! {
         dropped in vec(proptest::bool::weighted(0.05), 1..400),
     ) {
         let events = with_losses(&kernel(&operations, true, true).story.events, &dropped);
-        let mut judge = Judge::new(Arc::new(whole()), RuleSet::all());
+        let mut engine = Engine::new(Arc::new(whole()), RuleSet::all());
         for event in &events {
-            judge.apply(event);
+            engine.apply(event);
         }
-        prop_assert_eq!(judge.finish().desync_details, Vec::<String>::new());
+        prop_assert_eq!(engine.finish().desync_details, Vec::<String>::new());
     }
 
     #[test]

@@ -3,10 +3,10 @@
 mod support;
 
 use devres_tracer::{
-    coverage::{Attachment, Before, Coverage, HookState},
+    engine::{Outcome, Verdict},
     event::{AddedNode, EventKind, Hook, Loss, LossCause},
+    evidence::{Attachment, Before, Coverage, HookState},
     finding::Severity,
-    judge::{Outcome, Verdict},
     model::Sign,
 };
 use support::{Dev, Story, added, recorded, reduced, whole, without};

@@ -4,9 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use devres_tracer::{
+    engine::{Engine, Outcome, Verdict},
     event::{Hook, Role},
     finding::Severity,
-    judge::{Judge, Outcome, Verdict},
     rules::RuleSet,
     source::text::{self, Import},
 };
@@ -17,11 +17,11 @@ fn import(text: &str) -> Import {
 
 fn judge_by(text: &str, rules: RuleSet) -> Outcome {
     let import = import(text);
-    let mut judge = Judge::new(Arc::new(import.coverage().clone()), rules);
+    let mut engine = Engine::new(Arc::new(import.coverage().clone()), rules);
     for event in import.events() {
-        judge.apply(&event);
+        engine.apply(&event);
     }
-    judge.finish()
+    engine.finish()
 }
 
 fn only(text: &str, rule: &str) -> Outcome {

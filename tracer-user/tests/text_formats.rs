@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use devres_tracer::{
-    coverage::{Addresses, Attachment, Before, Coverage, HookState, NodeEvents},
     event::{
         AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind,
         Function, GroupId, Hook, Loss, LossCause, NodeAddress, NodeReference, PmDomain, Return,
         StackDefinition, StackFrame, StackId, Task, Text, Time,
     },
+    evidence::{Addresses, Attachment, Before, Coverage, HookState, NodeEvents},
     source::text::{self, Import, ImportError},
 };
 

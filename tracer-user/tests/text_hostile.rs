@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use devres_tracer::{
-    judge::Judge,
+    engine::Engine,
     rules::RuleSet,
     source::text::{self, ImportError},
 };
@@ -110,11 +110,11 @@ fn check(input: &[u8]) {
                 statistics.lines
             );
             assert_eq!(import.events().count(), import.events().count());
-            let mut judge = Judge::new(Arc::new(import.coverage().clone()), RuleSet::all());
+            let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());
             for event in import.events() {
-                judge.apply(&event);
+                engine.apply(&event);
             }
-            drop(judge.finish());
+            drop(engine.finish());
         }
         Err(ImportError::Empty) => assert_eq!(lines, 0),
         Err(ImportError::NoEvents { statistics }) => {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use devres_tracer::{
-    coverage::{Addresses, NodeEvents},
+    engine::{Engine, Outcome, Verdict},
+    evidence::{Addresses, NodeEvents},
     finding::{Certainty, Severity},
-    judge::{Judge, Outcome, Verdict},
     rules::RuleSet,
     source::text::{self, Import, ImportError},
 };
@@ -39,11 +39,11 @@ fn read(name: &str) -> Option<Result<Import, ImportError>> {
 }
 
 fn judge_by(import: &Import, rules: RuleSet) -> Outcome {
-    let mut judge = Judge::new(Arc::new(import.coverage().clone()), rules);
+    let mut engine = Engine::new(Arc::new(import.coverage().clone()), rules);
     for event in import.events() {
-        judge.apply(&event);
+        engine.apply(&event);
     }
-    judge.finish()
+    engine.finish()
 }
 
 /// The rule for which the captures have all that it needs.

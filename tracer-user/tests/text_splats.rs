@@ -3,9 +3,9 @@
 use std::{fs, path::PathBuf, sync::Arc};
 
 use devres_tracer::{
+    engine::{Engine, Outcome, Verdict},
     event::{EventKind, Message, splat::Splat},
     finding::{Certainty, Finding, Severity, text::Text},
-    judge::{Judge, Outcome, Verdict},
     rules::RuleSet,
     source::text::{self, Import, ImportError},
 };
@@ -24,11 +24,11 @@ fn judge(log: &str) -> Outcome {
 }
 
 fn judge_import(import: &Import) -> Outcome {
-    let mut judge = Judge::new(Arc::new(import.coverage().clone()), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());
     for event in import.events() {
-        judge.apply(&event);
+        engine.apply(&event);
     }
-    judge.finish()
+    engine.finish()
 }
 
 fn splats(import: &Import) -> Vec<Splat> {
@@ -310,12 +310,12 @@ fn what_a_report_leaves_open_is_said_and_inconclusive() {
         // Even alone the rule does not call it clean.
         let import = text::read(log.as_bytes()).unwrap();
         let only = RuleSet::all().only(&["DR022"]).unwrap();
-        let mut judge = Judge::new(Arc::new(import.coverage().clone()), only);
+        let mut engine = Engine::new(Arc::new(import.coverage().clone()), only);
         for event in import.events() {
-            judge.apply(&event);
+            engine.apply(&event);
         }
         assert_eq!(
-            judge.finish().verdict(Severity::Error),
+            engine.finish().verdict(Severity::Error),
             Verdict::Inconclusive,
             "{name}"
         );

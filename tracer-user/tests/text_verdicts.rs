@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use devres_tracer::{
+    engine::{Engine, Outcome, Verdict},
     finding::{Certainty, Severity},
-    judge::{Judge, Outcome, Verdict},
     rules::RuleSet,
     source::text::{self, Import},
 };
@@ -15,11 +15,11 @@ fn import(text: &str) -> Import {
 
 fn judge(text: &str) -> Outcome {
     let import = import(text);
-    let mut judge = Judge::new(Arc::new(import.coverage().clone()), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());
     for event in import.events() {
-        judge.apply(&event);
+        engine.apply(&event);
     }
-    let outcome = judge.finish();
+    let outcome = engine.finish();
     assert_eq!(outcome.desync_details, Vec::<String>::new(), "{text}");
     // A log of nodes shows too little for that, whatever is in it.
     assert_ne!(outcome.verdict(Severity::Error), Verdict::Clean, "{text}");

@@ -7,7 +7,7 @@ use std::{fs::File, io::BufReader, path::Path};
 
 use devres_tracer::{
     event::{Event, Hook},
-    sink::SourceInformation,
+    evidence::SourceInformation,
     trace_file::{Events, Header, Recorder, RecorderOptions},
 };
 use peak_alloc::PeakAlloc;

@@ -153,6 +153,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     ]
     .to_vec();
     guest.timeout = Duration::from_secs(1800);
+    guest.silence = None;
     let run = guest.run(&format!("resources={}\n{SCRIPT}", args.resources))?;
     ensure!(
         run.exit_code == 0,

@@ -63,6 +63,8 @@ pub(crate) struct Guest {
     pub(crate) append: String,
     /// How long the guest may run, from power-on to power-off.
     pub(crate) timeout: Duration,
+    /// How long neither its kernel nor its script may print anything; `None` if that is no sign of a hang.
+    pub(crate) silence: Option<Duration>,
     /// The Debian mirror, as in [`crate::apt::AptRoot::open`], should the busybox be missing in the cache.
     pub(crate) mirror: Option<String>,
 }
@@ -93,7 +95,8 @@ enum Output {
 }
 
 impl Guest {
-    /// A guest with the standard devices and modules, and two minutes to finish in.
+    /// A guest with the standard devices and modules. On a busy machine it may be slow, so it has ten minutes to finish
+    /// in as long as it prints something every two.
     pub(crate) fn new(kernel: Kernel) -> Self {
         Self {
             kernel,
@@ -109,7 +112,8 @@ impl Guest {
             share: None,
             console_log: None,
             append: String::new(),
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_secs(600),
+            silence: Some(Duration::from_secs(120)),
             mirror: None,
         }
     }
@@ -154,7 +158,6 @@ impl Guest {
         directory.write("job/script", script)?;
         directory.write("job/stdout", "")?;
         directory.write("job/stderr", "")?;
-        let started = Instant::now();
         let mut command = self.machine_command(&directory, false)?;
         let log = File::create(directory.path("qemu.log")).context("cannot create QEMU's log")?;
         command
@@ -162,6 +165,7 @@ impl Guest {
             .stdout(log.try_clone().context("cannot share QEMU's log")?)
             .stderr(log);
         let mut machine = Running::start(&mut command)?;
+        let mut patience = Patience::new(self);
 
         let mut stdout = GrowingFile::open(&directory.path("job/stdout"))?;
         let mut stderr = GrowingFile::open(&directory.path("job/stderr"))?;
@@ -179,13 +183,12 @@ impl Guest {
             if let Some(status) = ended {
                 break status;
             }
-            if started.elapsed() > self.timeout {
+            if let Some(fault) = patience.ended(&directory) {
                 drop(machine);
                 forward()?;
                 bail!(
-                    "the guest ({}) did not finish within {} s\n{}",
+                    "the guest ({}) {fault}\n{}",
                     self.kernel.release,
-                    self.timeout.as_secs(),
                     directory.report()
                 );
             }
@@ -323,6 +326,44 @@ impl Drop for Running {
     }
 }
 
+/// How long a guest is waited for.
+struct Patience {
+    timeout: Duration,
+    silence: Option<Duration>,
+    started: Instant,
+    /// What was printed until when.
+    printed: (u64, Instant),
+}
+
+impl Patience {
+    fn new(guest: &Guest) -> Self {
+        let started = Instant::now();
+        Self {
+            timeout: guest.timeout,
+            silence: guest.silence,
+            started,
+            printed: (0, started),
+        }
+    }
+
+    /// What the guest has done wrong once it is waited for no longer.
+    fn ended(&mut self, directory: &RunDirectory) -> Option<String> {
+        if self.started.elapsed() > self.timeout {
+            return Some(format!(
+                "did not finish within {} s",
+                self.timeout.as_secs()
+            ));
+        }
+        let silence = self.silence?;
+        let printed = directory.printed();
+        if printed != self.printed.0 {
+            self.printed = (printed, Instant::now());
+        }
+        (self.printed.1.elapsed() > silence)
+            .then(|| format!("printed nothing for {} s", silence.as_secs()))
+    }
+}
+
 /// A file that the guest appends to.
 struct GrowingFile(File);
 
@@ -445,6 +486,14 @@ mod tests {
             hang.contains("did not finish within 15 s") && hang.contains("waiting"),
             "{hang}"
         );
+
+        guest.timeout = Duration::from_secs(60);
+        guest.silence = Some(Duration::from_secs(8));
+        let silent = guest
+            .run("for i in 1 2 3 4 5 6; do echo $i; sleep 2; done; sleep 1000")
+            .expect_err("the script sleeps")
+            .to_string();
+        assert!(silent.contains("printed nothing for 8 s"), "{silent}");
 
         guest.load = vec!["i2c-stub".to_owned()];
         let setup = guest

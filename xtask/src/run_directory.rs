@@ -85,6 +85,15 @@ impl RunDirectory {
         text(&self.path(name))
     }
 
+    /// Bytes that the guest's kernel and script have printed.
+    pub(crate) fn printed(&self) -> u64 {
+        let (stdout, stderr) = (self.path("job/stdout"), self.path("job/stderr"));
+        [&self.console, &stdout, &stderr]
+            .into_iter()
+            .filter_map(|path| Some(fs::metadata(path).ok()?.len()))
+            .sum()
+    }
+
     /// What is known about a guest that did not end well.
     pub(crate) fn report(&self) -> String {
         let logs = [

@@ -122,6 +122,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     guest.console_log = args.log;
     guest.append = args.append;
     guest.timeout = Duration::from_secs(args.timeout);
+    guest.silence = None;
     guest.mirror = args.mirror;
     if args.command.is_empty() {
         return Ok(ExitCode::from(guest.run_shell()?));

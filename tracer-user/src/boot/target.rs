@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs, io, path::Path};
 use object::{Object as _, ObjectSection as _};
 
 use super::Machine;
-use crate::source::live::{KernelTypes, LayoutError};
+use crate::kernel::{KernelTypes, LayoutError};
 
 /// A kernel that is to record: what it has, and where its structures' members are.
 pub struct Target {

@@ -10,11 +10,11 @@ use super::{
     stack::{Entry, Stack, list},
 };
 use crate::{
-    coverage::{Coverage, Gap},
     escape::Escaped,
     event::{Hook, Time},
+    evidence::{Coverage, Gap},
+    finding::RuleInfo,
     glob::GlobList,
-    rules::RuleInfo,
 };
 
 /// An assertion on lifecycles.
@@ -86,14 +86,14 @@ pub(super) struct Watched {
     pub(super) assertion: Assertion,
     /// How many times it held.
     held: u64,
-    violations: Told,
-    doubts: Told,
+    violations: Sample,
+    doubts: Sample,
     stacks: HashMap<Place, First>,
 }
 
 /// The first of them, and how many there were.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Sample {
     lines: Vec<String>,
     count: u64,
 }
@@ -107,7 +107,7 @@ struct First {
     before: bool,
 }
 
-impl Told {
+impl Sample {
     pub(super) fn push(&mut self, line: impl FnOnce() -> String) {
         self.count += 1;
         if self.lines.len() < MOST_TOLD {
@@ -145,8 +145,8 @@ impl Watched {
         Self {
             assertion,
             held: 0,
-            violations: Told::default(),
-            doubts: Told::default(),
+            violations: Sample::default(),
+            doubts: Sample::default(),
             stacks: HashMap::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    assertion::Told,
+    assertion::Sample,
     binding::Observation,
     exercise::Exercised,
     results::{Group, GroupKind, Status, Test},
@@ -96,9 +96,9 @@ pub(super) struct Cycles {
     /// Cycles in which a binding was seen.
     seen: BTreeSet<usize>,
     torn_down: u64,
-    differences: Told,
-    left: Told,
-    doubts: Told,
+    differences: Sample,
+    left: Sample,
+    doubts: Sample,
 }
 
 impl Cycles {
@@ -113,9 +113,9 @@ impl Cycles {
             compared: 0,
             seen: BTreeSet::new(),
             torn_down: 0,
-            differences: Told::default(),
-            left: Told::default(),
-            doubts: Told::default(),
+            differences: Sample::default(),
+            left: Sample::default(),
+            doubts: Sample::default(),
         }
     }
 

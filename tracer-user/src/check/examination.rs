@@ -17,12 +17,11 @@ use super::{
     selection::Place,
 };
 use crate::{
-    coverage::Coverage,
+    engine::{Engine, Outcome},
     event::{Event, Time},
+    evidence::{CommandEnd, Coverage, LostBy, SourceInformation},
     finding::Finding,
-    judge::{Judge, Outcome},
     model::Model,
-    sink::{CommandEnd, LostBy, SourceInformation},
 };
 
 /// A run under a policy.
@@ -31,7 +30,7 @@ pub struct Examination {
     information: SourceInformation,
     coverage: Arc<Coverage>,
     policy: Policy,
-    judge: Judge,
+    engine: Engine,
     records: Records,
     bindings: Bindings,
     assertions: Vec<Watched>,
@@ -64,7 +63,7 @@ impl Examination {
     pub fn new(information: SourceInformation, policy: Policy) -> Self {
         let coverage = Arc::new(information.coverage.clone());
         Self {
-            judge: Judge::new(Arc::clone(&coverage), policy.rules()),
+            engine: Engine::new(Arc::clone(&coverage), policy.rules()),
             coverage,
             records: Records::default(),
             bindings: Bindings::default(),
@@ -89,13 +88,13 @@ impl Examination {
 
     /// Nothing has happened until `now`, by the source's clock.
     pub fn pass(&mut self, now: Time) {
-        self.judge.pass(now);
+        self.engine.pass(now);
     }
 
     /// Takes one event in.
     pub fn event(&mut self, event: &Event) {
         let Self {
-            judge,
+            engine,
             records,
             bindings,
             assertions,
@@ -107,7 +106,7 @@ impl Examination {
         let (first, last) = extent.get_or_insert((event.time, event.time));
         *first = event.time.min(*first);
         *last = event.time.max(*last);
-        judge.apply_with(event, |change, model| {
+        engine.apply_with(event, |change, model| {
             let Some(observation) = bindings.observe(change, model, records) else {
                 return;
             };
@@ -126,20 +125,20 @@ impl Examination {
     /// The model, for views.
     #[must_use]
     pub fn model(&self) -> &Model {
-        self.judge.model()
+        self.engine.model()
     }
 
     /// What the rules have found so far.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
-        self.judge.findings()
+        self.engine.findings()
     }
 
     /// Nothing comes any more.
     #[must_use]
     pub fn finish(mut self, ending: Ending) -> Results {
-        self.bindings.finish(self.judge.model(), &mut self.records);
-        let outcome = self.judge.finish();
+        self.bindings.finish(self.engine.model(), &mut self.records);
+        let outcome = self.engine.finish();
         let gap = gap(&outcome, &ending);
         let mut conclusion = Concluding {
             policy: &self.policy,

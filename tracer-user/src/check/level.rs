@@ -2,8 +2,8 @@
 
 use crate::{
     event::Hook,
-    finding::Severity,
-    rules::{RuleInfo, RuleSet, UnknownRule},
+    finding::{RuleInfo, Severity},
+    rules::{RuleSet, UnknownRule},
 };
 
 /// What a rule's findings do to a run.

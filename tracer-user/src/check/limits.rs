@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::{assertion::Told, binding::Observation, selection::Place};
+use super::{assertion::Sample, binding::Observation, selection::Place};
 
 /// Limits that hold for every device.
 #[derive(Debug, Clone, Default)]
@@ -30,8 +30,8 @@ pub(super) struct Grown {
     /// Bindings seen.
     pub(super) bindings: u32,
     last: Option<usize>,
-    pub(super) violations: Told,
-    pub(super) doubts: Told,
+    pub(super) violations: Sample,
+    pub(super) doubts: Sample,
 }
 
 impl Growth {

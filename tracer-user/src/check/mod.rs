@@ -1,6 +1,6 @@
 //! What continuous integration asks of a run: a policy, expectations, assertions on lifecycles, and exercise.
 //!
-//! [`Examination`] is to a check what the judge is to a trace: a pure state machine, which takes a source's
+//! [`Examination`] is to a check what the engine is to a trace: a pure state machine, which takes a source's
 //! events in and ends with [`Results`]. Reports are made of those, and of nothing else.
 
 mod assertion;
@@ -20,7 +20,7 @@ mod stack;
 mod template;
 mod write_expectations;
 
-pub use crate::sink::CommandEnd;
+pub use crate::evidence::CommandEnd;
 pub use cycles::{CycleClock, Wanted};
 pub use examination::{Ending, Examination};
 pub use jiff::civil::Date;

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    engine::Verdict,
+    evidence::{CommandEnd, LostBy},
     finding::{Finding, text::Text},
-    judge::Verdict,
-    sink::{CommandEnd, LostBy},
-    source::live::Kernel,
+    kernel::Kernel,
 };
 
 /// How a test ended.

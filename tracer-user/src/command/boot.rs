@@ -38,9 +38,9 @@ pub(super) struct Boot {
     /// smaller the buffer, the sooner the machine is up again
     #[arg(long)]
     dump_on_oops: bool,
-    /// The buffer's size for each CPU
-    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = buffer_size)]
-    buffer: u64,
+    /// The buffer's size for each CPU [default: 8M; with --dump-on-oops 256K]
+    #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
+    buffer: Option<u64>,
     /// Bytes of the command line that are taken already [default: those of the running kernel's, else 256]
     #[arg(long, value_name = "BYTES")]
     taken: Option<usize>,
@@ -61,6 +61,12 @@ enum Format {
     Dracut,
 }
 
+/// The buffer of a CPU that holds a whole boot.
+const ROOMY: u64 = 8 << 20;
+
+/// One that a serial line prints in a minute or two.
+const PRINTED: u64 = 256 << 10;
+
 /// Bytes that a boot loader usually puts on the command line itself.
 const USUALLY_TAKEN: usize = 256;
 
@@ -68,7 +74,9 @@ impl Boot {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let target = self.target()?;
         let wishes = Wishes {
-            buffer: self.buffer,
+            buffer: self
+                .buffer
+                .unwrap_or(if self.dump_on_oops { PRINTED } else { ROOMY }),
             stacks: self.stacks,
             persistent: self.persistent,
             dump: self.dump_on_oops,

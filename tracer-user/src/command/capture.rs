@@ -29,14 +29,11 @@ use super::{
     usage::UsageError,
 };
 use crate::{
-    coverage::HookState,
     duration,
     event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
-    sink::{LostBy, SourceInformation},
-    source::{
-        live::{Kernel, Options},
-        running::Running,
-    },
+    evidence::{HookState, LostBy, SourceInformation},
+    kernel::Kernel,
+    source::{live::Options, running::Running},
 };
 
 /// What is run while tracing, and how long the tracing takes.

@@ -16,9 +16,10 @@ use super::{
     wanted::Wanted,
 };
 use crate::{
-    crash::{self, Crash, places::Places, segment},
+    crash::{self, Crash},
     event::Death,
     source::{
+        dead_kernel::{places::Places, segment},
         recording::{Recording, RecordingError},
         text::{self, ImportError},
     },

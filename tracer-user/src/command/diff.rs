@@ -22,11 +22,11 @@ use super::{
 use crate::{
     diff::{Sameness, Side, compare},
     event::{EventKind, Text},
+    evidence::SourceInformation,
     filter::DeviceFilter,
-    lives::{LifeObserver, Limits, Lives, Window},
+    history::{Histories, HistoryObserver, Limits, Window},
     model::Model,
     sink::{
-        SourceInformation,
         diff::{Differences, write_json, write_text},
         page::Page,
     },
@@ -80,7 +80,7 @@ fn rename(text: &str) -> Result<(String, String), String> {
 struct Read {
     name: String,
     information: SourceInformation,
-    lives: Lives,
+    histories: Histories,
     /// Why it could not be read to its end.
     damage: Option<String>,
     /// What keeps it from being all there was.
@@ -123,8 +123,8 @@ impl Diff {
                 .extend(gaps.map(|gap| format!("in {name} {gap}")));
         }
         let differences = Differences {
-            good: (&good.name, &good.information, &good.lives),
-            bad: (&bad.name, &bad.information, &bad.lives),
+            good: (&good.name, &good.information, &good.histories),
+            bad: (&bad.name, &bad.information, &bad.histories),
             comparison: &comparison,
             strict: self.strict,
         };
@@ -148,7 +148,7 @@ impl Read {
         Side {
             name,
             coverage: &self.information.coverage,
-            lives: &self.lives,
+            histories: &self.histories,
         }
     }
 }
@@ -157,7 +157,7 @@ fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Read> {
     let mut recording = reading::open(path)?;
     let information = recording.information().clone();
     let mut model = Model::new(Arc::new(information.coverage.clone()));
-    let mut observer = LifeObserver::new(Limits::default(), Window::default(), false);
+    let mut observer = HistoryObserver::new(Limits::default(), Window::default(), false);
     let mut wanted = Wanted::of_recording(filter.clone(), &recording);
     let mut names = BTreeSet::new();
     let damage = recording
@@ -176,12 +176,12 @@ fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Read> {
         })
         .err()
         .map(|error| format!("{:#}", anyhow::Error::new(error)));
-    let mut lives = observer.finish(&model);
-    keep_wanted(&mut lives, filter);
+    let mut histories = observer.finish(&model);
+    keep_wanted(&mut histories, filter);
     Ok(Read {
         name: path.display().to_string(),
         information,
-        lives,
+        histories,
         damage,
         problems: recording.problems(),
         gaps: wanted.gaps(),

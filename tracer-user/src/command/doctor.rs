@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use super::{Exit, by_itself::ByItself, pager::unless_unread, rules::optional_hooks};
 use crate::{
-    coverage::{Before, Coverage, HookState, NodeEvents},
     escape::{Escaped, Visible},
     event::Hook,
+    evidence::{Before, Coverage, HookState, NodeEvents},
+    kernel::Kernel,
     rules::RuleSet,
     sink::{json::First, json_text},
-    source::live::{Kernel, Live, Options},
+    source::live::{Live, Options},
 };
 
 /// Tells what of this kernel can be traced, and what can't be and why
@@ -248,7 +249,7 @@ impl Diagnosis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coverage::{Attachment, HookCoverage};
+    use crate::evidence::{Attachment, HookCoverage};
 
     /// A kernel on which these are missing for one reason.
     fn without(missing: &[Hook]) -> Coverage {

@@ -2,7 +2,7 @@
 
 use std::process::{ExitCode, Termination};
 
-use crate::judge::Verdict;
+use crate::engine::Verdict;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     event::Event,
-    sink::{CommandEnd, LostBy},
+    evidence::{CommandEnd, LostBy},
     trace_file::{Header, LostAt, Recorded, Recorder, RecorderError, RecorderOptions, Rotation},
 };
 

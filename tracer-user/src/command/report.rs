@@ -11,7 +11,6 @@ use clap::Args;
 
 use super::{
     Exit,
-    moment::{self, Moment},
     pager::{PagerOptions, colours, unless_unread},
     reading,
     rules::RuleOptions,
@@ -20,13 +19,13 @@ use super::{
     wanted::Wanted,
 };
 use crate::{
-    coverage::Coverage,
+    command::time::{self, TimeArgument},
+    engine::{Engine, Summary},
+    evidence::Coverage,
     filter::DeviceFilter,
     finding::{Finding, Severity},
-    judge::Judge,
-    lives::{LifeObserver, Limits, Lives, Window},
+    history::{Histories, HistoryObserver, Limits, Window},
     sink::{
-        Summary,
         page::Page,
         report::{Report as Contents, write_json, write_text},
     },
@@ -37,7 +36,7 @@ use crate::{
 /// For each device: its probes, what it owned when it was bound, in what order that was given back, and what
 /// was left when it went. Devices that owned nothing are counted.
 #[derive(Debug, Args)]
-#[command(after_help = format!("{}\n\n{EXIT_CODES}", moment::HOW))]
+#[command(after_help = format!("{}\n\n{EXIT_CODES}", time::HOW))]
 pub(super) struct Report {
     #[command(flatten)]
     filter: FilterOptions,
@@ -47,10 +46,10 @@ pub(super) struct Report {
     pager: PagerOptions,
     /// Only what happened at this time or later
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    since: Option<Moment>,
+    since: Option<TimeArgument>,
     /// Only what happened at this time or earlier
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    until: Option<Moment>,
+    until: Option<TimeArgument>,
     /// Show devices that owned nothing as well
     #[arg(long)]
     all: bool,
@@ -68,26 +67,26 @@ impl Report {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
         let rules = self.rules.rules()?;
-        let window = moment::window(self.since, self.until, &self.file)?;
+        let window = time::window(self.since, self.until, &self.file)?;
         let mut recording = reading::open(&self.file)?;
         let information = recording.information().clone();
         let mut wanted = Wanted::of_recording(filter.clone(), &recording);
-        let mut judge = Judge::new(Arc::new(information.coverage.clone()), rules);
-        let mut observer = LifeObserver::new(Limits::default(), window, self.all);
+        let mut engine = Engine::new(Arc::new(information.coverage.clone()), rules);
+        let mut observer = HistoryObserver::new(Limits::default(), window, self.all);
         let damage = recording
             .for_each(|event| {
-                judge.apply_with(event, |change, model| observer.observe(change, model));
-                wanted.event(event, judge.model());
+                engine.apply_with(event, |change, model| observer.observe(change, model));
+                wanted.event(event, engine.model());
                 ControlFlow::Continue(())
             })
             .err()
             .map(|error| format!("{:#}", anyhow::Error::new(error)));
         if let Some(until) = recording.until() {
-            judge.pass(until);
+            engine.pass(until);
         }
-        let mut lives = observer.finish(judge.model());
-        keep_wanted(&mut lives, &filter);
-        let mut outcome = judge.finish();
+        let mut histories = observer.finish(engine.model());
+        keep_wanted(&mut histories, &filter);
+        let mut outcome = engine.finish();
         outcome
             .findings
             .retain(|finding| wanted.finding(finding) && is_in(window, finding));
@@ -109,7 +108,7 @@ impl Report {
         let contents = Contents {
             name: &self.file.display().to_string(),
             source: &information,
-            lives: &lives,
+            histories: &histories,
             findings: &outcome.findings,
             summary: &summary,
             damage: damage.as_deref(),
@@ -126,14 +125,14 @@ impl Report {
 }
 
 /// Keeps the lives that the filter wants.
-pub(super) fn keep_wanted(lives: &mut Lives, filter: &DeviceFilter) {
+pub(super) fn keep_wanted(histories: &mut Histories, filter: &DeviceFilter) {
     if filter.is_empty() {
         return;
     }
-    lives.uneventful = 0;
-    lives.lives.retain(|life| {
-        let name = life.name.as_deref().unwrap_or_default();
-        filter.wants_names(name, life.driver.as_deref(), life.bus.as_deref())
+    histories.uneventful = 0;
+    histories.devices.retain(|history| {
+        let name = history.name.as_deref().unwrap_or_default();
+        filter.wants_names(name, history.driver.as_deref(), history.bus.as_deref())
     });
 }
 

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::{Exit, usage::UsageError};
 use crate::{
-    coverage::Coverage,
     event::Hook,
-    finding::Severity,
-    rules::{RuleInfo, RuleSet},
+    evidence::Coverage,
+    finding::{RuleInfo, Severity},
+    rules::RuleSet,
     sink::{json::First, json_text},
     source::live::{Live, Options},
 };

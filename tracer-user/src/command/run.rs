@@ -1,4 +1,4 @@
-//! From a source's events through the judge into a sink: the same for every command that judges.
+//! From a source's events through the engine into a sink: the same for every command that judges.
 
 use std::{
     io::{self, ErrorKind},
@@ -13,20 +13,20 @@ use super::{
     wanted::{Wanted, say_if_missing},
 };
 use crate::{
-    coverage::Coverage,
     crash::LastMoments,
+    engine::{Engine, Summary},
     event::{Death, Event, EventKind, StackId, Time},
+    evidence::{CommandEnd, Coverage, LineCounts, LostBy, SourceInformation},
     finding::{Finding, Severity},
-    judge::Judge,
     model::Model,
     rules::RuleSet,
-    sink::{CommandEnd, LineCounts, LostBy, Sink, SourceInformation, Summary},
+    sink::Sink,
     source::recording::Recording,
 };
 
-/// A run: the judge, what is wanted of what it says, and where that goes.
+/// A run: the engine, what is wanted of what it says, and where that goes.
 pub(super) struct Run<'sink> {
-    judge: Judge,
+    engine: Engine,
     wanted: Wanted,
     /// Stacks that no event that is wanted has referred to yet, where not every event is.
     stacks: HashMap<StackId, Event>,
@@ -59,7 +59,7 @@ impl<'sink> Run<'sink> {
         let coverage = Arc::new(source.coverage.clone());
         let broken = sink.begin(&wanted.of_source(source)).err();
         Self {
-            judge: Judge::new(Arc::clone(&coverage), rules),
+            engine: Engine::new(Arc::clone(&coverage), rules),
             wanted,
             stacks: HashMap::new(),
             chosen: 0,
@@ -79,9 +79,9 @@ impl<'sink> Run<'sink> {
     pub(super) fn event(&mut self, event: &Event) {
         let findings = match &mut self.crash {
             Some((moments, _)) => self
-                .judge
+                .engine
                 .apply_with(event, |change, model| moments.observe(change, model)),
-            None => self.judge.apply(event),
+            None => self.engine.apply(event),
         }
         .to_vec();
         if self.broken.is_some() {
@@ -93,7 +93,7 @@ impl<'sink> Run<'sink> {
 
     /// Nothing has happened until `now`, by the clock of the source.
     pub(super) fn pass(&mut self, now: Time) {
-        let findings = self.judge.pass(now).to_vec();
+        let findings = self.engine.pass(now).to_vec();
         self.tell(&findings);
     }
 
@@ -110,7 +110,7 @@ impl<'sink> Run<'sink> {
 
     /// Shows an event if it is wanted, and before it the stack that it refers to.
     fn show(&mut self, event: &Event) -> io::Result<()> {
-        if !self.wanted.event(event, self.judge.model()) {
+        if !self.wanted.event(event, self.engine.model()) {
             if let EventKind::Stack(definition) = &event.kind {
                 self.stacks.insert(definition.id, event.clone());
             }
@@ -119,7 +119,7 @@ impl<'sink> Run<'sink> {
         let stack = event.stack.and_then(|id| self.stacks.remove(&id));
         for event in stack.iter().chain([event]) {
             self.chosen += 1;
-            self.sink.event(event, self.judge.model())?;
+            self.sink.event(event, self.engine.model())?;
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ impl<'sink> Run<'sink> {
 
     /// The model, for views.
     pub(super) fn model(&self) -> &Model {
-        self.judge.model()
+        self.engine.model()
     }
 
     /// The source ends with the machine's death: what was under way is told at the end.
@@ -208,15 +208,15 @@ impl<'sink> Run<'sink> {
         idleness: Option<String>,
     ) -> anyhow::Result<Summary> {
         let reported: HashSet<String> = self
-            .judge
+            .engine
             .findings()
             .iter()
             .map(|finding| finding.fingerprint.clone())
             .collect();
         let crash = self
             .crash
-            .map(|(moments, death)| moments.finish(self.judge.model(), death));
-        let mut outcome = self.judge.finish();
+            .map(|(moments, death)| moments.finish(self.engine.model(), death));
+        let mut outcome = self.engine.finish();
         outcome
             .findings
             .retain(|finding| self.wanted.finding(finding));

@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::usage::UsageError;
 use crate::{
-    coverage::Attachment,
     event::Hook,
+    evidence::Attachment,
     filter::DeviceFilter,
     source::live::{Options, Via, WAYS},
 };

@@ -10,17 +10,11 @@ use std::{
 
 use clap::Args;
 
-use super::{
-    Exit,
-    moment::{Extent, HOW, Moment},
-    reading,
-    say::say,
-    source_options::FilterOptions,
-    wanted::Wanted,
-};
+use super::{Exit, reading, say::say, source_options::FilterOptions, wanted::Wanted};
 use crate::{
-    coverage::{Before, Coverage},
+    command::time::{Extent, HOW, TimeArgument},
     event::Time,
+    evidence::{Before, Coverage},
     filter::DeviceFilter,
     model::Model,
     sink::stacks::DeviceStack,
@@ -51,7 +45,7 @@ pub(super) struct Stacks {
         requires = "file",
         allow_hyphen_values = true
     )]
-    at: Option<Moment>,
+    at: Option<TimeArgument>,
     /// A recording or log to read instead of the running kernel, or - for standard input
     file: Option<PathBuf>,
 }

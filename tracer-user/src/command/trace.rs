@@ -25,10 +25,11 @@ use super::{
 };
 use crate::{
     event::Event,
+    evidence::CommandEnd,
     filter::DeviceFilter,
     finding::Severity,
     rules::RuleSet,
-    sink::{CommandEnd, Sink, json::JsonSink, text::TextSink},
+    sink::{Sink, json::JsonSink, text::TextSink},
     trace_file::{self, Header, Recorder, RecorderOptions},
 };
 

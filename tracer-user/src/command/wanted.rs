@@ -3,10 +3,10 @@
 use super::say::remark;
 use crate::{
     event::{DeviceIdentity, Event, EventKind, Hook},
-    filter::{DeviceFilter, FilterTexts},
+    evidence::{FilterTexts, SourceInformation},
+    filter::DeviceFilter,
     finding::Finding,
     model::Model,
-    sink::SourceInformation,
     source::recording::Recording,
 };
 

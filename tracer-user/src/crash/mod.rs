@@ -1,8 +1,6 @@
 //! What was under way when a machine died: the end of a recording, told by the model's frames.
 
 mod last_moments;
-pub mod places;
-pub mod segment;
 mod words;
 
 use schemars::JsonSchema;

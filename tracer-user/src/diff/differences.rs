@@ -1,17 +1,16 @@
-//! What differs between two chapters, named.
+//! What differs between two bindings, named.
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{
-    chapter::{ChapterComparison, Difference, DifferenceKind, Half, Row, Thing, Token},
-    entries::Entry,
-    resources::Which,
+use super::{entries::Entry, resources::Which};
+use crate::{
+    diff::binding::{BindingComparison, Difference, DifferenceKind, Half, Row, Thing, Token},
+    history::StepKind,
 };
-use crate::lives::What;
 
 /// Finds what differs.
 pub(super) struct Finder<'c, 'a> {
-    comparison: &'c ChapterComparison<'a>,
+    comparison: &'c BindingComparison<'a>,
     mine: &'c [Token],
     theirs: &'c [Token],
     /// Resources that come in the first, and in the second.
@@ -20,7 +19,7 @@ pub(super) struct Finder<'c, 'a> {
 
 impl<'c, 'a> Finder<'c, 'a> {
     pub(super) fn new(
-        comparison: &'c ChapterComparison<'a>,
+        comparison: &'c BindingComparison<'a>,
         mine: &'c [Token],
         theirs: &'c [Token],
     ) -> Self {
@@ -181,13 +180,13 @@ impl<'c, 'a> Finder<'c, 'a> {
         last && common.is_none_or(|common| common < place) && self.ends_here(other)
     }
 
-    /// Whether the recording ends with this chapter, and the device still lives.
+    /// Whether the recording ends with this binding, and the device still lives.
     fn ends_here(&self, half: Option<&Half<'_>>) -> bool {
         half.is_some_and(|half| {
-            let last = half.life.chapters.last();
+            let last = half.history.bindings.last();
             let last =
-                last.is_some_and(|last| std::ptr::eq(last, half.chapter) || self.comparison.whole);
-            last && half.life.gone.is_none()
+                last.is_some_and(|last| std::ptr::eq(last, half.binding) || self.comparison.whole);
+            last && half.history.gone.is_none()
         })
     }
 
@@ -250,7 +249,11 @@ impl<'c, 'a> Finder<'c, 'a> {
             .and_then(|place| self.comparison.entry(Which::Bad, place))
             .and_then(Entry::item)
             .map(|item| item.serial);
-        let left = self.comparison.bad.as_ref().map(|bad| &bad.life.left.held);
+        let left = self
+            .comparison
+            .bad
+            .as_ref()
+            .map(|bad| &bad.history.left.held);
         left.is_some_and(|left| left.iter().any(|held| Some(held.serial) == serial))
     }
 
@@ -285,8 +288,8 @@ impl<'c, 'a> Finder<'c, 'a> {
                 continue;
             };
             let domain = |which, place| match self.comparison.entry(which, place)? {
-                Entry::Step(step) => match step.what {
-                    What::PmAttached(known) => known,
+                Entry::Step(step) => match step.kind {
+                    StepKind::PmAttached(known) => known,
                     _ => None,
                 },
                 Entry::Had(_) => None,

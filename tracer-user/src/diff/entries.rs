@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    coverage::Coverage,
     event::{Hook, Time},
-    lives::{Chapter, Held, Item, LabelId, Life, Lives, Names, Step, What},
+    evidence::Coverage,
+    history::{Binding, DeviceHistory, Held, Histories, Item, LabelId, Names, Step, StepKind},
     model::{State, kind::plain_name},
 };
 
@@ -52,29 +52,29 @@ impl View {
 
     /// Whether both would have told this step.
     fn tells(self, step: &Step) -> bool {
-        let hook = match step.what {
-            What::Added(_)
-            | What::Removed(_)
-            | What::Released(_)
-            | What::Replaced(_)
-            | What::Refused
-            | What::Warned(..)
-            | What::FreedActive(_)
-            | What::Splat(_) => {
+        let hook = match step.kind {
+            StepKind::Added(_)
+            | StepKind::Removed(_)
+            | StepKind::Released(_)
+            | StepKind::Replaced(_)
+            | StepKind::Refused
+            | StepKind::Warned(..)
+            | StepKind::FreedActive(_)
+            | StepKind::Splat(_) => {
                 return true;
             }
-            What::Doubtful(_) | What::Missed(_) => return false,
-            What::GroupReleased(_) => Hook::ReleaseGroup,
-            What::Initialised => Hook::Initialise,
-            What::Probe | What::ProbeFailed(_) => Hook::Probe,
-            What::Bound => Hook::Bound,
-            What::Unbind => Hook::Unbind,
-            What::Remove => Hook::Remove,
-            What::Cleanup => Hook::Cleanup,
-            What::PmAttached(_) => Hook::PmAttach,
-            What::PmDetached(_) => Hook::PmDetach,
-            What::Deleted => Hook::Delete,
-            What::Gone => Hook::FinalPut,
+            StepKind::Doubtful(_) | StepKind::Missed(_) => return false,
+            StepKind::GroupReleased(_) => Hook::ReleaseGroup,
+            StepKind::Initialised => Hook::Initialise,
+            StepKind::Probe | StepKind::ProbeFailed(_) => Hook::Probe,
+            StepKind::Bound => Hook::Bound,
+            StepKind::Unbind => Hook::Unbind,
+            StepKind::Remove => Hook::Remove,
+            StepKind::Cleanup => Hook::Cleanup,
+            StepKind::PmAttached(_) => Hook::PmAttach,
+            StepKind::PmDetached(_) => Hook::PmDetach,
+            StepKind::Deleted => Hook::Delete,
+            StepKind::Gone => Hook::FinalPut,
         };
         self.has(hook)
     }
@@ -100,7 +100,7 @@ impl Entry<'_> {
                 size: held.size,
                 marker: held.marker,
             }),
-            Self::Step(step) => step.what.item().copied(),
+            Self::Step(step) => step.kind.item().copied(),
         }
     }
 
@@ -109,7 +109,7 @@ impl Entry<'_> {
     pub fn begins(&self) -> bool {
         match self {
             Self::Had(_) => true,
-            Self::Step(step) => matches!(step.what, What::Added(_)),
+            Self::Step(step) => matches!(step.kind, StepKind::Added(_)),
         }
     }
 
@@ -118,7 +118,7 @@ impl Entry<'_> {
     pub fn ends(&self) -> bool {
         match self {
             Self::Had(_) => false,
-            Self::Step(step) => matches!(step.what, What::Removed(_) | What::Released(_)),
+            Self::Step(step) => matches!(step.kind, StepKind::Removed(_) | StepKind::Released(_)),
         }
     }
 
@@ -164,16 +164,16 @@ impl Entry<'_> {
         match self {
             Self::Had(_) => false,
             Self::Step(step) => matches!(
-                step.what,
-                What::Initialised
-                    | What::Probe
-                    | What::ProbeFailed(_)
-                    | What::Bound
-                    | What::Unbind
-                    | What::Remove
-                    | What::Cleanup
-                    | What::Deleted
-                    | What::Gone
+                step.kind,
+                StepKind::Initialised
+                    | StepKind::Probe
+                    | StepKind::ProbeFailed(_)
+                    | StepKind::Bound
+                    | StepKind::Unbind
+                    | StepKind::Remove
+                    | StepKind::Cleanup
+                    | StepKind::Deleted
+                    | StepKind::Gone
             ),
         }
     }
@@ -183,16 +183,16 @@ impl Entry<'_> {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Had(_) => "had",
-            Self::Step(step) => step.what.name(),
+            Self::Step(step) => step.kind.name(),
         }
     }
 }
 
-/// A chapter, or several in one where probes can't be told apart, as it is compared.
+/// A binding, or several in one where probes can't be told apart, as it is compared.
 #[derive(Debug)]
-pub(super) struct Told<'a> {
-    pub(super) chapter: &'a Chapter,
-    pub(super) life: &'a Life,
+pub(super) struct Compared<'a> {
+    pub(super) binding: &'a Binding,
+    pub(super) history: &'a DeviceHistory,
     pub(super) names: &'a Names,
     pub(super) entries: Vec<Entry<'a>>,
 }
@@ -200,11 +200,11 @@ pub(super) struct Told<'a> {
 /// What makes two steps alike before it is known which resource is which.
 pub(super) type Alike = (&'static str, String, State);
 
-impl Told<'_> {
+impl Compared<'_> {
     /// Whether it is a probe, or tells of resources.
     pub(super) fn is_worth_telling(&self) -> bool {
         let resources = self.entries.iter().any(|entry| entry.item().is_some());
-        resources || self.chapter.binding > 0 && !self.entries.is_empty()
+        resources || self.binding.number > 0 && !self.entries.is_empty()
     }
 
     pub(super) fn bag(&self, view: View) -> BTreeMap<Alike, u32> {
@@ -221,29 +221,35 @@ impl Told<'_> {
     }
 }
 
-/// The chapters of a life as they are compared: the first is what happened before the first probe.
-pub(super) fn chapters<'a>(life: Option<&'a Life>, lives: &'a Lives, view: View) -> Vec<Told<'a>> {
-    let Some(life) = life else { return Vec::new() };
-    let mut told: Vec<Told<'a>> = Vec::new();
-    for chapter in &life.chapters {
-        let steps = chapter
+/// The bindings of a life as they are compared: the first is what happened before the first probe.
+pub(super) fn bindings<'a>(
+    history: Option<&'a DeviceHistory>,
+    histories: &'a Histories,
+    view: View,
+) -> Vec<Compared<'a>> {
+    let Some(history) = history else {
+        return Vec::new();
+    };
+    let mut told: Vec<Compared<'a>> = Vec::new();
+    for binding in &history.bindings {
+        let steps = binding
             .steps
             .iter()
             .filter(|step| view.tells(step))
             .map(Entry::Step);
         match told.last_mut() {
             Some(last) if !view.has(Hook::Probe) => last.entries.extend(steps),
-            Some(_) => told.push(Told {
-                chapter,
-                life,
-                names: &lives.names,
+            Some(_) => told.push(Compared {
+                binding,
+                history,
+                names: &histories.names,
                 entries: steps.collect(),
             }),
-            None => told.push(Told {
-                chapter,
-                life,
-                names: &lives.names,
-                entries: life
+            None => told.push(Compared {
+                binding,
+                history,
+                names: &histories.names,
+                entries: history
                     .initial
                     .held
                     .iter()
@@ -256,9 +262,13 @@ pub(super) fn chapters<'a>(life: Option<&'a Life>, lives: &'a Lives, view: View)
     told
 }
 
-pub(super) fn bag_of_life(life: &Life, lives: &Lives, view: View) -> BTreeMap<Alike, u32> {
+pub(super) fn bag_of_history(
+    history: &DeviceHistory,
+    histories: &Histories,
+    view: View,
+) -> BTreeMap<Alike, u32> {
     let mut all = BTreeMap::new();
-    for told in chapters(Some(life), lives, view) {
+    for told in bindings(Some(history), histories, view) {
         for (key, count) in told.bag(view) {
             *all.entry(key).or_insert(0) += count;
         }

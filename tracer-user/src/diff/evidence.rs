@@ -2,9 +2,9 @@
 
 use super::Side;
 use crate::{
-    coverage::{Before, NodeEvents},
     event::Hook,
-    lives::{Life, Lives, What},
+    evidence::{Before, NodeEvents},
+    history::{DeviceHistory, Histories, StepKind},
     model::Taint,
 };
 
@@ -30,13 +30,13 @@ const WANTED: &[Hook] = &[
 pub(super) fn reasons(good: &Side<'_>, bad: &Side<'_>) -> Vec<String> {
     let mut reasons = Vec::new();
     for side in [good, bad] {
-        if side.lives.lost > 0 {
+        if side.histories.lost > 0 {
             reasons.push(format!(
                 "{} events were lost in {}",
-                side.lives.lost, side.name
+                side.histories.lost, side.name
             ));
         }
-        let hidden = hidden(side.lives);
+        let hidden = hidden(side.histories);
         if hidden > 0 {
             reasons.push(format!(
                 "{} is so large that {hidden} steps, probes or lives of it were not kept (--device, \
@@ -83,8 +83,8 @@ pub(super) fn reasons(good: &Side<'_>, bad: &Side<'_>) -> Vec<String> {
         ));
     }
     for (one, other) in [(good, bad), (bad, good)] {
-        let theirs = said(other.lives);
-        let mut only = said(one.lives);
+        let theirs = said(other.histories);
+        let mut only = said(one.histories);
         only.retain(|message| !theirs.contains(message));
         if let Some(first) = only.first() {
             reasons.push(format!(
@@ -98,41 +98,41 @@ pub(super) fn reasons(good: &Side<'_>, bad: &Side<'_>) -> Vec<String> {
 }
 
 /// What the kernel said without naming a device.
-fn said(lives: &Lives) -> Vec<String> {
-    lives
+fn said(histories: &Histories) -> Vec<String> {
+    histories
         .said
         .iter()
-        .map(|step| match step.what {
-            What::Warned(label, _) => format!("a warning in {}", lives.names.text(label)),
-            What::FreedActive(label) => {
-                format!("an active {} in freed memory", lives.names.text(label))
+        .map(|step| match step.kind {
+            StepKind::Warned(label, _) => format!("a warning in {}", histories.names.text(label)),
+            StepKind::FreedActive(label) => {
+                format!("an active {} in freed memory", histories.names.text(label))
             }
-            What::Splat(label) => format!("the kernel's {}", lives.names.text(label)),
+            StepKind::Splat(label) => format!("the kernel's {}", histories.names.text(label)),
             _ => "a refused probe".to_owned(),
         })
         .collect()
 }
 
-fn hidden(lives: &Lives) -> u64 {
-    let of_lives = lives.lives.iter().map(|life| {
-        let steps: u64 = life
-            .chapters
+fn hidden(histories: &Histories) -> u64 {
+    let of_lives = histories.devices.iter().map(|history| {
+        let steps: u64 = history
+            .bindings
             .iter()
-            .map(|chapter| chapter.steps_hidden)
+            .map(|binding| binding.steps_hidden)
             .sum();
-        steps + life.chapters_hidden + life.initial.hidden
+        steps + history.bindings_hidden + history.initial.hidden
     });
-    lives.lives_hidden + of_lives.sum::<u64>()
+    histories.devices_hidden + of_lives.sum::<u64>()
 }
 
 /// Why what is known of a life in one recording may be less than in the other.
 pub(super) fn doubts<'s>(
-    one: &Life,
-    other: &Life,
+    one: &DeviceHistory,
+    other: &DeviceHistory,
     good: &'s str,
     bad: &'s str,
 ) -> impl Iterator<Item = String> {
-    let only = |mine: &Life, theirs: &Life, side: &'s str| {
+    let only = |mine: &DeviceHistory, theirs: &DeviceHistory, side: &'s str| {
         let name = mine
             .name
             .as_deref()

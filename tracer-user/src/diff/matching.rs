@@ -3,12 +3,12 @@
 use hashbrown::HashMap;
 
 use super::Renamed;
-use crate::lives::{Life, Lives};
+use crate::history::{DeviceHistory, Histories};
 
 /// A device of both recordings, or of one.
 pub(super) struct Pair<'a> {
-    pub(super) good: Vec<&'a Life>,
-    pub(super) bad: Vec<&'a Life>,
+    pub(super) good: Vec<&'a DeviceHistory>,
+    pub(super) bad: Vec<&'a DeviceHistory>,
     pub(super) renamed: Option<Renamed>,
 }
 
@@ -17,14 +17,14 @@ struct Device<'a> {
     name: String,
     bus: Option<&'a str>,
     driver: Option<&'a str>,
-    lives: Vec<&'a Life>,
+    histories: Vec<&'a DeviceHistory>,
     other: Option<usize>,
 }
 
 /// Pairs the devices: by name and bus, by name, by driver, by what is left of a name without its numbers.
 pub(super) fn devices<'a>(
-    good: &'a Lives,
-    bad: &'a Lives,
+    good: &'a Histories,
+    bad: &'a Histories,
     map: &[(String, String)],
 ) -> Vec<Pair<'a>> {
     let mut mine = gather(good, map);
@@ -72,8 +72,10 @@ pub(super) fn devices<'a>(
         .map(|(place, device)| {
             let other = device.other.and_then(|other| theirs.get(other));
             Pair {
-                good: device.lives.clone(),
-                bad: other.map(|other| other.lives.clone()).unwrap_or_default(),
+                good: device.histories.clone(),
+                bad: other
+                    .map(|other| other.histories.clone())
+                    .unwrap_or_default(),
                 renamed: other.and_then(|other| {
                     Some(Renamed {
                         good: device.name.clone(),
@@ -90,32 +92,32 @@ pub(super) fn devices<'a>(
             .filter(|device| device.other.is_none())
             .map(|device| Pair {
                 good: Vec::new(),
-                bad: device.lives.clone(),
+                bad: device.histories.clone(),
                 renamed: None,
             }),
     );
     pairs
 }
 
-fn gather<'a>(lives: &'a Lives, map: &[(String, String)]) -> Vec<Device<'a>> {
+fn gather<'a>(histories: &'a Histories, map: &[(String, String)]) -> Vec<Device<'a>> {
     let mut devices: Vec<Device<'a>> = Vec::new();
     let mut places: HashMap<(String, Option<&'a str>), usize> = HashMap::new();
-    for life in &lives.lives {
-        let name = life.name.as_deref().unwrap_or_default();
+    for history in &histories.devices {
+        let name = history.name.as_deref().unwrap_or_default();
         let mapped = map.iter().find(|(old, _)| old == name);
         let name = mapped.map_or(name, |(_, new)| new).to_owned();
-        let (bus, driver) = (life.bus.as_deref(), life.driver.as_deref());
+        let (bus, driver) = (history.bus.as_deref(), history.driver.as_deref());
         let place = *places.entry((name.clone(), bus)).or_insert(devices.len());
         match devices.get_mut(place) {
             Some(device) => {
                 device.driver = device.driver.or(driver);
-                device.lives.push(life);
+                device.histories.push(history);
             }
             None => devices.push(Device {
                 name,
                 bus,
                 driver,
-                lives: vec![life],
+                histories: vec![history],
                 other: None,
             }),
         }

@@ -5,7 +5,7 @@
 //! could see is left out of the comparison and told, because then they can't be said to be the same.
 
 mod alignment;
-mod chapter;
+mod binding;
 mod differences;
 mod entries;
 mod evidence;
@@ -13,11 +13,11 @@ mod matching;
 mod resources;
 
 use crate::{
-    coverage::Coverage,
-    lives::{Chapter, Life, Lives},
+    evidence::Coverage,
+    history::{Binding, DeviceHistory, Histories},
 };
 
-pub use chapter::{ChapterComparison, Difference, DifferenceKind, Half, Named, Place, Row};
+pub use binding::{BindingComparison, Difference, DifferenceKind, Half, Named, Place, Row};
 pub use entries::Entry;
 
 /// One of two recordings.
@@ -28,7 +28,7 @@ pub struct Side<'a> {
     /// What could be seen.
     pub coverage: &'a Coverage,
     /// What was seen.
-    pub lives: &'a Lives,
+    pub histories: &'a Histories,
 }
 
 /// How two recordings compare.
@@ -59,22 +59,22 @@ pub struct Renamed {
 #[derive(Debug)]
 pub struct DeviceComparison<'a> {
     /// The lives in the first recording.
-    pub good: Vec<&'a Life>,
+    pub good: Vec<&'a DeviceHistory>,
     /// The lives in the second.
-    pub bad: Vec<&'a Life>,
+    pub bad: Vec<&'a DeviceHistory>,
     /// Pairs of lives that differ, and lives without a counterpart.
-    pub lives: Vec<LifeComparison<'a>>,
+    pub histories: Vec<LifeComparison<'a>>,
 }
 
 /// A life of both recordings, or of one.
 #[derive(Debug)]
 pub struct LifeComparison<'a> {
     /// In the first recording, with its number among the device's lives, counted from one.
-    pub good: Option<(usize, &'a Life)>,
+    pub good: Option<(usize, &'a DeviceHistory)>,
     /// In the second.
-    pub bad: Option<(usize, &'a Life)>,
+    pub bad: Option<(usize, &'a DeviceHistory)>,
     /// The probes that differ, and what happened before the first if that differs.
-    pub chapters: Vec<ChapterComparison<'a>>,
+    pub bindings: Vec<BindingComparison<'a>>,
 }
 
 /// Whether two recordings are the same.
@@ -105,7 +105,7 @@ impl Sameness {
 pub fn compare<'a>(good: Side<'a>, bad: Side<'a>, map: &[(String, String)]) -> Comparison<'a> {
     let view = entries::View::of(good.coverage, bad.coverage);
     let mut reasons = evidence::reasons(&good, &bad);
-    let matched = matching::devices(good.lives, bad.lives, map);
+    let matched = matching::devices(good.histories, bad.histories, map);
     let mut devices = Vec::new();
     let mut renamed = Vec::new();
     let compared = matched.len() as u64;
@@ -115,40 +115,40 @@ pub fn compare<'a>(good: Side<'a>, bad: Side<'a>, map: &[(String, String)]) -> C
         let aligned = alignment::align_by(
             &mine,
             &theirs,
-            |life| entries::bag_of_life(life, good.lives, view),
-            |life| entries::bag_of_life(life, bad.lives, view),
+            |history| entries::bag_of_history(history, good.histories, view),
+            |history| entries::bag_of_history(history, bad.histories, view),
         );
-        let mut lives = Vec::new();
+        let mut histories = Vec::new();
         for (one, other) in aligned {
             let one = one.and_then(|place| Some((place + 1, *mine.get(place)?)));
             let other = other.and_then(|place| Some((place + 1, *theirs.get(place)?)));
             if let (Some((_, one)), Some((_, other))) = (one, other) {
                 reasons.extend(evidence::doubts(one, other, good.name, bad.name));
             }
-            let chapters = life(
-                one.map(|(_, life)| life),
-                other.map(|(_, life)| life),
+            let bindings = history(
+                one.map(|(_, history)| history),
+                other.map(|(_, history)| history),
                 &good,
                 &bad,
                 view,
             );
-            if !chapters.is_empty() {
-                lives.push(LifeComparison {
+            if !bindings.is_empty() {
+                histories.push(LifeComparison {
                     good: one,
                     bad: other,
-                    chapters,
+                    bindings,
                 });
             }
         }
-        if !lives.is_empty() {
+        if !histories.is_empty() {
             devices.push(DeviceComparison {
                 good: mine,
                 bad: theirs,
-                lives,
+                histories,
             });
         }
     }
-    if compared == 0 && good.lives.said.is_empty() && bad.lives.said.is_empty() {
+    if compared == 0 && good.histories.said.is_empty() && bad.histories.said.is_empty() {
         reasons.push("there is nothing in them that could be compared".to_owned());
     }
     reasons.dedup();
@@ -160,16 +160,16 @@ pub fn compare<'a>(good: Side<'a>, bad: Side<'a>, map: &[(String, String)]) -> C
     }
 }
 
-/// The chapters of a life that differ.
-fn life<'a>(
-    one: Option<&'a Life>,
-    other: Option<&'a Life>,
+/// The bindings of a life that differ.
+fn history<'a>(
+    one: Option<&'a DeviceHistory>,
+    other: Option<&'a DeviceHistory>,
     good: &Side<'a>,
     bad: &Side<'a>,
     view: entries::View,
-) -> Vec<ChapterComparison<'a>> {
-    let mine = entries::chapters(one, good.lives, view);
-    let theirs = entries::chapters(other, bad.lives, view);
+) -> Vec<BindingComparison<'a>> {
+    let mine = entries::bindings(one, good.histories, view);
+    let theirs = entries::bindings(other, bad.histories, view);
     let labels = resources::Unnamed::between(&mine, &theirs);
     let mut ids = resources::Pairs::default();
     // What happened before the first probe has its counterpart there.
@@ -179,7 +179,7 @@ fn life<'a>(
         mine.map(|(_, rest)| rest).unwrap_or_default(),
         theirs.map(|(_, rest)| rest).unwrap_or_default(),
     );
-    let bag = |told: &entries::Told<'_>| told.bag(view);
+    let bag = |told: &entries::Compared<'_>| told.bag(view);
     for (one, other) in alignment::align_by(mine, theirs, bag, bag) {
         pairs.push((
             one.and_then(|place| mine.get(place)),
@@ -188,7 +188,7 @@ fn life<'a>(
     }
     pairs
         .into_iter()
-        .map(|(one, other)| chapter::compare(one, other, &labels, &mut ids, view))
+        .map(|(one, other)| binding::compare(one, other, &labels, &mut ids, view))
         .filter(|comparison| !comparison.differences.is_empty())
         .collect()
 }
@@ -198,9 +198,9 @@ impl Comparison<'_> {
     pub fn differences(&self) -> impl Iterator<Item = &Difference> {
         self.devices
             .iter()
-            .flat_map(|device| &device.lives)
-            .flat_map(|life| &life.chapters)
-            .flat_map(|chapter| &chapter.differences)
+            .flat_map(|device| &device.histories)
+            .flat_map(|history| &history.bindings)
+            .flat_map(|binding| &binding.differences)
     }
 
     /// Whether the recordings are the same; minor differences count only if they are to.
@@ -219,8 +219,8 @@ impl Comparison<'_> {
     }
 }
 
-/// The chapter's number, for people: of the probe, counted from one.
+/// The binding's number, for people: of the probe, counted from one.
 #[must_use]
-pub fn number(chapter: Option<&Chapter>) -> u32 {
-    chapter.map_or(0, |chapter| chapter.binding)
+pub fn number(binding: Option<&Binding>) -> u32 {
+    binding.map_or(0, |binding| binding.number)
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use hashbrown::HashMap;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::entries::{Entry, Told, canonical};
+use super::entries::{Compared, Entry, canonical};
 use crate::{
-    lives::{Item, LabelId, Names},
+    history::{Item, LabelId, Names},
     model::Kind,
 };
 
@@ -36,7 +36,7 @@ struct Known {
 }
 
 impl Unnamed {
-    pub(super) fn between(good: &[Told<'_>], bad: &[Told<'_>]) -> Self {
+    pub(super) fn between(good: &[Compared<'_>], bad: &[Compared<'_>]) -> Self {
         Self {
             good: Known::of(good),
             bad: Known::of(bad),
@@ -64,14 +64,14 @@ impl Unnamed {
 }
 
 impl Known {
-    fn of(told: &[Told<'_>]) -> Self {
+    fn of(told: &[Compared<'_>]) -> Self {
         let mut known = Self::default();
         for told in told {
             for item in told.entries.iter().filter_map(Entry::item) {
                 let unnamed = told
                     .names
                     .label(item.label)
-                    .is_some_and(crate::lives::Label::is_unnamed_action);
+                    .is_some_and(crate::history::Label::is_unnamed_action);
                 known.unnamed |= unnamed;
                 if !unnamed {
                     known.names.insert(canonical(told.names.text(item.label)));
@@ -92,7 +92,7 @@ pub(super) struct Pairs {
     next: u32,
 }
 
-/// A resource that came in a chapter.
+/// A resource that came in a binding.
 struct Came {
     serial: u64,
     label: String,
@@ -100,12 +100,12 @@ struct Came {
 }
 
 impl Pairs {
-    /// Pairs the resources that came in a chapter of each: first those of one name and size in the same
+    /// Pairs the resources that came in a binding of each: first those of one name and size in the same
     /// order, then what lies between by name, and what came in another order at last.
     pub(super) fn pair(
         &mut self,
-        good: Option<&Told<'_>>,
-        bad: Option<&Told<'_>>,
+        good: Option<&Compared<'_>>,
+        bad: Option<&Compared<'_>>,
         unnamed: &Unnamed,
     ) {
         let mine = came(good, Which::Good, unnamed);
@@ -201,7 +201,7 @@ impl Pairs {
     }
 }
 
-fn came(told: Option<&Told<'_>>, which: Which, unnamed: &Unnamed) -> Vec<Came> {
+fn came(told: Option<&Compared<'_>>, which: Which, unnamed: &Unnamed) -> Vec<Came> {
     let Some(told) = told else { return Vec::new() };
     told.entries
         .iter()

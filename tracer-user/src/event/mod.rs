@@ -2,7 +2,7 @@
 //!
 //! A source (live kernel, trace file, imported log) yields [`Event`]s in the order in which the kernel
 //! produced them. Nothing behind it can tell, or needs to know, which source it was. What a source could
-//! not see is said once in its [`Coverage`](crate::coverage::Coverage), and what it lost on the way in
+//! not see is said once in its [`Coverage`](crate::evidence::Coverage), and what it lost on the way in
 //! [`EventKind::Loss`], at the place in the order where it was lost.
 
 mod death;

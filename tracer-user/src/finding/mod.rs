@@ -4,6 +4,7 @@ mod describe;
 mod evidence;
 mod occurrence;
 mod report;
+mod rule_info;
 mod subject;
 pub mod text;
 
@@ -19,6 +20,7 @@ pub use describe::{added_by, asker, frames, is_nameless, label, live_resource, m
 pub use evidence::{Adders, Evidence, Share};
 pub use occurrence::{MOST_OCCURRENCES, Occurrence, Occurrences};
 pub use report::{MOST_FINDINGS, Repeat, Report, Silence};
+pub use rule_info::RuleInfo;
 pub use subject::{Subject, UNKNOWN};
 
 /// How bad a finding is.

@@ -3,8 +3,8 @@
 use super::{Certainty, Finding, Occurrences, Severity};
 use crate::{
     event::{Text, Time},
+    finding::RuleInfo,
     model::{Device, InstanceKey},
-    rules::RuleInfo,
 };
 
 /// How a device without a name is called.

@@ -85,7 +85,7 @@ pub enum Change {
         code: Option<ModuleCode>,
     },
     /// The kernel itself told of devres in its log.
-    Told {
+    KernelMessage {
         /// Of which device, where it is known.
         device: Option<DeviceId>,
         /// What.

@@ -8,8 +8,8 @@ use super::{
     Change, Changes, Desync, DesyncKind, DeviceId, InstanceKey, Model, State, Taint, device::Record,
 };
 use crate::{
-    coverage::{Addresses, Before},
     event::{DeviceAddress, DeviceIdentity, PmDomain, Task},
+    evidence::{Addresses, Before},
 };
 
 /// Addresses of ended instances whose generation is remembered one by one.

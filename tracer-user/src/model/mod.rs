@@ -35,11 +35,11 @@ pub use silent_hook::{Sign, SilentHook};
 pub use taint::Taint;
 
 use crate::{
-    coverage::{Addresses, Attachment, Coverage, HookCoverage, HookState, NodeEvents},
     event::{
         DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Message, StackDefinition, StackId,
         Task, Time,
     },
+    evidence::{Addresses, Attachment, Coverage, HookCoverage, HookState, NodeEvents},
 };
 use arena::Arena;
 use device::Record;
@@ -404,7 +404,7 @@ impl Model {
 
     fn told(&mut self, message: &Message, changes: &mut Changes) {
         let device = self.subject(changes);
-        changes.push(Change::Told {
+        changes.push(Change::KernelMessage {
             device,
             message: Box::new(message.clone()),
         });

@@ -10,8 +10,8 @@ use super::{
     share::SiteKey,
 };
 use crate::{
-    coverage::Addresses,
     event::{AddedNode, GroupId, Hook, NodeAddress, NodeReference, Text},
+    evidence::Addresses,
 };
 
 /// The name that the kernel gives a block that `devm_krealloc` has moved.

@@ -11,8 +11,8 @@ use super::{
     group::Range,
 };
 use crate::{
-    coverage::Addresses,
     event::{GroupId, Hook, NodeReference, Task},
+    evidence::Addresses,
 };
 
 impl Model {

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 
 use super::InstanceKey;
 use crate::{
-    coverage::Attachment,
     event::{Hook, Text, Time},
+    evidence::Attachment,
 };
 
 /// What shows that a hook is silent.

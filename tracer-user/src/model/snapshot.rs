@@ -4,8 +4,8 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{Change, Changes, DeviceId, Kind, Model, NodeId, Origin, State, Taint, group::Group};
 use crate::{
-    coverage::Addresses,
     event::{DeviceSnapshot, GroupId, NodeAddress},
+    evidence::Addresses,
 };
 use std::sync::Arc;
 

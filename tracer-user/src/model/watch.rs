@@ -12,11 +12,11 @@ use super::{
     frames::Frame,
 };
 use crate::{
-    coverage::{Attachment, Before, Coverage},
     event::{
         DeviceAddress, Event, EventKind, Hook, Loss, LossCause, NodeReference, StackDefinition,
         StackId, Task,
     },
+    evidence::{Attachment, Before, Coverage},
 };
 
 /// Calls that wait for their effect; more than that many tasks at once are not followed.

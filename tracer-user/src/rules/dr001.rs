@@ -8,10 +8,10 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo, blame};
+use super::{Rule, blame};
 use crate::{
     event::{DeviceIdentity, Hook, Time},
-    finding::{self, Certainty, Finding, Occurrences, Report, Severity, Step, Subject},
+    finding::{self, Certainty, Finding, Occurrences, Report, RuleInfo, Severity, Step, Subject},
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, Hazard, InstanceKey, Model, Node, Origin,
         State, Taint,

@@ -3,11 +3,11 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo};
+use super::Rule;
 use crate::{
     errno,
     event::{Hook, Role},
-    finding::{Finding, Report, Severity, Step, Subject},
+    finding::{Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, State},
 };
 

@@ -1,10 +1,10 @@
 //! DR004 group-open-at-bound: a device is bound while one of its groups is still open, so that everything
 //! added from then on belongs to it.
 
-use super::{Rule, RuleInfo, blame, bus_group::is_of_bus};
+use super::{Rule, blame, bus_group::is_of_bus};
 use crate::{
     event::Hook,
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Model, Node, Origin},
 };
 

@@ -1,10 +1,10 @@
 //! DR005 group-misuse: groups closed twice, opened twice under one identifier, overlapping, or not there.
 
-use super::{Rule, RuleInfo, blame};
+use super::{Rule, blame};
 use crate::{
-    coverage::Addresses,
     event::{GroupId, Hook, Message},
-    finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
+    evidence::Addresses,
+    finding::{self, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Model, Node, NodeId, State},
 };
 
@@ -65,7 +65,7 @@ impl Rule for GroupMisuse {
                 let unfound = called(*hook, *device, (*id, *selected, *closed), model, report);
                 self.unfound.extend(unfound);
             }
-            Change::Told { device, message } => {
+            Change::KernelMessage { device, message } => {
                 if let Message::Warning { function, line } = &**message
                     && let Some(function) = function.as_deref()
                     && is_of_groups(function)

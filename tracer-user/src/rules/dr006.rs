@@ -1,10 +1,10 @@
 //! DR006 null-id-picks-other-group: a group function is called with NULL, which means the newest open group,
 //! and that is one that somebody opened by name, or another module.
 
-use super::{Rule, RuleInfo, blame};
+use super::{Rule, blame};
 use crate::{
     event::{GroupId, Hook},
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
 

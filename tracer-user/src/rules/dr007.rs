@@ -3,10 +3,10 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo, plural};
+use super::{Rule, plural};
 use crate::{
     event::{Hook, Message, Time},
-    finding::{self, Cause, Finding, Report, Severity, Step, Subject},
+    finding::{self, Cause, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Entered, Left, Model, Node, NodeId, Origin},
 };
 
@@ -90,7 +90,7 @@ impl Rule for ResourcesBeforeProbe {
                     probe.report(still, model.now(), report);
                 }
             }
-            Change::Told {
+            Change::KernelMessage {
                 device: Some(id),
                 message,
             } if **message == Message::ProbeRefused => {

@@ -3,10 +3,10 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo, blame};
+use super::{Rule, blame};
 use crate::{
     event::Hook,
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Left, Model, NodeId, State},
 };
 

@@ -2,10 +2,10 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo, blame};
+use super::{Rule, blame};
 use crate::{
     event::{Hook, Time},
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Model, Node, NodeId, Origin, State},
 };
 

@@ -2,10 +2,10 @@
 
 use hashbrown::HashSet;
 
-use super::{Rule, RuleInfo, blame, bus_group::is_of_bus};
+use super::{Rule, blame, bus_group::is_of_bus};
 use crate::{
     event::Hook,
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, Node, NodeId, Origin, State},
 };
 

@@ -3,10 +3,12 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo, blame, plural};
+use super::{Rule, blame, plural};
 use crate::{
     event::{Hook, Time},
-    finding::{self, Adders, Certainty, Finding, Repeat, Report, Severity, Step, Subject},
+    finding::{
+        self, Adders, Certainty, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
+    },
     model::{Change, Device, DeviceId, Hazard, Model, Node, NodeId, Origin, State},
 };
 

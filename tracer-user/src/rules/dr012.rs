@@ -3,14 +3,12 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{
-    Rule, RuleInfo, blame,
-    wish::{Wish, wish},
-};
+use super::{Rule, blame};
 use crate::{
     event::{Hook, Time},
-    finding::{self, Cause, Certainty, Finding, Report, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, InstanceKey, Model, Node, NodeId, Origin, State},
+    rules::attribution::{Attribution, attribute},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -47,7 +45,7 @@ struct Creator {
 #[derive(Debug, Clone, Copy)]
 struct Left {
     owner: DeviceId,
-    wish: Wish,
+    attribution: Attribution,
 }
 
 impl Rule for OutlivesCreator {
@@ -115,13 +113,13 @@ impl OutlivesCreator {
             return;
         }
         let subject = Subject::of(creator);
-        let wish = wish(node, &subject, owner);
-        if wish == Wish::Other {
+        let attribution = attribute(node, &subject, owner);
+        if attribution == Attribution::Other {
             return;
         }
         let left = Left {
             owner: owner.id(),
-            wish,
+            attribution,
         };
         self.creators
             .entry(creator.id())
@@ -176,7 +174,7 @@ impl Creator {
             }
             let (known, unknown): (Vec<&Node>, Vec<&Node>) = left
                 .into_iter()
-                .partition(|node| self.wish(node) != Wish::Unknown);
+                .partition(|node| self.attribution(node) != Attribution::Unknown);
             if !unknown.is_empty() {
                 stay_silent(
                     "something was added to a device in another's probe, and no stack tells who asked for it",
@@ -188,9 +186,9 @@ impl Creator {
         }
     }
 
-    fn wish(&self, node: &Node) -> Wish {
+    fn attribution(&self, node: &Node) -> Attribution {
         let left = self.nodes.get(&node.sequence());
-        left.map_or(Wish::Unknown, |left| left.wish)
+        left.map_or(Attribution::Unknown, |left| left.attribution)
     }
 
     fn finding(
@@ -201,7 +199,7 @@ impl Creator {
         model: &Model,
     ) -> Finding {
         let subject = Subject::of(owner);
-        let is_known = |node: &&&Node| self.wish(node) == Wish::Driver;
+        let is_known = |node: &&&Node| self.attribution(node) == Attribution::Driver;
         let is_hazard = |node: &&&Node| node.kind().hazard().is_some();
         let culprit = left.iter().filter(is_known).find(is_hazard);
         let known = left.iter().any(|node| is_known(&node));

@@ -3,12 +3,14 @@
 use hashbrown::HashMap;
 
 use super::{
-    Rule, RuleInfo, blame,
+    Rule, blame,
     interrupt::{self, Interrupt},
 };
 use crate::{
     event::{Hook, Time},
-    finding::{self, Adders, Certainty, Finding, Repeat, Report, Severity, Step, Subject},
+    finding::{
+        self, Adders, Certainty, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
+    },
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, Node, NodeId, State},
 };
 

@@ -1,9 +1,11 @@
 //! DR015 explicit-out-of-order: a single resource is given up while younger ones live that may use it.
 
-use super::{Rule, RuleInfo, blame};
+use super::{Rule, blame};
 use crate::{
     event::Hook,
-    finding::{self, Adders, Certainty, Finding, Repeat, Report, Severity, Step, Subject},
+    finding::{
+        self, Adders, Certainty, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
+    },
     model::{Change, Device, Hazard, Kind, Model, Node, NodeId, Origin, State},
 };
 

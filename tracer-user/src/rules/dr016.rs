@@ -2,12 +2,12 @@
 //! is kept.
 
 use super::{
-    Rule, RuleInfo, blame, dr005,
+    Rule, blame, dr005,
     splat::{self, Proof},
 };
 use crate::{
     event::{Function, Hook, Message, StackDefinition},
-    finding::{self, Cause, Certainty, Finding, Report, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Left, Model},
 };
 
@@ -76,7 +76,7 @@ impl Rule for ManagedFreeMiss {
                 _ => {}
             }
         }
-        let Change::Told { device, message } = change else {
+        let Change::KernelMessage { device, message } = change else {
             return;
         };
         match &**message {

@@ -2,10 +2,10 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, RuleInfo};
+use super::Rule;
 use crate::{
     event::{Hook, Time},
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Model, Node, NodeId, Origin, SiteId, State},
 };
 

@@ -2,11 +2,11 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{Rule, RuleInfo, blame};
+use super::{Rule, blame};
 use crate::{
     errno,
     event::{Hook, Role, Time},
-    finding::{Finding, Report, Severity, Step, Subject},
+    finding::{Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Entered, Left, Model, State},
 };
 

@@ -5,12 +5,12 @@ use std::{fmt::Write as _, time::Duration};
 use hashbrown::HashMap;
 
 use super::{
-    Rule, RuleInfo, blame,
+    Rule, blame,
     splat::{self, Proof},
 };
 use crate::{
     event::{Hook, Message, Task, Time},
-    finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
+    finding::{self, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Kind, Left, Model, Node, NodeId},
 };
 
@@ -103,7 +103,7 @@ impl Rule for SlowRelease {
                 },
             ) if !self.tasks.is_empty() => self.left(left, model, report),
             Change::Lost(_) => self.tasks.clear(),
-            Change::Told { device, message } => {
+            Change::KernelMessage { device, message } => {
                 if let Message::Splat(splat) = &**message
                     && splat::proof(splat) == Proof::Slow
                 {

@@ -1,9 +1,9 @@
 //! DR020 release-fn-unloaded: a module goes while a resource lives whose release is a function of it.
 
-use super::{Rule, RuleInfo};
+use super::Rule;
 use crate::{
     event::{Hook, ModuleCode},
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, Model, Node},
 };
 

@@ -4,13 +4,13 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::{
-    Rule, RuleInfo, blame,
+    Rule, blame,
     interrupt::{self, Interrupt},
     splat::{self, Proof},
 };
 use crate::{
     event::{Hook, Message},
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
 
@@ -69,7 +69,7 @@ impl Rule for DoubleFreeManaged {
                     freed(*owner, *sequence, *number, model, report);
                 }
             }
-            Change::Told { device, message } => {
+            Change::KernelMessage { device, message } => {
                 if let Message::Splat(splat) = &**message
                     && splat::proof(splat) == Proof::FreedTwice
                 {

@@ -1,12 +1,12 @@
 //! DR022 kernel-report: the kernel reported a fault, and devres occurs in its stacks.
 
 use super::{
-    Rule, RuleInfo, blame,
+    Rule, blame,
     splat::{self, Proof},
 };
 use crate::{
     event::Message,
-    finding::{Report, Severity},
+    finding::{Report, RuleInfo, Severity},
     model::{Change, Model},
 };
 
@@ -32,7 +32,7 @@ impl Rule for KernelReport {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        let Change::Told { device, message } = change else {
+        let Change::KernelMessage { device, message } = change else {
             return;
         };
         let Message::Splat(splat) = &**message else {

@@ -1,12 +1,11 @@
 //! Rules: each looks at what changes in the model and reports what it finds wrong.
 
+mod attribution;
 mod blame;
 mod bus_group;
 mod dr001;
 mod dr002;
 mod dr003;
-mod dr003_lines;
-mod dr003_unopened;
 mod dr004;
 mod dr005;
 mod dr006;
@@ -17,7 +16,6 @@ mod dr010;
 mod dr011;
 mod dr012;
 mod dr013;
-mod dr013_devices;
 mod dr014;
 mod dr015;
 mod dr016;
@@ -29,14 +27,13 @@ mod dr021;
 mod dr022;
 mod interrupt;
 mod splat;
-mod wish;
 
 use std::{fmt, time::Duration};
 
 use crate::{
-    coverage::{Coverage, Gap, NodeEvents},
     event::{Hook, Role, Time},
-    finding::{Report, Severity},
+    evidence::{Coverage, Gap},
+    finding::{Report, RuleInfo, Severity},
     model::{Change, Model},
 };
 
@@ -63,77 +60,10 @@ pub use dr020::ReleaseFunctionUnloaded;
 pub use dr021::DoubleFreeManaged;
 pub use dr022::KernelReport;
 
-/// What is known of a rule before it has seen anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RuleInfo {
-    /// Its id, such as `DR001`.
-    pub id: &'static str,
-    /// Its name, such as `pm-detach-before-release`.
-    pub name: &'static str,
-    /// How bad its findings can be.
-    pub severities: &'static [Severity],
-    /// What it finds, in one line.
-    pub description: &'static str,
-    /// The hooks without which it can't decide: of each group one must be there.
-    pub needs: &'static [&'static [Hook]],
-    /// What it needs to be told of their calls besides what makes them of use at all.
-    pub details: &'static [(Hook, Role)],
-    /// The hooks with which it can say more. Where one is missing, it says less, and that is no gap.
-    pub sharpened_by: &'static [Hook],
-    /// Whether it needs hooks that are not attached unless wanted. Without them it is off, and that is a gap
-    /// only if the rule was asked for by name.
-    pub optional: bool,
-    /// What it means, what to do about it and how it can be wrong, in Markdown.
-    pub page: &'static str,
-}
-
-impl RuleInfo {
-    /// How bad its findings can be at most.
-    #[must_use]
-    pub fn worst(&self) -> Severity {
-        let worst = self.severities.iter().max();
-        worst.copied().unwrap_or(Severity::Info)
-    }
-
-    /// What it needs and doesn't have: hooks, or what they should tell.
-    pub fn missing<'c>(&self, coverage: &'c Coverage) -> impl Iterator<Item = Gap> + use<'c> {
-        let hooks = self.needs.iter().copied();
-        let hooks = hooks.filter(move |any| !any.iter().any(|hook| coverage.serves(*hook)));
-        let by_functions = coverage.nodes == NodeEvents::Concluded
-            && self.needs.iter().any(|any| any.contains(&Hook::AddDr));
-        let concluded: &[_] = if by_functions { CONCLUDED } else { &[] };
-        let details = self.details.iter().chain(concluded);
-        let details = details
-            .filter(move |(hook, role)| coverage.sees(*hook) && !coverage.tells(*hook, *role));
-        hooks
-            .map(|any| Gap { any, role: None })
-            .chain(details.map(|(hook, role)| Gap {
-                any: std::slice::from_ref(hook),
-                role: Some(*role),
-            }))
-    }
-}
-
 /// The contents of resources: of which a rule tells what they stand for.
 const CONTENTS: &[(Hook, Role)] = &[
     (Hook::DevresLog, Role::Contents),
     (Hook::AddDr, Role::Contents),
-];
-
-/// What must be told for what a device holds to be concluded from calls.
-const CONCLUDED: &[(Hook, Role)] = &[
-    (Hook::ReleaseAll, Role::Device),
-    (Hook::ReleaseGroup, Role::Device),
-    (Hook::RemoveGroup, Role::Device),
-    (Hook::Kfree, Role::Device),
-    (Hook::ReleaseAction, Role::Device),
-    (Hook::RemoveAction, Role::Device),
-    (Hook::ReleaseGroup, Role::Group),
-    (Hook::RemoveGroup, Role::Group),
-    (Hook::DevresRemove, Role::Returned),
-    (Hook::Kfree, Role::Payload),
-    (Hook::ReleaseAction, Role::Action),
-    (Hook::RemoveAction, Role::Action),
 ];
 
 /// A rule.

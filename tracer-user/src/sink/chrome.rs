@@ -7,10 +7,11 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Sink, SourceInformation, Summary, json_text};
+use super::{Sink, json_text};
 use crate::{
-    coverage::{Attachment, Coverage},
+    engine::Summary,
     event::{AddedNode, Event, EventKind, Hook, NodeReference, Task, Time},
+    evidence::{Attachment, Coverage, SourceInformation},
     finding::Finding,
     model::{Device, Model},
 };

@@ -5,15 +5,15 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Sink, SourceInformation, Summary, json_text, told::Told};
+use super::{Sink, json_text};
 use crate::{
+    engine::Summary,
     event::{Event, EventKind, Loss, LossCause, Time},
+    evidence::{STREAM_VERSION, SourceInformation},
     finding::Finding,
     model::{Device, Model},
+    sink::reported::Reported,
 };
-
-/// The version of what `--json` writes. It counts up when a member changes its meaning or goes; not when one is added.
-pub const VERSION: u32 = 1;
 
 /// The first line of a stream, with the version.
 #[derive(Serialize, JsonSchema)]
@@ -27,7 +27,7 @@ impl<T> First<T> {
     pub(crate) const fn of(line: T) -> Self {
         Self {
             line,
-            version: VERSION,
+            version: STREAM_VERSION,
         }
     }
 }
@@ -36,7 +36,7 @@ impl<T> First<T> {
 pub struct JsonSink<W> {
     writer: W,
     events: bool,
-    told: Told,
+    told: Reported,
 }
 
 impl<W: Write> JsonSink<W> {
@@ -45,7 +45,7 @@ impl<W: Write> JsonSink<W> {
         Self {
             writer,
             events,
-            told: Told::new(),
+            told: Reported::new(),
         }
     }
 

@@ -4,12 +4,17 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::json;
 
 use super::{
-    SourceInformation, Summary, diff,
-    json::{EventLine, First, LossLine, VERSION},
+    diff,
+    json::{EventLine, First, LossLine},
     report,
     stacks::DeviceStack,
 };
-use crate::{check::Results, finding::Finding};
+use crate::{
+    check::Results,
+    engine::Summary,
+    evidence::{STREAM_VERSION, SourceInformation},
+    finding::Finding,
+};
 
 /// The schemas of the lines of all streams, under construction.
 #[derive(Debug)]
@@ -48,7 +53,7 @@ impl Schemas {
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "A line of what devres-tracer writes with --json",
-            "description": format!("Version {VERSION}. The first line of a stream tells the version."),
+            "description": format!("Version {STREAM_VERSION}. The first line of a stream tells the version."),
             "anyOf": self.lines,
             "$defs": self.generator.take_definitions(true),
         })

@@ -2,18 +2,20 @@
 
 use std::io::{self, Write};
 
-use super::{CommandEnd, Sink, SourceInformation, Summary, page::Tone, told::Told};
+use super::{Sink, page::Tone};
 use crate::{
-    coverage::{Before, NodeEvents},
-    crash, errno,
+    crash,
+    engine::{Summary, Verdict},
+    errno,
     escape::{Escaped, Visible, begun},
     event::{
         AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, Message, NodeReference,
         Time,
     },
+    evidence::{Before, CommandEnd, NodeEvents, SourceInformation},
     finding::{self, Finding, Severity},
-    judge::Verdict,
     model::Model,
+    sink::reported::Reported,
 };
 
 /// The widest line that is wrapped, where no terminal says otherwise.
@@ -30,7 +32,7 @@ pub struct TextSink<W> {
     colours: bool,
     /// Times are counted from the first event.
     began: Option<Time>,
-    told: Told,
+    told: Reported,
 }
 
 impl<W: Write> TextSink<W> {
@@ -42,7 +44,7 @@ impl<W: Write> TextSink<W> {
             width: WIDTH,
             colours: false,
             began: None,
-            told: Told::new(),
+            told: Reported::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
-    sink::{SourceInformation, json::VERSION},
+    evidence::{STREAM_VERSION, SourceInformation},
 };
 
 /// Why a stream of JSON lines could not be read.
@@ -20,7 +20,7 @@ pub enum LinesError {
     NoSource(serde_json::Error),
     /// The first line says that members may mean something else.
     #[error(
-        "a newer devres-tracer wrote it (version {0} of the stream, and this one reads {VERSION}): read it with that one"
+        "a newer devres-tracer wrote it (version {0} of the stream, and this one reads {STREAM_VERSION}): read it with that one"
     )]
     Newer(u32),
     /// The stream is empty.
@@ -92,7 +92,7 @@ impl<R: BufRead> Lines<R> {
         }
         let information = serde_json::from_slice(&text).map_err(LinesError::NoSource)?;
         let Versioned { version } = serde_json::from_slice(&text).map_err(LinesError::NoSource)?;
-        if version > VERSION {
+        if version > STREAM_VERSION {
             return Err(LinesError::Newer(version));
         }
         Ok(Self {

@@ -1,5 +1,6 @@
 //! Where events come from.
 
+pub mod dead_kernel;
 mod encoding;
 pub mod lines;
 pub mod live;

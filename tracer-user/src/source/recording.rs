@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     event::{Death, Event, Time},
-    sink::{LineCounts, LostBy, SourceInformation},
+    evidence::{LineCounts, LostBy, SourceInformation},
     trace_file::{self, Events, Header, TraceFileError},
 };
 

@@ -6,7 +6,11 @@ use super::{
     live::{Live, LiveError, Options, Via},
     tracefs::{TRACING, Trace, TracefsError},
 };
-use crate::{boot::Wishes, coverage::Coverage, event::Event, sink::LostBy};
+use crate::{
+    boot::Wishes,
+    event::Event,
+    evidence::{Coverage, LostBy},
+};
 
 /// The running kernel while it is observed.
 pub enum Running {

@@ -1,11 +1,11 @@
 //! What a file begins with whose beginning is the middle of a run.
 
 use crate::{
-    coverage::{Before, Coverage},
     event::{
         AddedNode, DeviceAddress, DeviceSnapshot, Event, EventKind, Loss, LossCause, NodeAddress,
         StackDefinition, Task, Time,
     },
+    evidence::{Before, Coverage},
     model::{Device, Kind, Model, Node, State},
 };
 

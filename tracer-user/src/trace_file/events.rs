@@ -7,13 +7,15 @@ use super::{
     block::{BlockHeader, BlockInfo, kind},
     bytes::Cursor,
     decode::Decoder,
-    ending::Ending,
     header::{End, Header},
     input::{Blocks, Next, Unreadable},
 };
-use crate::event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time};
+use crate::{
+    event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
+    trace_file::integrity::Integrity,
+};
 
-/// Why a trace file can't be read at all. What is damaged further on is no error: see [`Ending`].
+/// Why a trace file can't be read at all. What is damaged further on is no error: see [`Integrity`].
 #[derive(Debug, thiserror::Error)]
 pub enum TraceFileError {
     /// Reading failed.
@@ -63,7 +65,7 @@ pub struct Events<R> {
     time: Time,
     /// What is missing was not told yet.
     missing: Option<Missing>,
-    ending: Ending,
+    ending: Integrity,
     over: bool,
 }
 
@@ -112,7 +114,7 @@ impl<R: Read> Events<R> {
             number,
             time: Time::default(),
             missing: None,
-            ending: Ending::default(),
+            ending: Integrity::default(),
             over: false,
         }
     }
@@ -124,7 +126,7 @@ impl<R: Read> Events<R> {
 
     /// How the file ended, once there are no more events; until then, what was wrong so far.
     #[must_use]
-    pub fn ending(&self) -> &Ending {
+    pub fn ending(&self) -> &Integrity {
         &self.ending
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Hook, hook_name},
-    sink::{LineCounts, LostBy, SourceInformation},
+    evidence::{LineCounts, LostBy, SourceInformation},
 };
 
 /// What a file says at its beginning.

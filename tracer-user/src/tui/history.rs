@@ -5,10 +5,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{found::FoundTimes, timeline::Timeline};
 use crate::{
-    coverage::Coverage,
+    engine::{Engine, Outcome},
     event::{Event, Time},
+    evidence::Coverage,
     finding::Finding,
-    judge::{Judge, Outcome},
     model::{Change, Model},
     rules::RuleSet,
 };
@@ -22,12 +22,12 @@ const MOST_IN_CHECKPOINTS: usize = 2_000_000;
 /// Checkpoints. Beyond it every other one is dropped.
 const MOST_CHECKPOINTS: usize = 128;
 
-/// Events, what the judge made of them, and a way back to any instant.
+/// Events, what the engine made of them, and a way back to any instant.
 ///
 /// A position is a number of events: the state at position *p* is that after the first *p* events.
 #[derive(Debug)]
 pub struct History {
-    judge: Judge,
+    engine: Engine,
     segments: VecDeque<Segment>,
     /// Events held.
     held: usize,
@@ -68,7 +68,7 @@ impl History {
     #[must_use]
     pub fn new(coverage: Arc<Coverage>, rules: RuleSet, most: Option<usize>) -> Self {
         Self {
-            judge: Judge::new(coverage, rules),
+            engine: Engine::new(coverage, rules),
             segments: VecDeque::new(),
             held: 0,
             most,
@@ -93,9 +93,9 @@ impl History {
         }
         let position = self.end + 1;
         let Self {
-            judge, timeline, ..
+            engine, timeline, ..
         } = self;
-        judge.apply_with(&event, |change, model| {
+        engine.apply_with(&event, |change, model| {
             timeline.observe(position, change, model);
             watch(change, model);
         });
@@ -110,7 +110,7 @@ impl History {
     /// Nothing has happened until `now`, by the source's clock.
     pub fn pass(&mut self, now: Time) {
         if self.outcome.is_none() {
-            self.judge.pass(now);
+            self.engine.pass(now);
             self.note_findings();
         }
     }
@@ -118,14 +118,14 @@ impl History {
     /// Nothing comes any more: the rules say their last.
     pub fn conclude(&mut self) {
         if self.outcome.is_none() {
-            self.outcome = Some(self.judge.conclude());
+            self.outcome = Some(self.engine.conclude());
             self.note_findings();
         }
     }
 
     fn note_findings(&mut self) {
-        let now = self.judge.model().now();
-        for (finding, occurrence) in self.judge.occurred() {
+        let now = self.engine.model().now();
+        for (finding, occurrence) in self.engine.occurred() {
             self.found.push(self.end, *finding, occurrence);
             self.timeline
                 .mark_found(self.end, occurrence.instance, now, occurrence.severity);
@@ -135,7 +135,7 @@ impl History {
     fn begin_segment(&mut self) {
         // Copying a large model must not take longer than the events between two copies.
         let weight = || {
-            let devices = self.judge.model().devices();
+            let devices = self.engine.model().devices();
             devices.map(|device| 1 + device.node_count()).sum::<usize>()
         };
         let due = self.begun.is_multiple_of(self.spacing);
@@ -144,7 +144,7 @@ impl History {
         let checkpoint = (due && (self.segments.is_empty() || since >= weight)).then(|| {
             self.checkpointed = self.end;
             Checkpoint {
-                model: Box::new(self.judge.model().clone()),
+                model: Box::new(self.engine.model().clone()),
                 weight,
             }
         });
@@ -201,7 +201,7 @@ impl History {
             }
             let first = self.first();
             self.timeline.forget_before(first);
-            self.found.forget_before(first, self.judge.model());
+            self.found.forget_before(first, self.engine.model());
         }
     }
 
@@ -303,13 +303,13 @@ impl History {
     /// The model at the end.
     #[must_use]
     pub fn model(&self) -> &Model {
-        self.judge.model()
+        self.engine.model()
     }
 
     /// What was found, in the order of first report.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
-        self.judge.findings()
+        self.engine.findings()
     }
 
     /// The position at which a finding was first reported.
@@ -345,6 +345,6 @@ impl History {
     /// What the source can see.
     #[must_use]
     pub fn coverage(&self) -> &Arc<Coverage> {
-        self.judge.model().coverage()
+        self.engine.model().coverage()
     }
 }

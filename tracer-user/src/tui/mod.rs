@@ -9,6 +9,7 @@ pub mod filter;
 pub mod found;
 pub mod history;
 pub mod keymap;
+pub mod playback;
 pub mod rows;
 mod run;
 mod save;
@@ -21,7 +22,6 @@ pub mod theme;
 pub mod timeline;
 pub mod traces;
 mod view;
-pub mod world;
 
 pub use run::{Options, RunError, check, run};
 pub use session::{Session, Sight};

@@ -169,7 +169,7 @@ impl Loop {
             let due = drawn.map_or(Duration::ZERO, |drawn| {
                 FRAME.saturating_sub(drawn.elapsed())
             });
-            let moves = session.sight == Sight::Live && session.world.is_following();
+            let moves = session.sight == Sight::Live && session.playback.is_following();
             let wait = if self.has_events() {
                 Duration::ZERO
             } else if self.changed {
@@ -262,7 +262,7 @@ impl Loop {
 }
 
 fn copy(session: &mut Session, number: usize) -> io::Result<()> {
-    let Some(finding) = session.world.history().findings().get(number) else {
+    let Some(finding) = session.playback.history().findings().get(number) else {
         return Ok(());
     };
     Screen::copy(&Text(finding).to_string())?;

@@ -7,17 +7,17 @@ use std::{
     sync::Arc,
 };
 
-use super::world::World;
 use crate::{
-    coverage::Before,
+    engine::{Engine, Summary},
     escape::escape,
     event::{AddedNode, DeviceSnapshot, Event, EventKind},
+    evidence::{Before, SourceInformation},
     finding::{Severity, text::Text},
-    judge::Judge,
     model::{Device, Kind, Model, Node},
     rules::RuleSet,
-    sink::{Sink as _, SourceInformation, Summary, json::JsonSink},
+    sink::{Sink as _, json::JsonSink},
     trace_file::{self, End, EndedBy, Header, TraceFileWriter},
+    tui::playback::Playback,
 };
 
 /// Why something was not saved.
@@ -39,8 +39,8 @@ fn create(path: &str) -> Result<BufWriter<File>, SaveError> {
 }
 
 /// Saves a finding as text. Returns what to tell.
-pub(super) fn finding(world: &World, number: usize, path: &str) -> Result<String, SaveError> {
-    let finding = world
+pub(super) fn finding(playback: &Playback, number: usize, path: &str) -> Result<String, SaveError> {
+    let finding = playback
         .history()
         .findings()
         .get(number)
@@ -61,13 +61,13 @@ fn is_lines(path: &str) -> bool {
 
 /// Saves every event that is held. What was forgotten before them is told as a snapshot.
 pub(super) fn trace(
-    world: &World,
+    playback: &Playback,
     information: &SourceInformation,
     path: &str,
 ) -> Result<String, SaveError> {
     let mut file = create(path)?;
     let failed = |error| SaveError::Write(escape(path), error);
-    let history = world.history();
+    let history = playback.history();
     let mut information = information.clone();
     let mut first = Vec::new();
     if history.first() > 0
@@ -117,17 +117,17 @@ fn write_lines<'a>(
     sink.begin(information)?;
     // The names that the lines carry are those that the model knows at each of them, and without a summary
     // at their end they would count as cut off.
-    let mut judge = Judge::new(Arc::new(information.coverage.clone()), RuleSet::checked());
+    let mut engine = Engine::new(Arc::new(information.coverage.clone()), RuleSet::checked());
     let mut count = 0;
     for event in events {
-        let findings = judge.apply(event).to_vec();
-        sink.event(event, judge.model())?;
+        let findings = engine.apply(event).to_vec();
+        sink.event(event, engine.model())?;
         for finding in &findings {
             sink.finding(finding)?;
         }
         count += 1;
     }
-    let outcome = judge.finish();
+    let outcome = engine.finish();
     let coverage = information.coverage.clone();
     let summary = Summary::new(&outcome, coverage, Vec::new(), Severity::Error);
     sink.end(&outcome.findings, &summary)?;

@@ -14,13 +14,13 @@ use super::{
     save,
     state::{Effect, State},
     view,
-    world::World,
 };
 use crate::{
     event::{Event, Time},
+    evidence::SourceInformation,
     finding::Severity,
     rules::RuleSet,
-    sink::SourceInformation,
+    tui::playback::Playback,
 };
 
 /// How often the screen follows while a recording is read.
@@ -49,7 +49,7 @@ pub enum SourceState {
 /// A session of the live view: events and keys go in, a screen comes out.
 #[derive(Debug)]
 pub struct Session {
-    pub(super) world: World,
+    pub(super) playback: Playback,
     pub(super) state: State,
     pub(super) configuration: Configuration,
     pub(super) information: SourceInformation,
@@ -72,7 +72,7 @@ impl Session {
     ) -> Self {
         let most = (sight == Sight::Live).then_some(configuration.history);
         Self {
-            world: World::new(Arc::new(information.coverage.clone()), rules, most),
+            playback: Playback::new(Arc::new(information.coverage.clone()), rules, most),
             state: State::default(),
             configuration,
             information,
@@ -86,9 +86,9 @@ impl Session {
     /// Takes one event of the source in.
     pub fn take(&mut self, event: Event) {
         if self.sight == Sight::Live {
-            self.world.take(event);
+            self.playback.take(event);
         } else {
-            self.world.take_quickly(event);
+            self.playback.take_quickly(event);
         }
     }
 
@@ -96,7 +96,7 @@ impl Session {
     pub fn end(&mut self) {
         self.source = SourceState::Ended;
         self.state.growing = false;
-        self.world.conclude();
+        self.playback.conclude();
     }
 
     /// What keeps a recording from being all there was.
@@ -106,14 +106,14 @@ impl Session {
 
     /// The source has failed.
     pub fn fail(&mut self, reason: String) {
-        self.world.conclude();
+        self.playback.conclude();
         self.state.growing = false;
         self.source = SourceState::Failed(reason);
     }
 
     /// What time it is, for a running kernel.
     pub fn tell_time(&mut self, now: Time) {
-        self.world.tell_time(now);
+        self.playback.tell_time(now);
     }
 
     /// Takes what the terminal says in. What it returns is left to do.
@@ -124,15 +124,15 @@ impl Session {
             Input::Key(event) if event.kind != KeyEventKind::Release => self.state.key(
                 Key::pressed(*event),
                 &self.configuration.keymap,
-                &mut self.world,
+                &mut self.playback,
             ),
             Input::Mouse(event) => {
                 self.state.message = None;
-                self.state.mouse(*event, &mut self.world);
+                self.state.mouse(*event, &mut self.playback);
                 Effect::None
             }
             Input::Paste(text) => {
-                self.state.paste(text, &mut self.world);
+                self.state.paste(text, &mut self.playback);
                 Effect::None
             }
             _ => Effect::None,
@@ -153,8 +153,8 @@ impl Session {
     /// Saves what is to be saved; the rest is left to who has the terminal.
     fn carry_out(&mut self, effect: Effect) -> Effect {
         let saved = match &effect {
-            Effect::SaveFinding(number, path) => save::finding(&self.world, *number, path),
-            Effect::SaveTrace(path) => save::trace(&self.world, &self.information, path),
+            Effect::SaveFinding(number, path) => save::finding(&self.playback, *number, path),
+            Effect::SaveTrace(path) => save::trace(&self.playback, &self.information, path),
             _ => return effect,
         };
         match saved {
@@ -168,12 +168,12 @@ impl Session {
         // While a recording is read, every picture would cost as much as many events.
         let reading = self.source == SourceState::Running && self.sight != Sight::Live;
         if !reading || self.caught_up.elapsed() >= BETWEEN_CATCHING_UP {
-            self.world.catch_up();
+            self.playback.catch_up();
             self.caught_up = Instant::now();
         }
-        self.world.pin(self.state.pinned());
-        self.world.settle();
-        self.state.settle(&self.world);
+        self.playback.pin(self.state.pinned());
+        self.playback.settle();
+        self.state.settle(&self.playback);
     }
 
     /// Draws the screen, and tells where the cursor is, if there is one.
@@ -184,8 +184,8 @@ impl Session {
 
     /// What is looked at.
     #[must_use]
-    pub fn world(&self) -> &World {
-        &self.world
+    pub fn playback(&self) -> &Playback {
+        &self.playback
     }
 
     /// What the user looks at.

@@ -19,9 +19,10 @@ use tokio::time::MissedTickBehavior;
 use super::Sight;
 use crate::{
     event::Event,
-    sink::SourceInformation,
+    evidence::SourceInformation,
+    kernel::Kernel,
     source::{
-        live::{Kernel, Options},
+        live::Options,
         recording::{Recording, RecordingError},
         running::{Running, RunningError},
     },

@@ -159,7 +159,7 @@ impl Traces {
                 }
             }
             Change::Lost(_) => self.all_changed = true,
-            Change::Told { device, .. } => self.changed.extend(device),
+            Change::KernelMessage { device, .. } => self.changed.extend(device),
             Change::ModuleFreed { .. } | Change::Desynced(_) => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Cursor, ops::ControlFlow, path::PathBuf};
 
-use devres_tracer::{coverage::Coverage, event::Event, source::recording::Recording};
+use devres_tracer::{event::Event, evidence::Coverage, source::recording::Recording};
 use proptest::test_runner::TestRunner;
 
 use crate::{

@@ -23,10 +23,10 @@ use std::{
 };
 
 use devres_tracer::{
-    coverage::Coverage,
+    engine::{Engine, Outcome, Verdict},
     event::Event,
+    evidence::Coverage,
     finding::Severity,
-    judge::{Judge, Outcome, Verdict},
     rules::RuleSet,
     source::recording::Recording,
 };
@@ -74,22 +74,22 @@ impl From<Outcome> for Judgement {
 pub(crate) fn judge(content: Vec<u8>) -> Option<Judgement> {
     let mut recording = Recording::read(Box::new(Cursor::new(content)), "-".to_owned()).ok()?;
     let coverage = Arc::new(recording.information().coverage.clone());
-    let mut judge = Judge::new(coverage, RuleSet::all());
+    let mut engine = Engine::new(coverage, RuleSet::all());
     let read = recording.for_each(|event| {
-        judge.apply(event);
+        engine.apply(event);
         ControlFlow::Continue(())
     });
     read.ok()?;
-    Some(judge.finish().into())
+    Some(engine.finish().into())
 }
 
 /// What all rules say of these events.
 pub(crate) fn judge_events(events: &[Event], coverage: &Coverage) -> Judgement {
-    let mut judge = Judge::new(Arc::new(coverage.clone()), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(coverage.clone()), RuleSet::all());
     for event in events {
-        judge.apply(event);
+        engine.apply(event);
     }
-    judge.finish().into()
+    engine.finish().into()
 }
 
 /// What accidents have added.

@@ -1,10 +1,10 @@
 //! DR011 to DR013 and DR020: resources that outlive what they use, or whom they serve.
 
 use devres_tracer::{
-    coverage::Addresses,
+    engine::Verdict,
     event::{EventKind, Hook, Text},
+    evidence::Addresses,
     finding::{Certainty, Severity},
-    judge::Verdict,
 };
 
 use super::support::{Dev, Story, added, whole};

@@ -10,9 +10,9 @@ mod releases;
 mod support;
 
 use devres_tracer::{
+    engine::Outcome,
     event::{CallDetail, EventKind, Hook},
     finding::{Finding, Severity},
-    judge::Outcome,
     rules::RuleSet,
 };
 use support::{Dev, Story, added, whole};

@@ -3,16 +3,17 @@
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use devres_tracer::{
-    check::{CommandEnd, Date, Ending, Examination, Policy, Results, write_expectations},
+    check::{Date, Ending, Examination, Policy, Results, write_expectations},
     diff::{Side, compare},
+    engine::{Engine, Summary},
     event::Event,
+    evidence::{CommandEnd, SourceInformation},
     finding::{self, Severity},
-    judge::Judge,
-    lives::{LifeObserver, Limits, Lives, Window},
+    history::{Histories, HistoryObserver, Limits, Window},
     model::Model,
     rules::RuleSet,
     sink::{
-        Sink, SourceInformation, Summary,
+        Sink,
         chrome::ChromeSink,
         diff::{self, Differences},
         json::JsonSink,
@@ -166,16 +167,16 @@ const fn form(
 
 fn into(material: &Material, sink: &mut dyn Sink) {
     let coverage = material.information.coverage.clone();
-    let mut judge = Judge::new(Arc::new(coverage.clone()), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(coverage.clone()), RuleSet::all());
     sink.begin(&material.information).unwrap();
     for event in &material.events {
-        let findings = judge.apply(event).to_vec();
-        sink.event(event, judge.model()).unwrap();
+        let findings = engine.apply(event).to_vec();
+        sink.event(event, engine.model()).unwrap();
         for finding in &findings {
             sink.finding(finding).unwrap();
         }
     }
-    let outcome = judge.finish();
+    let outcome = engine.finish();
     let mut summary = Summary::new(&outcome, coverage, Vec::new(), Severity::Error);
     summary.problems.push(material.name.clone());
     summary.doubt(material.name.clone());
@@ -201,13 +202,13 @@ fn chrome(material: &Material) -> Vec<u8> {
     text
 }
 
-fn judged(material: &Material) -> Judge {
+fn judged(material: &Material) -> Engine {
     let coverage = material.information.coverage.clone();
-    let mut judge = Judge::new(Arc::new(coverage), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(coverage), RuleSet::all());
     for event in &material.events {
-        judge.apply(event);
+        engine.apply(event);
     }
-    judge
+    engine
 }
 
 fn findings(material: &Material) -> Vec<u8> {
@@ -235,9 +236,9 @@ fn stacks_json(material: &Material) -> Vec<u8> {
     text
 }
 
-fn lives(material: &Material, events: &[Event]) -> Lives {
+fn histories(material: &Material, events: &[Event]) -> Histories {
     let mut model = Model::new(Arc::new(material.information.coverage.clone()));
-    let mut observer = LifeObserver::new(Limits::default(), Window::default(), true);
+    let mut observer = HistoryObserver::new(Limits::default(), Window::default(), true);
     for event in events {
         for change in model.apply(event) {
             observer.observe(&change, &model);
@@ -247,7 +248,7 @@ fn lives(material: &Material, events: &[Event]) -> Lives {
 }
 
 fn reported(material: &Material, write: impl FnOnce(&Report<'_>, &mut Vec<u8>)) -> Vec<u8> {
-    let lives = lives(material, &material.events);
+    let histories = histories(material, &material.events);
     let outcome = judged(material).finish();
     let coverage = material.information.coverage.clone();
     let mut summary = Summary::new(&outcome, coverage, Vec::new(), Severity::Error);
@@ -256,7 +257,7 @@ fn reported(material: &Material, write: impl FnOnce(&Report<'_>, &mut Vec<u8>)) 
     let report = Report {
         name: &material.name,
         source: &material.information,
-        lives: &lives,
+        histories: &histories,
         findings: &outcome.findings,
         summary: &summary,
         damage: Some(&material.name),
@@ -279,13 +280,13 @@ fn report_json(material: &Material) -> Vec<u8> {
 }
 
 fn compared(material: &Material, write: impl FnOnce(&Differences<'_>, &mut Vec<u8>)) -> Vec<u8> {
-    let good = lives(material, &material.events);
+    let good = histories(material, &material.events);
     let half = material.events.len() / 2;
-    let bad = lives(material, &material.events[..half]);
-    let side = |lives| Side {
+    let bad = histories(material, &material.events[..half]);
+    let side = |histories| Side {
         name: &material.name,
         coverage: &material.information.coverage,
-        lives,
+        histories,
     };
     let comparison = compare(side(&good), side(&bad), &[]);
     let differences = Differences {

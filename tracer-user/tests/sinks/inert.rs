@@ -1,10 +1,9 @@
 //! Names that want to be more than names.
 
 use devres_tracer::{
-    check::CommandEnd,
     escape::steers,
     event::{EventKind, Hook, Message, ModuleCode, Text},
-    sink::SourceInformation,
+    evidence::{CommandEnd, SourceInformation},
 };
 
 use crate::{
@@ -130,9 +129,9 @@ fn material(name: &str) -> Material {
         }
     }
     let mut coverage = whole();
-    coverage.before = devres_tracer::coverage::Before::Unknown(name.to_owned());
+    coverage.before = devres_tracer::evidence::Before::Unknown(name.to_owned());
     if let Some(entry) = coverage.hooks.last_mut() {
-        entry.state = devres_tracer::coverage::HookState::Missing(name.to_owned());
+        entry.state = devres_tracer::evidence::HookState::Missing(name.to_owned());
     }
     Material {
         name: name.to_owned(),

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use devres_tracer::{check::CommandEnd, event::Hook, sink::SourceInformation};
+use devres_tracer::{
+    event::Hook,
+    evidence::{CommandEnd, SourceInformation},
+};
 
 use crate::{
     forms::{FORMS, Material},
@@ -64,7 +67,7 @@ fn material() -> Material {
         }
     }
     let mut coverage = whole();
-    coverage.before = devres_tracer::coverage::Before::Snapshot;
+    coverage.before = devres_tracer::evidence::Before::Snapshot;
     Material {
         name: "same".to_owned(),
         information: SourceInformation {

@@ -12,14 +12,14 @@ pub(crate) mod operations;
 use std::sync::Arc;
 
 use devres_tracer::{
-    coverage::{Addresses, Attachment, Before, Coverage, HookCoverage, HookState, NodeEvents},
+    engine::{Engine, Outcome},
     event::{
         AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, DeviceSnapshot, Event,
         EventKind, Function, GroupId, Hook, Loss, LossCause, NodeAddress, NodeReference, PmDomain,
         Return, StackDefinition, StackFrame, StackId, Task, Text, Time,
     },
+    evidence::{Addresses, Attachment, Before, Coverage, HookCoverage, HookState, NodeEvents},
     finding::{Finding, Severity},
-    judge::{Judge, Outcome},
     model::{Change, Changes, Device, Model},
     rules::RuleSet,
 };
@@ -348,20 +348,20 @@ impl Story {
     /// What one rule has to say.
     pub(crate) fn judge_by(&self, rule: &str, coverage: Coverage) -> Outcome {
         let rules = RuleSet::all().only(&[rule]).unwrap();
-        let mut judge = Judge::new(Arc::new(coverage), rules);
+        let mut engine = Engine::new(Arc::new(coverage), rules);
         for event in &self.events {
-            judge.apply(event);
+            engine.apply(event);
         }
-        judge.finish()
+        engine.finish()
     }
 
     /// What all rules have to say.
     pub(crate) fn judge(&self, coverage: Coverage) -> Outcome {
-        let mut judge = Judge::new(Arc::new(coverage), RuleSet::all());
+        let mut engine = Engine::new(Arc::new(coverage), RuleSet::all());
         for event in &self.events {
-            judge.apply(event);
+            engine.apply(event);
         }
-        judge.finish()
+        engine.finish()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Files that were cut off or changed: never a panic, never more events than there were, never clean.
 
 use devres_tracer::{
+    engine::Verdict,
     event::{Event, EventKind},
-    judge::Verdict,
     trace_file::{TraceFileError, VERSION},
 };
 use proptest::{collection::vec, prelude::*};

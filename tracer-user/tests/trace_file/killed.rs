@@ -3,8 +3,8 @@
 use std::{fs, thread, time::Duration};
 
 use devres_tracer::{
+    engine::Verdict,
     event::{Event, EventKind},
-    judge::Verdict,
     trace_file::{Recorder, RecorderOptions, TraceFileError},
 };
 

@@ -14,12 +14,12 @@ mod support;
 use std::sync::Arc;
 
 use devres_tracer::{
+    engine::{Engine, Outcome, Verdict},
     event::{Event, EventKind, Loss, LossCause},
+    evidence::SourceInformation,
     finding::{Finding, Severity},
-    judge::{Judge, Outcome, Verdict},
     rules::RuleSet,
-    sink::SourceInformation,
-    trace_file::{End, Ending, Events, Header, TraceFileError, TraceFileWriter},
+    trace_file::{End, Events, Header, Integrity, TraceFileError, TraceFileWriter},
 };
 use proptest::{collection::vec, prelude::*};
 use support::{Dev, Story, whole};
@@ -48,7 +48,7 @@ fn file(events: &[Event], each: usize) -> Vec<u8> {
 }
 
 /// Everything that can be read of a file.
-fn read(bytes: &[u8]) -> Result<(Header, Vec<Event>, Ending), TraceFileError> {
+fn read(bytes: &[u8]) -> Result<(Header, Vec<Event>, Integrity), TraceFileError> {
     let (header, mut reader) = Events::new(bytes)?;
     let mut events = Vec::new();
     while let Some(event) = reader.next_event()? {
@@ -59,11 +59,11 @@ fn read(bytes: &[u8]) -> Result<(Header, Vec<Event>, Ending), TraceFileError> {
 
 /// What all rules say.
 fn judged(header: &Header, events: &[Event]) -> (Vec<Finding>, Outcome) {
-    let mut judge = Judge::new(Arc::new(header.source.coverage.clone()), RuleSet::all());
+    let mut engine = Engine::new(Arc::new(header.source.coverage.clone()), RuleSet::all());
     for event in events {
-        judge.apply(event);
+        engine.apply(event);
     }
-    (judge.findings().to_vec(), judge.finish())
+    (engine.findings().to_vec(), engine.finish())
 }
 
 fn verdict(header: &Header, events: &[Event]) -> Verdict {

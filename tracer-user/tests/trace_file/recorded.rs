@@ -7,10 +7,10 @@ use std::{
 };
 
 use devres_tracer::{
+    engine::{Engine, Summary},
     event::{Event, EventKind, Hook, LossCause},
-    judge::Judge,
     rules::RuleSet,
-    sink::{Sink as _, Summary, json::JsonSink},
+    sink::{Sink as _, json::JsonSink},
     trace_file::{End, LostAt, Recorder, RecorderOptions},
 };
 
@@ -100,20 +100,20 @@ pub(crate) fn eventful(rounds: u64) -> Vec<Event> {
 /// The JSON lines of a run, as `trace --json` writes them while it records to `path`.
 fn live(events: &[Event], path: &Path, lost_by: &[LostAt]) -> String {
     let mut recorder = Recorder::start(path, header(), RecorderOptions::default()).unwrap();
-    let mut judge = Judge::new(whole().into(), RuleSet::checked());
+    let mut engine = Engine::new(whole().into(), RuleSet::checked());
     let mut lines = Vec::new();
     let mut sink = JsonSink::new(&mut lines, true);
     sink.begin(&header().source).unwrap();
     for event in events {
         recorder.event(event);
-        let findings = judge.apply(event).to_vec();
-        sink.event(event, judge.model()).unwrap();
+        let findings = engine.apply(event).to_vec();
+        sink.event(event, engine.model()).unwrap();
         for finding in &findings {
             sink.finding(finding).unwrap();
         }
     }
-    let known = judge.findings().to_vec();
-    let outcome = judge.finish();
+    let known = engine.findings().to_vec();
+    let outcome = engine.finish();
     for finding in &outcome.findings {
         if !known
             .iter()

@@ -3,9 +3,9 @@
 use std::fs;
 
 use devres_tracer::{
-    coverage::Before,
+    engine::Verdict,
     event::{Event, EventKind, Hook},
-    judge::Verdict,
+    evidence::Before,
     trace_file::{EndedBy, Header, Recorder, RecorderError, RecorderOptions, Rotation},
 };
 

@@ -143,7 +143,7 @@ fn a_span_that_ends_before_it_begins_has_no_length() {
         let screen = text(&mut session, 80, 24);
         assert!(screen.contains("Timeline of"), "{screen}");
     }
-    let timeline = session.world().history().timeline();
+    let timeline = session.playback().history().timeline();
     assert!(timeline.spans().count() > 4);
     for span in timeline.spans() {
         assert!(span.end.is_none_or(|end| end >= span.begin), "{span:?}");

@@ -75,12 +75,12 @@ fn filters_find_names_drivers_buses_states_and_resources() {
         session.input(&Input::Paste(filter.to_owned()));
         session.press("Enter").unwrap();
         text(&mut session, 80, 24);
-        assert_eq!(session.world().rows().shown().len(), found, "{filter:?}");
+        assert_eq!(session.playback().rows().shown().len(), found, "{filter:?}");
     }
     session.press("Esc").unwrap();
     text(&mut session, 80, 24);
     assert_eq!(
-        session.world().rows().shown().len(),
+        session.playback().rows().shown().len(),
         100,
         "Esc drops the filter"
     );
@@ -94,12 +94,12 @@ fn a_finding_is_found_by_its_rule() {
         session.input(&Input::Paste(filter.to_owned()));
         session.press("Enter").unwrap();
         text(&mut session, 80, 24);
-        assert_eq!(session.world().rows().shown().len(), found, "{filter}");
+        assert_eq!(session.playback().rows().shown().len(), found, "{filter}");
     }
     session.press("Esc a f").unwrap();
     text(&mut session, 80, 24);
     assert_eq!(
-        session.world().rows().shown().len(),
+        session.playback().rows().shown().len(),
         1,
         "only that with findings"
     );
@@ -115,7 +115,7 @@ fn the_selected_device_stays_selected_while_the_order_changes() {
         session.press("s").unwrap();
         let screen = text(&mut session, 80, 24);
         assert_eq!(session.state().device, selected);
-        let row = session.world().rows().of(selected.unwrap()).unwrap();
+        let row = session.playback().rows().of(selected.unwrap()).unwrap();
         let line = screen.lines().find(|line| line.starts_with('>'));
         assert!(line.unwrap().contains(&row.name), "{screen}");
     }
@@ -218,10 +218,10 @@ fn the_mouse_selects_scrolls_and_scrubs() {
     text(&mut session, 80, 24);
     // The bar of the history is the third line from below.
     session.input(&mouse(click, 60, 21));
-    let position = session.world().position();
-    assert!(!session.world().is_following());
+    let position = session.playback().position();
+    assert!(!session.playback().is_following());
     assert!(
-        position > 100 && position < session.world().history().end(),
+        position > 100 && position < session.playback().history().end(),
         "{position}"
     );
 }
@@ -473,7 +473,7 @@ fn findings_and_traces_are_saved_and_can_be_read_again() {
             })
             .unwrap();
         assert_eq!(recording.problems(), Vec::<String>::new());
-        let held: Vec<_> = session.world().history().events().cloned().collect();
+        let held: Vec<_> = session.playback().history().events().cloned().collect();
         assert_eq!(events, held, "{name}");
     }
     std::fs::remove_dir_all(&directory).unwrap();

@@ -8,8 +8,8 @@ mod support;
 
 mod hostile;
 mod inputs;
-mod lives;
 mod occurrences;
+mod one_address;
 mod screen;
 mod screens;
 mod time;

@@ -59,7 +59,7 @@ fn each_time_has_its_mark_and_is_found_by_the_keys() {
     for sight in [Sight::Live, Sight::Recording("three".to_owned())] {
         let mut session = of_events(sight, whole(), &three_times().events);
         text(&mut session, 100, 40);
-        let findings = session.world().history().findings();
+        let findings = session.playback().history().findings();
         assert_eq!(findings.len(), 1, "{findings:#?}");
         assert_eq!(findings[0].count, 3);
         session.press("2 t # 1 Enter").unwrap();
@@ -74,15 +74,15 @@ fn each_time_has_its_mark_and_is_found_by_the_keys() {
             assert!(screen.contains("✗"), "{screen}");
             assert!(screen.contains("DR001: dev_pm_domain_detach()"), "{screen}");
             assert!(screen.contains("! DR001 error"), "{screen}");
-            seen.push(session.world().position());
+            seen.push(session.playback().position());
         }
         assert!(seen.is_sorted_by(|one, next| one < next), "{seen:?}");
         session.press("]").unwrap();
         assert!(text(&mut session, 100, 40).contains("no later finding"));
         session.press("[").unwrap();
-        assert_eq!(session.world().position(), seen[1]);
+        assert_eq!(session.playback().position(), seen[1]);
         session.press("[").unwrap();
-        assert_eq!(session.world().position(), seen[0]);
+        assert_eq!(session.playback().position(), seen[0]);
         session.press("[").unwrap();
         assert!(text(&mut session, 100, 40).contains("no earlier finding"));
     }
@@ -94,16 +94,16 @@ fn the_table_and_the_filter_know_every_device_a_finding_is_on() {
     let mut session = of_events(sight, whole(), &three_times().events);
     session.press("a f").unwrap();
     let screen = text(&mut session, 100, 40);
-    assert_eq!(session.world().rows().shown().len(), 2, "{screen}");
+    assert_eq!(session.playback().rows().shown().len(), 2, "{screen}");
     session
         .press("f / f i n d i n g : d r 0 0 1 Enter")
         .unwrap();
     text(&mut session, 100, 40);
-    assert_eq!(session.world().rows().shown().len(), 2);
+    assert_eq!(session.playback().rows().shown().len(), 2);
     // At a time when it had been found on one of them only.
     session.press("Esc 2 t # 1 Enter ] 1 f").unwrap();
     text(&mut session, 100, 40);
-    assert_eq!(session.world().rows().shown().len(), 1);
+    assert_eq!(session.playback().rows().shown().len(), 1);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn what_is_forgotten_takes_its_marks_along() {
     }
     let mut session = crate::screen::short(story.events.iter());
     text(&mut session, 100, 40);
-    let history = session.world().history();
+    let history = session.playback().history();
     let first = history.first();
     assert!(first > 0, "nothing was forgotten");
     let found = history.found();

@@ -3,10 +3,9 @@
 use std::{io::BufReader, ops::ControlFlow};
 
 use devres_tracer::{
-    coverage::Coverage,
     event::Event,
+    evidence::{Coverage, SourceInformation},
     rules::RuleSet,
-    sink::SourceInformation,
     source::recording::Recording,
     tui::{Session, Sight, configuration::Configuration, theme::Ability},
 };

@@ -2,8 +2,8 @@
 
 use devres_tracer::{
     event::Hook,
+    evidence::SourceInformation,
     rules::RuleSet,
-    sink::SourceInformation,
     tui::{Session, Sight, configuration::Configuration, theme::Ability},
 };
 use proptest::prelude::*;
@@ -33,13 +33,13 @@ fn goto(session: &mut Session, event: u64) {
 fn every_instant_of_the_demo_is_that_of_a_session_that_saw_no_more() {
     let whole_recording = demo();
     let events: Vec<_> = whole_recording
-        .world()
+        .playback()
         .history()
         .events()
         .cloned()
         .collect();
     let coverage = whole_recording
-        .world()
+        .playback()
         .history()
         .coverage()
         .as_ref()
@@ -48,7 +48,7 @@ fn every_instant_of_the_demo_is_that_of_a_session_that_saw_no_more() {
     // Forwards and backwards, in large and small steps.
     for position in (1..=44).chain((1..=44).rev()).chain([5, 40, 12, 44, 1]) {
         goto(&mut session, position);
-        assert_eq!(session.world().position(), position);
+        assert_eq!(session.playback().position(), position);
         let cut = &events[..usize::try_from(position).unwrap()];
         let at_that_time = of_events(Sight::Recording("x".to_owned()), coverage.clone(), cut);
         let nodes = |device: devres_tracer::model::Device<'_>| -> Vec<_> {
@@ -59,13 +59,13 @@ fn every_instant_of_the_demo_is_that_of_a_session_that_saw_no_more() {
                 .collect()
         };
         let devices = |session: &Session| -> Vec<_> {
-            let devices = session.world().model().devices();
+            let devices = session.playback().model().devices();
             devices
                 .map(|device| (device.key(), device.state(), nodes(device)))
                 .collect()
         };
         assert_eq!(devices(&at_that_time), devices(&session), "at {position}");
-        assert_eq!(at_that_time.world().now(), session.world().now());
+        assert_eq!(at_that_time.playback().now(), session.playback().now());
     }
 }
 
@@ -88,12 +88,12 @@ fn findings_are_jumped_to() {
     let mut session = demo();
     text(&mut session, 80, 24);
     session.press("[").unwrap();
-    let found = session.world().position();
-    assert_eq!(session.world().history().found_until(found), 1);
-    assert_eq!(session.world().history().found_until(found - 1), 0);
+    let found = session.playback().position();
+    assert_eq!(session.playback().history().found_until(found), 1);
+    assert_eq!(session.playback().history().found_until(found - 1), 0);
     goto(&mut session, 3);
     session.press("]").unwrap();
-    assert_eq!(session.world().position(), found);
+    assert_eq!(session.playback().position(), found);
     session.press("]").unwrap();
     let screen = text(&mut session, 80, 24);
     assert!(screen.contains("no later finding"), "{screen}");
@@ -104,7 +104,7 @@ fn a_time_can_be_typed() {
     let mut session = demo();
     text(&mut session, 80, 24);
     session.press("t 1 2 . 8 1 1 9 9 2 Enter").unwrap();
-    assert_eq!(session.world().now().to_string(), "12.811992");
+    assert_eq!(session.playback().now().to_string(), "12.811992");
     session.press("t x Enter").unwrap();
     let screen = text(&mut session, 80, 24);
     assert!(screen.contains("neither a time"), "{screen}");
@@ -155,7 +155,7 @@ fn a_paused_view_stands_still_while_the_recording_goes_on() {
     session.press("Space").unwrap();
     let screen = text(&mut session, 120, 40);
     assert!(screen.contains("LIVE"), "{screen}");
-    assert_eq!(session.world().position(), story.events.len() as u64);
+    assert_eq!(session.playback().position(), story.events.len() as u64);
     let mut straight = of_events(Sight::Live, whole(), &story.events);
     text(&mut straight, 120, 40);
     straight.press("2").unwrap();
@@ -202,7 +202,7 @@ fn memory_is_bounded_and_what_is_forgotten_is_said() {
     for event in &story.events {
         session.take(event.clone());
     }
-    let history = session.world().history();
+    let history = session.playback().history();
     let held = history.end() - history.first();
     assert_eq!(history.end(), story.events.len() as u64);
     assert!((1..=20_000 + 2 * 16_384).contains(&held), "{held}");
@@ -210,7 +210,7 @@ fn memory_is_bounded_and_what_is_forgotten_is_said() {
     let first = history.first();
     text(&mut session, 80, 24);
     goto(&mut session, 10);
-    assert_eq!(session.world().position(), first);
+    assert_eq!(session.playback().position(), first);
     let screen = text(&mut session, 80, 24);
     assert!(screen.contains("is no longer held"), "{screen}");
     session.press(".").unwrap();
@@ -273,9 +273,9 @@ proptest! {
         for key in keys {
             session.press(key).unwrap();
             text(&mut session, width, height);
-            let history = session.world().history();
-            prop_assert!(session.world().position() <= history.end());
-            prop_assert!(session.world().position() >= history.first());
+            let history = session.playback().history();
+            prop_assert!(session.playback().position() <= history.end());
+            prop_assert!(session.playback().position() >= history.first());
         }
     }
 }

@@ -21,7 +21,8 @@ const BUFFER: &str = "crash_is_told_from_the_buffer_that_outlived_it";
 const CONSOLE: &str = "crash_is_told_from_the_serial_console";
 
 /// Prints the parameters of a kernel.
-const PARAMETERS: &str = "devres-tracer boot --persistent 4M --dump-on-oops >/mnt/share/parameters";
+const PARAMETERS: &str =
+    "devres-tracer boot --persistent 4M --dump-on-oops --buffer 8M >/mnt/share/parameters";
 
 /// Runs twice: before the crash, and after it.
 const SCRIPT: &str = r"
@@ -34,6 +35,8 @@ const SCRIPT: &str = r"
         driver=$(readlink -f $directory/driver)
         echo ${directory##*/} >$driver/unbind
         devres-tracer import --quiet --json $tracing/trace >boot.jsonl
+        # What the panic prints need not hold the boot as well.
+        echo 128 >$tracing/buffer_size_kb
         if [ -e $tracing/instances/devres ]; then
             devres-tracer boot --persistent 4M --format tracefs-script >script
             sh script

@@ -430,6 +430,8 @@ impl KernelRun<'_> {
         guest.mirror = self.mirror.map(str::to_owned);
         guest.timeout =
             BOOT_TIME + SESSION_TIME * u32::try_from(sessions.len()).unwrap_or(u32::MAX);
+        // What a session prints goes to its directory.
+        guest.silence = None;
         let run = guest.run(ALL_SESSIONS)?;
         ensure!(
             run.exit_code == 0,

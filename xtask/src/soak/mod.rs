@@ -295,6 +295,7 @@ pub(crate) fn soak(
     guest.mirror = mirror.map(str::to_owned);
     // A pass takes a while on an emulated machine, and it is finished when the time is over.
     guest.timeout = Duration::from_secs(seconds + 1500);
+    guest.silence = None;
     let script = format!(
         "{SCRIPT}{CARRIERS}\nexport seconds={seconds}\n\
          devres-tracer trace --json --quiet --all-rules --ring-size 64M \

@@ -14,10 +14,10 @@ use crate::{
         results::{Group, GroupKind, Judged, Status, Test},
         selection::Place,
     },
-    finding::Finding,
-    judge::Undecided,
+    engine::Undecided,
+    finding::{Finding, RuleInfo},
     model::InstanceKey,
-    rules::{RuleInfo, RuleSet},
+    rules::RuleSet,
 };
 
 /// A finding and whom it is about.

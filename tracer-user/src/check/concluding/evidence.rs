@@ -8,7 +8,7 @@ use crate::{
         level::Level,
         results::{Group, GroupKind, Status, Test},
     },
-    coverage::Before,
+    evidence::Before,
 };
 
 impl Concluding<'_> {

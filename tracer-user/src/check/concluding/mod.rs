@@ -15,10 +15,10 @@ use crate::{
         results::{Group, GroupKind, Status, Test},
         selection::Place,
     },
-    coverage::Coverage,
-    finding::Finding,
-    judge::Outcome,
-    rules::{RuleInfo, RuleSet},
+    engine::Outcome,
+    evidence::Coverage,
+    finding::{Finding, RuleInfo},
+    rules::RuleSet,
 };
 
 /// What is put together when nothing comes any more.

@@ -1,16 +1,16 @@
 //! Exercise: a driver is unbound and bound again through sysfs, or a module unloaded and loaded, in cycles.
 
 mod affected;
-mod course;
 mod machine;
 mod modules;
 mod protect;
+mod rebind;
 mod sysfs;
 mod target;
 
 use std::path::PathBuf;
 
-pub use course::Course;
+pub use rebind::Exercise;
 pub use sysfs::{Roots, monotonic_now};
 pub use target::Target;
 

@@ -100,12 +100,12 @@ impl Tree {
         self.log.borrow().clone()
     }
 
-    fn course(&self, name: &str) -> Result<Course, ExerciseError> {
-        Course::of_devices(self.roots.clone(), name, false)
+    fn exercise(&self, name: &str) -> Result<Exercise, ExerciseError> {
+        Exercise::of_devices(self.roots.clone(), name, false)
     }
 
     fn refusal(&self, name: &str) -> String {
-        self.course(name).unwrap_err().to_string()
+        self.exercise(name).unwrap_err().to_string()
     }
 }
 
@@ -178,8 +178,8 @@ fn a_driver_is_unbound_and_bound_device_by_device() {
     tree.device("i2c", "pci0/i2c-0/0-0048", Some("lm75"));
     tree.device("i2c", "pci0/i2c-0/0-0049", Some("lm75"));
     let clock = CycleClock::default();
-    let course = tree.course("lm75").unwrap();
-    let exercised = course.run_on(&tree, 2, &never(), &clock);
+    let exercise = tree.exercise("lm75").unwrap();
+    let exercised = exercise.run_on(&tree, 2, &never(), &clock);
     assert_eq!((exercised.done, &exercised.problem), (2, &None));
     assert_eq!(exercised.not_restored, None);
     let one = [
@@ -190,7 +190,7 @@ fn a_driver_is_unbound_and_bound_device_by_device() {
     ];
     assert_eq!(tree.orders(), [one, one].concat());
     assert_eq!(clock.cycle_at(monotonic_now()), 2);
-    let Wanted::Devices(places) = course.wanted() else {
+    let Wanted::Devices(places) = exercise.wanted() else {
         panic!("devices are wanted");
     };
     assert_eq!(places.len(), 2);
@@ -224,9 +224,9 @@ fn names_that_may_be_several_things_are_not_guessed() {
         error.contains("driver i2c/rtc") && error.contains("device platform/rtc"),
         "{error}"
     );
-    assert!(tree.course("i2c/rtc").is_ok());
-    assert!(tree.course("platform/rtc").is_ok());
-    assert!(tree.course(device.to_str().unwrap()).is_ok());
+    assert!(tree.exercise("i2c/rtc").is_ok());
+    assert!(tree.exercise("platform/rtc").is_ok());
+    assert!(tree.exercise(device.to_str().unwrap()).is_ok());
     for (name, words) in [
         ("nothing", "no driver and no device"),
         ("../rtc", "neither"),
@@ -255,8 +255,8 @@ fn a_failed_bind_ends_it_and_is_tried_again() {
     let mut tree = Tree::new();
     tree.device("i2c", "0-0048", Some("lm75"));
     tree.failing_bind = Some(3);
-    let course = tree.course("lm75").unwrap();
-    let exercised = course.run_on(&tree, 10, &never(), &CycleClock::default());
+    let exercise = tree.exercise("lm75").unwrap();
+    let exercised = exercise.run_on(&tree, 10, &never(), &CycleClock::default());
     assert_eq!(exercised.done, 2);
     let problem = exercised.problem.unwrap();
     assert!(problem.starts_with("cycle 3:"), "{problem}");
@@ -275,9 +275,9 @@ fn asked_to_end_it_binds_what_it_has_unbound() {
     let mut tree = Tree::new();
     tree.device("i2c", "0-0048", Some("lm75"));
     tree.stop_after = Some((5, never()));
-    let course = tree.course("lm75").unwrap();
+    let exercise = tree.exercise("lm75").unwrap();
     let stop = &tree.stop_after.as_ref().unwrap().1;
-    let exercised = course.run_on(&tree, 10, stop, &CycleClock::default());
+    let exercised = exercise.run_on(&tree, 10, stop, &CycleClock::default());
     assert_eq!((exercised.done, exercised.problem), (3, None));
     assert!(exercised.stopped.is_some());
     assert_eq!(tree.orders().last().unwrap(), "bind 0-0048");
@@ -291,8 +291,8 @@ fn consumers_get_their_drivers_back() {
     let link = tree.make("devices/virtual/devlink/x");
     symlink(&consumer, link.join("consumer")).unwrap();
     symlink(&link, regulator.join("consumer:i2c:0-0048")).unwrap();
-    let course = tree.course("fixed").unwrap();
-    let exercised = course.run_on(&tree, 1, &never(), &CycleClock::default());
+    let exercise = tree.exercise("fixed").unwrap();
+    let exercised = exercise.run_on(&tree, 1, &never(), &CycleClock::default());
     assert_eq!(exercised.not_restored, None);
     assert_eq!(
         tree.orders(),
@@ -319,7 +319,7 @@ fn the_disks_in_use_are_refused_with_their_parents() {
         let error = tree.refusal(name);
         assert!(error.contains("mounted on /"), "{error}");
     }
-    assert!(Course::of_devices(tree.roots.clone(), "virtio_blk", true).is_ok());
+    assert!(Exercise::of_devices(tree.roots.clone(), "virtio_blk", true).is_ok());
 
     // A disk of disks, known by its source only.
     let mapped = tree.make("devices/virtual/block/dm-0");
@@ -362,9 +362,9 @@ fn the_only_network_is_refused_and_one_of_two_is_not() {
     tree.write("devices/virtio2/net/eth0/operstate", "up\n");
     tree.write("devices/virtio3/net/eth1/operstate", "down\n");
     assert!(tree.refusal("virtio2").contains("eth0"));
-    assert!(tree.course("virtio3").is_ok());
+    assert!(tree.exercise("virtio3").is_ok());
     tree.write("devices/virtio3/net/eth1/operstate", "up\n");
-    assert!(tree.course("virtio2").is_ok());
+    assert!(tree.exercise("virtio2").is_ok());
     assert!(tree.refusal("virtio_net").contains("only network"));
     fs::write(
         tree.roots.proc.join("self/mountinfo"),
@@ -398,16 +398,16 @@ fn a_module_that_was_not_loaded_is_unloaded_at_the_end() {
     let tree = Tree::new();
     let file = tree.directory.path().join("my-driver.ko");
     fs::write(&file, "").unwrap();
-    let course =
-        Course::with_module(tree.roots.clone(), file.to_str().unwrap(), false, &tree).unwrap();
+    let exercise =
+        Exercise::with_module(tree.roots.clone(), file.to_str().unwrap(), false, &tree).unwrap();
     assert_eq!(
-        course.wanted(),
+        exercise.wanted(),
         Wanted::Module {
             drivers: vec![("i2c".to_owned(), "lm75".to_owned())],
             along: Vec::new(),
         }
     );
-    let exercised = course.run_on(&tree, 2, &never(), &CycleClock::default());
+    let exercised = exercise.run_on(&tree, 2, &never(), &CycleClock::default());
     assert_eq!((exercised.done, exercised.not_restored), (2, None));
     let (load, unload) = ("load my_driver", "unload my_driver");
     assert_eq!(tree.orders(), [load, unload, load, unload, load, unload]);
@@ -417,8 +417,8 @@ fn a_module_that_was_not_loaded_is_unloaded_at_the_end() {
 fn a_module_that_was_loaded_stays() {
     let tree = Tree::new();
     tree.write("module/lm75/initstate", "live\n");
-    let course = Course::with_module(tree.roots.clone(), "lm75", false, &tree).unwrap();
-    let exercised = course.run_on(&tree, 1, &never(), &CycleClock::default());
+    let exercise = Exercise::with_module(tree.roots.clone(), "lm75", false, &tree).unwrap();
+    let exercised = exercise.run_on(&tree, 1, &never(), &CycleClock::default());
     assert_eq!((exercised.done, exercised.not_restored), (1, None));
     // Its driver has no device: whether others come and go with it is tried first.
     let once = ["unload lm75", "load lm75"];
@@ -435,14 +435,14 @@ fn a_module_without_a_driver_is_known_by_the_devices_that_come_and_go_with_it() 
         if loaded {
             tree.load(&Module::named("vkms").unwrap()).unwrap();
         }
-        let course = Course::with_module(tree.roots.clone(), "vkms", false, &tree).unwrap();
-        let Wanted::Module { along, .. } = course.wanted() else {
+        let exercise = Exercise::with_module(tree.roots.clone(), "vkms", false, &tree).unwrap();
+        let Wanted::Module { along, .. } = exercise.wanted() else {
             panic!("a module is wanted");
         };
         let devices: Vec<&str> = along.iter().map(|place| &*place.device).collect();
         let number = if loaded { 2 } else { 1 };
         assert_eq!(devices, [format!("vkms.{number}")], "loaded: {loaded}");
-        let exercised = course.run_on(&tree, 2, &never(), &CycleClock::default());
+        let exercised = exercise.run_on(&tree, 2, &never(), &CycleClock::default());
         assert_eq!((exercised.done, exercised.problem), (2, None));
     }
 }
@@ -450,7 +450,7 @@ fn a_module_without_a_driver_is_known_by_the_devices_that_come_and_go_with_it() 
 #[test]
 fn a_module_that_is_nowhere_is_a_mistake() {
     let tree = Tree::new();
-    let verify = |name| Course::verify_module(&tree.roots, name);
+    let verify = |name| Exercise::verify_module(&tree.roots, name);
     fs::create_dir_all(tree.roots.proc.join("sys/kernel")).unwrap();
     fs::write(tree.roots.proc.join("sys/kernel/osrelease"), "6.1\n").unwrap();
     assert!(matches!(verify("lm75"), Err(ExerciseError::NoTarget(_))));

@@ -1,8 +1,8 @@
 //! What a run is judged by: a policy, read from TOML.
 
-mod build;
 mod error;
 mod file;
+mod read;
 
 use std::time::Duration;
 
@@ -74,12 +74,12 @@ pub(super) struct Required {
 impl Policy {
     /// Reads a policy; `name` is what errors call it.
     pub fn read(name: &str, text: &str) -> Result<Self, PolicyError> {
-        build::policy(name, text)
+        read::policy(name, text)
     }
 
     /// Adds the expectations of a file that has nothing else.
     pub fn add_expectations(&mut self, name: &str, text: &str) -> Result<(), PolicyError> {
-        self.expectations.extend(build::expectations(name, text)?);
+        self.expectations.extend(read::expectations(name, text)?);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     check::{Date, Results, Status, Test, exercise::ExerciseError},
     command::{Exit, usage::UsageError},
-    source::live::Kernel,
+    kernel::Kernel,
 };
 
 /// Why there are no results.
@@ -98,7 +98,7 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
-    use crate::judge::Verdict;
+    use crate::engine::Verdict;
 
     #[test]
     fn only_what_can_not_be_done_here_is_skipped() {

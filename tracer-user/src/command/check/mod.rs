@@ -28,7 +28,8 @@ use super::{
     wanted::Wanted,
 };
 use crate::{
-    check::{CommandEnd, Date, Ending, Examination, Policy, Results, write_expectations},
+    check::{Date, Ending, Examination, Policy, Results, write_expectations},
+    evidence::CommandEnd,
     filter::DeviceFilter,
     finding::Severity,
     sink::reports::Format,

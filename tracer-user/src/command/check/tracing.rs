@@ -12,8 +12,8 @@ use std::{
 use super::{Check, Failure, today};
 use crate::{
     check::{
-        CommandEnd, CycleClock, Ending, Examination, Policy, Results,
-        exercise::{Course, Exercised, Roots},
+        CycleClock, Ending, Examination, Policy, Results,
+        exercise::{Exercise, Exercised, Roots},
     },
     command::{
         capture::{Asked, Capture, CaptureOptions, Captured, Receiver, now},
@@ -22,8 +22,8 @@ use crate::{
         wanted::{Sighting, Wanted, say_if_missing},
     },
     event::Event,
+    evidence::{CommandEnd, SourceInformation},
     filter::DeviceFilter,
-    sink::SourceInformation,
     trace_file::{Header, Recorder, RecorderOptions},
 };
 
@@ -36,10 +36,10 @@ impl Check {
     ) -> Result<Results, Failure> {
         // What names nothing is said before anything is attached.
         self.capture.verify()?;
-        let course = match (&self.exercise, &self.exercise_module) {
-            (Some(name), _) => Some(Course::of_devices(Roots::default(), name, self.force)?),
+        let exercise = match (&self.exercise, &self.exercise_module) {
+            (Some(name), _) => Some(Exercise::of_devices(Roots::default(), name, self.force)?),
             (None, Some(name)) => {
-                Course::verify_module(&Roots::default(), name)?;
+                Exercise::verify_module(&Roots::default(), name)?;
                 None
             }
             (None, None) => None,
@@ -51,15 +51,17 @@ impl Check {
         let information = wanted.of_source(&capture.information());
         let mut run =
             CheckRun::begin(information, policy, filter, self.recording()).map_err(Failure::Run)?;
-        let course = match &self.exercise_module {
-            Some(name) => Some(Course::of_module(Roots::default(), name, self.force)?),
-            None => course,
+        let exercise = match &self.exercise_module {
+            Some(name) => Some(Exercise::of_module(Roots::default(), name, self.force)?),
+            None => exercise,
         };
         let mut ending = Ending::on(today());
-        if let Some(course) = course {
+        if let Some(exercise) = exercise {
             let clock = CycleClock::default();
-            run.examination.watch_cycles(course.wanted(), clock.clone());
-            let exercised = exercise(&mut capture, &mut run, course, self.cycles, clock).await?;
+            run.examination
+                .watch_cycles(exercise.wanted(), clock.clone());
+            let exercised =
+                run_cycles(&mut capture, &mut run, exercise, self.cycles, clock).await?;
             ending.exercised = Some(exercised);
         } else {
             let captured = capture
@@ -100,10 +102,10 @@ fn cut_short(options: &CaptureOptions, captured: Captured) -> Option<&'static st
 
 /// Does the exercise on a thread of its own while what happens is taken in. Whoever asks this process to
 /// end has it end after the cycle that is running.
-async fn exercise(
+async fn run_cycles(
     capture: &mut Capture,
     run: &mut CheckRun,
-    course: Course,
+    exercise: Exercise,
     cycles: u64,
     clock: CycleClock,
 ) -> Result<Exercised, Failure> {
@@ -113,7 +115,7 @@ async fn exercise(
     let worker = std::thread::Builder::new()
         .spawn(move || {
             // Whoever waits for it has gone only where the capture has failed.
-            let _ = done.send(course.run(cycles, &stop, &clock));
+            let _ = done.send(exercise.run(cycles, &stop, &clock));
         })
         .map_err(|error| {
             let why = "a thread can't be started; raise the limits (ulimit -u for processes, -v for memory)";

@@ -3,9 +3,9 @@
 use super::{cause, mark, name, released, step, when};
 use crate::{
     event::splat::{Given, Release, Role, Splat, SplatKind, Story},
-    finding::{Certainty, Finding, Severity, Step, Subject},
+    finding::{Certainty, Finding, RuleInfo, Severity, Step, Subject},
     model::Model,
-    rules::{RuleInfo, blame},
+    rules::blame,
 };
 
 /// What DR013 says of it.

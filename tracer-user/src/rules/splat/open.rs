@@ -6,9 +6,9 @@ use crate::{
         Function,
         splat::{MemoryFault, Phase, Splat, SplatKind, Story},
     },
-    finding::{Certainty, Finding, Severity, Subject},
+    finding::{Certainty, Finding, RuleInfo, Severity, Subject},
     model::Model,
-    rules::{RuleInfo, blame},
+    rules::blame,
 };
 
 /// What DR022 says of it.

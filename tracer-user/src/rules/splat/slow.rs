@@ -3,9 +3,9 @@
 use super::{mark, released, step, when};
 use crate::{
     event::splat::{Splat, SplatKind, Story},
-    finding::{Certainty, Finding, Severity, Subject},
+    finding::{Certainty, Finding, RuleInfo, Severity, Subject},
     model::Model,
-    rules::{RuleInfo, blame},
+    rules::blame,
 };
 
 /// What DR019 says of it.

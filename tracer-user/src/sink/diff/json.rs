@@ -11,8 +11,8 @@ use super::{
     sentences::{Which, half, sentence, subject},
 };
 use crate::{
-    diff::{ChapterComparison, Entry, Place, Renamed},
-    lives::Life,
+    diff::{BindingComparison, Entry, Place, Renamed},
+    history::DeviceHistory,
     sink::{json::First, schema::Schemas},
 };
 
@@ -29,28 +29,30 @@ pub fn write_json(differences: &Differences<'_>, writer: &mut dyn Write) -> io::
         }),
     )?;
     for device in &comparison.devices {
-        for life in &device.lives {
-            for chapter in &life.chapters {
-                for difference in &chapter.differences {
+        for history in &device.histories {
+            for binding in &history.bindings {
+                for difference in &binding.differences {
                     let at = |which, place: Option<Place>| {
-                        place.and_then(|place| PlaceLine::of(chapter, which, place))
+                        place.and_then(|place| PlaceLine::of(binding, which, place))
                     };
-                    let named = life.good.or(life.bad).map(|(_, life)| life);
+                    let named = history.good.or(history.bad).map(|(_, history)| history);
                     line(
                         writer,
                         &DifferenceLine {
                             kind: "difference",
                             device: named.map(name).unwrap_or_default(),
-                            device_in_bad: life.bad.map(|(_, life)| name(life)),
-                            bus: named.and_then(|life| life.bus.as_deref().map(str::to_owned)),
+                            device_in_bad: history.bad.map(|(_, history)| name(history)),
+                            bus: named
+                                .and_then(|history| history.bus.as_deref().map(str::to_owned)),
                             driver: named
-                                .and_then(|life| life.driver.as_deref().map(str::to_owned)),
-                            lives: [life.good, life.bad].map(|life| life.map(|(number, _)| number)),
+                                .and_then(|history| history.driver.as_deref().map(str::to_owned)),
+                            lives: [history.good, history.bad]
+                                .map(|history| history.map(|(number, _)| number)),
                             probes: [Which::Good, Which::Bad]
-                                .map(|which| Some(half(chapter, which)?.chapter.binding)),
+                                .map(|which| Some(half(binding, which)?.binding.number)),
                             difference: difference.kind.name(),
                             minor: difference.minor && !differences.strict,
-                            summary: sentence(chapter, difference),
+                            summary: sentence(binding, difference),
                             good: at(Which::Good, difference.good),
                             bad: at(Which::Bad, difference.bad),
                         },
@@ -88,8 +90,8 @@ fn line(writer: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
     writer.write_all(b"\n")
 }
 
-fn name(life: &Life) -> String {
-    life.name.as_deref().unwrap_or_default().to_owned()
+fn name(history: &DeviceHistory) -> String {
+    history.name.as_deref().unwrap_or_default().to_owned()
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -114,19 +116,19 @@ struct Recorded<'a> {
 
 impl<'a> Recorded<'a> {
     fn of(
-        (name, source, lives): &(
+        (name, source, histories): &(
             &'a str,
             &'a super::SourceInformation,
-            &'a crate::lives::Lives,
+            &'a crate::history::Histories,
         ),
     ) -> Self {
         Self {
             name,
             kernel: source.kernel.as_deref(),
             machine: source.machine.as_deref(),
-            first: lives.extent.map(|(first, _)| first.0),
-            last: lives.extent.map(|(_, last)| last.0),
-            lost: lives.lost,
+            first: histories.extent.map(|(first, _)| first.0),
+            last: histories.extent.map(|(_, last)| last.0),
+            lost: histories.lost,
         }
     }
 }
@@ -178,12 +180,12 @@ struct PlaceLine {
 }
 
 impl PlaceLine {
-    fn of(chapter: &ChapterComparison<'_>, which: Which, place: Place) -> Option<Self> {
-        let half = half(chapter, which)?;
-        let neighbour = |place: Option<usize>| place.map(|place| subject(chapter, which, place));
+    fn of(binding: &BindingComparison<'_>, which: Which, place: Place) -> Option<Self> {
+        let half = half(binding, which)?;
+        let neighbour = |place: Option<usize>| place.map(|place| subject(binding, which, place));
         let (step, had) = match half.entries.get(place.entry)? {
             Entry::Step(step) => (Some(StepLine::of(step, half.names)), None),
-            Entry::Had(_) => (None, Some(subject(chapter, which, place.entry))),
+            Entry::Had(_) => (None, Some(subject(binding, which, place.entry))),
         };
         Some(Self {
             step,

@@ -8,16 +8,15 @@ pub(super) use json::add_schemas;
 pub use json::write_json;
 pub use text::write_text;
 
-use super::SourceInformation;
-use crate::{diff::Comparison, lives::Lives};
+use crate::{diff::Comparison, evidence::SourceInformation, history::Histories};
 
 /// What is told of a comparison.
 #[derive(Debug, Clone, Copy)]
 pub struct Differences<'a> {
     /// The first recording: its name, what its beginning says, what was seen.
-    pub good: (&'a str, &'a SourceInformation, &'a Lives),
+    pub good: (&'a str, &'a SourceInformation, &'a Histories),
     /// The second.
-    pub bad: (&'a str, &'a SourceInformation, &'a Lives),
+    pub bad: (&'a str, &'a SourceInformation, &'a Histories),
     /// How they compare.
     pub comparison: &'a Comparison<'a>,
     /// Whether minor differences count.

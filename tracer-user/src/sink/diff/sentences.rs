@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::super::report::words;
 use crate::{
-    diff::{ChapterComparison, Difference, DifferenceKind, Entry, Half, Place, Row},
+    diff::{BindingComparison, Difference, DifferenceKind, Entry, Half, Place, Row},
     escape::escape,
-    lives::{Held, Names, Step, What},
+    history::{Held, Names, Step, StepKind},
     model::State,
 };
 
@@ -28,7 +28,7 @@ impl Which {
 
 /// The half of a comparison.
 pub(super) fn half<'c, 'a>(
-    comparison: &'c ChapterComparison<'a>,
+    comparison: &'c BindingComparison<'a>,
     which: Which,
 ) -> Option<&'c Half<'a>> {
     match which {
@@ -38,7 +38,7 @@ pub(super) fn half<'c, 'a>(
 }
 
 /// What an entry is about: the resource's name, or what happened.
-pub(super) fn subject(comparison: &ChapterComparison<'_>, which: Which, place: usize) -> String {
+pub(super) fn subject(comparison: &BindingComparison<'_>, which: Which, place: usize) -> String {
     let Some(half) = half(comparison, which) else {
         return String::new();
     };
@@ -54,14 +54,14 @@ pub(super) fn subject(comparison: &ChapterComparison<'_>, which: Which, place: u
 }
 
 /// A resource's name: that of the other recording where this one doesn't name its actions.
-fn resource(comparison: &ChapterComparison<'_>, which: Which, entry: &Entry<'_>) -> String {
+fn resource(comparison: &BindingComparison<'_>, which: Which, entry: &Entry<'_>) -> String {
     let (Some(half), Some(item)) = (half(comparison, which), entry.item()) else {
         return String::new();
     };
     let unnamed = half
         .names
         .label(item.label)
-        .is_some_and(crate::lives::Label::is_unnamed_action);
+        .is_some_and(crate::history::Label::is_unnamed_action);
     let (named, other) = match which {
         Which::Good => (&comparison.named.good, comparison.bad.as_ref()),
         Which::Bad => (&comparison.named.bad, comparison.good.as_ref()),
@@ -73,14 +73,14 @@ fn resource(comparison: &ChapterComparison<'_>, which: Which, entry: &Entry<'_>)
 }
 
 /// An entry as a line.
-pub(super) fn line(comparison: &ChapterComparison<'_>, which: Which, place: usize) -> String {
+pub(super) fn line(comparison: &BindingComparison<'_>, which: Which, place: usize) -> String {
     let Some(half) = half(comparison, which) else {
         return String::new();
     };
     match half.entries.get(place) {
         Some(entry @ Entry::Had(held)) => had(held, &resource(comparison, which, entry)),
-        Some(entry @ Entry::Step(step)) => match (step.what, entry.item()) {
-            (What::Added(_), Some(item)) if item.marker.is_none() => {
+        Some(entry @ Entry::Step(step)) => match (step.kind, entry.item()) {
+            (StepKind::Added(_), Some(item)) if item.marker.is_none() => {
                 let by = half
                     .names
                     .label(item.label)
@@ -93,7 +93,7 @@ pub(super) fn line(comparison: &ChapterComparison<'_>, which: Which, place: usiz
                 );
                 text.trim_end().to_owned()
             }
-            (What::Added(_), Some(item)) => match item.marker {
+            (StepKind::Added(_), Some(item)) => match item.marker {
                 Some(marker) if marker.opens => "group opened (grp<)".to_owned(),
                 _ => "group closed (grp>)".to_owned(),
             },
@@ -103,9 +103,9 @@ pub(super) fn line(comparison: &ChapterComparison<'_>, which: Which, place: usiz
                 &resource(comparison, which, entry),
                 1,
             ),
-            (What::Released(_), Some(_)) => "group released (grp<)".to_owned(),
-            (What::Removed(_), Some(_)) => "group dissolved; what lay in it stays".to_owned(),
-            (What::GroupReleased(_), _) => "devres_release_group".to_owned(),
+            (StepKind::Released(_), Some(_)) => "group released (grp<)".to_owned(),
+            (StepKind::Removed(_), Some(_)) => "group dissolved; what lay in it stays".to_owned(),
+            (StepKind::GroupReleased(_), _) => "devres_release_group".to_owned(),
             _ => words::step(step, half.names),
         },
         None => String::new(),
@@ -150,18 +150,18 @@ fn phase(step: &Step) -> &'static str {
 }
 
 /// What happened beside a step, as in `before pvpanic_remove was released`.
-fn beside(comparison: &ChapterComparison<'_>, which: Which, word: &str, place: usize) -> String {
+fn beside(comparison: &BindingComparison<'_>, which: Which, word: &str, place: usize) -> String {
     let Some(entry) = half(comparison, which).and_then(|half| half.entries.get(place)) else {
         return String::new();
     };
     let name = subject(comparison, which, place);
     match entry {
         Entry::Had(_) => format!("{word} everything that was seen"),
-        Entry::Step(step) => match step.what {
-            What::Added(_) => format!("{word} {name} was added"),
-            What::Removed(_) => format!("{word} {name} was removed"),
-            What::Released(_) => format!("{word} {name} was released"),
-            What::Replaced(_) => format!("{word} {name} was replaced"),
+        Entry::Step(step) => match step.kind {
+            StepKind::Added(_) => format!("{word} {name} was added"),
+            StepKind::Removed(_) => format!("{word} {name} was removed"),
+            StepKind::Released(_) => format!("{word} {name} was released"),
+            StepKind::Replaced(_) => format!("{word} {name} was replaced"),
             _ => format!("{word} \"{name}\""),
         },
     }
@@ -214,12 +214,12 @@ impl Sentence {
 }
 
 /// The sentence on a difference.
-pub(super) fn sentence(comparison: &ChapterComparison<'_>, difference: &Difference) -> String {
+pub(super) fn sentence(comparison: &BindingComparison<'_>, difference: &Difference) -> String {
     parts(comparison, difference).of(&[])
 }
 
 /// The sentence on a difference, in parts.
-pub(super) fn parts(comparison: &ChapterComparison<'_>, difference: &Difference) -> Sentence {
+pub(super) fn parts(comparison: &BindingComparison<'_>, difference: &Difference) -> Sentence {
     let (good, bad) = (difference.good, difference.bad);
     let name = good
         .map(|place| subject(comparison, Which::Good, place.entry))
@@ -303,8 +303,8 @@ pub(super) fn parts(comparison: &ChapterComparison<'_>, difference: &Difference)
     }
 }
 
-/// A chapter without a counterpart.
-fn alone(comparison: &ChapterComparison<'_>, which: Which) -> String {
+/// A binding without a counterpart.
+fn alone(comparison: &BindingComparison<'_>, which: Which) -> String {
     let Some(half) = half(comparison, which) else {
         return String::new();
     };
@@ -318,7 +318,7 @@ fn alone(comparison: &ChapterComparison<'_>, which: Which) -> String {
         .filter_map(Entry::item)
         .filter(|item| item.marker.is_none())
         .count();
-    let what = match half.chapter.binding {
+    let what = match half.binding.number {
         0 => "what happens before the first probe".to_owned(),
         number => format!("probe {number}"),
     };
@@ -328,13 +328,13 @@ fn alone(comparison: &ChapterComparison<'_>, which: Which) -> String {
     )
 }
 
-fn verb(comparison: &ChapterComparison<'_>, which: Which, place: Option<Place>) -> &'static str {
+fn verb(comparison: &BindingComparison<'_>, which: Which, place: Option<Place>) -> &'static str {
     let entry = place.and_then(|place| half(comparison, which)?.entries.get(place.entry));
     entry.map_or("", |entry| entry.name())
 }
 
 /// Who added it.
-fn by(comparison: &ChapterComparison<'_>, which: Which, place: Option<Place>) -> String {
+fn by(comparison: &BindingComparison<'_>, which: Which, place: Option<Place>) -> String {
     let by = place.and_then(|place| {
         let half = half(comparison, which)?;
         let item = half.entries.get(place.entry)?.item()?;
@@ -345,7 +345,7 @@ fn by(comparison: &ChapterComparison<'_>, which: Which, place: Option<Place>) ->
 }
 
 /// Something that is in both, in other places.
-fn moved(comparison: &ChapterComparison<'_>, difference: &Difference, name: &str) -> Sentence {
+fn moved(comparison: &BindingComparison<'_>, difference: &Difference, name: &str) -> Sentence {
     let (Some(good), Some(bad)) = (difference.good, difference.bad) else {
         return Sentence::whole(String::new());
     };

@@ -8,21 +8,21 @@ use super::{
     sentences::{Sentence, Which, half, line, parts, sentence, whereabouts},
 };
 use crate::{
-    diff::{ChapterComparison, DeviceComparison, DifferenceKind, LifeComparison, Row, Sameness},
+    diff::{BindingComparison, DeviceComparison, DifferenceKind, LifeComparison, Row, Sameness},
     escape::{Escaped, escape},
-    lives::Life,
+    history::DeviceHistory,
 };
 
 /// Unchanged lines that are shown around what differs.
 const CONTEXT: usize = 2;
-/// Lines of one chapter that are shown.
+/// Lines of one binding that are shown.
 const MOST_LINES: usize = 200;
 /// Sizes that are listed.
 const MOST_SIZES: usize = 8;
 
 /// Writes what differs, and whether the recordings are the same.
 pub fn write_text(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Result<()> {
-    for (sign, tone, (name, source, lives)) in [
+    for (sign, tone, (name, source, histories)) in [
         ("--- GOOD", Tone::Deleted, differences.good),
         ("+++ BAD ", Tone::Inserted, differences.bad),
     ] {
@@ -30,8 +30,8 @@ pub fn write_text(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Res
         if let Some(kernel) = &source.kernel {
             text = format!("{text}, kernel {}", Escaped(kernel));
         }
-        if let Some((first, last)) = lives.extent {
-            let (first, last) = (lives.names.moment(first), lives.names.moment(last));
+        if let Some((first, last)) = histories.extent {
+            let (first, last) = (histories.names.moment(first), histories.names.moment(last));
             text = format!("{text}, {first} to {last}");
         }
         page.line(tone, &text, 9)?;
@@ -67,14 +67,14 @@ fn write_device(device: &DeviceComparison<'_>, page: &mut Page<'_>) -> io::Resul
         (Some(good), Some(bad)) if good.name != bad.name => {
             format!("{} / {}", called(good), called(bad))
         }
-        (Some(life), _) | (_, Some(life)) => called(life),
+        (Some(history), _) | (_, Some(history)) => called(history),
         (None, None) => return Ok(()),
     };
     let all = device.good.iter().chain(&device.bad);
-    if let Some(bus) = all.clone().find_map(|life| life.bus.as_deref()) {
+    if let Some(bus) = all.clone().find_map(|history| history.bus.as_deref()) {
         heading = format!("{heading}  bus {}", Escaped(bus));
     }
-    if let Some(driver) = all.clone().find_map(|life| life.driver.as_deref()) {
+    if let Some(driver) = all.clone().find_map(|history| history.driver.as_deref()) {
         heading = format!("{heading}  driver {}", Escaped(driver));
     }
     match (device.good.is_empty(), device.bad.is_empty()) {
@@ -84,18 +84,18 @@ fn write_device(device: &DeviceComparison<'_>, page: &mut Page<'_>) -> io::Resul
     }
     page.line(Tone::Heading, &heading, 2)?;
     let several = device.good.len() > 1 || device.bad.len() > 1;
-    for life in &device.lives {
-        write_life(life, several, page)?;
+    for history in &device.histories {
+        write_life(history, several, page)?;
     }
     write_sizes(device, page)
 }
 
-fn called(life: &Life) -> String {
-    name_or_none(life.name.as_deref().unwrap_or_default())
+fn called(history: &DeviceHistory) -> String {
+    name_or_none(history.name.as_deref().unwrap_or_default())
 }
 
-fn write_life(life: &LifeComparison<'_>, several: bool, page: &mut Page<'_>) -> io::Result<()> {
-    let text = match (life.good, life.bad) {
+fn write_life(history: &LifeComparison<'_>, several: bool, page: &mut Page<'_>) -> io::Result<()> {
+    let text = match (history.good, history.bad) {
         (Some((one, _)), Some((other, _))) if one == other => format!("  life {one}"),
         (Some((one, _)), Some((other, _))) => {
             format!("  life {one} in GOOD, life {other} in BAD")
@@ -107,15 +107,15 @@ fn write_life(life: &LifeComparison<'_>, several: bool, page: &mut Page<'_>) -> 
     if several {
         page.plain(&text, 4)?;
     }
-    let mut chapters = life.chapters.iter().peekable();
-    while let Some(chapter) = chapters.next() {
-        let told = sentences(chapter);
+    let mut bindings = history.bindings.iter().peekable();
+    while let Some(binding) = bindings.next() {
+        let told = sentences(binding);
         if told.is_empty() {
             continue;
         }
-        write_chapter(chapter, &told, page)?;
+        write_binding(binding, &told, page)?;
         let mut again = 0_u64;
-        while chapters
+        while bindings
             .next_if(|next| sentences(next) == told && !is_alone(next))
             .is_some()
         {
@@ -132,19 +132,19 @@ fn write_life(life: &LifeComparison<'_>, several: bool, page: &mut Page<'_>) -> 
     Ok(())
 }
 
-fn is_alone(chapter: &ChapterComparison<'_>) -> bool {
-    chapter.good.is_none() || chapter.bad.is_none()
+fn is_alone(binding: &BindingComparison<'_>) -> bool {
+    binding.good.is_none() || binding.bad.is_none()
 }
 
-/// What differs in a chapter, in sentences: what can be told of several resources at once, of all of them.
+/// What differs in a binding, in sentences: what can be told of several resources at once, of all of them.
 /// Sizes are told once for the device.
-fn sentences(chapter: &ChapterComparison<'_>) -> Vec<(bool, String)> {
+fn sentences(binding: &BindingComparison<'_>) -> Vec<(bool, String)> {
     let mut told: Vec<(bool, Sentence, Vec<String>)> = Vec::new();
-    for difference in &chapter.differences {
+    for difference in &binding.differences {
         if difference.kind == DifferenceKind::Size {
             continue;
         }
-        let sentence = parts(chapter, difference);
+        let sentence = parts(binding, difference);
         match told.last_mut() {
             Some((minor, last, names))
                 if *minor == difference.minor && last.tells_the_same(&sentence) =>
@@ -165,9 +165,13 @@ fn sentences(chapter: &ChapterComparison<'_>) -> Vec<(bool, String)> {
 /// The sizes that differ anywhere on a device.
 fn write_sizes(device: &DeviceComparison<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let mut sizes: Vec<String> = Vec::new();
-    for chapter in device.lives.iter().flat_map(|life| &life.chapters) {
-        for difference in &chapter.differences {
-            let text = || sentence(chapter, difference);
+    for binding in device
+        .histories
+        .iter()
+        .flat_map(|history| &history.bindings)
+    {
+        for difference in &binding.differences {
+            let text = || sentence(binding, difference);
             if difference.kind == DifferenceKind::Size && !sizes.contains(&text()) {
                 sizes.push(text());
             }
@@ -185,17 +189,17 @@ fn write_sizes(device: &DeviceComparison<'_>, page: &mut Page<'_>) -> io::Result
     page.line(Tone::Faint, &text, 5)
 }
 
-fn write_chapter(
-    chapter: &ChapterComparison<'_>,
+fn write_binding(
+    binding: &BindingComparison<'_>,
     told: &[(bool, String)],
     page: &mut Page<'_>,
 ) -> io::Result<()> {
-    if !is_alone(chapter) {
-        page.plain(&format!("  {}", heading(chapter)), 4)?;
-        write_rows(chapter, page)?;
+    if !is_alone(binding) {
+        page.plain(&format!("  {}", heading(binding)), 4)?;
+        write_rows(binding, page)?;
     }
     for (minor, text) in told {
-        let (tone, text) = match (minor, is_alone(chapter)) {
+        let (tone, text) = match (minor, is_alone(binding)) {
             (true, _) => (Tone::Faint, format!("  minor: {text}")),
             (false, true) => (Tone::Doubtful, format!("  {text}")),
             (false, false) => (Tone::Doubtful, format!("  => {text}")),
@@ -205,19 +209,19 @@ fn write_chapter(
     Ok(())
 }
 
-fn heading(chapter: &ChapterComparison<'_>) -> String {
-    let of = |which| half(chapter, which).map_or(0, |half| half.chapter.binding);
+fn heading(binding: &BindingComparison<'_>) -> String {
+    let of = |which| half(binding, which).map_or(0, |half| half.binding.number);
     match (of(Which::Good), of(Which::Bad)) {
-        _ if chapter.whole => "from beginning to end".to_owned(),
+        _ if binding.whole => "from beginning to end".to_owned(),
         (0, 0) => "before the first probe".to_owned(),
         (one, other) if one == other => format!("probe {one}"),
         (one, other) => format!("probe {one} in GOOD, probe {other} in BAD"),
     }
 }
 
-/// Both chapters in one, what is the same only near to what is not.
-fn write_rows(chapter: &ChapterComparison<'_>, page: &mut Page<'_>) -> io::Result<()> {
-    let counts: Vec<bool> = chapter
+/// Both bindings in one, what is the same only near to what is not.
+fn write_rows(binding: &BindingComparison<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let counts: Vec<bool> = binding
         .rows
         .iter()
         .map(|row| !matches!(row, Row::Same(..)))
@@ -231,7 +235,7 @@ fn write_rows(chapter: &ChapterComparison<'_>, page: &mut Page<'_>) -> io::Resul
     };
     let mut hidden = 0_u64;
     let mut shown = 0;
-    for (place, row) in chapter.rows.iter().enumerate() {
+    for (place, row) in binding.rows.iter().enumerate() {
         let differs = counts.get(place).copied().unwrap_or(false);
         if !differs && !near(place) || shown >= MOST_LINES {
             hidden += 1;
@@ -244,9 +248,9 @@ fn write_rows(chapter: &ChapterComparison<'_>, page: &mut Page<'_>) -> io::Resul
             Row::Good(entry) => ('-', Tone::Deleted, Which::Good, entry),
             Row::Bad(entry) => ('+', Tone::Inserted, Which::Bad, entry),
         };
-        let mut text = format!("  {sign}   {}", line(chapter, which, entry));
-        if elsewhere(chapter, which, entry)
-            && let Some(half) = half(chapter, which)
+        let mut text = format!("  {sign}   {}", line(binding, which, entry));
+        if elsewhere(binding, which, entry)
+            && let Some(half) = half(binding, which)
             && let Some(found) = half.entries.get(entry)
         {
             text = format!("{text}   ({})", whereabouts(found, half.names));
@@ -257,8 +261,8 @@ fn write_rows(chapter: &ChapterComparison<'_>, page: &mut Page<'_>) -> io::Resul
 }
 
 /// Whether the entry is in another phase, or done by another function, in the other recording.
-fn elsewhere(chapter: &ChapterComparison<'_>, which: Which, entry: usize) -> bool {
-    chapter.differences.iter().any(|difference| {
+fn elsewhere(binding: &BindingComparison<'_>, which: Which, entry: usize) -> bool {
+    binding.differences.iter().any(|difference| {
         let place = match which {
             Which::Good => difference.good,
             Which::Bad => difference.bad,

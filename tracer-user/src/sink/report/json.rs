@@ -10,8 +10,9 @@ use crate::{
     errno,
     event::{Hook, StackDefinition, StackId},
     finding::frames,
-    lives::{
-        Beginning, Chapter, Holdings, Item, LabelId, Life, Names, Outcome, Step, TaskId, What,
+    history::{
+        Beginning, Binding, DeviceHistory, Holdings, Item, LabelId, Names, Outcome, Step, StepKind,
+        TaskId,
     },
     sink::{json::First, schema::Schemas},
 };
@@ -23,13 +24,13 @@ pub fn write_json(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
         writer.write_all(b"\n")
     };
     line(&First::of(report.source))?;
-    for life in &report.lives.lives {
-        line(&LifeLine::of(life, &report.lives.names))?;
+    for history in &report.histories.devices {
+        line(&DeviceLine::of(history, &report.histories.names))?;
     }
-    for step in &report.lives.said {
+    for step in &report.histories.said {
         line(&SaidLine {
             kind: "said",
-            step: StepLine::of(step, &report.lives.names),
+            step: StepLine::of(step, &report.histories.names),
         })?;
     }
     for finding in report.findings {
@@ -37,15 +38,15 @@ pub fn write_json(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
     }
     line(&SummaryLine {
         summary: report.summary,
-        uneventful: report.lives.uneventful,
-        lives_hidden: report.lives.lives_hidden,
+        uneventful: report.histories.uneventful,
+        lives_hidden: report.histories.devices_hidden,
         damage: report.damage,
     })
 }
 
 /// Adds the schemas of the lines that only a report has.
 pub(in crate::sink) fn add_schemas(schemas: &mut Schemas) {
-    schemas.add::<LifeLine>();
+    schemas.add::<DeviceLine>();
     schemas.add::<SaidLine>();
     schemas.add::<SummaryLine<'_>>();
 }
@@ -88,7 +89,7 @@ struct SaidLine {
 
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "life")]
-struct LifeLine {
+struct DeviceLine {
     device: String,
     driver: Option<String>,
     bus: Option<String>,
@@ -97,7 +98,7 @@ struct LifeLine {
     beginning: &'static str,
     began: u64,
     initial: HoldingsLine,
-    chapters: Vec<ChapterLine>,
+    chapters: Vec<BindingLine>,
     chapters_hidden: u64,
     state: &'static str,
     gone: Option<u64>,
@@ -107,7 +108,7 @@ struct LifeLine {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct ChapterLine {
+struct BindingLine {
     binding: u32,
     driver: Option<String>,
     began: u64,
@@ -183,51 +184,51 @@ pub struct StepLine {
     added_by: Vec<String>,
 }
 
-impl LifeLine {
-    fn of(life: &Life, names: &Names) -> Self {
+impl DeviceLine {
+    fn of(history: &DeviceHistory, names: &Names) -> Self {
         Self {
-            device: life.name.as_deref().unwrap_or_default().to_owned(),
-            driver: life.driver.as_deref().map(str::to_owned),
-            bus: life.bus.as_deref().map(str::to_owned),
-            address: life.key.address.to_string(),
-            generation: life.key.generation,
-            beginning: match life.beginning {
+            device: history.name.as_deref().unwrap_or_default().to_owned(),
+            driver: history.driver.as_deref().map(str::to_owned),
+            bus: history.bus.as_deref().map(str::to_owned),
+            address: history.key.address.to_string(),
+            generation: history.key.generation,
+            beginning: match history.beginning {
                 Beginning::Initialised => "initialised",
                 Beginning::Snapshot => "snapshot",
                 Beginning::Halfway => "halfway",
             },
-            began: life.began.0,
-            initial: HoldingsLine::of(&life.initial, names),
-            chapters: life
-                .chapters
+            began: history.began.0,
+            initial: HoldingsLine::of(&history.initial, names),
+            chapters: history
+                .bindings
                 .iter()
-                .filter(|chapter| chapter.binding > 0 || !chapter.steps.is_empty())
-                .map(|chapter| ChapterLine::of(chapter, names))
+                .filter(|binding| binding.number > 0 || !binding.steps.is_empty())
+                .map(|binding| BindingLine::of(binding, names))
                 .collect(),
-            chapters_hidden: life.chapters_hidden,
-            state: life.state.name(),
-            gone: life.gone.map(|gone| gone.time.0),
-            gone_seen: life.gone.map(|gone| gone.seen),
-            left: HoldingsLine::of(&life.left, names),
-            doubts: life.doubts.iter().map(ToString::to_string).collect(),
+            chapters_hidden: history.bindings_hidden,
+            state: history.state.name(),
+            gone: history.gone.map(|gone| gone.time.0),
+            gone_seen: history.gone.map(|gone| gone.seen),
+            left: HoldingsLine::of(&history.left, names),
+            doubts: history.doubts.iter().map(ToString::to_string).collect(),
         }
     }
 }
 
-impl ChapterLine {
-    fn of(chapter: &Chapter, names: &Names) -> Self {
-        let (task, tid) = task(chapter.task, names);
-        let value = match chapter.outcome {
+impl BindingLine {
+    fn of(binding: &Binding, names: &Names) -> Self {
+        let (task, tid) = task(binding.task, names);
+        let value = match binding.outcome {
             Outcome::Failed(value) => value,
             Outcome::Open | Outcome::Bound => None,
         };
         Self {
-            binding: chapter.binding,
-            driver: chapter.driver.as_deref().map(str::to_owned),
-            began: chapter.began.0,
+            binding: binding.number,
+            driver: binding.driver.as_deref().map(str::to_owned),
+            began: binding.began.0,
             task,
             tid,
-            outcome: match chapter.outcome {
+            outcome: match binding.outcome {
                 Outcome::Open => None,
                 Outcome::Bound => Some("bound"),
                 outcome if outcome.is_deferred() => Some("deferred"),
@@ -235,19 +236,19 @@ impl ChapterLine {
             },
             error: value,
             error_name: value.map(errno::name),
-            bound: chapter.bound.as_ref().map(|(time, _)| time.0),
-            owned: chapter
+            bound: binding.bound.as_ref().map(|(time, _)| time.0),
+            owned: binding
                 .bound
                 .as_ref()
                 .map(|(_, holdings)| HoldingsLine::of(holdings, names)),
-            ended: chapter.ended.map(|(time, _)| time.0),
-            left: chapter.ended.map(|(_, left)| left),
-            steps: chapter
+            ended: binding.ended.map(|(time, _)| time.0),
+            left: binding.ended.map(|(_, left)| left),
+            steps: binding
                 .steps
                 .iter()
                 .map(|step| StepLine::of(step, names))
                 .collect(),
-            steps_hidden: chapter.steps_hidden,
+            steps_hidden: binding.steps_hidden,
         }
     }
 }
@@ -285,7 +286,7 @@ impl HoldingsLine {
 }
 
 impl GroupLine {
-    fn of(marker: crate::lives::Marker) -> Self {
+    fn of(marker: crate::history::Marker) -> Self {
         Self {
             id: marker.id.map(|id| format!("{id:#x}")),
             opens: marker.opens,
@@ -299,11 +300,11 @@ impl StepLine {
     #[must_use]
     pub fn of(step: &Step, names: &Names) -> Self {
         let (task, tid) = task(step.task, names);
-        let item: Option<&Item> = step.what.item();
+        let item: Option<&Item> = step.kind.item();
         let group = item.and_then(|item| item.marker).map(GroupLine::of);
         Self {
             time: step.time.0,
-            what: step.what.name(),
+            what: step.kind.name(),
             phase: step.phase.name(),
             frame: step.frame.map(Hook::symbol),
             by_device: (step.by != LabelId::NONE).then(|| names.text(step.by).to_owned()),
@@ -311,33 +312,33 @@ impl StepLine {
             tid,
             label: item.map(|item| names.text(item.label).to_owned()),
             size: item.and_then(|item| item.size),
-            group: group.or(match step.what {
-                What::GroupReleased(call) => Some(GroupLine {
+            group: group.or(match step.kind {
+                StepKind::GroupReleased(call) => Some(GroupLine {
                     id: call.id.map(|id| format!("{id:#x}")),
                     opens: false,
                     open: false,
                 }),
                 _ => None,
             }),
-            error: match step.what {
-                What::ProbeFailed(value) => value,
+            error: match step.kind {
+                StepKind::ProbeFailed(value) => value,
                 _ => None,
             },
-            effective: match step.what {
-                What::PmAttached(known) => known,
-                What::PmDetached(effective) => Some(effective),
-                What::GroupReleased(call) => Some(call.found),
+            effective: match step.kind {
+                StepKind::PmAttached(known) => known,
+                StepKind::PmDetached(effective) => Some(effective),
+                StepKind::GroupReleased(call) => Some(call.found),
                 _ => None,
             },
-            reason: match step.what {
-                What::Doubtful(taint) => Some(taint.to_string()),
-                What::Warned(..) | What::FreedActive(_) | What::Splat(_) => {
+            reason: match step.kind {
+                StepKind::Doubtful(taint) => Some(taint.to_string()),
+                StepKind::Warned(..) | StepKind::FreedActive(_) | StepKind::Splat(_) => {
                     Some(words::step(step, names))
                 }
                 _ => None,
             },
-            added_by: match step.what {
-                What::Added(item) => added_by(item.label, names),
+            added_by: match step.kind {
+                StepKind::Added(item) => added_by(item.label, names),
                 _ => Vec::new(),
             },
         }

@@ -9,8 +9,7 @@ pub(super) use json::add_schemas;
 pub use json::{HoldingsLine, StepLine, write_json};
 pub use text::write_text;
 
-use super::{SourceInformation, Summary};
-use crate::{finding::Finding, lives::Lives};
+use crate::{engine::Summary, evidence::SourceInformation, finding::Finding, history::Histories};
 
 /// What a report is made of.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +19,7 @@ pub struct Report<'a> {
     /// What its beginning says.
     pub source: &'a SourceInformation,
     /// The lives that are wanted.
-    pub lives: &'a Lives,
+    pub histories: &'a Histories,
     /// The findings that are wanted.
     pub findings: &'a [Finding],
     /// The verdict.

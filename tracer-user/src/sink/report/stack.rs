@@ -7,7 +7,7 @@ use super::{
     text::BEHIND_TIME,
     words::{adder, marker, resource, size, within},
 };
-use crate::lives::{Holdings, Names};
+use crate::history::{Holdings, Names};
 
 /// Writes what a device owns, the newest on top.
 pub(super) fn write_stack(

@@ -14,12 +14,16 @@ use super::{
     words::{amount, failed, resource, step, task, time},
 };
 use crate::{
+    engine::Verdict,
     escape::{Escaped, escape},
+    evidence::SourceInformation,
     finding::{self, Finding, Occurrence, Severity},
-    judge::Verdict,
-    lives::{Beginning, Chapter, Holdings, Life, Lives, Names, Outcome, Step, What, Window},
+    history::{
+        Beginning, Binding, DeviceHistory, Histories, Holdings, Names, Outcome, Step, StepKind,
+        Window,
+    },
     model::{InstanceKey, State},
-    sink::{Sink as _, SourceInformation},
+    sink::Sink as _,
 };
 
 /// Where what belongs to a time stands.
@@ -33,13 +37,13 @@ pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     beginning(report, page)?;
     let mut told = HashSet::new();
     let homes = homes(report);
-    for (number, life) in report.lives.lives.iter().enumerate() {
+    for (number, history) in report.histories.devices.iter().enumerate() {
         page.gap()?;
-        write_life(life, report.lives, page)?;
+        write_life(history, report.histories, page)?;
         for finding in report.findings {
-            write_deed(finding, life, page)?;
+            write_deed(finding, history, page)?;
         }
-        write_occurrences(report, life, page)?;
+        write_occurrences(report, history, page)?;
         for (place, finding) in report.findings.iter().enumerate() {
             if homes.get(place) == Some(&Some(number)) {
                 told.insert(place);
@@ -58,10 +62,10 @@ pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
 /// The life under which each finding is told in full, if there is one: that of the occurrence that is shown, else the
 /// first on which it was made.
 fn homes(report: &Report<'_>) -> Vec<Option<usize>> {
-    let lives = &report.lives.lives;
+    let histories = &report.histories.devices;
     let mut by_key: HashMap<InstanceKey, usize> = HashMap::new();
-    for (number, life) in lives.iter().enumerate() {
-        by_key.entry(life.key).or_insert(number);
+    for (number, history) in histories.iter().enumerate() {
+        by_key.entry(history.key).or_insert(number);
     }
     let home = |finding: &Finding| {
         let others = finding.occurrences.iter();
@@ -72,23 +76,27 @@ fn homes(report: &Report<'_>) -> Vec<Option<usize>> {
 }
 
 /// Says in a life when each finding was made that was made more than once.
-fn write_occurrences(report: &Report<'_>, life: &Life, page: &mut Page<'_>) -> io::Result<()> {
+fn write_occurrences(
+    report: &Report<'_>,
+    history: &DeviceHistory,
+    page: &mut Page<'_>,
+) -> io::Result<()> {
     let mut found: Vec<(&Occurrence, &Finding)> = report
         .findings
         .iter()
         .filter(|finding| finding.occurrences.total() > 1)
         .flat_map(|finding| {
-            let here = finding.occurrences.on(life.key);
+            let here = finding.occurrences.on(history.key);
             here.map(move |occurrence| (occurrence, finding))
         })
         .filter(|(occurrence, _)| {
-            let window = report.lives.window;
+            let window = report.histories.window;
             window.overlaps(occurrence.began(), occurrence.time)
         })
         .collect();
     // Stable: those of one time stay in the order of the findings.
     found.sort_by_key(|(occurrence, _)| occurrence.time);
-    let names = &report.lives.names;
+    let names = &report.histories.names;
     for (occurrence, finding) in found.iter().take(MOST_OCCURRENCES_SHOWN) {
         let text = format!(
             "{}  {} {}  [{}]",
@@ -122,8 +130,8 @@ const fn tone(severity: Severity) -> Tone {
 
 fn beginning(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let mut line = escape(report.name);
-    if let Some((first, last)) = report.lives.extent {
-        let names = &report.lives.names;
+    if let Some((first, last)) = report.histories.extent {
+        let names = &report.histories.names;
         let (first, last) = (names.moment(first), names.moment(last));
         line = format!("{line}, from {first} to {last}");
     }
@@ -135,43 +143,43 @@ fn beginning(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
 }
 
 fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
-    let lives = report.lives;
-    if !lives.said.is_empty() {
+    let histories = report.histories;
+    if !histories.said.is_empty() {
         page.gap()?;
         page.line(Tone::Heading, "Of no known device", 0)?;
     }
-    for one in &lives.said {
-        write_plain_step(one, 0, &lives.names, page)?;
+    for one in &histories.said {
+        write_plain_step(one, 0, &histories.names, page)?;
     }
     page.gap()?;
-    if lives.lives.is_empty() && lives.said.is_empty() {
+    if histories.devices.is_empty() && histories.said.is_empty() {
         let line = "Nothing is shown: no device that is wanted had a probe, or owned anything that came \
                     or went.";
         page.line(Tone::Doubtful, line, 0)?;
-    } else if lives.uneventful > 0 {
-        let then = if lives.window == Window::default() {
+    } else if histories.uneventful > 0 {
+        let then = if histories.window == Window::default() {
             ""
         } else {
             " then"
         };
         let line = format!(
             "{} had no probe and owned nothing that came or went{then} (--all shows them).",
-            counted(lives.uneventful, "device", "devices"),
+            counted(histories.uneventful, "device", "devices"),
         );
         page.line(Tone::Faint, &line, 0)?;
     }
-    if lives.lives_hidden > 0 {
+    if histories.devices_hidden > 0 {
         let line = format!(
             "and {}, which are not shown: too many (--device, --driver and --bus choose)",
-            counted(lives.lives_hidden, "more life", "more lives")
+            counted(histories.devices_hidden, "more life", "more lives")
         );
         page.line(Tone::Doubtful, &line, 0)?;
     }
-    for (time, count, _) in &lives.losses {
+    for (time, count, _) in &histories.losses {
         let line = format!(
             "{} lost at {}",
             counted(*count, "event was", "events were"),
-            lives.names.moment(*time)
+            histories.names.moment(*time)
         );
         page.line(Tone::Doubtful, &line, 2)?;
     }
@@ -222,7 +230,7 @@ fn write_finding(finding: &Finding, page: &mut Page<'_>) -> io::Result<()> {
 }
 
 /// Says in a life what its driver did to another device.
-fn write_deed(finding: &Finding, life: &Life, page: &mut Page<'_>) -> io::Result<()> {
+fn write_deed(finding: &Finding, history: &DeviceHistory, page: &mut Page<'_>) -> io::Result<()> {
     let Some(cause) = &finding.caused_by else {
         return Ok(());
     };
@@ -230,10 +238,10 @@ fn write_deed(finding: &Finding, life: &Life, page: &mut Page<'_>) -> io::Result
     let mut victims: Vec<&str> = finding
         .occurrences
         .iter()
-        .filter(|one| one.cause == Some(life.key) && one.instance != life.key)
+        .filter(|one| one.cause == Some(history.key) && one.instance != history.key)
         .map(|one| &*one.device)
         .collect();
-    if victims.is_empty() && cause.instance == life.key && finding.instance != life.key {
+    if victims.is_empty() && cause.instance == history.key && finding.instance != history.key {
         victims.push(&finding.device);
     }
     let mut told: HashSet<&str> = HashSet::new();
@@ -252,14 +260,18 @@ fn write_deed(finding: &Finding, life: &Life, page: &mut Page<'_>) -> io::Result
 }
 
 /// Writes one life.
-fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()> {
-    let names = &lives.names;
-    page.line(Tone::Heading, &heading(life), 2)?;
-    for doubt in &life.doubts {
+fn write_life(
+    history: &DeviceHistory,
+    histories: &Histories,
+    page: &mut Page<'_>,
+) -> io::Result<()> {
+    let names = &histories.names;
+    page.line(Tone::Heading, &heading(history), 2)?;
+    for doubt in &history.doubts {
         page.line(Tone::Doubtful, &format!("  not certain: {doubt}"), 4)?;
     }
-    if let Some(since) = lives.window.since
-        && life.began < since
+    if let Some(since) = histories.window.since
+        && history.began < since
     {
         let text = format!(
             "{:BEHIND_TIME$}what was before {} is not shown",
@@ -267,27 +279,27 @@ fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()>
             names.moment(since)
         );
         page.line(Tone::Faint, &text, BEHIND_TIME)?;
-    } else if life.beginning == Beginning::Snapshot {
+    } else if history.beginning == Beginning::Snapshot {
         let text = format!(
             "{}  there before: {}, {}{}",
-            time(life.began, names),
-            bound_or_not(life),
-            amount(&life.initial),
-            if life.initial.resources > 0 {
+            time(history.began, names),
+            bound_or_not(history),
+            amount(&history.initial),
+            if history.initial.resources > 0 {
                 "; newest on top:"
             } else {
                 ""
             }
         );
         page.plain(&text, BEHIND_TIME)?;
-        write_stack(&life.initial, names, page)?;
+        write_stack(&history.initial, names, page)?;
     }
-    let mut chapters = life.chapters.iter().peekable();
-    while let Some(chapter) = chapters.next() {
-        write_chapter(chapter, names, page)?;
+    let mut bindings = history.bindings.iter().peekable();
+    while let Some(binding) = bindings.next() {
+        write_binding(binding, names, page)?;
         let mut repeated = 0_u64;
-        let mut until = chapter.began;
-        while let Some(next) = chapters.next_if(|next| next.resembles(chapter)) {
+        let mut until = binding.began;
+        while let Some(next) = bindings.next_if(|next| next.resembles(binding)) {
             repeated += 1;
             until = next
                 .ended
@@ -305,38 +317,38 @@ fn write_life(life: &Life, lives: &Lives, page: &mut Page<'_>) -> io::Result<()>
             page.line(Tone::Faint, &text, BEHIND_TIME)?;
         }
     }
-    if life.chapters_hidden > 0 {
+    if history.bindings_hidden > 0 {
         let text = format!(
             "{:BEHIND_TIME$}and {}, which are not kept",
             "",
-            counted(life.chapters_hidden, "more probe", "more probes")
+            counted(history.bindings_hidden, "more probe", "more probes")
         );
         page.line(Tone::Doubtful, &text, BEHIND_TIME)?;
     }
-    write_end(life, names, page)
+    write_end(history, names, page)
 }
 
-fn heading(life: &Life) -> String {
-    let name = life.name.as_deref().unwrap_or("(no name)");
+fn heading(history: &DeviceHistory) -> String {
+    let name = history.name.as_deref().unwrap_or("(no name)");
     let mut heading = escape(name);
-    if let Some(bus) = &life.bus {
+    if let Some(bus) = &history.bus {
         heading = format!("{heading}  bus {}", Escaped(bus));
     }
-    match &life.driver {
+    match &history.driver {
         Some(driver) => format!("{heading}  driver {}", Escaped(driver)),
         None => heading,
     }
 }
 
-fn bound_or_not(life: &Life) -> &'static str {
-    let first = life
-        .chapters
+fn bound_or_not(history: &DeviceHistory) -> &'static str {
+    let first = history
+        .bindings
         .iter()
-        .flat_map(|chapter| &chapter.steps)
-        .find(|step| step.what != What::Probe);
-    let state = match (life.chapters.get(1), first) {
+        .flat_map(|binding| &binding.steps)
+        .find(|step| step.kind != StepKind::Probe);
+    let state = match (history.bindings.get(1), first) {
         (None, Some(step)) if step.phase != State::Dead => step.phase,
-        (None, _) => life.state,
+        (None, _) => history.state,
         (Some(_), _) => State::Initialised,
     };
     match state {
@@ -345,20 +357,20 @@ fn bound_or_not(life: &Life) -> &'static str {
     }
 }
 
-fn write_end(life: &Life, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
-    let listed_already = life
-        .chapters
+fn write_end(history: &DeviceHistory, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
+    let listed_already = history
+        .bindings
         .last()
-        .is_some_and(|chapter| shown_when_bound(chapter, &life.left));
-    let nothing = life.left.resources == 0;
-    let text = match life.gone {
-        Some(gone) => format!("{}  gone, {}", time(gone.time, names), left(life)),
+        .is_some_and(|binding| shown_when_bound(binding, &history.left));
+    let nothing = history.left.resources == 0;
+    let text = match history.gone {
+        Some(gone) => format!("{}  gone, {}", time(gone.time, names), left(history)),
         None if nothing => return Ok(()),
         None => format!(
             "{:>12}  {}, {}",
             "at the end",
-            life.state,
-            amount(&life.left)
+            history.state,
+            amount(&history.left)
         ),
     };
     let text = match (nothing, listed_already) {
@@ -366,7 +378,7 @@ fn write_end(life: &Life, names: &Names, page: &mut Page<'_>) -> io::Result<()> 
         (false, true) => format!("{text}: as above"),
         (false, false) => format!("{text}; newest on top:"),
     };
-    let tone = if life.gone.is_some() && !nothing {
+    let tone = if history.gone.is_some() && !nothing {
         Tone::Doubtful
     } else {
         Tone::Plain
@@ -375,20 +387,20 @@ fn write_end(life: &Life, names: &Names, page: &mut Page<'_>) -> io::Result<()> 
     if nothing || listed_already {
         return Ok(());
     }
-    write_stack(&life.left, names, page)
+    write_stack(&history.left, names, page)
 }
 
-fn left(life: &Life) -> String {
-    if life.left.resources == 0 {
+fn left(history: &DeviceHistory) -> String {
+    if history.left.resources == 0 {
         "left nothing behind".to_owned()
     } else {
-        amount(&life.left).replacen("owns", "still owned", 1)
+        amount(&history.left).replacen("owns", "still owned", 1)
     }
 }
 
-/// Whether the stack is the one that was shown when the chapter's probe had succeeded.
-fn shown_when_bound(chapter: &Chapter, left: &Holdings) -> bool {
-    chapter.bound.as_ref().is_some_and(|(_, bound)| {
+/// Whether the stack is the one that was shown when the binding's probe had succeeded.
+fn shown_when_bound(binding: &Binding, left: &Holdings) -> bool {
+    binding.bound.as_ref().is_some_and(|(_, bound)| {
         bound.held.len() == left.held.len()
             && bound
                 .held
@@ -398,26 +410,26 @@ fn shown_when_bound(chapter: &Chapter, left: &Holdings) -> bool {
     })
 }
 
-fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
-    let mut rest = chapter.steps.as_slice();
-    if chapter.binding > 0 {
-        let mut text = format!("{}  probe {}", time(chapter.began, names), chapter.binding);
-        let by = task(chapter.task, names);
+fn write_binding(binding: &Binding, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
+    let mut rest = binding.steps.as_slice();
+    if binding.number > 0 {
+        let mut text = format!("{}  probe {}", time(binding.began, names), binding.number);
+        let by = task(binding.task, names);
         if !by.is_empty() {
             text = format!("{text} by {by}");
         }
-        if let Outcome::Failed(value) = chapter.outcome {
+        if let Outcome::Failed(value) = binding.outcome {
             text = format!("{text}, {}", failed(value));
         }
         page.plain(&text, BEHIND_TIME)?;
         if let Some(([probe], behind)) = rest.split_first_chunk::<1>()
-            && probe.what == What::Probe
+            && probe.kind == StepKind::Probe
         {
             rest = behind;
         }
     }
-    if let Some((at, holdings)) = &chapter.bound
-        && let Some(place) = rest.iter().position(|step| step.what == What::Bound)
+    if let Some((at, holdings)) = &binding.bound
+        && let Some(place) = rest.iter().position(|step| step.kind == StepKind::Bound)
     {
         let (probe, behind) = rest.split_at(place);
         write_folded(probe, holdings, names, page)?;
@@ -433,43 +445,47 @@ fn write_chapter(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::R
         write_stack(holdings, names, page)?;
         rest = behind.get(1..).unwrap_or_default();
     }
-    // What follows an unbind that is over belongs to the chapter as well, such as the deletion.
-    let over = chapter.ended.map_or(rest.len(), |(at, _)| {
+    // What follows an unbind that is over belongs to the binding as well, such as the deletion.
+    let over = binding.ended.map_or(rest.len(), |(at, _)| {
         rest.iter()
             .position(|step| step.time > at)
             .unwrap_or(rest.len())
     });
     let (until, behind) = rest.split_at(over);
     for one in until {
-        write_step(one, chapter, names, page)?;
+        write_step(one, binding, names, page)?;
     }
     if behind.is_empty() {
-        write_hidden(chapter, page)?;
-        return write_ended(chapter, names, page);
+        write_hidden(binding, page)?;
+        return write_ended(binding, names, page);
     }
-    write_ended(chapter, names, page)?;
+    write_ended(binding, names, page)?;
     for one in behind {
-        write_step(one, chapter, names, page)?;
+        write_step(one, binding, names, page)?;
     }
-    write_hidden(chapter, page)
+    write_hidden(binding, page)
 }
 
-fn write_hidden(chapter: &Chapter, page: &mut Page<'_>) -> io::Result<()> {
-    if chapter.steps_hidden == 0 {
+fn write_hidden(binding: &Binding, page: &mut Page<'_>) -> io::Result<()> {
+    if binding.steps_hidden == 0 {
         return Ok(());
     }
     let text = format!(
         "{:BEHIND_TIME$}  and {}, which are not kept",
         "",
-        counted(chapter.steps_hidden, "more step", "more steps")
+        counted(binding.steps_hidden, "more step", "more steps")
     );
     page.line(Tone::Doubtful, &text, BEHIND_TIME + 2)
 }
 
 /// Says that what the binding left has been released.
-fn write_ended(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
-    let Some((at, left)) = chapter.ended else {
-        if chapter.steps.iter().any(|step| step.what == What::Unbind) {
+fn write_ended(binding: &Binding, names: &Names, page: &mut Page<'_>) -> io::Result<()> {
+    let Some((at, left)) = binding.ended else {
+        if binding
+            .steps
+            .iter()
+            .any(|step| step.kind == StepKind::Unbind)
+        {
             let text = format!(
                 "{:BEHIND_TIME$}the unbind did not end, as far as was seen",
                 ""
@@ -478,7 +494,7 @@ fn write_ended(chapter: &Chapter, names: &Names, page: &mut Page<'_>) -> io::Res
         }
         return Ok(());
     };
-    let what = match chapter.outcome {
+    let what = match binding.outcome {
         Outcome::Failed(_) => "nothing of the probe is left",
         _ => "unbound, owns nothing",
     };
@@ -503,25 +519,25 @@ fn write_folded(
     let stayed: HashSet<u64> = holdings.held.iter().map(|held| held.serial).collect();
     let added: HashSet<u64> = steps
         .iter()
-        .filter_map(|step| match step.what {
-            What::Added(item) => Some(item.serial),
+        .filter_map(|step| match step.kind {
+            StepKind::Added(item) => Some(item.serial),
             _ => None,
         })
         .collect();
     let mut gone: Vec<(String, u64)> = Vec::new();
     for one in steps {
-        match one.what {
-            What::Added(item) if stayed.contains(&item.serial) => {}
-            What::Added(item) if item.marker.is_none() => {
+        match one.kind {
+            StepKind::Added(item) if stayed.contains(&item.serial) => {}
+            StepKind::Added(item) if item.marker.is_none() => {
                 let name = resource(item.label, names);
                 match gone.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, count)) => *count += 1,
                     None => gone.push((name, 1)),
                 }
             }
-            What::Removed(item) | What::Released(item) if added.contains(&item.serial) => {}
-            What::Added(_) => {}
-            What::GroupReleased(call) if call.found => {}
+            StepKind::Removed(item) | StepKind::Released(item) if added.contains(&item.serial) => {}
+            StepKind::Added(_) => {}
+            StepKind::GroupReleased(call) if call.found => {}
             _ => write_plain_step(one, 2, names, page)?,
         }
     }
@@ -545,15 +561,17 @@ fn write_folded(
 
 fn write_step(
     step: &Step,
-    chapter: &Chapter,
+    binding: &Binding,
     names: &Names,
     page: &mut Page<'_>,
 ) -> io::Result<()> {
-    let unbinds = matches!(step.what, What::Unbind);
-    let phase = matches!(step.what, What::Remove | What::Cleanup);
+    let unbinds = matches!(step.kind, StepKind::Unbind);
+    let phase = matches!(step.kind, StepKind::Remove | StepKind::Cleanup);
     // What the heading of the probe and the line behind it tell.
-    if matches!(step.what, What::ProbeFailed(_) | What::Probe | What::Bound)
-        || matches!(step.what, What::Gone)
+    if matches!(
+        step.kind,
+        StepKind::ProbeFailed(_) | StepKind::Probe | StepKind::Bound
+    ) || matches!(step.kind, StepKind::Gone)
     {
         return Ok(());
     }
@@ -570,7 +588,7 @@ fn write_step(
     let depth = match step.phase {
         _ if phase => 2,
         State::Removing | State::Cleanup => 4,
-        _ if chapter.binding == 0 => 0,
+        _ if binding.number == 0 => 0,
         _ => 2,
     };
     write_plain_step(step, depth, names, page)
@@ -582,14 +600,14 @@ fn write_plain_step(
     names: &Names,
     page: &mut Page<'_>,
 ) -> io::Result<()> {
-    let tone = match one.what {
-        What::Doubtful(_)
-        | What::Missed(_)
-        | What::Refused
-        | What::Warned(..)
-        | What::FreedActive(_)
-        | What::Splat(_) => Tone::Doubtful,
-        What::GroupReleased(call) if !call.found => Tone::Doubtful,
+    let tone = match one.kind {
+        StepKind::Doubtful(_)
+        | StepKind::Missed(_)
+        | StepKind::Refused
+        | StepKind::Warned(..)
+        | StepKind::FreedActive(_)
+        | StepKind::Splat(_) => Tone::Doubtful,
+        StepKind::GroupReleased(call) if !call.found => Tone::Doubtful,
         _ => Tone::Plain,
     };
     let bars = "│ ".repeat(usize::from(one.depth.min(16)));

@@ -7,7 +7,7 @@ use crate::{
     errno,
     escape::{Escaped, escape},
     event::{Hook, Time},
-    lives::{Held, Holdings, LabelId, Marker, Names, Step, TaskId, What},
+    history::{Held, Holdings, LabelId, Marker, Names, Step, StepKind, TaskId},
 };
 
 /// A task, as `comm[tid]`; empty where it is not known.
@@ -118,16 +118,18 @@ pub fn within(held: &[Held]) -> Vec<u64> {
 /// A step, without its time.
 #[must_use]
 pub fn step(step: &Step, names: &Names) -> String {
-    let mut text = match step.what {
-        What::Added(item) | What::Removed(item) | What::Released(item) if item.marker.is_some() => {
+    let mut text = match step.kind {
+        StepKind::Added(item) | StepKind::Removed(item) | StepKind::Released(item)
+            if item.marker.is_some() =>
+        {
             let marker = item.marker.unwrap_or(Marker {
                 opens: true,
                 open: true,
                 id: None,
             });
             let id = group_id(marker.id);
-            match (step.what, marker.opens) {
-                (What::Added(_), true) => {
+            match (step.kind, marker.opens) {
+                (StepKind::Added(_), true) => {
                     let by = adder(item.label, step.task, names);
                     let by = if by.is_empty() {
                         by
@@ -136,18 +138,20 @@ pub fn step(step: &Step, names: &Names) -> String {
                     };
                     format!("group opened with {id}{by} (grp<)")
                 }
-                (What::Added(_), false) => format!("group with {id} closed (grp>)"),
-                (What::Removed(_), _) => format!("group with {id} dissolved; what lay in it stays"),
+                (StepKind::Added(_), false) => format!("group with {id} closed (grp>)"),
+                (StepKind::Removed(_), _) => {
+                    format!("group with {id} dissolved; what lay in it stays")
+                }
                 _ => format!("group with {id} released (grp<)"),
             }
         }
-        What::Added(item) => {
+        StepKind::Added(item) => {
             let name = resource(item.label, names);
             let by = adder(item.label, step.task, names);
             let by = if by.is_empty() { by } else { format!("  {by}") };
             format!("added    {name:<24}{}{by}", size(item.size))
         }
-        What::Removed(item) => {
+        StepKind::Removed(item) => {
             let name = resource(item.label, names);
             let how = match step.frame {
                 Some(hook @ (Hook::Release | Hook::ReleaseAction)) => {
@@ -158,12 +162,12 @@ pub fn step(step: &Step, names: &Names) -> String {
             };
             format!("removed  {name}{how}")
         }
-        What::Released(item) => format!("released {}", resource(item.label, names)),
-        What::Replaced(item) => {
+        StepKind::Released(item) => format!("released {}", resource(item.label, names)),
+        StepKind::Replaced(item) => {
             format!("replaced {} by devm_krealloc", resource(item.label, names))
         }
-        What::Missed(item) => format!("{} went unseen", resource(item.label, names)),
-        What::GroupReleased(call) => {
+        StepKind::Missed(item) => format!("{} went unseen", resource(item.label, names)),
+        StepKind::GroupReleased(call) => {
             let id = if call.own {
                 "the group's own id".to_owned()
             } else {
@@ -176,34 +180,36 @@ pub fn step(step: &Step, names: &Names) -> String {
             };
             format!("devres_release_group({id}){found}")
         }
-        What::Initialised => "initialised".to_owned(),
-        What::Probe => "probe".to_owned(),
-        What::ProbeFailed(value) => format!("probe {}", failed(value)),
-        What::Bound => "bound".to_owned(),
-        What::Unbind => "unbind".to_owned(),
-        What::Remove => "remove (device_remove)".to_owned(),
-        What::Cleanup => "cleanup (device_unbind_cleanup)".to_owned(),
-        What::PmAttached(Some(true)) => "PM domain attached".to_owned(),
-        What::PmAttached(Some(false)) => "dev_pm_domain_attach: there is no PM domain".to_owned(),
-        What::PmAttached(None) => "dev_pm_domain_attach".to_owned(),
-        What::PmDetached(true) => "PM domain detached (dev_pm_domain_detach)".to_owned(),
-        What::PmDetached(false) => "dev_pm_domain_detach: nothing to detach".to_owned(),
-        What::Deleted => "deleted (device_del)".to_owned(),
-        What::Gone => "gone: its last reference was put".to_owned(),
-        What::Refused => {
+        StepKind::Initialised => "initialised".to_owned(),
+        StepKind::Probe => "probe".to_owned(),
+        StepKind::ProbeFailed(value) => format!("probe {}", failed(value)),
+        StepKind::Bound => "bound".to_owned(),
+        StepKind::Unbind => "unbind".to_owned(),
+        StepKind::Remove => "remove (device_remove)".to_owned(),
+        StepKind::Cleanup => "cleanup (device_unbind_cleanup)".to_owned(),
+        StepKind::PmAttached(Some(true)) => "PM domain attached".to_owned(),
+        StepKind::PmAttached(Some(false)) => {
+            "dev_pm_domain_attach: there is no PM domain".to_owned()
+        }
+        StepKind::PmAttached(None) => "dev_pm_domain_attach".to_owned(),
+        StepKind::PmDetached(true) => "PM domain detached (dev_pm_domain_detach)".to_owned(),
+        StepKind::PmDetached(false) => "dev_pm_domain_detach: nothing to detach".to_owned(),
+        StepKind::Deleted => "deleted (device_del)".to_owned(),
+        StepKind::Gone => "gone: its last reference was put".to_owned(),
+        StepKind::Refused => {
             "the kernel refused the probe: resources present before probing".to_owned()
         }
-        What::Warned(function, line) => {
+        StepKind::Warned(function, line) => {
             let line = line.map_or_else(String::new, |line| format!(":{line}"));
             let function = resource(function, names);
             format!("the kernel warned in {function}, drivers/base/devres.c{line}")
         }
-        What::FreedActive(object) => format!(
+        StepKind::FreedActive(object) => format!(
             "the kernel found an active {} in freed memory",
             resource(object, names)
         ),
-        What::Splat(label) => format!("the kernel's {}", resource(label, names)),
-        What::Doubtful(taint) => format!("not certain from here on: {taint}"),
+        StepKind::Splat(label) => format!("the kernel's {}", resource(label, names)),
+        StepKind::Doubtful(taint) => format!("not certain from here on: {taint}"),
     };
     if step.by != LabelId::NONE {
         let _ = write!(text, ", in a call for {}", resource(step.by, names));

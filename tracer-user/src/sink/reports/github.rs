@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use crate::{
-    check::{CommandEnd, Group, Results, Status, Test},
+    check::{Group, Results, Status, Test},
     escape::escape,
+    evidence::CommandEnd,
 };
 
 pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()> {

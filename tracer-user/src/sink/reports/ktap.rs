@@ -6,8 +6,9 @@
 use std::io::{self, Write};
 
 use crate::{
-    check::{CommandEnd, Group, Results, Status, Test},
+    check::{Group, Results, Status, Test},
     escape::escape,
+    evidence::CommandEnd,
 };
 
 /// Whether a test of this status, or a group, is written.

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::{
     check::{Group, GroupKind, Judged, Results, Status, Test},
+    engine::Verdict,
     escape::escape,
-    finding::Severity,
-    judge::Verdict,
-    rules::{RuleInfo, RuleSet},
+    finding::{RuleInfo, Severity},
+    rules::RuleSet,
     sink::json_text,
 };
 

@@ -8,8 +8,11 @@ use aya::{
 };
 use tracer_ebpf::{Description, Hook, Point, Programs, Role, Trait};
 
-use super::{layout::KernelTypes, switches::silences};
-use crate::coverage::{Attachment, HookCoverage, HookState, Untold};
+use super::switches::silences;
+use crate::{
+    evidence::{Attachment, HookCoverage, HookState, Untold},
+    kernel::KernelTypes,
+};
 
 /// What the attaching needs to know of the kernel.
 pub(super) struct Kernel<'kernel> {

@@ -12,13 +12,16 @@ use tracer_ebpf::{
 use zerocopy::FromBytes;
 
 use super::{
-    layout::ModuleLayout, module_symbols, snapshot::Memory, stacks::Stacks,
-    symbol_service::SymbolService, symbols::ModuleSymbols, texts::Texts,
+    module_symbols, snapshot::Memory, stacks::Stacks, symbol_service::SymbolService,
+    symbols::ModuleSymbols, texts::Texts,
 };
-use crate::event::{
-    AddedNode, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Loss,
-    LossCause, ModuleCode, NodeAddress, NodeReference, StackId, Task, Text, Time,
-    raw_call::{Phase, RawCall, Reading},
+use crate::{
+    event::{
+        AddedNode, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Loss,
+        LossCause, ModuleCode, NodeAddress, NodeReference, StackId, Task, Text, Time,
+        raw_call::{Phase, RawCall, Reading},
+    },
+    kernel::ModuleLayout,
 };
 
 /// Turns records into events. One for each source, because records refer to earlier ones.

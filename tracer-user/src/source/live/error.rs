@@ -2,7 +2,7 @@
 
 use aya::EbpfError;
 
-use super::layout::LayoutError;
+use crate::kernel::LayoutError;
 
 /// Why the running kernel can't be traced.
 #[derive(Debug, thiserror::Error)]

@@ -25,10 +25,9 @@ use super::{
     cost::{Burst, CostError},
     decode::{Decoder, NodeFacts},
     error::{LiveError, chain, locked_down},
-    layout::{DeviceSetLayout, KernelTypes},
     limits,
     object::{self, FittedObject},
-    options::{Options, ProbeFilters},
+    options::Options,
     probe_log::ProbeLog,
     skipped::Skipped,
     snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk, device_set},
@@ -38,8 +37,10 @@ use super::{
     unnamed::Unnamed,
 };
 use crate::{
-    coverage::{Addresses, Before, Coverage, HookCoverage, HookState, NodeEvents},
     event::{DeviceAddress, DeviceSnapshot, Event, EventKind, Task, Time},
+    evidence::{Addresses, Before, Coverage, HookCoverage, HookState, NodeEvents},
+    filter::ProbeFilters,
+    kernel::{DeviceSetLayout, KernelTypes},
 };
 
 /// The running kernel, traced.

@@ -4,11 +4,10 @@
 //! read once more.
 
 use super::{
-    layout::ModuleLayout,
     snapshot::{Memory, Unreadable},
     symbols::{ModuleFunction, ModuleSymbols},
 };
-use crate::event::Text;
+use crate::{event::Text, kernel::ModuleLayout};
 
 /// Size of an `Elf64_Sym`: the name's place, type and binding, section, address, size.
 const SYMBOL: usize = 24;

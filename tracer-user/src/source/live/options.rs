@@ -1,9 +1,9 @@
 //! How the running kernel is to be traced.
 
-use tracer_ebpf::{Filter, Hook};
+use tracer_ebpf::Hook;
 
 use super::attach::WAYS;
-use crate::coverage::Attachment;
+use crate::{evidence::Attachment, filter::ProbeFilters};
 
 /// How the running kernel is to be traced.
 #[derive(Debug, Clone)]
@@ -55,15 +55,4 @@ pub enum Via {
     Probes,
     /// The kernel's own tracing, in an instance of its own: where there is no BPF or no BTF
     Tracefs,
-}
-
-/// What the probes let through, by device, driver and bus.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ProbeFilters {
-    /// Device names.
-    pub device: Option<Filter>,
-    /// Driver names.
-    pub driver: Option<Filter>,
-    /// Bus names.
-    pub bus: Option<Filter>,
 }

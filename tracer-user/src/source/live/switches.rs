@@ -7,8 +7,8 @@ use std::{fs::File, os::unix::fs::FileExt as _};
 
 use super::decode::outside_any_task;
 use crate::{
-    coverage::{Attachment, HookCoverage, HookState},
     event::{Event, Loss, LossCause, Time},
+    evidence::{Attachment, HookCoverage, HookState},
 };
 
 /// Whether kprobes fire, where debugfs is mounted.

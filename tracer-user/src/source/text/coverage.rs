@@ -4,10 +4,10 @@ use tracer_ebpf::Returns;
 
 use super::records::{RecordKind, Records};
 use crate::{
-    coverage::{
+    event::{Hook, Role},
+    evidence::{
         Addresses, Attachment, Before, Coverage, HookCoverage, HookState, NodeEvents, Untold,
     },
-    event::{Hook, Role},
 };
 
 /// Whether the functions occur, not the tracepoint: node events are concluded from them.

@@ -16,12 +16,12 @@ use super::{
     unseen::Unseen,
 };
 use crate::{
-    coverage::Addresses,
     event::{
         AddedNode, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Hook, Loss,
         LossCause, NodeAddress, NodeReference, Role, StackDefinition, StackFrame, StackId, Task,
         Text, Time, raw_call::Reading,
     },
+    evidence::Addresses,
 };
 
 /// The events of an import, in the order of its lines.

@@ -62,8 +62,8 @@ pub use function_tracer::Unusable;
 pub use stream::Stream;
 
 use crate::{
-    coverage::Coverage,
     event::{Death, Hook},
+    evidence::Coverage,
 };
 use records::Records;
 

@@ -1,7 +1,7 @@
 //! What the printed node addresses of an input are worth.
 
 use super::resource::{Operation, Pointer};
-use crate::coverage::Addresses;
+use crate::evidence::Addresses;
 
 /// Lines of short addresses from which on they can be taken for real ones.
 const ENOUGH: u64 = 4;

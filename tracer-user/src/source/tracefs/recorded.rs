@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::source::text;
 use crate::{
-    coverage::{Attachment, Before, Coverage, HookState},
     event::Hook,
+    evidence::{Attachment, Before, Coverage, HookState},
+    source::text,
 };
 
 /// Which events a buffer of the kernel records.
@@ -77,7 +77,7 @@ impl Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coverage::HookCoverage;
+    use crate::evidence::HookCoverage;
 
     #[test]
     fn what_was_not_called_is_recorded_nevertheless() {

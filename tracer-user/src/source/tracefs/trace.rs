@@ -5,10 +5,10 @@ use std::path::Path;
 use super::{Instance, TracefsError};
 use crate::{
     boot::{Setup, Shortfall, Target, Wishes},
-    coverage::{
+    event::{DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Role, Task, Time},
+    evidence::{
         Addresses, Attachment, Before, Coverage, HookCoverage, HookState, NodeEvents, Untold,
     },
-    event::{DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Role, Task, Time},
     source::text::{self, Stream},
 };
 

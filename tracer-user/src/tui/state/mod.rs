@@ -1,7 +1,7 @@
 //! What the user looks at: one state machine for everything that is typed, clicked and drawn.
 
-mod moment;
 mod mouse;
+mod navigation;
 mod prompt;
 
 pub use prompt::{Prompt, Question};
@@ -12,9 +12,8 @@ use super::{
     filter::Filter,
     keymap::{Action, Key, Keymap},
     rows::Sort,
-    world::World,
 };
-use crate::{event::Time, finding::Severity, model::InstanceKey};
+use crate::{event::Time, finding::Severity, model::InstanceKey, tui::playback::Playback};
 
 /// What fills the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,13 +210,13 @@ impl State {
     }
 
     /// A key was pressed.
-    pub fn key(&mut self, key: Key, keymap: &Keymap, world: &mut World) -> Effect {
+    pub fn key(&mut self, key: Key, keymap: &Keymap, playback: &mut Playback) -> Effect {
         self.message = None;
         if self.prompt.is_some() {
-            return self.type_key(key, world);
+            return self.type_key(key, playback);
         }
         if let Some(action) = keymap.action(key) {
-            return self.act(action, world);
+            return self.act(action, playback);
         }
         let help = keymap.key(Action::Help);
         self.tell(
@@ -239,12 +238,12 @@ impl State {
     }
 
     /// The cursor has moved: what it is on now is selected.
-    fn selected(&mut self, world: &World) {
+    fn selected(&mut self, playback: &Playback) {
         match self.view {
             View::Devices => {
-                let last = world.rows().shown().len().saturating_sub(1);
+                let last = playback.rows().shown().len().saturating_sub(1);
                 self.devices.cursor = self.devices.cursor.min(last);
-                if let Some(row) = world.rows().at(self.devices.cursor)
+                if let Some(row) = playback.rows().at(self.devices.cursor)
                     && self.device != Some(row.key)
                 {
                     self.device = Some(row.key);
@@ -253,20 +252,20 @@ impl State {
                 }
             }
             View::Findings => {
-                let last = world.history().findings().len().saturating_sub(1);
+                let last = playback.history().findings().len().saturating_sub(1);
                 self.findings.cursor = self.findings.cursor.min(last);
                 self.finding = Scroll::default();
-                self.select_device_of_finding(world);
+                self.select_device_of_finding(playback);
             }
             _ => {}
         }
     }
 
     /// Selects the device of the selected finding, unless it is one of several that it was found on.
-    fn select_device_of_finding(&mut self, world: &World) {
+    fn select_device_of_finding(&mut self, playback: &Playback) {
         let number = self.findings.cursor;
-        if let Some(finding) = world.history().findings().get(number) {
-            let found = world.history().found();
+        if let Some(finding) = playback.history().findings().get(number) {
+            let found = playback.history().found();
             let is_one_of_them = self
                 .device
                 .is_some_and(|device| found.on(device).iter().any(|on| on.finding == number));
@@ -297,16 +296,16 @@ impl State {
         }
     }
 
-    fn back(&mut self, world: &mut World) {
+    fn back(&mut self, playback: &mut Playback) {
         if let Some(view) = self.came_from.pop() {
             self.view = view;
         } else if self.view != View::Devices {
             self.view = View::Devices;
         } else {
-            let mut choice = world.rows().choice().clone();
+            let mut choice = playback.rows().choice().clone();
             choice.filter = Filter::default();
             choice.only_findings = false;
-            world.choose(choice);
+            playback.choose(choice);
         }
     }
 
@@ -322,13 +321,13 @@ impl State {
         }
     }
 
-    fn act(&mut self, action: Action, world: &mut World) -> Effect {
+    fn act(&mut self, action: Action, playback: &mut Playback) -> Effect {
         let page = isize::try_from(self.areas.list.height.max(2) - 1).unwrap_or(1);
         match action {
             Action::Quit => return Effect::Quit,
             Action::Suspend => return Effect::Suspend,
             Action::Redraw => return Effect::Redraw,
-            Action::Back => self.back(world),
+            Action::Back => self.back(playback),
             Action::Help => self.go(View::Help),
             Action::Devices => self.go(View::Devices),
             Action::Stack => self.go(View::Stack),
@@ -336,17 +335,17 @@ impl State {
             Action::Timeline => self.go(View::Timeline),
             Action::NextView => self.turn(true),
             Action::PreviousView => self.turn(false),
-            Action::Up => self.scroll(-1, world),
-            Action::Down => self.scroll(1, world),
-            Action::PageUp => self.scroll(-page, world),
-            Action::PageDown => self.scroll(page, world),
-            Action::Top => self.scroll(-isize::MAX, world),
+            Action::Up => self.scroll(-1, playback),
+            Action::Down => self.scroll(1, playback),
+            Action::PageUp => self.scroll(-page, playback),
+            Action::PageDown => self.scroll(page, playback),
+            Action::Top => self.scroll(-isize::MAX, playback),
             // Enough for any list, and far from overflow.
-            Action::Bottom => self.scroll(isize::MAX / 2, world),
+            Action::Bottom => self.scroll(isize::MAX / 2, playback),
             Action::Open => match self.view {
                 View::Devices if self.device.is_some() => self.go(View::Stack),
-                View::Findings if !world.history().findings().is_empty() => {
-                    self.select_device_of_finding(world);
+                View::Findings if !playback.history().findings().is_empty() => {
+                    self.select_device_of_finding(playback);
                     self.finding = Scroll::default();
                     self.go(View::Finding);
                 }
@@ -355,70 +354,70 @@ impl State {
             },
             Action::Filter => {
                 self.go(View::Devices);
-                self.ask(Question::Filter, world.rows().choice().filter.text());
+                self.ask(Question::Filter, playback.rows().choice().filter.text());
             }
             Action::Sort => {
-                let mut choice = world.rows().choice().clone();
+                let mut choice = playback.rows().choice().clone();
                 choice.sort = choice.sort.next();
                 self.tell(
                     Severity::Info,
                     format!("sorted by {}", Sort::name(choice.sort)),
                 );
-                world.choose(choice);
+                playback.choose(choice);
             }
             Action::OnlyFindings => {
-                let mut choice = world.rows().choice().clone();
+                let mut choice = playback.rows().choice().clone();
                 choice.only_findings = !choice.only_findings;
-                world.choose(choice);
+                playback.choose(choice);
             }
             Action::Idle => {
-                let mut choice = world.rows().choice().clone();
+                let mut choice = playback.rows().choice().clone();
                 choice.idle = !choice.idle;
-                world.choose(choice);
+                playback.choose(choice);
             }
-            Action::Pause => self.pause(world),
+            Action::Pause => self.pause(playback),
             Action::Live => {
-                world.follow();
+                playback.follow();
                 self.window = Window::All;
             }
             Action::PanLeft | Action::PanRight if self.view == View::Timeline => {
-                self.pan(action == Action::PanRight, world);
+                self.pan(action == Action::PanRight, playback);
             }
-            Action::Step | Action::PanRight => self.step(1, world),
+            Action::Step | Action::PanRight => self.step(1, playback),
             Action::StepBack | Action::PanLeft => {
-                self.seek(world.position().saturating_sub(1), world);
+                self.seek(playback.position().saturating_sub(1), playback);
             }
-            Action::DeviceStep => self.device_step(true, world),
-            Action::DeviceStepBack => self.device_step(false, world),
-            Action::NextFinding => self.jump(true, world),
-            Action::PreviousFinding => self.jump(false, world),
+            Action::DeviceStep => self.device_step(true, playback),
+            Action::DeviceStepBack => self.device_step(false, playback),
+            Action::NextFinding => self.jump(true, playback),
+            Action::PreviousFinding => self.jump(false, playback),
             Action::Scrub | Action::ScrubBack => {
-                let history = world.history();
+                let history = playback.history();
                 let stride = ((history.end() - history.first()) / 20).max(1);
                 let position = if action == Action::Scrub {
-                    world.position().saturating_add(stride)
+                    playback.position().saturating_add(stride)
                 } else {
-                    world.position().saturating_sub(stride)
+                    playback.position().saturating_sub(stride)
                 };
-                self.seek(position, world);
+                self.seek(position, playback);
             }
             Action::Goto => self.ask(Question::Goto, ""),
-            Action::ZoomIn => self.zoom(true, world),
-            Action::ZoomOut => self.zoom(false, world),
+            Action::ZoomIn => self.zoom(true, playback),
+            Action::ZoomOut => self.zoom(false, playback),
             Action::ZoomAll => self.window = Window::All,
             Action::AllDevices => {
                 self.all_devices = !self.all_devices;
                 self.go(View::Timeline);
             }
-            Action::SaveFinding | Action::Copy => return self.keep_finding(action, world),
+            Action::SaveFinding | Action::Copy => return self.keep_finding(action, playback),
             Action::SaveTrace => self.ask(Question::SaveTrace, "devres-trace.dvrt"),
         }
         Effect::None
     }
 
-    fn keep_finding(&mut self, action: Action, world: &World) -> Effect {
+    fn keep_finding(&mut self, action: Action, playback: &Playback) -> Effect {
         let number = self.findings.cursor;
-        let Some(finding) = world.history().findings().get(number) else {
+        let Some(finding) = playback.history().findings().get(number) else {
             self.tell(Severity::Info, "there is no finding");
             return Effect::None;
         };
@@ -442,8 +441,8 @@ impl State {
     }
 
     /// Before drawing: selects something where nothing is, and follows the selected device in the table.
-    pub fn settle(&mut self, world: &World) {
-        let rows = world.rows();
+    pub fn settle(&mut self, playback: &Playback) {
+        let rows = playback.rows();
         if let Some(place) = self.device.and_then(|device| rows.place(device)) {
             self.devices.cursor = place;
             return;

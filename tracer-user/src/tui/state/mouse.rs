@@ -3,10 +3,10 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
 
-use super::{State, View, moment::scaled};
+use super::{State, View};
 use crate::{
     event::Time,
-    tui::{keymap::Action, world::World},
+    tui::{keymap::Action, playback::Playback, state::navigation::scaled},
 };
 
 /// Lines that a turn of the wheel moves.
@@ -14,20 +14,20 @@ const WHEEL: isize = 3;
 
 impl State {
     /// The mouse was moved, clicked or scrolled.
-    pub fn mouse(&mut self, event: MouseEvent, world: &mut World) {
+    pub fn mouse(&mut self, event: MouseEvent, playback: &mut Playback) {
         let place = Position::new(event.column, event.row);
         match event.kind {
-            MouseEventKind::ScrollUp => self.scroll(-WHEEL, world),
-            MouseEventKind::ScrollDown => self.scroll(WHEEL, world),
+            MouseEventKind::ScrollUp => self.scroll(-WHEEL, playback),
+            MouseEventKind::ScrollDown => self.scroll(WHEEL, playback),
             MouseEventKind::Down(MouseButton::Left) | MouseEventKind::Drag(MouseButton::Left) => {
                 let clicked = matches!(event.kind, MouseEventKind::Down(_));
-                self.click(place, clicked, world);
+                self.click(place, clicked, playback);
             }
             _ => {}
         }
     }
 
-    fn click(&mut self, place: Position, clicked: bool, world: &mut World) {
+    fn click(&mut self, place: Position, clicked: bool, playback: &mut Playback) {
         let tab = self
             .areas
             .tabs
@@ -38,20 +38,20 @@ impl State {
             self.go(view);
         } else if self.areas.scrub.contains(place) {
             let area = self.areas.scrub;
-            let history = world.history();
+            let history = playback.history();
             let span = history.end() - history.first();
             let column = u64::from(place.x - area.x);
             let width = u64::from(area.width.saturating_sub(1)).max(1);
             let position = history.first() + span * column / width;
-            self.seek(position, world);
+            self.seek(position, playback);
         } else if let Some((area, begin, end)) = self.areas.timeline
             && area.contains(place)
         {
             let column = u64::from(place.x - area.x);
             let width = u64::from(area.width.saturating_sub(1)).max(1);
             let time = Time(begin.0 + scaled(end.since(begin), column, width));
-            let position = world.history().position_at(time);
-            self.seek(position, world);
+            let position = playback.history().position_at(time);
+            self.seek(position, playback);
         } else if self.areas.list.contains(place) && clicked {
             let line = usize::from(place.y - self.areas.list.y);
             let view = self.view;
@@ -60,18 +60,18 @@ impl State {
             match view {
                 View::Finding | View::Help | View::Timeline => {}
                 _ if target == scroll.cursor => {
-                    self.act(Action::Open, world);
+                    self.act(Action::Open, playback);
                 }
                 _ => {
                     scroll.cursor = target;
-                    self.selected(world);
+                    self.selected(playback);
                 }
             }
         }
     }
 
-    pub(super) fn scroll(&mut self, lines: isize, world: &World) {
+    pub(super) fn scroll(&mut self, lines: isize, playback: &Playback) {
         self.scroll_of_view().by(lines);
-        self.selected(world);
+        self.selected(playback);
     }
 }

@@ -6,7 +6,7 @@ use super::{Effect, Scroll, State};
 use crate::{
     event::Time,
     finding::Severity,
-    tui::{filter::Filter, keymap::Key, world::World},
+    tui::{filter::Filter, keymap::Key, playback::Playback},
 };
 
 /// What is asked for on the last line.
@@ -46,12 +46,12 @@ pub struct Prompt {
 
 impl State {
     /// Text was pasted.
-    pub fn paste(&mut self, text: &str, world: &mut World) {
+    pub fn paste(&mut self, text: &str, playback: &mut Playback) {
         if let Some(prompt) = &mut self.prompt {
             prompt
                 .text
                 .extend(text.chars().filter(|character| !character.is_control()));
-            self.typed(world);
+            self.typed(playback);
         }
     }
 
@@ -62,32 +62,32 @@ impl State {
         });
     }
 
-    pub(super) fn type_key(&mut self, key: Key, world: &mut World) -> Effect {
+    pub(super) fn type_key(&mut self, key: Key, playback: &mut Playback) -> Effect {
         let Some(prompt) = &mut self.prompt else {
             return Effect::None;
         };
         let event = key.event();
         match event.code {
-            KeyCode::Enter => return self.answer(world),
+            KeyCode::Enter => return self.answer(playback),
             KeyCode::Esc => {
                 if prompt.question == Question::Filter {
                     prompt.text.clear();
-                    self.typed(world);
+                    self.typed(playback);
                 }
                 self.prompt = None;
             }
             KeyCode::Char('c') if !event.modifiers.is_empty() => self.prompt = None,
             KeyCode::Char('u') if !event.modifiers.is_empty() => {
                 prompt.text.clear();
-                self.typed(world);
+                self.typed(playback);
             }
             KeyCode::Backspace => {
                 prompt.text.pop();
-                self.typed(world);
+                self.typed(playback);
             }
             KeyCode::Char(character) if event.modifiers.is_empty() => {
                 prompt.text.push(character);
-                self.typed(world);
+                self.typed(playback);
             }
             _ => {}
         }
@@ -95,19 +95,19 @@ impl State {
     }
 
     /// What was typed has changed: a filter holds at once.
-    fn typed(&mut self, world: &mut World) {
+    fn typed(&mut self, playback: &mut Playback) {
         if let Some(prompt) = &self.prompt
             && prompt.question == Question::Filter
         {
-            let mut choice = world.rows().choice().clone();
+            let mut choice = playback.rows().choice().clone();
             choice.filter = Filter::new(&prompt.text);
-            world.choose(choice);
+            playback.choose(choice);
             self.devices = Scroll::default();
             self.device = None;
         }
     }
 
-    fn answer(&mut self, world: &mut World) -> Effect {
+    fn answer(&mut self, playback: &mut Playback) -> Effect {
         let Some(Prompt { question, text }) = self.prompt.take() else {
             return Effect::None;
         };
@@ -116,8 +116,8 @@ impl State {
             Question::Filter => Effect::None,
             _ if text.is_empty() => Effect::None,
             Question::Goto => {
-                match position_of(&text, world) {
-                    Some(position) => self.seek(position, world),
+                match position_of(&text, playback) {
+                    Some(position) => self.seek(position, playback),
                     None => self.tell(
                         Severity::Warn,
                         "that is neither a time in seconds nor an event such as #123",
@@ -132,7 +132,7 @@ impl State {
 }
 
 /// The position that was typed: `#123`, or seconds with decimals.
-fn position_of(text: &str, world: &World) -> Option<u64> {
+fn position_of(text: &str, playback: &Playback) -> Option<u64> {
     if let Some(number) = text.strip_prefix('#') {
         return number.parse().ok();
     }
@@ -155,5 +155,5 @@ fn position_of(text: &str, world: &World) -> Option<u64> {
     let time = seconds
         .checked_mul(1_000_000_000)?
         .checked_add(nanoseconds)?;
-    Some(world.history().position_at(Time(time)))
+    Some(playback.history().position_at(Time(time)))
 }

@@ -10,10 +10,10 @@ use ratatui::{
 
 use super::{SMALLEST, put};
 use crate::{
-    coverage::{Before, HookState, NodeEvents},
+    engine::Verdict,
     escape::escape,
+    evidence::{Before, HookState, NodeEvents},
     finding::Severity,
-    judge::Verdict,
     tui::{
         Session, Sight,
         keymap::Action,
@@ -33,9 +33,9 @@ pub(super) fn top(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let room = usize::from(area.width);
     let (mode, mode_style) = mode(session);
     let findings = session
-        .world
+        .playback
         .history()
-        .found_until(session.world.position());
+        .found_until(session.playback.position());
     let what = match &session.sight {
         Sight::Live => session
             .information
@@ -108,10 +108,10 @@ pub(super) fn top(session: &mut Session, area: Rect, buffer: &mut Buffer) {
 fn mode(session: &Session) -> (String, Style) {
     let signs = session.configuration.theme.signs;
     let bold = Style::new().bold();
-    let end = session.world.history().end();
+    let end = session.playback.history().end();
     match (&session.source, &session.sight) {
-        _ if !session.world.is_following() => {
-            let behind = end - session.world.position();
+        _ if !session.playback.is_following() => {
+            let behind = end - session.playback.position();
             let text = if behind == 0 {
                 "PAUSED".to_owned()
             } else {
@@ -123,7 +123,7 @@ fn mode(session: &Session) -> (String, Style) {
         (SourceState::Running, Sight::Live) => ("LIVE".to_owned(), bold),
         (SourceState::Running, Sight::Recording(_)) => (format!("reading {}", grouped(end)), bold),
         (SourceState::Ended, _) => {
-            let verdict = session.world.history().outcome();
+            let verdict = session.playback.history().outcome();
             let verdict = verdict.map(|outcome| outcome.verdict(Severity::Error));
             let text = match verdict {
                 Some(Verdict::Clean) => "END, CLEAN",
@@ -162,11 +162,11 @@ pub(super) fn bottom(session: &mut Session, area: Rect, buffer: &mut Buffer) -> 
 fn scrub(session: &mut Session, area: Rect) -> Line<'static> {
     let theme = session.configuration.theme;
     let signs = theme.signs;
-    let history = session.world.history();
-    let position = session.world.position();
+    let history = session.playback.history();
+    let position = session.playback.position();
     let (first, end) = (history.first(), history.end());
     let clock = if history.coverage().times {
-        format!("{} s  ", session.world.now())
+        format!("{} s  ", session.playback.now())
     } else {
         String::new()
     };
@@ -232,8 +232,8 @@ fn scrub(session: &mut Session, area: Rect) -> Line<'static> {
 /// What is seen, what not, and what was lost.
 fn honesty(session: &Session, room: usize) -> Line<'static> {
     let theme = session.configuration.theme;
-    let coverage = session.world.history().coverage();
-    let tally = session.world.model().tally();
+    let coverage = session.playback.history().coverage();
+    let tally = session.playback.model().tally();
     let mut facts: Vec<(String, Style)> = Vec::new();
     if let SourceState::Failed(reason) = &session.source {
         facts.push((format!("source ended: {}", escape(reason)), theme.error));
@@ -258,13 +258,13 @@ fn honesty(session: &Session, room: usize) -> Line<'static> {
             theme.error,
         ));
     }
-    for silent in session.world.model().silent_hooks() {
+    for silent in session.playback.model().silent_hooks() {
         facts.push((
             format!("silent: {}", escape(&silent.symbols())),
             theme.error,
         ));
     }
-    let tainted = session.world.rows().tainted();
+    let tainted = session.playback.rows().tainted();
     let uncertain = format!(
         "{} {} not certain",
         grouped(tainted as u64),
@@ -306,7 +306,7 @@ fn honesty(session: &Session, room: usize) -> Line<'static> {
     if !coverage.times {
         facts.push(("no times".to_owned(), theme.warning));
     }
-    if let Some(outcome) = session.world.history().outcome() {
+    if let Some(outcome) = session.playback.history().outcome() {
         let mut rules: Vec<_> = outcome.undecided.iter().map(|one| one.rule).collect();
         rules.dedup();
         if !rules.is_empty() {

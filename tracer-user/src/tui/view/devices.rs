@@ -23,7 +23,7 @@ const TABLE_WIDTH: u16 = 84;
 const BOTH: u16 = 14;
 
 pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
-    let shown = session.world.rows().shown().len();
+    let shown = session.playback.rows().shown().len();
     let (table, preview) = if area.width >= SIDE_BY_SIDE {
         let width = TABLE_WIDTH.max(area.width / 2);
         (
@@ -62,7 +62,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
 
 fn table_of(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let theme = session.configuration.theme;
-    let rows = session.world.rows();
+    let rows = session.playback.rows();
     put(buffer, area, 0, &title(session, usize::from(area.width)));
     let columns = Columns::of(usize::from(area.width), rows.widths());
     put(buffer, area, 1, &columns.heading(&theme));
@@ -89,7 +89,7 @@ fn table_of(session: &mut Session, area: Rect, buffer: &mut Buffer) {
             &Line::styled(format!("  {text}"), theme.faint),
         );
     }
-    let now = session.world.now();
+    let now = session.playback.now();
     for place in 0..height {
         let Some(row) = rows.at(scroll.top + place) else {
             break;
@@ -105,7 +105,7 @@ fn table_of(session: &mut Session, area: Rect, buffer: &mut Buffer) {
 
 fn title(session: &Session, width: usize) -> Line<'static> {
     let theme = session.configuration.theme;
-    let rows = session.world.rows();
+    let rows = session.playback.rows();
     let choice = rows.choice();
     let mut text = format!(
         "{} of {} {}, by {}",

@@ -27,7 +27,7 @@ const SIDE_BY_SIDE: usize = 72;
 pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let theme = session.configuration.theme;
     let width = usize::from(area.width);
-    let findings = session.world.history().findings();
+    let findings = session.playback.history().findings();
     let Some(finding) = findings.get(session.state.findings.cursor) else {
         let text = "there is no finding";
         put(buffer, area, 0, &Line::styled(text, theme.faint));

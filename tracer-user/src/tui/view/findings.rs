@@ -19,7 +19,7 @@ const BOTH: u16 = 14;
 pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let theme = session.configuration.theme;
     let width = usize::from(area.width);
-    let history = session.world.history();
+    let history = session.playback.history();
     let findings = history.findings();
     let title = format!(
         "{} {}; `devres-tracer rules` lists what is looked for",
@@ -44,7 +44,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     };
     let mut scroll = session.state.findings;
     scroll.keep(findings.len(), usize::from(list.height));
-    let until = history.found_until(session.world.position());
+    let until = history.found_until(session.playback.position());
     for (row, (number, finding)) in findings
         .iter()
         .enumerate()

@@ -343,8 +343,8 @@ fn header(session: &Session, key: InstanceKey, width: usize) -> Vec<Line<'static
     let theme = session.configuration.theme;
     let cut = theme.signs.cut;
     let mut lines = Vec::new();
-    let row = session.world.rows().of(key);
-    let device = session.world.device(key);
+    let row = session.playback.rows().of(key);
+    let device = session.playback.device(key);
     let Some(row) = row else {
         return vec![Line::styled(
             shorten("the device is not known at this time", width, cut),
@@ -395,8 +395,8 @@ fn header(session: &Session, key: InstanceKey, width: usize) -> Vec<Line<'static
         let text = format!("~ not certain: {taint}");
         lines.push(Line::styled(shorten(&text, width, cut), theme.warning));
     }
-    let history = session.world.history();
-    let position = session.world.position();
+    let history = session.playback.history();
+    let position = session.playback.position();
     let found = history.found().on(key);
     for on in found.iter().filter(|on| on.first <= position).take(3) {
         let Some(finding) = history.findings().get(on.finding) else {
@@ -438,7 +438,7 @@ fn unwinding(
     let mut lines = vec![rule(&title, width, &theme)];
     let room = height.saturating_sub(1);
     // A step is wrong already at the time when nobody had found it yet.
-    let history = session.world.history();
+    let history = session.playback.history();
     for shown in chosen(unwinding, room) {
         let step = match shown {
             Shown::Step(step) => step,
@@ -539,9 +539,9 @@ pub(super) fn preview(session: &Session, width: usize, height: usize) -> Vec<Lin
         return lines;
     };
     lines.extend(header(session, key, width));
-    let now = session.world.now();
-    let trace = session.world.traces().of(key);
-    let items = items(session.world.device(key), trace, now, FADE);
+    let now = session.playback.now();
+    let trace = session.playback.traces().of(key);
+    let items = items(session.playback.device(key), trace, now, FADE);
     let story = trace
         .and_then(|trace| trace.unwinding.as_ref())
         .filter(|unwinding| unwinding.is_fresh(now));
@@ -595,16 +595,16 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         session.state.areas.list = area;
         return;
     };
-    let now = session.world.now();
-    let trace = session.world.traces().of(key);
+    let now = session.playback.now();
+    let trace = session.playback.traces().of(key);
     // Of a device that is gone the end stays in sight for as long as it is looked at.
     let is_gone = session
-        .world
+        .playback
         .rows()
         .of(key)
         .is_some_and(|row| row.gone.is_some());
     let fade = if is_gone { u64::MAX } else { FADE };
-    let items = items(session.world.device(key), trace, now, fade);
+    let items = items(session.playback.device(key), trace, now, fade);
     let mut above = header(session, key, width);
     let columns = Columns::of(width, &items);
     above.push(columns.heading(&theme));

@@ -61,11 +61,11 @@ impl Scale {
 
 pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let theme = session.configuration.theme;
-    let (begin, end) = session.state.shown_time(&session.world);
+    let (begin, end) = session.state.shown_time(&session.playback);
     let one = session.state.device.filter(|_| !session.state.all_devices);
     let title = match one {
         Some(key) => session
-            .world
+            .playback
             .rows()
             .of(key)
             .map_or_else(|| key.to_string(), |row| row.name.clone()),
@@ -120,7 +120,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     };
     let mut scroll = session.state.timeline;
     scroll.keep_text(lanes.len(), usize::from(list.height));
-    let here = scale.column(session.world.now());
+    let here = scale.column(session.playback.now());
     for (row, lane) in (0..list.height).zip(lanes.iter().skip(scroll.top)) {
         let line = Rect {
             y: list.y + row,
@@ -183,8 +183,8 @@ fn axis(scale: Scale, theme: &Theme) -> Line<'static> {
 
 /// The lanes from the top down: of one device by thread, of all by device.
 fn lanes(session: &Session, one: Option<InstanceKey>, scale: Scale) -> Vec<Lane<'_>> {
-    let timeline = session.world.history().timeline();
-    let now = session.world.now();
+    let timeline = session.playback.history().timeline();
+    let now = session.playback.now();
     let shown = |span: &&Span| {
         one.is_none_or(|key| span.device == key)
             && span.begin <= scale.end
@@ -236,7 +236,7 @@ fn lanes(session: &Session, one: Option<InstanceKey>, scale: Scale) -> Vec<Lane<
     let mut lanes = Vec::new();
     for ((key, thread), (spans, marks)) in order.iter().zip(parts) {
         let name = session
-            .world
+            .playback
             .rows()
             .of(*key)
             .map_or_else(|| key.to_string(), |row| row.name.clone());
@@ -413,8 +413,8 @@ fn events(session: &Session, one: Option<InstanceKey>, area: Rect, buffer: &mut 
         return;
     }
     let theme = session.configuration.theme;
-    let history = session.world.history();
-    let position = session.world.position();
+    let history = session.playback.history();
+    let position = session.playback.position();
     let title = "Events, the last one before this instant marked";
     put(
         buffer,
@@ -442,7 +442,7 @@ fn events(session: &Session, one: Option<InstanceKey>, area: Rect, buffer: &mut 
     let behind = before.len().min(rows - ahead);
     let skip = before.len() - behind;
     let marked = before.last().copied();
-    let now = session.world.now();
+    let now = session.playback.now();
     let shown = before
         .into_iter()
         .skip(skip)
@@ -459,7 +459,7 @@ fn events(session: &Session, one: Option<InstanceKey>, area: Rect, buffer: &mut 
             format!("-{}", duration(now.since(event.time)))
         };
         let device = session
-            .world
+            .playback
             .model()
             .device(event.device)
             .map(|device| escape(device.name()))

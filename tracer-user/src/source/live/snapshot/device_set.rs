@@ -10,7 +10,7 @@ use super::{
     memory::{BpfMemory, Memory, Unreadable},
     walk::SnapshotError,
 };
-use crate::source::live::layout::DeviceSetLayout;
+use crate::kernel::DeviceSetLayout;
 
 /// The directory of the device set.
 const DIRECTORY: &str = "/sys/devices";

@@ -7,7 +7,7 @@ use tracer_ebpf::Layout;
 use super::memory::{Memory, Unreadable};
 use crate::{
     event::{DeviceAddress, DeviceIdentity, PmDomain, Text, Time},
-    source::live::layout::DeviceSetLayout,
+    kernel::DeviceSetLayout,
 };
 
 /// Why there is no snapshot.

@@ -6,8 +6,8 @@
 use hashbrown::HashMap;
 
 use super::{
-    dr003::INFO,
-    dr003_lines::{GroupRelease, ONE_CALL},
+    INFO,
+    log_lines::{GroupRelease, ONE_CALL},
 };
 use crate::{
     event::Time,

@@ -1,22 +1,22 @@
 //! DR003 foreign-open-group-release: another driver's unbind or probe releases an open group of a bound
 //! device, and with it what that device's own driver has added since.
 
+mod log_lines;
+mod unopened;
+
 use hashbrown::HashMap;
 
-use super::{
-    Rule, RuleInfo, blame,
-    dr003_lines::{self, Lines},
-    plural,
-};
+use self::log_lines::Lines;
+use super::{Rule, blame, plural};
 use crate::{
     event::{Function, Hook, StackDefinition, Text, Time},
-    finding::{self, Cause, Finding, Report, Severity, Step, Subject},
+    finding::{self, Cause, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, Left, Model, Node, NodeId, Origin, State,
     },
 };
 
-pub(super) static INFO: RuleInfo = RuleInfo {
+pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
     id: "DR003",
     name: "foreign-open-group-release",
     severities: &[Severity::Error, Severity::Warn, Severity::Info],
@@ -31,7 +31,7 @@ pub(super) static INFO: RuleInfo = RuleInfo {
     details: &[],
     sharpened_by: &[],
     optional: false,
-    page: include_str!("dr003.md"),
+    page: include_str!("../dr003.md"),
 };
 
 /// Resources whose details a finding keeps.
@@ -89,7 +89,7 @@ impl Rule for ForeignGroupRelease {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        if dr003_lines::only_lines(model) {
+        if log_lines::only_lines(model) {
             self.lines.observe(change, model, report);
             return;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use devres_tracer::{
     event::Hook,
-    lives::{LifeObserver, Limits, Window},
+    history::{HistoryObserver, Limits, Window},
     model::Model,
 };
 use peak_alloc::PeakAlloc;
@@ -55,14 +55,14 @@ fn memory_is_bounded_by_what_is_kept() {
             .leave(device, Hook::FinalPut);
     }
     let limits = Limits {
-        steps_of_chapter: 20,
-        chapters: 2,
+        steps_of_binding: 20,
+        bindings: 2,
         held: 8,
-        lives: 100,
+        histories: 100,
         steps: 2_000,
     };
     let mut model = Model::new(Arc::new(whole()));
-    let mut observer = LifeObserver::new(limits, Window::default(), false);
+    let mut observer = HistoryObserver::new(limits, Window::default(), false);
     let mut round = || {
         for event in &story.events {
             for change in model.apply(event) {
@@ -77,7 +77,7 @@ fn memory_is_bounded_by_what_is_kept() {
         panic!("nothing was measured");
     };
     assert!(late < early + 4096, "{} bytes more", late - early);
-    let lives = observer.finish(&model);
-    assert_eq!(lives.lives.len(), 100);
-    assert_eq!(lives.lives_hidden, 200 * 8 - 100);
+    let histories = observer.finish(&model);
+    assert_eq!(histories.devices.len(), 100);
+    assert_eq!(histories.devices_hidden, 200 * 8 - 100);
 }

@@ -1,24 +1,28 @@
 //! From events to a verdict.
 
+mod summary;
+
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    coverage::{Coverage, HookState},
     event::{Event, Time},
+    evidence::{Coverage, HookState},
     finding::{Finding, Occurrence, Report, Severity},
     model::{Change, Desync, InstanceKey, Model, SilentHook},
     rules::RuleSet,
 };
+
+pub use summary::{FindingCounts, Summary};
 
 /// Disagreements of the model with the kernel that are kept; the rest is counted.
 const MOST_DESYNCS: usize = 100;
 
 /// Applies events to the model and the rules to what they change.
 #[derive(Debug)]
-pub struct Judge {
+pub struct Engine {
     model: Model,
     rules: RuleSet,
     report: Report,
@@ -80,8 +84,8 @@ pub enum Verdict {
     Inconclusive,
 }
 
-impl Judge {
-    /// A judge that has seen nothing yet.
+impl Engine {
+    /// An engine that has seen nothing yet.
     #[must_use]
     pub fn new(coverage: Arc<Coverage>, rules: RuleSet) -> Self {
         Self {

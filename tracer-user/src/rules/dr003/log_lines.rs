@@ -8,11 +8,12 @@
 
 use hashbrown::HashMap;
 
-use super::{dr003::INFO, dr003_unopened::Unopened, plural};
+use super::{INFO, unopened::Unopened};
 use crate::{
     event::{Hook, Time},
     finding::{self, Cause, Certainty, Finding, Report, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Kind, Model, Node, NodeId, Origin},
+    rules::plural,
 };
 
 /// The resource by which a component master is known.

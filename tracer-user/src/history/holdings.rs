@@ -2,13 +2,14 @@
 
 use hashbrown::HashMap;
 
-use super::{DEEPEST, Held, Holdings, LifeObserver, Marker, TaskId};
+use super::{DEEPEST, Held, Holdings, Marker, TaskId};
 use crate::{
     event::{Hook, Text},
+    history::HistoryObserver,
     model::{Device, Frame, Kind, Model, Node, NodeId, Origin},
 };
 
-impl LifeObserver {
+impl HistoryObserver {
     /// What a device owns now.
     pub(super) fn holdings(&mut self, device: Device<'_>, model: &Model) -> Holdings {
         let mut holdings = Holdings::default();

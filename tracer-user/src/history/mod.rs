@@ -1,6 +1,6 @@
 //! The lives of devices: a view beside the rules, built from what the model says has changed.
 //!
-//! [`LifeObserver`] looks at every [`Change`](crate::model::Change) and keeps of each device instance, in
+//! [`HistoryObserver`] looks at every [`Change`](crate::model::Change) and keeps of each device instance, in
 //! order, what was added, removed and released, by whom and in which phase, and what was left. It is as
 //! pure as the model: no input or output, no clock. How much it keeps is bounded by [`Limits`], and what
 //! it doesn't keep it counts.
@@ -12,7 +12,7 @@ mod observer;
 use std::sync::Arc;
 
 pub use names::{Label, LabelId, Names, TaskId};
-pub use observer::LifeObserver;
+pub use observer::HistoryObserver;
 
 use crate::{
     errno,
@@ -26,14 +26,14 @@ const DEEPEST: usize = 64;
 /// How much is kept; the rest is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Steps of one chapter.
-    pub steps_of_chapter: usize,
-    /// Chapters of one life.
-    pub chapters: usize,
+    /// Steps of one binding.
+    pub steps_of_binding: usize,
+    /// Bindings of one life.
+    pub bindings: usize,
     /// Resources that are listed of one stack.
     pub held: usize,
     /// Lives.
-    pub lives: usize,
+    pub histories: usize,
     /// Steps and listed resources of all lives together.
     pub steps: usize,
 }
@@ -42,10 +42,10 @@ impl Default for Limits {
     /// At most about 100 MB.
     fn default() -> Self {
         Self {
-            steps_of_chapter: 2_000,
-            chapters: 500,
+            steps_of_binding: 2_000,
+            bindings: 500,
             held: 1_000,
-            lives: 20_000,
+            histories: 20_000,
             steps: 1_000_000,
         }
     }
@@ -76,17 +76,17 @@ impl Window {
 
 /// All lives that were seen.
 #[derive(Debug)]
-pub struct Lives {
+pub struct Histories {
     /// In the order in which they were first seen.
-    pub lives: Vec<Life>,
+    pub devices: Vec<DeviceHistory>,
     /// What the numbers in them stand for.
     pub names: Names,
     /// From when to when steps were kept.
     pub window: Window,
     /// Devices that never owned anything and were never probed.
     pub uneventful: u64,
-    /// Devices that are not among `lives` because there were too many.
-    pub lives_hidden: u64,
+    /// Devices that are not among `devices` because there were too many.
+    pub devices_hidden: u64,
     /// What the kernel said of devres without naming a device; the first hundred.
     pub said: Vec<Step>,
     /// Where events were lost: when, how many, and why; the first hundred.
@@ -99,7 +99,7 @@ pub struct Lives {
 
 /// One device instance, as far as it was seen.
 #[derive(Debug, Clone)]
-pub struct Life {
+pub struct DeviceHistory {
     /// Its address and generation.
     pub key: InstanceKey,
     /// `dev_name()`, if known.
@@ -115,9 +115,9 @@ pub struct Life {
     /// What it owned then, oldest first, where that was read from the kernel's memory.
     pub initial: Holdings,
     /// The first is what happened before its first probe and is often empty; each other begins with a probe.
-    pub chapters: Vec<Chapter>,
-    /// Chapters that were not kept.
-    pub chapters_hidden: u64,
+    pub bindings: Vec<Binding>,
+    /// Bindings that were not kept.
+    pub bindings_hidden: u64,
     /// Where it was in its life when it was last seen.
     pub state: State,
     /// When it ended, if it did.
@@ -152,9 +152,9 @@ pub struct Gone {
 
 /// A probe and everything until the next one; or what happened before the first.
 #[derive(Debug, Clone, Default)]
-pub struct Chapter {
+pub struct Binding {
     /// Which probe of this device it is, counted from one; zero for what happened before the first.
-    pub binding: u32,
+    pub number: u32,
     /// The driver that was probed.
     pub driver: Option<Text>,
     /// When it began.
@@ -185,7 +185,7 @@ pub enum Outcome {
     Failed(Option<i64>),
 }
 
-impl Chapter {
+impl Binding {
     /// Whether the same happened in it as in `other`, at whatever times and to whatever addresses.
     #[must_use]
     pub fn resembles(&self, other: &Self) -> bool {
@@ -206,9 +206,9 @@ impl Chapter {
 impl Step {
     fn resembles(&self, other: &Self) -> bool {
         let told = |step: &Self| {
-            let item = step.what.item();
+            let item = step.kind.item();
             (
-                step.what.name(),
+                step.kind.name(),
                 item.map(|item| (item.label, item.size)),
                 step.phase,
                 step.frame,
@@ -276,7 +276,7 @@ pub struct Step {
     /// When.
     pub time: Time,
     /// What.
-    pub what: What,
+    pub kind: StepKind,
     /// Where the device was in its life then.
     pub phase: State,
     /// The function of drivers/base/devres.c that was running for this device.
@@ -291,7 +291,7 @@ pub struct Step {
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum StepKind {
     /// A resource was added, or a group's marker.
     Added(Item),
     /// A resource was taken off the list; or a group was dissolved, and what lay in it stayed.
@@ -349,7 +349,7 @@ pub struct GroupRelease {
     pub found: bool,
 }
 
-impl What {
+impl StepKind {
     /// The resource that it is about.
     #[must_use]
     pub fn item(&self) -> Option<&Item> {
@@ -406,17 +406,17 @@ pub struct Item {
     pub marker: Option<Marker>,
 }
 
-impl Life {
+impl DeviceHistory {
     /// Whether it is still there.
     #[must_use]
-    pub fn lives(&self) -> bool {
+    pub fn is_there(&self) -> bool {
         self.gone.is_none()
     }
 
     /// When it was last seen: its end, or the end of everything.
     #[must_use]
-    pub fn last_seen(&self, lives: &Lives) -> Time {
-        let end = lives.extent.map_or(self.began, |(_, end)| end);
+    pub fn last_seen(&self, histories: &Histories) -> Time {
+        let end = histories.extent.map_or(self.began, |(_, end)| end);
         self.gone.map_or(end, |gone| gone.time)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::finding::{Evidence, Finding, Severity};
 
 /// The findings that were told, by fingerprint.
-pub(super) struct Told(BTreeMap<String, Version>);
+pub(super) struct Reported(BTreeMap<String, Version>);
 
 /// What was told of a finding.
 #[derive(PartialEq)]
@@ -26,7 +26,7 @@ impl Version {
     }
 }
 
-impl Told {
+impl Reported {
     /// Nothing was told yet.
     pub(super) const fn new() -> Self {
         Self(BTreeMap::new())

@@ -10,7 +10,7 @@ use crate::{
 
 /// How sure it is whose wish an addition was that a driver's probe made to another device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Attribution {
     /// The driver's own code called the function that adds.
     Driver,
     /// A module did that is the driver's as far as can be told: what the other device's driver consists of is not
@@ -27,7 +27,7 @@ pub(super) enum Wish {
 const MOST_NODES: usize = 256;
 
 /// Whose wish the addition of the node to `owner` was, made inside the probe of `creator`.
-pub(super) fn wish(node: &Node, creator: &Subject, owner: Device<'_>) -> Wish {
+pub(super) fn attribute(node: &Node, creator: &Subject, owner: Device<'_>) -> Attribution {
     let inside = node.stack().map(|stack| InProbe::of(stack, creator));
     let driver_module = inside.as_ref().and_then(InProbe::driver_module);
     let runs = node
@@ -35,8 +35,8 @@ pub(super) fn wish(node: &Node, creator: &Subject, owner: Device<'_>) -> Wish {
         .and_then(|function| function.module.as_deref());
     let Some(caller) = inside.as_ref().and_then(InProbe::caller) else {
         return match (runs, creator.driver()) {
-            (Some(module), Some(driver)) if is_module_of(module, driver) => Wish::Driver,
-            _ => Wish::Unknown,
+            (Some(module), Some(driver)) if is_module_of(module, driver) => Attribution::Driver,
+            _ => Attribution::Unknown,
         };
     };
     let of_module = |module: &str| {
@@ -45,31 +45,31 @@ pub(super) fn wish(node: &Node, creator: &Subject, owner: Device<'_>) -> Wish {
                 .driver()
                 .is_some_and(|driver| is_module_of(module, driver))
         {
-            return Wish::Driver;
+            return Attribution::Driver;
         }
         let owners = OwnersModules::of(owner);
         let bus = owner.identity().bus.as_deref().unwrap_or_default();
         if owners.contain(module) || is_core_of(module, bus) {
-            Wish::Other
+            Attribution::Other
         } else if owners.known {
             // A library that the driver uses is as good as the driver.
-            Wish::Driver
+            Attribution::Driver
         } else {
-            Wish::Likely
+            Attribution::Likely
         }
     };
     // What is called later tells as well as who calls now.
     if let Some(module) = runs
-        && of_module(module) == Wish::Driver
+        && of_module(module) == Attribution::Driver
     {
-        return Wish::Driver;
+        return Attribution::Driver;
     }
     if let Some(module) = caller.module.as_deref().or(runs) {
         of_module(module)
     } else if inside.is_some_and(|inside| inside.is_drivers_by_name(caller, creator)) {
-        Wish::Driver
+        Attribution::Driver
     } else {
-        Wish::Other
+        Attribution::Other
     }
 }
 

@@ -1,24 +1,25 @@
 //! DR013 dangling-data: a block of memory goes while an action's data or an interrupt's `dev_id` still points
 //! into it, or a device that lies in it is alive.
 
+mod devices;
+
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use self::devices::Devices;
 use super::{
-    Rule, RuleInfo, blame,
-    dr013_devices::Devices,
-    interrupt,
+    Rule, blame, interrupt,
     splat::{self, Proof},
 };
 use crate::{
-    coverage::Addresses,
     event::{Hook, Message, NodeReference},
-    finding::{self, Certainty, Finding, Report, Severity, Step, Subject},
+    evidence::Addresses,
+    finding::{self, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Model, Node, NodeId, Origin},
 };
 
-pub(super) static INFO: RuleInfo = RuleInfo {
+pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
     id: "DR013",
     name: "dangling-data",
     severities: &[Severity::Error, Severity::Warn],
@@ -36,7 +37,7 @@ pub(super) static INFO: RuleInfo = RuleInfo {
         Hook::FinalPut,
     ],
     optional: false,
-    page: include_str!("dr013.md"),
+    page: include_str!("../dr013.md"),
 };
 
 /// The releases of blocks whose payload is the memory that the driver uses.
@@ -129,7 +130,7 @@ impl Rule for DanglingData {
                     self.ended(&end, model, report);
                 }
             }
-            Change::Told {
+            Change::KernelMessage {
                 device: Some(device),
                 message,
             } => {
@@ -144,7 +145,7 @@ impl Rule for DanglingData {
                     told(Some(*device), message, model, report);
                 }
             }
-            Change::Told {
+            Change::KernelMessage {
                 device: None,
                 message,
             } => told(None, message, model, report),

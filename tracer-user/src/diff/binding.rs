@@ -5,34 +5,34 @@ use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::{
     differences::Finder,
-    entries::{Entry, Told, View},
+    entries::{Compared, Entry, View},
     resources::{Pairs, Unnamed, Which},
 };
 use crate::{
     event::Hook,
-    lives::{Chapter, Item, LabelId, Life, Names, Step, What},
+    history::{Binding, DeviceHistory, Item, LabelId, Names, Step, StepKind},
     model::State,
 };
 
-/// One side of two chapters that are compared.
+/// One side of two bindings that are compared.
 #[derive(Debug, Clone)]
 pub struct Half<'a> {
-    /// The chapter.
-    pub chapter: &'a Chapter,
+    /// The binding.
+    pub binding: &'a Binding,
     /// The life that it is of.
-    pub life: &'a Life,
+    pub history: &'a DeviceHistory,
     /// What the numbers in its steps stand for.
     pub names: &'a Names,
     /// What was compared.
     pub entries: Vec<Entry<'a>>,
 }
 
-/// How two chapters compare; or a chapter without a counterpart.
+/// How two bindings compare; or a binding without a counterpart.
 #[derive(Debug)]
-pub struct ChapterComparison<'a> {
-    /// The chapter in the first recording.
+pub struct BindingComparison<'a> {
+    /// The binding in the first recording.
     pub good: Option<Half<'a>>,
-    /// The chapter in the second.
+    /// The binding in the second.
     pub bad: Option<Half<'a>>,
     /// Both in one, in order. Empty where there is no counterpart.
     pub rows: Vec<Row>,
@@ -53,7 +53,7 @@ pub struct Named {
     pub bad: HashMap<u64, LabelId>,
 }
 
-/// A line of two chapters in one.
+/// A line of two bindings in one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Row {
     /// In both: the places in the entries of each.
@@ -80,7 +80,7 @@ pub struct Difference {
     pub bad: Option<Place>,
 }
 
-/// A place in a chapter's entries.
+/// A place in a binding's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The entry.
@@ -125,9 +125,9 @@ pub enum DifferenceKind {
     Size,
     /// There is a PM domain only in one.
     PmDomain,
-    /// The whole chapter is only in the first.
+    /// The whole binding is only in the first.
     NoProbe,
-    /// The whole chapter is only in the second.
+    /// The whole binding is only in the second.
     NewProbe,
 }
 
@@ -184,18 +184,18 @@ impl Token {
     }
 }
 
-/// Compares two chapters.
+/// Compares two bindings.
 pub(super) fn compare<'a>(
-    good: Option<&Told<'a>>,
-    bad: Option<&Told<'a>>,
+    good: Option<&Compared<'a>>,
+    bad: Option<&Compared<'a>>,
     unnamed: &Unnamed,
     pairs: &mut Pairs,
     view: View,
-) -> ChapterComparison<'a> {
+) -> BindingComparison<'a> {
     pairs.pair(good, bad, unnamed);
     let mine = tokens(good, Which::Good, unnamed, pairs, view);
     let theirs = tokens(bad, Which::Bad, unnamed, pairs, view);
-    let mut comparison = ChapterComparison {
+    let mut comparison = BindingComparison {
         good: good.map(half),
         bad: bad.map(half),
         rows: Vec::new(),
@@ -233,17 +233,17 @@ pub(super) fn compare<'a>(
     comparison
 }
 
-fn half<'a>(told: &Told<'a>) -> Half<'a> {
+fn half<'a>(told: &Compared<'a>) -> Half<'a> {
     Half {
-        chapter: told.chapter,
-        life: told.life,
+        binding: told.binding,
+        history: told.history,
         names: told.names,
         entries: told.entries.clone(),
     }
 }
 
 fn tokens(
-    told: Option<&Told<'_>>,
+    told: Option<&Compared<'_>>,
     which: Which,
     unnamed: &Unnamed,
     pairs: &mut Pairs,
@@ -254,10 +254,10 @@ fn tokens(
         .iter()
         .map(|entry| {
             let (verb, value) = match entry {
-                Entry::Step(step) => match step.what {
-                    What::PmDetached(false) => ("nothing_detached", None),
-                    What::ProbeFailed(value) => (step.what.name(), value),
-                    _ => (step.what.name(), None),
+                Entry::Step(step) => match step.kind {
+                    StepKind::PmDetached(false) => ("nothing_detached", None),
+                    StepKind::ProbeFailed(value) => (step.kind.name(), value),
+                    _ => (step.kind.name(), None),
                 },
                 Entry::Had(_) => (entry.name(), None),
             };
@@ -268,7 +268,10 @@ fn tokens(
                 value,
                 said: match entry {
                     Entry::Step(Step {
-                        what: What::Warned(label, _) | What::FreedActive(label) | What::Splat(label),
+                        kind:
+                            StepKind::Warned(label, _)
+                            | StepKind::FreedActive(label)
+                            | StepKind::Splat(label),
                         ..
                     }) => Some(told.names.text(*label).to_owned()),
                     _ => None,
@@ -287,7 +290,7 @@ fn tokens(
         .collect()
 }
 
-impl ChapterComparison<'_> {
+impl BindingComparison<'_> {
     pub(super) fn entry(&self, which: Which, place: usize) -> Option<&Entry<'_>> {
         let half = match which {
             Which::Good => self.good.as_ref(),

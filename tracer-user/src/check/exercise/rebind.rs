@@ -1,4 +1,4 @@
-//! The course of an exercise: cycles, and what was there before brought back at the end.
+//! The exercise of an exercise: cycles, and what was there before brought back at the end.
 
 use std::{
     collections::BTreeSet,
@@ -31,15 +31,15 @@ const SETTLED: Duration = Duration::from_millis(200);
 
 /// Something that can be done again and again, and undone.
 #[derive(Debug)]
-pub struct Course {
+pub struct Exercise {
     roots: Roots,
-    what: What,
+    subject: Subject,
     /// What had a driver before, beside the targets, and may lose it.
     others: Vec<Place>,
 }
 
 #[derive(Debug)]
-enum What {
+enum Subject {
     Devices(Vec<Target>),
     Module {
         module: Module,
@@ -54,7 +54,7 @@ enum What {
     },
 }
 
-impl Course {
+impl Exercise {
     /// Unbinds a driver's devices, or a device, and binds them again. What the machine needs is refused
     /// unless `force`.
     pub fn of_devices(roots: Roots, name: &str, force: bool) -> Result<Self, ExerciseError> {
@@ -65,7 +65,7 @@ impl Course {
         Ok(Self {
             others: others(&roots, &targets),
             roots,
-            what: What::Devices(targets),
+            subject: Subject::Devices(targets),
         })
     }
 
@@ -103,8 +103,8 @@ impl Course {
             machine.load(&module).map_err(ExerciseError::Impossible)?;
         }
         let devices = settled(|| module.devices(&roots).unwrap_or_default());
-        let mut course = Self {
-            what: What::Module {
+        let mut exercise = Self {
+            subject: Subject::Module {
                 drivers: module.drivers(&roots)?,
                 devices: devices.len(),
                 along: Vec::new(),
@@ -114,15 +114,15 @@ impl Course {
             others: Vec::new(),
             roots,
         };
-        if !force && let Err(refused) = refuse(&course.roots, &devices) {
-            course.bring_back(machine);
+        if !force && let Err(refused) = refuse(&exercise.roots, &devices) {
+            exercise.bring_back(machine);
             return Err(refused);
         }
         if devices.is_empty() {
-            course.find_along(before, machine)?;
+            exercise.find_along(before, machine)?;
         }
-        course.others = others(&course.roots, &devices);
-        Ok(course)
+        exercise.others = others(&exercise.roots, &devices);
+        Ok(exercise)
     }
 
     /// Finds the devices that come and go with a module that has no driver of its own on any. One that was loaded already
@@ -133,12 +133,12 @@ impl Course {
         machine: &dyn Machine,
     ) -> Result<(), ExerciseError> {
         let roots = &self.roots;
-        let What::Module {
+        let Subject::Module {
             module,
             along,
             loaded_here,
             ..
-        } = &mut self.what
+        } = &mut self.subject
         else {
             return Ok(());
         };
@@ -167,11 +167,11 @@ impl Course {
     /// Whose bindings it is about.
     #[must_use]
     pub fn wanted(&self) -> Wanted {
-        match &self.what {
-            What::Devices(targets) => {
+        match &self.subject {
+            Subject::Devices(targets) => {
                 Wanted::Devices(targets.iter().map(|target| target.place.clone()).collect())
             }
-            What::Module { drivers, along, .. } => Wanted::Module {
+            Subject::Module { drivers, along, .. } => Wanted::Module {
                 drivers: drivers.clone(),
                 along: along.clone(),
             },
@@ -216,15 +216,15 @@ impl Course {
     }
 
     fn cycle(&self, machine: &dyn Machine) -> Result<(), String> {
-        match &self.what {
-            What::Devices(targets) => {
+        match &self.subject {
+            Subject::Devices(targets) => {
                 for target in targets {
                     machine.unbind(&target.place)?;
                     let bound = machine.bind(&target.place);
                     self.wait_for(&target.place, bound)?;
                 }
             }
-            What::Module {
+            Subject::Module {
                 module,
                 devices,
                 along,
@@ -315,13 +315,13 @@ impl Course {
                 problems.extend(self.wait_for(place, ordered).err());
             }
         };
-        match &self.what {
-            What::Devices(targets) => {
+        match &self.subject {
+            Subject::Devices(targets) => {
                 for target in targets {
                     bind(&target.place);
                 }
             }
-            What::Module {
+            Subject::Module {
                 module,
                 loaded_here,
                 ..

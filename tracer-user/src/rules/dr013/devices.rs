@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{blame, dr013::INFO};
+use super::INFO;
 use crate::{
-    coverage::Addresses,
     event::{Hook, Time},
+    evidence::Addresses,
     finding::{self, Finding, Report, Severity, Step, Subject},
     model::{Change, DeviceId, Model, Node, Origin, State},
+    rules::blame,
 };
 
 /// The devices that were seen to begin, by their addresses.

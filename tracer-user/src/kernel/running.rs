@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::layout::KERNEL_BTF;
+use super::KERNEL_BTF;
 
 /// The running kernel, and what this process may do with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

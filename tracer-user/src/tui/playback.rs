@@ -9,15 +9,15 @@ use super::{
     traces::Traces,
 };
 use crate::{
-    coverage::Coverage,
     event::{Event, Time},
+    evidence::Coverage,
     model::{Device, InstanceKey, Model},
     rules::RuleSet,
 };
 
 /// The history, and the instant of it that is looked at.
 #[derive(Debug)]
-pub struct World {
+pub struct Playback {
     history: History,
     /// The position that is looked at and the model there; without, the end is, as it grows.
     past: Option<(u64, Box<Model>)>,
@@ -44,8 +44,8 @@ enum Known {
     Following(u64),
 }
 
-impl World {
-    /// A world of which nothing is known yet. `most` as in [`History::new`].
+impl Playback {
+    /// A playback of which nothing is known yet. `most` as in [`History::new`].
     #[must_use]
     pub fn new(coverage: Arc<Coverage>, rules: RuleSet, most: Option<usize>) -> Self {
         Self {

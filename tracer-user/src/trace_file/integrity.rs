@@ -6,7 +6,7 @@ use super::header::End;
 
 /// How a file ended, as far as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ending {
+pub struct Integrity {
     /// What it says at its end; `None` where it was not read so far, or not cleanly finished.
     pub end: Option<End>,
     /// What is damaged, in the order of the file: the first few places.
@@ -34,7 +34,7 @@ impl fmt::Display for Damage {
     }
 }
 
-impl Ending {
+impl Integrity {
     /// Places that are kept; the others are counted.
     const MOST: usize = 10;
 

@@ -6,13 +6,13 @@ use super::{reading, usage::UsageError};
 use crate::{
     duration,
     event::{EventKind, Time},
-    lives::Window,
+    history::Window,
 };
 use std::ops::ControlFlow;
 
 /// A time as it is given on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(super) enum TimeArgument {
     /// The kernel's own time, `12.808`; the number of an event where the input has no times.
     At(u64),
     /// So many nanoseconds after the first thing that happened, `+1.5s`.
@@ -25,7 +25,7 @@ pub(super) enum Moment {
 pub(super) const HOW: &str = "Times are the kernel's seconds as in 12.808, counted from the first event as in +1.5s, \
 or from the last as in -10s; units are s, ms, us, ns, m and h. Where the input has no times, 12 is the twelfth event.";
 
-impl FromStr for Moment {
+impl FromStr for TimeArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -101,21 +101,21 @@ impl Extent {
     }
 
     /// The kernel's time of a moment.
-    pub(super) fn resolve(&self, moment: Moment) -> Time {
+    pub(super) fn resolve(&self, moment: TimeArgument) -> Time {
         /// What stands for one event where there are no times.
         const SECOND: u64 = 1_000_000_000;
         match moment {
-            Moment::At(time) if self.times => Time(time),
-            Moment::At(time) => Time(time / SECOND),
-            Moment::After(length) if self.times => Time(self.first.0.saturating_add(length)),
-            Moment::After(length) => Time(self.first.0.saturating_add(length / SECOND)),
-            Moment::Before(length) if self.times => Time(self.last.0.saturating_sub(length)),
-            Moment::Before(length) => Time(self.last.0.saturating_sub(length / SECOND)),
+            TimeArgument::At(time) if self.times => Time(time),
+            TimeArgument::At(time) => Time(time / SECOND),
+            TimeArgument::After(length) if self.times => Time(self.first.0.saturating_add(length)),
+            TimeArgument::After(length) => Time(self.first.0.saturating_add(length / SECOND)),
+            TimeArgument::Before(length) if self.times => Time(self.last.0.saturating_sub(length)),
+            TimeArgument::Before(length) => Time(self.last.0.saturating_sub(length / SECOND)),
         }
     }
 
     /// The kernel's time of a moment that must lie in the recording.
-    pub(super) fn find(&self, moment: Moment) -> Result<Time, UsageError> {
+    pub(super) fn find(&self, moment: TimeArgument) -> Result<Time, UsageError> {
         let time = self.resolve(moment);
         if (self.earliest..=self.last).contains(&time) {
             return Ok(time);
@@ -138,8 +138,8 @@ impl Extent {
 
 /// The window that two moments bound. Where the recording must be read for it, that is done first.
 pub(super) fn window(
-    since: Option<Moment>,
-    until: Option<Moment>,
+    since: Option<TimeArgument>,
+    until: Option<TimeArgument>,
     path: &Path,
 ) -> anyhow::Result<Window> {
     if since.is_none() && until.is_none() {
@@ -168,16 +168,16 @@ mod tests {
     #[test]
     fn times_are_read_exactly() {
         for (text, moment) in [
-            ("12.808", Moment::At(12_808_000_000)),
-            ("12.808882966", Moment::At(12_808_882_966)),
-            ("7", Moment::At(7_000_000_000)),
-            ("+1.5s", Moment::After(1_500_000_000)),
-            ("+500ms", Moment::After(500_000_000)),
-            ("+0", Moment::After(0)),
-            ("-10s", Moment::Before(10_000_000_000)),
-            ("-250us", Moment::Before(250_000)),
-            ("-2m", Moment::Before(120_000_000_000)),
-            ("+1h", Moment::After(3_600_000_000_000)),
+            ("12.808", TimeArgument::At(12_808_000_000)),
+            ("12.808882966", TimeArgument::At(12_808_882_966)),
+            ("7", TimeArgument::At(7_000_000_000)),
+            ("+1.5s", TimeArgument::After(1_500_000_000)),
+            ("+500ms", TimeArgument::After(500_000_000)),
+            ("+0", TimeArgument::After(0)),
+            ("-10s", TimeArgument::Before(10_000_000_000)),
+            ("-250us", TimeArgument::Before(250_000)),
+            ("-2m", TimeArgument::Before(120_000_000_000)),
+            ("+1h", TimeArgument::After(3_600_000_000_000)),
         ] {
             assert_eq!(text.parse(), Ok(moment), "{text}");
         }
@@ -200,7 +200,7 @@ mod tests {
             "+-1",
             "99999999999999999999",
         ] {
-            assert!(text.parse::<Moment>().is_err(), "{text}");
+            assert!(text.parse::<TimeArgument>().is_err(), "{text}");
         }
     }
 
@@ -213,22 +213,25 @@ mod tests {
             times: true,
         };
         assert_eq!(
-            extent.find(Moment::After(500)).ok(),
+            extent.find(TimeArgument::After(500)).ok(),
             Some(Time(2_000_000_500))
         );
         assert_eq!(
-            extent.find(Moment::Before(0)).ok(),
+            extent.find(TimeArgument::Before(0)).ok(),
             Some(Time(9_000_000_000))
         );
-        assert!(extent.find(Moment::At(9_000_000_001)).is_err());
-        assert!(extent.find(Moment::At(999_999_999)).is_err());
+        assert!(extent.find(TimeArgument::At(9_000_000_001)).is_err());
+        assert!(extent.find(TimeArgument::At(999_999_999)).is_err());
         extent = Extent {
             earliest: Time(0),
             first: Time(0),
             last: Time(8),
             times: false,
         };
-        assert_eq!(extent.find(Moment::At(7_000_000_000)).ok(), Some(Time(7)));
-        assert!(extent.find(Moment::At(9_000_000_000)).is_err());
+        assert_eq!(
+            extent.find(TimeArgument::At(7_000_000_000)).ok(),
+            Some(Time(7))
+        );
+        assert!(extent.find(TimeArgument::At(9_000_000_000)).is_err());
     }
 }

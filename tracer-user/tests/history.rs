@@ -5,9 +5,11 @@ mod support;
 use std::sync::Arc;
 
 use devres_tracer::{
-    coverage::{Before, Coverage},
     event::{Hook, Time},
-    lives::{Beginning, Life, LifeObserver, Limits, Lives, Outcome, What, Window},
+    evidence::{Before, Coverage},
+    history::{
+        Beginning, DeviceHistory, Histories, HistoryObserver, Limits, Outcome, StepKind, Window,
+    },
     model::{Model, State},
 };
 use support::{Dev, Story, added, reduced, whole};
@@ -15,9 +17,9 @@ use support::{Dev, Story, added, reduced, whole};
 const DEV: Dev = Dev(0xff11_0000_0513_1010);
 const OTHER: Dev = Dev(0xff11_0000_0513_2020);
 
-fn observe(story: &Story, coverage: Coverage, limits: Limits, window: Window) -> Lives {
+fn observe(story: &Story, coverage: Coverage, limits: Limits, window: Window) -> Histories {
     let mut model = Model::new(Arc::new(coverage));
-    let mut observer = LifeObserver::new(limits, window, false);
+    let mut observer = HistoryObserver::new(limits, window, false);
     for event in &story.events {
         for change in model.apply(event) {
             observer.observe(&change, &model);
@@ -26,27 +28,27 @@ fn observe(story: &Story, coverage: Coverage, limits: Limits, window: Window) ->
     observer.finish(&model)
 }
 
-fn lives(story: &Story) -> Lives {
+fn histories(story: &Story) -> Histories {
     observe(story, whole(), Limits::default(), Window::default())
 }
 
 /// The only life.
-fn only(lives: &Lives) -> &Life {
-    let [life] = &lives.lives[..] else {
-        panic!("one life expected: {:#?}", lives.lives);
+fn only(histories: &Histories) -> &DeviceHistory {
+    let [history] = &histories.devices[..] else {
+        panic!("one life expected: {:#?}", histories.devices);
     };
-    life
+    history
 }
 
-/// A chapter's steps as words: what, the resource, the phase, and the function in which it happened.
-fn told(lives: &Lives, life: &Life, chapter: usize) -> Vec<String> {
-    life.chapters[chapter]
+/// A binding's steps as words: what, the resource, the phase, and the function in which it happened.
+fn told(histories: &Histories, history: &DeviceHistory, binding: usize) -> Vec<String> {
+    history.bindings[binding]
         .steps
         .iter()
         .map(|step| {
-            let mut text = step.what.name().to_owned();
-            if let Some(item) = step.what.item() {
-                text = format!("{text} {}", lives.names.text(item.label));
+            let mut text = step.kind.name().to_owned();
+            if let Some(item) = step.kind.item() {
+                text = format!("{text} {}", histories.names.text(item.label));
             }
             text = format!("{text} ({})", step.phase);
             if let Some(hook) = step.frame {
@@ -103,15 +105,15 @@ fn a_whole_life_is_told_in_order() {
         .leave(DEV, Hook::Delete)
         .enter(DEV, Hook::FinalPut)
         .leave(DEV, Hook::FinalPut);
-    let lives = lives(&story);
-    let life = only(&lives);
-    assert_eq!(life.beginning, Beginning::Initialised);
-    assert_eq!(life.driver.as_deref(), Some("pvpanic-mmio"));
-    assert!(life.gone.is_some_and(|gone| gone.seen));
-    assert_eq!((life.left.resources, life.doubts.len()), (0, 0));
-    assert_eq!(told(&lives, life, 0), ["initialised (initialised)"]);
+    let histories = histories(&story);
+    let history = only(&histories);
+    assert_eq!(history.beginning, Beginning::Initialised);
+    assert_eq!(history.driver.as_deref(), Some("pvpanic-mmio"));
+    assert!(history.gone.is_some_and(|gone| gone.seen));
+    assert_eq!((history.left.resources, history.doubts.len()), (0, 0));
+    assert_eq!(told(&histories, history, 0), ["initialised (initialised)"]);
     assert_eq!(
-        told(&lives, life, 1),
+        told(&histories, history, 1),
         [
             "probe (probing)",
             "pm_attached (probing)",
@@ -128,14 +130,14 @@ fn a_whole_life_is_told_in_order() {
             "gone (dead)",
         ]
     );
-    let chapter = &life.chapters[1];
-    assert_eq!((chapter.binding, chapter.outcome), (1, Outcome::Bound));
-    assert_eq!(chapter.ended.map(|(_, left)| left), Some(0));
-    let task = lives.names.task(chapter.task).unwrap();
+    let binding = &history.bindings[1];
+    assert_eq!((binding.number, binding.outcome), (1, Outcome::Bound));
+    assert_eq!(binding.ended.map(|(_, left)| left), Some(0));
+    let task = histories.names.task(binding.task).unwrap();
     assert_eq!((task.comm.name().as_ref(), task.tid), ("modprobe", 7));
-    let (_, bound) = chapter.bound.as_ref().unwrap();
+    let (_, bound) = binding.bound.as_ref().unwrap();
     assert_eq!((bound.resources, bound.bytes), (2, 24));
-    let label = lives.names.label(bound.held[0].label).unwrap();
+    let label = histories.names.label(bound.held[0].label).unwrap();
     assert_eq!(label.by.as_deref(), Some("acme_probe+0x2b [acme]"));
 }
 
@@ -162,13 +164,13 @@ fn probes_that_fail_say_with_what() {
             .returned(DEV, Hook::ReleaseAll, Some(1))
             .leave(DEV, Hook::Cleanup)
             .returned(DEV, Hook::Probe, value);
-        let lives = lives(&story);
-        let chapter = &only(&lives).chapters[1];
-        assert_eq!(chapter.outcome, outcome, "{value:?}");
-        assert_eq!(chapter.outcome.is_deferred(), deferred, "{value:?}");
-        assert!(chapter.bound.is_none());
+        let histories = histories(&story);
+        let binding = &only(&histories).bindings[1];
+        assert_eq!(binding.outcome, outcome, "{value:?}");
+        assert_eq!(binding.outcome.is_deferred(), deferred, "{value:?}");
+        assert!(binding.bound.is_none());
         assert_eq!(
-            told(&lives, only(&lives), 1)[1..],
+            told(&histories, only(&histories), 1)[1..],
             [
                 "added devm_kzalloc_release (probing)",
                 "cleanup (cleanup)",
@@ -197,7 +199,7 @@ fn no_unbind_is_told_where_there_was_no_driver() {
         .enter(DEV, Hook::Initialise)
         .add(DEV, 0x100, "devm_kzalloc_release", 8);
     delete(&mut story);
-    let never = lives(&story);
+    let never = histories(&story);
     assert_eq!(
         told(&never, only(&never), 0),
         [
@@ -213,7 +215,7 @@ fn no_unbind_is_told_where_there_was_no_driver() {
     unbind(&mut story);
     story.named(DEV, "QEMU0001:00", "platform", "");
     delete(&mut story);
-    let before = lives(&story);
+    let before = histories(&story);
     let steps = told(&before, only(&before), 1);
     let unbinds = steps.iter().filter(|step| step.starts_with("unbind"));
     assert_eq!(unbinds.count(), 1, "{steps:?}");
@@ -235,8 +237,8 @@ fn an_unbind_of_a_device_first_seen_halfway_is_told_if_it_does_something() {
             .add(DEV, 0x100, "devm_kzalloc_release", 8);
         let mut coverage = whole();
         coverage.before = Before::Snapshot;
-        let lives = observe(&story, coverage, Limits::default(), Window::default());
-        let steps = told(&lives, only(&lives), 0);
+        let histories = observe(&story, coverage, Limits::default(), Window::default());
+        let steps = told(&histories, only(&histories), 0);
         let unbinds = steps.iter().filter(|step| step.starts_with("unbind"));
         assert_eq!(unbinds.count(), usize::from(something), "{steps:?}");
     }
@@ -255,14 +257,14 @@ fn what_the_first_try_of_a_probe_left_is_not_what_the_binding_left() {
         .leave(DEV, Hook::Cleanup)
         .enter(DEV, Hook::Bound)
         .returned(DEV, Hook::Probe, Some(0));
-    let lives = lives(&story);
-    let chapter = &only(&lives).chapters[1];
-    assert_eq!(chapter.outcome, Outcome::Bound);
-    assert_eq!(chapter.ended, None);
+    let histories = histories(&story);
+    let binding = &only(&histories).bindings[1];
+    assert_eq!(binding.outcome, Outcome::Bound);
+    assert_eq!(binding.ended, None);
 }
 
 #[test]
-fn each_probe_is_a_chapter_and_equal_ones_resemble_each_other() {
+fn each_probe_is_a_binding_and_equal_ones_resemble_each_other() {
     let mut story = Story::new();
     begin(&mut story);
     for _ in 0..3 {
@@ -271,19 +273,19 @@ fn each_probe_is_a_chapter_and_equal_ones_resemble_each_other() {
         story.wait(100);
     }
     probe(&mut story);
-    let lives = lives(&story);
-    let life = only(&lives);
-    let bindings: Vec<_> = life
-        .chapters
+    let histories = histories(&story);
+    let history = only(&histories);
+    let bindings: Vec<_> = history
+        .bindings
         .iter()
-        .map(|chapter| chapter.binding)
+        .map(|binding| binding.number)
         .collect();
     assert_eq!(bindings, [0, 1, 2, 3, 4]);
-    assert!(life.chapters[1].resembles(&life.chapters[2]));
-    assert!(life.chapters[2].resembles(&life.chapters[3]));
-    assert!(!life.chapters[3].resembles(&life.chapters[4]));
-    assert_eq!(life.state, State::Bound);
-    assert_eq!(life.left.resources, 2);
+    assert!(history.bindings[1].resembles(&history.bindings[2]));
+    assert!(history.bindings[2].resembles(&history.bindings[3]));
+    assert!(!history.bindings[3].resembles(&history.bindings[4]));
+    assert_eq!(history.state, State::Bound);
+    assert_eq!(history.left.resources, 2);
 }
 
 #[test]
@@ -306,9 +308,9 @@ fn groups_tell_their_id_their_depth_and_whether_they_are_open() {
         .enter(DEV, Hook::Remove)
         .release_group(DEV, 0x100)
         .rel(DEV, 0x100, "grp<", 0);
-    let lives = lives(&story);
-    let life = only(&lives);
-    let (_, bound) = life.chapters[1].bound.as_ref().unwrap();
+    let histories = histories(&story);
+    let history = only(&histories);
+    let (_, bound) = history.bindings[1].bound.as_ref().unwrap();
     let shown: Vec<_> = bound
         .held
         .iter()
@@ -332,18 +334,18 @@ fn groups_tell_their_id_their_depth_and_whether_they_are_open() {
         ]
     );
     assert_eq!((bound.resources, bound.bytes), (4, 40));
-    let by = &lives.names.label(bound.held[1].label).unwrap().by;
+    let by = &histories.names.label(bound.held[1].label).unwrap().by;
     assert_eq!(by.as_deref(), Some("acme_probe+0x2b [acme]"));
-    let released = life.chapters[1]
+    let released = history.bindings[1]
         .steps
         .iter()
-        .find_map(|step| match step.what {
-            What::GroupReleased(call) => Some(call),
+        .find_map(|step| match step.kind {
+            StepKind::GroupReleased(call) => Some(call),
             _ => None,
         })
         .unwrap();
     assert!(released.own && released.found, "{released:?}");
-    let marker = life.chapters[1].steps.last().unwrap();
+    let marker = history.bindings[1].steps.last().unwrap();
     assert_eq!(marker.depth, 1);
     assert_eq!(marker.frame, Some(Hook::ReleaseGroup));
 }
@@ -359,13 +361,13 @@ fn another_devices_doing_is_told() {
         .release_group(DEV, 0)
         .enter(OTHER, Hook::Remove)
         .rem(DEV, 0x200, "devm_action_release", 16);
-    let lives = lives(&story);
-    let life = only(&lives);
-    let last = life.chapters[1].steps.last().unwrap();
-    assert_eq!(last.what.name(), "removed");
-    assert_eq!(lives.names.text(last.by), "card0");
-    let own = life.chapters[1].steps.first().unwrap();
-    assert_eq!(lives.names.text(own.by), "");
+    let histories = histories(&story);
+    let history = only(&histories);
+    let last = history.bindings[1].steps.last().unwrap();
+    assert_eq!(last.kind.name(), "removed");
+    assert_eq!(histories.names.text(last.by), "card0");
+    let own = history.bindings[1].steps.first().unwrap();
+    assert_eq!(histories.names.text(own.by), "");
 }
 
 #[test]
@@ -375,13 +377,16 @@ fn what_a_snapshot_found_is_what_was_there_before() {
         .snapshot(DEV, "acme", &[added(0x100, "devm_kzalloc_release", 8)])
         .add(DEV, 0x200, "devm_clk_release", 8)
         .snapshot(OTHER, "", &[]);
-    let lives = lives(&story);
-    let life = only(&lives);
-    assert_eq!(life.beginning, Beginning::Snapshot);
-    assert_eq!(life.initial.resources, 1);
-    assert_eq!(life.initial.held[0].added, None);
-    assert_eq!(told(&lives, life, 0), ["added devm_clk_release (bound)"]);
-    assert_eq!(lives.uneventful, 1, "the other one owned nothing");
+    let histories = histories(&story);
+    let history = only(&histories);
+    assert_eq!(history.beginning, Beginning::Snapshot);
+    assert_eq!(history.initial.resources, 1);
+    assert_eq!(history.initial.held[0].added, None);
+    assert_eq!(
+        told(&histories, history, 0),
+        ["added devm_clk_release (bound)"]
+    );
+    assert_eq!(histories.uneventful, 1, "the other one owned nothing");
 }
 
 #[test]
@@ -393,10 +398,13 @@ fn what_a_device_still_owned_at_its_end_is_kept() {
         .enter(DEV, Hook::FinalPut)
         .leave(DEV, Hook::FinalPut)
         .enter(DEV, Hook::Initialise);
-    let lives = lives(&story);
-    let life = only(&lives);
-    assert_eq!((life.left.resources, life.left.bytes), (1, 8));
-    assert_eq!(lives.uneventful, 1, "what came to its address afterwards");
+    let histories = histories(&story);
+    let history = only(&histories);
+    assert_eq!((history.left.resources, history.left.bytes), (1, 8));
+    assert_eq!(
+        histories.uneventful, 1,
+        "what came to its address afterwards"
+    );
 }
 
 #[test]
@@ -412,9 +420,9 @@ fn where_releases_are_concluded_they_are_told_all_the_same() {
         .enter(DEV, Hook::ReleaseAll)
         .returned(DEV, Hook::ReleaseAll, Some(1))
         .leave(DEV, Hook::Unbind);
-    let lives = observe(&story, reduced(), Limits::default(), Window::default());
+    let histories = observe(&story, reduced(), Limits::default(), Window::default());
     assert_eq!(
-        told(&lives, only(&lives), 1),
+        told(&histories, only(&histories), 1),
         [
             "probe (probing)",
             "added devm_kmalloc_release (probing)",
@@ -431,9 +439,9 @@ fn losses_are_kept_with_their_times() {
     begin(&mut story);
     probe(&mut story);
     story.lose(3);
-    let lives = lives(&story);
-    assert_eq!((lives.lost, lives.losses.len()), (3, 1));
-    assert!(!only(&lives).doubts.is_empty());
+    let histories = histories(&story);
+    assert_eq!((histories.lost, histories.losses.len()), (3, 1));
+    assert!(!only(&histories).doubts.is_empty());
 }
 
 #[test]
@@ -448,26 +456,26 @@ fn only_the_window_is_kept() {
         since: Some(since),
         until: None,
     };
-    let lives = observe(&story, whole(), Limits::default(), window);
-    let life = only(&lives);
-    let told = told(&lives, life, 1);
+    let histories = observe(&story, whole(), Limits::default(), window);
+    let history = only(&histories);
+    let told = told(&histories, history, 1);
     assert_eq!(told.first().map(String::as_str), Some("unbind (bound)"));
     assert_eq!(told.len(), 6, "{told:?}");
     let late = Window {
         since: Some(Time(since.0 + 1_000_000_000)),
         until: None,
     };
-    let lives = observe(&story, whole(), Limits::default(), late);
-    assert!(lives.lives.is_empty());
+    let histories = observe(&story, whole(), Limits::default(), late);
+    assert!(histories.devices.is_empty());
 }
 
 #[test]
 fn what_is_not_kept_is_counted() {
     let limits = Limits {
-        steps_of_chapter: 4,
-        chapters: 2,
+        steps_of_binding: 4,
+        bindings: 2,
         held: 1,
-        lives: 1,
+        histories: 1,
         steps: 1000,
     };
     let mut story = Story::new();
@@ -478,14 +486,14 @@ fn what_is_not_kept_is_counted() {
     }
     story.enter(OTHER, Hook::Initialise);
     story.add(OTHER, 0x700, "devm_kzalloc_release", 8);
-    let lives = observe(&story, whole(), limits, Window::default());
-    let life = only(&lives);
-    assert_eq!(lives.lives_hidden, 1);
-    assert_eq!(life.chapters.len(), 3, "two probes and what was before");
-    assert_eq!(life.chapters_hidden, 3);
-    assert_eq!(life.chapters[1].steps.len(), 4);
-    assert_eq!(life.chapters[1].steps_hidden, 7);
-    let (_, bound) = life.chapters[1].bound.as_ref().unwrap();
+    let histories = observe(&story, whole(), limits, Window::default());
+    let history = only(&histories);
+    assert_eq!(histories.devices_hidden, 1);
+    assert_eq!(history.bindings.len(), 3, "two probes and what was before");
+    assert_eq!(history.bindings_hidden, 3);
+    assert_eq!(history.bindings[1].steps.len(), 4);
+    assert_eq!(history.bindings[1].steps_hidden, 7);
+    let (_, bound) = history.bindings[1].bound.as_ref().unwrap();
     assert_eq!((bound.held.len(), bound.hidden, bound.resources), (1, 1, 2));
 }
 
@@ -500,10 +508,10 @@ fn devices_without_number_leave_nothing_behind() {
             .leave(device, Hook::FinalPut);
     }
     let limits = Limits {
-        lives: 10,
+        histories: 10,
         ..Limits::default()
     };
-    let lives = observe(&story, whole(), limits, Window::default());
-    assert_eq!((lives.lives.len(), lives.uneventful), (0, 2000));
-    assert_eq!(lives.lives_hidden, 0);
+    let histories = observe(&story, whole(), limits, Window::default());
+    assert_eq!((histories.devices.len(), histories.uneventful), (0, 2000));
+    assert_eq!(histories.devices_hidden, 0);
 }

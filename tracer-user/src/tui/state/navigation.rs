@@ -6,17 +6,17 @@ use crate::{
     finding::Severity,
     model::InstanceKey,
     tui::{
+        playback::Playback,
         timeline::{Mark, MarkKind},
-        world::World,
     },
 };
 
 impl State {
-    pub(super) fn pause(&mut self, world: &mut World) {
-        if !world.is_following() {
-            world.follow();
+    pub(super) fn pause(&mut self, playback: &mut Playback) {
+        if !playback.is_following() {
+            playback.follow();
         } else if self.growing {
-            world.pause();
+            playback.pause();
         } else {
             self.tell(
                 Severity::Info,
@@ -25,35 +25,35 @@ impl State {
         }
     }
 
-    pub(super) fn seek(&mut self, position: u64, world: &mut World) {
-        let first = world.history().first();
+    pub(super) fn seek(&mut self, position: u64, playback: &mut Playback) {
+        let first = playback.history().first();
         if position < first {
             self.tell(
                 Severity::Warn,
                 format!(
                     "what was before {} s is no longer held",
-                    world.history().time(first)
+                    playback.history().time(first)
                 ),
             );
         }
-        world.seek(position);
+        playback.seek(position);
     }
 
-    pub(super) fn step(&mut self, events: u64, world: &mut World) {
-        if world.position() >= world.history().end() {
+    pub(super) fn step(&mut self, events: u64, playback: &mut Playback) {
+        if playback.position() >= playback.history().end() {
             self.tell(Severity::Info, "there is no later event yet");
         }
-        world.pause();
-        world.step(events);
+        playback.pause();
+        playback.step(events);
     }
 
-    pub(super) fn device_step(&mut self, forward: bool, world: &mut World) {
+    pub(super) fn device_step(&mut self, forward: bool, playback: &mut Playback) {
         let Some(device) = self.device else {
             self.tell(Severity::Info, "no device is selected");
             return;
         };
-        let history = world.history();
-        let here = world.position();
+        let history = playback.history();
+        let here = playback.position();
         let is_its = |position: &u64| {
             history
                 .event(*position)
@@ -65,7 +65,7 @@ impl State {
             (history.first() + 1..here).rev().find(is_its)
         };
         match found {
-            Some(position) => self.seek(position, world),
+            Some(position) => self.seek(position, playback),
             None => self.tell(
                 Severity::Info,
                 if forward {
@@ -77,9 +77,9 @@ impl State {
         }
     }
 
-    pub(super) fn jump(&mut self, forward: bool, world: &mut World) {
-        let history = world.history();
-        let here = world.position();
+    pub(super) fn jump(&mut self, forward: bool, playback: &mut Playback) {
+        let history = playback.history();
+        let here = playback.position();
         let found = if forward {
             history.found().after(here)
         } else {
@@ -89,7 +89,7 @@ impl State {
             self.findings.cursor = found.finding;
             self.finding = Scroll::default();
             self.select_device(found.device);
-            self.seek(found.at, world);
+            self.seek(found.at, playback);
             return;
         }
         let text = if history.findings().is_empty() {
@@ -106,14 +106,14 @@ impl State {
 
     /// The part of time that the timeline shows: its begin and end.
     #[must_use]
-    pub fn shown_time(&self, world: &World) -> (Time, Time) {
-        let history = world.history();
+    pub fn shown_time(&self, playback: &Playback) -> (Time, Time) {
+        let history = playback.history();
         let first = history.time(history.first() + 1);
-        let last = history.time(history.end()).max(world.now());
+        let last = history.time(history.end()).max(playback.now());
         let (begin, end) = match self.window {
             Window::All if !self.all_devices => self
                 .device
-                .and_then(|device| life(device, world))
+                .and_then(|device| life(device, playback))
                 .unwrap_or((first, last)),
             Window::All => (first, last),
             Window::Last(length) => (Time(last.0.saturating_sub(length)), last),
@@ -122,8 +122,8 @@ impl State {
         (begin, end.max(Time(begin.0.saturating_add(1))))
     }
 
-    pub(super) fn zoom(&mut self, into: bool, world: &World) {
-        let (begin, end) = self.shown_time(world);
+    pub(super) fn zoom(&mut self, into: bool, playback: &Playback) {
+        let (begin, end) = self.shown_time(playback);
         let length = end.since(begin);
         let length = if into {
             (length / 2).max(100)
@@ -135,13 +135,13 @@ impl State {
             all_devices: true,
             ..Self::default()
         };
-        let (first, last) = whole.shown_time(world);
+        let (first, last) = whole.shown_time(playback);
         self.window = if length >= last.since(first) {
             Window::All
-        } else if world.is_following() && self.growing {
+        } else if playback.is_following() && self.growing {
             Window::Last(length)
         } else {
-            let now = world.now();
+            let now = playback.now();
             let centre = if now >= begin && now <= end {
                 now
             } else {
@@ -155,8 +155,8 @@ impl State {
         };
     }
 
-    pub(super) fn pan(&mut self, later: bool, world: &World) {
-        let (begin, end) = self.shown_time(world);
+    pub(super) fn pan(&mut self, later: bool, playback: &Playback) {
+        let (begin, end) = self.shown_time(playback);
         let by = (end.since(begin) / 4).max(1);
         self.window = if later {
             let by = by.min(u64::MAX - end.0);
@@ -169,8 +169,8 @@ impl State {
 }
 
 /// The time from a device's first to its last activity that is held, with a little around it.
-fn life(device: InstanceKey, world: &World) -> Option<(Time, Time)> {
-    let timeline = world.history().timeline();
+fn life(device: InstanceKey, playback: &Playback) -> Option<(Time, Time)> {
+    let timeline = playback.history().timeline();
     let is_its = |of: InstanceKey| of == device;
     let span = timeline.spans().find(|span| is_its(span.device));
     // What is found may be told only when the recording ends.
@@ -188,7 +188,7 @@ fn life(device: InstanceKey, world: &World) -> Option<(Time, Time)> {
         .rev()
         .filter(|span| is_its(span.device))
         .take(100)
-        .map(|span| span.end.unwrap_or_else(|| world.now()));
+        .map(|span| span.end.unwrap_or_else(|| playback.now()));
     let mark = timeline.all_marks().rev().find(is_activity);
     let end = ends.chain(mark.map(|mark| mark.time)).max()?;
     let around = end.since(begin) / 50;
