@@ -46,6 +46,8 @@ pub(crate) fn build_static_for(target: Target, purpose: Purpose) -> Result<PathB
     let flags = [
         "-Ctarget-feature=+crt-static".to_owned(),
         "-Clink-arg=-Wl,--build-id=sha1".to_owned(),
+        // Nothing unwinds a stack in a program that a panic ends at once.
+        "-Cforce-unwind-tables=no".to_owned(),
         "-Awarnings".to_owned(),
         format!(
             "--remap-path-prefix={}=/devres-tracer",

@@ -11,6 +11,7 @@ mod entries;
 mod evidence;
 mod matching;
 mod resources;
+mod sequences;
 
 use crate::{
     evidence::Coverage,
