@@ -24,8 +24,8 @@ use crate::{command, kmod, report_tests, toolchain};
 const KERNELS: [&str; 2] = ["6.1", "7"];
 
 /// The kernels that are tested as well where all are asked for: the newer of the stable releases; one without the
-/// tracepoint `devres_log`; and two for 64-bit ARM, the older of them without fentry.
-const OTHER_KERNELS: [&str; 4] = ["6.12", "5.10", "6.1-arm64", "7-arm64"];
+/// tracepoint `devres_log`; two for 64-bit ARM, the older of them without fentry; and one for 64-bit RISC-V.
+const OTHER_KERNELS: [&str; 5] = ["6.12", "5.10", "6.1-arm64", "7-arm64", "7-riscv64"];
 
 /// Tests of the workspace that take long: `--quick` leaves them out.
 const SLOW: [&str; 6] = [
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// Test on this kernel instead of 6.1 and 7.x for x86-64. The name is as in `cargo xtask vm`. Can be repeated.
     #[arg(long, value_name = "NAME")]
     kernel: Vec<String>,
-    /// Test on 5.10, 6.1, 6.12 and 7.x for x86-64 and on 6.1 and 7.x for arm64; takes twice as long.
+    /// Test on 5.10, 6.1, 6.12 and 7.x for x86-64, on 6.1 and 7.x for arm64, and on 7.x for riscv64; takes twice as long.
     #[arg(long, conflicts_with_all = ["kernel", "host_only"])]
     all_kernels: bool,
     /// Run what takes under three minutes once everything is built: the workspace's tests without the slow ones, and those of

@@ -136,7 +136,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 fn list(mirror: Option<&str>) -> Result<ExitCode> {
     let cached = Kernel::cached()?;
     println!(
-        "{:<12}{:<28}{:<24}{:<18}CACHED",
+        "{:<14}{:<28}{:<24}{:<18}CACHED",
         "NAME", "RELEASE", "VERSION", "SUITE"
     );
     for architecture in Architecture::ALL {
@@ -153,7 +153,7 @@ fn list(mirror: Option<&str>) -> Result<ExitCode> {
                 .collect();
             let Package { version, suite, .. } = &offer.package;
             println!(
-                "{:<12}{:<28}{version:<24}{suite:<18}{}",
+                "{:<14}{:<28}{version:<24}{suite:<18}{}",
                 format!("{series}{suffix}"),
                 offer.release,
                 in_cache.join(" ")
