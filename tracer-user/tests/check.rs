@@ -4,7 +4,7 @@ mod support;
 
 use devres_tracer::{
     check::{
-        CycleClock, Date, Ending, Examination, Place, Policy, Results, Status, Wanted,
+        CycleClock, Date, Examination, Place, Policy, Results, RunEnd, Status, Wanted,
         exercise::Exercised, write_expectations,
     },
     engine::Verdict,
@@ -118,7 +118,7 @@ fn check_with(story: &Story, policy: &str, coverage: Coverage) -> Results {
     for event in &story.events {
         examination.event(event);
     }
-    examination.finish(Ending::on(TODAY))
+    examination.finish(RunEnd::on(TODAY))
 }
 
 fn check(story: &Story, policy: &str) -> Results {
@@ -186,9 +186,9 @@ fn a_run_that_was_cut_short_or_has_nothing_to_judge_does_not_pass() {
     for event in &story(&[Unbind::Right]).events {
         examination.event(event);
     }
-    let ending = Ending {
+    let ending = RunEnd {
         cut_short: Some("damaged".to_owned()),
-        ..Ending::on(TODAY)
+        ..RunEnd::on(TODAY)
     };
     let results = examination.finish(ending);
     assert_eq!(results.verdict, Verdict::Inconclusive);
@@ -377,7 +377,7 @@ fn written_expectations_make_a_run_like_this_one_pass() {
     for event in &wrong.events {
         examination.event(event);
     }
-    let results = examination.finish(Ending::on(TODAY));
+    let results = examination.finish(RunEnd::on(TODAY));
     assert_eq!(results.count(Status::Failed), 3);
     let written = write_expectations(&results, &read);
     let again = format!("{policy}\n{written}");
@@ -577,9 +577,9 @@ fn exercise_of(story: &Story, wanted: Wanted, exercised: Exercised) -> Results {
         }
         examination.event(event);
     }
-    let ending = Ending {
+    let ending = RunEnd {
         exercised: Some(exercised),
-        ..Ending::on(TODAY)
+        ..RunEnd::on(TODAY)
     };
     examination.finish(ending)
 }
@@ -711,9 +711,9 @@ fn a_run_that_was_not_recorded_as_asked_for_fails() {
     for event in &story(&[Unbind::Right]).events {
         examination.event(event);
     }
-    let ending = Ending {
+    let ending = RunEnd {
         unrecorded: Some("no space left".to_owned()),
-        ..Ending::on(TODAY)
+        ..RunEnd::on(TODAY)
     };
     let results = examination.finish(ending);
     assert_eq!(results.verdict, Verdict::Findings);
@@ -726,13 +726,13 @@ fn the_command_does_nothing_to_the_verdict() {
     for event in &story(&[Unbind::Right]).events {
         examination.event(event);
     }
-    let ending = Ending {
+    let ending = RunEnd {
         command: Some(CommandEnd {
             command: "x".to_owned(),
             code: 9,
             signal: None,
         }),
-        ..Ending::on(TODAY)
+        ..RunEnd::on(TODAY)
     };
     let results = examination.finish(ending);
     assert_eq!(results.verdict, Verdict::Clean);

@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use devres_tracer::{
-    check::{Date, Ending, Examination, Policy, Results, Status},
+    check::{Date, Examination, Policy, Results, RunEnd, Status},
     engine::{Engine, Outcome, Summary},
     event::{DeviceAddress, Hook, Time},
     evidence::SourceInformation,
@@ -372,7 +372,7 @@ fn check(story: &Story, policy: &str) -> Results {
     for event in &story.events {
         examination.event(event);
     }
-    examination.finish(Ending::on(Date::constant(2026, 3, 1)))
+    examination.finish(RunEnd::on(Date::constant(2026, 3, 1)))
 }
 
 fn test<'a>(results: &'a Results, group: &str) -> &'a devres_tracer::check::Test {

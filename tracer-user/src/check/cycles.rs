@@ -1,84 +1,16 @@
 //! Cycles of unbinding and binding again: each is compared with the first.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     assertion::Sample,
     binding::Observation,
-    exercise::Exercised,
+    exercise::{CycleClock, Exercised, Wanted},
     results::{Group, GroupKind, Status, Test},
     selection::Place,
     stack::{Stack, list},
 };
-use crate::{escape::Escaped, event::Time};
-
-/// When each cycle began, by the clock of the events. Whoever makes the cycles tells it; what looks at the
-/// events, which come later, asks it.
-#[derive(Debug, Clone, Default)]
-pub struct CycleClock {
-    starts: Arc<Mutex<Vec<Time>>>,
-}
-
-impl CycleClock {
-    /// The next cycle begins now.
-    pub fn begin(&self, now: Time) {
-        self.starts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(now);
-    }
-
-    /// The cycle, from 1 on, to which this time belongs; zero for what came before the first.
-    #[must_use]
-    pub fn cycle_at(&self, time: Time) -> usize {
-        let starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        starts.partition_point(|start| *start <= time)
-    }
-}
-
-/// Whose bindings the cycles are about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
-    /// Devices, each with its bus and the driver that it is unbound from.
-    Devices(Vec<Place>),
-    /// All devices that a module brings.
-    Module {
-        /// Its drivers, each with its bus: all their devices are wanted.
-        drivers: Vec<(String, String)>,
-        /// Devices of other drivers that come and go with it.
-        along: Vec<Place>,
-    },
-}
-
-impl Wanted {
-    fn wants(&self, place: &Place) -> bool {
-        match self {
-            Self::Devices(places) => places.contains(place),
-            Self::Module { drivers, along } => {
-                drivers
-                    .iter()
-                    .any(|(bus, driver)| *bus == place.bus && *driver == place.driver)
-                    || along.iter().any(|one| one.is_like(place))
-            }
-        }
-    }
-
-    fn describe(&self) -> String {
-        let device = |place: &Place| format!("{}/{}", place.bus, place.device);
-        let words: Vec<String> = match self {
-            Self::Devices(places) => places.iter().map(device).collect(),
-            Self::Module { drivers, along } => drivers
-                .iter()
-                .map(|(bus, driver)| format!("the devices of {bus}/{driver}"))
-                .chain(along.iter().map(device))
-                .collect(),
-        };
-        words.join(", ")
-    }
-}
+use crate::escape::Escaped;
 
 /// The cycles of a run, while it goes on.
 #[derive(Debug)]

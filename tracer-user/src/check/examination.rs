@@ -2,24 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::civil::Date;
-
 use super::{
     assertion::Watched,
     binding::Bindings,
     concluding::Concluding,
-    cycles::{CycleClock, Cycles, Wanted},
+    cycles::Cycles,
     evidence::Records,
-    exercise::Exercised,
+    exercise::{CycleClock, Wanted},
     limits::Growth,
     policy::Policy,
     results::Results,
+    run_end::{RunEnd, gap},
     selection::Place,
 };
 use crate::{
-    engine::{Engine, Outcome},
+    engine::Engine,
     event::{Event, Time},
-    evidence::{CommandEnd, Coverage, LostBy, SourceInformation},
+    evidence::{Coverage, SourceInformation},
     finding::Finding,
     model::Model,
 };
@@ -38,23 +37,6 @@ pub struct Examination {
     cycles: Option<Cycles>,
     /// The times of the first event and the last.
     extent: Option<(Time, Time)>,
-}
-
-/// How a run ended, beside what its events say.
-#[derive(Debug, Clone)]
-pub struct Ending {
-    /// The day, for expectations that end.
-    pub today: Date,
-    /// How the command ended, if one was run.
-    pub command: Option<CommandEnd>,
-    /// Why the run is not whole, if it isn't: it was interrupted, or the input is damaged.
-    pub cut_short: Option<String>,
-    /// Why the run was not recorded, though that was asked for.
-    pub unrecorded: Option<String>,
-    /// Where events were lost, as far as the kernel side tells.
-    pub lost_by: Vec<LostBy>,
-    /// What the exercise did, if there was one.
-    pub exercised: Option<Exercised>,
 }
 
 impl Examination {
@@ -136,7 +118,7 @@ impl Examination {
 
     /// Nothing comes any more.
     #[must_use]
-    pub fn finish(mut self, ending: Ending) -> Results {
+    pub fn finish(mut self, ending: RunEnd) -> Results {
         self.bindings.finish(self.engine.model(), &mut self.records);
         let outcome = self.engine.finish();
         let gap = gap(&outcome, &ending);
@@ -181,52 +163,5 @@ impl Examination {
             lost_by: ending.lost_by,
             groups,
         }
-    }
-}
-
-impl Ending {
-    /// A run that came to its end on this day, with nothing else to say.
-    #[must_use]
-    pub fn on(today: Date) -> Self {
-        Self {
-            today,
-            command: None,
-            cut_short: None,
-            unrecorded: None,
-            lost_by: Vec::new(),
-            exercised: None,
-        }
-    }
-}
-
-/// That so many events were lost.
-pub(super) fn lost(events: u64) -> String {
-    match events {
-        1 => "1 event was lost".to_owned(),
-        events => format!("{events} events were lost"),
-    }
-}
-
-/// That so many events don't fit those before them.
-pub(super) fn misfits(events: u64) -> String {
-    let events = match events {
-        1 => "1 event does not".to_owned(),
-        events => format!("{events} events do not"),
-    };
-    format!("{events} fit what came before: something is missing, there twice or out of order")
-}
-
-/// Why what was not found may have been missed, whatever it is.
-fn gap(outcome: &Outcome, ending: &Ending) -> Option<String> {
-    if outcome.lost > 0 {
-        Some(lost(outcome.lost))
-    } else if outcome.desyncs > 0 {
-        Some("the tool's model and the kernel disagreed".to_owned())
-    } else if let Some(silent) = outcome.silent_hooks.first() {
-        Some(silent.to_string())
-    } else if outcome.misfits > 0 {
-        Some(misfits(outcome.misfits))
-    } else {
-        ending.cut_short.clone()
     }
 }

@@ -2,11 +2,10 @@
 
 use std::{fs, ops::ControlFlow, path::Path, time::Duration};
 
-use nix::time::{ClockId, clock_gettime};
-
 use super::{capture::Receiver, say::plainly, usage::UsageError};
 use crate::{
     event::{DeviceAddress, Time},
+    kernel::now,
     source::{recording::Recording, tracefs::TRACING},
 };
 
@@ -62,12 +61,4 @@ impl AfterBoot {
         ));
         Ok(())
     }
-}
-
-/// The clock of the probes.
-fn now() -> Time {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Time(0), |now| {
-        let duration = Duration::from(now);
-        Time(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
-    })
 }

@@ -13,7 +13,6 @@ use std::{
 use clap::Args;
 use nix::{
     sys::signal::{SIGTERM, kill},
-    time::{ClockId, clock_gettime},
     unistd::Pid,
 };
 use tokio::{
@@ -32,7 +31,7 @@ use crate::{
     duration,
     event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
     evidence::{HookState, LostBy, SourceInformation},
-    kernel::Kernel,
+    kernel::{Kernel, now},
     source::{live::Options, running::Running},
 };
 
@@ -94,9 +93,7 @@ impl Receiver for Run<'_> {
     }
 
     fn pause(&mut self) -> ControlFlow<()> {
-        if let Some(now) = now() {
-            self.pass(now);
-        }
+        self.pass(now());
         self.flush();
         if self.is_unread() {
             ControlFlow::Break(())
@@ -119,7 +116,7 @@ pub(super) struct Capture {
 
 /// Why a capture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum StopReason {
     /// The command ended by itself.
     CommandEnded,
     /// The time was over.
@@ -146,7 +143,7 @@ pub(super) enum Asked {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Captured {
     /// Why.
-    pub(super) ending: Ending,
+    pub(super) reason: StopReason,
     /// How the command ended; `None` where there was none, or it could not be ended.
     pub(super) status: Option<ExitStatus>,
     /// How this process was asked to end while it ran, if it was, whatever came of that.
@@ -156,7 +153,8 @@ pub(super) struct Captured {
 impl Captured {
     /// How the command ended, if it did so by itself.
     pub(super) fn status_of_its_own(&self) -> Option<ExitStatus> {
-        self.status.filter(|_| self.ending == Ending::CommandEnded)
+        self.status
+            .filter(|_| self.reason == StopReason::CommandEnded)
     }
 }
 
@@ -224,7 +222,7 @@ impl Capture {
         let has_command = child.is_some();
         // The terminal sends Ctrl-C to the command as well: what it does about it is part of the run.
         let mut asked = None;
-        let mut heed = |how| {
+        let mut on_request = |how| {
             asked = Some(how);
             match how {
                 Asked::Interrupt if has_command => ControlFlow::Continue(()),
@@ -232,18 +230,18 @@ impl Capture {
             }
         };
         let work = ended(&mut child);
-        let (ending, mut status) = match self
-            .hand_on(work, options.duration, &mut heed, receiver)
+        let (reason, mut status) = match self
+            .hand_on(work, options.duration, &mut on_request, receiver)
             .await?
         {
-            Ok(status) => (Ending::CommandEnded, Some(status?)),
-            Err(ending) => (ending, None),
+            Ok(status) => (StopReason::CommandEnded, Some(status?)),
+            Err(reason) => (reason, None),
         };
         if let (None, Some(child)) = (status, &mut child) {
             status = stop(child).await;
         }
         Ok(Captured {
-            ending,
+            reason,
             status,
             asked,
         })
@@ -258,13 +256,15 @@ impl Capture {
         receiver: &mut dyn Receiver,
     ) -> anyhow::Result<T> {
         self.hand_on_snapshot(receiver)?;
-        let mut heed = |_| {
+        let mut on_request = |_| {
             asked();
             ControlFlow::Continue(())
         };
         let mut work = pin!(work);
         loop {
-            let done = self.hand_on(&mut work, None, &mut heed, receiver).await?;
+            let done = self
+                .hand_on(&mut work, None, &mut on_request, receiver)
+                .await?;
             // The work has begun and must come to its end, whoever wants no more.
             if let Ok(done) = done {
                 return Ok(done);
@@ -286,9 +286,9 @@ impl Capture {
         &mut self,
         work: impl Future<Output = T>,
         duration: Option<Duration>,
-        heed: &mut dyn FnMut(Asked) -> ControlFlow<()>,
+        on_request: &mut dyn FnMut(Asked) -> ControlFlow<()>,
         receiver: &mut dyn Receiver,
-    ) -> anyhow::Result<Result<T, Ending>> {
+    ) -> anyhow::Result<Result<T, StopReason>> {
         let mut work = pin!(work);
         // What is too far away to be a time never comes.
         let deadline = duration.and_then(|duration| Instant::now().checked_add(duration));
@@ -297,16 +297,16 @@ impl Capture {
         loop {
             tokio::select! {
                 biased;
-                Some(()) = self.interrupted.recv() => if heed(Asked::Interrupt).is_break() {
-                    return Ok(Err(Ending::Interrupted));
+                Some(()) = self.interrupted.recv() => if on_request(Asked::Interrupt).is_break() {
+                    return Ok(Err(StopReason::Interrupted));
                 },
-                Some(()) = self.terminated.recv() => if heed(Asked::Terminate).is_break() {
-                    return Ok(Err(Ending::Interrupted));
+                Some(()) = self.terminated.recv() => if on_request(Asked::Terminate).is_break() {
+                    return Ok(Err(StopReason::Interrupted));
                 },
-                () = received(&mut self.hung_up) => if heed(Asked::HangUp).is_break() {
-                    return Ok(Err(Ending::Interrupted));
+                () = received(&mut self.hung_up) => if on_request(Asked::HangUp).is_break() {
+                    return Ok(Err(StopReason::Interrupted));
                 },
-                () = until(deadline) => return Ok(Err(Ending::TimeOver)),
+                () = until(deadline) => return Ok(Err(StopReason::TimeOver)),
                 done = &mut work => return Ok(Ok(done)),
                 result = self.kernel.filling_up() => result?,
                 _ = look.tick() => {}
@@ -319,7 +319,7 @@ impl Capture {
                 tokio::task::yield_now().await;
             }
             if receiver.pause().is_break() {
-                return Ok(Err(Ending::Refused));
+                return Ok(Err(StopReason::Refused));
             }
         }
     }
@@ -349,12 +349,6 @@ fn rest_lost() -> Event {
             cause: LossCause::Input,
         }),
     }
-}
-
-/// The clock that event times are of.
-pub(super) fn now() -> Option<Time> {
-    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?);
-    u64::try_from(now.as_nanos()).ok().map(Time)
 }
 
 /// Whether SIGHUP is ignored, as `nohup` has it, by what `/proc/self/status` says.

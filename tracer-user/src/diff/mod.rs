@@ -6,6 +6,7 @@
 
 mod alignment;
 mod binding;
+mod compare;
 mod differences;
 mod entries;
 mod evidence;
@@ -189,7 +190,7 @@ fn history<'a>(
     }
     pairs
         .into_iter()
-        .map(|(one, other)| binding::compare(one, other, &labels, &mut ids, view))
+        .map(|(one, other)| compare::compare(one, other, &labels, &mut ids, view))
         .filter(|comparison| !comparison.differences.is_empty())
         .collect()
 }

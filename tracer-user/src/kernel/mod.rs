@@ -1,7 +1,9 @@
 //! The running kernel: what it is, and the layout of its types.
 
+mod clock;
 mod running;
 mod types;
 
+pub use clock::now;
 pub use running::Kernel;
 pub use types::{DeviceSetLayout, KERNEL_BTF, KernelTypes, LayoutError, ModuleLayout};

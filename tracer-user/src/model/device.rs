@@ -6,7 +6,7 @@ use super::{
     Context, Model, Node, NodeId, Taint,
     arena::{List, Nodes},
     group::{Group, GroupCall},
-    order::Last,
+    last_event::Last,
     taint::Taints,
 };
 use crate::event::{DeviceAddress, DeviceIdentity, GroupId, PmDomain, Text, Time};

@@ -12,6 +12,8 @@ mod frames;
 mod group;
 mod hazard;
 pub mod kind;
+mod last_event;
+mod list;
 mod node;
 mod nodes;
 mod order;

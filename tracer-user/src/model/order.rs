@@ -3,8 +3,12 @@
 //! A source yields them in the order of the kernel. What has been on its way through files, mails and hands may
 //! have lost that: within one task time never runs backwards, and nothing happens twice at once.
 
-use super::{DeviceId, Model, device::Record};
-use crate::event::{Event, EventKind, Hook, NodeAddress, Task, Time};
+use super::{
+    DeviceId, Model,
+    device::Record,
+    last_event::{Act, Last},
+};
+use crate::event::{Event, EventKind, Hook, Task, Time};
 
 /// Tasks whose clocks are kept; one that comes in the place of another is not compared the first time.
 const CLOCKS: usize = 64;
@@ -51,58 +55,6 @@ impl Clocks {
     }
 }
 
-/// What an event does, as far as it takes to know it again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
-    Add(NodeAddress, Option<u64>),
-    Remove(NodeAddress),
-    Release(NodeAddress),
-    Replace(NodeAddress),
-    Enter(Hook),
-    Leave(Hook),
-}
-
-impl Deed {
-    /// `None` for what has no place of its own in the order of a task: an interrupt comes in between.
-    fn of(kind: &EventKind) -> Option<Self> {
-        match kind {
-            EventKind::Add(node) => Some(Self::Add(node.node, node.size)),
-            EventKind::Remove(node) => Some(Self::Remove(node.node)),
-            EventKind::Release(node) => Some(Self::Release(node.node)),
-            EventKind::Replace(node) => Some(Self::Replace(node.node)),
-            EventKind::Enter(call) if call.hook == Hook::IrqHandler => None,
-            EventKind::Enter(call) => Some(Self::Enter(call.hook)),
-            EventKind::Leave(returned) => Some(Self::Leave(returned.hook)),
-            EventKind::Device(_)
-            | EventKind::Stack(_)
-            | EventKind::Snapshot(_)
-            | EventKind::RemoveAction { .. }
-            | EventKind::ModuleFree { .. }
-            | EventKind::Message(_)
-            | EventKind::Loss(_) => None,
-        }
-    }
-
-    /// Whether the same again, with nothing of the device in between, is the same where no times tell: an address
-    /// that is added again for something of another size was removed meanwhile, unseen.
-    fn is_once(self) -> bool {
-        match self {
-            Self::Add(node, _) | Self::Remove(node) | Self::Release(node) | Self::Replace(node) => {
-                node.0 != 0
-            }
-            Self::Enter(_) | Self::Leave(_) => false,
-        }
-    }
-}
-
-/// What was last seen of a device.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Last {
-    time: Time,
-    tid: u32,
-    deed: Deed,
-}
-
 /// What is wrong with an event's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Misplaced {
@@ -132,7 +84,7 @@ impl Record {
 impl Model {
     /// Compares the event's place with what was seen of its task and its device.
     pub(super) fn place(&mut self, event: &Event) -> Option<Misplaced> {
-        let deed = Deed::of(&event.kind)?;
+        let act = Act::of(&event.kind)?;
         // A stack is told before the first event that has it.
         let lacks_stack = event
             .stack
@@ -145,7 +97,7 @@ impl Model {
         let last = Last {
             time,
             tid: task.tid,
-            deed,
+            act,
         };
         if let Some(id) = self.devices.at(event.device)
             && let Some(record) = self.devices.get_mut(id)
@@ -154,9 +106,9 @@ impl Model {
                 let at_once = if timed {
                     before.time == time
                 } else {
-                    deed.is_once()
+                    act.is_once()
                 };
-                if before.deed == deed && at_once {
+                if before.act == act && at_once {
                     return Some(Misplaced::Again);
                 }
                 late |= timed && time < before.time;

@@ -2,12 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Hook, hook_name},
     evidence::{LineCounts, LostBy, SourceInformation},
+    kernel,
 };
 
 /// What a file says at its beginning.
@@ -131,10 +131,10 @@ fn command_line() -> Vec<String> {
 impl Clock {
     /// Both clocks now.
     pub(super) fn now() -> Option<Self> {
-        let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
+        let monotonic = kernel::now();
         let real = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
         Some(Self {
-            monotonic: u64::try_from(std::time::Duration::from(monotonic).as_nanos()).ok()?,
+            monotonic: monotonic.0,
             real: u64::try_from(real.as_nanos()).ok()?,
         })
     }

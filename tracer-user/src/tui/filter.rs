@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use super::rows::Row;
+use super::row::Row;
 use crate::{
     escape::escape,
     event::DeviceAddress,

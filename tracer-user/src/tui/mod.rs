@@ -10,6 +10,7 @@ pub mod found;
 pub mod history;
 pub mod keymap;
 pub mod playback;
+pub mod row;
 pub mod rows;
 mod run;
 mod save;

@@ -9,10 +9,7 @@ use std::{
 };
 
 use crossterm::event::{self, Event as Input};
-use nix::{
-    sys::signal::{SigSet, Signal},
-    time::{ClockId, clock_gettime},
-};
+use nix::sys::signal::{SigSet, Signal};
 
 use super::{
     Session, Sight,
@@ -22,8 +19,9 @@ use super::{
     terminal::{self, Screen, Use},
 };
 use crate::{
-    event::{Event, Time},
+    event::Event,
     finding::{Severity, text::Text},
+    kernel::now,
 };
 
 /// The shortest time between two pictures.
@@ -272,12 +270,4 @@ fn copy(session: &mut Session, number: usize) -> io::Result<()> {
         format!("{rule} was sent to the terminal's clipboard, which takes it if it knows OSC 52"),
     );
     Ok(())
-}
-
-/// The clock of the events of a running kernel.
-fn now() -> Time {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map(Duration::from)
-        .unwrap_or_default();
-    Time(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -6,14 +6,12 @@ use std::{
 };
 
 use crossterm::event::{Event as Input, KeyEventKind};
-use ratatui::{buffer::Buffer, layout::Position};
 
 use super::{
     configuration::Configuration,
     keymap::{BadKey, Key},
     save,
     state::{Effect, State},
-    view,
 };
 use crate::{
     event::{Event, Time},
@@ -164,7 +162,7 @@ impl Session {
         Effect::None
     }
 
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         // While a recording is read, every picture would cost as much as many events.
         let reading = self.source == SourceState::Running && self.sight != Sight::Live;
         if !reading || self.caught_up.elapsed() >= BETWEEN_CATCHING_UP {
@@ -174,12 +172,6 @@ impl Session {
         self.playback.pin(self.state.pinned());
         self.playback.settle();
         self.state.settle(&self.playback);
-    }
-
-    /// Draws the screen, and tells where the cursor is, if there is one.
-    pub fn draw(&mut self, buffer: &mut Buffer) -> Option<Position> {
-        self.settle();
-        view::draw(self, buffer)
     }
 
     /// What is looked at.

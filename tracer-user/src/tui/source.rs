@@ -148,9 +148,9 @@ impl Inner {
 }
 
 /// Says that a source has ended when its thread does, however it does.
-struct Farewell(Arc<Queue>);
+struct EndOnDrop(Arc<Queue>);
 
-impl Drop for Farewell {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
         let reason = thread::panicking()
             .then(|| "a fault of the tracer: please report what is on the terminal".to_owned());
@@ -198,8 +198,8 @@ impl Source {
         let thread = thread::Builder::new()
             .name("source".to_owned())
             .spawn(move || {
-                let farewell = Farewell(of_thread);
-                work(&farewell.0, &sender);
+                let queue = EndOnDrop(of_thread);
+                work(&queue.0, &sender);
             })?;
         let information = receiver.recv().map_err(|_| SourceError::Died)??;
         Ok(Self {

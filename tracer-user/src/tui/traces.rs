@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::rows::Row;
+use super::row::Row;
 use crate::{
     event::{Hook, Time},
     finding::label,
@@ -105,6 +105,11 @@ impl Traces {
         self.devices.get(&key)
     }
 
+    /// When something last happened to a device.
+    pub(super) fn last(&self, key: InstanceKey) -> Option<Time> {
+        self.of(key).and_then(|trace| trace.last)
+    }
+
     pub(super) fn observe(&mut self, change: &Change, model: &Model) {
         match change {
             Change::DeviceSeen(id)
@@ -184,7 +189,7 @@ impl Traces {
         let Some(device) = model.device_by_id(id) else {
             return;
         };
-        let mut row = Row::of(device, self);
+        let mut row = Row::of(device, self.last(device.key()));
         row.gone = Some(model.now());
         if self.gone.len() >= MOST_GONE
             && let Some(oldest) = self.gone.pop_front()

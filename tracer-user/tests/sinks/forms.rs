@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use devres_tracer::{
-    check::{Date, Ending, Examination, Policy, Results, write_expectations},
+    check::{Date, Examination, Policy, Results, RunEnd, write_expectations},
     diff::{Side, compare},
     engine::{Engine, Summary},
     event::Event,
@@ -319,7 +319,7 @@ fn results(material: &Material) -> (Results, Policy) {
     for event in &material.events {
         examination.event(event);
     }
-    let mut ending = Ending::on(Date::constant(2026, 3, 1));
+    let mut ending = RunEnd::on(Date::constant(2026, 3, 1));
     ending.command = Some(material.command.clone());
     ending.cut_short = Some(material.name.clone());
     (examination.finish(ending), policy)

@@ -4,16 +4,16 @@ use super::{Concluding, info};
 use crate::{
     check::{
         assertion::unable,
-        examination::{Ending, lost, misfits},
         level::Level,
         results::{Group, GroupKind, Status, Test},
+        run_end::{RunEnd, lost, misfits},
     },
     evidence::Before,
 };
 
 impl Concluding<'_> {
     /// Whether everything was seen that the policy asks for.
-    pub(in crate::check) fn evidence(&self, ending: &Ending) -> Group {
+    pub(in crate::check) fn evidence(&self, ending: &RunEnd) -> Group {
         let outcome = self.outcome;
         let mut tests = vec![
             verdict(

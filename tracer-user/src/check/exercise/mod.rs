@@ -7,12 +7,14 @@ mod protect;
 mod rebind;
 mod sysfs;
 mod target;
+mod wanted;
 
 use std::path::PathBuf;
 
 pub use rebind::Exercise;
-pub use sysfs::{Roots, monotonic_now};
+pub use sysfs::Roots;
 pub use target::Target;
+pub use wanted::{CycleClock, Wanted};
 
 /// What an exercise came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

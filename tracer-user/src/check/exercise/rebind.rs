@@ -13,13 +13,15 @@ use super::{
     affected::{affected, bound_below},
     machine::{Machine, ThisMachine, name},
     modules::Module,
-    monotonic_now,
     protect::refuse,
     sysfs::{link_name, names},
 };
-use crate::check::{
-    cycles::{CycleClock, Wanted},
-    selection::Place,
+use crate::{
+    check::{
+        exercise::wanted::{CycleClock, Wanted},
+        selection::Place,
+    },
+    kernel::now,
 };
 
 /// How long a driver may take to be bound again, by itself or after a deferred probe.
@@ -204,7 +206,7 @@ impl Exercise {
                 exercised.stopped = Some("it was asked to end".to_owned());
                 break;
             }
-            clock.begin(monotonic_now());
+            clock.begin(now());
             if let Err(problem) = self.cycle(machine) {
                 exercised.problem = Some(format!("cycle {cycle}: {problem}"));
                 break;

@@ -5,10 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::time::{ClockId, clock_gettime};
-
 use super::ExerciseError;
-use crate::event::Time;
 
 /// Where sysfs and procfs are mounted.
 #[derive(Debug, Clone)]
@@ -73,14 +70,4 @@ pub(super) fn names(directory: &Path) -> Result<Vec<String>, ExerciseError> {
 pub(super) fn link_name(link: &Path) -> Option<String> {
     let target = fs::read_link(link).ok()?;
     Some(target.file_name()?.to_str()?.to_owned())
-}
-
-/// The monotonic clock, by which events are timed.
-#[must_use]
-pub fn monotonic_now() -> Time {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
-        let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
-        seconds * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0)
-    });
-    Time(now)
 }

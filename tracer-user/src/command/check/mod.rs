@@ -28,7 +28,7 @@ use super::{
     wanted::Wanted,
 };
 use crate::{
-    check::{Date, Ending, Examination, Policy, Results, write_expectations},
+    check::{Date, Examination, Policy, Results, RunEnd, write_expectations},
     evidence::CommandEnd,
     filter::DeviceFilter,
     finding::Severity,
@@ -228,7 +228,7 @@ fn today() -> Date {
 fn from_recording(file: &Path, policy: &Policy, filter: DeviceFilter) -> Result<Results, Failure> {
     let mut recording = reading::told(Recording::open(file)).map_err(Failure::of_input)?;
     let wanted = Wanted::of_recording(filter, &recording);
-    let mut ending = Ending::on(today());
+    let mut ending = RunEnd::on(today());
     let mut examination = Examination::new(recording.information().clone(), policy.clone());
     let read = recording.for_each(|event| {
         examination.event(event);

@@ -12,11 +12,11 @@ use std::{
 use super::{Check, Failure, today};
 use crate::{
     check::{
-        CycleClock, Ending, Examination, Policy, Results,
+        CycleClock, Examination, Policy, Results, RunEnd,
         exercise::{Exercise, Exercised, Roots},
     },
     command::{
-        capture::{Asked, Capture, CaptureOptions, Captured, Receiver, now},
+        capture::{Asked, Capture, CaptureOptions, Captured, Receiver},
         record::lost_at,
         say::say,
         wanted::{Sighting, Wanted, say_if_missing},
@@ -24,6 +24,7 @@ use crate::{
     event::Event,
     evidence::{CommandEnd, SourceInformation},
     filter::DeviceFilter,
+    kernel::now,
     trace_file::{Header, Recorder, RecorderOptions},
 };
 
@@ -55,7 +56,7 @@ impl Check {
             Some(name) => Some(Exercise::of_module(Roots::default(), name, self.force)?),
             None => exercise,
         };
-        let mut ending = Ending::on(today());
+        let mut ending = RunEnd::on(today());
         if let Some(exercise) = exercise {
             let clock = CycleClock::default();
             run.examination
@@ -161,7 +162,7 @@ impl CheckRun {
         })
     }
 
-    fn end(self, mut ending: Ending) -> Results {
+    fn end(self, mut ending: RunEnd) -> Results {
         if let Some(recorder) = self.recorder {
             match recorder.finish(lost_at(&ending.lost_by)) {
                 Ok(recorded) if recorded.unwritten > 0 => {
@@ -206,9 +207,7 @@ impl Receiver for CheckRun {
         if let Some(recorder) = &mut self.recorder {
             recorder.pause();
         }
-        if let Some(now) = now() {
-            self.examination.pass(now);
-        }
+        self.examination.pass(now());
         ControlFlow::Continue(())
     }
 }
@@ -229,7 +228,7 @@ mod tests {
                 command: command.iter().map(Into::into).collect(),
             };
             let captured = Captured {
-                ending: capture::Ending::CommandEnded,
+                reason: capture::StopReason::CommandEnded,
                 status: None,
                 asked,
             };

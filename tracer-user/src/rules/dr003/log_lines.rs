@@ -8,7 +8,11 @@
 
 use hashbrown::HashMap;
 
-use super::{INFO, unopened::Unopened};
+use super::{
+    INFO,
+    group_release::{GroupRelease, NEAR, ONE_CALL},
+    unopened::Unopened,
+};
 use crate::{
     event::{Hook, Time},
     finding::{self, Cause, Certainty, Finding, Report, Severity, Step, Subject},
@@ -18,10 +22,6 @@ use crate::{
 
 /// The resource by which a component master is known.
 const MASTER: &str = "devm_component_match_release";
-/// Within this, releases belong to one call: nanoseconds.
-pub(super) const ONE_CALL: u64 = 1_000_000_000;
-/// And within this many events.
-const NEAR: u64 = 256;
 /// Within this, what a device still has is released in the same unbind: nanoseconds.
 const ONE_UNBIND: u64 = 5_000_000_000;
 /// A pause of this length ends what binding the components adds: nanoseconds.
@@ -54,18 +54,6 @@ struct Group {
     inner_until: u64,
     /// What was added until then, one after the other without a pause, can be the doing of the bind.
     bound_until: Time,
-}
-
-/// The last release of any group: who may have taken the master down.
-#[derive(Debug, Clone)]
-pub(super) struct GroupRelease {
-    pub(super) device: DeviceId,
-    pub(super) subject: Subject,
-    pub(super) tid: u32,
-    pub(super) time: Time,
-    sequence: u64,
-    /// Groups of other devices went in the same breath, so that nothing tells whose unbind it was.
-    pub(super) among_others: bool,
 }
 
 /// The release of an open group.
@@ -292,17 +280,6 @@ impl Lines {
             // It lived on, and was unbound some other time.
             release.conclude(true, model, report);
         }
-    }
-}
-
-impl GroupRelease {
-    /// Whether this went with another one: in the same breath, of another device and driver.
-    fn is_behind(&self, other: &Self, model: &Model) -> bool {
-        other.device != self.device
-            && other.tid == self.tid
-            && self.sequence - other.sequence <= NEAR
-            && (!model.coverage().times || self.time.since(other.time) <= ONE_CALL)
-            && (self.subject.driver().is_none() || self.subject.driver() != other.subject.driver())
     }
 }
 

@@ -1,6 +1,7 @@
 //! DR003 foreign-open-group-release: another driver's unbind or probe releases an open group of a bound
 //! device, and with it what that device's own driver has added since.
 
+mod group_release;
 mod log_lines;
 mod unopened;
 

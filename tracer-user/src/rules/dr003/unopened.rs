@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::{
     INFO,
-    log_lines::{GroupRelease, ONE_CALL},
+    group_release::{GroupRelease, ONE_CALL},
 };
 use crate::{
     event::Time,

@@ -4,8 +4,7 @@ use std::io;
 
 use super::{
     super::page::{Page, Tone, WIDTH, counted},
-    text::BEHIND_TIME,
-    words::{adder, marker, resource, size, within},
+    words::{BEHIND_TIME, adder, marker, resource, size, within},
 };
 use crate::history::{Holdings, Names};
 

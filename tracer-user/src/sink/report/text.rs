@@ -11,7 +11,7 @@ use super::{
     },
     Report,
     stack::write_stack,
-    words::{amount, failed, resource, step, task, time},
+    words::{BEHIND_TIME, amount, failed, resource, step, task, time},
 };
 use crate::{
     engine::Verdict,
@@ -25,9 +25,6 @@ use crate::{
     model::{InstanceKey, State},
     sink::Sink as _,
 };
-
-/// Where what belongs to a time stands.
-pub(super) const BEHIND_TIME: usize = 14;
 
 /// Occurrences of findings that are told one by one in a life.
 const MOST_OCCURRENCES_SHOWN: usize = 10;

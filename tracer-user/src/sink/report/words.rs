@@ -10,6 +10,9 @@ use crate::{
     history::{Held, Holdings, LabelId, Marker, Names, Step, StepKind, TaskId},
 };
 
+/// Columns that times take, with what separates them from the text.
+pub(super) const BEHIND_TIME: usize = 14;
+
 /// A task, as `comm[tid]`; empty where it is not known.
 #[must_use]
 pub fn task(id: TaskId, names: &Names) -> String {

@@ -11,10 +11,7 @@ use std::{
 };
 
 use hashbrown::HashMap;
-use nix::{
-    sys::resource::{Resource, setrlimit},
-    time::{ClockId, clock_gettime},
-};
+use nix::sys::resource::{Resource, setrlimit};
 use tokio::io::unix::AsyncFd;
 use tracer_ebpf::{Hook, Layout};
 use zerocopy::IntoBytes as _;
@@ -40,7 +37,7 @@ use crate::{
     event::{DeviceAddress, DeviceSnapshot, Event, EventKind, Task, Time},
     evidence::{Addresses, Before, Coverage, HookCoverage, HookState, NodeEvents},
     filter::ProbeFilters,
-    kernel::{DeviceSetLayout, KernelTypes},
+    kernel::{DeviceSetLayout, KernelTypes, now},
 };
 
 /// The running kernel, traced.
@@ -527,14 +524,6 @@ fn calls_kernel_functions(ebpf: &mut Ebpf) -> bool {
     ebpf.program_mut("call_kernel_functions")
         .and_then(|program| <&mut RawTracePoint>::try_from(program).ok())
         .is_some_and(|program| program.load().is_ok())
-}
-
-/// The clock of `bpf_ktime_get_ns()`.
-pub(super) fn now() -> Time {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map(std::time::Duration::from)
-        .unwrap_or_default();
-    Time(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn changes_resources(kind: &EventKind) -> bool {

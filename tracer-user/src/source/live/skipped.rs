@@ -9,8 +9,11 @@ use std::{
     str,
 };
 
-use super::{decode::outside_any_task, load::now};
-use crate::event::{Event, Loss, LossCause, Time};
+use super::decode::outside_any_task;
+use crate::{
+    event::{Event, Loss, LossCause, Time},
+    kernel::now,
+};
 
 /// The counts of this process's programs and links.
 #[derive(Debug, Default)]

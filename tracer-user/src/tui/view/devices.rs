@@ -9,7 +9,8 @@ use crate::{
     finding::Severity,
     tui::{
         Session,
-        rows::{Row, Widths},
+        row::Row,
+        rows::Widths,
         text::{Cells, bytes, duration, grouped, plural},
         theme::Theme,
     },

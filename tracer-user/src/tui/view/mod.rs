@@ -22,8 +22,15 @@ const SMALLEST: (u16, u16) = (80, 24);
 /// Below this nothing can be shown.
 const LEAST: (u16, u16) = (24, 6);
 
-/// Draws the screen, and tells where the cursor is, if there is one.
-pub(super) fn draw(session: &mut Session, buffer: &mut Buffer) -> Option<Position> {
+impl Session {
+    /// Draws the screen, and tells where the cursor is, if there is one.
+    pub fn draw(&mut self, buffer: &mut Buffer) -> Option<Position> {
+        self.settle();
+        draw(self, buffer)
+    }
+}
+
+fn draw(session: &mut Session, buffer: &mut Buffer) -> Option<Position> {
     let area = buffer.area;
     buffer.set_style(area, session.configuration.theme.text);
     if area.is_empty() {
