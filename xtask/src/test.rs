@@ -29,8 +29,8 @@ const OTHER_KERNELS: [&str; 5] = ["6.12", "5.10", "6.1-arm64", "7-arm64", "7-ris
 
 /// Tests of the workspace that take long: `--quick` leaves them out.
 const SLOW: [&str; 6] = [
+    "history_memory",
     "hostile",
-    "lives_memory",
     "memory",
     "perturbation",
     "text_damaged",
