@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{command, tools};
+use crate::{command, toolchain, tools, workspace};
 
 /// A machine that the tracer is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Target {
         };
         tools::require(&[cross.linker, cross.library])?;
         let rust = self.rust();
-        let library = command::output(Command::new("rustc").args([
+        let library = command::output(toolchain::rustc().args([
             "--print",
             "target-libdir",
             "--target",
@@ -115,8 +115,13 @@ impl Target {
         ]))?;
         if !Path::new(library.trim()).exists() {
             eprintln!("adding Rust's target {rust}");
-            let added = command::run(Command::new("rustup").args(["target", "add", rust]))
-                .with_context(|| format!("Rust's target {rust} is missing"))?;
+            // There the toolchain is the workspace's.
+            let added = command::run(
+                Command::new("rustup")
+                    .args(["target", "add", rust])
+                    .current_dir(workspace::root()),
+            )
+            .with_context(|| format!("Rust's target {rust} is missing"))?;
             ensure!(
                 added.status.success(),
                 "Rust's target {rust} is missing, and rustup can't add it: {}",
