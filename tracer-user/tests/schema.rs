@@ -6,7 +6,7 @@ use boon::{Compiler, Schemas};
 use serde_json::{Value, json};
 
 /// Commands whose lines no transcript has.
-const MORE: [&str; 10] = [
+const MORE: [&str; 11] = [
     "rules --json",
     "explain DR001 --json",
     "doctor --json",
@@ -17,6 +17,7 @@ const MORE: [&str; 10] = [
     "check demo/pvpanic-6.1.dvrt --report json",
     "check tests/cli/nothing.log --report json",
     "crash --json tests/cli/crash.log",
+    "trace --json --from tests/cli/cut.jsonl",
 ];
 
 /// The kinds of lines that there are.
@@ -166,6 +167,6 @@ fn a_stream_of_a_newer_version_is_refused() {
         .output()
         .expect("it can be run");
     let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert_eq!(output.status.code(), Some(4), "{error}");
     assert!(error.contains("a newer devres-tracer wrote it"), "{error}");
 }

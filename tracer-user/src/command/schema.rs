@@ -16,8 +16,8 @@ pub(super) struct SchemaCommand {}
 impl SchemaCommand {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let mut schemas = Schemas::of_sinks();
-        schemas.add::<First<Diagnosis>>();
-        schemas.add::<First<RuleLine>>();
+        schemas.add::<First<Diagnosis>>("doctor");
+        schemas.add::<First<RuleLine>>("rule");
         let mut writer = io::stdout().lock();
         unless_unread(
             json_text::write_pretty(&mut writer, &schemas.finish()).and_then(|()| writeln!(writer)),

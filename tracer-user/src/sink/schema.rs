@@ -1,7 +1,7 @@
 //! The JSON Schema of what `--json` writes, generated from the types that are written.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     diff,
@@ -31,25 +31,36 @@ impl Schemas {
             generator: settings.into_generator(),
             lines: Vec::new(),
         };
-        schemas.add::<First<SourceInformation>>();
-        schemas.add::<EventLine<'_>>();
-        schemas.add::<LossLine>();
-        schemas.add::<Finding>();
-        schemas.add::<Summary>();
-        schemas.add::<First<DeviceStack>>();
-        schemas.add::<First<Results>>();
+        schemas.add::<First<SourceInformation>>("source");
+        schemas.add::<EventLine<'_>>("event");
+        schemas.add::<LossLine>("loss");
+        schemas.add::<Finding>("finding");
+        schemas.add::<Summary>("summary");
+        schemas.add::<First<DeviceStack>>("device");
+        schemas.add::<First<Results>>("check");
         report::add_schemas(&mut schemas);
         diff::add_schemas(&mut schemas);
         schemas
     }
 
-    /// Adds that of a line.
-    pub(crate) fn add<T: JsonSchema>(&mut self) {
-        self.lines.push(self.generator.subschema_for::<T>());
+    /// Adds that of a line whose `type` is `kind`.
+    pub(crate) fn add<T: JsonSchema>(&mut self, kind: &str) {
+        let mut line = T::json_schema(&mut self.generator);
+        line.insert("title".to_owned(), kind.into());
+        // The schema that is generated of a struct leaves out what `serde(tag)` puts into it.
+        if let Some(Value::Object(properties)) = line.get_mut("properties") {
+            properties.insert("type".to_owned(), json!({ "const": kind }));
+        }
+        if let Some(Value::Array(required)) = line.get_mut("required")
+            && !required.contains(&json!("type"))
+        {
+            required.push(json!("type"));
+        }
+        self.lines.push(line);
     }
 
     /// One schema that fits each line of each stream, and nothing else.
-    pub(crate) fn finish(mut self) -> serde_json::Value {
+    pub(crate) fn finish(mut self) -> Value {
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "A line of what devres-tracer writes with --json",

@@ -80,9 +80,9 @@ pub fn write_json(differences: &Differences<'_>, writer: &mut dyn Write) -> io::
 
 /// Adds the schemas of the lines of a comparison.
 pub(in crate::sink) fn add_schemas(schemas: &mut Schemas) {
-    schemas.add::<First<Beginning<'_>>>();
-    schemas.add::<DifferenceLine>();
-    schemas.add::<Ending<'_>>();
+    schemas.add::<First<Beginning<'_>>>("diff");
+    schemas.add::<DifferenceLine>("difference");
+    schemas.add::<Ending<'_>>("diff_summary");
 }
 
 fn line(writer: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
@@ -97,7 +97,6 @@ fn name(history: &DeviceHistory) -> String {
 #[derive(Serialize, JsonSchema)]
 struct Beginning<'a> {
     #[serde(rename = "type")]
-    #[schemars(extend("const" = "diff"))]
     kind: &'static str,
     good: Recorded<'a>,
     bad: Recorded<'a>,
@@ -153,7 +152,6 @@ impl<'a> RenamedLine<'a> {
 #[derive(Serialize, JsonSchema)]
 struct DifferenceLine {
     #[serde(rename = "type")]
-    #[schemars(extend("const" = "difference"))]
     kind: &'static str,
     device: String,
     device_in_bad: Option<String>,
@@ -199,7 +197,6 @@ impl PlaceLine {
 #[derive(Serialize, JsonSchema)]
 struct Ending<'a> {
     #[serde(rename = "type")]
-    #[schemars(extend("const" = "diff_summary"))]
     kind: &'static str,
     verdict: &'static str,
     devices: u64,

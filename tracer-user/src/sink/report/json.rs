@@ -46,9 +46,9 @@ pub fn write_json(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
 
 /// Adds the schemas of the lines that only a report has.
 pub(in crate::sink) fn add_schemas(schemas: &mut Schemas) {
-    schemas.add::<DeviceLine>();
-    schemas.add::<SaidLine>();
-    schemas.add::<SummaryLine<'_>>();
+    schemas.add::<DeviceLine>("life");
+    schemas.add::<SaidLine>("said");
+    schemas.add::<SummaryLine<'_>>("summary");
 }
 
 /// Objects of different kinds behind one reference.
@@ -81,7 +81,6 @@ struct SummaryLine<'a> {
 #[derive(Serialize, JsonSchema)]
 struct SaidLine {
     #[serde(rename = "type")]
-    #[schemars(extend("const" = "said"))]
     kind: &'static str,
     #[serde(flatten)]
     step: StepLine,
