@@ -89,10 +89,10 @@ impl Target {
         })?;
         let types = match content.get(..2) {
             Some(magic) if BTF_MAGIC.iter().any(|known| known == magic) => {
-                KernelTypes::of_bytes(&content)
+                KernelTypes::of_bytes(content)
             }
             _ => match section(&content) {
-                Some(section) => KernelTypes::of_bytes(section),
+                Some(section) => KernelTypes::of_bytes(section.to_vec()),
                 None => return Err(TargetError::NoBtf(name)),
             },
         };

@@ -6,7 +6,9 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Exit, by_itself::ByItself, pager::unless_unread, rules::optional_hooks};
+use super::{
+    Exit, by_itself::ByItself, pager::unless_unread, rules::optional_hooks, start_cost::StartCost,
+};
 use crate::{
     escape::{Escaped, Visible},
     event::Hook,
@@ -25,6 +27,9 @@ pub(super) struct Doctor {
     /// Write one JSON object
     #[arg(long)]
     json: bool,
+    /// Tell how long each step of the start takes, and how much memory it takes
+    #[arg(long)]
+    timing: bool,
 }
 
 /// What was found out.
@@ -38,6 +43,9 @@ pub(super) struct Diagnosis {
     uninterrupted: Option<bool>,
     /// Milliseconds from the start until everything was attached and the snapshot taken.
     start_milliseconds: u128,
+    /// What the start cost, if asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<StartCost>,
     coverage: Option<Coverage>,
     /// What the kernel can record by itself.
     by_itself: ByItself,
@@ -73,10 +81,11 @@ impl UndecidedRule {
 impl Doctor {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let began = std::time::Instant::now();
-        let live = Live::start(&Options {
+        let options = Options {
             optional: optional_hooks(),
             ..Options::default()
-        });
+        };
+        let live = Live::start(&options);
         let (coverage, impossible) = match &live {
             Ok(live) => (Some(live.coverage().clone()), None),
             Err(error) => (None, Some(error.to_string())),
@@ -86,6 +95,11 @@ impl Doctor {
             uninterrupted: live.as_ref().ok().map(Live::is_uninterrupted),
             undecided_rules: coverage.as_ref().map(undecided_rules).unwrap_or_default(),
             start_milliseconds: began.elapsed().as_millis(),
+            start: live
+                .as_ref()
+                .ok()
+                .filter(|_| self.timing)
+                .map(|live| StartCost::of(live, &options)),
             coverage,
             by_itself: ByItself::of_running_kernel(),
             impossible,
@@ -194,6 +208,9 @@ impl Diagnosis {
         };
         writeln!(writer, "preemption     {preemption}")?;
         writeln!(writer, "start          {} ms", self.start_milliseconds)?;
+        if let Some(start) = &self.start {
+            start.write(writer)?;
+        }
         writeln!(writer, "\nhooks")?;
         for entry in &coverage.hooks {
             let symbol = entry.hook.symbol();

@@ -31,6 +31,7 @@ mod say;
 mod schema;
 mod source_options;
 mod stacks;
+mod start_cost;
 mod time;
 mod topics;
 mod trace;

@@ -1,19 +1,22 @@
 //! `devres-tracer report`.
 
 use std::{
-    io::{BufWriter, Write as _},
+    io::{self, BufWriter, Write as _},
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
+use anyhow::Context as _;
 use clap::Args;
 
 use super::{
     Exit,
+    files::{create_file, refuse_same},
     pager::{PagerOptions, colours, unless_unread},
     reading,
     rules::RuleOptions,
+    say::shown,
     source_options::FilterOptions,
     trace::{EXIT_CODES, severity},
     wanted::Wanted,
@@ -26,8 +29,10 @@ use crate::{
     finding::{Finding, Severity},
     history::{Histories, HistoryObserver, Limits, Window},
     sink::{
-        page::Page,
+        html::write_html,
+        page::{Page, WIDTH},
         report::{Report as Contents, write_json, write_text},
+        text::write_summary_in,
     },
 };
 
@@ -56,6 +61,9 @@ pub(super) struct Report {
     /// Write JSON lines: one object a life, one a finding
     #[arg(long)]
     json: bool,
+    /// Write the report as one page of HTML with a picture of all devices over time to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    html: Option<PathBuf>,
     /// The lowest severity of findings that count: info, warn or error
     #[arg(long, value_name = "SEVERITY", default_value = "error", value_parser = severity)]
     fail_on: Severity,
@@ -67,12 +75,18 @@ impl Report {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
         let rules = self.rules.rules()?;
+        refuse_same(Some(&self.file), self.html.as_deref())?;
         let window = time::window(self.since, self.until, &self.file)?;
         let mut recording = reading::open(&self.file)?;
         let information = recording.information().clone();
         let mut wanted = Wanted::of_recording(filter.clone(), &recording);
         let mut engine = Engine::new(Arc::new(information.coverage.clone()), rules);
-        let mut observer = HistoryObserver::new(Limits::default(), window, self.all);
+        let limits = if self.html.is_some() {
+            Limits::for_a_picture()
+        } else {
+            Limits::default()
+        };
+        let mut observer = HistoryObserver::new(limits, window, self.all);
         let damage = recording
             .for_each(|event| {
                 engine.apply_with(event, |change, model| observer.observe(change, model));
@@ -113,6 +127,12 @@ impl Report {
             summary: &summary,
             damage: damage.as_deref(),
         };
+        if let Some(path) = &self.html {
+            write_page(&contents, path)?;
+            let mut writer = io::stdout().lock();
+            unless_unread(write_summary_in(WIDTH, &mut writer, &summary))?;
+            return Ok(summary.verdict.into());
+        }
         let mut writer = BufWriter::new(self.pager.open());
         let written = if self.json {
             write_json(&contents, &mut writer)
@@ -122,6 +142,14 @@ impl Report {
         unless_unread(written.and_then(|()| writer.flush()))?;
         Ok(summary.verdict.into())
     }
+}
+
+/// Writes the page to a file that is begun anew.
+fn write_page(contents: &Contents<'_>, path: &Path) -> anyhow::Result<()> {
+    let failed = || format!("{} can't be written", shown(path));
+    let mut writer = BufWriter::new(create_file(path)?);
+    write_html(contents, &mut writer).with_context(failed)?;
+    writer.flush().with_context(failed)
 }
 
 /// Keeps the lives that the filter wants.

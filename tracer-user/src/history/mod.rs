@@ -51,6 +51,20 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// For a picture of a hundred thousand resources, which may all be of one device: up to about 500 MB.
+    #[must_use]
+    pub const fn for_a_picture() -> Self {
+        Self {
+            steps_of_binding: 1_000_000,
+            bindings: 10_000,
+            held: 200_000,
+            histories: 50_000,
+            steps: 4_000_000,
+        }
+    }
+}
+
 /// The times from which steps are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Window {

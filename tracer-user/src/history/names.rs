@@ -110,6 +110,12 @@ impl Names {
         }
     }
 
+    /// Whether the source has no times, and [`Self::moment`] tells numbers of events.
+    #[must_use]
+    pub const fn are_numbered(&self) -> bool {
+        self.numbered
+    }
+
     /// The number of a node's label.
     pub(super) fn of_node(&mut self, node: &Node) -> LabelId {
         let site = node.site();

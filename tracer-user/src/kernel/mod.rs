@@ -1,5 +1,6 @@
 //! The running kernel: what it is, and the layout of its types.
 
+mod btf;
 mod clock;
 mod running;
 mod types;

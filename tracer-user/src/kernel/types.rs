@@ -1,9 +1,10 @@
 //! Structure offsets of the running kernel, from its BTF.
 
-use std::path::Path;
+use std::{fs, io};
 
-use btf_rs::{Btf, Type};
-use tracer_ebpf::Layout;
+use tracer_ebpf::{Hook, Layout, Point};
+
+use super::btf::{Kind, Type, Types};
 
 /// Where the kernel publishes its own types.
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -29,7 +30,7 @@ pub enum LayoutError {
 
 /// The types of the running kernel.
 pub struct KernelTypes {
-    btf: Btf,
+    types: Types,
 }
 
 /// Offsets that only the snapshot's walk over the device set needs, in bytes.
@@ -78,19 +79,18 @@ const MOD_INIT_TEXT: u32 = 4;
 impl KernelTypes {
     /// Reads the running kernel's BTF.
     pub fn of_running_kernel() -> Result<Self, LayoutError> {
-        if !Path::new(KERNEL_BTF).exists() {
-            return Err(LayoutError::NoBtf);
-        }
-        let btf = Btf::from_file(KERNEL_BTF)
-            .map_err(|error| LayoutError::Unreadable(error.to_string()))?;
-        Ok(Self { btf })
+        let bytes = fs::read(KERNEL_BTF).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => LayoutError::NoBtf,
+            _ => LayoutError::Unreadable(error.to_string()),
+        })?;
+        Self::of_bytes(bytes)
     }
 
     /// Reads the BTF of some kernel from memory.
-    pub fn of_bytes(bytes: &[u8]) -> Result<Self, LayoutError> {
-        let btf =
-            Btf::from_bytes(bytes).map_err(|error| LayoutError::Unreadable(error.to_string()))?;
-        Ok(Self { btf })
+    pub fn of_bytes(bytes: Vec<u8>) -> Result<Self, LayoutError> {
+        let types =
+            Types::parse(bytes).map_err(|error| LayoutError::Unreadable(error.to_string()))?;
+        Ok(Self { types })
     }
 
     /// The offset of a member, or of a member of a member, in bytes; `None` where the kernel has no such.
@@ -114,29 +114,39 @@ impl KernelTypes {
     /// The number of a kernel function in the kernel's BTF.
     #[must_use]
     pub fn function_number(&self, name: &str) -> Option<u32> {
-        let numbers = self.btf.resolve_ids_by_name(name).ok()?;
-        numbers
-            .into_iter()
-            .find(|number| matches!(self.btf.resolve_type_by_id(*number), Ok(Type::Func(_))))
+        let (number, _) = self.types.named(name, Kind::Function)?;
+        Some(number)
     }
 
     /// Whether the kernel has this tracepoint.
     #[must_use]
     pub fn has_tracepoint(&self, name: &str) -> bool {
-        !self.types(&format!("btf_trace_{name}")).is_empty()
+        self.tracepoint_number(name).is_some()
+    }
+
+    fn tracepoint_number(&self, name: &str) -> Option<u32> {
+        let (number, _) = self
+            .types
+            .named(&format!("btf_trace_{name}"), Kind::Typedef)?;
+        Some(number)
     }
 
     /// How many parameters a kernel function takes.
     #[must_use]
     pub fn parameters(&self, name: &str) -> Option<usize> {
-        let function = self.types(name).into_iter().find_map(|found| match found {
-            Type::Func(function) => Some(function),
-            _ => None,
-        })?;
-        match self.btf.resolve_chained_type(&function).ok()? {
-            Type::FuncProto(prototype) => Some(prototype.parameters.len()),
-            _ => None,
-        }
+        let (_, function) = self.types.named(name, Kind::Function)?;
+        let prototype = self.types.get(function.last)?;
+        (prototype.kind == Kind::Prototype).then_some(prototype.parts)
+    }
+
+    /// BTF with nothing but what the hooks can be attached to, for the loader.
+    pub(crate) fn attach_targets(&self) -> Vec<u8> {
+        let number = |row: &tracer_ebpf::Description| match row.point {
+            Point::Tracepoint => self.tracepoint_number(row.hook.symbol()),
+            Point::Function => row.candidates().find_map(|name| self.function_number(name)),
+        };
+        self.types
+            .reduced(Hook::TABLE.iter().filter_map(number).collect())
     }
 
     /// What the probes must know.
@@ -231,22 +241,15 @@ impl KernelTypes {
         })
     }
 
-    fn types(&self, name: &str) -> Vec<Type> {
-        self.btf.resolve_types_by_name(name).unwrap_or_default()
-    }
-
-    fn structure(&self, name: &str) -> Result<btf_rs::Struct, LayoutError> {
-        self.types(name)
-            .into_iter()
-            .find_map(|found| match found {
-                Type::Struct(structure) => Some(structure),
-                _ => None,
-            })
+    fn structure(&self, name: &str) -> Result<Type, LayoutError> {
+        self.types
+            .named(name, Kind::Structure)
+            .map(|(_, structure)| structure)
             .ok_or_else(|| LayoutError::Missing(format!("struct {name}")))
     }
 
     fn size(&self, name: &str) -> Result<usize, LayoutError> {
-        Ok(self.structure(name)?.size())
+        Ok(self.structure(name)?.last as usize)
     }
 
     fn word(&self, name: &str, path: &[&str]) -> Result<u32, LayoutError> {
@@ -259,32 +262,35 @@ impl KernelTypes {
         let mut structure = self.structure(name)?;
         let mut bits = 0;
         for (depth, wanted) in path.iter().enumerate() {
-            let (offset, member) = self.member(&structure, wanted, 0).ok_or_else(missing)?;
-            bits += offset;
+            let (offset, member) = self.member(structure, wanted, 0).ok_or_else(missing)?;
+            bits = offset.checked_add(bits).ok_or_else(missing)?;
             if depth + 1 < path.len() {
-                structure = match member {
-                    Type::Struct(inner) => inner,
-                    _ => return Err(missing()),
-                };
+                structure = self
+                    .types
+                    .resolved(member)
+                    .filter(|inner| inner.kind == Kind::Structure)
+                    .ok_or_else(missing)?;
             }
         }
         Ok(bits as usize / 8)
     }
 
-    fn member(&self, structure: &btf_rs::Struct, wanted: &str, depth: u32) -> Option<(u32, Type)> {
+    /// The offset of a member in bits, and the number of its type.
+    fn member(&self, of: Type, wanted: &str, depth: u32) -> Option<(u32, u32)> {
         /// Anonymous members nest two or three levels deep in the kernel.
         const DEEPEST: u32 = 8;
-        for member in &structure.members {
-            let name = self.btf.resolve_name(member).unwrap_or_default();
-            let found = self.btf.resolve_chained_type(member).ok();
-            if name == wanted {
-                return Some((member.bit_offset(), found?));
+        for member in self.types.members(of) {
+            if member.name == wanted.as_bytes() {
+                return Some((member.offset, member.number));
             }
-            if let (true, true, Some(Type::Struct(inner) | Type::Union(inner))) =
-                (name.is_empty(), depth < DEEPEST, found)
-                && let Some((offset, found)) = self.member(&inner, wanted, depth + 1)
+            if !member.name.is_empty() || depth == DEEPEST {
+                continue;
+            }
+            let inner = self.types.get(member.number)?;
+            if matches!(inner.kind, Kind::Structure | Kind::Union)
+                && let Some((offset, found)) = self.member(inner, wanted, depth + 1)
             {
-                return Some((member.bit_offset() + offset, found));
+                return Some((member.offset.checked_add(offset)?, found));
             }
         }
         None

@@ -36,6 +36,8 @@ pub(super) struct Devices {
     slots: Vec<Option<Record>>,
     free: Vec<u32>,
     at: HashMap<DeviceAddress, u32>,
+    /// The address that the present event is about, and what lives there: it is asked for several times an event.
+    present: (DeviceAddress, Option<u32>),
     /// Instances that ended with the last event: their slots.
     gone: Vec<u32>,
     epochs: u32,
@@ -55,6 +57,7 @@ impl Devices {
             slots: Vec::new(),
             free: Vec::new(),
             at: HashMap::new(),
+            present: (DeviceAddress::NONE, None),
             gone: Vec::new(),
             epochs: 0,
             introduced: HashMap::new(),
@@ -64,7 +67,17 @@ impl Devices {
         }
     }
 
+    /// The event that comes is about this address.
+    pub(super) fn attend_to(&mut self, address: DeviceAddress) {
+        if self.present.0 != address {
+            self.present = (address, self.at.get(&address).copied());
+        }
+    }
+
     pub(super) fn at(&self, address: DeviceAddress) -> Option<DeviceId> {
+        if address == self.present.0 {
+            return self.id_in(self.present.1?);
+        }
         self.id_in(*self.at.get(&address)?)
     }
 
@@ -116,6 +129,9 @@ impl Devices {
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
         self.at.insert(key.address, slot);
+        if key.address == self.present.0 {
+            self.present.1 = Some(slot);
+        }
         DeviceId { slot, epoch }
     }
 
@@ -135,6 +151,9 @@ impl Devices {
         };
         if self.at.get(&key.address) == Some(&id.slot) {
             self.at.remove(&key.address);
+            if key.address == self.present.0 {
+                self.present.1 = None;
+            }
         }
         self.gone.push(id.slot);
         if self.ended.len() >= MOST_ENDED {

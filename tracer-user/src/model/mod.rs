@@ -196,6 +196,7 @@ impl Model {
                 self.abandon(&frame, &mut changes);
             }
         }
+        self.devices.attend_to(event.device);
         let known = self.devices.at(event.device);
         let misplaced = self.place(event);
         if let Some(misplaced) = misplaced {

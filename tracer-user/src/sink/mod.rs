@@ -2,6 +2,7 @@
 
 pub mod chrome;
 pub mod diff;
+pub mod html;
 pub mod json;
 pub(crate) mod json_text;
 pub mod page;

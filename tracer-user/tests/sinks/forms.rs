@@ -16,6 +16,7 @@ use devres_tracer::{
         Sink,
         chrome::ChromeSink,
         diff::{self, Differences},
+        html,
         json::JsonSink,
         page::Page,
         report::{self, Report},
@@ -50,6 +51,7 @@ pub(crate) enum Reader {
     Ktap,
     Github,
     Lava,
+    Html,
 }
 
 /// One form.
@@ -61,13 +63,8 @@ pub(crate) struct Form {
     files: &'static [&'static str],
 }
 
-pub(crate) const FORMS: [Form; 19] = [
-    form(
-        "text",
-        Reader::Lines,
-        text,
-        &["text.rs", "told.rs", "command_end.rs"],
-    ),
+pub(crate) const FORMS: [Form; 20] = [
+    form("text", Reader::Lines, text, &["text.rs", "reported.rs"]),
     form("finding", Reader::Lines, findings, &[]),
     form(
         "json",
@@ -94,6 +91,18 @@ pub(crate) const FORMS: [Form; 19] = [
         Reader::JsonLines,
         report_json,
         &["report/json.rs"],
+    ),
+    form(
+        "report --html",
+        Reader::Html,
+        report_html,
+        &[
+            "html/data.rs",
+            "html/mod.rs",
+            "html/body.html",
+            "html/page.css",
+            "html/page.js",
+        ],
     ),
     form(
         "diff",
@@ -276,6 +285,12 @@ fn report_text(material: &Material) -> Vec<u8> {
 fn report_json(material: &Material) -> Vec<u8> {
     reported(material, |report, text| {
         report::write_json(report, text).unwrap();
+    })
+}
+
+fn report_html(material: &Material) -> Vec<u8> {
+    reported(material, |report, text| {
+        html::write_html(report, text).unwrap();
     })
 }
 

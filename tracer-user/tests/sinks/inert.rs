@@ -1,10 +1,12 @@
 //! Names that want to be more than names.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use devres_tracer::{
     escape::steers,
     event::{EventKind, Hook, Message, ModuleCode, Text},
     evidence::{CommandEnd, SourceInformation},
 };
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     forms::{FORMS, Material, Reader},
@@ -290,6 +292,52 @@ fn check_toml(text: &str) -> Result<(), String> {
     }
 }
 
+/// Nothing in the page but what it is made of, and its own policy lets only that run.
+fn check_html(text: &str) -> Result<(), String> {
+    const TAGS: [&str; 38] = [
+        "!doctype", "article", "aside", "body", "button", "canvas", "dd", "details", "dialog",
+        "div", "dl", "dt", "h1", "h2", "h3", "head", "header", "html", "input", "label", "li",
+        "main", "meta", "noscript", "ol", "p", "pre", "script", "section", "span", "strong",
+        "style", "summary", "title", "ul", "a", "b", "i",
+    ];
+    let between = |begin: &str, end: &str| {
+        let (_, rest) = text.split_once(begin)?;
+        rest.split_once(end).map(|(inside, _)| inside)
+    };
+    let style = between("<style>", "</style>").ok_or("no style")?;
+    let script = between("<script>", "</script>").ok_or("no script")?;
+    let data = between(
+        "<script type=\"application/json\" id=\"data\">",
+        "</script>",
+    )
+    .ok_or("no data")?;
+    check_json(data)?;
+    let policy = between("Content-Security-Policy\" content=\"", "\">").ok_or("no policy")?;
+    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
+    let (style_hash, script_hash) = (hash(style), hash(script));
+    if policy != format!("default-src 'none'; style-src {style_hash}; script-src {script_hash}") {
+        return Err(format!("the policy is {policy}"));
+    }
+    let page = text
+        .replacen(style, "", 1)
+        .replacen(script, "", 1)
+        .replacen(data, "", 1);
+    for (at, _) in page.match_indices('<') {
+        let rest = page[at + 1..].trim_start_matches('/');
+        let tag: String = rest
+            .chars()
+            .take_while(|one| one.is_ascii_alphanumeric() || *one == '!')
+            .collect();
+        if !TAGS.contains(&tag.as_str()) {
+            return Err(format!("an element that is a name's: <{tag}"));
+        }
+    }
+    if page.matches("<script").count() != 2 {
+        return Err("a script too many".to_owned());
+    }
+    Ok(())
+}
+
 fn check(text: &str, reader: Reader) -> Result<(), String> {
     check_lines(text, reader)?;
     match reader {
@@ -301,6 +349,7 @@ fn check(text: &str, reader: Reader) -> Result<(), String> {
         Reader::Ktap => check_ktap(text),
         Reader::Github => check_github(text),
         Reader::Lava => check_lava(text),
+        Reader::Html => check_html(text),
     }
 }
 

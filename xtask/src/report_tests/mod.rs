@@ -1,5 +1,7 @@
-//! Tests of the reports of `devres-tracer check` by what others have made to read them: the kernel's own KTAP parser, the
-//! schemas of JUnit's XML and of SARIF, and those of the CI services for the jobs in `docs/ci`.
+//! Tests of reports by what others have made to read them: the kernel's own KTAP parser, the schemas of JUnit's XML and of
+//! SARIF, those of the CI services for the jobs in `docs/ci`, and a browser.
+
+mod page;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -46,7 +48,7 @@ pub(crate) fn run(filter: Option<&str>, mirror: Option<&str>) -> Tally {
         .into_iter()
         .filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter)))
         .collect();
-    let mut tally = Tally::default();
+    let mut tally = page::run(filter);
     if wanted.is_empty() {
         return tally;
     }
@@ -56,7 +58,7 @@ pub(crate) fn run(filter: Option<&str>, mirror: Option<&str>) -> Tally {
         && !is_ci
     {
         println!("skipped {count} tests of reports: {error:#}");
-        tally.skipped = count;
+        tally.skipped += count;
         return tally;
     }
     let prepared = Readers::provide(mirror)
@@ -66,7 +68,7 @@ pub(crate) fn run(filter: Option<&str>, mirror: Option<&str>) -> Tally {
         Ok(prepared) => prepared,
         Err(error) => {
             println!("FAILED {count} tests of reports: {error:#}");
-            tally.failed = count;
+            tally.failed += count;
             return tally;
         }
     };

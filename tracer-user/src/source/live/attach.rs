@@ -8,7 +8,7 @@ use aya::{
 };
 use tracer_ebpf::{Description, Hook, Point, Programs, Role, Trait};
 
-use super::switches::silences;
+use super::{switches::silences, timing::StopWatch};
 use crate::{
     evidence::{Attachment, HookCoverage, HookState, Untold},
     kernel::KernelTypes,
@@ -24,6 +24,8 @@ pub(super) struct Kernel<'kernel> {
     pub(super) ways: &'kernel [Attachment],
     /// Which of the optional hooks are wanted.
     pub(super) optional: &'kernel [Hook],
+    /// How long the verifier takes.
+    pub(super) verifier: StopWatch,
 }
 
 impl Kernel<'_> {
@@ -109,11 +111,13 @@ fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, row: &Description) ->
     for way in kernel.ways {
         let result = match way {
             Attachment::TpBtf => with::<BtfTracePoint>(ebpf, programs.best, |program| {
-                program.load(tracepoint, kernel.btf)?;
+                kernel
+                    .verifier
+                    .time(|| program.load(tracepoint, kernel.btf))?;
                 program.attach().map(drop)
             }),
             Attachment::RawTracepoint => with::<RawTracePoint>(ebpf, programs.plain, |program| {
-                program.load()?;
+                kernel.verifier.time(|| program.load())?;
                 program.attach(tracepoint).map(drop)
             }),
             _ => continue,
@@ -152,8 +156,8 @@ fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &Description) -> 
             continue;
         }
         let result = match way {
-            Attachment::Fentry => fentry(ebpf, kernel.btf, hook, function),
-            Attachment::Kprobe => kprobe(ebpf, hook, function),
+            Attachment::Fentry => fentry(ebpf, kernel, hook, function),
+            Attachment::Kprobe => kprobe(ebpf, kernel, hook, function),
             _ => continue,
         };
         match result {
@@ -164,11 +168,18 @@ fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &Description) -> 
     missing(&reasons)
 }
 
-fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &Description, function: &str) -> Result<(), Refusal> {
+fn fentry(
+    ebpf: &mut Ebpf,
+    kernel: &Kernel<'_>,
+    hook: &Description,
+    function: &str,
+) -> Result<(), Refusal> {
     // The return first: a frame whose end can't be seen must not be seen to begin.
     if let Some(Programs { best: fentry, .. }) = hook.leave {
         with::<FExit>(ebpf, fentry, |program| {
-            program.load(function, btf)?;
+            kernel
+                .verifier
+                .time(|| program.load(function, kernel.btf))?;
             program.attach().map(drop)
         })?;
     }
@@ -176,7 +187,9 @@ fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &Description, function: &str) -> Res
         return Ok(());
     };
     let entered = with::<FEntry>(ebpf, fentry, |program| {
-        program.load(function, btf)?;
+        kernel
+            .verifier
+            .time(|| program.load(function, kernel.btf))?;
         program.attach().map(drop)
     });
     if let (Err(_), Some(Programs { best: fentry, .. })) = (&entered, hook.leave) {
@@ -185,13 +198,18 @@ fn fentry(ebpf: &mut Ebpf, btf: &Btf, hook: &Description, function: &str) -> Res
     entered
 }
 
-fn kprobe(ebpf: &mut Ebpf, hook: &Description, function: &str) -> Result<(), Refusal> {
+fn kprobe(
+    ebpf: &mut Ebpf,
+    kernel: &Kernel<'_>,
+    hook: &Description,
+    function: &str,
+) -> Result<(), Refusal> {
     if !Path::new("/sys/bus/event_source/devices/kprobe").exists() {
         return Err(Refusal::NoKprobes);
     }
     for Programs { plain: kprobe, .. } in [hook.leave, hook.enter].into_iter().flatten() {
         let attached = with::<KProbe>(ebpf, kprobe, |program| {
-            program.load()?;
+            kernel.verifier.time(|| program.load())?;
             program.attach(function, 0).map(drop)
         });
         if let (Err(_), Some(Programs { plain: kprobe, .. })) = (&attached, hook.leave) {

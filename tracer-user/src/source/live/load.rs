@@ -1,7 +1,7 @@
 //! Loads the probes, attaches them, takes the snapshot, and yields events.
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf, EbpfLoader, Endianness,
     maps::{MapData, PerCpuArray, RingBuf, StackTraceMap},
     programs::RawTracePoint,
 };
@@ -11,7 +11,11 @@ use std::{
 };
 
 use hashbrown::HashMap;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::resource::{Resource, setrlimit},
+    unistd::chroot,
+};
 use tokio::io::unix::AsyncFd;
 use tracer_ebpf::{Hook, Layout};
 use zerocopy::IntoBytes as _;
@@ -31,6 +35,7 @@ use super::{
     stacks::Stacks,
     switches::Switches,
     symbol_service::SymbolService,
+    timing::{Step, StopWatch, Timing},
     unnamed::Unnamed,
 };
 use crate::{
@@ -60,6 +65,7 @@ pub struct Live {
     first: std::vec::IntoIter<Event>,
     set: DeviceSetLayout,
     layout: Layout,
+    timing: Timing,
 }
 
 /// Lost records by hook number, on one CPU.
@@ -73,30 +79,32 @@ impl Live {
     /// [`coverage`](Self::coverage) says so.
     pub fn start(options: &Options) -> Result<Self, LiveError> {
         ensure_possible(options)?;
+        let mut timing = Timing::begin();
         let symbols = SymbolService::start();
-        let btf = in_background(Btf::from_sys_fs)?;
-        // Each parses the kernel's types for itself, and takes its time for it.
-        let loader = in_background(EbpfLoader::new)?;
+        let loader = in_background(loader_without_types)?;
         let types = KernelTypes::of_running_kernel()?;
         let mut layout = types.layout()?;
         let set = types.device_set()?;
         layout.stacks = u32::from(options.stacks);
         layout.log = u32::from(options.probe_log);
         layout.wake_up_at = options.ring_bytes / 4;
-        let btf = btf
-            .join()
-            .map_err(|_| LiveError::Load("the kernel's BTF can't be parsed".to_owned()))?
-            .map_err(|error| LiveError::Load(chain(&error)))?;
+        let unparsed = |error: &dyn std::error::Error| LiveError::Load(chain(error));
+        let btf = Btf::parse(&types.attach_targets(), Endianness::default())
+            .map_err(|error| unparsed(&error))?;
+        timing.done(Step::Types);
         // Before 5.11 map memory counts against this limit.
         let _ = setrlimit(
             Resource::RLIMIT_MEMLOCK,
             nix::libc::RLIM_INFINITY,
             nix::libc::RLIM_INFINITY,
         );
-        let loader = loader
+        let mut loader = loader
             .join()
-            .map_err(|_| LiveError::Load("the kernel's BTF can't be parsed".to_owned()))?;
-        let (mut ebpf, uninterrupted) = load(loader, &types, &layout, options)?;
+            .map_err(|_| LiveError::Load("the loader can't be started".to_owned()))?;
+        loader.btf(None);
+        timing.done(Step::Loader);
+        let verifier = StopWatch::default();
+        let (mut ebpf, uninterrupted) = load(loader, &types, &layout, options, &verifier)?;
 
         let probe_log = options
             .probe_log
@@ -121,16 +129,18 @@ impl Live {
                 LiveError::Load(format!("the ring buffer can't be polled: {error}"))
             })?;
 
+        timing.done_apart_from(Step::Maps, (Step::Verifier, verifier.total()));
         let hooks = if options.attach {
-            attach::attach(
-                &mut ebpf,
-                &Kernel {
-                    btf: &btf,
-                    types: &types,
-                    ways: &options.ways,
-                    optional: &options.optional,
-                },
-            )
+            let kernel = Kernel {
+                btf: &btf,
+                types: &types,
+                ways: &options.ways,
+                optional: &options.optional,
+                verifier: StopWatch::default(),
+            };
+            let hooks = attach::attach(&mut ebpf, &kernel);
+            timing.done_apart_from(Step::Attach, (Step::Verifier, kernel.verifier.total()));
+            hooks
         } else {
             Vec::new()
         };
@@ -167,6 +177,7 @@ impl Live {
             first: Vec::new().into_iter(),
             set,
             layout,
+            timing,
         };
         live.take_snapshot(&layout, &set);
         Ok(live)
@@ -183,6 +194,12 @@ impl Live {
     #[must_use]
     pub fn is_uninterrupted(&self) -> bool {
         self.uninterrupted
+    }
+
+    /// How long the steps of the start took.
+    #[must_use]
+    pub fn timing(&self) -> &Timing {
+        &self.timing
     }
 
     /// Measures what one addition costs the traced kernel, as the mean of so many. The events are made up and
@@ -333,6 +350,7 @@ impl Live {
     fn take_snapshot(&mut self, layout: &Layout, set: &DeviceSetLayout) {
         let mut events = Vec::new();
         let found = self.walk(layout, set, &mut events);
+        self.timing.done(Step::Snapshot);
         match found {
             Ok((found, complete)) => {
                 if !complete {
@@ -351,6 +369,7 @@ impl Live {
                 self.first = events.into_iter();
             }
         }
+        self.timing.done(Step::Names);
     }
 
     fn walk(
@@ -444,6 +463,18 @@ fn ensure_possible(options: &Options) -> Result<(), LiveError> {
     Ok(())
 }
 
+/// A loader that has not read the kernel's types.
+///
+/// Creating one reads them all, wanted or not, until aya 0.15, which takes tens of milliseconds and of MiB. So it is created
+/// where it does not find them: the thread that runs this sees `/proc` as its root directory from then on. Where that is
+/// not permitted they are read in vain.
+fn loader_without_types() -> EbpfLoader<'static> {
+    if unshare(CloneFlags::CLONE_FS).is_ok() {
+        let _ = chroot("/proc");
+    }
+    EbpfLoader::new()
+}
+
 /// Begins work that takes its time on a thread of its own.
 fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
@@ -467,6 +498,7 @@ fn load<'data>(
     types: &KernelTypes,
     layout: &'data Layout,
     options: &'data Options,
+    verifier: &StopWatch,
 ) -> Result<(Ebpf, bool), LiveError> {
     loader
         .override_global("LAYOUT", layout.as_bytes(), true)
@@ -495,7 +527,7 @@ fn load<'data>(
     }
     let calling = FittedObject::new(|function| types.function_number(function.symbol()));
     let mut ebpf = load(&calling)?;
-    if calls_kernel_functions(&mut ebpf) {
+    if verifier.time(|| calls_kernel_functions(&mut ebpf)) {
         return Ok((ebpf, true));
     }
     Ok((load(&FittedObject::new(|_| None))?, false))

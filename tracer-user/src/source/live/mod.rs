@@ -18,6 +18,7 @@ mod switches;
 mod symbol_service;
 mod symbols;
 mod texts;
+mod timing;
 mod unnamed;
 
 pub use attach::WAYS;
@@ -30,3 +31,4 @@ pub use snapshot::{Memory, NoMemory, SnapshotError, Unreadable};
 pub use stacks::Stacks;
 pub use symbol_service::SymbolService;
 pub use symbols::{KALLSYMS, SymbolError, Symbols};
+pub use timing::{Step, Timing};

@@ -1,0 +1,151 @@
+//! The page that `devres-tracer report --html` writes, drawn by a real browser.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::tracer;
+use crate::test::Tally;
+use crate::{tools, workspace};
+
+/// The test's name.
+const NAME: &str = "report_page_is_drawn_by_chromium";
+
+/// Devices of the made-up recording, and resources of each.
+const DEVICES: u64 = 100;
+const RESOURCES: u64 = 100;
+
+/// Runs the test, if its name contains `filter` and there is a Chromium.
+pub(super) fn run(filter: Option<&str>) -> Tally {
+    let mut tally = Tally::default();
+    if !filter.is_none_or(|filter| NAME.contains(filter)) {
+        return tally;
+    }
+    if let Err(error) = tools::require(&["chromium"]) {
+        println!("skipped {NAME}: {error:#}");
+        tally.skipped = 1;
+        return tally;
+    }
+    match demo_is_drawn().and_then(|()| many_resources_are_drawn()) {
+        Ok(()) => {
+            println!("ok {NAME}");
+            tally.passed = 1;
+        }
+        Err(error) => {
+            println!("FAILED {NAME}: {error:#}");
+            tally.failed = 1;
+        }
+    }
+    tally
+}
+
+/// The finding's device is selected, and the stack at the finding's beginning is listed.
+fn demo_is_drawn() -> Result<()> {
+    let demo = workspace::root().join("tracer-user/demo/pvpanic-6.1.dvrt");
+    let page = drawn("demo", &demo, 1)?;
+    for wanted in [
+        "<h3 id=\"device-name\">QEMU0001:00</h3>",
+        "it holds 3 resources, 56 bytes, newest first:",
+        ">pvpanic_remove  16 B</button>",
+        "aria-label=\"Show DR001 on the timeline\"",
+    ] {
+        ensure!(page.contains(wanted), "the page lacks {wanted}:\n{page}");
+    }
+    Ok(())
+}
+
+/// A recording with many devices and resources comes to its end as well.
+fn many_resources_are_drawn() -> Result<()> {
+    let demo = workspace::root().join("tracer-user/demo/pvpanic-6.1.dvrt");
+    let json = tracer()
+        .args(["export", "--format", "json"])
+        .arg(&demo)
+        .output()
+        .context("cannot run the tracer")?;
+    let json = String::from_utf8(json.stdout).context("the export is not text")?;
+    let mut lines = json
+        .lines()
+        .next()
+        .context("the export is empty")?
+        .to_owned();
+    let mut time = 1_000_000_000_u64;
+    let mut event = |address: u64, kind: &str, detail: &str| {
+        time += 1_000;
+        let _ = write!(
+            lines,
+            "\n{{\"type\":\"event\",\"time\":{time},\"tid\":1,\"tgid\":1,\"comm\":\"sh\",\"cpu\":0,\
+             \"address\":\"{address:#x}\",\"event\":\"{kind}\",\"detail\":{detail}}}"
+        );
+    };
+    for device in 0..DEVICES {
+        let address = 0xffff_8880_0000_0000 + device * 0x800;
+        event(
+            address,
+            "enter",
+            r#"{"function":"device_initialize","arguments":"none"}"#,
+        );
+        let name = format!(
+            r#"{{"name":"dev{device}","driver":"made-up","bus":"platform","parent":"0x0"}}"#
+        );
+        event(address, "device", &name);
+        for resource in 0..RESOURCES {
+            let node = 0xffff_8881_0000_0000 + (device * RESOURCES + resource) * 0x40;
+            let added = format!(
+                r#"{{"node":"{node:#x}","name":"devm_kzalloc_release","size":8,"action_data":"0x0","payload_address":"{:#x}","payload":["0x0","0x0","0x0","0x0"]}}"#,
+                node + 40
+            );
+            event(address, "add", &added);
+        }
+    }
+    let directory = directory()?;
+    let recording = directory.join("many.jsonl");
+    fs::write(&recording, lines).context("cannot write the recording")?;
+    let page = drawn("many", &recording, 3)?;
+    let wanted = format!("{DEVICES} devices, 10,000 resources");
+    ensure!(page.contains(&wanted), "the page lacks {wanted}");
+    Ok(())
+}
+
+fn directory() -> Result<PathBuf> {
+    let directory = workspace::root().join("target/report-page");
+    fs::create_dir_all(&directory).context("cannot create the directory of the pages")?;
+    Ok(directory)
+}
+
+/// The page's elements after its script has run. `code` is the exit code that the report must have.
+fn drawn(name: &str, recording: &Path, code: i32) -> Result<String> {
+    let directory = directory()?;
+    let page = directory.join(format!("{name}.html"));
+    let report = tracer()
+        .args(["report", "--html"])
+        .args([&page, recording])
+        .output()
+        .context("cannot run the tracer")?;
+    ensure!(report.status.code() == Some(code), "{name}: {report:?}");
+    let chromium = Command::new("chromium")
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            "--dump-dom",
+        ])
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .context("cannot run chromium")?;
+    let said = String::from_utf8_lossy(&chromium.stderr);
+    let complaint = said.lines().find(|line| line.contains("CONSOLE"));
+    ensure!(
+        complaint.is_none(),
+        "{name}: the browser complains: {complaint:?}"
+    );
+    let page = String::from_utf8_lossy(&chromium.stdout).into_owned();
+    ensure!(
+        page.contains("data-drawn="),
+        "{name} was not drawn:\n{said}"
+    );
+    Ok(page)
+}
