@@ -8,8 +8,8 @@ use devres_tracer::{
         exercise::Exercised, write_expectations,
     },
     engine::Verdict,
-    event::{Hook, Time},
-    evidence::{CommandEnd, Coverage, SourceInformation},
+    event::{Hook, Role, Time},
+    evidence::{CommandEnd, Coverage, SourceInformation, Untold},
 };
 use support::{Dev, Story, added, whole, without};
 
@@ -282,6 +282,29 @@ fn missing_hooks_are_inconclusive_where_the_policy_asks_for_what_they_tell() {
     assert_eq!(check(&right, rule).verdict, Verdict::Clean);
     let driver = "[require]\ndrivers = [\"lm75\"]";
     assert_eq!(check(&right, driver).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn missing_arguments_are_inconclusive_as_well() {
+    let right = story(&[Unbind::Right]);
+    let untold = Untold {
+        hook: Hook::PmDetach,
+        role: Role::PmDomain,
+        reason: "not every line of it has that".to_owned(),
+    };
+    let coverage = Coverage {
+        untold: vec![untold],
+        ..whole()
+    };
+    let only = "[rules]\nothers = \"off\"\nDR001 = \"fail\"";
+    for policy in ["", only] {
+        let results = check_with(&right, policy, coverage.clone());
+        let (status, message) = test(&results, "evidence", "DR001 can decide");
+        assert_eq!(status, Status::Inconclusive, "{policy}");
+        assert!(message.contains("without pm_domain"), "{message}");
+        assert_eq!(results.verdict, Verdict::Inconclusive, "{policy}");
+        assert_eq!(dr001(&results).0, Status::Skipped, "{policy}");
+    }
 }
 
 #[test]

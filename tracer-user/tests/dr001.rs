@@ -504,7 +504,7 @@ fn without_its_hooks_the_rule_cannot_decide() {
     let outcome = story.judge_by("DR001", without(whole(), &[Hook::PmDetach]));
     assert_eq!(outcome.verdict(Severity::Error), Verdict::Inconclusive);
     assert_eq!(
-        outcome.undecided[0].reason,
+        outcome.undecided[0].reason.to_string(),
         "dev_pm_domain_detach is not seen: not on this kernel"
     );
     // One of two is enough.

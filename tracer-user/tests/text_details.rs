@@ -40,7 +40,7 @@ fn reasons(outcome: &Outcome, rule: &str) -> Vec<String> {
     let undecided = outcome.undecided.iter();
     undecided
         .filter(|undecided| undecided.rule == rule)
-        .map(|undecided| undecided.reason.clone())
+        .map(|undecided| undecided.reason.to_string())
         .collect()
 }
 

@@ -10,22 +10,25 @@ use std::{
 
 use clap::Args;
 
-use super::{Exit, reading, say::say, source_options::FilterOptions, wanted::Wanted};
+use super::{
+    Exit, after_boot::AfterBoot, reading, say::say, source_options::FilterOptions, wanted::Wanted,
+};
 use crate::{
     command::time::{Extent, HOW, TimeArgument},
-    event::Time,
+    event::{EventKind, Time},
     evidence::{Before, Coverage},
     filter::DeviceFilter,
     model::Model,
-    sink::stacks::DeviceStack,
-    source::live::{Live, Options},
+    sink::{stacks::DeviceStack, stacks_data::Targets},
+    source::live::{self, Live, Options},
 };
 
 /// Shows what each device owns right now, or owned at some time in a recording
 ///
 /// Without FILE the lists are read from the kernel's memory without its locks, each one twice. A device whose
-/// list changed meanwhile is marked. Devices that are not yet added to the system are not found. With FILE it
-/// is what the recording or log tells until --at, or until its end. Exit codes: 0 if everything is shown, 2 if the
+/// list changed meanwhile is marked. Devices that are not yet added to the system are not found. Who added what is told
+/// where the kernel has recorded it since its boot (`devres-tracer boot`). With FILE it is what the recording or log
+/// tells until --at, or until its end. Exit codes: 0 if everything is shown, 2 if the
 /// command line is wrong, 3 if something may be missing or no device is wanted, 4 if nothing could be read.
 #[derive(Debug, Args)]
 #[command(after_help = HOW)]
@@ -55,7 +58,7 @@ impl Stacks {
         let filter = self.filter.filter()?;
         let found = match &self.file {
             Some(file) => self.recorded(file, filter)?,
-            None => live(filter)?,
+            None => running(filter)?,
         };
         let shown = self.show(&found)?;
         let mut whole = true;
@@ -140,6 +143,17 @@ impl Stacks {
         stacks.sort_by(|one, other| {
             (&one.bus, &one.device, &one.address).cmp(&(&other.bus, &other.device, &other.address))
         });
+        let mut targets = Targets::of(&found.model);
+        if self.file.is_none() {
+            let pointers = stacks.iter().flat_map(|stack| &stack.stack);
+            let pointers = pointers.flat_map(|entry| entry.pointers.iter().copied());
+            // Where there are no symbols, fewer names are told.
+            let variables = live::variables(&targets.unknown(pointers)).unwrap_or_default();
+            targets.add_variables(variables);
+        }
+        for stack in &mut stacks {
+            stack.name_data(&targets);
+        }
         let mut writer = BufWriter::new(io::stdout().lock());
         let written = stacks.iter().try_for_each(|stack| {
             if self.json {
@@ -181,7 +195,8 @@ struct Found {
 }
 
 /// The running kernel.
-fn live(filter: DeviceFilter) -> anyhow::Result<Found> {
+fn running(filter: DeviceFilter) -> anyhow::Result<Found> {
+    let after_boot = AfterBoot::find();
     let mut live = Live::start(&Options {
         attach: false,
         ..Options::default()
@@ -189,6 +204,19 @@ fn live(filter: DeviceFilter) -> anyhow::Result<Found> {
     let coverage = live.coverage().clone();
     let mut model = Model::new(coverage.clone().into());
     let mut wanted = Wanted::new(filter);
+    if let Some(after_boot) = after_boot {
+        let read = after_boot.hand_on(&mut |event| {
+            if matches!(event.kind, EventKind::Loss(_)) {
+                // What is missing may have gone, and another of its kind may have come to the same place.
+                model = Model::new(coverage.clone().into());
+            } else {
+                model.apply(event);
+            }
+        });
+        if let Err(error) = read {
+            say(format_args!("who added what is not known: {error:#}"));
+        }
+    }
     live.drain(0, &mut |event| {
         model.apply(&event);
         wanted.event(&event, &model);

@@ -18,7 +18,7 @@ use super::{
     reading, record,
     rules::RuleOptions,
     run::Run,
-    say::shown,
+    say::{plainly, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
     wanted::Wanted,
@@ -194,7 +194,8 @@ impl Trace {
         run.flush();
         let mut judged = Judged { run, recorder };
         if let Some(after_boot) = after_boot {
-            after_boot.hand_on(&mut judged)?;
+            let handed_on = after_boot.hand_on(&mut |event| judged.event(event))?;
+            plainly(handed_on);
         }
         let captured = capture.run(&self.capture, &mut judged).await?;
         let lost_by = capture.finish(&mut judged);

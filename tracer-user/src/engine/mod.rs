@@ -2,15 +2,15 @@
 
 mod summary;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     event::{Event, Time},
     evidence::{Coverage, HookState},
-    finding::{Finding, Occurrence, Report, Severity},
+    finding::{Doubt, Finding, Occurrence, Report, Severity},
     model::{Change, Desync, InstanceKey, Model, SilentHook},
     rules::RuleSet,
 };
@@ -64,12 +64,38 @@ pub struct Undecided {
     /// How bad its findings could have been.
     pub worst: Severity,
     /// Why.
-    pub reason: String,
+    #[schemars(with = "String")]
+    pub reason: Reason,
     /// On how many device instances; zero if on none in particular.
     pub devices: u64,
     /// Which, as far as they were kept.
     #[serde(skip)]
     pub instances: Vec<InstanceKey>,
+}
+
+/// Why a rule could not decide something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// A hook or an argument that it needs was not seen, with what the source says of that.
+    Unseen(String),
+    /// What was seen of some devices leaves it open.
+    Doubt(Doubt),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unseen(what) => formatter.write_str(what),
+            Self::Doubt(doubt) => doubt.fmt(formatter),
+        }
+    }
+}
+
+impl Serialize for Reason {
+    /// As its text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// The verdict on a run.
@@ -195,7 +221,10 @@ impl Engine {
 
     fn silent_hooks(&self) -> Vec<SilentHook> {
         let found = self.model.silent_hooks().iter().cloned();
-        found.chain(self.model.unexplained_driver()).collect()
+        found
+            .chain(self.model.unexplained_driver())
+            .chain(self.model.unheard_hooks())
+            .collect()
     }
 
     /// What the rules could not decide: for want of hooks, or on devices of which something is missing.
@@ -206,38 +235,28 @@ impl Engine {
             undecided.push(Undecided {
                 rule: info.id,
                 worst: info.worst(),
-                reason: coverage.explain(gap),
+                reason: Reason::Unseen(coverage.explain(gap)),
                 devices: 0,
                 instances: Vec::new(),
             });
         }
         for (rule, silence) in self.report.silence() {
-            let mut reasons: Vec<&str> = silence
-                .devices
-                .values()
-                .map(|(_, why)| why.as_str())
-                .collect();
-            reasons.sort_unstable();
-            reasons.dedup();
-            for reason in reasons {
-                let instances: Vec<InstanceKey> = silence
-                    .devices
-                    .iter()
-                    .filter(|(_, (_, why))| why == reason)
-                    .map(|(key, _)| *key)
-                    .collect();
-                undecided.push(Undecided {
-                    rule,
-                    worst: if silence.open {
-                        Severity::Error
-                    } else {
-                        self.rules.worst(rule)
-                    },
-                    reason: reason.to_owned(),
-                    devices: instances.len() as u64,
-                    instances,
-                });
+            let worst = if silence.open {
+                Severity::Error
+            } else {
+                self.rules.worst(rule)
+            };
+            let mut by_doubt: BTreeMap<Doubt, Vec<InstanceKey>> = BTreeMap::new();
+            for (instance, doubt) in &silence.devices {
+                by_doubt.entry(*doubt).or_default().push(*instance);
             }
+            undecided.extend(by_doubt.into_iter().map(|(doubt, instances)| Undecided {
+                rule,
+                worst,
+                reason: Reason::Doubt(doubt),
+                devices: instances.len() as u64,
+                instances,
+            }));
         }
         undecided
     }

@@ -1,6 +1,7 @@
 //! Findings: what a rule has to say, as data.
 
 mod describe;
+mod doubt;
 mod evidence;
 mod occurrence;
 mod report;
@@ -17,6 +18,7 @@ use crate::{
 };
 
 pub use describe::{added_by, asker, frames, is_nameless, label, live_resource, mark, resource};
+pub use doubt::Doubt;
 pub use evidence::{Adders, Evidence, Share};
 pub use occurrence::{MOST_OCCURRENCES, Occurrence, Occurrences};
 pub use report::{MOST_FINDINGS, Repeat, Report, Silence};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::{
-    Adders, Certainty, Evidence, Finding, Occurrence, Severity, Subject, subject::UNNAMED,
+    Adders, Certainty, Doubt, Evidence, Finding, Occurrence, Severity, Subject, subject::UNNAMED,
 };
 use crate::{event::Time, model::InstanceKey};
 
@@ -15,14 +15,14 @@ pub const MOST_FINDINGS: usize = 10_000;
 /// Occurrences of all findings that are kept. Beyond it no finding keeps more than it has already.
 const MOST_OCCURRENCES_IN_ALL: usize = 100_000;
 
-/// Devices on which one rule stayed silent whose names are kept.
+/// Devices on which one rule stayed silent that are kept.
 const MOST_SILENT: usize = 10_000;
 
 /// That a rule had to stay silent on some devices.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Silence {
     /// The devices, with the reason of the last time.
-    pub devices: BTreeMap<InstanceKey, (String, String)>,
+    pub devices: BTreeMap<InstanceKey, Doubt>,
     /// How many times, on whatever device.
     pub count: u64,
     /// What could not be judged can be as bad as anything, not only as the rule's own findings.
@@ -196,19 +196,17 @@ impl Report {
     }
 
     /// Reports that `rule` could not judge something on a device, and why.
-    pub fn stay_silent(&mut self, rule: &'static str, device: InstanceKey, name: &str, why: &str) {
+    pub fn stay_silent(&mut self, rule: &'static str, device: InstanceKey, doubt: Doubt) {
         let silence = self.silence.entry(rule).or_default();
         silence.count += 1;
         if silence.devices.len() < MOST_SILENT || silence.devices.contains_key(&device) {
-            silence
-                .devices
-                .insert(device, (name.to_owned(), why.to_owned()));
+            silence.devices.insert(device, doubt);
         }
     }
 
     /// Reports that something happened on a device whose cause is open: whatever any rule can find.
-    pub fn leave_open(&mut self, rule: &'static str, device: InstanceKey, name: &str, why: &str) {
-        self.stay_silent(rule, device, name, why);
+    pub fn leave_open(&mut self, rule: &'static str, device: InstanceKey, doubt: Doubt) {
+        self.stay_silent(rule, device, doubt);
         if let Some(silence) = self.silence.get_mut(rule) {
             silence.open = true;
         }

@@ -174,6 +174,8 @@ impl KernelTypes {
             module_text_size,
             module_init_text,
             module_init_text_size,
+            module_kallsyms: self.word("module", &["kallsyms"]).unwrap_or(0),
+            kallsyms_symtab: self.word("mod_kallsyms", &["symtab"]).unwrap_or(0),
             irqaction_dev_id: self.word("irqaction", &["dev_id"])?,
             node_release: self.word("devres_node", &["release"])?,
             node_size: word(self.size("devres_node")?)?,

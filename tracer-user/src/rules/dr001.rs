@@ -11,7 +11,9 @@ use hashbrown::HashMap;
 use super::{Rule, blame};
 use crate::{
     event::{DeviceIdentity, Hook, Time},
-    finding::{self, Certainty, Finding, Occurrences, Report, RuleInfo, Severity, Step, Subject},
+    finding::{
+        self, Certainty, Doubt, Finding, Occurrences, Report, RuleInfo, Severity, Step, Subject,
+    },
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, Hazard, InstanceKey, Model, Node, Origin,
         State, Taint,
@@ -35,10 +37,6 @@ static INFO: RuleInfo = RuleInfo {
     optional: false,
     page: include_str!("dr001.md"),
 };
-
-/// Why nothing can be said of what is not released after a detach.
-const HALFWAY: &str =
-    "a PM domain was detached from a device whose resources were not seen to be added";
 
 /// Resources whose details a finding keeps.
 const MOST_RESOURCES: usize = 100;
@@ -111,18 +109,12 @@ impl Rule for PmDetachBeforeRelease {
             }
             Change::Lost(_) => {
                 for (_, detach) in self.detached.drain() {
-                    detach.stay_silent(
-                        "events were lost between a PM domain's detach and the releases",
-                        report,
-                    );
+                    detach.stay_silent(Doubt::EventsLostAfterDetach, report);
                 }
             }
             Change::Tainted { device, .. } => {
                 if let Some(detach) = self.detached.remove(device) {
-                    detach.stay_silent(
-                        "something was missed between a PM domain's detach and the releases",
-                        report,
-                    );
+                    detach.stay_silent(Doubt::MissedAfterDetach, report);
                 }
             }
             _ => {}
@@ -149,10 +141,7 @@ impl Rule for PmDetachBeforeRelease {
                     detach.keep(finding::resource(node, None, detach.entered));
                 }
             }
-            detach.stay_silent(
-                "the trace ended between a PM domain's detach and the releases",
-                report,
-            );
+            detach.stay_silent(Doubt::EndedAfterDetach, report);
             report.submit(detach.finding(Certainty::Likely));
         }
         let halfway = model.devices().filter(|device| {
@@ -163,12 +152,7 @@ impl Rule for PmDetachBeforeRelease {
         });
         for device in halfway {
             let subject = Subject::of(device);
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "the trace ended while the device was being unbound",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::EndedInUnbind);
         }
     }
 }
@@ -181,12 +165,7 @@ fn untold(id: DeviceId, model: &Model, report: &mut Report) {
     }
     if let Some(device) = model.device_by_id(id) {
         let subject = Subject::of(device);
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "dev_pm_domain_detach() was called, and it is not told whether there was a PM domain",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::DetachUntold);
     }
 }
 
@@ -208,12 +187,7 @@ impl PmDetachBeforeRelease {
             && !blame::runs(model, Hook::Probe, id)
         {
             let subject = Subject::of(device);
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "resources were released in an unbind whose begin was not seen",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::ReleasedInUnseenUnbind);
         }
     }
 
@@ -234,12 +208,7 @@ impl PmDetachBeforeRelease {
         if !within_binding {
             if device.state() == State::Unknown {
                 let subject = Subject::of(device);
-                report.stay_silent(
-                    INFO.id,
-                    subject.key,
-                    subject.name(),
-                    "a PM domain was detached, perhaps in an unbind whose begin was not seen",
-                );
+                report.stay_silent(INFO.id, subject.key, Doubt::DetachedInUnseenUnbind);
             }
             return;
         }
@@ -260,9 +229,9 @@ impl PmDetachBeforeRelease {
             count: 0,
             severity: Severity::Info,
         };
-        if let Some(reason) = doubt(device, model) {
-            detach.stay_silent(reason, report);
-            detach.halfway = reason == HALFWAY;
+        if let Some(doubt) = doubt(device, model) {
+            detach.stay_silent(doubt, report);
+            detach.halfway = doubt == Doubt::DetachedFromUnknown;
             if detach.halfway {
                 self.detached.insert(id, detach);
             }
@@ -274,7 +243,7 @@ impl PmDetachBeforeRelease {
 
 /// Why nothing can be said of the device's current binding, if something since its begin was missed. A
 /// release that accounts for every resource makes the list certain again, but not what the device does.
-fn doubt(device: Device<'_>, model: &Model) -> Option<&'static str> {
+fn doubt(device: Device<'_>, model: &Model) -> Option<Doubt> {
     let (tainted, lost) = (device.tainted_at(), model.last_loss());
     let missed = tainted.max(lost)?;
     if device.binding_sequence() > missed {
@@ -288,21 +257,19 @@ fn doubt(device: Device<'_>, model: &Model) -> Option<&'static str> {
         return None;
     }
     if lost > tainted {
-        return Some("a PM domain was detached from a device of which events were lost");
+        return Some(Doubt::DetachedAfterLoss);
     }
     Some(
         match device.taints().next().unwrap_or(Taint::FirstSeenHalfway) {
-            Taint::FirstSeenHalfway => HALFWAY,
-            Taint::Loss(_) => "a PM domain was detached from a device of which events were lost",
+            Taint::FirstSeenHalfway => Doubt::DetachedFromUnknown,
+            Taint::Loss(_) => Doubt::DetachedAfterLoss,
             Taint::TornSnapshot
             | Taint::MissedReturn
             | Taint::Desync
             | Taint::Indistinct
             | Taint::Unfitting
             | Taint::Disordered
-            | Taint::Repeated => {
-                "a PM domain was detached from a device of which something was missed"
-            }
+            | Taint::Repeated => Doubt::DetachedAfterMiss,
         },
     )
 }
@@ -370,9 +337,8 @@ impl Detach {
         }
     }
 
-    fn stay_silent(&self, why: &str, report: &mut Report) {
-        let name = self.identity.name.as_deref().unwrap_or("unnamed device");
-        report.stay_silent(INFO.id, self.key, name, why);
+    fn stay_silent(&self, doubt: Doubt, report: &mut Report) {
+        report.stay_silent(INFO.id, self.key, doubt);
     }
 
     fn finding(self, certainty: Certainty) -> Finding {

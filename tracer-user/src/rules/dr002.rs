@@ -7,7 +7,7 @@ use super::Rule;
 use crate::{
     errno,
     event::{Hook, Role},
-    finding::{Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, State},
 };
 
@@ -85,12 +85,7 @@ fn failed(left: &Left, id: DeviceId, without: Option<u64>, model: &Model, report
     };
     let subject = Subject::of(device);
     if !device.is_whole() || !device.is_whole_since(attached) {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a probe failed in which events were missed",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::ProbeFailedAfterMiss);
         return;
     }
     let name = subject.name();

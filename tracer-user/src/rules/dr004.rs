@@ -4,7 +4,7 @@
 use super::{Rule, blame, bus_group::is_of_bus};
 use crate::{
     event::Hook,
-    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Model, Node, Origin},
 };
 
@@ -55,21 +55,11 @@ fn bound(id: DeviceId, model: &Model, report: &mut Report) {
         let subject = Subject::of(device);
         let who = marker.stack().is_some() || device.identity().bus.is_some();
         if !who {
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "a group was open when its device was bound, and neither stack nor bus tell by whose design",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::OpenGroupUnexplained);
             continue;
         }
         if !device.is_whole() || marker.origin() != Origin::Seen {
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "a group was open when a device was bound of which something was missed",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::OpenGroupAfterMiss);
             continue;
         }
         let opener = marker

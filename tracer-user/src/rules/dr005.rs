@@ -4,7 +4,7 @@ use super::{Rule, blame};
 use crate::{
     event::{GroupId, Hook, Message},
     evidence::Addresses,
-    finding::{self, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Model, Node, NodeId, State},
 };
 
@@ -146,12 +146,7 @@ impl Unfound {
     }
 
     fn stay_silent(self, report: &mut Report) {
-        report.stay_silent(
-            INFO.id,
-            self.finding.instance,
-            &self.finding.device,
-            "a group was used that was not seen to be opened",
-        );
+        report.stay_silent(INFO.id, self.finding.instance, Doubt::GroupNotSeenOpened);
     }
 }
 
@@ -255,12 +250,7 @@ fn called(
         let misuse = not_found(hook, device, group, model)?;
         if has_group_of_unknown_id(device, model) {
             let subject = Subject::of(device);
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "a group was named by its identifier, and the identifier of a group that was opened is not told",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::GroupIdUntold);
             return None;
         }
         let finding = misuse.judge(device, device.is_whole(), model, report)?;
@@ -362,10 +352,11 @@ fn opened(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &m
     let named = node
         .group()
         .is_some_and(|group| group.0 != 0 && group.0 != node.address().0);
-    let twin = device
-        .groups()
-        .find(|(group, marker, _)| *marker != id && Some(*group) == node.group())
-        .and_then(|(_, twin, _)| model.node(twin));
+    let twin = node
+        .group()
+        .and_then(|group| device.oldest_group(group))
+        .filter(|twin| *twin != id)
+        .and_then(|twin| model.node(twin));
     if let Some(twin) = twin.filter(|_| named) {
         let misuse = Misuse {
             severity: Severity::Error,
@@ -389,21 +380,16 @@ fn opened(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &m
 
 /// A group was closed: does it end behind the end of a group in which it began?
 fn closed(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &mut Report) {
-    let Some(begin) = device
-        .groups()
-        .find(|(_, _, close)| *close == Some(id))
-        .and_then(|(_, open, _)| model.node(open))
-    else {
+    let Some(opening) = device.opening(id).filter(|opening| *opening != id) else {
         return;
     };
-    let overlapped = device.groups().find_map(|(_, open, close)| {
-        let (open, close) = (model.node(open)?, model.node(close?)?);
-        let overlaps = open.sequence() < begin.sequence()
-            && begin.sequence() < close.sequence()
-            && close.sequence() < node.sequence();
-        overlaps.then_some((open, close))
-    });
-    if let Some((open, close)) = overlapped {
+    let Some(begin) = model.node(opening) else {
+        return;
+    };
+    let overlapped = device.overlapped(opening);
+    if let Some((open, close)) = overlapped
+        && let (Some(open), Some(close)) = (model.node(open), model.node(close))
+    {
         let misuse = Misuse {
             severity: Severity::Warn,
             mark: blame::reported_as("overlapping", "", caller(node, Hook::CloseGroup)),
@@ -454,12 +440,7 @@ impl Misuse<'_> {
     ) -> Option<Finding> {
         let subject = Subject::of(device);
         if !seen || device.is_tainted() || device.state() == State::Unknown {
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "a group was used on a device of which something was missed",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::GroupUsedAfterMiss);
             return None;
         }
         let caused_by = blame::caller_as_cause(&subject, model);

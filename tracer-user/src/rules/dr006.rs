@@ -4,7 +4,7 @@
 use super::{Rule, blame};
 use crate::{
     event::{GroupId, Hook},
-    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
 
@@ -82,12 +82,7 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
     let subject = Subject::of(device);
     let whole = device.is_whole_since(marker.sequence()) && !device.is_tainted();
     let Some(caller) = caller.filter(|_| whole) else {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a group was selected by NULL, and it is not known by whom, or whether another should have been",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::NullSelectedForUnknown);
         return;
     };
     let origin = if named {

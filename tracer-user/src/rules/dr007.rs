@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use super::{Rule, plural};
 use crate::{
     event::{Hook, Message, Time},
-    finding::{self, Cause, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Cause, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Entered, Left, Model, Node, NodeId, Origin},
 };
 
@@ -270,12 +270,7 @@ impl Probe {
     fn report(self, still_whole: bool, now: Time, report: &mut Report) {
         let name = self.subject.name();
         if !self.whole || !still_whole {
-            report.stay_silent(
-                INFO.id,
-                self.subject.key,
-                name,
-                "a probe was refused with -EBUSY on a device of which something was missed",
-            );
+            report.stay_silent(INFO.id, self.subject.key, Doubt::RefusedAfterMiss);
             return;
         }
         report.submit(Finding {

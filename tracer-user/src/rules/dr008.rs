@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use super::{Rule, blame};
 use crate::{
     event::Hook,
-    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Left, Model, NodeId, State},
 };
 
@@ -93,12 +93,7 @@ fn left_behind(device: Device<'_>, since: u64, left: &Left, model: &Model, repor
     let subject = Subject::of(device);
     let name = subject.name();
     if !device.is_whole() || !device.is_whole_since(since) {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            name,
-            "something was added during a release in which events were missed",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::AddedInReleaseAfterMiss);
         return;
     }
     // A device that is going is not probed again: what is left goes with it.

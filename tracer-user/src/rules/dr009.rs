@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use super::{Rule, blame};
 use crate::{
     event::{Hook, Time},
-    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Model, Node, NodeId, Origin, State},
 };
 
@@ -119,12 +119,7 @@ impl AddAfterUnbind {
         }
         let subject = Subject::of(device);
         if !device.is_whole() {
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "something was added to a device without a driver of which something was missed",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::AddedUnboundAfterMiss);
             return;
         }
         let addition = Addition {

@@ -5,7 +5,7 @@ use hashbrown::HashSet;
 use super::{Rule, blame, bus_group::is_of_bus};
 use crate::{
     event::Hook,
-    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, Node, NodeId, Origin, State},
 };
 
@@ -98,12 +98,7 @@ fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &m
     if within == Hook::Unbind {
         // Before 5.18 only the stack tells what remove does from the resume and suspend that come with an unbind.
         let Some(stack) = node.stack() else {
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "something was added in an unbind, and whether by remove is not told on this kernel without stacks",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::AddedInUnbindWithoutStack);
             return;
         };
         if blame::in_runtime_pm(stack) {
@@ -111,12 +106,7 @@ fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &m
         }
     }
     if !device.is_whole() {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a remove added something to a device of which something was missed",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::AddedInRemoveAfterMiss);
         return;
     }
     let what = finding::label(node);

@@ -7,7 +7,7 @@ use super::{Rule, blame, plural};
 use crate::{
     event::{Hook, Time},
     finding::{
-        self, Adders, Certainty, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
+        self, Adders, Certainty, Doubt, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
     },
     model::{Change, Device, DeviceId, Hazard, Model, Node, NodeId, Origin, State},
 };
@@ -167,12 +167,7 @@ fn not_given_up(device: Device<'_>, model: &Model, report: &mut Report) {
 fn left(node: &Node, device: Device<'_>, model: &Model, report: &mut Report) {
     let subject = Subject::of(device);
     if !device.is_whole() {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "something was added to a device that may have no driver, of which something was missed",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::MaybeUnboundAfterMiss);
         return;
     }
     let mark = finding::mark(node);
@@ -207,12 +202,7 @@ fn never_put(device: Device<'_>, deleted: Time, model: &Model, report: &mut Repo
     let left: Vec<&Node> = owned_without_driver(device).collect();
     let Some(first) = left.first() else { return };
     if !device.is_whole() {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a deleted device still has resources, and something of it was missed",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::DeletedAfterMiss);
         return;
     }
     // An action on the device itself may hold the very reference for whose last put it waits.

@@ -6,7 +6,7 @@ use hashbrown::{HashMap, HashSet};
 use super::{Rule, blame};
 use crate::{
     event::{Hook, Time},
-    finding::{self, Cause, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, InstanceKey, Model, Node, NodeId, Origin, State},
     rules::attribution::{Attribution, attribute},
 };
@@ -164,21 +164,16 @@ impl Creator {
                 .collect();
             let Some(oldest) = left.first() else { continue };
             let subject = Subject::of(owner);
-            let mut stay_silent =
-                |why| report.stay_silent(INFO.id, subject.key, subject.name(), why);
+            let mut stay_silent = |doubt| report.stay_silent(INFO.id, subject.key, doubt);
             if !creator.is_whole() || !owner.is_whole_since(oldest.sequence()) {
-                stay_silent(
-                    "another driver left something on a device, in whose life events were missed",
-                );
+                stay_silent(Doubt::LeftAfterMiss);
                 continue;
             }
             let (known, unknown): (Vec<&Node>, Vec<&Node>) = left
                 .into_iter()
                 .partition(|node| self.attribution(node) != Attribution::Unknown);
             if !unknown.is_empty() {
-                stay_silent(
-                    "something was added to a device in another's probe, and no stack tells who asked for it",
-                );
+                stay_silent(Doubt::AskerUnknown);
             }
             if !known.is_empty() {
                 report.submit(self.finding(owner, &known, was_bound, model));

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     event::{Hook, Time},
     finding::{
-        self, Adders, Certainty, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
+        self, Adders, Certainty, Doubt, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
     },
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, Node, NodeId, State},
 };
@@ -179,12 +179,7 @@ fn found(
         Severity::Info
     };
     if !device.is_whole() {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "an interrupt was released by an unbind in which events were missed",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::InterruptAfterMiss);
         return;
     }
     // Who asked for it is left out: of what was there before the trace began nobody knows, and the next binding's is

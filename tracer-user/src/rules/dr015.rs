@@ -4,7 +4,7 @@ use super::{Rule, blame};
 use crate::{
     event::Hook,
     finding::{
-        self, Adders, Certainty, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
+        self, Adders, Certainty, Doubt, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
     },
     model::{Change, Device, Hazard, Kind, Model, Node, NodeId, Origin, State},
 };
@@ -71,12 +71,7 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
     let subject = Subject::of(device);
     let what = finding::label(node);
     if !device.is_whole() {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a single resource was given up on a device of which something was missed",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::FreedAloneAfterMiss);
         return;
     }
     // Who asked for it is left out: of what was there before the trace began nobody knows, and the next binding's is

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     event::{Function, Hook, Message, StackDefinition},
-    finding::{self, Cause, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Left, Model},
 };
 
@@ -182,17 +182,13 @@ fn missed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
         return;
     }
     let subject = Subject::of(device);
-    let mut stay_silent = |why| report.stay_silent(INFO.id, subject.key, subject.name(), why);
+    let mut stay_silent = |doubt| report.stay_silent(INFO.id, subject.key, doubt);
     if !device.is_whole() {
-        stay_silent(
-            "a resource was not found on a device of which events were missed: a release of it may have been running",
-        );
+        stay_silent(Doubt::NotFoundAfterMiss);
         return;
     }
     let Some(call) = Call::of(left, model) else {
-        stay_silent(
-            "a resource was not found, and no stack tells whether its caller was prepared for that",
-        );
+        stay_silent(Doubt::NotFoundByUnknown);
         return;
     };
     let function = left.hook.symbol();

@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use super::Rule;
 use crate::{
     event::{Hook, Time},
-    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Model, Node, NodeId, Origin, SiteId, State},
 };
 
@@ -146,12 +146,7 @@ impl RuntimeGrowth {
         let subject = Subject::of(device);
         let what = finding::label(node);
         if !device.is_whole_since(growth.sequence) || !device.is_whole() {
-            report.stay_silent(
-                INFO.id,
-                subject.key,
-                subject.name(),
-                "resources grew in number on a device of which something was missed",
-            );
+            report.stay_silent(INFO.id, subject.key, Doubt::GrowthAfterMiss);
             return;
         }
         let (live, name) = (growth.live, subject.name());

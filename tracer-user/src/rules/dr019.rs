@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     event::{Hook, Message, Task, Time},
-    finding::{self, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Kind, Left, Model, Node, NodeId},
 };
 
@@ -308,12 +308,7 @@ impl Batch {
         if device.is_whole_since(self.sequence) {
             return Some(subject);
         }
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a release seemed to take long, and something was missed meanwhile",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::SlowAfterMiss);
         None
     }
 

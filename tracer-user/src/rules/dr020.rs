@@ -3,7 +3,7 @@
 use super::Rule;
 use crate::{
     event::{Hook, ModuleCode},
-    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, Model, Node},
 };
 
@@ -69,12 +69,7 @@ fn unloaded(
     let subject = Subject::of(device);
     let oldest = left.iter().map(|node| node.sequence()).min();
     if !device.is_whole_since(oldest.unwrap_or_default()) || device.is_tainted() {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a module was unloaded whose functions were on a device of which something was missed",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::UnloadedAfterMiss);
         return;
     }
     let what = finding::label(first);

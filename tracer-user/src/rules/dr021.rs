@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     event::{Hook, Message},
-    finding::{self, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
 
@@ -109,12 +109,7 @@ fn freed(owner: DeviceId, sequence: u64, number: u32, model: &Model, report: &mu
     let subject = Subject::of(device);
     let node = device.resources().find(|node| node.sequence() == sequence);
     let Some(node) = node.filter(|_| device.is_whole_since(sequence)) else {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "free_irq() was called for an interrupt of a device of which something was missed",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::FreedIrqAfterMiss);
         return;
     };
     report.submit(Finding {

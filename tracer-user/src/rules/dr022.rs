@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     event::Message,
-    finding::{Report, RuleInfo, Severity},
+    finding::{Doubt, Report, RuleInfo, Severity},
     model::{Change, Model},
 };
 
@@ -43,11 +43,6 @@ impl Rule for KernelReport {
         }
         let subject = blame::told_of(*device, model);
         report.submit(splat::open(&INFO, splat, &subject, model));
-        report.leave_open(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "the kernel reported a fault, and its cause is not in the report",
-        );
+        report.leave_open(INFO.id, subject.key, Doubt::FaultUnexplained);
     }
 }

@@ -11,6 +11,7 @@ mod reported;
 pub mod reports;
 pub(crate) mod schema;
 pub mod stacks;
+pub mod stacks_data;
 pub mod text;
 
 use std::io;

@@ -343,7 +343,7 @@ fn write_undecided(width: usize, writer: &mut impl Write, summary: &Summary) -> 
             undecided.rule,
             undecided.devices,
             plural(undecided.devices, "device", "devices"),
-            Escaped(&undecided.reason)
+            Escaped(&undecided.reason.to_string())
         );
         write_wrapped(width, writer, &line)?;
     }

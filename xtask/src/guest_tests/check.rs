@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::evidence::Evidence;
 use super::recording::text;
-use super::{Session, Test, never, without_log};
+use super::{Series, Session, Test, never, without_log};
 
 /// A function for the scripts.
 macro_rules! check_function {
@@ -170,6 +170,25 @@ END
     ],
 };
 
+/// Its module's device is on the faux bus from 7.0 on, whose driver is the kernel's own.
+pub(super) static FAUX: Session = Session {
+    name: "faux",
+    script: concat!(
+        check_function!(),
+        r"
+        modprobe vgem
+        ls /sys/bus/faux/devices >faux.devices
+        check faux --exercise-module vgem --cycles 3
+        rmmod vgem
+    "
+    ),
+    tests: &[Test {
+        name: "check_exercises_a_module_on_the_faux_bus",
+        skipped: without_faux_devices,
+        check: exercises_faux,
+    }],
+};
+
 pub(super) static EXAMPLE: Session = Session {
     name: "example",
     script: concat!(
@@ -316,6 +335,21 @@ fn exercises_lm75(evidence: &Evidence) -> Result<()> {
     ensure!(message.starts_with("200 cycles"), "{message}");
     ensure_exercised(&results(evidence, "sensor", 0)?)?;
     ensure_exercised(&results(evidence, "module", 0)?)
+}
+
+/// For tests of what needs a module of Debian's that has a device on the faux bus.
+fn without_faux_devices(series: Series) -> Option<&'static str> {
+    (series < (7, 0)).then_some("no module of this kernel has a device on the faux bus")
+}
+
+fn exercises_faux(evidence: &Evidence) -> Result<()> {
+    let devices = evidence.text("faux.devices")?;
+    ensure!(devices.contains("vgem"), "it is not on that bus: {devices}");
+    let exercised = results(evidence, "faux", 0)?;
+    ensure_exercised(&exercised)?;
+    let (_, message) = test(&exercised, "exercise", "same stack")?;
+    ensure!(message.contains("vgem"), "{message}");
+    Ok(())
 }
 
 fn stops_and_restores(evidence: &Evidence) -> Result<()> {

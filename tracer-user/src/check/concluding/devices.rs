@@ -289,7 +289,7 @@ impl Concluding<'_> {
             } else {
                 Status::Skipped
             };
-            return (status, undecided.reason.clone());
+            return (status, undecided.reason.to_string());
         }
         // Whether that leaves the verdict open is said once, with the evidence.
         if let Some(missing) = unable(self.coverage, info) {

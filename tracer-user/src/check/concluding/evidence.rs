@@ -100,7 +100,7 @@ impl Concluding<'_> {
                 Some(test) => {
                     test.message = format!("{}; {}", test.message, undecided.reason);
                 }
-                None => tests.push(Test::new(name, status, undecided.reason.clone())),
+                None => tests.push(Test::new(name, status, undecided.reason.to_string())),
             }
         }
         tests

@@ -104,7 +104,7 @@ impl Concluding<'_> {
             Opportunity::Doubtful(doubt) => proves_nothing(&doubt),
             Opportunity::Given => match (self.gap, undecided) {
                 (Some(gap), _) => proves_nothing(gap),
-                (None, Some(undecided)) => proves_nothing(&undecided.reason),
+                (None, Some(undecided)) => proves_nothing(&undecided.reason.to_string()),
                 (None, None) => unexpected(),
             },
         }

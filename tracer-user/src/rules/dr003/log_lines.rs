@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     event::{Hook, Time},
-    finding::{self, Cause, Certainty, Finding, Report, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Doubt, Finding, Report, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Kind, Model, Node, NodeId, Origin},
     rules::plural,
 };
@@ -365,12 +365,7 @@ impl Release {
         }
         let name = self.subject.name();
         if self.culprit.is_none() && !lived_on {
-            report.stay_silent(
-                INFO.id,
-                self.subject.key,
-                name,
-                "an open group of a component master was released, and the log does not tell in whose unbind",
-            );
+            report.stay_silent(INFO.id, self.subject.key, Doubt::MasterReleasedByUnknown);
             return;
         }
         let settled = self.began.since(self.youngest) >= SETTLED && model.coverage().times;

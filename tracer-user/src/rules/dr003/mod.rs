@@ -11,7 +11,7 @@ use self::log_lines::Lines;
 use super::{Rule, blame, plural};
 use crate::{
     event::{Function, Hook, StackDefinition, Text, Time},
-    finding::{self, Cause, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Cause, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, Left, Model, Node, NodeId, Origin, State,
     },
@@ -37,9 +37,6 @@ pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
 
 /// Resources whose details a finding keeps.
 const MOST_RESOURCES: usize = 100;
-/// Why nothing can be said of a group that another driver releases.
-const NO_OPENER: &str =
-    "a group was released by another driver, and no kernel stack tells who opened it";
 
 /// The rule. It keeps something only of devices of which a foreign task is releasing a group.
 #[derive(Debug, Default)]
@@ -160,9 +157,9 @@ impl ForeignGroupRelease {
             Ok(release) => {
                 self.releases.insert(id, release);
             }
-            Err(silence) => {
+            Err(doubt) => {
                 let subject = Subject::of(device);
-                report.stay_silent(INFO.id, subject.key, subject.name(), silence);
+                report.stay_silent(INFO.id, subject.key, doubt);
             }
         }
     }
@@ -178,34 +175,28 @@ fn start_in(
     device: Device<'_>,
     marker: &Node,
     model: &Model,
-) -> Result<Release, &'static str> {
+) -> Result<Release, Doubt> {
     if !device.is_whole() || !device.is_whole_since(marker.sequence()) {
-        return Err(
-            "a group was released by another driver on a device of which something was missed",
-        );
+        return Err(Doubt::ForeignReleaseAfterMiss);
     }
     let opened_in_it = marker.origin() == Origin::Seen
         && marker.sequence() > frame.sequence()
         && marker.task().tid == model.current_task().tid;
     let opener = opener(marker).cloned();
     if opener.is_none() && !opened_in_it {
-        return Err(NO_OPENER);
+        return Err(Doubt::OpenerUnknown);
     }
     let by = By::Frame {
         began: frame.entered(),
         opened_in_it,
     };
-    let cause = blame::cause(model, frame).ok_or("the other driver's device is not known")?;
+    let cause = blame::cause(model, frame).ok_or(Doubt::ReleaserUnknown)?;
     Ok(Release::new(device, opener, by, cause, model))
 }
 
 /// The group is released outside of any probe or unbind. That is no more than worth knowing, so that nothing
 /// is left open where it can't be told who opened the group, or who releases it.
-fn start_alone(
-    device: Device<'_>,
-    marker: &Node,
-    model: &Model,
-) -> Option<Result<Release, &'static str>> {
+fn start_alone(device: Device<'_>, marker: &Node, model: &Model) -> Option<Result<Release, Doubt>> {
     let framed = model
         .frames(model.current_task())
         .iter()
@@ -227,9 +218,7 @@ fn start_alone(
         return None;
     }
     if !device.is_whole() || !device.is_whole_since(marker.sequence()) {
-        return Some(Err(
-            "a group was released outside of any unbind on a device of which something was missed",
-        ));
+        return Some(Err(Doubt::LoneReleaseAfterMiss));
     }
     let task = model.current_task();
     let nobody = Subject::unknown();
@@ -314,7 +303,7 @@ impl Release {
 
     fn report(self, now: Time, report: &mut Report) {
         if self.unknown > 0 {
-            report.stay_silent(INFO.id, self.subject.key, self.subject.name(), NO_OPENER);
+            report.stay_silent(INFO.id, self.subject.key, Doubt::OpenerUnknown);
             return;
         }
         let may_be_empty = matches!(

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     event::Time,
-    finding::{self, Certainty, Finding, Report, Severity, Step},
+    finding::{self, Certainty, Doubt, Finding, Report, Severity, Step},
     model::{Change, DeviceId, Model, Node, NodeId, Origin},
 };
 
@@ -133,12 +133,7 @@ impl Release {
             return;
         }
         let subject = self.here.subject;
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a group was released right behind another driver's, and the log does not tell how it was opened",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::ReleasedGroupUnopened);
     }
 
     /// Reports what went with the group; afterwards the driver itself removed `removed`.

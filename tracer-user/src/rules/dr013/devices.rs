@@ -7,7 +7,7 @@ use super::INFO;
 use crate::{
     event::{Hook, Time},
     evidence::Addresses,
-    finding::{self, Finding, Report, Severity, Step, Subject},
+    finding::{self, Doubt, Finding, Report, Severity, Step, Subject},
     model::{Change, DeviceId, Model, Node, Origin, State},
     rules::blame,
 };
@@ -100,12 +100,7 @@ fn outlived(life: &Life, block: &Node, how: &str, model: &Model, report: &mut Re
     }
     let subject = Subject::of(owner);
     if !device.is_whole() || !owner.is_whole_since(block.sequence()) {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "memory was freed with a device in it that may be alive, and something was missed meanwhile",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::DeviceInFreedMemoryAfterMiss);
         return;
     }
     let name = Subject::of(device).name().to_owned();

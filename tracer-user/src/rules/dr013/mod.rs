@@ -15,7 +15,7 @@ use super::{
 use crate::{
     event::{Hook, Message, NodeReference},
     evidence::Addresses,
-    finding::{self, Certainty, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Model, Node, NodeId, Origin},
 };
 
@@ -164,10 +164,7 @@ impl Rule for DanglingData {
 
     fn finish(&mut self, _model: &Model, report: &mut Report) {
         for dangling in self.dangling.drain(..) {
-            dangling.stay_open(
-                "something that points to freed memory was still there when the trace ended",
-                report,
-            );
+            dangling.stay_open(Doubt::PointerLeftAtEnd, report);
         }
     }
 }
@@ -180,10 +177,7 @@ impl Dangling {
             device.is_none_or(|device| device.is_whole_since(self.since))
         };
         if !whole(self.holder.device) || !whole(self.owner) {
-            return self.stay_open(
-                "a resource may point to memory that was freed, and something was missed meanwhile",
-                report,
-            );
+            return self.stay_open(Doubt::PointerAfterMiss, report);
         }
         let mut finding = *self.finding;
         let what = finding
@@ -202,8 +196,8 @@ impl Dangling {
         });
     }
 
-    fn stay_open(self, why: &str, report: &mut Report) {
-        report.stay_silent(INFO.id, self.finding.instance, &self.finding.device, why);
+    fn stay_open(self, doubt: Doubt, report: &mut Report) {
+        report.stay_silent(INFO.id, self.finding.instance, doubt);
     }
 }
 
@@ -264,8 +258,7 @@ impl DanglingData {
                 }
                 let dangling = self.dangling.swap_remove(index);
                 if matches!(change, Change::NodeVanished(_)) {
-                    dangling
-                        .stay_open("how it went that points to freed memory was missed", report);
+                    dangling.stay_open(Doubt::PointerEndMissed, report);
                 } else {
                     dangling.confirm(model, report);
                 }
@@ -399,12 +392,7 @@ fn dangling(
     let subject = Subject::of(device);
     let since = node.sequence().min(block.sequence());
     if !device.is_whole_since(since) || !owner.is_whole_since(since) {
-        report.stay_silent(
-            INFO.id,
-            subject.key,
-            subject.name(),
-            "a resource may point to memory that was freed, and something was missed meanwhile",
-        );
+        report.stay_silent(INFO.id, subject.key, Doubt::PointerAfterMiss);
         return None;
     }
     let what = finding::label(node);

@@ -51,6 +51,16 @@ pub enum LiveError {
         /// What would do, in MiB.
         needed: u64,
     },
+    /// The kernel takes fewer frames of a stack than the map for them has room for, and refuses that map.
+    #[error(
+        "the sysctl kernel.perf_event_max_stack is {limit}, and tracing takes {needed}: raise it (sysctl kernel.perf_event_max_stack={needed})"
+    )]
+    ShallowStacks {
+        /// The limit.
+        limit: u64,
+        /// What would do.
+        needed: u64,
+    },
     /// Not one hook could be attached.
     #[error("no hook can be attached: {0}")]
     NoHook(String),

@@ -155,12 +155,17 @@ impl Live {
         let logged = sees(Hook::DevresLog);
         let sees_lives = sees(Hook::Initialise) && sees(Hook::FinalPut);
         let concluded = options.attach && !logged && !types.has_tracepoint("devres_log");
+        let switches = Switches::of(&hooks);
+        let coverage = Coverage {
+            unread_switches: switches.unread().to_vec(),
+            ..coverage(hooks, concluded, options.stacks)
+        };
         let mut live = Self {
             ebpf,
             ring,
             lost,
             skipped: Skipped::open(),
-            switches: Switches::of(&hooks),
+            switches,
             uninterrupted,
             held: None,
             check: AdditionCheck::default(),
@@ -173,7 +178,7 @@ impl Live {
                 symbols,
                 Stacks::new(Some(stacks)),
             ),
-            coverage: coverage(hooks, concluded, options.stacks),
+            coverage,
             first: Vec::new().into_iter(),
             set,
             layout,
@@ -457,6 +462,7 @@ fn ensure_possible(options: &Options) -> Result<(), LiveError> {
     if locked_down() {
         return Err(LiveError::LockedDown);
     }
+    limits::suffice_for_stacks()?;
     if options.attach {
         limits::suffice(options.ring_bytes)?;
     }
@@ -538,6 +544,7 @@ fn coverage(hooks: Vec<HookCoverage>, concluded: bool, stacks: bool) -> Coverage
     Coverage {
         untold: attach::untold(&hooks),
         hooks,
+        unread_switches: Vec::new(),
         nodes: if concluded {
             NodeEvents::Concluded
         } else {

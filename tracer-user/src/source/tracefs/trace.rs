@@ -155,6 +155,7 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
         .collect();
     Coverage {
         untold: untold(setup, &hooks),
+        unread_switches: Vec::new(),
         hooks,
         nodes: if setup.tracepoint {
             NodeEvents::Logged
