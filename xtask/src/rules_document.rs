@@ -188,7 +188,7 @@ mod tests {
     }
 
     /// What the kernel reports in its log no scenario makes it report: fixtures of such logs are tested on the host.
-    const OF_LOGS: [&str; 1] = ["DR022"];
+    const OF_LOGS: [&str; 2] = ["DR022", "DR023"];
 
     #[test]
     fn every_rule_is_found_in_some_scenario() -> Result<()> {

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::exercise::Exercised;
+use super::{exercise::Exercised, results::Test, selection::Place};
 use crate::{
     engine::Outcome,
     evidence::{CommandEnd, LostBy},
@@ -23,6 +23,8 @@ pub struct RunEnd {
     pub lost_by: Vec<LostBy>,
     /// What the exercise did, if there was one.
     pub exercised: Option<Exercised>,
+    /// What the exercise of each of several devices came to.
+    pub exercised_each: Vec<(Place, Test)>,
 }
 
 impl RunEnd {
@@ -36,6 +38,7 @@ impl RunEnd {
             unrecorded: None,
             lost_by: Vec::new(),
             exercised: None,
+            exercised_each: Vec::new(),
         }
     }
 }

@@ -311,16 +311,21 @@ impl Capture {
                 result = self.kernel.filling_up() => result?,
                 _ = look.tick() => {}
             }
-            while self
-                .kernel
-                .drain(AT_ONCE, &mut |event| receiver.event(&event))
-                == AT_ONCE
-            {
-                tokio::task::yield_now().await;
-            }
+            self.catch_up(receiver).await;
             if receiver.pause().is_break() {
                 return Ok(Err(StopReason::Refused));
             }
+        }
+    }
+
+    /// Hands on what has happened until now.
+    pub(super) async fn catch_up(&mut self, receiver: &mut dyn Receiver) {
+        while self
+            .kernel
+            .drain(AT_ONCE, &mut |event| receiver.event(&event))
+            == AT_ONCE
+        {
+            tokio::task::yield_now().await;
         }
     }
 

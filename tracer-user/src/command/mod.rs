@@ -10,11 +10,13 @@ mod crash;
 mod demo;
 mod diff;
 mod doctor;
+mod exercise;
 mod exit;
 mod explain;
 mod export;
 mod files;
 mod import;
+mod known;
 mod live;
 mod manner;
 mod manual;
@@ -76,6 +78,7 @@ enum Command {
     Diff(diff::Diff),
     Demo(demo::Demo),
     Rules(rules::Rules),
+    Known(known::Known),
     Explain(explain::Explain),
     Man(manual::Manual),
     Completions(manual::Completions),
@@ -140,6 +143,7 @@ impl Arguments {
             Command::Diff(diff) => diff.run(),
             Command::Demo(demo) => demo.run(),
             Command::Rules(rules) => rules.run(),
+            Command::Known(known) => known.run(),
             Command::Explain(explain) => explain.run(),
             Command::Man(manual) => manual.run(),
             Command::Completions(completions) => completions.run(),

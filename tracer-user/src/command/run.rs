@@ -37,6 +37,8 @@ pub(super) struct Run<'sink> {
     sink: &'sink mut dyn Sink,
     lines: Option<LineCounts>,
     problems: Vec<String>,
+    /// Why else nothing can be concluded from that nothing was found.
+    doubts: Vec<String>,
     /// How the command ended that was traced, if it failed.
     command: Option<CommandEnd>,
     /// Watches for what was under way, where the machine died, and how it did.
@@ -68,6 +70,7 @@ impl<'sink> Run<'sink> {
             sink,
             lines: None,
             problems: Vec::new(),
+            doubts: Vec::new(),
             command: None,
             crash: None,
             cut_short: false,
@@ -156,6 +159,11 @@ impl<'sink> Run<'sink> {
         self.problems.push(problem);
     }
 
+    /// The run is not all that it was to be: that nothing was found says nothing.
+    pub(super) fn doubt(&mut self, reason: String) {
+        self.doubts.push(reason);
+    }
+
     /// Takes a recording in, whole, and ends the run.
     pub(super) fn replay(mut self, recording: &mut Recording) -> anyhow::Result<Exit> {
         self.read(recording);
@@ -236,7 +244,8 @@ impl<'sink> Run<'sink> {
             summary.leave_open();
         }
         summary.crash = crash;
-        for gap in self.wanted.gaps().into_iter().chain(idleness) {
+        let gaps = self.wanted.gaps().into_iter().chain(idleness);
+        for gap in gaps.chain(self.doubts) {
             summary.doubt(gap);
         }
         if self.broken.is_none() {

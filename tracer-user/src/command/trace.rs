@@ -12,6 +12,7 @@ use super::{
     Exit,
     after_boot::AfterBoot,
     capture::{Capture, CaptureOptions, Receiver},
+    exercise::{RebindOptions, refusal, run_cycles},
     files::{self, OverwriteOption},
     manner,
     pager::{colours, width},
@@ -24,6 +25,7 @@ use super::{
     wanted::Wanted,
 };
 use crate::{
+    check::{CycleClock, exercise::Exercise},
     event::Event,
     evidence::CommandEnd,
     filter::DeviceFilter,
@@ -56,11 +58,16 @@ pub(super) struct Trace {
     /// Record to this trace file as well
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     record: Option<PathBuf>,
+    #[command(flatten)]
+    rebind: RebindOptions,
+    /// Unbind also what the machine needs: the disks in use, the only network, the console
+    #[arg(long, requires = "rebind", help_heading = "Exercise")]
+    force: bool,
     /// Begin with what the kernel has recorded since its boot, by the parameters that `boot` prints
     #[arg(long, conflicts_with_all = ["from", "via"])]
     after_boot: bool,
     /// Replay this recording instead of tracing the kernel; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command"], conflicts_with_all = PROBE_OPTIONS)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command", "rebind"], conflicts_with_all = PROBE_OPTIONS)]
     from: Option<PathBuf>,
 }
 
@@ -171,6 +178,7 @@ impl Trace {
 
     async fn live(self, filter: DeviceFilter, rules: RuleSet) -> anyhow::Result<Exit> {
         self.capture.verify()?;
+        let exercise = self.rebind.exercise(self.force).map_err(refusal)?;
         let mut options = self.probes.options(&filter);
         options.optional.extend(self.rules.optional_hooks(&rules));
         let after_boot = self.after_boot.then(AfterBoot::begin).transpose()?;
@@ -197,13 +205,21 @@ impl Trace {
             let handed_on = after_boot.hand_on(&mut |event| judged.event(event))?;
             plainly(handed_on);
         }
-        let captured = capture.run(&self.capture, &mut judged).await?;
+        let mut goes_on = true;
+        if let Some(exercise) = exercise {
+            goes_on = rebind(exercise, &self.capture, &mut capture, &mut judged).await?;
+        }
+        let captured = if goes_on {
+            Some(capture.run(&self.capture, &mut judged).await?)
+        } else {
+            None
+        };
         let lost_by = capture.finish(&mut judged);
         let file = judged
             .recorder
             .map(|recorder| recorder.finish(record::lost_at(&lost_by)));
         // A command that was ended with the tracing has not failed by itself.
-        if let Some(status) = captured.status_of_its_own() {
+        if let Some(status) = captured.and_then(|captured| captured.status_of_its_own()) {
             let end = CommandEnd::of(&self.capture.command, status);
             judged.run.command_ended(end);
         }
@@ -213,6 +229,21 @@ impl Trace {
         }
         Ok(exit)
     }
+}
+
+/// Binds again what is to be judged; whether the run goes on after it.
+async fn rebind(
+    exercise: Exercise,
+    options: &CaptureOptions,
+    capture: &mut Capture,
+    judged: &mut Judged<'_>,
+) -> anyhow::Result<bool> {
+    let cycles = RebindOptions::cycles(options);
+    let exercised = run_cycles(capture, judged, exercise, cycles, CycleClock::default()).await?;
+    if let Some(gap) = exercised.gap() {
+        judged.run.doubt(format!("--rebind: {gap}"));
+    }
+    Ok(!options.is_endless() && exercised.is_whole())
 }
 
 /// What is judged, and recorded if that is wanted.

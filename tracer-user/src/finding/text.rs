@@ -63,6 +63,10 @@ impl fmt::Display for Text<'_> {
         }
         writeln!(formatter, "\n  What it means:")?;
         paragraph(formatter, "    ", "    ", &escape(&finding.meaning))?;
+        if let Some(known) = finding.known {
+            let line = format!("known: {}", known.text());
+            paragraph(formatter, "    ", "      ", &line)?;
+        }
         if !finding.next.is_empty() {
             writeln!(formatter, "\n  To see what came before:")?;
         }

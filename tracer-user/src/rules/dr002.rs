@@ -3,7 +3,10 @@
 
 use hashbrown::HashMap;
 
-use super::Rule;
+use super::{
+    Rule,
+    known::{self, Observed},
+};
 use crate::{
     errno,
     event::{Hook, Role},
@@ -114,6 +117,13 @@ fn failed(left: &Left, id: DeviceId, without: Option<u64>, model: &Model, report
             "dev_pm_domain_detach() detaches the PM domain".to_owned(),
             "probe returns its error".to_owned(),
         ],
+        known: known::of(
+            INFO.id,
+            Observed {
+                bus: subject.bus(),
+                ..Observed::default()
+            },
+        ),
         ..subject.finding(&INFO, Severity::Warn, "", model.now())
     });
 }

@@ -3,11 +3,16 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, blame, plural};
+use super::{
+    Rule, blame,
+    known::{self, Observed},
+    plural,
+};
 use crate::{
     event::{Hook, Time},
     finding::{
-        self, Adders, Certainty, Doubt, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
+        self, Adders, Certainty, Doubt, Finding, Known, Repeat, Report, RuleInfo, Severity, Step,
+        Subject,
     },
     model::{Change, Device, DeviceId, Hazard, Model, Node, NodeId, Origin, State},
 };
@@ -145,9 +150,20 @@ impl UnboundOwnerLeak {
             expected: vec!["resources are released before their device is deleted, or by that".to_owned()],
             resources: vec![finding::resource(node, Some(model.now()), deleted)],
             delay_since: "the deletion",
+            known: kept_by_deletion(node, device, model),
             ..subject.finding(&INFO, Severity::Warn, &finding::mark(node), model.now())
         });
     }
+}
+
+/// What is known of a `device_del` that has returned and left a resource where it was.
+fn kept_by_deletion(node: &Node, device: Device<'_>, model: &Model) -> Option<&'static Known> {
+    let running = model
+        .running()
+        .any(|(_, frame)| frame.hook() == Hook::Delete && frame.device() == Some(device.id()));
+    let kept = node.phase() != State::Deleted && !running;
+    let function = kept.then_some(Hook::Delete.symbol());
+    known::of(INFO.id, Observed::function(function))
 }
 
 fn added_step(node: &Node) -> Step {
@@ -242,6 +258,7 @@ fn never_put(device: Device<'_>, deleted: Time, model: &Model, report: &mut Repo
         ],
         expected: vec!["resources are released before their device is deleted, or by that".to_owned()],
         resources: left.iter().take(100).map(|node| finding::live_resource(node)).collect(),
+        known: kept_by_deletion(node, device, model),
         ..subject.finding(&INFO, severity, &finding::mark(node), model.now())
     });
 }

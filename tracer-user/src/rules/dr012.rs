@@ -3,7 +3,10 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{Rule, blame};
+use super::{
+    Rule, blame,
+    known::{self, Observed},
+};
 use crate::{
     event::{Hook, Time},
     finding::{self, Cause, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
@@ -266,6 +269,7 @@ impl Creator {
                     .map(finding::frames)
                     .unwrap_or_default(),
             }),
+            known: known::of(INFO.id, Observed::driver(self.subject.driver())),
             ..subject.finding(&INFO, severity, &format!("{driver}/{shown}"), model.now())
         }
     }

@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 use super::{
     Rule, blame,
     interrupt::{self, Interrupt},
+    known::{self, Observed},
 };
 use crate::{
     event::{Hook, Time},
@@ -238,6 +239,7 @@ fn found(
                 .to_owned(),
         ],
         resources: vec![finding::live_resource(node)],
+        known: known::of(INFO.id, Observed::driver(subject.driver())),
         ..subject.finding(&INFO, severity, mark, model.now())
     });
 }

@@ -3,6 +3,7 @@
 
 use super::{
     Rule, blame, dr005,
+    known::{self, Observed},
     splat::{self, Proof},
 };
 use crate::{
@@ -166,6 +167,7 @@ fn destroyed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
             "{name}() calls devres_release(), which runs the resource's release"
         )],
         caused_by: Some(call.cause(&subject, model)),
+        known: known::of(INFO.id, Observed::function(Some(name))),
         ..subject.finding(&INFO, Severity::Warn, name, model.now())
     });
 }

@@ -2,7 +2,10 @@
 
 use hashbrown::HashMap;
 
-use super::Rule;
+use super::{
+    Rule,
+    known::{self, Observed},
+};
 use crate::{
     event::{Hook, Time},
     finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
@@ -176,6 +179,7 @@ impl RuntimeGrowth {
                 "what a bound driver adds for an operation it gives up when that ends".to_owned(),
             ],
             resources: vec![finding::live_resource(node)],
+            known: known::of(INFO.id, Observed::driver(subject.driver())),
             ..subject.finding(&INFO, severity, &finding::mark(node), model.now())
         };
         // The same growth is found once, however long it goes on.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     event::{Hook, Message, Task, Time},
-    finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Kind, Left, Model, Node, NodeId},
 };
 
@@ -80,6 +80,8 @@ struct Batch {
     heard: Time,
     /// It was told while it was under way.
     told: bool,
+    /// Where the task waits, if that was looked up.
+    waits: Vec<String>,
 }
 
 impl Rule for SlowRelease {
@@ -88,7 +90,11 @@ impl Rule for SlowRelease {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        if !self.tasks.is_empty() {
+        if let Change::KernelMessage { message, .. } = change
+            && matches!(**message, Message::Waits)
+        {
+            self.waits(model);
+        } else if !self.tasks.is_empty() {
             self.hear(model);
             self.pass(model.now(), model, report);
         }
@@ -157,6 +163,17 @@ impl SlowRelease {
         }
     }
 
+    /// It was looked up where the current task waits: that is no sign of life.
+    fn waits(&mut self, model: &Model) {
+        let batches = self.tasks.get_mut(&model.current_task().tid);
+        if let (Some(batch), Some(stack)) = (
+            batches.and_then(|batches| batches.last_mut()),
+            model.current_stack(),
+        ) {
+            batch.waits = finding::frames(stack);
+        }
+    }
+
     fn released(&mut self, id: NodeId, concluded: bool, model: &Model, report: &mut Report) {
         let Some(node) = model.node(id) else { return };
         let Some(device) = model.owner(node) else {
@@ -183,6 +200,7 @@ impl SlowRelease {
             hook: frame.hook(),
             heard: model.now(),
             told: false,
+            waits: Vec::new(),
         };
         match batches.last_mut() {
             // All at the time at which the first one went.
@@ -364,6 +382,15 @@ impl Batch {
                     .to_owned(),
             ],
             resources: vec![finding::live_resource(&self.node)],
+            caused_by: (!self.waits.is_empty()).then(|| Cause {
+                device: subject.name().to_owned(),
+                instance: subject.key,
+                driver: subject.driver().map(str::to_owned),
+                frame: "a release",
+                task: self.task.comm.name().into_owned(),
+                tid: self.task.tid,
+                stack: self.waits.clone(),
+            }),
             // Who asked for it is left out: of what was there before the trace began nobody knows, and the next
             // binding's is the same.
             ..subject.finding(&INFO, severity, finding::label(&self.node), now)

@@ -467,6 +467,7 @@ fn said(message: &Message) -> String {
             Escaped(object),
             reference(block)
         ),
+        Message::Waits => "a release is still under way, and its task waits".to_owned(),
         Message::Splat(splat) => format!("the kernel's {}", Escaped(&splat.to_string())),
     }
 }

@@ -102,6 +102,11 @@ pub(super) static EXERCISE: Session = Session {
         [ -e /sys/bus/i2c/drivers/lm75/$sensor ]
         check sensor --exercise i2c/$sensor --cycles 3 --driver lm75
         check module --exercise-module lm75 --cycles 5
+        hwmon=$(echo /sys/bus/i2c/devices/$sensor/hwmon/hwmon*)
+        check held --exercise lm75 --cycles 2 --hold /sys/bus/i2c/devices/$sensor/hwmon/${hwmon##*/}/temp1_input
+        check every --exercise-all --bus i2c --bus virtio --cycles 2 --resume every.journal
+        check resumed --exercise-all --bus i2c --bus virtio --cycles 2 --resume every.journal
+        [ -e /sys/bus/i2c/drivers/lm75/$sensor ]
 
         devres-tracer check --exercise lm75 --cycles 1000000 --report json=stopped.json >stopped.stdout 2>stopped.stderr &
         tracer=$!
@@ -146,6 +151,16 @@ END
             name: "check_exercises_lm75",
             skipped: without_log,
             check: exercises_lm75,
+        },
+        Test {
+            name: "check_holds_a_file",
+            skipped: without_log,
+            check: holds_a_file,
+        },
+        Test {
+            name: "check_exercises_every_device",
+            skipped: without_log,
+            check: exercises_every_device,
         },
         Test {
             name: "check_stops_and_restores",
@@ -335,6 +350,44 @@ fn exercises_lm75(evidence: &Evidence) -> Result<()> {
     ensure!(message.starts_with("200 cycles"), "{message}");
     ensure_exercised(&results(evidence, "sensor", 0)?)?;
     ensure_exercised(&results(evidence, "module", 0)?)
+}
+
+fn holds_a_file(evidence: &Evidence) -> Result<()> {
+    let held = results(evidence, "held", 0)?;
+    ensure_exercised(&held)?;
+    let (status, message) = test(&held, "exercise", "held files")?;
+    ensure!(
+        status == "passed" && message.contains("temp1_input: read fails with ENODEV"),
+        "{status}: {message}"
+    );
+    Ok(())
+}
+
+/// The sensor is exercised, and what the results are written to is not; a run that resumes does neither again.
+fn exercises_every_device(evidence: &Evidence) -> Result<()> {
+    let every = results(evidence, "every", 0)?;
+    // Nothing happens in the other one.
+    let resumed = results(evidence, "resumed", 3)?;
+    for found in [&every, &resumed] {
+        let groups = found["groups"].as_array().into_iter().flatten();
+        let tests: Vec<&Value> = groups
+            .filter(|group| text(group, "/kind") == "exercise")
+            .flat_map(|group| group["tests"].as_array().into_iter().flatten())
+            .collect();
+        let ended = |name: &str, status: &str, words: &str| {
+            tests.iter().any(|test| {
+                text(test, "/name").starts_with(name)
+                    && text(test, "/status") == status
+                    && text(test, "/message").contains(words)
+            })
+        };
+        ensure!(ended("i2c/", "passed", "2 cycles"), "{tests:?}");
+        ensure!(
+            ended("virtio/", "skipped", "from the host"),
+            "the share is not spared: {tests:?}"
+        );
+    }
+    Ok(())
 }
 
 /// For tests of what needs a module of Debian's that has a device on the faux bus.

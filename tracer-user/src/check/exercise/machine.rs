@@ -37,7 +37,7 @@ impl ThisMachine {
 impl Machine for ThisMachine {
     fn unbind(&self, place: &Place) -> Result<(), String> {
         self.write(place, "unbind")
-            .map_err(|error| format!("unbinding {} failed: {error}", name(place)))
+            .map_err(|error| format!("unbinding {} failed: {error}", place.name()))
     }
 
     fn bind(&self, place: &Place) -> Result<(), String> {
@@ -47,7 +47,7 @@ impl Machine for ThisMachine {
             other => other.map_err(|error| {
                 format!(
                     "binding {} to {} again failed: {error}",
-                    name(place),
+                    place.name(),
                     place.driver
                 )
             }),
@@ -64,11 +64,6 @@ impl Machine for ThisMachine {
             None => run("modprobe", &[OsString::from(&module.name)]),
         }
     }
-}
-
-/// A device, for a sentence.
-pub(super) fn name(place: &Place) -> String {
-    format!("{}/{}", place.bus, place.device)
 }
 
 /// Runs a program of kmod's, found also where only root's path leads.

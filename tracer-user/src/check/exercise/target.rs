@@ -103,7 +103,7 @@ impl Target {
         Ok(targets)
     }
 
-    fn of_device(roots: &Roots, bus: &str, device: &str) -> Result<Self, ExerciseError> {
+    pub(super) fn of_device(roots: &Roots, bus: &str, device: &str) -> Result<Self, ExerciseError> {
         let path = roots
             .device(bus, device)
             .map_err(|source| ExerciseError::Unreadable {

@@ -1,5 +1,6 @@
 //! `devres-tracer check`.
 
+mod all;
 mod failure;
 mod reports;
 mod tracing;
@@ -20,6 +21,7 @@ use reports::{OpenReport, Report};
 use super::{
     Exit,
     capture::CaptureOptions,
+    exercise::RebindOptions,
     files::{self, OverwriteOption},
     policy, reading,
     say::{say, shown},
@@ -51,10 +53,10 @@ Exit codes:
 /// driver is unbound and bound again (--exercise). Every report file that is asked for tells of this run, also if it
 /// could not be done.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, group = clap::ArgGroup::new("unbound").args(["exercise", "exercise_module", "rebind"]))]
 pub(super) struct Check {
     /// A recording, or a kernel log or trace as `import` reads it; - for standard input
-    #[arg(conflicts_with_all = ["command", "propagate", "exercise", "exercise_module", "duration", "record", "user", "cycles", "force"], conflicts_with_all = PROBE_OPTIONS)]
+    #[arg(conflicts_with_all = ["command", "propagate", "exercise", "exercise_module", "rebind", "duration", "record", "user", "cycles", "force"], conflicts_with_all = PROBE_OPTIONS)]
     file: Option<PathBuf>,
     /// The policy; `devres-tracer policy init` writes one
     #[arg(long, short, value_name = "FILE", help_heading = "Policy")]
@@ -85,19 +87,44 @@ pub(super) struct Check {
     #[arg(
         long,
         value_name = "DRIVER|DEVICE",
-        conflicts_with_all = ["command", "duration"],
+        conflicts_with_all = ["command", "duration", "rebind", "exercise_all"],
         group = "exercised",
         help_heading = "Exercise"
     )]
     exercise: Option<String>,
+    /// Hold this file of the device open across each unbind, then use and close it: a device node or an attribute in sysfs;
+    /// can be repeated
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "exercise",
+        conflicts_with_all = ["command", "duration"],
+        help_heading = "Exercise"
+    )]
+    hold: Vec<PathBuf>,
     /// Unload and load again a module, by name or by the path of its file
-    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["command", "duration", "exercise"], group = "exercised", help_heading = "Exercise")]
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["command", "duration", "exercise", "exercise_all", "rebind"], group = "exercised", help_heading = "Exercise")]
     exercise_module: Option<String>,
+    /// Exercise every bound device that can be unbound safely, one after the other, and say why the others are left out;
+    /// --device, --driver, --bus and the policy choose among them
+    #[arg(long, conflicts_with_all = ["file", "command", "duration", "rebind"], group = "exercised", help_heading = "Exercise")]
+    exercise_all: bool,
+    /// Keep in this file what was exercised. Run again with the same file to go on where the last run ended, also if the
+    /// machine did not survive that
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "exercise_all",
+        help_heading = "Exercise"
+    )]
+    resume: Option<PathBuf>,
     /// How many times
     #[arg(long, value_name = "N", default_value_t = 10, requires = "exercised", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Exercise")]
     cycles: u64,
+    #[command(flatten)]
+    rebind: RebindOptions,
     /// Exercise also what the machine needs: the disks in use, the only network, the console
-    #[arg(long, requires = "exercised", help_heading = "Exercise")]
+    #[arg(long, requires = "unbound", help_heading = "Exercise")]
     force: bool,
     #[command(flatten)]
     filter: FilterOptions,
@@ -146,7 +173,10 @@ impl Check {
             return Err(UsageError::new(conflict));
         }
         let reports = self.report.iter().filter_map(|report| report.file.as_ref());
-        let written = reports.chain(&self.record).map(PathBuf::as_path);
+        let written = reports
+            .chain(&self.record)
+            .chain(&self.resume)
+            .map(PathBuf::as_path);
         let all = || written.clone().chain(self.write_expectations.as_deref());
         self.overwrite.refuse_existing(self.record.as_deref())?;
         files::refuse_same(self.file.as_deref(), all())?;
@@ -155,14 +185,17 @@ impl Check {
         for expectations in &self.expectations {
             files::refuse_same(Some(expectations), written.clone())?;
         }
-        let exercises = self.exercise.is_some() || self.exercise_module.is_some();
+        let exercises = self.exercise.is_some()
+            || self.exercise_module.is_some()
+            || self.exercise_all
+            || self.rebind.rebind.is_some();
         if self.file.is_none()
             && !exercises
             && self.capture.is_endless()
             && !io::stderr().is_terminal()
         {
             return Err(UsageError::new(
-                "there is nothing to judge: give a FILE, a command behind `--`, --exercise, --exercise-module or --for TIME",
+                "there is nothing to judge: give a FILE, a command behind `--`, --exercise, --exercise-all, --exercise-module, --rebind or --for TIME",
             ));
         }
         Ok(())

@@ -8,7 +8,11 @@ mod unopened;
 use hashbrown::HashMap;
 
 use self::log_lines::Lines;
-use super::{Rule, blame, plural};
+use super::{
+    Rule, blame,
+    known::{self, Observed},
+    plural,
+};
 use crate::{
     event::{Function, Hook, StackDefinition, Text, Time},
     finding::{self, Cause, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
@@ -325,6 +329,10 @@ impl Release {
             .first()
             .map_or("", finding::Resource::label)
             .to_owned();
+        let known = known::of(
+            INFO.id,
+            Observed::function(self.opener.as_ref().and_then(Function::base_name)),
+        );
         report.submit(Finding {
             summary: self.summary(),
             meaning: self.meaning().to_owned(),
@@ -340,6 +348,7 @@ impl Release {
             resources: self.swallowed,
             delay_since: "the call",
             caused_by: Some(self.cause),
+            known,
             ..self.subject.finding(&INFO, severity, &what, now)
         });
     }

@@ -92,9 +92,6 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
             "It was off already: the driver's remove, or runtime power management, had switched it off, and the release \
              does so again. Who that was is not in the report."
         }
-        SplatKind::Warning if function == Some("_regulator_put") => {
-            "It was still on: who enabled it has not disabled it before its release."
-        }
         SplatKind::Abort => {
             "The hardware did not answer: its clock, its power or its bus was off, or nothing is there. Whether that \
              was switched off before the release, and by whom, is not in the report: a PM domain that is detached too \

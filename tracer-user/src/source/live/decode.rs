@@ -104,6 +104,11 @@ impl Decoder {
         }
     }
 
+    /// The stacks, to define another.
+    pub(super) fn stacks(&mut self) -> &mut Stacks {
+        &mut self.stacks
+    }
+
     /// Tells of records that were lost after the last one that was decoded; `lost` is their number since
     /// the beginning.
     pub(super) fn account_for_loss(&mut self, lost: u64, time: Time, sink: &mut impl FnMut(Event)) {

@@ -37,6 +37,7 @@ use super::{
     symbol_service::SymbolService,
     timing::{Step, StopWatch, Timing},
     unnamed::Unnamed,
+    waiting::Waiting,
 };
 use crate::{
     event::{DeviceAddress, DeviceSnapshot, Event, EventKind, Task, Time},
@@ -60,6 +61,7 @@ pub struct Live {
     check: AdditionCheck,
     probe_log: Option<ProbeLog>,
     unnamed: Unnamed,
+    waiting: Waiting,
     coverage: Coverage,
     /// Events that the snapshot has taken out of the ring buffer, and the snapshot itself, in order.
     first: std::vec::IntoIter<Event>,
@@ -171,6 +173,7 @@ impl Live {
             check: AdditionCheck::default(),
             probe_log,
             unnamed: Unnamed::new(sees_lives),
+            waiting: Waiting::default(),
             decoder: Decoder::new(
                 layout,
                 types.modules(),
@@ -259,6 +262,7 @@ impl Live {
             held,
             first,
             unnamed,
+            waiting,
             set,
             layout,
             ..
@@ -270,6 +274,7 @@ impl Live {
         let mut records = 0;
         let mut pass = |event: Event| {
             unnamed.see(&event);
+            waiting.see(&event);
             sink(event);
         };
         if let Some(event) = first.as_slice().first() {
@@ -305,6 +310,7 @@ impl Live {
         if records < most {
             let mut walk = Walk::new(&mut *memory, layout, set, now);
             unnamed.look(|device| walk.identity(device).ok(), sink);
+            waiting.look(now(), decoder.stacks(), sink);
         }
         records
     }

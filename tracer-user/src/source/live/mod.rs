@@ -22,6 +22,7 @@ mod texts;
 mod timing;
 mod unnamed;
 mod variables;
+mod waiting;
 
 pub use attach::WAYS;
 pub use cost::CostError;

@@ -133,6 +133,10 @@ pub(super) fn story(finding: &Finding, width: usize, theme: &Theme) -> Vec<Line<
         width,
         theme.text,
     );
+    if let Some(known) = finding.known {
+        let words = format!("known: {}", known.text());
+        paragraph(&mut lines, "  ", &words, width, theme.text);
+    }
     lines
 }
 
