@@ -6,8 +6,9 @@ use boon::{Compiler, Schemas};
 use serde_json::{Value, json};
 
 /// Commands whose lines no transcript has.
-const MORE: [&str; 11] = [
+const MORE: [&str; 12] = [
     "rules --json",
+    "known --json",
     "explain DR001 --json",
     "doctor --json",
     "demo --json",
@@ -21,7 +22,7 @@ const MORE: [&str; 11] = [
 ];
 
 /// The kinds of lines that there are.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "check",
     "device",
     "diff",
@@ -30,6 +31,7 @@ const KINDS: [&str; 14] = [
     "doctor",
     "event",
     "finding",
+    "known",
     "life",
     "loss",
     "rule",
