@@ -702,7 +702,7 @@ fn devices_that_come_and_go_with_a_module_are_compared_whatever_their_numbers() 
 fn cycles_that_were_not_done_or_not_seen_are_no_pass() {
     let two = story(&[Unbind::Right; 2]);
     let stopped = Exercised {
-        stopped: Some("it was asked to end".to_owned()),
+        stopped: Some("interrupted".to_owned()),
         ..done(5, 2)
     };
     let results = exercise(&two, stopped);
@@ -767,15 +767,15 @@ fn a_policy_is_wrong_with_line_and_key() {
     for (text, words) in [
         (
             "fail-om = \"x\"",
-            "policy.toml:1:1: fail-om: there is no key `fail-om` here; did you mean `fail-on`?",
+            "policy.toml:1:1: fail-om: unknown key `fail-om`; did you mean `fail-on`?",
         ),
         (
             "\n[rules]\nDR01 = \"on\"",
-            "policy.toml:3:1: [rules] DR01: there is no rule \"DR01\"; did you mean",
+            "policy.toml:3:1: [rules] DR01: unknown rule \"DR01\"; did you mean",
         ),
         (
             "[rules]\nDR001 = \"of\"",
-            "policy.toml:2:9: [rules] DR001: there is no level \"of\"; did you mean \"off\"?",
+            "policy.toml:2:9: [rules] DR001: unknown level \"of\"; did you mean \"off\"?",
         ),
         (
             "[rules]\nDR001 = \"on\"\npm-detach-before-release = \"off\"",

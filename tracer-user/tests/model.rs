@@ -295,7 +295,7 @@ fn disagreements_are_told() {
                 two(story);
                 story.rel(DEVICE, 3, "devm_irq_release", 16);
             },
-            "0x3 went and was never seen to come",
+            "0x3 was released or removed, and its addition was not seen",
         ),
         (
             &|story| {
@@ -306,7 +306,7 @@ fn disagreements_are_told() {
                     Some(1),
                 );
             },
-            "1 resources were not released that should have been",
+            "1 resources should have been released and were not",
         ),
         (
             &|story| {

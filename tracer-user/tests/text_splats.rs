@@ -143,7 +143,7 @@ const PROVEN: &[Proves<'_>] = &[
         Severity::Error,
         "/kasan/acme_remove",
         UNKNOWN,
-        &["acme_remove [acme] freed managed memory by hand, during an unbind"],
+        &["acme_remove [acme] freed managed memory explicitly, during an unbind"],
     ),
     (
         "kfence.log",
@@ -280,7 +280,7 @@ const OPEN: &[(&str, &[&str])] = &[
         "clock-already-off.log",
         &[
             "A warning (drivers/clk/clk.c:1090) in clk_core_disable, in the release devm_clk_release, during an unbind.",
-            "It was off already",
+            "It was already off",
             "devres-tracer record -o acme_spi.dvrt -- modprobe -r acme_spi",
         ],
     ),

@@ -119,7 +119,7 @@ fn by_scenario(text: &mut String) -> Result<()> {
     writeln!(text, "\n## By scenario\n")?;
     writeln!(
         text,
-        "Nothing is found in those that are not listed: the right twin of each, and what is right in itself.\n"
+        "Scenarios not listed give no finding: the correct twins, and those that are correct themselves.\n"
     )?;
     writeln!(text, "| scenario | {} |", KERNELS.join(" | "))?;
     writeln!(text, "|---|{}", "---|".repeat(KERNELS.len()))?;

@@ -197,7 +197,7 @@ impl Cycles {
             Test::new(
                 "same stack",
                 Status::Skipped,
-                "one cycle has nothing to be compared with",
+                "a single cycle can't be compared",
             )
         } else {
             let sizes: Vec<String> = self
@@ -210,7 +210,7 @@ impl Cycles {
             Test::new(
                 "same stack",
                 Status::Passed,
-                format!("in each cycle, {}", sizes.join(", ")),
+                format!("in each cycle: {}", sizes.join(", ")),
             )
         });
         tests.push(if !self.left.is_empty() {

@@ -57,7 +57,7 @@ pub(super) fn misfits(events: u64) -> String {
         1 => "1 event does not".to_owned(),
         events => format!("{events} events do not"),
     };
-    format!("{events} fit what came before: something is missing, there twice or out of order")
+    format!("{events} fit the events before: events are missing, duplicated or out of order")
 }
 
 /// Why what was not found may have been missed, whatever it is.
@@ -65,7 +65,7 @@ pub(super) fn gap(outcome: &Outcome, ending: &RunEnd) -> Option<String> {
     if outcome.lost > 0 {
         Some(lost(outcome.lost))
     } else if outcome.desyncs > 0 {
-        Some("the tool's model and the kernel disagreed".to_owned())
+        Some("the tracer's model and the kernel disagreed".to_owned())
     } else if let Some(silent) = outcome.silent_hooks.first() {
         Some(silent.to_string())
     } else if outcome.misfits > 0 {

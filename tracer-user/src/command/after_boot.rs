@@ -29,8 +29,8 @@ impl fmt::Display for HandedOn {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "the kernel has recorded {} events since its boot; {} more came in the {} ms in which the probes were \
-             attached, of which the snapshot tells what was left",
+            "the kernel has recorded {} events since boot; {} more, in the {} ms in which the probes were attached, are \
+             known only from the snapshot",
             self.before,
             self.meanwhile,
             self.attaching.as_millis()

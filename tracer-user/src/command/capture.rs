@@ -38,7 +38,7 @@ use crate::{
 /// What is run while tracing, and how long the tracing takes.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct CaptureOptions {
-    /// Stop after this time, such as 10s or 2m; a number without a unit is seconds
+    /// Stop after this time, such as 10s or 2m; without a unit, seconds
     #[arg(long = "for", value_name = "TIME", value_parser = duration::parse_with_seconds, allow_hyphen_values = true)]
     pub(super) duration: Option<Duration>,
     /// Run the command as this user
@@ -66,7 +66,7 @@ impl CaptureOptions {
     /// Says how this ends, where somebody is looking on who has to end it.
     pub(super) fn tell_how_to_end(&self) {
         if self.is_endless() && io::stderr().is_terminal() {
-            remark("tracing; Ctrl-C ends it");
+            remark("tracing; press Ctrl-C to stop");
         }
     }
 }

@@ -23,25 +23,25 @@ use crate::{
     source::live::{self, Live, Options},
 };
 
-/// Shows what each device owns right now, or owned at some time in a recording
+/// Shows what each device holds now, or held at some time in a recording
 ///
-/// Without FILE the lists are read from the kernel's memory without its locks, each one twice. A device whose
-/// list changed meanwhile is marked. Devices that are not yet added to the system are not found. Who added what is told
-/// where the kernel has recorded it since its boot (`devres-tracer boot`). With FILE it is what the recording or log
-/// tells until --at, or until its end. Exit codes: 0 if everything is shown, 2 if the
-/// command line is wrong, 3 if something may be missing or no device is wanted, 4 if nothing could be read.
+/// Without FILE the lists are read from the kernel's memory without its locks, each one twice; a device whose
+/// list changed meanwhile is marked. Devices not yet added to the system are not found. Who added a resource is shown
+/// if the kernel has recorded it since boot (`devres-tracer boot`). With FILE it shows the state at --at, or at the end.
+/// Exit codes: 0 if everything is shown, 2 for a usage error, 3 if something may be missing or no device matches the
+/// filter, 4 if nothing could be read.
 #[derive(Debug, Args)]
 #[command(after_help = HOW)]
 pub(super) struct Stacks {
     #[command(flatten)]
     filter: FilterOptions,
-    /// Write JSON lines: one object a device
+    /// Write JSON lines, one object per device
     #[arg(long)]
     json: bool,
-    /// Show devices that own nothing as well
+    /// Also show devices that hold nothing
     #[arg(long)]
     all: bool,
-    /// The time in the recording; without, its end
+    /// The time in the recording [default: its end]
     #[arg(
         long,
         value_name = "TIME",
@@ -85,7 +85,7 @@ impl Stacks {
         }
         // On standard error, so that a list of nothing stays one.
         if shown == 0 && whole {
-            say("nothing is owned (--all shows devices that own nothing as well)");
+            say("no device holds devres resources (--all shows devices without any)");
         }
         Ok(if whole {
             Exit::Clean
@@ -115,9 +115,7 @@ impl Stacks {
         });
         if let Err(error) = read {
             let error = anyhow::Error::new(error);
-            say(format_args!(
-                "{error:#}; what is shown is of what comes before"
-            ));
+            say(format_args!("{error:#}; the state before that is shown"));
             coverage.before = Before::Unknown("the recording is damaged".to_owned());
         }
         for problem in recording.problems() {

@@ -35,11 +35,11 @@ use crate::{
     trace_file::{self, Header, Recorder, RecorderOptions},
 };
 
-/// Traces this kernel until a command ends, the time is over or Ctrl-C is pressed, and judges what happened
+/// Traces this kernel until the command ends, --for is over or Ctrl-C is pressed, and judges what happened
 ///
-/// Everything is attached before the command starts, and everything that it caused is read before the
-/// verdict. The command's own output stays its own; use --output to keep the two apart. The command's exit status does
-/// not affect the verdict.
+/// All probes are attached before the command starts, and all events it caused are read before the
+/// verdict. The command's output is passed through; --output writes the report elsewhere. The command's exit status
+/// does not affect the verdict.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Trace {
@@ -55,7 +55,7 @@ pub(super) struct Trace {
     overwrite: OverwriteOption,
     #[command(flatten)]
     capture: CaptureOptions,
-    /// Record to this trace file as well
+    /// Also record to this trace file
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     record: Option<PathBuf>,
     #[command(flatten)]
@@ -63,7 +63,7 @@ pub(super) struct Trace {
     /// Unbind also what the machine needs: the disks in use, the only network, the console
     #[arg(long, requires = "rebind", help_heading = "Exercise")]
     force: bool,
-    /// Begin with what the kernel has recorded since its boot, by the parameters that `boot` prints
+    /// Start with what the kernel has recorded since boot (set up by `devres-tracer boot`)
     #[arg(long, conflicts_with_all = ["from", "via"])]
     after_boot: bool,
     /// Replay this recording instead of tracing the kernel; - is standard input
@@ -76,8 +76,8 @@ pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  clean: everything was seen, and no finding counts
   1  findings at or above --fail-on
-  2  the command line is wrong, or a text has no events
-  3  inconclusive: nothing found, but not everything could be seen, or no device is wanted
+  2  usage error, or a text without events
+  3  inconclusive: no finding counts, but not everything was seen, or no device matches the filter
   4  could not run, or the input can't be read";
 
 /// What is written, and where.
@@ -155,7 +155,7 @@ impl Trace {
         let rules = self.rules.rules()?;
         if let Some(path) = self.output.trace_file() {
             let problem = format!(
-                "--output writes the report, and {} is the name of a trace file: use --record for it",
+                "--output is for the report, and {} is named like a trace file: use --record",
                 shown(path)
             );
             return Err(UsageError::new(problem).into());

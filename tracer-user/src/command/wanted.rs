@@ -184,7 +184,7 @@ impl Sighting {
 pub(super) fn say_if_missing(missing: Option<String>) {
     if let Some(missing) = missing {
         remark(format_args!(
-            "{missing} now; tracing goes on, as one may come"
+            "{missing} now; tracing continues, one may appear"
         ));
     }
 }

@@ -215,7 +215,7 @@ impl Coverage {
         }
         let symbols: Vec<_> = gap.any.iter().map(|hook| hook.symbol()).collect();
         let reason = gap.any.iter().find_map(|hook| self.reason(*hook));
-        let reason = reason.unwrap_or("the source does not have it");
+        let reason = reason.unwrap_or("the source does not record it");
         format!("{} is not seen: {reason}", symbols.join(" or "))
     }
 

@@ -23,7 +23,7 @@ pub enum LayoutError {
     Unreadable(String),
     /// A structure or member that every known kernel has is not there.
     #[error(
-        "this kernel's BTF has no `{0}`: it is newer or older than what this tool knows; please report it"
+        "this kernel's BTF has no `{0}`: this tool does not support the kernel yet; please report it"
     )]
     Missing(String),
 }

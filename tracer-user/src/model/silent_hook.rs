@@ -110,12 +110,12 @@ impl fmt::Display for Sign {
             Self::EffectWithoutCall(hook) => formatter.write_str(match hook {
                 Hook::OpenGroup => "a group was opened without it",
                 Hook::CloseGroup => "a group was closed without it",
-                Hook::DevresAdd => "a resource was added through it, and it was not seen to be entered",
+                Hook::DevresAdd => "a resource was added through it, and its entry was not seen",
                 Hook::Krealloc => "a block was replaced without it",
                 _ => "a PM domain was detached without it",
             }),
             Self::OnStack(_) => {
-                formatter.write_str("a call stack goes through it, and it was not seen to be entered")
+                formatter.write_str("a call stack goes through it, and its entry was not seen")
             }
             Self::Skipped { inner: _, outer } => {
                 write!(formatter, "{} always calls it, and was seen without", outer.symbol())
@@ -124,10 +124,10 @@ impl fmt::Display for Sign {
                 write!(formatter, "{} was entered outside of both", hook.symbol())
             }
             Self::NotReturned(_) => {
-                formatter.write_str("it was not seen to return, and its caller was")
+                formatter.write_str("its caller was seen to return, and it was not")
             }
             Self::DriverWithoutProbe => {
-                formatter.write_str("a device has got a driver without either")
+                formatter.write_str("a device was bound without either")
             }
         }
     }

@@ -390,7 +390,7 @@ impl Detach {
             meaning: self.meaning(certainty).to_owned(),
             order: self.order(certainty),
             expected: vec![
-                "the driver's resources are released, the newest first".to_owned(),
+                "the driver's resources are released, newest first".to_owned(),
                 "dev_pm_domain_detach() detaches the PM domain".to_owned(),
             ],
             resources: self.released,
@@ -429,16 +429,16 @@ impl Detach {
                 "Not confirmed: no release was seen after the detach, because the trace ended first."
             }
             (Certainty::Confirmed, Severity::Error) => {
-                "Code that may touch the device's registers ran, or could still be called, after the \
-                 device had lost its PM domain: power and clocks may have been off."
+                "Code that may touch the device's registers ran, or could still be called, after the PM \
+                 domain was detached: power and clocks may have been off."
             }
             (Certainty::Confirmed, Severity::Warn) => {
-                "Releases ran after the device had lost its PM domain. None of them is known to touch \
-                 the device's registers."
+                "Releases ran after the PM domain was detached. None of them is known to touch the \
+                 device's registers."
             }
             (Certainty::Confirmed, Severity::Info) => {
-                "Only memory was released after the device had lost its PM domain: the order is wrong, \
-                 and harmless here."
+                "Only memory was released after the PM domain was detached: wrong order, but harmless \
+                 here."
             }
         }
     }

@@ -18,7 +18,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR019",
     name: "slow-release",
     severities: &[Severity::Warn, Severity::Info],
-    description: "The release of one resource takes long, or does not end.",
+    description: "A release takes long, or does not end.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::ReleaseAll],
@@ -255,7 +255,7 @@ impl Batch {
         let finding = Finding {
             summary,
             meaning: meaning(locked).to_owned(),
-            order: self.order(model.now(), "that is over".to_owned()),
+            order: self.order(model.now(), "the release ends".to_owned()),
             ..self.finding(&subject, Severity::Warn, model.now())
         };
         if self.told {
@@ -289,7 +289,7 @@ impl Batch {
             if returns {
                 ""
             } else {
-                ", as far as can be seen"
+                ", as far as the recording shows"
             }
         );
         let locked = model.frames(&self.task).iter().any(|frame| {
@@ -300,7 +300,7 @@ impl Batch {
             String::new()
         } else {
             format!(
-                " The return of {}() was not recorded: it may have ended, and the task did nothing else since.",
+                " The return of {}() was not recorded: the release may have ended, and the task has been idle since.",
                 self.hook.symbol()
             )
         };
@@ -378,7 +378,7 @@ impl Batch {
     fn finding(&self, subject: &Subject, severity: Severity, now: Time) -> Finding {
         Finding {
             expected: vec![
-                "what a release waits for is told to stop before, and waited for no longer than needed"
+                "whatever a release waits for is stopped first, and the wait has a timeout"
                     .to_owned(),
             ],
             resources: vec![finding::live_resource(&self.node)],
@@ -400,10 +400,10 @@ impl Batch {
 
 fn meaning(locked: bool) -> &'static str {
     if locked {
-        "The device's lock is held meanwhile: whoever unbinds the driver or removes the device waits, and so does \
-         everybody else who wants that lock."
+        "The device lock is held meanwhile: the unbind or removal waits, and so does every other task that takes \
+         the lock."
     } else {
-        "Whoever released it waits meanwhile, by putting the last reference to the device, say, or by deleting it."
+        "The task that triggered the release waits meanwhile, for example in device_del() or in the last put."
     }
 }
 

@@ -96,7 +96,7 @@ pub struct RuleSet {
 
 /// A rule was named that doesn't exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no rule {0:?}: `devres-tracer rules` lists them")]
+#[error("no rule is called {0:?}: `devres-tracer rules` lists them")]
 pub struct UnknownRule(pub String);
 
 impl RuleSet {

@@ -183,7 +183,7 @@ impl DeviceStack {
         if let Some(driver) = self.who_put_it_there() {
             writeln!(
                 writer,
-                "  added on behalf of {}, in its probe or later: a device with resources is not probed",
+                "  added on behalf of {}, in its probe or later (a device that has resources can't be probed)",
                 Escaped(driver)
             )?;
         }
@@ -259,11 +259,7 @@ impl StackEntry {
                     self.opener()
                 )
             }
-            (Some(_), None) => writeln!(
-                writer,
-                "┌ group ({}) is closed here (grp>)",
-                self.group_id()
-            ),
+            (Some(_), None) => writeln!(writer, "┌ group ({}) closed here (grp>)", self.group_id()),
             (None, _) => {
                 let name = if self.name.is_empty() {
                     "(no name)"

@@ -27,7 +27,7 @@ pub(super) enum SaveError {
     #[error("{0} can't be written: {1}")]
     Write(String, io::Error),
     /// There is nothing to save.
-    #[error("there is nothing to save")]
+    #[error("nothing to save")]
     Nothing,
 }
 

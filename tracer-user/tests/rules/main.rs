@@ -159,9 +159,11 @@ fn every_rule_has_a_page_that_says_what_to_do() {
         assert!(info.page.starts_with(&title), "{}", info.id);
         for part in [
             "## What it means",
+            "## How it looks",
+            "docs/recordings/",
             "## A case",
-            "## What to do",
-            "## How it can be wrong",
+            "## How to fix it",
+            "## When it is a false alarm",
         ] {
             assert!(info.page.contains(part), "{} lacks {part}", info.id);
         }

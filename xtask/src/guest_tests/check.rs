@@ -411,7 +411,7 @@ fn stops_and_restores(evidence: &Evidence) -> Result<()> {
     let stopped = json.first().context("there are no results")?;
     let (status, message) = test(stopped, "exercise", "cycles")?;
     ensure!(
-        status == "inconclusive" && message.starts_with("it was asked to end after "),
+        status == "inconclusive" && message.starts_with("interrupted after "),
         "{status}: {message}"
     );
     ensure!(

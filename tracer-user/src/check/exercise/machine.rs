@@ -46,7 +46,7 @@ impl Machine for ThisMachine {
             Err(error) if error.raw_os_error() == Some(nix::libc::EAGAIN) => Ok(()),
             other => other.map_err(|error| {
                 format!(
-                    "binding {} to {} again failed: {error}",
+                    "rebinding {} to {} failed: {error}",
                     place.name(),
                     place.driver
                 )
@@ -74,7 +74,7 @@ fn run(program: &str, arguments: &[OsString]) -> Result<(), String> {
         .args(arguments)
         .env("PATH", path)
         .output()
-        .map_err(|error| format!("{program} can't be run: {error}"))?;
+        .map_err(|error| format!("cannot run {program}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }

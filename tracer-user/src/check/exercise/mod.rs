@@ -61,7 +61,7 @@ pub enum ExerciseError {
     #[error("{0}")]
     NoTarget(String),
     /// More than one thing is called so.
-    #[error("{name:?} may be {}: name one of them", .candidates.join(" or "))]
+    #[error("{name:?} is ambiguous: it may be {}", .candidates.join(" or "))]
     Ambiguous {
         /// What was named.
         name: String,
@@ -72,7 +72,7 @@ pub enum ExerciseError {
     #[error("{0}")]
     Impossible(String),
     /// That would cut the machine off.
-    #[error("{target} is needed by {reason}; with --force it is done all the same")]
+    #[error("{target} is needed by {reason}; use --force to exercise it anyway")]
     Refused {
         /// What was to be unbound.
         target: String,

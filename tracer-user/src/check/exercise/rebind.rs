@@ -94,7 +94,7 @@ impl Exercise {
             return Ok(());
         }
         Err(ExerciseError::NoTarget(format!(
-            "there is no module {name:?}, neither loaded nor installed for this kernel"
+            "module {name:?} is neither loaded nor installed for this kernel"
         )))
     }
 
@@ -220,7 +220,7 @@ impl Exercise {
         };
         for cycle in 1..=cycles {
             if stop.load(Ordering::Relaxed) {
-                exercised.stopped = Some("it was asked to end".to_owned());
+                exercised.stopped = Some("interrupted".to_owned());
                 break;
             }
             clock.begin(now());

@@ -108,7 +108,7 @@ fn cut_short(options: &CaptureOptions, captured: Captured) -> Option<&'static st
         Asked::Interrupt if options.is_endless() => None,
         Asked::Interrupt => Some("the run was interrupted"),
         Asked::Terminate => Some("the run was terminated"),
-        Asked::HangUp => Some("the run's terminal went away"),
+        Asked::HangUp => Some("the terminal of the run was closed"),
     }
 }
 

@@ -25,7 +25,7 @@ pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
     id: "DR003",
     name: "foreign-open-group-release",
     severities: &[Severity::Error, Severity::Warn, Severity::Info],
-    description: "Another driver releases an open group of a bound device, with that driver's own resources.",
+    description: "Another driver releases an open group of a bound device, including resources of the bound driver.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::OpenGroup],
@@ -339,10 +339,10 @@ impl Release {
             order: self.order(now),
             expected: vec![
                 format!(
-                    "{} closes the group when it has added what belongs to it",
+                    "{} closes the group after adding its resources",
                     self.opener()
                 ),
-                "devres_release_group() by the group's own identifier releases only that"
+                "devres_release_group() with the group's identifier releases only that group"
                     .to_owned(),
             ],
             resources: self.swallowed,
@@ -371,12 +371,12 @@ impl Release {
         let (victim, culprit, opener) = (self.subject.name(), self.culprit(), self.opener());
         match self.swallowed_count {
             0 => format!(
-                "{culprit} released an open group of {victim}, which is bound; all of it was added by {opener}, which \
-                 had opened it."
+                "{culprit} released an open group of {victim}, which is bound; {opener}, which opened it, had added all \
+                 of its resources."
             ),
             count => format!(
-                "{culprit} released an open group of {victim}, which is bound, and with it {count} {} that {opener} had \
-                 not added.",
+                "{culprit} released an open group of {victim}, which is bound, including {count} {} that {opener}, which \
+                 opened it, had not added.",
                 plural(count, "resource", "resources"),
             ),
         }
@@ -385,15 +385,15 @@ impl Release {
     fn meaning(&self) -> &'static str {
         match self.by {
             By::Frame { .. } if self.swallowed_count > 0 => {
-                "An open group holds everything that is added after it. The driver that is still bound goes on using \
-                 what is gone now: mappings, interrupts, memory."
+                "An open group takes in everything added later. The driver is still bound and keeps using the released \
+                 resources: mappings, interrupts, memory."
             }
             By::Frame { .. } => {
-                "The group was still open, so anything added later would have gone with it. Nothing was."
+                "The group was still open: anything added later would have been released with it. Nothing was."
             }
             By::Call { .. } => {
-                "An open group holds everything that is added after it. If the driver that is still bound goes on \
-                 using that, it uses what is gone. No other driver's unbind was running, so it may have been meant."
+                "An open group takes in everything added later. If the bound driver still uses the released resources, \
+                 that is a use after free. No other driver's unbind was running, so it may be intended."
             }
         }
     }

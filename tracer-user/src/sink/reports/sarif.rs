@@ -100,9 +100,9 @@ fn descriptor(id: &str) -> Value {
         (_, Some(RuleInfo { description, .. })) => description,
         ("limit", _) => "A limit of the policy was exceeded.",
         ("assertion", _) => "An assertion of the policy on a driver's bindings does not hold.",
-        ("expectation", _) => "A finding that the policy expects was not made.",
-        ("exercise", _) => "Unbinding and binding again does not give the same each time.",
-        _ => "Not everything was seen that the policy asks for.",
+        ("expectation", _) => "An expected finding did not occur.",
+        ("exercise", _) => "Unbinding and rebinding gives a different result in some cycle.",
+        _ => "Not everything that the policy requires was seen.",
     };
     let mut descriptor = json!({
         "id": id,

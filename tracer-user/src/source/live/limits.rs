@@ -71,7 +71,7 @@ mod tests {
         assert!(verify(FILES, 1 << 40, MEMORY).is_ok());
         let files = verify(8, u64::MAX, MEMORY).unwrap_err().to_string();
         assert!(
-            files.contains("only 8 ") && files.contains("ulimit -n"),
+            files.contains("is 8, ") && files.contains("ulimit -n"),
             "{files}"
         );
         let memory = verify(1024, 100 << 20, 288 << 20).unwrap_err().to_string();

@@ -366,7 +366,7 @@ impl Live {
             Ok((found, complete)) => {
                 if !complete {
                     self.coverage.before = Before::Unknown(
-                        "the kernel's device set changed while it was read, so that not every device was found".to_owned(),
+                        "the kernel's device set changed while it was being read: some devices may be missing".to_owned(),
                     );
                 }
                 let snapshots = found

@@ -88,7 +88,7 @@ pub enum ImportError {
         statistics: Statistics,
     },
     /// There are only calls of which it is not told on which device.
-    #[error("the text has no event of which a device is known: {0}")]
+    #[error("the text has no event of a known device: {0}")]
     Unusable(Unusable),
     /// There is nothing in it.
     #[error("the input is empty")]

@@ -120,7 +120,7 @@ impl Source<'_> {
             self.error(word.span(), format!("{text:?}: {error}"))
         })?;
         if duration < SHORTEST_RELEASE {
-            return Err(self.error(word.span(), "the shortest limit is 1us"));
+            return Err(self.error(word.span(), "the minimum is 1us"));
         }
         Ok(duration)
     }
@@ -149,7 +149,7 @@ impl Source<'_> {
             self.error(
                 word.span(),
                 unknown("rule", word.get_ref(), known.iter().copied())
-                    .replace("; known are", "; `devres-tracer rules` lists them:"),
+                    .replace("; known:", "; `devres-tracer rules` lists them:"),
             )
         })
     }
@@ -172,7 +172,7 @@ impl Source<'_> {
                 self.error(word.span(), unknown("level", word.get_ref(), Level::NAMES))
             })?;
             if named.iter().any(|(known, _)| *known == id) {
-                return Err(self.error(name.span(), format!("{id} has two levels")));
+                return Err(self.error(name.span(), format!("{id} is given two levels")));
             }
             named.push((id, level));
         }

@@ -72,7 +72,7 @@ pub(in crate::source::text) fn coverage(records: &Records) -> Coverage {
         times: records.timed,
         stacks: records.stacks_printed,
         before: Before::Unknown(
-            "a text does not tell what existed before its first line".to_owned(),
+            "text does not show the resources from before its first line".to_owned(),
         ),
     }
 }
@@ -128,9 +128,9 @@ fn matters(hook: Hook, role: Role, concluded: bool) -> bool {
 
 fn reason(records: &Records, hook: Hook, role: Role) -> String {
     match role {
-        Role::Contents => return "a text does not tell what lies in a resource".to_owned(),
+        Role::Contents => return "text does not show the contents of a resource".to_owned(),
         Role::Name => {
-            return "the text does not tell which device has which address: record its name with the call, or add_dr"
+            return "the text does not show which device has which address: record the name with the call, or add_dr"
                 .to_owned();
         }
         _ => {}
@@ -140,7 +140,7 @@ fn reason(records: &Records, hook: Hook, role: Role) -> String {
         format!(" (not understood: {})", names.join(", "))
     });
     let strange = strange.unwrap_or_default();
-    format!("not every line of it in the text has that{strange}")
+    format!("some of its lines in the text lack it{strange}")
 }
 
 /// Whether the tracepoint told of a device whose address is not told.
