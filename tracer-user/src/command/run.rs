@@ -10,10 +10,11 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{
     Exit,
+    say::say,
     wanted::{Wanted, say_if_missing},
 };
 use crate::{
-    crash::LastMoments,
+    crash::{LastMoments, Messages},
     engine::{Engine, Summary},
     event::{Death, Event, EventKind, StackId, Time},
     evidence::{CommandEnd, Coverage, LineCounts, LostBy, SourceInformation},
@@ -43,6 +44,8 @@ pub(super) struct Run<'sink> {
     command: Option<CommandEnd>,
     /// Watches for what was under way, where the machine died, and how it did.
     crash: Option<(LastMoments, Option<Death>)>,
+    /// Keeps what is under way where it outlives a crash.
+    messages: Option<Messages>,
     /// It is not known what came behind.
     cut_short: bool,
     /// Why nothing can be written any more. A reader that has gone away is no error.
@@ -73,6 +76,7 @@ impl<'sink> Run<'sink> {
             doubts: Vec::new(),
             command: None,
             crash: None,
+            messages: None,
             cut_short: false,
             broken,
         }
@@ -87,6 +91,9 @@ impl<'sink> Run<'sink> {
             None => self.engine.apply(event),
         }
         .to_vec();
+        if let Some(messages) = &mut self.messages {
+            messages.event(event, self.engine.model());
+        }
         if self.broken.is_some() {
             return;
         }
@@ -152,6 +159,11 @@ impl<'sink> Run<'sink> {
     /// The source ends with the machine's death: what was under way is told at the end.
     pub(super) fn watch_for_crash(&mut self, death: Option<Death>) {
         self.crash = Some((LastMoments::default(), death));
+    }
+
+    /// From here on what is under way is kept where it outlives a crash.
+    pub(super) fn keep_what_is_under_way(&mut self, messages: Messages) {
+        self.messages = Some(messages);
     }
 
     /// Something keeps the source from being all there was.
@@ -221,6 +233,9 @@ impl<'sink> Run<'sink> {
             .iter()
             .map(|finding| finding.fingerprint.clone())
             .collect();
+        if let Some(Err(error)) = self.messages.map(Messages::finish) {
+            say(format_args!("not everything was kept in pstore: {error}"));
+        }
         let crash = self
             .crash
             .map(|(moments, death)| moments.finish(self.engine.model(), death));

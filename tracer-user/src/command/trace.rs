@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     check::{CycleClock, exercise::Exercise},
+    crash::Messages,
     event::Event,
     evidence::CommandEnd,
     filter::DeviceFilter,
@@ -66,6 +67,10 @@ pub(super) struct Trace {
     /// Start with what the kernel has recorded since boot (set up by `devres-tracer boot`)
     #[arg(long, conflicts_with_all = ["from", "via"])]
     after_boot: bool,
+    /// Keep the last events of each device under way in pstore, where `crash` finds them after the machine has died; needs
+    /// /dev/pmsg0
+    #[arg(long, conflicts_with = "from")]
+    pstore: bool,
     /// Replay this recording instead of tracing the kernel; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command", "rebind"], conflicts_with_all = PROBE_OPTIONS)]
     from: Option<PathBuf>,
@@ -182,6 +187,7 @@ impl Trace {
         let mut options = self.probes.options(&filter);
         options.optional.extend(self.rules.optional_hooks(&rules));
         let after_boot = self.after_boot.then(AfterBoot::begin).transpose()?;
+        let messages = self.pstore.then(Messages::open).transpose()?;
         let mut capture = Capture::start(&options)?;
         let wanted = Wanted::new(filter);
         let mut sink = self.output.sink()?;
@@ -199,6 +205,9 @@ impl Trace {
         };
         let fail_on = self.output.fail_on();
         let mut run = Run::begin(&information, wanted, rules, fail_on, sink.as_mut());
+        if let Some(messages) = messages {
+            run.keep_what_is_under_way(messages);
+        }
         run.flush();
         let mut judged = Judged { run, recorder };
         if let Some(after_boot) = after_boot {

@@ -1,6 +1,8 @@
 //! What was under way when a machine died: the end of a recording, told by the model's frames.
 
 mod last_moments;
+mod line;
+mod messages;
 mod words;
 
 use schemars::JsonSchema;
@@ -9,6 +11,7 @@ use serde::Serialize;
 use crate::{event::Death, finding::Resource};
 
 pub use last_moments::LastMoments;
+pub use messages::{DEVICE as MESSAGES, Messages, MessagesError};
 pub use words::write;
 
 /// The end of a recording that a machine did not survive.
