@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// Test on 5.10, 6.1, 6.12 and 7.x for x86-64, on 6.1 and 7.x for arm64, and on 7.x for riscv64; takes twice as long.
     #[arg(long, conflicts_with_all = ["kernel", "host_only"])]
     all_kernels: bool,
-    /// Run what takes under three minutes once everything is built: the workspace's tests without the slow ones, and those of
+    /// Run what a change needs before it is committed: the workspace's tests without the slow ones, and those of
     /// one device on 6.1.
     #[arg(long, conflicts_with_all = ["kernel", "all_kernels", "guest_only", "filter"])]
     quick: bool,
