@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// What the running kernel can record by itself.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own about the kernel"

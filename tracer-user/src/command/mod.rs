@@ -30,6 +30,7 @@ mod rules;
 mod run;
 mod runtime;
 mod say;
+mod schema;
 mod source_options;
 mod stacks;
 mod start_cost;
@@ -81,6 +82,7 @@ enum Command {
     Explain(explain::Explain),
     Man(manual::Manual),
     Completions(manual::Completions),
+    Schema(schema::SchemaCommand),
     Help(topics::Help),
 }
 
@@ -144,6 +146,7 @@ impl Arguments {
             Command::Explain(explain) => explain.run(),
             Command::Man(manual) => manual.run(),
             Command::Completions(completions) => completions.run(),
+            Command::Schema(schema) => schema.run(),
             Command::Help(help) => help.run(),
         }
     }

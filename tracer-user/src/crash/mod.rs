@@ -5,6 +5,7 @@ mod line;
 mod messages;
 mod words;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{event::Death, finding::Resource};
@@ -14,7 +15,7 @@ pub use messages::{DEVICE as MESSAGES, Messages, MessagesError};
 pub use words::write;
 
 /// The end of a recording that a machine did not survive.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Crash {
     /// How the machine died; `None` where nothing tells.
     pub death: Option<Death>,
@@ -27,7 +28,7 @@ pub struct Crash {
 }
 
 /// What was under way on a task.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct UnderWay {
     /// The device.
     pub device: String,

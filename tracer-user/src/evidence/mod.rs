@@ -11,4 +11,4 @@ pub use counts::{LineCounts, LostBy};
 pub use coverage::{
     Addresses, Attachment, Before, Coverage, Gap, HookCoverage, HookState, NodeEvents, Untold,
 };
-pub use source_information::{FilterTexts, SourceInformation};
+pub use source_information::{FilterTexts, STREAM_VERSION, SourceInformation};

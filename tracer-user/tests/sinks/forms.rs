@@ -73,7 +73,12 @@ pub(crate) const FORMS: [Form; 20] = [
         &["json.rs", "json_text.rs"],
     ),
     form("chrome", Reader::Json, chrome, &["chrome.rs"]),
-    form("stacks", Reader::Lines, stacks, &["stacks.rs"]),
+    form(
+        "stacks",
+        Reader::Lines,
+        stacks,
+        &["stacks.rs", "stacks_data.rs"],
+    ),
     form("stacks --json", Reader::JsonLines, stacks_json, &[]),
     form(
         "report",
