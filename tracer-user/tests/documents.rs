@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -166,13 +167,14 @@ fn console_blocks_show_what_the_commands_print() {
                 let printed: Vec<&str> = printed.lines().map(str::trim_end).collect();
                 let shown_is_right = fits(shown, &printed);
                 if !shown_is_right && !update {
-                    wrong.push_str(&format!(
-                        "{}:{}: {} prints\n{}\n",
+                    let _ = writeln!(
+                        wrong,
+                        "{}:{}: {} prints\n{}",
                         path.display(),
                         block.begin,
                         command.join("\n"),
                         printed.join("\n")
-                    ));
+                    );
                 }
                 now.push(format!("$ {}", command.join("\n")));
                 let right: &[&str] = if shown_is_right { shown } else { &printed };

@@ -32,7 +32,6 @@ use crate::{
 /// recording. In a log with several boots, the last boot that crashed is read.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
-#[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
 pub(super) struct CrashCommand {
     #[command(flatten)]
     filter: FilterOptions,
