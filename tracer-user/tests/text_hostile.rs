@@ -1,4 +1,5 @@
 //! Whatever the bytes, reading ends, every line is counted, and every event can be judged.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 use std::{io::BufReader, sync::Arc};
 

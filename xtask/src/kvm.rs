@@ -68,16 +68,14 @@ fn trouble(kernel: &Kernel) -> Result<Option<String>> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .context("cannot read the identity of this boot")?;
     let path = workspace::cache()?.join(format!("kvm-{}", boot.trim()));
-    let outcome = match fs::read_to_string(&path) {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            eprintln!("trying whether KVM works");
-            let outcome =
-                trial(kernel).map_or_else(|error| format!("{error:#}"), |()| WORKS.to_owned());
-            fs::write(&path, &outcome)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            outcome
-        }
+    let outcome = if let Ok(outcome) = fs::read_to_string(&path) {
+        outcome
+    } else {
+        eprintln!("trying whether KVM works");
+        let outcome =
+            trial(kernel).map_or_else(|error| format!("{error:#}"), |()| WORKS.to_owned());
+        fs::write(&path, &outcome).with_context(|| format!("cannot write {}", path.display()))?;
+        outcome
     };
     Ok((outcome != WORKS).then_some(outcome))
 }

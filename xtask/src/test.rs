@@ -46,6 +46,10 @@ const GUESTS_AT_ONCE: usize = 2;
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line"
+)]
 pub(crate) struct Args {
     /// Run only the tests that need no kernel in QEMU.
     #[arg(long, conflicts_with = "kernel")]

@@ -126,19 +126,19 @@ pub(super) fn at_return(hook: Hook) -> Option<impl Iterator<Item = Argument>> {
 
 /// Whether the import makes something of an argument. The others would only take room.
 fn is_understood(role: Role) -> bool {
-    match role {
+    matches!(
+        role,
         Role::Device
-        | Role::Kobject
-        | Role::Node
-        | Role::Payload
-        | Role::Pages
-        | Role::Percpu
-        | Role::Group
-        | Role::Release
-        | Role::Action
-        | Role::Data => true,
-        _ => false,
-    }
+            | Role::Kobject
+            | Role::Node
+            | Role::Payload
+            | Role::Pages
+            | Role::Percpu
+            | Role::Group
+            | Role::Release
+            | Role::Action
+            | Role::Data
+    )
 }
 
 const fn behind(

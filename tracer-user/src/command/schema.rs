@@ -14,6 +14,7 @@ use crate::sink::{json::First, json_text, schema::Schemas};
 pub(super) struct SchemaCommand {}
 
 impl SchemaCommand {
+    #[expect(clippy::unused_self, reason = "as every command is run")]
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let mut schemas = Schemas::of_sinks();
         schemas.add::<First<Diagnosis>>("doctor");

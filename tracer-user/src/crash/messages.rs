@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use super::line;
 use crate::{
     event::{DeviceAddress, Event, EventKind, Hook},
-    model::Model,
+    model::{Device, Model},
     source::dead_kernel::messages::END,
 };
 
@@ -84,11 +84,7 @@ impl Messages {
         }
         let device = model.device(event.device);
         self.text.clear();
-        let written = line::write(
-            &mut self.text,
-            event,
-            device.map(|device| device.identity()),
-        );
+        let written = line::write(&mut self.text, event, device.map(Device::identity));
         if written.is_err() || self.text.is_empty() {
             return;
         }

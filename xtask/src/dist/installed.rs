@@ -126,15 +126,18 @@ struct CleanDebian {
     directory: tempfile::TempDir,
 }
 
+/// A test in a clean Debian.
+type Check = fn(&CleanDebian) -> Result<()>;
+
+/// A test's name, and how it ended.
+type Ended = (&'static str, Result<()>);
+
 /// The tests in a clean Debian, in this order: each needs what the ones before it did.
-fn in_clean_debian(
-    package: &Package,
-    mirror: Option<&str>,
-) -> Result<Vec<(&'static str, Result<()>)>> {
+fn in_clean_debian(package: &Package, mirror: Option<&str>) -> Result<Vec<Ended>> {
     let debian = CleanDebian::new(mirror)?;
     fs::copy(&package.deb, debian.directory.path().join(&PACKAGE[1..]))
         .context("cannot copy the package")?;
-    let tests: [(&str, fn(&CleanDebian) -> Result<()>); 8] = [
+    let tests: [(&str, Check); 8] = [
         ("package_installs", installs),
         ("package_program_tells_its_version", tells_its_version),
         ("package_demo_finds_the_defect", demonstrates),

@@ -9,7 +9,7 @@ use super::{Session, Test, without_log};
 
 pub(super) static SESSION: Session = Session {
     name: "modules",
-    script: r#"
+    script: r"
         load_test_module
         export scenarios
         trace_script failing '
@@ -18,7 +18,7 @@ pub(super) static SESSION: Session = Session {
                 echo unloaded-callback-clean >$scenarios/run
             done
         '
-    "#,
+    ",
     tests: &[Test {
         name: "functions_of_a_module_whose_init_fails_have_their_names",
         skipped: without_log,

@@ -95,7 +95,9 @@ fn snapshot_of_the_test_device(evidence: &Evidence) -> Result<()> {
 
 fn variables_are_named(evidence: &Evidence) -> Result<()> {
     let devices = evidence.json_lines("added.stacks")?;
-    let entries = devices.iter().flat_map(|device| device["stack"].as_array());
+    let entries = devices
+        .iter()
+        .filter_map(|device| device["stack"].as_array());
     let grown = entries
         .flatten()
         .filter(|entry| text(entry, "/function") == "undo_growth [devres_test]")

@@ -219,8 +219,7 @@ impl Decoder {
         memory: &mut dyn Memory,
     ) {
         let read = |memory: &mut dyn Memory, table| {
-            let read = module_symbols::read(memory, self.modules.as_ref()?, table);
-            Some(read.ok()?)
+            module_symbols::read(memory, self.modules.as_ref()?, table).ok()
         };
         if let Some(functions) = read(&mut sent, record.symbols) {
             self.symbols.add_module(ModuleSymbols {

@@ -2,7 +2,7 @@
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
-    maps::{MapData, PerCpuArray, RingBuf, StackTraceMap},
+    maps::{Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::RawTracePoint,
 };
 use std::{
@@ -115,16 +115,9 @@ impl Live {
             .map_err(|error| {
                 LiveError::Load(format!("the probes' log can't be opened: {error}"))
             })?;
-        let mut map = |name: &str| {
-            ebpf.take_map(name)
-                .ok_or_else(|| LiveError::Load(format!("the eBPF object has no map {name}")))
-        };
-        let ring = RingBuf::try_from(map("RECORDS")?)
-            .map_err(|error| LiveError::Load(error.to_string()))?;
-        let stacks = StackTraceMap::try_from(map("STACKS")?)
-            .map_err(|error| LiveError::Load(error.to_string()))?;
-        let lost = PerCpuArray::try_from(map("LOST")?)
-            .map_err(|error| LiveError::Load(error.to_string()))?;
+        let ring: RingBuf<MapData> = take_map(&mut ebpf, "RECORDS")?;
+        let stacks = take_map(&mut ebpf, "STACKS")?;
+        let lost = take_map(&mut ebpf, "LOST")?;
         // SAFETY: the ring buffer owns its descriptor and lives as long as the registration that it is moved into.
         let ring = unsafe { AsyncFd::register_with_interest(ring, tokio::io::Interest::READABLE) }
             .map_err(|error| {
@@ -461,6 +454,17 @@ impl Live {
             })),
         }
     }
+}
+
+/// One of the object's maps, as what it is.
+fn take_map<M: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &str,
+) -> Result<M, LiveError> {
+    let map = ebpf
+        .take_map(name)
+        .ok_or_else(|| LiveError::Load(format!("the eBPF object has no map {name}")))?;
+    M::try_from(map).map_err(|error| LiveError::Load(error.to_string()))
 }
 
 /// Fails where it is known already that nothing could be traced.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs::File,
     io::{self, BufRead, BufReader},
 };
@@ -66,10 +67,10 @@ fn is_variable(kind: &str) -> bool {
 fn name(symbol: &Line<'_>, pointer: u64) -> String {
     let mut name = symbol.name.to_owned();
     if pointer > symbol.address {
-        name.push_str(&format!("+{:#x}", pointer - symbol.address));
+        let _ = write!(name, "+{:#x}", pointer - symbol.address);
     }
     if let Some(module) = symbol.module {
-        name.push_str(&format!(" [{module}]"));
+        let _ = write!(name, " [{module}]");
     }
     name
 }

@@ -114,6 +114,13 @@ mod tests {
     use super::*;
     use crate::source::text::transport::lines::{Lines, for_each};
 
+    struct Counter(u64);
+    impl Lines for Counter {
+        fn line(&mut self, _: &[u8]) {
+            self.0 += 1;
+        }
+    }
+
     #[test]
     fn lines_are_skipped_up_to_the_one_before_what_tells() {
         let dull = "[    1.000000] usb 1-1: new device\n";
@@ -132,12 +139,6 @@ mod tests {
             let (bytes, count) = skip(text.as_bytes());
             assert_eq!(count, lines, "{text}");
             assert!(bytes == 0 || text.as_bytes()[bytes - 1] == b'\n', "{text}");
-            struct Counter(u64);
-            impl Lines for Counter {
-                fn line(&mut self, _: &[u8]) {
-                    self.0 += 1;
-                }
-            }
             let mut counter = Counter(0);
             for_each(&text.as_bytes()[..bytes], &mut counter).unwrap();
             assert_eq!(counter.0, lines, "{text}");

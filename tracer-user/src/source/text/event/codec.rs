@@ -180,7 +180,9 @@ fn code_facts(coder: &mut (impl Coder + ?Sized), facts: &mut Facts) {
     coder.word(&mut facts.payload);
     coder.optional(&mut facts.action, code_release);
     coder.optional(&mut facts.words, |coder, words| {
-        words.iter_mut().for_each(|word| coder.word(word));
+        for word in words {
+            coder.word(word);
+        }
     });
     coder.word(&mut facts.action_data);
     coder.word(&mut facts.group);
