@@ -165,7 +165,7 @@ mod tests {
             ),
             (
                 stack(&[("b", 2), ("a", 1), ("c", 3)]),
-                "as many resources; number 1 from the bottom on is b (2 bytes), a (1 bytes) instead of \
+                "same number of resources; number 1 from the bottom is b (2 bytes), a (1 bytes) instead of \
                  a (1 bytes), b (2 bytes)",
             ),
             (

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use clap::Args;
 
 use super::{Exit, doctor::Diagnosis, known, pager::unless_unread, rules::RuleLine};
-use crate::sink::{json::First, json_text, schema::Schemas};
+use crate::sink::{json::First, json_text, streams};
 
 /// Writes the JSON Schema of every line that --json writes, for those who read it
 ///
@@ -16,7 +16,7 @@ pub(super) struct SchemaCommand {}
 impl SchemaCommand {
     #[expect(clippy::unused_self, reason = "as every command is run")]
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let mut schemas = Schemas::of_sinks();
+        let mut schemas = streams::schemas();
         schemas.add::<First<Diagnosis>>("doctor");
         schemas.add::<First<RuleLine>>("rule");
         schemas.add::<First<known::Line>>("known");

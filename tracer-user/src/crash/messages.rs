@@ -13,11 +13,13 @@ use super::line;
 use crate::{
     event::{DeviceAddress, Event, EventKind, Hook},
     model::{Device, Model},
-    source::dead_kernel::messages::END,
 };
 
 /// Where a kernel takes messages.
 pub const DEVICE: &str = "/dev/pmsg0";
+
+/// The last line of a trace that did not end with the machine.
+pub const END: &str = "devres-tracer: the trace has ended";
 
 /// Devices about which something is remembered at the same time.
 const MOST_DEVICES: usize = 4096;

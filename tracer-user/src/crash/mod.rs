@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{event::Death, finding::Resource};
 
 pub use last_moments::LastMoments;
-pub use messages::{DEVICE as MESSAGES, Messages, MessagesError};
+pub use messages::{DEVICE as MESSAGES, END as END_OF_MESSAGES, Messages, MessagesError};
 pub use words::write;
 
 /// The end of a recording that a machine did not survive.

@@ -12,6 +12,7 @@ pub mod reports;
 pub(crate) mod schema;
 pub mod stacks;
 pub mod stacks_data;
+pub(crate) mod streams;
 pub mod text;
 
 use std::io;

@@ -3,18 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
-use super::{
-    diff,
-    json::{EventLine, First, LossLine},
-    report,
-    stacks::DeviceStack,
-};
-use crate::{
-    check::Results,
-    engine::Summary,
-    evidence::{STREAM_VERSION, SourceInformation},
-    finding::Finding,
-};
+use crate::evidence::STREAM_VERSION;
 
 /// The schemas of the lines of all streams, under construction.
 #[derive(Debug)]
@@ -24,23 +13,13 @@ pub(crate) struct Schemas {
 }
 
 impl Schemas {
-    /// Those of all lines that sinks write.
-    pub(crate) fn of_sinks() -> Self {
+    /// No schema yet.
+    pub(crate) fn new() -> Self {
         let settings = SchemaSettings::draft2020_12().for_serialize();
-        let mut schemas = Self {
+        Self {
             generator: settings.into_generator(),
             lines: Vec::new(),
-        };
-        schemas.add::<First<SourceInformation>>("source");
-        schemas.add::<EventLine<'_>>("event");
-        schemas.add::<LossLine>("loss");
-        schemas.add::<Finding>("finding");
-        schemas.add::<Summary>("summary");
-        schemas.add::<First<DeviceStack>>("device");
-        schemas.add::<First<Results>>("check");
-        report::add_schemas(&mut schemas);
-        diff::add_schemas(&mut schemas);
-        schemas
+        }
     }
 
     /// Adds that of a line whose `type` is `kind`.

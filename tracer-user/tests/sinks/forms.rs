@@ -163,7 +163,14 @@ pub(crate) const FORMS: [Form; 20] = [
 ];
 
 /// Files below `src/sink` that write nothing themselves.
-const NO_FORM: [&str; 4] = ["mod.rs", "diff/mod.rs", "report/mod.rs", "reports/mod.rs"];
+const NO_FORM: [&str; 6] = [
+    "mod.rs",
+    "diff/mod.rs",
+    "report/mod.rs",
+    "reports/mod.rs",
+    "schema.rs",
+    "streams.rs",
+];
 
 const fn form(
     name: &'static str,

@@ -357,7 +357,7 @@ fn json_lines_that_were_cut_off_are_inconclusive_and_say_why() {
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(3), "{text}");
-        assert!(text.contains("ends without its summary"), "{text}");
+        assert!(text.contains("it has no summary"), "{text}");
     }
 }
 

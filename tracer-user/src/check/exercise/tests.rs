@@ -230,10 +230,10 @@ fn names_that_may_be_several_things_are_not_guessed() {
     assert!(tree.exercise("platform/rtc").is_ok());
     assert!(tree.exercise(device.to_str().unwrap()).is_ok());
     for (name, words) in [
-        ("nothing", "no driver and no device"),
-        ("../rtc", "neither"),
-        ("/tmp", "no device on a bus"),
-        ("", "neither"),
+        ("nothing", "no bus has a driver or device"),
+        ("../rtc", "is not a driver or device"),
+        ("/tmp", "is not a device on a bus"),
+        ("", "is not a driver or device"),
     ] {
         let error = tree.refusal(name);
         assert!(error.contains(words), "{name}: {error}");
@@ -247,7 +247,7 @@ fn what_can_not_be_unbound_is_said() {
     assert!(tree.refusal("a").contains("no driver is bound"));
     tree.device("platform", "b", Some("stubborn"));
     fs::remove_file(tree.roots.driver("platform", "stubborn").join("unbind")).unwrap();
-    assert!(tree.refusal("b").contains("suppresses"));
+    assert!(tree.refusal("b").contains("suppress_bind_attrs"));
     tree.make("bus/platform/drivers/idle");
     assert!(tree.refusal("idle").contains("bound to no device"));
 }
@@ -534,7 +534,7 @@ fn of_every_device_what_is_needed_or_can_not_be_unbound_is_left_out() {
         ("pci/0000:00:02.0", ""),
         ("pci/0000:00:04.0", "watchdog0"),
         ("usb/usb1", "USB hub"),
-        ("platform/fixed", "suppresses"),
+        ("platform/fixed", "suppress_bind_attrs"),
     ];
     assert_eq!(told.len(), reasons.len(), "{told:?}");
     for ((name, why), (device, reason)) in told.iter().zip(reasons) {

@@ -2,8 +2,7 @@
 
 use memchr::memmem;
 
-/// The last line of a trace that did not end with the machine.
-pub const END: &str = "devres-tracer: the trace has ended";
+use crate::crash::END_OF_MESSAGES as END;
 
 /// Whether messages of a boot before hold events of a trace that did not end by itself.
 #[must_use]
