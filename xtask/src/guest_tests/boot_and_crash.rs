@@ -21,9 +21,14 @@ const ADDERS: &str = "stacks_name_who_added_what_at_boot";
 const BUFFER: &str = "crash_is_told_from_the_buffer_that_outlived_it";
 const CONSOLE: &str = "crash_is_told_from_the_serial_console";
 
-/// Prints the parameters of a kernel.
-const PARAMETERS: &str =
-    "devres-tracer boot --persistent 4M --dump-on-oops --buffer 8M >/mnt/share/parameters";
+/// The first kernels with a buffer that outlives a reset. The older ones print their crash on the serial line.
+const WITH_BUFFER: Series = (6, 12);
+
+/// Prints the parameters of a kernel with such a buffer, and of one without.
+const PARAMETERS: [&str; 2] = [
+    "devres-tracer boot --persistent 4M --buffer 8M >/mnt/share/parameters",
+    "devres-tracer boot --dump-on-oops --buffer 8M >/mnt/share/parameters",
+];
 
 /// Runs twice: before the crash, and after it.
 const SCRIPT: &str = r"
@@ -37,11 +42,12 @@ const SCRIPT: &str = r"
         devres-tracer stacks --json --device ${directory##*/} >boot.stacks
         echo ${directory##*/} >$driver/unbind
         devres-tracer import --quiet --json $tracing/trace >boot.jsonl
-        # What the panic prints need not hold the boot as well.
-        echo 128 >$tracing/buffer_size_kb
         if [ -e $tracing/instances/devres ]; then
             devres-tracer boot --persistent 4M --format tracefs-script >script
             sh script
+        else
+            # What the panic prints need not hold the boot as well.
+            echo 128 >$tracing/buffer_size_kb
         fi
         insmod /devres_test.ko
         sync
@@ -80,7 +86,12 @@ pub(super) fn run(
     guest.mirror = mirror.map(str::to_owned);
     guest.share = Some(directory.to_owned());
     guest.files = vec![(programs.tracer.clone(), tracer::PATH_IN_GUEST.to_owned())];
-    let run = guest.run(PARAMETERS)?;
+    let [with_buffer, without] = PARAMETERS;
+    let run = guest.run(if series < WITH_BUFFER {
+        without
+    } else {
+        with_buffer
+    })?;
     ensure!(run.exit_code == 0, "no parameters: {}", run.stderr);
     let parameters =
         fs::read_to_string(directory.join("parameters")).context("the guest left no parameters")?;
@@ -120,7 +131,11 @@ impl Evidence {
         if series < (5, 15) {
             return Some("this kernel has no tracepoint devres_log");
         }
-        (name == BUFFER && series < (6, 12)).then_some("no buffer of this kernel outlives a reset")
+        match name {
+            BUFFER if series < WITH_BUFFER => Some("no buffer of this kernel outlives a reset"),
+            CONSOLE if series >= WITH_BUFFER => Some("its crash is read from the buffer"),
+            _ => None,
+        }
     }
 
     /// Runs a test.
