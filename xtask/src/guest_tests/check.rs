@@ -310,7 +310,7 @@ fn expects_what_is_known(evidence: &Evidence) -> Result<()> {
     if early {
         let (status, message) = test(&ended, "platform/QEMU0001:00", "DR001")?;
         ensure!(
-            status == "failed" && message.contains("ended with 2020-12-31"),
+            status == "failed" && message.contains("expired on 2020-12-31"),
             "{status}: {message}"
         );
     }
