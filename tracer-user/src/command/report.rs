@@ -2,9 +2,7 @@
 
 use std::{
     io::{self, BufWriter, Write as _},
-    ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -13,23 +11,20 @@ use clap::Args;
 use super::{
     Exit,
     files::{create_file, refuse_same},
+    judged::{Judged, Wishes},
     pager::{PagerOptions, colours, unless_unread},
-    reading,
     rules::RuleOptions,
     say::shown,
     source_options::FilterOptions,
     trace::{EXIT_CODES, severity},
-    wanted::Wanted,
 };
 use crate::{
     command::time::{self, TimeArgument},
-    engine::{Engine, Summary},
-    evidence::Coverage,
-    filter::DeviceFilter,
-    finding::{Finding, Severity},
-    history::{Histories, HistoryObserver, Limits, Window},
+    finding::Severity,
+    history::Limits,
     sink::{
         html::write_html,
+        mail::{Mail, write_mail},
         page::{Page, WIDTH},
         report::{Report as Contents, write_json, write_text},
         text::write_summary_in,
@@ -64,6 +59,13 @@ pub(super) struct Report {
     /// Write the report as one page of HTML with a picture of all devices over time to this file
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     html: Option<PathBuf>,
+    /// Write a plain text for a mailing list: machine, kernel, findings, call sites, a command to reproduce each, and what
+    /// was not seen; without paths, users and hosts
+    #[arg(long, conflicts_with_all = ["json", "html", "all"])]
+    mail: bool,
+    /// With --mail: show whole call stacks
+    #[arg(long, requires = "mail")]
+    stacks: bool,
     /// The lowest severity of findings that count: info, warn or error
     #[arg(long, value_name = "SEVERITY", default_value = "error", value_parser = severity)]
     fail_on: Severity,
@@ -73,69 +75,37 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let filter = self.filter.filter()?;
         let rules = self.rules.rules()?;
         refuse_same(Some(&self.file), self.html.as_deref())?;
-        let window = time::window(self.since, self.until, &self.file)?;
-        let mut recording = reading::open(&self.file)?;
-        let information = recording.information().clone();
-        let mut wanted = Wanted::of_recording(filter.clone(), &recording);
-        let mut engine = Engine::new(Arc::new(information.coverage.clone()), rules);
-        let limits = if self.html.is_some() {
-            Limits::for_a_picture()
-        } else {
-            Limits::default()
+        let wishes = Wishes {
+            filter: self.filter.filter()?,
+            window: time::window(self.since, self.until, &self.file)?,
+            fail_on: self.fail_on,
+            limits: if self.html.is_some() {
+                Limits::for_a_picture()
+            } else {
+                Limits::default()
+            },
+            all: self.all,
         };
-        let mut observer = HistoryObserver::new(limits, window, self.all);
-        let damage = recording
-            .for_each(|event| {
-                engine.apply_with(event, |change, model| observer.observe(change, model));
-                wanted.event(event, engine.model());
-                ControlFlow::Continue(())
-            })
-            .err()
-            .map(|error| format!("{:#}", anyhow::Error::new(error)));
-        if let Some(until) = recording.until() {
-            engine.pass(until);
-        }
-        let mut histories = observer.finish(engine.model());
-        keep_wanted(&mut histories, &filter);
-        let mut outcome = engine.finish();
-        outcome
-            .findings
-            .retain(|finding| wanted.finding(finding) && is_in(window, finding));
-        let mut summary = Summary::new(
-            &outcome,
-            Coverage::clone(&information.coverage),
-            recording.lost_by(),
-            self.fail_on,
-        );
-        summary.lines = recording.line_counts();
-        summary.problems = recording.problems();
-        // What comes behind the damage may be worse than what comes before.
-        if damage.is_some() {
-            summary.leave_open();
-        }
-        for gap in wanted.gaps().into_iter().chain(wanted.idleness()) {
-            summary.doubt(gap);
-        }
-        let contents = Contents {
-            name: &self.file.display().to_string(),
-            source: &information,
-            histories: &histories,
-            findings: &outcome.findings,
-            summary: &summary,
-            damage: damage.as_deref(),
-        };
+        let judged = Judged::read(&self.file, rules, &wishes)?;
+        let (contents, summary) = (judged.report(), &judged.summary);
         if let Some(path) = &self.html {
             write_page(&contents, path)?;
             let mut writer = io::stdout().lock();
-            unless_unread(write_summary_in(WIDTH, &mut writer, &summary))?;
+            unless_unread(write_summary_in(WIDTH, &mut writer, summary))?;
             return Ok(summary.verdict.into());
         }
         let mut writer = BufWriter::new(self.pager.open());
         let written = if self.json {
             write_json(&contents, &mut writer)
+        } else if self.mail {
+            let mail = Mail {
+                report: contents,
+                header: judged.header.as_ref(),
+                whole_stacks: self.stacks,
+            };
+            write_mail(&mail, &mut writer)
         } else {
             write_text(&contents, &mut Page::new(&mut writer, colours()))
         };
@@ -150,24 +120,4 @@ fn write_page(contents: &Contents<'_>, path: &Path) -> anyhow::Result<()> {
     let mut writer = BufWriter::new(create_file(path)?);
     write_html(contents, &mut writer).with_context(failed)?;
     writer.flush().with_context(failed)
-}
-
-/// Keeps the lives that the filter wants.
-pub(super) fn keep_wanted(histories: &mut Histories, filter: &DeviceFilter) {
-    if filter.is_empty() {
-        return;
-    }
-    histories.uneventful = 0;
-    histories.devices.retain(|history| {
-        let name = history.name.as_deref().unwrap_or_default();
-        filter.wants_names(name, history.driver.as_deref(), history.bus.as_deref())
-    });
-}
-
-/// Whether a finding was made in the window. Of those occurrences that are not kept nothing is known but the time
-/// between the first and the last.
-fn is_in(window: Window, finding: &Finding) -> bool {
-    let mut occurrences = finding.occurrences.iter();
-    occurrences.any(|one| window.overlaps(one.began(), one.time))
-        || (finding.occurrences.hidden() > 0 && window.overlaps(finding.first, finding.last))
 }

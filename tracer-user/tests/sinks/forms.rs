@@ -10,6 +10,7 @@ use devres_tracer::{
     evidence::{CommandEnd, SourceInformation},
     finding::{self, Severity},
     history::{Histories, HistoryObserver, Limits, Window},
+    kernel::System,
     model::Model,
     rules::RuleSet,
     sink::{
@@ -18,12 +19,14 @@ use devres_tracer::{
         diff::{self, Differences},
         html,
         json::JsonSink,
+        mail::{self, Mail},
         page::Page,
         report::{self, Report},
         reports::Format,
         stacks::DeviceStack,
         text::TextSink,
     },
+    trace_file::Header,
     tui::{Session, Sight, configuration::Configuration, theme::Ability},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -52,6 +55,8 @@ pub(crate) enum Reader {
     Github,
     Lava,
     Html,
+    /// Lines of at most 72 columns.
+    Mail,
 }
 
 /// One form.
@@ -63,7 +68,7 @@ pub(crate) struct Form {
     files: &'static [&'static str],
 }
 
-pub(crate) const FORMS: [Form; 20] = [
+pub(crate) const FORMS: [Form; 21] = [
     form("text", Reader::Lines, text, &["text.rs", "reported.rs"]),
     form("finding", Reader::Lines, findings, &[]),
     form(
@@ -108,6 +113,12 @@ pub(crate) const FORMS: [Form; 20] = [
             "html/page.css",
             "html/page.js",
         ],
+    ),
+    form(
+        "report --mail",
+        Reader::Mail,
+        report_mail,
+        &["mail/mod.rs", "mail/personal.rs", "mail/reproducer.rs"],
     ),
     form(
         "diff",
@@ -304,6 +315,30 @@ fn report_html(material: &Material) -> Vec<u8> {
     reported(material, |report, text| {
         html::write_html(report, text).unwrap();
     })
+}
+
+/// With whole stacks and without.
+fn report_mail(material: &Material) -> Vec<u8> {
+    let header = Header {
+        system: Some(System {
+            version: Some(material.name.clone()),
+            board: Some(material.name.clone()),
+            taint: Some(u64::MAX),
+        }),
+        command: vec!["devres-tracer".to_owned(), material.name.clone()],
+        ..Header::of_recording(material.information.clone())
+    };
+    let mail = |whole_stacks| {
+        reported(material, |report, text| {
+            let mail = Mail {
+                report: *report,
+                header: Some(&header),
+                whole_stacks,
+            };
+            mail::write_mail(&mail, text).unwrap();
+        })
+    };
+    [mail(false), mail(true)].concat()
 }
 
 fn compared(material: &Material, write: impl FnOnce(&Differences<'_>, &mut Vec<u8>)) -> Vec<u8> {

@@ -338,6 +338,11 @@ fn check_html(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn check_mail(text: &str) -> Result<(), String> {
+    let wide = text.lines().find(|line| line.chars().count() > 72);
+    wide.map_or(Ok(()), |line| Err(format!("too wide: {line}")))
+}
+
 fn check(text: &str, reader: Reader) -> Result<(), String> {
     check_lines(text, reader)?;
     match reader {
@@ -350,6 +355,7 @@ fn check(text: &str, reader: Reader) -> Result<(), String> {
         Reader::Github => check_github(text),
         Reader::Lava => check_lava(text),
         Reader::Html => check_html(text),
+        Reader::Mail => check_mail(text),
     }
 }
 
@@ -404,6 +410,7 @@ fn what_is_not_inert_is_noticed() {
         ("<LAVA_SIGNAL_X TEST_CASE_ID=a<b>", Reader::Lava),
         ("[other]\na = 1", Reader::Toml),
         ("{} {}", Reader::Json),
+        (&"x".repeat(73), Reader::Mail),
         (
             "<testsuites tests=\"2\"><testsuite><testcase/></testsuite></testsuites>",
             Reader::Xml,

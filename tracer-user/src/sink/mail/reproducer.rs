@@ -1,0 +1,151 @@
+//! The one line that makes happen again what was found, as far as the recording tells.
+
+use std::io::{self, Write};
+
+use crate::{
+    finding::Finding,
+    history::{Binding, DeviceHistory, Histories, StepKind},
+    model::InstanceKey,
+};
+
+/// Columns that a command is indented.
+const INDENT: &str = "    ";
+
+/// What the driver was doing when a finding was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Bind,
+    Unbind,
+}
+
+/// The command; `None` where the recording doesn't tell whose probe or unbind it was.
+pub(super) fn command(finding: &Finding, histories: &Histories) -> Option<String> {
+    let (instance, frame) = match &finding.caused_by {
+        Some(cause) if cause.driver.is_some() => (cause.instance, Some(cause.frame)),
+        _ => (finding.instance, None),
+    };
+    let history = life(instance, finding, histories)?;
+    let driver = history.driver.as_deref()?;
+    let deed = match frame {
+        Some("probe") => Deed::Bind,
+        Some("unbind") => Deed::Unbind,
+        _ => deed(history, finding)?,
+    };
+    if let (Some(name), Some(bus)) = (history.name.as_deref(), history.bus.as_deref()) {
+        let file = match deed {
+            Deed::Bind => "bind",
+            Deed::Unbind => "unbind",
+        };
+        let (name, bus, driver) = (word(name)?, word(bus)?, word(driver)?);
+        return Some(format!(
+            "echo {name} >/sys/bus/{bus}/drivers/{driver}/{file}"
+        ));
+    }
+    // Without the bus, the directory is not known; the tool finds it by the driver.
+    let driver = word(driver)?;
+    Some(format!(
+        "devres-tracer check --exercise {driver} --cycles 1"
+    ))
+}
+
+fn life<'a>(
+    instance: InstanceKey,
+    finding: &Finding,
+    histories: &'a Histories,
+) -> Option<&'a DeviceHistory> {
+    histories
+        .devices
+        .iter()
+        .filter(|history| history.key == instance)
+        .find(|history| history.began <= finding.last)
+}
+
+/// What went on in the life when the finding that is shown was made.
+fn deed(history: &DeviceHistory, finding: &Finding) -> Option<Deed> {
+    let occurrence = finding.occurrences.on(history.key).next();
+    let found = occurrence.map_or(finding.last, |occurrence| occurrence.time);
+    let mut bindings = history.bindings.iter().rev();
+    let binding = bindings.find(|binding| binding.number > 0 && binding.began <= found);
+    let unbinds = |binding: &Binding| {
+        let mut steps = binding.steps.iter();
+        steps.any(|step| step.kind == StepKind::Unbind && step.time <= found)
+    };
+    match binding {
+        Some(binding) if unbinds(binding) => Some(Deed::Unbind),
+        Some(binding) => {
+            let bound = binding.bound.as_ref().map(|(time, _)| *time);
+            // Between its probe and its unbind it is not known what the driver was asked to do.
+            (bound.is_none_or(|bound| found <= bound)).then_some(Deed::Bind)
+        }
+        // It was bound when the recording began.
+        None => history.bindings.iter().any(unbinds).then_some(Deed::Unbind),
+    }
+}
+
+/// A name as a word of a shell; `None` for what can't be typed.
+fn word(name: &str) -> Option<String> {
+    let is_typed = !name.is_empty() && name.chars().all(|one| one.is_ascii_graphic() || one == ' ');
+    let plain = |one: char| one.is_ascii_alphanumeric() || "._-:@,+%".contains(one);
+    is_typed.then(|| {
+        let mut word = String::with_capacity(name.len());
+        for one in name.chars() {
+            if !plain(one) {
+                word.push('\\');
+            }
+            word.push(one);
+        }
+        word
+    })
+}
+
+/// Writes a command in lines that a shell reads as one.
+pub(super) fn write(command: &str, width: usize, writer: &mut dyn Write) -> io::Result<()> {
+    let most = width - INDENT.len() - 1;
+    let mut line = String::new();
+    // A backslash stays with what it stands for.
+    let mut rest = command;
+    let mut first = true;
+    while !rest.is_empty() {
+        let length = if rest.starts_with('\\') { 2 } else { 1 };
+        let (piece, behind) = rest.split_at(length.min(rest.len()));
+        if line.len() + piece.len() > most {
+            writeln!(writer, "{}{line}\\", if first { INDENT } else { "" })?;
+            line.clear();
+            first = false;
+        }
+        line.push_str(piece);
+        rest = behind;
+    }
+    writeln!(writer, "{}{line}", if first { INDENT } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_word_of_a_shell() {
+        assert_eq!(word("QEMU0001:00").as_deref(), Some("QEMU0001:00"));
+        assert_eq!(word("a b$(x)'").as_deref(), Some("a\\ b\\$\\(x\\)\\'"));
+        assert_eq!(word("~a").as_deref(), Some("\\~a"));
+        for name in ["", "a\nb", "a\u{202e}", "Gerät"] {
+            assert_eq!(word(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_command_is_one_command_to_a_shell() {
+        let name = "a\\'b".repeat(100);
+        let command = format!("printf %s {name}");
+        let mut text = Vec::new();
+        write(&command, 72, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.lines().count() > 4, "{text}");
+        assert!(text.lines().all(|line| line.len() <= 72), "{text}");
+        let shell = std::process::Command::new("sh")
+            .args(["-c", &text])
+            .output();
+        let printed = String::from_utf8(shell.unwrap().stdout).unwrap();
+        assert_eq!(printed, "a'b".repeat(100));
+    }
+}
