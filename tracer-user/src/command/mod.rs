@@ -25,7 +25,6 @@ mod reading;
 mod record;
 mod report;
 mod rules;
-mod run;
 mod runtime;
 mod say;
 mod source_options;
@@ -35,7 +34,6 @@ mod time;
 mod topics;
 mod trace;
 mod usage;
-mod wanted;
 
 use std::ffi::OsString;
 

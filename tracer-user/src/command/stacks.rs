@@ -10,13 +10,14 @@ use std::{
 
 use clap::Args;
 
-use super::{Exit, reading, say::say, source_options::FilterOptions, wanted::Wanted};
+use super::{Exit, reading, say::say, source_options::FilterOptions};
 use crate::{
     command::time::{Extent, HOW, TimeArgument},
     event::Time,
     evidence::{Before, Coverage},
     filter::DeviceFilter,
     model::Model,
+    run::Wanted,
     sink::stacks::DeviceStack,
     source::live::{Live, Options},
 };
@@ -102,7 +103,7 @@ impl Stacks {
         let mut wanted = Wanted::of_recording(filter, &recording);
         let mut coverage = recording.information().coverage.clone();
         let mut model = Model::new(Arc::new(coverage.clone()));
-        let read = recording.for_each(|event| {
+        let end = recording.replay(|event| {
             if until.is_some_and(|until: Time| event.time > until) {
                 return ControlFlow::Break(());
             }
@@ -110,14 +111,13 @@ impl Stacks {
             wanted.event(event, &model);
             ControlFlow::Continue(())
         });
-        if let Err(error) = read {
-            let error = anyhow::Error::new(error);
+        if let Some(damage) = end.damage {
             say(format_args!(
-                "{error:#}; what is shown is of what comes before"
+                "{damage}; what is shown is of what comes before"
             ));
             coverage.before = Before::Unknown("the recording is damaged".to_owned());
         }
-        for problem in recording.problems() {
+        for problem in end.problems {
             say(problem);
         }
         Ok(Found {

@@ -17,18 +17,17 @@ use super::{
     pager::{colours, width},
     reading, record,
     rules::RuleOptions,
-    run::Run,
     say::shown,
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
-    wanted::Wanted,
 };
 use crate::{
     event::Event,
-    evidence::CommandEnd,
+    evidence::{CommandEnd, SourceEnd},
     filter::DeviceFilter,
     finding::Severity,
     rules::RuleSet,
+    run::{Purpose, Run, Wanted},
     sink::{Sink, json::JsonSink, text::TextSink},
     trace_file::{self, Header, Recorder, RecorderOptions},
 };
@@ -162,9 +161,9 @@ impl Trace {
             let information = recording.information().clone();
             let wanted = Wanted::of_recording(filter, &recording);
             let mut sink = self.output.sink()?;
-            let fail_on = self.output.fail_on();
-            return Run::begin(&information, wanted, rules, fail_on, sink.as_mut())
-                .replay(&mut recording);
+            let purpose = Purpose::Judge(self.output.fail_on());
+            let run = Run::begin(&information, wanted, (rules, ()), purpose, sink.as_mut());
+            return Exit::of_run(run.replay(&mut recording));
         }
         self.live(filter, rules).await
     }
@@ -189,8 +188,8 @@ impl Trace {
             )?),
             None => None,
         };
-        let fail_on = self.output.fail_on();
-        let mut run = Run::begin(&information, wanted, rules, fail_on, sink.as_mut());
+        let purpose = Purpose::Judge(self.output.fail_on());
+        let mut run = Run::begin(&information, wanted, (rules, ()), purpose, sink.as_mut());
         run.flush();
         let mut judged = Judged { run, recorder };
         if let Some(after_boot) = after_boot {
@@ -206,7 +205,7 @@ impl Trace {
             let end = CommandEnd::of(&self.capture.command, status);
             judged.run.command_ended(end);
         }
-        let exit = judged.run.end(lost_by)?;
+        let exit = Exit::of_run(judged.run.end(SourceEnd::of_kernel(lost_by)))?;
         if let (Some(file), Some(path)) = (file, &self.record) {
             record::tell(&file?, path, None);
         }

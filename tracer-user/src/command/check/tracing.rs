@@ -16,15 +16,15 @@ use crate::{
         exercise::{Exercise, Exercised, Roots},
     },
     command::{
-        capture::{Asked, Capture, CaptureOptions, Captured, Receiver},
+        capture::{Asked, Capture, CaptureOptions, Captured, Receiver, say_if_missing},
         record::lost_at,
         say::say,
-        wanted::{Sighting, Wanted, say_if_missing},
     },
     event::Event,
     evidence::{CommandEnd, SourceInformation},
     filter::DeviceFilter,
     kernel::now,
+    run::{Sighting, Wanted},
     trace_file::{Header, Recorder, RecorderOptions},
 };
 
