@@ -6,7 +6,8 @@
  * unloading of this module, takes the action off without calling it. The
  * correct way is to do so before `rmmod devres_test_callback`. Until it is
  * taken off, `stacks` prints the action like any other: its node holds a
- * function of the kernel itself. All kernels alike.
+ * function of the kernel itself. With fails=1 the loading itself fails, and
+ * leaves the action there. All kernels alike.
  */
 #include <linux/err.h>
 #include <linux/module.h>
@@ -18,26 +19,21 @@ static void (*added_callback)(void *data);
 static void *added_data;
 
 /**
- * dt_callback_add - adds an action to the device of this module
- * @callback: never called
+ * dt_callback_host - the device that another module adds an action to
+ * @callback: the action, which is never called
  * @data: what it would be called with
  *
- * Return: -EBUSY if there is one already
+ * Return: an ERR_PTR with -EBUSY if there is one already
  */
-int dt_callback_add(void (*callback)(void *data), void *data)
+struct device *dt_callback_host(void (*callback)(void *data), void *data)
 {
-	int ret;
-
 	if (added_callback)
-		return -EBUSY;
-	ret = devm_add_action(host, callback, data);
-	if (ret)
-		return ret;
+		return ERR_PTR(-EBUSY);
 	added_callback = callback;
 	added_data = data;
-	return 0;
+	return host;
 }
-EXPORT_SYMBOL_GPL(dt_callback_add);
+EXPORT_SYMBOL_GPL(dt_callback_host);
 
 static void remove_callback(void)
 {

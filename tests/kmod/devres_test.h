@@ -120,6 +120,6 @@ bool dt_spi_owns(struct device *dev);
 int dt_crash(const char *how);
 
 /* callback.c: for devres_test_callback.ko. */
-int dt_callback_add(void (*callback)(void *data), void *data);
+struct device *dt_callback_host(void (*callback)(void *data), void *data);
 
 #endif

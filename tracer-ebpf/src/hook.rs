@@ -18,113 +18,113 @@ macro_rules! hooks {
             /// Tracepoint `dev:devres_log`: every addition, removal, release and replacement of a node.
             DevresLog = 1: tracepoint ["devres_log"] (Device, Operation, Node, Name, Size) -> Nothing,
                 by_hand devres_log raw_devres_log, [Stack],
-                "removals and releases are not seen one by one";
+                "individual removals and releases are not seen";
             /// Tracepoint `module:module_load`, for symbols of modules that come while tracing.
             ModuleLoad = 29: tracepoint ["module_load"] (Module) -> Nothing,
                 by_hand module_load raw_module_load, [],
-                "functions of modules that come while tracing may have no names";
+                "functions of modules loaded while tracing may have no names";
             /// Tracepoint `module:module_free`, for symbols of modules that go while tracing.
             ModuleFree = 30: tracepoint ["module_free"] (Module) -> Nothing,
                 by_hand module_free raw_module_free, [],
-                "functions of modules that come while tracing may have no names";
+                "functions of modules loaded while tracing may have no names";
             /// Tracepoint `irq:irq_handler_entry(irq, action)`: a handler is about to run. The `dev_id` is read from
             /// the action.
             IrqHandler = 32: tracepoint ["irq_handler_entry"] (Irq, DevId) -> Nothing,
                 by_hand irq_handler_entry raw_irq_handler_entry, [Optional],
-                "whether an interrupt came after the driver's remove is not known";
+                "whether an interrupt is handled after the driver's remove is unknown";
             /// `add_dr(dev, node)`: every addition, on kernels without the tracepoint.
             AddDr = 3: function ["add_dr"] (Device, Node) -> Nothing,
                 by_hand enter_add_dr kprobe_add_dr, [WithoutLog Stack],
-                "some additions or removals are not seen";
+                "some additions or removals are missed";
             /// `devres_remove(dev, release, match, data)`, on kernels without the tracepoint. What it returns tells
             /// what was removed.
             DevresRemove = 23: function ["devres_remove"] (Device, Release, Match, MatchData) -> Pointer,
                 leave leave_devres_remove kretprobe_devres_remove, [WithoutLog],
-                "some additions or removals are not seen";
+                "some additions or removals are missed";
             /// `devm_kfree(dev, p)`, on kernels without the tracepoint.
             Kfree = 24: function ["devm_kfree"] (Device, Payload) -> Nothing,
                 enter enter_kfree kprobe_kfree, [WithoutLog],
-                "some additions or removals are not seen";
+                "some additions or removals are missed";
             /// `devm_remove_action(dev, action, data)`, on kernels without the tracepoint. From 6.16 on an inline
             /// function around the other.
             RemoveAction = 25: function ["devm_remove_action", "devm_remove_action_nowarn"] (Device, Action, Data) -> Nothing,
                 enter enter_remove_action kprobe_remove_action, [WithoutLog],
-                "some additions or removals are not seen";
+                "some additions or removals are missed";
             /// `devm_free_pages(dev, addr)`, on kernels without the tracepoint.
             FreePages = 26: function ["devm_free_pages"] (Device, Pages) -> Nothing,
                 enter enter_free_pages kprobe_free_pages, [WithoutLog],
-                "some additions or removals are not seen";
+                "some additions or removals are missed";
             /// `devm_free_percpu(dev, pdata)`, on kernels without the tracepoint.
             FreePercpu = 27: function ["devm_free_percpu"] (Device, Percpu) -> Nothing,
                 enter enter_free_percpu kprobe_free_percpu, [WithoutLog],
-                "some additions or removals are not seen";
+                "some additions or removals are missed";
             /// `driver_deferred_probe_add(dev)`, on kernels without the tracepoint, where a probe does not return its
             /// error.
             Defer = 33: function ["driver_deferred_probe_add"] (Device) -> Nothing,
                 enter enter_defer kprobe_defer, [WithoutLog],
-                "whether a probe was deferred is not known";
+                "whether a probe was deferred is unknown";
             /// `devres_add(dev, res)`: additions through the public call, with the payload's address.
             DevresAdd = 2: function ["devres_add"] (Device, Payload) -> Nothing,
                 enter enter_devres_add kprobe_devres_add, [],
-                "additions are not counted a second time, so that a missed one goes unnoticed";
+                "additions are not cross-checked: a missed one goes unnoticed";
             /// `device_initialize(dev)`: a device instance begins.
             Initialise = 16: function ["device_initialize"] (Device) -> Nothing,
                 enter enter_initialise kprobe_initialise, [Unfiltered],
-                "the beginning or end of a device's life is not known";
+                "the start or end of a device's life is unknown";
             /// `driver_bound(dev)`.
             Bound = 5: function ["driver_bound"] (Device) -> Nothing,
                 enter enter_bound kprobe_bound, [Unfiltered],
-                "a device that is bound without a probe looks unbound";
+                "a device bound without a probe looks unbound";
             /// `devres_release_all(dev)`.
             ReleaseAll = 9: function ["devres_release_all"] (Device) -> Int,
                 enter enter_release_all kprobe_release_all, leave leave_release_all kretprobe_release_all, [Stack],
-                "which releases belong together is not known";
+                "which releases belong together is unknown";
             /// `devres_release_group(dev, id)`.
             ReleaseGroup = 10: function ["devres_release_group"] (Device, Group) -> Int,
                 enter enter_release_group kprobe_release_group, leave leave_release_group kretprobe_release_group, [Stack],
-                "calls on groups are not known";
+                "group calls are unknown";
             /// `devres_open_group(dev, id, gfp)`.
             OpenGroup = 11: function ["devres_open_group"] (Device, Group, Flags) -> Pointer,
                 enter enter_open_group kprobe_open_group, [Stack],
-                "calls on groups are not known";
+                "group calls are unknown";
             /// `devres_close_group(dev, id)`.
             CloseGroup = 12: function ["devres_close_group"] (Device, Group) -> Nothing,
                 enter enter_close_group kprobe_close_group, [Stack],
-                "calls on groups are not known";
+                "group calls are unknown";
             /// `devres_remove_group(dev, id)`.
             RemoveGroup = 13: function ["devres_remove_group"] (Device, Group) -> Nothing,
                 enter enter_remove_group kprobe_remove_group, [Stack],
-                "calls on groups are not known";
+                "group calls are unknown";
             /// `devm_krealloc(dev, ptr, new_size, gfp)`.
             Krealloc = 19: function ["devm_krealloc"] (Device, Payload, Size, Flags) -> Pointer,
                 enter enter_krealloc kprobe_krealloc, leave leave_krealloc kretprobe_krealloc, [],
-                "the new address of a reallocated block is not known";
+                "the new address of a reallocated block is unknown";
             /// `devres_destroy(dev, release, match, data)`: removes a node without running its release.
             Destroy = 20: function ["devres_destroy"] (Device, Release, Match, MatchData) -> Int,
                 enter enter_destroy kprobe_destroy, leave leave_destroy kretprobe_destroy, [Stack],
-                "whether a removed resource was released is not known";
+                "whether a removed resource was released is unknown";
             /// `devres_release(dev, release, match, data)`: removes a node and runs its release.
             Release = 21: function ["devres_release"] (Device, Release, Match, MatchData) -> Int,
                 enter enter_release kprobe_release, leave leave_release kretprobe_release, [Stack],
-                "whether a removed resource was released is not known";
+                "whether a removed resource was released is unknown";
             /// `devm_release_action(dev, action, data)`: removes an action and runs it.
             ReleaseAction = 22: function ["devm_release_action"] (Device, Action, Data) -> Nothing,
                 enter enter_release_action kprobe_release_action, leave leave_release_action kretprobe_release_action, [],
-                "whether a removed resource was released is not known";
+                "whether a removed resource was released is unknown";
             /// `dev_pm_domain_attach(dev, power_on)`.
             PmAttach = 14: function ["dev_pm_domain_attach"] (Device, PowerOn) -> Int,
                 enter enter_pm_attach kprobe_pm_attach, leave leave_pm_attach kretprobe_pm_attach, [PmDomain],
-                "when the PM domain comes and goes is not known";
+                "when the PM domain is attached and detached is unknown";
             /// `dev_pm_domain_detach(dev, power_off)`.
             PmDetach = 15: function ["dev_pm_domain_detach"] (Device, PowerOff) -> Nothing,
                 enter enter_pm_detach kprobe_pm_detach, leave leave_pm_detach kretprobe_pm_detach, [PmDomain Stack],
-                "when the PM domain comes and goes is not known";
+                "when the PM domain is attached and detached is unknown";
             /// `try_to_bring_up_aggregate_device(adev, component)`; before 5.18 `try_to_bring_up_master`. The
             /// framework's own structures, not devices.
             ComponentBringUp = 28: function ["try_to_bring_up_aggregate_device", "try_to_bring_up_master"] (Aggregate, Component) -> Int,
                 enter enter_component_bring_up kprobe_component_bring_up,
                 leave leave_component_bring_up kretprobe_component_bring_up, [],
-                "what a component master binds can't be told from what its driver adds";
+                "resources of a component master's bind can't be told from those of its driver";
             /// `device_remove(dev)`: the driver's and the bus's `remove` callbacks.
             Remove = 7: function ["device_remove"] (Device) -> Nothing,
                 enter enter_remove kprobe_remove, leave leave_remove kretprobe_remove, [],
@@ -136,24 +136,24 @@ macro_rules! hooks {
             /// `device_release(kobj)`: the last reference is gone and the instance ends.
             FinalPut = 18: function ["device_release"] (Kobject) -> Nothing,
                 enter enter_final_put kprobe_final_put, leave leave_final_put kretprobe_final_put, [Unfiltered Stack],
-                "the beginning or end of a device's life is not known";
+                "the start or end of a device's life is unknown";
             /// `device_del(dev)`.
             Delete = 17: function ["device_del"] (Device) -> Nothing,
                 enter enter_delete kprobe_delete, leave leave_delete kretprobe_delete, [Stack],
-                "the beginning or end of a device's life is not known";
+                "the start or end of a device's life is unknown";
             /// `free_irq(irq, dev_id)`: an interrupt is freed, by whatever way.
             FreeIrq = 31: function ["free_irq"] (Irq, DevId) -> Nothing,
                 enter enter_free_irq kprobe_free_irq, [Optional Stack],
-                "whether a managed interrupt was freed by hand is not known";
+                "whether a managed interrupt was freed by free_irq() is unknown";
             /// `device_release_driver_internal(dev, drv, parent)`; before 5.18 `__device_release_driver(dev, parent)`.
             /// Where that is a function of its own, not all of its callers go through the other.
             Unbind = 6: function ["device_release_driver_internal", "__device_release_driver"] (Device, Driver, Parent) -> Nothing,
                 enter enter_unbind kprobe_unbind, leave leave_unbind kretprobe_unbind, [AliasFirst Unfiltered Stack],
-                "unbinds are not known";
+                "unbinds are unknown";
             /// `really_probe(dev, drv)`.
             Probe = 4: function ["really_probe"] (Device, Driver) -> Int,
                 enter enter_probe kprobe_probe, leave leave_probe kretprobe_probe, [PmDomain Unfiltered],
-                "the beginning and end of probes are not known";
+                "the start and end of probes are unknown";
         }
     };
 }

@@ -45,6 +45,10 @@ pub struct Layout {
     pub module_init_text: u32,
     /// How large that is; zero where the kernel has neither.
     pub module_init_text_size: u32,
+    /// `module.kallsyms`; zero where the kernel has no symbols of modules.
+    pub module_kallsyms: u32,
+    /// `mod_kallsyms.symtab`.
+    pub kallsyms_symtab: u32,
     /// `irqaction.dev_id`.
     pub irqaction_dev_id: u32,
     /// `devres_node.release`.

@@ -15,6 +15,8 @@ pub const DEVICE_NAME_CAPACITY: usize = 64;
 pub const DRIVER_NAME_CAPACITY: usize = 32;
 /// Longest module name (`MODULE_NAME_LEN`).
 pub const MODULE_NAME_CAPACITY: usize = 56;
+/// Size of the pieces of kernel memory that a [`PageRecord`] carries, and what their addresses are multiples of.
+pub const PAGE: usize = 4096;
 /// The innermost frames of a kernel stack that are kept.
 pub const STACK_DEPTH: usize = 32;
 /// No kernel stack was taken.
@@ -44,6 +46,8 @@ pub enum Kind {
     Stack = 8,
     /// [`ModuleRecord`].
     Module = 9,
+    /// [`PageRecord`].
+    Page = 10,
 }
 
 impl Kind {
@@ -60,6 +64,7 @@ impl Kind {
             7 => Self::Leave,
             8 => Self::Stack,
             9 => Self::Module,
+            10 => Self::Page,
             _ => return None,
         })
     }
@@ -173,6 +178,8 @@ pub struct ModuleRecord {
     pub header: Header,
     /// The `struct module *`.
     pub module: u64,
+    /// Of a module that was loaded: its `struct mod_kallsyms *` at that moment; zero where that is not known.
+    pub symbols: u64,
     /// Where its code begins.
     pub text: u64,
     /// How many bytes of code it has; zero where that is not known.
@@ -185,6 +192,19 @@ pub struct ModuleRecord {
     pub name: [u8; MODULE_NAME_CAPACITY],
 }
 
+/// A page of the symbol table of a module that was loaded. All of them come before the module's own record, from the
+/// same task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PageRecord {
+    /// The beginning of every record; `device` is zero.
+    pub header: Header,
+    /// Where the page lies.
+    pub address: u64,
+    /// What is in it.
+    pub bytes: [u8; PAGE],
+}
+
 const _: () = {
     assert!(size_of::<Header>() == 56);
     assert!(size_of::<DeviceRecord>() == 192);
@@ -192,6 +212,7 @@ const _: () = {
     assert!(size_of::<NodeRecord>() == 72);
     assert!(size_of::<CallRecord>() == 88);
     assert!(size_of::<StackRecord>() == 56 + 8 * STACK_DEPTH);
-    assert!(size_of::<ModuleRecord>() == 152);
+    assert!(size_of::<ModuleRecord>() == 160);
+    assert!(size_of::<PageRecord>() == 64 + PAGE);
     assert!(align_of::<StackRecord>() == 8);
 };

@@ -8,7 +8,7 @@ use jiff::{Span, SpanRelativeTo};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadDuration {
     /// It has no number, no unit, or one that is not known.
-    #[error("a time is a number with a unit, such as 100ms, 10s, 2m or 1h")]
+    #[error("give a number with a unit, such as 100ms, 10s, 2m or 1h")]
     Malformed,
     /// It is less than nothing.
     #[error("a time can't be negative")]

@@ -8,8 +8,8 @@ use devres_tracer::{
         exercise::Exercised, write_expectations,
     },
     engine::Verdict,
-    event::{Hook, Time},
-    evidence::{CommandEnd, Coverage, SourceInformation},
+    event::{Hook, Role, Time},
+    evidence::{CommandEnd, Coverage, SourceInformation, Untold},
 };
 use support::{Dev, Story, added, whole, without};
 
@@ -282,6 +282,29 @@ fn missing_hooks_are_inconclusive_where_the_policy_asks_for_what_they_tell() {
     assert_eq!(check(&right, rule).verdict, Verdict::Clean);
     let driver = "[require]\ndrivers = [\"lm75\"]";
     assert_eq!(check(&right, driver).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn missing_arguments_are_inconclusive_as_well() {
+    let right = story(&[Unbind::Right]);
+    let untold = Untold {
+        hook: Hook::PmDetach,
+        role: Role::PmDomain,
+        reason: "not every line of it has that".to_owned(),
+    };
+    let coverage = Coverage {
+        untold: vec![untold],
+        ..whole()
+    };
+    let only = "[rules]\nothers = \"off\"\nDR001 = \"fail\"";
+    for policy in ["", only] {
+        let results = check_with(&right, policy, coverage.clone());
+        let (status, message) = test(&results, "evidence", "DR001 can decide");
+        assert_eq!(status, Status::Inconclusive, "{policy}");
+        assert!(message.contains("without pm_domain"), "{message}");
+        assert_eq!(results.verdict, Verdict::Inconclusive, "{policy}");
+        assert_eq!(dr001(&results).0, Status::Skipped, "{policy}");
+    }
 }
 
 #[test]
@@ -679,7 +702,7 @@ fn devices_that_come_and_go_with_a_module_are_compared_whatever_their_numbers() 
 fn cycles_that_were_not_done_or_not_seen_are_no_pass() {
     let two = story(&[Unbind::Right; 2]);
     let stopped = Exercised {
-        stopped: Some("it was asked to end".to_owned()),
+        stopped: Some("interrupted".to_owned()),
         ..done(5, 2)
     };
     let results = exercise(&two, stopped);
@@ -744,15 +767,15 @@ fn a_policy_is_wrong_with_line_and_key() {
     for (text, words) in [
         (
             "fail-om = \"x\"",
-            "policy.toml:1:1: fail-om: there is no key `fail-om` here; did you mean `fail-on`?",
+            "policy.toml:1:1: fail-om: unknown key `fail-om`; did you mean `fail-on`?",
         ),
         (
             "\n[rules]\nDR01 = \"on\"",
-            "policy.toml:3:1: [rules] DR01: there is no rule \"DR01\"; did you mean",
+            "policy.toml:3:1: [rules] DR01: unknown rule \"DR01\"; did you mean",
         ),
         (
             "[rules]\nDR001 = \"of\"",
-            "policy.toml:2:9: [rules] DR001: there is no level \"of\"; did you mean \"off\"?",
+            "policy.toml:2:9: [rules] DR001: unknown level \"of\"; did you mean \"off\"?",
         ),
         (
             "[rules]\nDR001 = \"on\"\npm-detach-before-release = \"off\"",

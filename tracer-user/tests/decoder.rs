@@ -15,7 +15,8 @@ use proptest::{collection::vec, prelude::*};
 use tracer_ebpf::{
     Layout,
     wire::{
-        AddRecord, CallRecord, DeviceRecord, Header, Kind, ModuleRecord, NodeRecord, StackRecord,
+        AddRecord, CallRecord, DeviceRecord, Header, Kind, ModuleRecord, NodeRecord, PAGE,
+        PageRecord, StackRecord,
     },
 };
 use zerocopy::{FromBytes as _, FromZeros as _, IntoBytes as _};
@@ -99,7 +100,7 @@ fn record() -> impl Strategy<Value = Vec<u8>> {
     let longest = sizes.into_iter().max().unwrap_or_default();
     (
         (
-            0_u8..=10,
+            0_u8..=11,
             0_u8..=40,
             prop::sample::select(vec![-2, -1, 0, 7]),
             any::<u32>(),
@@ -189,6 +190,117 @@ proptest! {
             }
         }
         prop_assert_eq!(engine.finish().lost, lost);
+    }
+}
+
+/// Where the module of the test below has its symbols, and where its functions begin.
+const TABLE: u64 = 0xffff_ffff_c010_0000;
+const INIT: u64 = 0xffff_ffff_c020_0000;
+const ACTION: u64 = 0xffff_ffff_c000_5000;
+
+/// A module's symbol table as the kernel lays it out: symbols, names, and what tells where they are, over two pages.
+fn table() -> Vec<PageRecord> {
+    let symbol = |name: u32, kind: u8, address: u64, size: u64| {
+        let mut bytes = name.to_ne_bytes().to_vec();
+        bytes.extend([kind, 0, 1, 0]);
+        bytes.extend([address, size].iter().flat_map(|word| word.to_ne_bytes()));
+        bytes
+    };
+    let symbols = [
+        symbol(0, 0, 0, 0),
+        symbol(1, 2, INIT, 64),
+        symbol(11, 2, ACTION, 16),
+        // What every module has besides, and it is the same function.
+        symbol(23, 0x12, INIT, 64),
+    ]
+    .concat();
+    // The names begin so that the page ends within them.
+    let names = PAGE - 14;
+    let mut bytes = symbols;
+    bytes.resize(names, 0);
+    bytes.extend(b"\0acme_init\0acme_action\0init_module\0");
+    bytes.resize(PAGE + 512, 0);
+    let structure = [TABLE, 4, TABLE + names as u64];
+    bytes.extend(structure.iter().flat_map(|word| word.to_ne_bytes()));
+    bytes.resize(2 * PAGE, 0);
+    let pages = bytes.as_chunks::<PAGE>().0.iter().zip(0..);
+    pages
+        .map(|(bytes, number)| {
+            let mut page = PageRecord::new_zeroed();
+            page.header.kind = Kind::Page as u8;
+            page.header.hook = Hook::ModuleLoad as u8;
+            page.header.tid = 7;
+            page.address = TABLE + number * PAGE as u64;
+            page.bytes = *bytes;
+            page
+        })
+        .collect()
+}
+
+fn loaded() -> ModuleRecord {
+    let mut module = ModuleRecord::new_zeroed();
+    module.header.kind = Kind::Module as u8;
+    module.header.hook = Hook::ModuleLoad as u8;
+    module.header.tid = 7;
+    module.symbols = TABLE + PAGE as u64 + 512;
+    module.text = ACTION & !0xfff;
+    module.text_size = 0x2000;
+    module.init_text = INIT;
+    module.init_text_size = 0x1000;
+    module.name[..4].copy_from_slice(b"acme");
+    module
+}
+
+fn sent_decoder() -> Decoder {
+    let layout = ModuleLayout {
+        kallsyms: 0,
+        symbols: 0,
+        count: 8,
+        strings: 16,
+    };
+    let symbols = Symbols::read(SYMBOLS.as_bytes()).unwrap_or_default();
+    Decoder::new(
+        Layout::new_zeroed(),
+        Some(layout),
+        true,
+        SymbolService::fixed(symbols),
+        Stacks::new(None),
+    )
+}
+
+#[test]
+fn a_module_that_is_gone_already_has_the_symbols_that_the_probe_has_sent() {
+    let mut decoder = sent_decoder();
+    for page in table() {
+        assert_eq!(decoded(&mut decoder, page.as_bytes(), &mut NoMemory), []);
+    }
+    assert_eq!(
+        decoded(&mut decoder, loaded().as_bytes(), &mut NoMemory),
+        []
+    );
+    let symbols = decoder.symbols();
+    let name = |symbols: &mut SymbolService, address| symbols.function(address).to_string();
+    assert_eq!(name(symbols, ACTION), "acme_action [acme]");
+    // The kernel prints the first of two names.
+    assert_eq!(name(symbols, INIT + 0x20), "acme_init [acme]");
+}
+
+#[test]
+fn a_table_that_came_in_part_or_from_another_task_names_nothing() {
+    let whole = table();
+    let mut other = table();
+    for page in &mut other {
+        page.header.tid = 8;
+    }
+    for pages in [&whole[..1], &whole[1..], &other[..]] {
+        let mut decoder = sent_decoder();
+        for page in pages {
+            decoded(&mut decoder, page.as_bytes(), &mut NoMemory);
+        }
+        decoded(&mut decoder, loaded().as_bytes(), &mut NoMemory);
+        let action = decoder.symbols().function(ACTION);
+        assert_eq!(action.name, None);
+        assert_eq!(action.module.as_deref(), Some("acme"));
     }
 }
 

@@ -589,3 +589,40 @@ fn the_json_has_its_shape() {
     );
     assert_eq!(json["expected"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn what_fixed_the_bus_is_told_only_where_the_bus_detached() {
+    for (frames, fix) in [
+        (
+            &["platform_remove", "device_remove"][..],
+            Some("f99508074e78"),
+        ),
+        (&["device_remove", "unbind_store"], Some("f99508074e78")),
+        (&["driver_remove", "platform_remove"], None),
+        (&[], None),
+    ] {
+        let mut story = Story::new();
+        begin(&mut story, DEVICE, "dev0");
+        probe(&mut story, DEVICE, &["devm_irq_release"]);
+        story
+            .enter(DEVICE, Hook::Unbind)
+            .enter(DEVICE, Hook::Remove);
+        if !frames.is_empty() {
+            story.stack(frames);
+        }
+        story
+            .pm(DEVICE, Hook::PmDetach, DOMAIN)
+            .leave(DEVICE, Hook::PmDetach)
+            .leave(DEVICE, Hook::Remove)
+            .enter(DEVICE, Hook::Cleanup);
+        release_all(&mut story, DEVICE, &["devm_irq_release"]);
+        story
+            .leave(DEVICE, Hook::Cleanup)
+            .leave(DEVICE, Hook::Unbind);
+        let outcome = story.judge_by("DR001", whole());
+        let finding = only(&outcome, Severity::Error);
+        let told = finding.known.and_then(|known| known.fixes.first()?.commit);
+        assert_eq!(told, fix, "{frames:?}");
+        assert_eq!(outcome.verdict(Severity::Error), Verdict::Findings);
+    }
+}

@@ -295,7 +295,7 @@ fn disagreements_are_told() {
                 two(story);
                 story.rel(DEVICE, 3, "devm_irq_release", 16);
             },
-            "0x3 went and was never seen to come",
+            "0x3 was released or removed, and its addition was not seen",
         ),
         (
             &|story| {
@@ -306,7 +306,7 @@ fn disagreements_are_told() {
                     Some(1),
                 );
             },
-            "1 resources were not released that should have been",
+            "1 resources should have been released and were not",
         ),
         (
             &|story| {
@@ -605,4 +605,177 @@ fn an_unnamed_release_is_found_by_its_place() {
         )
         .returned(DEVICE, Hook::ReleaseAll, Some(1));
     quiet(&story, whole());
+}
+
+/// Kernel 5.10, of which additions and releases were recorded and nothing that removes.
+fn without_removals() -> Coverage {
+    without(reduced(), &[Hook::DevresRemove])
+}
+
+fn lost(changes: &[Changes]) -> Vec<u64> {
+    let changes = changes.iter().flatten();
+    changes
+        .filter_map(|change| match change {
+            Change::Lost(loss) => Some(loss.count),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The nodes that were released, and the place of the event that says so.
+fn released(changes: &[Changes]) -> Vec<usize> {
+    let changes = changes.iter().enumerate();
+    changes
+        .flat_map(|(at, changes)| changes.iter().map(move |change| (at, change)))
+        .filter_map(|(at, change)| matches!(change, Change::NodeReleased { .. }).then_some(at))
+        .collect()
+}
+
+#[test]
+fn an_address_that_is_added_again_was_removed() {
+    let mut story = began();
+    story
+        .enter(OTHER, Hook::Initialise)
+        .add(DEVICE, 0x1000, "devm_kzalloc_release", 40)
+        .add(DEVICE, 0x2000, "devm_pinctrl_release", 8)
+        .add(DEVICE, 0x3000, "devm_clk_release", 8);
+    let mut elsewhere = story.clone();
+    elsewhere.add(OTHER, 0x2000, "devm_clk_release", 8);
+    let (_, model) = quiet(&elsewhere, without_removals());
+    assert_eq!(list(&model, DEVICE), [0x3000]);
+    assert_eq!(list(&model, OTHER), [0x2000]);
+    assert_eq!(taints(&model, DEVICE), []);
+    // Where removals are seen, none was missed that nothing tells of.
+    let (_, model) = elsewhere.run(reduced());
+    assert_eq!(list(&model, DEVICE), [0x1000, 0x2000, 0x3000]);
+    // Unless something was.
+    let mut missed = story.clone();
+    missed.lose(1).add(OTHER, 0x2000, "devm_clk_release", 8);
+    let (_, model) = quiet(&missed, whole());
+    assert_eq!(list(&model, DEVICE), [0x1000, 0x3000]);
+
+    story.add(DEVICE, 0x3000, "devm_clk_release", 8);
+    let (_, model) = quiet(&story, without_removals());
+    assert_eq!(list(&model, DEVICE), [0x1000, 0x2000, 0x3000]);
+    assert_eq!(taints(&model, DEVICE), []);
+}
+
+#[test]
+fn fewer_releases_than_resources_tell_of_removals() {
+    let mut story = began();
+    for node in [0x1000, 0x2000, 0x3000] {
+        story.add(DEVICE, node, "devm_kzalloc_release", 40);
+    }
+    story.enter(DEVICE, Hook::ReleaseAll);
+    let mut fewer = story.clone();
+    fewer.returned(DEVICE, Hook::ReleaseAll, Some(1));
+    let (changes, _) = quiet(&fewer, without_removals());
+    assert_eq!(lost(&changes), [2]);
+    // What is doubtful is told before what it makes doubtful.
+    let last = changes
+        .last()
+        .map(|changes| changes.iter().collect::<Vec<_>>());
+    let last = last.unwrap_or_default();
+    let doubt = last
+        .iter()
+        .position(|change| matches!(change, Change::Lost(_)));
+    let first = last
+        .iter()
+        .position(|change| matches!(change, Change::NodeReleased { .. }));
+    assert!(doubt.is_some() && doubt < first, "{last:?}");
+
+    let mut all = story.clone();
+    all.returned(DEVICE, Hook::ReleaseAll, Some(3));
+    let (changes, _) = quiet(&all, without_removals());
+    assert_eq!(lost(&changes), Vec::<u64>::new());
+    assert_eq!(released(&changes), [5; 3]);
+    // Nothing is awaited from a source that sees removals.
+    let (changes, _) = quiet(&all, reduced());
+    assert_eq!(released(&changes), [4; 3]);
+}
+
+#[test]
+fn a_group_of_which_nothing_is_known_is_no_disagreement() {
+    let mut story = began();
+    story
+        .release_group(DEVICE, 0)
+        .returned(DEVICE, Hook::ReleaseGroup, Some(4));
+    for coverage in [recorded(), without(recorded(), &[Hook::DevresLog])] {
+        let (_, model) = quiet(&story, coverage);
+        assert_eq!(taints(&model, DEVICE), [Taint::Unfitting]);
+    }
+}
+
+/// Beyond a few groups an index finds them: what it finds is what was found one by one.
+#[test]
+fn many_groups_are_found_like_few() {
+    for count in [3, 40] {
+        let mut story = began();
+        for group in 0..count {
+            story.open_group(DEVICE, 0x100 + group, 0x1_0000 + group * 0x100);
+            story.add(DEVICE, 0x90_0000 + group * 0x100, "devm_clk_release", 8);
+        }
+        // The second overlaps the first and lies within it no more; then all others, the youngest first.
+        story.close_group(DEVICE, 0x100, 0x1_0000);
+        for group in (1..count).rev() {
+            story.close_group(DEVICE, 0x100 + group, 0x1_0000 + group * 0x100);
+        }
+        let (_, model) = quiet(&story, whole());
+        let device = model.device(DEVICE.address()).unwrap();
+        let groups: Vec<_> = device.groups().collect();
+        assert_eq!(groups.len() as u64, count);
+        for (id, open, close) in &groups {
+            assert_eq!(device.oldest_group(*id), Some(*open));
+            assert_eq!(device.opening(close.unwrap()), Some(*open));
+            let first = groups
+                .first()
+                .map(|(_, open, close)| (*open, close.unwrap()));
+            let expected = first.filter(|(first, _)| first != open);
+            assert_eq!(device.overlapped(*open), expected, "{id:?} of {count}");
+        }
+        // Of a closed group goes what lies in it and was not taken before.
+        story
+            .release_group(DEVICE, 0x100 + count - 1)
+            .rel(DEVICE, 0x1_0000 + (count - 1) * 0x100, "grp<", 0)
+            .returned(DEVICE, Hook::ReleaseGroup, Some(0));
+        let (_, model) = story.run(whole());
+        let device = model.device(DEVICE.address()).unwrap();
+        assert_eq!(device.groups().count() as u64, count - 1);
+    }
+}
+
+/// Without addresses a resource is found by what it looks like: the youngest that fits.
+#[test]
+fn resources_without_addresses_are_found_by_their_looks() {
+    let mut coverage = recorded();
+    coverage.node_addresses = Addresses::Absent;
+    let mut story = began();
+    for number in 0..5 {
+        story.add(DEVICE, 0, &format!("n{number}_release"), 8);
+        story.add(DEVICE, 0, "devm_kzalloc_release", 8 + number % 2);
+    }
+    story
+        .rem(DEVICE, 0, "n0_release", 8)
+        .rem(DEVICE, 0, "devm_kzalloc_release", 9);
+    let (_, model) = story.run(coverage.clone());
+    let device = model.device(DEVICE.address()).unwrap();
+    let left: Vec<_> = device
+        .nodes()
+        .map(|(_, node)| (node.name().unwrap().to_string(), node.size()))
+        .collect();
+    let block = |size| ("devm_kzalloc_release".to_owned(), Some(size));
+    let named = |number| (format!("n{number}_release"), Some(8));
+    assert_eq!(
+        left,
+        [
+            block(8),
+            named(1),
+            block(9),
+            named(2),
+            block(8),
+            named(3),
+            named(4),
+            block(8)
+        ]
+    );
 }

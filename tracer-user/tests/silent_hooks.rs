@@ -348,6 +348,30 @@ fn what_the_kernel_tells_of_its_switches_leaves_everything_open() {
 }
 
 #[test]
+fn nothing_at_all_is_not_clean_where_a_switch_can_not_be_read() {
+    for (way, word) in [
+        (Attachment::Kprobe, "/sys/kernel/debug/kprobes/enabled"),
+        (Attachment::Fentry, "/proc/sys/kernel/ftrace_enabled"),
+    ] {
+        let mut coverage = whole();
+        coverage.before = Before::Snapshot;
+        for entry in &mut coverage.hooks {
+            if by_functions().contains(&entry.hook) {
+                entry.state = HookState::Attached(way);
+            }
+        }
+        let nothing = Story::new();
+        healthy(&nothing, coverage.clone());
+        coverage.unread_switches = vec![way];
+        silent(&nothing, coverage.clone(), Sign::NothingSeen(way), word);
+        // The first function that is entered shows that they fire.
+        let mut story = Story::new();
+        life(&mut story);
+        healthy(&story, coverage);
+    }
+}
+
+#[test]
 fn a_kretprobe_that_does_not_know_its_device_shows_nothing() {
     let mut coverage = whole();
     for entry in &mut coverage.hooks {

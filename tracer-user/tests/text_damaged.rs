@@ -87,6 +87,23 @@ fn a_line_that_is_there_twice_is_one_event() {
 }
 
 #[test]
+fn a_line_that_is_there_twice_silences_no_hook() {
+    let text = "\
+modprobe-210 [001] ..... 20.100000: device_initialize: (device_initialize+0x0/0x110) dev=0xffff888003001000
+modprobe-210 [001] ..... 20.100050: open_group: (devres_open_group+0x0/0x100) dev=0xffff888003001000 id=0x0
+modprobe-210 [001] d..1. 20.100100: add_dr: (add_dr+0x0/0xc0) dev=0xffff888003001000 node=0xffff888003002000 rel=group_open_release+0x0/0x10
+modprobe-210 [001] d..1. 20.100105: devres_log: acme.1 ADD 00000000a11c0001 grp< (0 bytes)
+modprobe-210 [001] d..1. 20.100105: devres_log: acme.1 ADD 00000000a11c0001 grp< (0 bytes)
+modprobe-210 [001] ..... 20.100200: open_group_ret: (acme_probe+0x10c/0x330 <- devres_open_group) id=0xffff888003002000
+";
+    let outcome = judge(text);
+    assert_eq!(rules(&outcome), []);
+    assert!(outcome.misfits > 0, "{outcome:?}");
+    assert_eq!(outcome.silent_hooks, []);
+    assert_eq!(outcome.verdict(Severity::Warn), Verdict::Inconclusive);
+}
+
+#[test]
 fn what_was_added_later_was_not_added_after_the_unbind() {
     let text = "\
 sh-9 [000] .... 50.000000: really_probe: (really_probe+0x0/0x480) dev=0xffff888003001000 name=\"acme.1\" drv=\"acme\"

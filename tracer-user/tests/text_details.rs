@@ -240,9 +240,7 @@ fn a_detach_of_which_no_domain_is_told_decides_nothing() {
     assert_eq!(outcome.verdict(Severity::Error), Verdict::Inconclusive);
     assert_eq!(
         reasons(&outcome, "DR001"),
-        [
-            "dev_pm_domain_detach is seen without pm_domain: not every line of it in the text has that"
-        ]
+        ["dev_pm_domain_detach is seen without pm_domain: some of its lines in the text lack it"]
     );
     let named = detached_too_early().replace(" pmd=", " zork=");
     let reasons = reasons(&only(&named, "DR001"), "DR001");
@@ -298,7 +296,7 @@ fn a_text_does_not_tell_which_interrupt_a_resource_is() {
     let reasons = reasons(&outcome, "DR021");
     assert_eq!(
         reasons,
-        ["devres_log is seen without payload: a text does not tell what lies in a resource"]
+        ["devres_log is seen without payload: text does not show the contents of a resource"]
     );
 }
 

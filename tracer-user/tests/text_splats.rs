@@ -63,6 +63,17 @@ const UNKNOWN: &str = "an unknown device";
 
 const PROVEN: &[Proves<'_>] = &[
     (
+        "regulator-still-on.log",
+        "DR023",
+        Severity::Warn,
+        "/devm_regulator_release",
+        UNKNOWN,
+        &[
+            "still enabled when the release devm_regulator_release put it, after a failed probe",
+            "fails later, and does not disable it",
+        ],
+    ),
+    (
         "irq-not-there.log",
         "DR016",
         Severity::Warn,
@@ -132,7 +143,7 @@ const PROVEN: &[Proves<'_>] = &[
         Severity::Error,
         "/kasan/acme_remove",
         UNKNOWN,
-        &["acme_remove [acme] freed managed memory by hand, during an unbind"],
+        &["acme_remove [acme] freed managed memory explicitly, during an unbind"],
     ),
     (
         "kfence.log",
@@ -269,7 +280,7 @@ const OPEN: &[(&str, &[&str])] = &[
         "clock-already-off.log",
         &[
             "A warning (drivers/clk/clk.c:1090) in clk_core_disable, in the release devm_clk_release, during an unbind.",
-            "It was off already",
+            "It was already off",
             "devres-tracer record -o acme_spi.dvrt -- modprobe -r acme_spi",
         ],
     ),
@@ -495,7 +506,7 @@ proptest! {
     /// Lines of all reports in any order, each any number of times: nothing panics, every line is counted.
     #[test]
     fn lines_of_reports_in_any_order_are_read(
-        picks in prop::collection::vec((0_usize..21, 0_usize..40), 0..120),
+        picks in prop::collection::vec((0_usize..22, 0_usize..40), 0..120),
     ) {
         let names: Vec<&str> = PROVEN
             .iter()

@@ -68,11 +68,11 @@ enum Task {
     RecordDemo(record_demo::Args),
     /// Writes the tables in docs/rules.md.
     RulesDocument,
-    /// Does the same work under other tracers and under this one, in a stock kernel, and tells what each of them costs.
+    /// Compares the cost with other tracers: the same work under each of them, in a stock kernel.
     Compare(compare::Args),
     /// Binds and unbinds every driver that QEMU has a device for, with all rules applied.
     Soak(soak::Args),
-    /// Draws the pictures of the live view that the documents show, from real recordings.
+    /// Draws the pictures of the live view for the documents, from a real recording.
     Screenshots,
     /// Runs all tests: those of the workspace, and those of the tracer in stock Debian kernels under QEMU.
     Test(test::Args),

@@ -67,6 +67,8 @@ static LAYOUT: Layout = Layout {
     module_text_size: 0,
     module_init_text: 0,
     module_init_text_size: 0,
+    module_kallsyms: 0,
+    kallsyms_symtab: 0,
     irqaction_dev_id: 0,
     node_release: 0,
     node_size: 0,

@@ -66,7 +66,7 @@ impl fmt::Display for Shortfall {
                  happens around them",
             ),
             Self::NoTracepoint => formatter.write_str(
-                "no tracepoint devres_log (before 5.15): additions and removals are told by the functions that make them",
+                "no devres_log tracepoint (before 5.15): additions and removals are seen at their functions",
             ),
             Self::NoRegisters => formatter.write_str(
                 "the architecture's registers are not known: arguments are recorded by number ($arg1), which not every \
@@ -74,7 +74,7 @@ impl fmt::Display for Shortfall {
             ),
             Self::NoFunction(hook) => write!(
                 formatter,
-                "{} can't be probed: this kernel has no function of that name, or several",
+                "cannot probe {}: this kernel has no function of that name, or several",
                 hook.symbol()
             ),
             Self::NoArgument(hook, name) => {

@@ -37,7 +37,7 @@ pub enum TargetError {
     )]
     NoBtf(String),
     /// The file is none.
-    #[error("{name} is no BTF: {source}")]
+    #[error("{name} is not BTF: {source}")]
     Unreadable {
         /// The file's name.
         name: String,
@@ -46,7 +46,7 @@ pub enum TargetError {
     },
     /// The architecture given is not the file's.
     #[error(
-        "{name} is of {found}, not of {asked}: leave out --arch, or name the file of the right kernel"
+        "{name} is for {found}, not {asked}: leave out --arch, or give the right kernel's file"
     )]
     OtherMachine {
         /// The file's name.

@@ -72,7 +72,7 @@ impl Requirement {
             Self::NothingLeft | Self::InOrder(_) => "no driver was unbound from it in this run",
             Self::BeforePmDetach => "no PM domain was detached from it in this run",
             Self::SameStack(_) => "no driver was bound to it twice in this run",
-            Self::MostResources(_) => "nothing is known of it",
+            Self::MostResources(_) => "it is unknown",
         }
     }
 }
@@ -200,7 +200,7 @@ impl Watched {
         };
         let guessed = (ended.concluded
             && matches!(self.assertion.requirement, Requirement::InOrder(_)))
-        .then(|| "this kernel doesn't tell in which order resources are released".to_owned());
+        .then(|| "this kernel doesn't log the order of releases".to_owned());
         match (ended.doubt.as_ref().or(guessed.as_ref()), verdict) {
             (Some(doubt), _) => self.doubts.push(|| at(&ended.place, ended.time, doubt)),
             (None, Ok(())) => self.held += 1,

@@ -221,7 +221,7 @@ impl Bindings {
             .is_some_and(|teardown| device.is_whole_since(teardown.sequence));
         let doubt = (!whole).then(|| {
             device.taints().next().map_or_else(
-                || "something was missed while it was taken down".to_owned(),
+                || "events are missing in its unbind".to_owned(),
                 |taint| taint.to_string(),
             )
         });

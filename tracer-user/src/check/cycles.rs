@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     assertion::Sample,
     binding::Observation,
-    exercise::{CycleClock, Exercised, Wanted},
+    exercise::{CycleClock, Exercised, Held, Wanted},
     results::{Group, GroupKind, Status, Test},
     selection::Place,
     stack::{Stack, list},
@@ -197,7 +197,7 @@ impl Cycles {
             Test::new(
                 "same stack",
                 Status::Skipped,
-                "one cycle has nothing to be compared with",
+                "a single cycle can't be compared",
             )
         } else {
             let sizes: Vec<String> = self
@@ -210,7 +210,7 @@ impl Cycles {
             Test::new(
                 "same stack",
                 Status::Passed,
-                format!("in each cycle, {}", sizes.join(", ")),
+                format!("in each cycle: {}", sizes.join(", ")),
             )
         });
         tests.push(if !self.left.is_empty() {
@@ -227,12 +227,44 @@ impl Cycles {
                 format!("after {} unbinds", self.torn_down),
             )
         });
+        tests.extend(of_held(&exercised.held));
         tests.push(match &exercised.not_restored {
             None => Test::new("restored", Status::Passed, "everything is bound as before"),
             Some(problem) => failed("restored", problem.clone(), vec![problem.clone()]),
         });
         Group::new(GroupKind::Exercise, "exercise", tests)
     }
+}
+
+/// What the files say that were held open across the unbinds.
+fn of_held(held: &[(u64, Held)]) -> Option<Test> {
+    const NAME: &str = "held files";
+    if held.is_empty() {
+        return None;
+    }
+    let first = |tells: &dyn Fn(&Held) -> Option<String>| {
+        held.iter()
+            .find_map(|(cycle, held)| Some(format!("cycle {cycle}: {}", tells(held)?)))
+    };
+    let splat = first(&|held| {
+        let splat = held.splat?;
+        Some(format!("{splat} while a file was held: see its log"))
+    });
+    if let Some(splat) = splat {
+        return Some(failed(NAME, splat.clone(), vec![splat]));
+    }
+    let waited = first(&|held| {
+        held.waited
+            .then(|| "the unbind waited until the files were closed".to_owned())
+    });
+    Some(match (waited, held.iter().find(|(_, held)| !held.waited)) {
+        (Some(waited), _) => Test::new(NAME, Status::Noted, waited),
+        (None, Some((_, held))) => {
+            let said = format!("after the unbind, {}", held.used.join("; "));
+            Test::new(NAME, Status::Passed, said)
+        }
+        (None, None) => return None,
+    })
 }
 
 fn failed(name: &str, message: String, lines: Vec<String>) -> Test {

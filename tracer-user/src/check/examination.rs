@@ -2,17 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::civil::Date;
+
 use super::{
     assertion::Watched,
     binding::Bindings,
-    concluding::Concluding,
+    concluding::{Concluding, places_of},
     cycles::Cycles,
     evidence::Records,
-    exercise::{CycleClock, Wanted},
+    exercise::{CycleClock, Exercised, Wanted},
     limits::Growth,
     policy::Policy,
-    results::Results,
-    run_end::{RunEnd, gap},
+    results::{Group, GroupKind, Results, Status, Test},
+    run_end::{RunEnd, gap, lost, misfits},
     selection::Place,
 };
 use crate::{
@@ -104,6 +106,45 @@ impl Examination {
         });
     }
 
+    /// The exercise of one of several devices is over: the test that it comes to. Its findings fail it as they fail the
+    /// device's own tests, so that it can be kept for a later run.
+    #[must_use]
+    pub fn end_exercise(
+        &mut self,
+        place: &Place,
+        since: Time,
+        exercised: &Exercised,
+        today: Date,
+    ) -> Test {
+        let tally = self.engine.model().tally();
+        let gap = (tally.lost > 0)
+            .then(|| lost(tally.lost))
+            .or_else(|| (tally.misfits > 0).then(|| misfits(tally.misfits)));
+        let found = self.failing_on(place, since, today);
+        let cycles = self.cycles.take();
+        let tests = cycles.map(|cycles| cycles.conclude(exercised, gap.as_deref()).tests);
+        exercise_test(place, tests.unwrap_or_default(), found)
+    }
+
+    /// Sentences on what was found on a device since then that fails the run.
+    fn failing_on(&self, place: &Place, since: Time, today: Date) -> Vec<String> {
+        let policy = &self.policy;
+        let fails = |finding: &&Finding| {
+            finding.last >= since
+                && policy
+                    .levels
+                    .fails(finding.rule, finding.severity, policy.fail_on)
+                && places_of(finding)
+                    .iter()
+                    .any(|one| (&one.bus, &one.device) == (&place.bus, &place.device))
+                && !policy.excuses(finding, place, today)
+        };
+        let findings = self.engine.findings().iter().filter(fails);
+        findings
+            .map(|finding| format!("{}: {}", finding.rule, finding.summary))
+            .collect()
+    }
+
     /// The model, for views.
     #[must_use]
     pub fn model(&self) -> &Model {
@@ -143,6 +184,14 @@ impl Examination {
             }
             groups.push(group);
         }
+        if !ending.exercised_each.is_empty() {
+            let mut tests = Vec::new();
+            for (place, mut test) in ending.exercised_each {
+                conclusion.excuse_test(&mut test, &place);
+                tests.push(test);
+            }
+            groups.push(Group::new(GroupKind::Exercise, "exercise", tests));
+        }
         if let Some(expectations) = conclusion.expectations(&groups) {
             groups.push(expectations);
         }
@@ -164,4 +213,32 @@ impl Examination {
             groups,
         }
     }
+}
+
+/// What the exercise of one device comes to, of the tests of its cycles and of what was found.
+fn exercise_test(place: &Place, tests: Vec<Test>, found: Vec<String>) -> Test {
+    let group = Group::new(GroupKind::Exercise, "", tests);
+    let status = group.status();
+    let worst = group.tests.into_iter().find(|test| test.status == status);
+    let mut test = match worst {
+        Some(worst) if status != Status::Passed => Test {
+            lines: worst.lines,
+            ..Test::new(
+                place.name(),
+                status,
+                format!("{}: {}", worst.name, worst.message),
+            )
+        },
+        Some(worst) => Test::new(place.name(), status, worst.message),
+        None => Test::new(place.name(), Status::Inconclusive, "nothing was exercised"),
+    };
+    if let Some(first) = found.first() {
+        if test.status != Status::Failed {
+            test.status = Status::Failed;
+            test.message.clone_from(first);
+        }
+        test.lines.extend(found);
+    }
+    test.fingerprint = Some(format!("exercise/{}/{}", place.bus, place.driver));
+    test
 }

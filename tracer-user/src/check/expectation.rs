@@ -136,7 +136,7 @@ impl Expectation {
     pub(super) fn excuse(&self, today: Date) -> Excuse {
         match self.until {
             Some(until) if today > until => Excuse::Ended(format!(
-                "the expectation in {} ended with {until}: {}",
+                "the expectation in {} expired on {until}: {}",
                 self.place, self.reason
             )),
             _ => Excuse::Excused {

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::exercise::Exercised;
+use super::{exercise::Exercised, results::Test, selection::Place};
 use crate::{
     engine::Outcome,
     evidence::{CommandEnd, LostBy},
@@ -23,6 +23,8 @@ pub struct RunEnd {
     pub lost_by: Vec<LostBy>,
     /// What the exercise did, if there was one.
     pub exercised: Option<Exercised>,
+    /// What the exercise of each of several devices came to.
+    pub exercised_each: Vec<(Place, Test)>,
 }
 
 impl RunEnd {
@@ -36,6 +38,7 @@ impl RunEnd {
             unrecorded: None,
             lost_by: Vec::new(),
             exercised: None,
+            exercised_each: Vec::new(),
         }
     }
 }
@@ -54,7 +57,7 @@ pub(super) fn misfits(events: u64) -> String {
         1 => "1 event does not".to_owned(),
         events => format!("{events} events do not"),
     };
-    format!("{events} fit what came before: something is missing, there twice or out of order")
+    format!("{events} fit the events before: events are missing, duplicated or out of order")
 }
 
 /// Why what was not found may have been missed, whatever it is.
@@ -62,7 +65,7 @@ pub(super) fn gap(outcome: &Outcome, ending: &RunEnd) -> Option<String> {
     if outcome.lost > 0 {
         Some(lost(outcome.lost))
     } else if outcome.desyncs > 0 {
-        Some("the tool's model and the kernel disagreed".to_owned())
+        Some("the tracer's model and the kernel disagreed".to_owned())
     } else if let Some(silent) = outcome.silent_hooks.first() {
         Some(silent.to_string())
     } else if outcome.misfits > 0 {

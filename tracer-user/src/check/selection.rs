@@ -14,6 +14,12 @@ pub struct Place {
 }
 
 impl Place {
+    /// The device with its bus, as it is written on a command line.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.bus, self.device)
+    }
+
     /// Whether another one differs at most in its device's numbers: devices that are made anew may be counted on.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {

@@ -91,7 +91,7 @@ impl Stack {
             other.resources, self.resources
         );
         let counts = if other.resources == self.resources {
-            "as many resources"
+            "same number of resources"
         } else {
             &counts
         };
@@ -99,17 +99,17 @@ impl Stack {
         Some(match (gone, new) {
             ([], []) => return None,
             ([], new) => format!(
-                "{counts}; number {place} from the bottom on is new: {}",
+                "{counts}; first new one, number {place} from the bottom: {}",
                 list(new)
             ),
             (gone, []) => {
                 format!(
-                    "{counts}; number {place} from the bottom on is missing: {}",
+                    "{counts}; first missing one, number {place} from the bottom: {}",
                     list(gone)
                 )
             }
             (gone, new) => format!(
-                "{counts}; number {place} from the bottom on is {} instead of {}",
+                "{counts}; number {place} from the bottom is {} instead of {}",
                 list(new),
                 list(gone)
             ),
@@ -153,15 +153,15 @@ mod tests {
         for (other, words) in [
             (
                 stack(&[("a", 1), ("b", 2), ("x", 9), ("c", 3)]),
-                "4 resources instead of 3; number 3 from the bottom on is new: x (9 bytes)",
+                "4 resources instead of 3; first new one, number 3 from the bottom: x (9 bytes)",
             ),
             (
                 stack(&[("a", 1), ("c", 3)]),
-                "2 resources instead of 3; number 2 from the bottom on is missing: b (2 bytes)",
+                "2 resources instead of 3; first missing one, number 2 from the bottom: b (2 bytes)",
             ),
             (
                 stack(&[("a", 1), ("b", 4), ("c", 3)]),
-                "as many resources; number 2 from the bottom on is b (4 bytes) instead of b (2 bytes)",
+                "same number of resources; number 2 from the bottom is b (4 bytes) instead of b (2 bytes)",
             ),
             (
                 stack(&[("b", 2), ("a", 1), ("c", 3)]),
@@ -170,7 +170,7 @@ mod tests {
             ),
             (
                 stack(&[("a", 1), ("a", 1), ("b", 2), ("c", 3)]),
-                "4 resources instead of 3; number 2 from the bottom on is new: a (1 bytes)",
+                "4 resources instead of 3; first new one, number 2 from the bottom: a (1 bytes)",
             ),
         ] {
             assert_eq!(first.difference(&other).as_deref(), Some(words));

@@ -96,7 +96,7 @@ fn entry(
     let reason = known.map_or_else(
         || {
             format!(
-                "seen on {kernel} on {}: say why that is known",
+                "seen on {kernel} on {}: write down why this is expected",
                 results.date
             )
         },

@@ -1,10 +1,10 @@
 //! What the kernel has recorded since its boot, as the beginning of a trace.
 
-use std::{fs, ops::ControlFlow, path::Path, time::Duration};
+use std::{fmt, fs, ops::ControlFlow, path::Path, time::Duration};
 
-use super::{capture::Receiver, say::plainly, usage::UsageError};
+use super::usage::UsageError;
 use crate::{
-    event::{DeviceAddress, Time},
+    event::{DeviceAddress, Event, Time},
     kernel::now,
     source::{recording::Recording, tracefs::TRACING},
 };
@@ -18,11 +18,40 @@ pub(super) struct AfterBoot {
     began: Time,
 }
 
+/// What was handed on of the kernel's own record.
+pub(super) struct HandedOn {
+    before: u64,
+    meanwhile: u64,
+    attaching: Duration,
+}
+
+impl fmt::Display for HandedOn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "the kernel has recorded {} events since boot; {} more, in the {} ms in which the probes were attached, are \
+             known only from the snapshot",
+            self.before,
+            self.meanwhile,
+            self.attaching.as_millis()
+        )
+    }
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(TRACING).join(file)).unwrap_or_default()
+}
+
 impl AfterBoot {
+    /// The record, if the kernel makes one at this moment that can be read. One that has stopped does not tell what was
+    /// added since.
+    pub(super) fn find() -> Option<Self> {
+        let goes_on = read("tracing_on").trim() == "1";
+        Self::begin().ok().filter(|_| goes_on)
+    }
+
     /// Checks that there is such a record. Is to be called before the probes are attached.
     pub(super) fn begin() -> Result<Self, UsageError> {
-        let read =
-            |file: &str| fs::read_to_string(Path::new(TRACING).join(file)).unwrap_or_default();
         if !read("set_event").contains("dev:devres_log") {
             return Err(UsageError::new(
                 "the kernel has recorded no devres events since its boot: `devres-tracer boot` prints the parameters that \
@@ -38,9 +67,8 @@ impl AfterBoot {
         Ok(Self { began: now() })
     }
 
-    /// Hands on what was recorded before the probes were attached, and says how long that took: what happened
-    /// meanwhile only the snapshot tells.
-    pub(super) fn hand_on(&self, receiver: &mut dyn Receiver) -> anyhow::Result<()> {
+    /// Hands on what was recorded before the probes were attached: what happened meanwhile only the snapshot tells.
+    pub(super) fn hand_on(&self, take: &mut dyn FnMut(&Event)) -> anyhow::Result<HandedOn> {
         let attached = now();
         let mut recording = Recording::open(&Path::new(TRACING).join("trace"))?;
         let (mut before, mut meanwhile) = (0_u64, 0_u64);
@@ -48,17 +76,16 @@ impl AfterBoot {
             let is_placed = event.device == DeviceAddress::NONE || event.device.0 >= NO_ADDRESS;
             if event.time <= self.began && is_placed {
                 before += 1;
-                receiver.event(event);
+                take(event);
             } else if event.time > self.began && event.time <= attached {
                 meanwhile += 1;
             }
             ControlFlow::Continue(())
         })?;
-        plainly(format_args!(
-            "the kernel has recorded {before} events since its boot; {meanwhile} more came in the {} ms in which the \
-             probes were attached, of which the snapshot tells what was left",
-            Duration::from_nanos(attached.since(self.began)).as_millis()
-        ));
-        Ok(())
+        Ok(HandedOn {
+            before,
+            meanwhile,
+            attaching: Duration::from_nanos(attached.since(self.began)),
+        })
     }
 }

@@ -12,36 +12,36 @@ use crate::boot::{
     Machine, Setup, Target, Wishes, bootconfig::bootconfig, install, parameters, script::script,
 };
 
-/// Prints what makes a kernel record devres events by itself, from its first driver on
+/// Prints kernel parameters or a script that make a kernel record devres events from its first driver on
 ///
-/// For the running kernel, or for the one whose types a file holds. What it records is read by
-/// `devres-tracer import /sys/kernel/tracing/trace` after the boot, and by `devres-tracer crash` after a crash.
-/// What can't be recorded, and what the command line has no room for, is said on standard error.
+/// For the running kernel, or with --btf for another one. After the boot, read the recording with
+/// `devres-tracer import /sys/kernel/tracing/trace`; after a crash, with `devres-tracer crash`. Standard error
+/// lists what can't be recorded and what did not fit on the command line.
 #[derive(Debug, Args)]
 pub(super) struct Boot {
-    /// How it is written down
+    /// The format of the setup
     #[arg(long, value_enum, default_value_t = Format::Parameters)]
     format: Format,
-    /// The kernel's types: a copy of its /sys/kernel/btf/vmlinux, or its vmlinux [default: the running kernel's]
+    /// The target kernel's BTF: a copy of its /sys/kernel/btf/vmlinux, or its vmlinux [default: the running kernel's]
     #[arg(long, value_name = "FILE")]
     btf: Option<PathBuf>,
-    /// The kernel's architecture: `x86_64`, `aarch64`, `riscv64` or `arm` [default: as the types tell]
+    /// The target's architecture: `x86_64`, `aarch64`, `riscv64` or `arm` [default: from the BTF]
     #[arg(long, value_name = "ARCH")]
     arch: Option<Machine>,
-    /// Record the kernel stack of every event, so that each resource's adder is known
+    /// Record the kernel stack of every event, to show who added each resource
     #[arg(long)]
     stacks: bool,
-    /// Keep a buffer of this size, such as 4M, that outlives a reset: from 6.12 on
+    /// Keep a buffer of this size, such as 4M, that survives a reset; needs Linux 6.12
     #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
     persistent: Option<u64>,
-    /// Print the buffer to the console when the kernel oopses or panics. A serial line takes its time for that: the
-    /// smaller the buffer, the sooner the machine is up again
+    /// Print the buffer to the console when the kernel oopses or panics. A serial console is slow: the smaller the
+    /// buffer, the sooner the machine is up again
     #[arg(long)]
     dump_on_oops: bool,
-    /// The buffer's size for each CPU [default: 8M; with --dump-on-oops 256K]
+    /// Buffer size per CPU [default: 8M; with --dump-on-oops 256K]
     #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
     buffer: Option<u64>,
-    /// Bytes of the command line that are taken already [default: those of the running kernel's, else 256]
+    /// Bytes already used on the kernel command line [default: those of the running kernel, else 256]
     #[arg(long, value_name = "BYTES")]
     taken: Option<usize>,
 }
@@ -51,13 +51,13 @@ pub(super) struct Boot {
 enum Format {
     /// Kernel parameters
     Parameters,
-    /// A bootconfig, for kernels with `CONFIG_BOOT_CONFIG` and `CONFIG_BOOTTIME_TRACING`
+    /// Bootconfig, for kernels with `CONFIG_BOOT_CONFIG` and `CONFIG_BOOTTIME_TRACING`
     Bootconfig,
-    /// A shell script that writes to tracefs
+    /// A shell script that sets up tracing through tracefs
     TracefsScript,
-    /// A shell script that puts the former into the initramfs of initramfs-tools (Debian, Ubuntu)
+    /// A shell script that installs the tracefs script into the initramfs of initramfs-tools (Debian, Ubuntu)
     InitramfsTools,
-    /// A shell script that puts it into the initramfs of dracut (Fedora, openSUSE)
+    /// A shell script that installs it into the initramfs of dracut (Fedora, openSUSE)
     Dracut,
 }
 
@@ -140,7 +140,7 @@ impl Boot {
 fn buffer_size(text: &str) -> Result<u64, String> {
     let bytes = size(text)?;
     if !(64 << 10..=4 << 30).contains(&bytes) {
-        return Err("the size must be between 64K and 4G".to_owned());
+        return Err("the size must be from 64K to 4G".to_owned());
     }
     Ok(bytes.next_multiple_of(4096))
 }

@@ -65,13 +65,11 @@ impl ByItself {
 
     /// Writes it; with the proposal to trace this way where there is no other.
     pub(super) fn write(&self, writer: &mut impl Write, no_other: bool) -> io::Result<()> {
-        writeln!(writer, "\nwhat the kernel records by itself")?;
+        writeln!(writer, "\nrecording by the kernel itself")?;
         let live = match (self.tracefs, no_other) {
             (true, true) => "yes: trace, record, check and live work with --via tracefs",
             (true, false) => "yes (--via tracefs)",
-            (false, _) => {
-                "no: tracefs is not mounted at /sys/kernel/tracing, or not in this kernel"
-            }
+            (false, _) => "no: tracefs is not mounted at /sys/kernel/tracing, or not built in",
         };
         writeln!(writer, "  live         {live}")?;
         let boot = if self.probe_events {
@@ -83,19 +81,19 @@ impl ByItself {
         if self.bootconfig {
             writeln!(
                 writer,
-                "               it takes a bootconfig as well: --format bootconfig"
+                "               bootconfig works too: --format bootconfig"
             )?;
         }
         let reset = match (self.persistent_instance, self.persistent) {
-            (true, _) => "set up: `devres-tracer crash` reads what a crash has left",
+            (true, _) => "set up: after a crash run `devres-tracer crash`",
             (false, true) => "`devres-tracer boot --persistent 4M` prints the line to add",
             (false, false) => {
-                "no (reserve_mem= came with 6.12): `devres-tracer boot --dump-on-oops` for a serial console or ramoops"
+                "no (reserve_mem= needs 6.12): use `devres-tracer boot --dump-on-oops` with a serial console or ramoops"
             }
         };
-        writeln!(writer, "  over a reset {reset}")?;
+        writeln!(writer, "  across reset {reset}")?;
         let pstore = if self.pstore {
-            "keeps the kernel's log of a crash"
+            "keeps the kernel log of a crash"
         } else {
             "no backend: load ramoops, or boot with EFI variables"
         };

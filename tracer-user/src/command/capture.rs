@@ -39,7 +39,7 @@ use crate::{
 /// What is run while tracing, and how long the tracing takes.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct CaptureOptions {
-    /// Stop after this time, such as 10s or 2m; a number without a unit is seconds
+    /// Stop after this time, such as 10s or 2m; without a unit, seconds
     #[arg(long = "for", value_name = "TIME", value_parser = duration::parse_with_seconds, allow_hyphen_values = true)]
     pub(super) duration: Option<Duration>,
     /// Run the command as this user
@@ -67,7 +67,7 @@ impl CaptureOptions {
     /// Says how this ends, where somebody is looking on who has to end it.
     pub(super) fn tell_how_to_end(&self) {
         if self.is_endless() && io::stderr().is_terminal() {
-            remark("tracing; Ctrl-C ends it");
+            remark("tracing; press Ctrl-C to stop");
         }
     }
 }
@@ -108,7 +108,7 @@ impl<O: Observer> Receiver for Run<'_, O> {
 pub fn say_if_missing(missing: Option<String>) {
     if let Some(missing) = missing {
         remark(format_args!(
-            "{missing} now; tracing goes on, as one may come"
+            "{missing} now; tracing continues, one may appear"
         ));
     }
 }
@@ -309,16 +309,21 @@ impl Capture {
                 done = &mut work => return Ok(Ok(done)),
                 result = self.kernel.ready() => result?,
             }
-            while self
-                .kernel
-                .drain(AT_ONCE, &mut |event| receiver.event(&event))
-                == AT_ONCE
-            {
-                tokio::task::yield_now().await;
-            }
+            self.catch_up(receiver).await;
             if receiver.pause().is_break() {
                 return Ok(Err(StopReason::Refused));
             }
+        }
+    }
+
+    /// Hands on what has happened until now.
+    pub(super) async fn catch_up(&mut self, receiver: &mut dyn Receiver) {
+        while self
+            .kernel
+            .drain(AT_ONCE, &mut |event| receiver.event(&event))
+            == AT_ONCE
+        {
+            tokio::task::yield_now().await;
         }
     }
 

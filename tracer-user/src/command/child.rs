@@ -19,19 +19,19 @@ pub(super) fn verify(program: &OsStr, user: Option<&str>) -> Result<(), UsageErr
     if let Some(name) = user
         && let Ok(None) = User::from_name(name)
     {
-        return Err(UsageError::new(format!("there is no user {name:?}")));
+        return Err(UsageError::new(format!("no such user: {name:?}")));
     }
     let path = Path::new(program);
     if program.as_bytes().contains(&b'/') {
         let wrong = match fs::metadata(path) {
             Err(error) => error.to_string(),
-            Ok(metadata) if !metadata.is_file() => "it is no file".to_owned(),
-            Ok(metadata) if !is_executable(&metadata) => "it may not be executed".to_owned(),
+            Ok(metadata) if !metadata.is_file() => "not a file".to_owned(),
+            Ok(metadata) if !is_executable(&metadata) => "not executable".to_owned(),
             Ok(_) => return Ok(()),
         };
         let name = shown(path);
         return Err(UsageError::new(format!(
-            "the command {name} can't be started: {wrong}"
+            "cannot start the command {name}: {wrong}"
         )));
     }
     // Without the variable the system has paths of its own.
@@ -45,7 +45,7 @@ pub(super) fn verify(program: &OsStr, user: Option<&str>) -> Result<(), UsageErr
         return Ok(());
     }
     let name = shown(path);
-    Err(UsageError::new(format!("there is no command {name}")))
+    Err(UsageError::new(format!("command not found: {name}")))
 }
 
 fn is_executable(metadata: &fs::Metadata) -> bool {
@@ -56,7 +56,7 @@ fn is_executable(metadata: &fs::Metadata) -> bool {
 /// `user`.
 pub(super) fn start(command: &[OsString], user: Option<&str>) -> anyhow::Result<Child> {
     let Some((program, arguments)) = command.split_first() else {
-        bail!("there is no command to run");
+        bail!("no command to run");
     };
     let mut process = Command::new(program);
     process.args(arguments).kill_on_drop(false);
@@ -65,15 +65,15 @@ pub(super) fn start(command: &[OsString], user: Option<&str>) -> anyhow::Result<
     }
     process
         .spawn()
-        .with_context(|| format!("the command {} can't be started", shown(Path::new(program))))
+        .with_context(|| format!("cannot start the command {}", shown(Path::new(program))))
 }
 
 fn become_user(process: &mut Command, name: &str) -> anyhow::Result<()> {
     let user = User::from_name(name)
-        .with_context(|| format!("the user {name:?} can't be looked up"))?
-        .with_context(|| format!("there is no user {name:?}"))?;
+        .with_context(|| format!("cannot look up the user {name:?}"))?
+        .with_context(|| format!("no such user: {name:?}"))?;
     let groups = getgrouplist(&CString::new(name)?, user.gid)
-        .with_context(|| format!("the groups of {name:?} can't be looked up"))?;
+        .with_context(|| format!("cannot look up the groups of {name:?}"))?;
     let (uid, gid): (Uid, Gid) = (user.uid, user.gid);
     process
         .env("USER", name)

@@ -24,11 +24,11 @@ use crate::{
     },
 };
 
-/// Says what was under way when the machine died, and judges what led to it
+/// Shows what was under way when the machine died, and judges what led to it
 ///
-/// Without FILE it reads what the kernel before this one has left: a persistent buffer, what a script of
-/// `devres-tracer boot` has kept of one, or a dump in pstore. FILE is a log of the serial console with the dump that
-/// ftrace_dump_on_oops makes, or any recording. Of a log with several boots the last one that died is read.
+/// Without FILE it reads what the previous kernel left: a persistent buffer, the copy that the script of
+/// `devres-tracer boot` saved, or a dump in pstore. FILE is a serial console log with the ftrace dump, or any
+/// recording. In a log with several boots, the last boot that crashed is read.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 #[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
@@ -39,10 +39,10 @@ pub(super) struct CrashCommand {
     rules: RuleOptions,
     #[command(flatten)]
     output: OutputOptions,
-    /// A log of the kernel that tells how the machine died, where FILE or the buffer doesn't
+    /// A kernel log that shows how the machine died, if FILE or the buffer doesn't
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// The log or recording, or - for standard input [default: what was left on this machine]
+    /// The log or recording, or - for standard input [default: what the previous kernel left on this machine]
     file: Option<PathBuf>,
 }
 
@@ -61,7 +61,7 @@ impl CrashCommand {
         let rules = self.rules.rules()?;
         if let Some(path) = self.output.trace_file() {
             let problem = format!(
-                "--output writes the report, and {} is the name of a trace file: make one with import",
+                "--output is for the report, and {} is named like a trace file: use import to make one",
                 shown(path)
             );
             return Err(UsageError::new(problem).into());
@@ -95,7 +95,7 @@ impl CrashCommand {
         let mut run = Run::begin(&information, wanted, observers, purpose, sink.as_mut());
         if evidence.reset_without_a_word {
             run.problem(
-                "it does not say why the machine was reset: a watchdog, a hang that nobody saw, or the power".to_owned(),
+                "the log does not show why the machine was reset: a watchdog, an undetected hang, or power loss".to_owned(),
             );
         }
         Exit::of_run(run.replay(&mut recording))
@@ -147,7 +147,7 @@ fn of_this_machine() -> anyhow::Result<Evidence> {
         };
         if evidence.death.is_none() && death.is_some() {
             say(format_args!(
-                "how the machine died is told by {}: remove that once it is read, or it is taken for the next crash's",
+                "{} shows how the machine died: remove it once read, or it will be taken for the next crash",
                 left.name()
             ));
             evidence.death = death;
@@ -155,9 +155,8 @@ fn of_this_machine() -> anyhow::Result<Evidence> {
     }
     evidence.ok_or_else(|| {
         anyhow!(
-            "nothing was left by a crash: no persistent instance holds anything, and pstore has no dump. \
-             `devres-tracer boot --persistent 4M` prints what makes the next one leave something; a log of the serial \
-             console can be given as FILE"
+            "no crash found: the persistent instances are empty, and pstore has no dump. `devres-tracer boot --persistent \
+             4M` sets up recording for the next one; a serial console log can be given as FILE"
         )
     })
 }
@@ -169,7 +168,7 @@ fn without_events(death: Option<Death>) -> anyhow::Result<Exit> {
         under_way: Vec::new(),
         more: 0,
         missing: vec![
-            "no devres event was recorded before that: `devres-tracer boot` prints what makes the kernel record them"
+            "no devres event was recorded before that: `devres-tracer boot` sets up the kernel to record them"
                 .to_owned(),
         ],
     };

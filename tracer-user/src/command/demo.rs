@@ -21,11 +21,11 @@ use crate::{
 /// The events of one device, traced in a stock Debian kernel by `cargo xtask record-demo`.
 const RECORDING: &[u8] = include_bytes!("../../demo/pvpanic-6.1.dvrt");
 
-/// Shows the tool at work on a recording of a stock kernel; needs no privilege
+/// Replays an embedded recording of a stock kernel; needs no root
 ///
-/// The recording is of Linux 6.1 unbinding the pvpanic driver, which detaches the device from its PM domain
-/// before the driver's resources are released. It goes through the same model and rules as a live kernel,
-/// and ends with the same exit code: 1, for the finding.
+/// Linux 6.1 unbinds the pvpanic driver: the platform bus, which detaches the device from its PM domain before the
+/// driver's resources are released, gives one finding, hence exit code 1. The recording takes the same way through
+/// model and rules as a live kernel.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     #[command(flatten)]
@@ -70,7 +70,7 @@ fn show(device: Device<'_>) -> io::Result<()> {
     let mut output = io::stdout().lock();
     writeln!(
         output,
-        "\nWhat the device owns before the unbind, newest on top:\n"
+        "\nThe device's resources before the unbind, newest on top:\n"
     )?;
     DeviceStack::of(device).write(&mut output)?;
     writeln!(output)

@@ -33,10 +33,10 @@ use crate::{
     },
 };
 
-/// Shows what differs between two recordings or logs, device by device and probe by probe
+/// Compares two recordings or logs, device by device and probe by probe
 ///
-/// What counts is which resources came and went, in which phase, by which function and in which order.
-/// Addresses, times and tasks don't count; sizes and a detach that detaches nothing are minor.
+/// Compares which resources were added and released, in which phase, by which function and in which order.
+/// Addresses, times and tasks are ignored; sizes and a detach that detaches nothing are minor differences.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Diff {
@@ -44,13 +44,13 @@ pub(super) struct Diff {
     filter: FilterOptions,
     #[command(flatten)]
     pager: PagerOptions,
-    /// Take the device OLD of GOOD for the device NEW of BAD; can be repeated
+    /// Compare device OLD of GOOD with device NEW of BAD; can be repeated
     #[arg(long, value_name = "OLD=NEW", value_parser = rename)]
     map: Vec<(String, String)>,
-    /// Minor differences count as well
+    /// Count minor differences too
     #[arg(long)]
     strict: bool,
-    /// Write JSON lines: one object a difference
+    /// Write JSON lines, one object per difference
     #[arg(long)]
     json: bool,
     /// The first recording or log
@@ -64,8 +64,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  the same
   1  different
-  2  the command line is wrong, or a text has no events
-  3  inconclusive: nothing differs in what both show, but one of them shows too little
+  2  usage error, or a text without events
+  3  inconclusive: no difference found, but one of them shows too little
   4  could not run, or an input can't be read";
 
 fn rename(text: &str) -> Result<(String, String), String> {
@@ -73,7 +73,7 @@ fn rename(text: &str) -> Result<(String, String), String> {
         Some((old, new)) if !old.is_empty() && !new.is_empty() => {
             Ok((old.to_owned(), new.to_owned()))
         }
-        _ => Err("this takes two names of devices, such as 0-0048=1-0048".to_owned()),
+        _ => Err("give two device names, such as 0-0048=1-0048".to_owned()),
     }
 }
 
@@ -111,13 +111,13 @@ impl Diff {
         for (name, read) in [("GOOD", &good), ("BAD", &bad)] {
             if let Some(damage) = &read.damage {
                 let reason =
-                    format!("{name} is damaged, and only what comes before was compared: {damage}");
+                    format!("{name} is damaged; only the part before that was compared: {damage}");
                 comparison.reasons.push(reason);
             }
             let problems = read.problems.iter();
             comparison
                 .reasons
-                .extend(problems.map(|problem| format!("{name} is not whole: {problem}")));
+                .extend(problems.map(|problem| format!("{name} is incomplete: {problem}")));
             let gaps = read.gaps.iter();
             comparison
                 .reasons
@@ -185,12 +185,13 @@ fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Read> {
         names: BTreeSet::new(),
     };
     let observers = (RuleSet::none(), reader);
+    let mut nowhere = Nowhere;
     let run = Run::begin(
         &information,
         wanted,
         observers,
         Purpose::Transcribe,
-        &mut Nowhere,
+        &mut nowhere,
     );
     let mut concluded = run.replay(&mut recording);
     let damage = concluded.take_damage();

@@ -6,7 +6,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    Exit, by_itself::ByItself, pager::unless_unread, rules::optional_hooks, start_cost::StartCost,
+    Exit,
+    by_itself::ByItself,
+    pager::unless_unread,
+    rules::{one_of_each, optional_hooks},
+    start_cost::StartCost,
 };
 use crate::{
     escape::{Escaped, Visible},
@@ -18,7 +22,7 @@ use crate::{
     source::live::{Live, Options},
 };
 
-/// Tells what of this kernel can be traced, and what can't be and why
+/// Checks what can be traced on this kernel, and why not the rest
 ///
 /// Exit code 0: everything; 3: with gaps; 4: nothing.
 #[derive(Debug, Args)]
@@ -62,18 +66,7 @@ struct UndecidedRule {
 
 impl UndecidedRule {
     fn needs(&self) -> String {
-        let groups: Vec<String> = self
-            .missing
-            .iter()
-            .map(|any| {
-                if self.missing.len() > 1 && any.len() > 1 {
-                    format!("({})", any.join(" or "))
-                } else {
-                    any.join(" or ")
-                }
-            })
-            .collect();
-        groups.join(" and ")
+        one_of_each(&self.missing)
     }
 }
 
@@ -194,14 +187,14 @@ impl Diagnosis {
         let nodes = match coverage.nodes {
             NodeEvents::Logged => "the kernel logs each one",
             NodeEvents::Concluded => {
-                "concluded from the functions that add and release (this kernel has no tracepoint devres_log)"
+                "inferred from the functions that add and release (this kernel has no devres_log tracepoint)"
             }
         };
         writeln!(writer, "resources      {nodes}")?;
         let preemption = match self.uninterrupted {
-            Some(true) => "kept off while a probe runs",
+            Some(true) => "disabled while a probe runs",
             _ => {
-                "not kept off (no bpf_preempt_disable): a preemptible kernel may skip a probe, which is told as loss"
+                "not disabled (no bpf_preempt_disable): a preemptible kernel may skip a probe, which counts as loss"
             }
         };
         writeln!(writer, "preemption     {preemption}")?;
@@ -214,10 +207,7 @@ impl Diagnosis {
             let symbol = entry.hook.symbol();
             match &entry.state {
                 HookState::Attached(way) if entry.hook.is_optional() => {
-                    writeln!(
-                        writer,
-                        "  {symbol:<34} {way}, only if asked for: --with {symbol}"
-                    )?;
+                    writeln!(writer, "  {symbol:<34} {way}, only with --with {symbol}")?;
                 }
                 HookState::Attached(way) => writeln!(writer, "  {symbol:<34} {way}")?,
                 HookState::NotNeeded(reason) => {
@@ -248,7 +238,7 @@ impl Diagnosis {
     fn verdict(&self) -> String {
         match &self.coverage {
             None => format!(
-                "Nothing can be traced by BPF: {}",
+                "Nothing can be traced with BPF: {}",
                 Visible(self.impossible.as_deref().unwrap_or_default())
             ),
             Some(coverage) if is_full(coverage) => "Everything can be traced.".to_owned(),

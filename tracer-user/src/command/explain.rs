@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Exit, rules::RuleLine, usage::UsageError};
 use crate::{rules::RuleSet, sink::json_text};
 
-/// Explains a rule: what its findings mean, a real case, what to do, and how it can be wrong
+/// Explains a rule: what it means, how a finding looks, a real case, the fix, and when it is a false alarm
 #[derive(Debug, Args)]
 pub(super) struct Explain {
     /// Write one JSON object
@@ -22,7 +22,7 @@ impl Explain {
         let rules = RuleSet::all();
         let Some(info) = rules.find(&self.rule) else {
             let problem = format!(
-                "there is no rule {:?}; did you mean {}? `devres-tracer rules` lists them",
+                "no rule is called {:?}; did you mean {}? `devres-tracer rules` lists them",
                 self.rule,
                 nearest(&self.rule, &rules)
             );

@@ -16,12 +16,12 @@ use crate::{
     sink::{Sink, chrome::ChromeSink, json::JsonSink},
 };
 
-/// Writes a recording in a format that other programs read
+/// Converts a recording for other programs
 ///
-/// json is what `trace --json` writes. chrome is the trace event format, which ui.perfetto.dev and
-/// chrome://tracing show: functions as spans on their tasks, additions and releases as points. What is written of some
-/// devices only says so. Nothing is judged: exit code 0 if everything was read, 3 if something is missing in what is
-/// written.
+/// json is what `trace --json` writes. chrome is the trace event format for ui.perfetto.dev and
+/// chrome://tracing: functions are spans on their tasks, additions and releases are instants. If only some devices are
+/// exported, the output says so. Nothing is judged: exit code 0 if everything was read, 3 if something is missing
+/// from the output.
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
 pub(super) struct Export {

@@ -19,7 +19,7 @@ use crate::trace_file::{self, Rotation};
 /// What becomes of a recording or policy that is there already. A report can be made again and is replaced; these can't.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct OverwriteOption {
-    /// Replace the recording (or policy) if it is there already
+    /// Replace an existing recording (or policy)
     #[arg(long)]
     pub(super) overwrite: bool,
 }
@@ -55,7 +55,7 @@ impl OverwriteOption {
 
 fn there_already(path: &Path) -> UsageError {
     UsageError::new(format!(
-        "{} is there already: choose another name, or replace it with --overwrite",
+        "{} exists: choose another name, or replace it with --overwrite",
         shown(path)
     ))
 }
@@ -115,7 +115,7 @@ pub(super) fn create_file(path: &Path) -> anyhow::Result<File> {
         let leads_to_file = fs::metadata(path).map_or(true, |metadata| metadata.is_file());
         if leads_to_file && !path.starts_with("/dev") && !path.starts_with("/proc") {
             let problem = format!(
-                "{} is a symbolic link: give the file's own name",
+                "{} is a symbolic link: give the name of the file itself",
                 shown(path)
             );
             return Err(UsageError::new(problem).into());
@@ -148,13 +148,13 @@ pub(super) fn refuse_same<'a>(
         };
         if read.as_ref() == Some(&identity) {
             return Err(UsageError::new(format!(
-                "{} is an input: writing it would destroy what is to be read",
+                "{} is an input: it can't also be the output",
                 shown(output)
             )));
         }
         if known.contains(&identity) {
             return Err(UsageError::new(format!(
-                "two outputs have the same file: {}",
+                "two outputs go to the same file: {}",
                 shown(output)
             )));
         }

@@ -25,12 +25,12 @@ use crate::{
     trace_file::{End, EndedBy, Header, TraceFileWriter},
 };
 
-/// Reads what people paste: a kernel log with DEVRES lines, or a trace of the tracepoint devres_log
+/// Judges text: a kernel log with DEVRES lines or splats, or a trace of devres_log
 ///
-/// Reads dmesg and syslog with DEVRES lines, and the text of ftrace, trace-cmd and perf script with
-/// devres_log and function events. Lines that are no events are counted and passed over. What text can't tell
-/// is said, and the rules that would need it stay silent. With --output X.dvrt the events become a trace file,
-/// and nothing is judged.
+/// Reads dmesg and syslog with DEVRES lines or kernel reports (KASAN, oopses, warnings), and the output of ftrace,
+/// trace-cmd and perf script with devres_log and function events. Unrecognized lines are counted and skipped. Rules
+/// that need what text doesn't contain stay silent, and the summary says so. --output X.dvrt converts the text to a
+/// trace file and judges nothing.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 #[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
@@ -43,7 +43,7 @@ pub(super) struct Import {
     output: OutputOptions,
     #[command(flatten)]
     overwrite: OverwriteOption,
-    /// The file to read, or - for standard input
+    /// The text to read, or - for standard input
     file: PathBuf,
 }
 
@@ -55,7 +55,7 @@ impl Import {
         let trace_file = self.output.trace_file();
         if let (Some(path), Some(option)) = (trace_file, self.meaningless()) {
             return Err(UsageError::new(format!(
-                "{option} means nothing where the events become a trace file, which {} is",
+                "{option} has no effect when converting to a trace file ({})",
                 shown(path)
             ))
             .into());

@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-/// Shows what every device owns while it changes, or at any instant of a recording
+/// Shows live what every device holds, or what it held at any moment of a recording
 ///
-/// Without a file it traces this kernel until it is left. `?` shows the keys. Exit code 0 when it is left,
-/// whatever was found; `trace` and `import` are there to judge. 2 if the command line or the configuration is wrong, 4
-/// if there is nothing that could be shown.
+/// Without a file it traces this kernel. `?` shows the keys. Exit code 0 when you quit,
+/// whatever was found; use `trace` or `import` for a verdict. 2 for a usage error or a wrong configuration, 4
+/// if there is nothing to show.
 #[derive(Debug, Args)]
 pub(super) struct Live {
     #[command(flatten)]
@@ -38,18 +38,18 @@ pub(super) struct Live {
     /// Read keys, colours and settings from this file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Draw on the terminal's own screen, as on a serial console
+    /// Draw on the normal screen, as on a serial console
     #[arg(long)]
     no_alternate_screen: bool,
-    /// Look at this recording instead of this kernel, or at standard input: -
+    /// Show this recording instead of this kernel; - is standard input
     #[arg(conflicts_with_all = PROBE_OPTIONS)]
     file: Option<PathBuf>,
 }
 
 /// What else there is, where this can't run.
 const OFFER: &str = "\
-`devres-tracer demo` shows the tool at work without any privilege, `devres-tracer live FILE` opens a recording,
-and `devres-tracer doctor` tells what can be traced here.";
+`devres-tracer demo` shows an example without root, `devres-tracer live FILE` opens a recording,
+and `devres-tracer doctor` shows what can be traced here.";
 
 /// Why it could not start.
 enum Failure {
@@ -73,7 +73,7 @@ impl Live {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
         if self.file.is_some() && !filter.is_empty() {
-            let problem = "--device, --driver and --bus choose what is traced: in a recording press / instead";
+            let problem = "--device, --driver and --bus choose what is traced; in a recording press / to filter";
             return Err(UsageError::new(problem).into());
         }
         let rules = self.rules.rules()?;

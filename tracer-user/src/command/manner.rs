@@ -8,13 +8,13 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct Manner {
-    /// Use colours: on a terminal, always or never
+    /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     color: Colours,
-    /// Say less: no events and no remarks, of a check only what is not ok
+    /// Print less: no events and no remarks; check lists only what is not ok
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// Say more on standard error: what is attached or read, and how long that takes
+    /// Print details on standard error: what is attached or read, and how long it takes
     #[arg(long, short, global = true, conflicts_with = "quiet")]
     verbose: bool,
 }

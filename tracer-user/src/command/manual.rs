@@ -20,18 +20,17 @@ use super::{Arguments, Exit, pager::unless_unread, say::shown, topics::TOPICS};
 /// The program's name, in paths and as completions call it.
 const PROGRAM: &str = "devres-tracer";
 
-/// Writes the manual pages: the program's own to standard output, or all of them into a directory
+/// Writes the manual page to standard output, or all manual pages to a directory
 ///
-/// Installed, they are read with `man devres-tracer` and `man devres-tracer-check`. Without installing anything:
-/// `devres-tracer man | man -l -`.
+/// Once installed: `man devres-tracer`, `man devres-tracer-check`. Without installing: `devres-tracer man | man -l -`.
 #[derive(Debug, Args)]
 pub(super) struct Manual {
-    /// Write a page for the program and one for each command into this directory
+    /// Write a page for the program and one for each command to this directory
     #[arg(short, long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
 }
 
-/// Writes the completion script for a shell to standard output
+/// Writes a shell completion script to standard output
 ///
 /// For bash: `devres-tracer completions bash > /etc/bash_completion.d/devres-tracer`.
 #[derive(Debug, Args)]

@@ -10,11 +10,13 @@ mod crash;
 mod demo;
 mod diff;
 mod doctor;
+mod exercise;
 mod exit;
 mod explain;
 mod export;
 mod files;
 mod import;
+mod known;
 mod live;
 mod manner;
 mod manual;
@@ -43,8 +45,8 @@ pub use exit::Exit;
 
 use crate::escape;
 
-/// Traces the Linux kernel's managed device resources (devres): what each device owns, in what order it is
-/// given back, and who is to blame when that order is wrong. Without a command it opens the live view.
+/// Traces devm_* resource lifetimes per device in the Linux kernel, and reports release-order bugs with the call
+/// stack. Without a command it opens the live view.
 #[derive(Debug, Parser)]
 #[command(version = env!("DEVRES_TRACER_VERSION"), max_term_width = 100, after_help = topics::EXIT_CODES, disable_help_subcommand = true)]
 pub struct Arguments {
@@ -73,6 +75,7 @@ enum Command {
     Diff(diff::Diff),
     Demo(demo::Demo),
     Rules(rules::Rules),
+    Known(known::Known),
     Explain(explain::Explain),
     Man(manual::Manual),
     Completions(manual::Completions),
@@ -101,10 +104,9 @@ impl Arguments {
             .next_back()
             .is_some_and(|last| last == "--")
         {
-            return Err(Self::command().error(
-                ErrorKind::MissingRequiredArgument,
-                "there is no command behind `--`",
-            ));
+            return Err(
+                Self::command().error(ErrorKind::MissingRequiredArgument, "no command after `--`")
+            );
         }
         Ok(arguments)
     }
@@ -136,6 +138,7 @@ impl Arguments {
             Command::Diff(diff) => diff.run(),
             Command::Demo(demo) => demo.run(),
             Command::Rules(rules) => rules.run(),
+            Command::Known(known) => known.run(),
             Command::Explain(explain) => explain.run(),
             Command::Man(manual) => manual.run(),
             Command::Completions(completions) => completions.run(),
@@ -154,21 +157,18 @@ mod tests {
         program.clone().debug_assert();
         program.build();
         for (name, words) in [
-            ("live", "Exit code 0 when it is left"),
+            ("live", "Exit code 0 when you quit"),
             ("doctor", "3: with gaps"),
             ("stacks", "read from the kernel's memory without its locks"),
-            (
-                "trace",
-                "everything that it caused is read before the verdict",
-            ),
+            ("trace", "all events it caused are read before the verdict"),
             ("record", "even if the recorder is killed"),
             ("export", "ui.perfetto.dev"),
             ("import", "perf script"),
             ("check", "1  something failed"),
-            ("report", "Devices that owned nothing are counted"),
-            ("diff", "Addresses, times and tasks don't count"),
+            ("report", "Devices that held nothing are only counted"),
+            ("diff", "Addresses, times and tasks are ignored"),
             ("demo", "which detaches the device from its PM domain"),
-            ("rules", "With --live it is tried out"),
+            ("rules", "--live tests which of them can decide"),
         ] {
             let command = program.find_subcommand_mut(name).unwrap();
             let help = command.render_long_help().to_string();

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Whether the pager is used.
 #[derive(Debug, Args)]
 pub(super) struct PagerOptions {
-    /// Write to the terminal itself, not to the pager that $PAGER names
+    /// Don't use a pager ($PAGER)
     #[arg(long)]
     no_pager: bool,
 }

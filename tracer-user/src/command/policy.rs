@@ -27,16 +27,16 @@ pub(super) struct PolicyCommand {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Writes a policy with comments, to a new file or to standard output
+    /// Writes a commented policy to a file or standard output
     Init {
-        /// The file; - or none is standard output
+        /// The file to write [default: standard output]
         file: Option<PathBuf>,
         #[command(flatten)]
         overwrite: OverwriteOption,
     },
     /// Validates a policy
     Check {
-        /// The policy's file
+        /// The policy file
         file: PathBuf,
     },
 }

@@ -53,6 +53,6 @@ pub(super) fn can_be_read_twice(path: &Path) -> Result<(), UsageError> {
         return Ok(());
     }
     Err(UsageError::new(
-        "a time can be looked for only in a file: save the input to one and give its name",
+        "to look up a time, the input must be a file: save it to one first",
     ))
 }

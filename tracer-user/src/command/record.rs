@@ -24,11 +24,11 @@ use crate::{
     trace_file::{Header, LostAt, Recorded, Recorder, RecorderError, RecorderOptions, Rotation},
 };
 
-/// Records this kernel to a trace file until a command ends, the time is over or Ctrl-C is pressed
+/// Records this kernel to a trace file until the command ends, --for is over or Ctrl-C is pressed
 ///
-/// Every command that reads takes the file: report, trace --from, check, export and the others. Nothing is
-/// judged here, and the exit code tells only whether it was recorded. What is written can be read at any
-/// moment, even if the recorder is killed or the machine goes down.
+/// Read the file with report, trace --from, check, live, export and others. Nothing is
+/// judged here; the exit code only shows whether the recording succeeded. The file is readable at any
+/// time, even if the recorder is killed or the machine goes down.
 #[derive(Debug, Args)]
 pub(super) struct Record {
     #[command(flatten)]
@@ -42,14 +42,14 @@ pub(super) struct Record {
     /// The trace file to write, such as trace.dvrt; - is standard output
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// Have each block on the disk before the next is written: a machine that dies loses a tenth of a second of events,
-    /// and not one and a half. A slow disk then loses events where many come at once, which is counted
+    /// Sync each block to disk before the next: a machine that dies loses 0.1 s of events instead of 1.5 s. With a slow
+    /// disk, bursts of events are lost (and counted)
     #[arg(long)]
     sync: bool,
-    /// Start another file before one exceeds this size, such as 100M: trace.0001.dvrt, trace.0002.dvrt and so on
+    /// Start a new file before one exceeds this size, such as 100M: trace.0001.dvrt, trace.0002.dvrt and so on
     #[arg(long, value_name = "SIZE", value_parser = file_size)]
     max_size: Option<u64>,
-    /// Keep only so many files, the newest
+    /// Keep only the newest NUMBER files
     #[arg(long, value_name = "NUMBER", requires = "max_size", value_parser = clap::value_parser!(u32).range(1..))]
     max_files: Option<u32>,
 }
@@ -66,7 +66,7 @@ const LEAST_SIZE: u64 = 16 << 10;
 fn file_size(text: &str) -> Result<u64, String> {
     match size(text)? {
         bytes if bytes < LEAST_SIZE => Err(format!(
-            "the smallest size is {}K: each file starts with what every device holds by then",
+            "the minimum is {}K: each file starts with a snapshot of every device",
             LEAST_SIZE >> 10
         )),
         bytes => Ok(bytes),
@@ -100,7 +100,7 @@ impl Record {
         let filter = self.filter.filter()?;
         let to_output = self.output.as_os_str() == "-";
         if to_output && self.max_size.is_some() {
-            let problem = "standard output can't be several files: leave out --max-size";
+            let problem = "--max-size does not work with standard output";
             return Err(UsageError::new(problem).into());
         }
         self.capture.verify()?;
@@ -139,7 +139,7 @@ impl Record {
         if lost > 0 {
             let events = if lost == 1 { "event" } else { "events" };
             plainly(format_args!(
-                "{lost} {events} found no room in the ring buffer: give it more with --ring-size"
+                "{lost} {events} did not fit into the ring buffer: enlarge it with --ring-size"
             ));
         }
         if let Some(missing) = sighting.missing() {
@@ -205,7 +205,7 @@ pub(super) fn tell(recorded: &Recorded, path: &Path, rotation: Option<Rotation>)
         && recorded.largest > rotation.max_size
     {
         plainly(format_args!(
-            "the largest file has {} bytes, more than {}: what each starts with has grown",
+            "the largest file has {} bytes, more than {}: the snapshot at its start has grown",
             recorded.largest, rotation.max_size
         ));
     }
@@ -231,8 +231,8 @@ fn in_words(recorded: &Recorded, path: &Path, rotation: Option<Rotation>) -> Str
     let first = last - kept + 1;
     let removed = match first {
         1 => String::new(),
-        2 => " (one before it was removed)".to_owned(),
-        _ => format!(" ({} before it were removed)", first - 1),
+        2 => " (an older one was removed)".to_owned(),
+        _ => format!(" ({} older ones were removed)", first - 1),
     };
     let names = match kept {
         1 => part(last),
@@ -263,10 +263,10 @@ mod tests {
         };
         assert_eq!(named(1, None), "z.0001.dvrt");
         assert_eq!(named(3, None), "z.0001.dvrt to z.0003.dvrt");
-        assert_eq!(named(2, Some(1)), "z.0002.dvrt (one before it was removed)");
+        assert_eq!(named(2, Some(1)), "z.0002.dvrt (an older one was removed)");
         assert_eq!(
             named(9, Some(2)),
-            "z.0008.dvrt to z.0009.dvrt (7 before it were removed)"
+            "z.0008.dvrt to z.0009.dvrt (7 older ones were removed)"
         );
         assert_eq!(named(2, Some(5)), "z.0001.dvrt to z.0002.dvrt");
     }

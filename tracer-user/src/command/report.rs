@@ -33,10 +33,10 @@ use crate::{
     },
 };
 
-/// Shows the life of each device in a recording or log, with what was found
+/// Shows the life of each device in a recording or log, and the findings
 ///
-/// For each device: its probes, what it owned when it was bound, in what order that was given back, and what
-/// was left when it went. Devices that owned nothing are counted.
+/// For each device: its probes, the resources it held when bound, the order of their release, and what was left
+/// at the end. Devices that held nothing are only counted.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{}\n\n{EXIT_CODES}", time::HOW))]
 pub(super) struct Report {
@@ -46,16 +46,16 @@ pub(super) struct Report {
     rules: RuleOptions,
     #[command(flatten)]
     pager: PagerOptions,
-    /// Only what happened at this time or later
+    /// Show only what happened at this time or later
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<TimeArgument>,
-    /// Only what happened at this time or earlier
+    /// Show only what happened at this time or earlier
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<TimeArgument>,
-    /// Show devices that owned nothing as well
+    /// Also show devices that held nothing
     #[arg(long)]
     all: bool,
-    /// Write JSON lines: one object a life, one a finding
+    /// Write JSON lines, one object per life and finding
     #[arg(long)]
     json: bool,
     /// Write the report as one page of HTML with a picture of all devices over time to this file
@@ -82,7 +82,8 @@ impl Report {
             HistoryObserver::new(Limits::default(), window, self.all),
         );
         let purpose = Purpose::Judge(self.fail_on);
-        let run = Run::begin(&information, wanted, observers, purpose, &mut Nowhere);
+        let mut nowhere = Nowhere;
+        let run = Run::begin(&information, wanted, observers, purpose, &mut nowhere);
         let mut concluded = run.replay(&mut recording);
         let damage = concluded.take_damage();
         let mut histories = concluded.observer.finish(concluded.engine.model());

@@ -15,16 +15,16 @@ use crate::{
     source::live::{Live, Options},
 };
 
-/// Lists the rules: what each finds, how bad that can be, and what it needs to see
+/// Lists the rules: what each finds, its severities, and the hooks it needs
 ///
-/// With --live it is tried out which of them can decide on this kernel; that takes the same privileges as
-/// tracing. `devres-tracer explain RULE` tells more of one rule.
+/// --live tests which of them can decide on this kernel; that needs the same privileges as tracing.
+/// `devres-tracer explain RULE` explains one.
 #[derive(Debug, Args)]
 pub(super) struct Rules {
-    /// Tell which rules can decide on this kernel
+    /// Show which rules can decide on this kernel
     #[arg(long)]
     live: bool,
-    /// Write JSON lines: one object a rule
+    /// Write JSON lines, one object per rule
     #[arg(long)]
     json: bool,
 }
@@ -114,7 +114,7 @@ fn write(writer: &mut impl Write, coverage: Option<&Coverage>) -> io::Result<()>
             let effect = if info.optional {
                 "off without"
             } else {
-                "tells more with"
+                "more precise with"
             };
             writeln!(
                 writer,
@@ -140,17 +140,29 @@ fn with(info: &RuleInfo) -> Option<String> {
     (!symbols.is_empty()).then(|| symbols.join(","))
 }
 
-/// What a rule needs, in words: of each group one.
+/// What a rule needs, in words.
 fn needs(info: &RuleInfo) -> String {
-    let groups: Vec<String> = info
+    let groups: Vec<Vec<&str>> = info
         .needs
         .iter()
+        .map(|any| any.iter().map(|hook| hook.symbol()).collect())
+        .collect();
+    one_of_each(&groups)
+}
+
+/// One of each group, in words: `a and (b or c)`.
+pub(super) fn one_of_each<S: AsRef<str>>(groups: &[Vec<S>]) -> String {
+    let groups_in_words: Vec<String> = groups
+        .iter()
         .map(|any| {
-            let symbols: Vec<_> = any.iter().map(|hook| hook.symbol()).collect();
-            symbols.join(" or ")
+            let any: Vec<&str> = any.iter().map(AsRef::as_ref).collect();
+            match any.as_slice() {
+                [_, _, ..] if groups.len() > 1 => format!("({})", any.join(" or ")),
+                any => any.join(" or "),
+            }
         })
         .collect();
-    groups.join(", ")
+    groups_in_words.join(" and ")
 }
 
 /// What a rule can do with this coverage.
@@ -168,9 +180,9 @@ fn ability(info: &RuleInfo, coverage: &Coverage) -> String {
         .collect();
     match (missing.as_slice(), blunt.as_slice()) {
         ([], []) => "decides".to_owned(),
-        ([], blunt) => format!("decides, and would tell more with {}", blunt.join(", ")),
-        (missing, _) if info.optional => format!("off, without {}", missing.join(", ")),
-        (missing, _) => format!("can't decide, without {}", missing.join(", ")),
+        ([], blunt) => format!("decides; more precise with {}", blunt.join(", ")),
+        (missing, _) if info.optional => format!("off without {}", missing.join(", ")),
+        (missing, _) => format!("can't decide without {}", missing.join(", ")),
     }
 }
 
@@ -185,7 +197,7 @@ pub(super) fn optional_hooks() -> Vec<Hook> {
 /// Which rules are applied.
 #[derive(Debug, Args)]
 pub(super) struct RuleOptions {
-    /// Apply only this rule, by id or name, and observe what it wants; several with commas between them, or repeated
+    /// Apply only this rule (id or name) and enable its optional probe; comma-separated or repeated
     #[arg(
         long,
         value_name = "RULE",
@@ -193,10 +205,10 @@ pub(super) struct RuleOptions {
         conflicts_with = "all_rules"
     )]
     rule: Vec<String>,
-    /// Apply every rule, as without this, and observe what any of them wants
+    /// Apply all rules and enable their optional probes
     #[arg(long)]
     all_rules: bool,
-    /// Don't apply this rule, by id or name; several with commas between them, or repeated
+    /// Don't apply this rule (id or name); comma-separated or repeated
     #[arg(
         long,
         value_name = "RULE",

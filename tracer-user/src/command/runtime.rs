@@ -19,5 +19,5 @@ pub(super) fn start() -> anyhow::Result<Runtime> {
             .thread_name(env!("CARGO_PKG_NAME"))
             .build()
     })
-    .context("too few files can be open at once: raise the limit (ulimit -n 1024)")
+    .context("the limit on open files is too low: raise it (ulimit -n 1024)")
 }

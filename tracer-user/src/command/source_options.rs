@@ -13,13 +13,13 @@ use crate::{
 /// Which devices are wanted.
 #[derive(Debug, Args)]
 pub(super) struct FilterOptions {
-    /// Only devices whose name fits this glob; can be repeated
+    /// Only devices whose name matches this glob; can be repeated
     #[arg(long, value_name = "GLOB")]
     device: Vec<String>,
-    /// Only devices whose driver's name fits this glob; can be repeated
+    /// Only devices whose driver matches this glob; can be repeated
     #[arg(long, value_name = "GLOB")]
     driver: Vec<String>,
-    /// Only devices whose bus's (or class's) name fits this glob; can be repeated
+    /// Only devices whose bus (or class) matches this glob; can be repeated
     #[arg(long, value_name = "GLOB")]
     bus: Vec<String>,
 }
@@ -49,24 +49,22 @@ pub(super) const PROBE_OPTIONS: [&str; 6] = [
 /// How the running kernel is observed.
 #[derive(Debug, Args)]
 pub(super) struct ProbeOptions {
-    /// Who observes the kernel
+    /// How to trace the kernel
     #[arg(long, value_enum, default_value_t = Via::Probes, value_name = "WAY")]
     via: Via,
-    /// Size of the ring buffer between the kernel and this tool, such as 64M
+    /// Ring buffer size, such as 64M
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = ring_size)]
     ring_size: u32,
-    /// Take no kernel stacks: cheaper for the traced kernel, but findings don't tell who added what
+    /// Record no kernel stacks: cheaper, but findings don't show who added a resource
     #[arg(long)]
     no_stacks: bool,
-    /// Observe this as well, by the name that `doctor` shows: `free_irq` or `irq_handler_entry`; several with commas
-    /// between them, or repeated
+    /// Attach this optional probe: `free_irq` or `irq_handler_entry`; comma-separated or repeated
     #[arg(long, value_name = "HOOK", value_delimiter = ',', value_parser = optional_hook)]
     with: Vec<Hook>,
-    /// Show the probes' own diagnostics on standard error
+    /// Print the probes' diagnostics on standard error
     #[arg(long)]
     pub(super) probe_log: bool,
-    /// Attach hooks only in these ways: `tp_btf`, `raw_tp`, `fentry` or `kprobe`; several with commas between them, or
-    /// repeated
+    /// Attach hooks only in these ways: `tp_btf`, `raw_tp`, `fentry` or `kprobe`; comma-separated or repeated
     #[arg(long, value_name = "WAY", value_delimiter = ',', value_parser = way)]
     attach: Vec<Attachment>,
 }
@@ -96,7 +94,7 @@ fn optional_hook(text: &str) -> Result<Hook, String> {
     let known = optional.clone().find(|hook| hook.symbol() == text);
     known.ok_or_else(|| {
         let names: Vec<&str> = optional.by_ref().map(Hook::symbol).collect();
-        format!("what can be observed besides is {}", names.join(", "))
+        format!("the optional probes are {}", names.join(", "))
     })
 }
 
@@ -115,7 +113,7 @@ fn ring_size(text: &str) -> Result<u32, String> {
     let bytes = size(text)?;
     let page = page_size();
     if !(page..=1 << 30).contains(&bytes) {
-        return Err(format!("the size must be between {page} bytes and 1G"));
+        return Err(format!("the size must be from {page} bytes to 1G"));
     }
     u32::try_from(bytes.next_power_of_two()).map_err(|error| error.to_string())
 }

@@ -10,36 +10,37 @@ use std::{
 
 use clap::Args;
 
-use super::{Exit, reading, say::say, source_options::FilterOptions};
+use super::{Exit, after_boot::AfterBoot, reading, say::say, source_options::FilterOptions};
 use crate::{
     command::time::{Extent, HOW, TimeArgument},
-    event::Time,
+    event::{EventKind, Time},
     evidence::{Before, Coverage},
     filter::DeviceFilter,
     model::Model,
     run::Wanted,
-    sink::stacks::DeviceStack,
-    source::live::{Live, Options},
+    sink::{stacks::DeviceStack, stacks_data::Targets},
+    source::live::{self, Live, Options},
 };
 
-/// Shows what each device owns right now, or owned at some time in a recording
+/// Shows what each device holds now, or held at some time in a recording
 ///
-/// Without FILE the lists are read from the kernel's memory without its locks, each one twice. A device whose
-/// list changed meanwhile is marked. Devices that are not yet added to the system are not found. With FILE it
-/// is what the recording or log tells until --at, or until its end. Exit codes: 0 if everything is shown, 2 if the
-/// command line is wrong, 3 if something may be missing or no device is wanted, 4 if nothing could be read.
+/// Without FILE the lists are read from the kernel's memory without its locks, each one twice; a device whose
+/// list changed meanwhile is marked. Devices not yet added to the system are not found. Who added a resource is shown
+/// if the kernel has recorded it since boot (`devres-tracer boot`). With FILE it shows the state at --at, or at the end.
+/// Exit codes: 0 if everything is shown, 2 for a usage error, 3 if something may be missing or no device matches the
+/// filter, 4 if nothing could be read.
 #[derive(Debug, Args)]
 #[command(after_help = HOW)]
 pub(super) struct Stacks {
     #[command(flatten)]
     filter: FilterOptions,
-    /// Write JSON lines: one object a device
+    /// Write JSON lines, one object per device
     #[arg(long)]
     json: bool,
-    /// Show devices that own nothing as well
+    /// Also show devices that hold nothing
     #[arg(long)]
     all: bool,
-    /// The time in the recording; without, its end
+    /// The time in the recording [default: its end]
     #[arg(
         long,
         value_name = "TIME",
@@ -56,7 +57,7 @@ impl Stacks {
         let filter = self.filter.filter()?;
         let found = match &self.file {
             Some(file) => self.recorded(file, filter)?,
-            None => live(filter)?,
+            None => running(filter)?,
         };
         let shown = self.show(&found)?;
         let mut whole = true;
@@ -83,7 +84,7 @@ impl Stacks {
         }
         // On standard error, so that a list of nothing stays one.
         if shown == 0 && whole {
-            say("nothing is owned (--all shows devices that own nothing as well)");
+            say("no device holds devres resources (--all shows devices without any)");
         }
         Ok(if whole {
             Exit::Clean
@@ -112,9 +113,7 @@ impl Stacks {
             ControlFlow::Continue(())
         });
         if let Some(damage) = end.damage {
-            say(format_args!(
-                "{damage}; what is shown is of what comes before"
-            ));
+            say(format_args!("{damage}; the state before that is shown"));
             coverage.before = Before::Unknown("the recording is damaged".to_owned());
         }
         for problem in end.problems {
@@ -140,6 +139,17 @@ impl Stacks {
         stacks.sort_by(|one, other| {
             (&one.bus, &one.device, &one.address).cmp(&(&other.bus, &other.device, &other.address))
         });
+        let mut targets = Targets::of(&found.model);
+        if self.file.is_none() {
+            let pointers = stacks.iter().flat_map(|stack| &stack.stack);
+            let pointers = pointers.flat_map(|entry| entry.pointers.iter().copied());
+            // Where there are no symbols, fewer names are told.
+            let variables = live::variables(&targets.unknown(pointers)).unwrap_or_default();
+            targets.add_variables(variables);
+        }
+        for stack in &mut stacks {
+            stack.name_data(&targets);
+        }
         let mut writer = BufWriter::new(io::stdout().lock());
         let written = stacks.iter().try_for_each(|stack| {
             if self.json {
@@ -181,7 +191,8 @@ struct Found {
 }
 
 /// The running kernel.
-fn live(filter: DeviceFilter) -> anyhow::Result<Found> {
+fn running(filter: DeviceFilter) -> anyhow::Result<Found> {
+    let after_boot = AfterBoot::find();
     let mut live = Live::start(&Options {
         attach: false,
         ..Options::default()
@@ -189,6 +200,19 @@ fn live(filter: DeviceFilter) -> anyhow::Result<Found> {
     let coverage = live.coverage().clone();
     let mut model = Model::new(coverage.clone().into());
     let mut wanted = Wanted::new(filter);
+    if let Some(after_boot) = after_boot {
+        let read = after_boot.hand_on(&mut |event| {
+            if matches!(event.kind, EventKind::Loss(_)) {
+                // What is missing may have gone, and another of its kind may have come to the same place.
+                model = Model::new(coverage.clone().into());
+            } else {
+                model.apply(event);
+            }
+        });
+        if let Err(error) = read {
+            say(format_args!("who added what is not known: {error:#}"));
+        }
+    }
     live.drain(0, &mut |event| {
         model.apply(&event);
         wanted.event(&event, &model);

@@ -22,15 +22,15 @@ pub(super) enum TimeArgument {
 }
 
 /// How times are given, for the help.
-pub(super) const HOW: &str = "Times are the kernel's seconds as in 12.808, counted from the first event as in +1.5s, \
-or from the last as in -10s; units are s, ms, us, ns, m and h. Where the input has no times, 12 is the twelfth event.";
+pub(super) const HOW: &str = "Times: 12.808 is kernel time in seconds, +1.5s is after the first event, -10s before the last; \
+units are s, ms, us, ns, m and h. If the input has no times, 12 is the twelfth event.";
 
 impl FromStr for TimeArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            "a time is kernel seconds such as 12.808, or +1.5s after the first event, or -10s \
+            "give a kernel time in seconds such as 12.808, or +1.5s after the first event, or -10s \
              before the last"
                 .to_owned()
         };
@@ -97,7 +97,7 @@ impl Extent {
             return Ok(extent);
         }
         read?;
-        Err(UsageError::new("nothing is recorded: there is no time to look for").into())
+        Err(UsageError::new("the recording is empty").into())
     }
 
     /// The kernel's time of a moment.
@@ -128,7 +128,7 @@ impl Extent {
             }
         };
         Err(UsageError::new(format!(
-            "{} is not in this recording, which lasts from {} to {}",
+            "{} is not in this recording, which covers {} to {}",
             show(time),
             show(self.earliest),
             show(self.last)
@@ -155,7 +155,7 @@ pub(super) fn window(
         return Ok(window);
     }
     let error = UsageError::new(format!(
-        "nothing is recorded then: the recording lasts from {} to {}",
+        "nothing was recorded then: the recording covers {} to {}",
         extent.earliest, extent.last
     ));
     Err(error.into())

@@ -22,7 +22,7 @@ Exit codes of the commands that judge:
   0  clean: everything was seen, and no finding counts
   1  findings at or above --fail-on
   2  the command line is wrong
-  3  inconclusive: nothing found, but not everything could be seen
+  3  inconclusive: no finding counts, but not everything was seen
   4  could not run";
 
 /// All topics.
@@ -37,38 +37,39 @@ pub(super) const TOPICS: [Topic; 3] = [
         heading: "FILTERS",
         text: "\
 --device, --driver and --bus choose what is traced and judged. Each takes a glob and can be repeated.
-A device is chosen if it matches one glob of each kind that is given:
+A device is chosen if it matches one glob of each option given:
   --device 0000:00:04.0     one device, by its name in sysfs
   --device '0-00??'         every device of I2C bus 0
   --driver 'pvpanic*'       every device while it is bound to such a driver
   --bus platform            every device of the bus; of the class, where a device has no bus
 Globs: * any text, ? one character, [a-f] one of a set, {a,b} either.
 
-A filter hides devices, and so evidence: what an unchosen device does to a chosen one is judged as far
-as it was seen. If no device matches, the verdict is inconclusive.",
+A filter also hides evidence: what other devices do to a chosen one is judged as far as it was seen. If no
+device matches, the verdict is inconclusive.",
     },
     Topic {
         name: "files",
         heading: "FILES",
         text: "\
-What the commands that read accept, found out from the content, never from the name:
+Accepted input, recognized by content, not by name:
   trace files (.dvrt)       written by record, trace --record, import -o and export --format dvrt
   JSON lines                written by trace --json and export --format json
-  text                      a kernel log with DEVRES lines, a trace of devres_log, with or without
-                            function events, and what console, journal, mail or CI added to it
-A file name of - is standard input. Compressed files must be unpacked first.
+  text                      a kernel log with DEVRES lines or splats, or a trace of devres_log with or
+                            without function events; prefixes of consoles, journals, mail and CI are
+                            removed
+The file name - is standard input. Decompress files first.
 
-Files that the commands read by themselves:
+System files that are read:
   /sys/kernel/btf/vmlinux   the layout of the running kernel's structures
   /sys/kernel/tracing       tracepoints and their state
   /proc/kallsyms            names of kernel functions",
     },
 ];
 
-/// Shows the help of a command, or of a topic: exit-codes, filters, files
+/// Shows help on a command or a topic: exit-codes, filters, files
 #[derive(Debug, Args)]
 pub(super) struct Help {
-    /// A command or a topic; the program's own help if none is given
+    /// A command or a topic [default: the program's own help]
     #[arg(value_name = "COMMAND|TOPIC")]
     subject: Vec<String>,
 }
@@ -87,7 +88,7 @@ impl Help {
                 let Some(found) = command.find_subcommand_mut(name) else {
                     let topics: Vec<&str> = TOPICS.iter().map(|topic| topic.name).collect();
                     let problem = format!(
-                        "there is no command or topic {name:?}; the topics are {}",
+                        "no command or topic is called {name:?}; the topics are {}",
                         topics.join(", ")
                     );
                     return Err(UsageError::new(problem).into());

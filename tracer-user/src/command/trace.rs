@@ -12,16 +12,18 @@ use super::{
     Exit,
     after_boot::AfterBoot,
     capture::{Capture, CaptureOptions, Receiver},
+    exercise::{RebindOptions, refusal, run_cycles},
     files::{self, OverwriteOption},
     manner,
     pager::{colours, width},
     reading, record,
     rules::RuleOptions,
-    say::shown,
+    say::{plainly, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
 };
 use crate::{
+    check::{CycleClock, exercise::Exercise},
     event::Event,
     evidence::{CommandEnd, SourceEnd},
     filter::DeviceFilter,
@@ -32,11 +34,11 @@ use crate::{
     trace_file::{self, Header, Recorder, RecorderOptions},
 };
 
-/// Traces this kernel until a command ends, the time is over or Ctrl-C is pressed, and judges what happened
+/// Traces this kernel until the command ends, --for is over or Ctrl-C is pressed, and judges what happened
 ///
-/// Everything is attached before the command starts, and everything that it caused is read before the
-/// verdict. The command's own output stays its own; use --output to keep the two apart. The command's exit status does
-/// not affect the verdict.
+/// All probes are attached before the command starts, and all events it caused are read before the
+/// verdict. The command's output is passed through; --output writes the report elsewhere. The command's exit status
+/// does not affect the verdict.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Trace {
@@ -52,14 +54,19 @@ pub(super) struct Trace {
     overwrite: OverwriteOption,
     #[command(flatten)]
     capture: CaptureOptions,
-    /// Record to this trace file as well
+    /// Also record to this trace file
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     record: Option<PathBuf>,
-    /// Begin with what the kernel has recorded since its boot, by the parameters that `boot` prints
+    #[command(flatten)]
+    rebind: RebindOptions,
+    /// Unbind also what the machine needs: the disks in use, the only network, the console
+    #[arg(long, requires = "rebind", help_heading = "Exercise")]
+    force: bool,
+    /// Start with what the kernel has recorded since boot (set up by `devres-tracer boot`)
     #[arg(long, conflicts_with_all = ["from", "via"])]
     after_boot: bool,
     /// Replay this recording instead of tracing the kernel; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command"], conflicts_with_all = PROBE_OPTIONS)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command", "rebind"], conflicts_with_all = PROBE_OPTIONS)]
     from: Option<PathBuf>,
 }
 
@@ -68,8 +75,8 @@ pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  clean: everything was seen, and no finding counts
   1  findings at or above --fail-on
-  2  the command line is wrong, or a text has no events
-  3  inconclusive: nothing found, but not everything could be seen, or no device is wanted
+  2  usage error, or a text without events
+  3  inconclusive: no finding counts, but not everything was seen, or no device matches the filter
   4  could not run, or the input can't be read";
 
 /// What is written, and where.
@@ -147,7 +154,7 @@ impl Trace {
         let rules = self.rules.rules()?;
         if let Some(path) = self.output.trace_file() {
             let problem = format!(
-                "--output writes the report, and {} is the name of a trace file: use --record for it",
+                "--output is for the report, and {} is named like a trace file: use --record",
                 shown(path)
             );
             return Err(UsageError::new(problem).into());
@@ -170,6 +177,7 @@ impl Trace {
 
     async fn live(self, filter: DeviceFilter, rules: RuleSet) -> anyhow::Result<Exit> {
         self.capture.verify()?;
+        let exercise = self.rebind.exercise(self.force).map_err(refusal)?;
         let mut options = self.probes.options(&filter);
         options.optional.extend(self.rules.optional_hooks(&rules));
         let after_boot = self.after_boot.then(AfterBoot::begin).transpose()?;
@@ -193,15 +201,24 @@ impl Trace {
         run.flush();
         let mut judged = Judged { run, recorder };
         if let Some(after_boot) = after_boot {
-            after_boot.hand_on(&mut judged)?;
+            let handed_on = after_boot.hand_on(&mut |event| judged.event(event))?;
+            plainly(handed_on);
         }
-        let captured = capture.run(&self.capture, &mut judged).await?;
+        let mut goes_on = true;
+        if let Some(exercise) = exercise {
+            goes_on = rebind(exercise, &self.capture, &mut capture, &mut judged).await?;
+        }
+        let captured = if goes_on {
+            Some(capture.run(&self.capture, &mut judged).await?)
+        } else {
+            None
+        };
         let lost_by = capture.finish(&mut judged);
         let file = judged
             .recorder
             .map(|recorder| recorder.finish(record::lost_at(&lost_by)));
         // A command that was ended with the tracing has not failed by itself.
-        if let Some(status) = captured.status_of_its_own() {
+        if let Some(status) = captured.and_then(|captured| captured.status_of_its_own()) {
             let end = CommandEnd::of(&self.capture.command, status);
             judged.run.command_ended(end);
         }
@@ -211,6 +228,21 @@ impl Trace {
         }
         Ok(exit)
     }
+}
+
+/// Binds again what is to be judged; whether the run goes on after it.
+async fn rebind(
+    exercise: Exercise,
+    options: &CaptureOptions,
+    capture: &mut Capture,
+    judged: &mut Judged<'_>,
+) -> anyhow::Result<bool> {
+    let cycles = RebindOptions::cycles(options);
+    let exercised = run_cycles(capture, judged, exercise, cycles, CycleClock::default()).await?;
+    if let Some(gap) = exercised.gap() {
+        judged.run.doubt(format!("--rebind: {gap}"));
+    }
+    Ok(!options.is_endless() && exercised.is_whole())
 }
 
 /// What is judged, and recorded if that is wanted.

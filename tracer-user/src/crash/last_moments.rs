@@ -142,7 +142,8 @@ impl LastMoments {
         }
         if death.is_none() {
             missing.push(
-                "how the machine died is not known: only the kernel's log tells, and there is none here".to_owned(),
+                "how the machine died is unknown: that is in the kernel log, which is missing here"
+                    .to_owned(),
             );
         }
         Crash {
@@ -201,7 +202,7 @@ impl LastMoments {
 fn nothing_under_way(model: &Model, death: Option<&Death>) -> String {
     let tally = model.tally();
     if tally.events == 0 {
-        return "no devres event was recorded before the machine died: `devres-tracer boot` prints what makes the kernel \
+        return "no devres event was recorded before the machine died: `devres-tracer boot` prints how to make the kernel \
                 record them"
             .to_owned();
     }
@@ -211,9 +212,9 @@ fn nothing_under_way(model: &Model, death: Option<&Death>) -> String {
     if functions {
         let what = if death.is_some() { "died" } else { "ended" };
         format!(
-            "no probe, unbind or release was under way when the machine {what}, as far as was recorded"
+            "no probe, unbind or release was under way when the machine {what}, as far as the recording shows"
         )
     } else {
-        "what was under way can't be told: no function events were recorded".to_owned()
+        "what was under way is unknown: no function events were recorded".to_owned()
     }
 }

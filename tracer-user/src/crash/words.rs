@@ -18,7 +18,10 @@ pub fn write(width: usize, writer: &mut impl Write, crash: &Crash) -> io::Result
     let mut lines = vec![death(crash.death.as_ref())];
     lines.extend(crash.under_way.iter().map(|one| under_way(one, crash)));
     if crash.more > 0 {
-        lines.push(format!("{} more tasks had something under way", crash.more));
+        lines.push(format!(
+            "{} more tasks were in a probe, unbind or release",
+            crash.more
+        ));
     }
     lines.extend(crash.missing.iter().cloned());
     let first = textwrap::Options::new(width).subsequent_indent("    ");
@@ -35,7 +38,7 @@ pub fn write(width: usize, writer: &mut impl Write, crash: &Crash) -> io::Result
 /// How the machine died.
 fn death(death: Option<&Death>) -> String {
     let Some(death) = death else {
-        return "CRASH: this is the end of what was recorded".to_owned();
+        return "CRASH: the recording ends here".to_owned();
     };
     let mut text = format!("CRASH: {}", death.kind.name());
     let _ = write!(text, " ({})", Escaped(&death.said));
@@ -50,7 +53,7 @@ fn death(death: Option<&Death>) -> String {
         let _ = write!(text, ", at {}", Escaped(at));
     }
     if !death.fatal {
-        text.push_str("; the log doesn't say that the machine died of it");
+        text.push_str("; the log does not show that the machine died of it");
     }
     text
 }

@@ -66,7 +66,7 @@ pub(super) fn reasons(good: &Side<'_>, bad: &Side<'_>) -> Vec<String> {
             bad
         };
         reasons.push(format!(
-            "the kernel of {} doesn't log releases: they are concluded",
+            "the kernel of {} doesn't log releases: they are inferred",
             side.name
         ));
     }
@@ -78,7 +78,7 @@ pub(super) fn reasons(good: &Side<'_>, bad: &Side<'_>) -> Vec<String> {
             good
         };
         reasons.push(format!(
-            "{} doesn't tell what existed before it began",
+            "{} does not show the resources from before it started",
             side.name
         ));
     }
@@ -88,7 +88,7 @@ pub(super) fn reasons(good: &Side<'_>, bad: &Side<'_>) -> Vec<String> {
         only.retain(|message| !theirs.contains(message));
         if let Some(first) = only.first() {
             reasons.push(format!(
-                "only {} tells, of no known device: {first}{}",
+                "only {} shows, for an unknown device: {first}{}",
                 one.name,
                 if only.len() > 1 { ", and more" } else { "" }
             ));
@@ -136,7 +136,7 @@ pub(super) fn doubts<'s>(
         let name = mine
             .name
             .as_deref()
-            .unwrap_or("a device without a name")
+            .unwrap_or("an unnamed device")
             .to_owned();
         let doubts: Vec<Taint> = mine
             .doubts

@@ -150,7 +150,7 @@ pub fn compare<'a>(good: Side<'a>, bad: Side<'a>, map: &[(String, String)]) -> C
         }
     }
     if compared == 0 && good.histories.said.is_empty() && bad.histories.said.is_empty() {
-        reasons.push("there is nothing in them that could be compared".to_owned());
+        reasons.push("they contain nothing to compare".to_owned());
     }
     reasons.dedup();
     Comparison {

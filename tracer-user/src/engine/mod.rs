@@ -221,7 +221,10 @@ impl Engine {
 
     fn silent_hooks(&self) -> Vec<SilentHook> {
         let found = self.model.silent_hooks().iter().cloned();
-        found.chain(self.model.unexplained_driver()).collect()
+        found
+            .chain(self.model.unexplained_driver())
+            .chain(self.model.unheard_hooks())
+            .collect()
     }
 
     /// What the rules could not decide: for want of hooks, or on devices of which something is missing.

@@ -17,7 +17,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 fn parse(text: &str) -> Result<u64, String> {
     text.strip_prefix("0x")
         .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-        .ok_or_else(|| format!("{text:?} is no hexadecimal address such as 0x1f"))
+        .ok_or_else(|| format!("{text:?} is not a hexadecimal address such as 0x1f"))
 }
 
 /// The same for several words.

@@ -14,6 +14,6 @@ pub(crate) fn serialize<S: Serializer>(hook: &Hook, serializer: S) -> Result<S::
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Hook, D::Error> {
     let name = String::deserialize(deserializer)?;
     Hook::named(name.as_bytes()).ok_or_else(|| {
-        D::Error::custom(format!("{name:?} is no function that the tracer observes"))
+        D::Error::custom(format!("{name:?} is not a function that the tracer hooks"))
     })
 }

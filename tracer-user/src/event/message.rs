@@ -1,4 +1,4 @@
-//! What the kernel itself wrote in its log about devres.
+//! What the kernel itself says about devres, in its log or where it is asked.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,4 +31,6 @@ pub enum Message {
     },
     /// Another report of the kernel, in whose stacks devres occurs.
     Splat(Box<Splat>),
+    /// `/proc/TID/stack`: a task that has been releasing for long waits there. The event is the task's, with that stack.
+    Waits,
 }

@@ -75,6 +75,12 @@ impl RawCall {
             .find_map(|(known, word)| (*known == role).then_some(*word))
     }
 
+    /// Everything that is told.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (Role, u64)> {
+        let told = self.roles.into_iter().zip(self.words);
+        told.take(usize::from(self.told))
+    }
+
     /// The device's PM domain, if enough is told of it.
     pub(crate) fn pm(&self) -> Option<PmDomain> {
         let domain = self.get(Role::PmDomain)?;

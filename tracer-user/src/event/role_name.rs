@@ -14,7 +14,7 @@ pub(crate) fn serialize<S: Serializer>(role: &Role, serializer: S) -> Result<S::
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Role, D::Error> {
     let name = String::deserialize(deserializer)?;
     let mut known = Role::ALL.iter().copied();
-    known
-        .find(|role| role.name() == name)
-        .ok_or_else(|| D::Error::custom(format!("{name:?} is no argument that the tracer knows")))
+    known.find(|role| role.name() == name).ok_or_else(|| {
+        D::Error::custom(format!("{name:?} is not an argument that the tracer knows"))
+    })
 }

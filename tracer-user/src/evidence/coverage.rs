@@ -14,6 +14,9 @@ pub struct Coverage {
     /// What calls of hooks that deliver events don't tell, all of them or some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub untold: Vec<Untold>,
+    /// Ways of attachment that the kernel can switch off, and the source can't read whether it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread_switches: Vec<Attachment>,
     /// How node events came about.
     pub nodes: NodeEvents,
     /// Whether node addresses identify nodes.
@@ -208,7 +211,7 @@ impl Coverage {
         }
         let symbols: Vec<_> = gap.any.iter().map(|hook| hook.symbol()).collect();
         let reason = gap.any.iter().find_map(|hook| self.reason(*hook));
-        let reason = reason.unwrap_or("the source does not have it");
+        let reason = reason.unwrap_or("the source does not record it");
         format!("{} is not seen: {reason}", symbols.join(" or "))
     }
 

@@ -3,6 +3,7 @@
 mod describe;
 mod doubt;
 mod evidence;
+mod known;
 mod occurrence;
 mod report;
 mod rule_info;
@@ -19,6 +20,7 @@ use crate::{
 pub use describe::{added_by, asker, frames, is_nameless, label, live_resource, mark, resource};
 pub use doubt::Doubt;
 pub use evidence::{Adders, Evidence, Share};
+pub use known::{Fix, Known, Mainline};
 pub use occurrence::{MOST_OCCURRENCES, Occurrence, Occurrences};
 pub use report::{MOST_FINDINGS, Repeat, Report, Silence};
 pub use rule_info::RuleInfo;
@@ -96,6 +98,9 @@ pub struct Finding {
     pub summary: String,
     /// What it means, in a sentence or two.
     pub meaning: String,
+    /// What fixed it, where it is a fault that others have found before. It decides nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<&'static Known>,
     /// The resources that it is about, in the order in which they went.
     pub resources: Vec<Resource>,
     /// The step from which the resources' `delay` is counted, in words such as `the detach`; empty where

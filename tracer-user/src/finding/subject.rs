@@ -98,6 +98,7 @@ impl Subject {
             caused_by: None,
             summary: String::new(),
             meaning: String::new(),
+            known: None,
             resources: Vec::new(),
             delay_since: "",
             order: Vec::new(),

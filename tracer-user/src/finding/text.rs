@@ -63,6 +63,10 @@ impl fmt::Display for Text<'_> {
         }
         writeln!(formatter, "\n  What it means:")?;
         paragraph(formatter, "    ", "    ", &escape(&finding.meaning))?;
+        if let Some(known) = finding.known {
+            let line = format!("known: {}", known.text());
+            paragraph(formatter, "    ", "      ", &line)?;
+        }
         if !finding.next.is_empty() {
             writeln!(formatter, "\n  To see what came before:")?;
         }
@@ -97,9 +101,9 @@ fn seen(finding: &Finding) -> String {
     }
     let hidden = finding.occurrences.hidden();
     if hidden > 0 && devices.len() > 1 {
-        line = format!("{line} (not every occurrence is kept)");
+        line = format!("{line} (not all occurrences are kept)");
     }
-    format!("{line}. Shown: the most severe, and of those the one with the most evidence.")
+    format!("{line}. Shown is the most severe one, with the most evidence.")
 }
 
 fn headline(formatter: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {

@@ -414,6 +414,7 @@ impl HistoryObserver {
         self.happened(model.now());
         let unknown = Text::from("an unknown function");
         let kind = match message {
+            Message::Waits => return,
             Message::ProbeRefused => StepKind::Refused,
             Message::Warning { function, line } => {
                 let function = function.as_ref().unwrap_or(&unknown);

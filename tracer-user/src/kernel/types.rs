@@ -23,7 +23,7 @@ pub enum LayoutError {
     Unreadable(String),
     /// A structure or member that every known kernel has is not there.
     #[error(
-        "this kernel's BTF has no `{0}`: it is newer or older than what this tool knows; please report it"
+        "this kernel's BTF has no `{0}`: this tool does not support the kernel yet; please report it"
     )]
     Missing(String),
 }
@@ -174,6 +174,8 @@ impl KernelTypes {
             module_text_size,
             module_init_text,
             module_init_text_size,
+            module_kallsyms: self.word("module", &["kallsyms"]).unwrap_or(0),
+            kallsyms_symtab: self.word("mod_kallsyms", &["symtab"]).unwrap_or(0),
             irqaction_dev_id: self.word("irqaction", &["dev_id"])?,
             node_release: self.word("devres_node", &["release"])?,
             node_size: word(self.size("devres_node")?)?,

@@ -2,10 +2,11 @@
 
 use std::hash::BuildHasher as _;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use smallvec::SmallVec;
 
 use super::Node;
-use crate::event::NodeAddress;
+use crate::event::{NodeAddress, Text};
 
 /// Slots are allocated in chunks of this many, so that growing never copies and leaves little unused.
 const CHUNK: usize = 512;
@@ -55,21 +56,28 @@ struct Slot {
     next: u32,
 }
 
+/// What tells nodes of a device apart where their addresses are not told: name and size.
+type Look = (u32, Option<Text>, Option<u64>);
+
 /// All nodes of all devices.
 #[derive(Debug, Clone)]
 pub(super) struct Arena {
     chunks: Vec<Vec<Slot>>,
     free: u32,
     by_address: HashTable<u32>,
+    /// The nodes of each look, oldest first, where addresses are of no use.
+    by_look: Option<HashMap<Look, SmallVec<[u32; 2]>>>,
     hasher: DefaultHashBuilder,
 }
 
 impl Arena {
-    pub(super) fn new() -> Self {
+    /// `addressed`: addresses find nodes; else their looks do.
+    pub(super) fn new(addressed: bool) -> Self {
         Self {
             chunks: Vec::new(),
             free: NONE,
             by_address: HashTable::new(),
+            by_look: (!addressed).then(HashMap::new),
             hasher: DefaultHashBuilder::default(),
         }
     }
@@ -93,7 +101,7 @@ impl Arena {
 
     /// Stores `node` in no list. Its address, unless zero, finds it from now on.
     pub(super) fn insert(&mut self, node: Node) -> u32 {
-        let (device, address) = (node.device, node.address);
+        let address = node.address;
         let id = if let Some(slot) = self.slot_mut(self.free) {
             let next = slot.next;
             *slot = Slot {
@@ -117,13 +125,14 @@ impl Arena {
             });
             u32::try_from((chunks - 1) * CHUNK + chunk.len() - 1).unwrap_or(NONE)
         };
-        self.index(id, device, address);
+        self.index(id, address);
+        self.index_look(id);
         id
     }
 
     /// Drops a node that is in no list.
     pub(super) fn free(&mut self, id: u32) {
-        self.forget_address(id);
+        self.forget(id);
         let free = self.free;
         if let Some(slot) = self.slot_mut(id)
             && slot.node.take().is_some()
@@ -133,15 +142,11 @@ impl Arena {
         }
     }
 
-    fn hash(&self, device: u32, address: NodeAddress) -> u64 {
-        self.hasher.hash_one((device, address.0))
-    }
-
-    fn index(&mut self, id: u32, device: u32, address: NodeAddress) {
+    fn index(&mut self, id: u32, address: NodeAddress) {
         if address.0 == 0 {
             return;
         }
-        let hash = self.hash(device, address);
+        let hash = self.hasher.hash_one(address.0);
         let Self {
             chunks,
             by_address,
@@ -151,7 +156,7 @@ impl Arena {
         by_address.insert_unique(hash, id, |other| {
             slot(chunks, *other)
                 .and_then(|slot| slot.node.as_ref())
-                .map_or(0, |node| hasher.hash_one((node.device, node.address.0)))
+                .map_or(0, |node| hasher.hash_one(node.address.0))
         });
     }
 
@@ -162,8 +167,7 @@ impl Arena {
             return;
         };
         node.address = address;
-        let device = node.device;
-        self.index(id, device, address);
+        self.index(id, address);
     }
 
     /// From now on the node's address no longer finds it.
@@ -174,21 +178,88 @@ impl Arena {
         if node.address.0 == 0 {
             return;
         }
-        let hash = self.hash(node.device, node.address);
+        let hash = self.hasher.hash_one(node.address.0);
         if let Ok(entry) = self.by_address.find_entry(hash, |other| *other == id) {
             entry.remove();
         }
     }
 
+    /// From now on nothing finds the node.
+    pub(super) fn forget(&mut self, id: u32) {
+        self.forget_address(id);
+        self.forget_look(id);
+    }
+
+    /// Changes what a node looks like.
+    pub(super) fn change_look(&mut self, id: u32, change: impl FnOnce(&mut Node)) {
+        self.forget_look(id);
+        if let Some(node) = self.get_mut(id) {
+            change(node);
+        }
+        self.index_look(id);
+    }
+
+    fn look(&self, id: u32) -> Option<Look> {
+        self.by_look.as_ref()?;
+        let node = self.get(id)?;
+        Some((node.device, node.name().cloned(), node.size()))
+    }
+
+    fn index_look(&mut self, id: u32) {
+        if let (Some(look), Some(by_look)) = (self.look(id), &mut self.by_look) {
+            by_look.entry(look).or_default().push(id);
+        }
+    }
+
+    fn forget_look(&mut self, id: u32) {
+        let Some(look) = self.look(id) else {
+            return;
+        };
+        if let Some(by_look) = &mut self.by_look
+            && let Some(alike) = by_look.get_mut(&look)
+            && let Some(place) = alike.iter().rposition(|other| *other == id)
+        {
+            alike.remove(place);
+            if alike.is_empty() {
+                by_look.remove(&look);
+            }
+        }
+    }
+
+    /// The nodes of a device that look like this, the newest first.
+    pub(super) fn alike(
+        &self,
+        device: u32,
+        name: Option<&Text>,
+        size: Option<u64>,
+    ) -> impl Iterator<Item = (u32, &Node)> {
+        let by_look = self.by_look.as_ref();
+        let alike = by_look.and_then(|by_look| by_look.get(&(device, name.cloned(), size)));
+        let alike = alike.map_or(&[][..], SmallVec::as_slice);
+        alike
+            .iter()
+            .rev()
+            .filter_map(|id| Some((*id, self.get(*id)?)))
+    }
+
     /// The node of a device with this address.
     pub(super) fn find(&self, device: u32, address: NodeAddress) -> Option<u32> {
+        self.find_where(address, |node| node.device == device)
+    }
+
+    /// A node of another device with this address.
+    pub(super) fn find_elsewhere(&self, device: u32, address: NodeAddress) -> Option<u32> {
+        self.find_where(address, |node| node.device != device)
+    }
+
+    fn find_where(&self, address: NodeAddress, wanted: impl Fn(&Node) -> bool) -> Option<u32> {
         if address.0 == 0 {
             return None;
         }
         self.by_address
-            .find(self.hash(device, address), |id| {
+            .find(self.hasher.hash_one(address.0), |id| {
                 self.get(*id)
-                    .is_some_and(|node| node.device == device && node.address == address)
+                    .is_some_and(|node| node.address == address && wanted(node))
             })
             .copied()
     }

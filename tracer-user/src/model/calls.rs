@@ -42,7 +42,7 @@ impl Model {
         if let (Work::Release(batch), Some(id)) = (&mut work, device)
             && self.facts.concluded
         {
-            self.conclude(id, batch, changes);
+            self.conclude_entry(id, hook, batch, changes);
         }
         // Where returns of this function were not recorded, it is a point. Others are over at the latest
         // when what they are there for is.
@@ -125,14 +125,10 @@ impl Model {
             && record
                 .group_call
                 .is_some_and(|call| call.hook == Hook::OpenGroup && call.tid == tid);
-        let open = if hook == Hook::OpenGroup {
-            None
-        } else {
-            record.find_group(group)
-        };
-        let selected = open
-            .and_then(|open| record.group_position(open))
-            .and_then(|position| record.groups.get(position));
+        let selected = (hook != Hook::OpenGroup)
+            .then(|| record.find_group(group))
+            .flatten();
+        let open = selected.map(|group| group.open);
         let closed = selected.is_some_and(|group| group.close.is_some());
         // Calls that close are seen, and the one that closed this group was not.
         let unexplained =

@@ -230,18 +230,21 @@ impl fmt::Display for DesyncKind {
             ),
             Self::NotReleased(count) => write!(
                 formatter,
-                "{count} resources were not released that should have been"
+                "{count} resources should have been released and were not"
             ),
             Self::Count { told, seen } => write!(
                 formatter,
                 "the kernel counted {told} releases, the model {seen}"
             ),
-            Self::UnknownNode(node) => write!(formatter, "{node} went and was never seen to come"),
+            Self::UnknownNode(node) => write!(
+                formatter,
+                "{node} was released or removed, and its addition was not seen"
+            ),
             Self::AddedTwice(node) => write!(formatter, "{node} was added twice"),
             Self::OutsideRelease(node) => {
                 write!(
                     formatter,
-                    "{node} was released by no function that was seen"
+                    "{node} was released outside of every function seen"
                 )
             }
             Self::UnknownGroup(node) => {

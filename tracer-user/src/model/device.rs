@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{
     Context, Model, Node, NodeId, Taint,
     arena::{List, Nodes},
-    group::{Group, GroupCall},
+    group::{GroupCall, Groups},
     last_event::Last,
     taint::Taints,
 };
@@ -128,7 +128,7 @@ pub(super) struct Record {
     /// Nodes that a running release has taken off it and not released yet, in the order in which the
     /// kernel put them on its own list: the last is released first.
     pub(super) releasing: List,
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Groups,
     pub(super) group_call: Option<GroupCall>,
     pub(super) last_added: u64,
     /// What was last seen of it.
@@ -165,7 +165,7 @@ impl Record {
             driver_came: 0,
             list: List::default(),
             releasing: List::default(),
-            groups: Vec::new(),
+            groups: Groups::default(),
             group_call: None,
             last_added: 0,
             last: None,
@@ -339,6 +339,28 @@ impl<'m> Device<'m> {
             .groups
             .iter()
             .map(|group| (group.id, NodeId(group.open), group.close.map(NodeId)))
+    }
+
+    /// The opening marker of the group that this marker opens or closes.
+    #[must_use]
+    pub fn opening(self, marker: NodeId) -> Option<NodeId> {
+        let group = self.record.groups.of_marker(marker.0);
+        group.map(|group| NodeId(group.open))
+    }
+
+    /// The opening marker of the oldest group that goes by this identifier.
+    #[must_use]
+    pub fn oldest_group(self, id: GroupId) -> Option<NodeId> {
+        let group = self.record.groups.oldest_of(id);
+        group.map(|group| NodeId(group.open))
+    }
+
+    /// The markers of a group that was opened before the one that `opening` opens, and closed between the two markers
+    /// of that.
+    #[must_use]
+    pub fn overlapped(self, opening: NodeId) -> Option<(NodeId, NodeId)> {
+        let group = self.record.groups.overlapped(opening.0)?;
+        Some((NodeId(group.open), NodeId(group.close?)))
     }
 
     /// Why what the model says of it may be incomplete.

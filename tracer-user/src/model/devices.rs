@@ -348,7 +348,7 @@ impl Model {
             .map(|(slot, _)| slot)
             .collect();
         for slot in slots {
-            self.arena.forget_address(slot);
+            self.arena.forget(slot);
         }
         self.devices.end(id);
         changes.push(Change::DeviceGone { device: id, seen });

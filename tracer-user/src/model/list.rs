@@ -2,31 +2,29 @@
 
 use hashbrown::HashSet;
 
-use super::{arena::Arena, device::Record, group::Range};
+use super::{
+    arena::Arena,
+    device::Record,
+    group::{Group, Range},
+};
 use crate::event::{GroupId, NodeAddress};
 
 /// Bytes between a group's two markers: the size of `struct devres_node` on the kernels that there are.
 const MARKER_DISTANCES: [u64; 3] = [0x18, 0x28, 0x30];
 
 impl Record {
-    /// The slot of the opening marker of the group that the kernel's `find_group` selects: for an id the
-    /// newest with it, open or closed; for NULL the newest that is still open.
-    pub(super) fn find_group(&self, id: GroupId) -> Option<u32> {
-        self.groups
-            .iter()
-            .rev()
-            .find(|group| {
-                if id.0 == 0 {
-                    group.close.is_none()
-                } else {
-                    group.id == id
-                }
-            })
-            .map(|group| group.open)
+    /// The group that the kernel's `find_group` selects: for an id the newest with it, open or closed; for NULL the
+    /// newest that is still open.
+    pub(super) fn find_group(&self, id: GroupId) -> Option<&Group> {
+        if id.0 == 0 {
+            self.groups.newest_unclosed()
+        } else {
+            self.groups.newest_of(id)
+        }
     }
 
-    /// The group that a closing marker at `address` belongs to: its memory tells, else `selected`, else
-    /// the newest open one.
+    /// The slot of the opening marker of the group that a closing marker at `address` belongs to: its memory tells,
+    /// else `selected`, else the newest open one.
     pub(super) fn group_of_closing(
         &self,
         arena: &Arena,
@@ -34,30 +32,26 @@ impl Record {
         address: NodeAddress,
         selected: Option<u32>,
         real_addresses: bool,
-    ) -> Option<usize> {
-        let open = |position: &usize| {
-            self.groups
-                .get(*position)
-                .is_some_and(|group| group.close.is_none())
+    ) -> Option<u32> {
+        let open_one = |opening: u32| {
+            let group = self.groups.of_marker(opening);
+            group.filter(|group| group.open == opening && group.close.is_none())
         };
-        if real_addresses && address.0 != 0 {
-            return MARKER_DISTANCES
-                .iter()
-                .find_map(|distance| {
-                    let opening =
-                        arena.find(device, NodeAddress(address.0.wrapping_sub(*distance)))?;
-                    self.groups.iter().rposition(|group| group.open == opening)
+        let group = if real_addresses && address.0 != 0 {
+            let mut openings = MARKER_DISTANCES.iter().filter_map(|distance| {
+                arena.find(device, NodeAddress(address.0.wrapping_sub(*distance)))
+            });
+            openings
+                .find(|opening| {
+                    let group = self.groups.of_marker(*opening);
+                    group.is_some_and(|group| group.open == *opening)
                 })
-                .filter(open);
-        }
-        selected
-            .and_then(|opening| self.groups.iter().rposition(|group| group.open == opening))
-            .filter(open)
-            .or_else(|| self.groups.iter().rposition(|group| group.close.is_none()))
-    }
-
-    pub(super) fn group_position(&self, open: u32) -> Option<usize> {
-        self.groups.iter().rposition(|group| group.open == open)
+                .and_then(open_one)
+        } else {
+            let newest = || self.groups.newest_unclosed();
+            selected.and_then(open_one).or_else(newest)
+        };
+        group.map(|group| group.open)
     }
 
     /// Moves what the kernel would release from the list to what is being released, numbered `batch`:
@@ -68,8 +62,8 @@ impl Record {
             Range::All => (self.list.first(), self.list.last()),
             Range::Group(open) => (
                 Some(open),
-                self.group_position(open)
-                    .and_then(|position| self.groups.get(position))
+                self.groups
+                    .of_marker(open)
                     .and_then(|group| group.close)
                     .or_else(|| self.list.last()),
             ),
@@ -91,12 +85,7 @@ impl Record {
         let mut silent = Vec::new();
         let mut opened = HashSet::new();
         for marker in markers {
-            let group = self
-                .groups
-                .iter()
-                .position(|group| group.open == marker || group.close == Some(marker))
-                .and_then(|position| self.groups.get(position).map(|group| (position, *group)));
-            let Some((position, group)) = group else {
+            let Some(group) = self.groups.of_marker(marker).copied() else {
                 // A closing marker whose group was never seen.
                 arena.unlink(&mut self.list, marker);
                 silent.push(marker);
@@ -105,7 +94,7 @@ impl Record {
             if marker == group.open && group.close.is_some() {
                 opened.insert(marker);
             } else if marker == group.open || opened.contains(&group.open) {
-                self.groups.remove(position);
+                self.groups.remove(group.open);
                 self.start_release(arena, group.open, batch);
                 if let Some(close) = group.close {
                     arena.unlink(&mut self.list, close);

@@ -56,6 +56,8 @@ use watch::Watch;
 struct Facts {
     /// Releases are concluded from the functions that release.
     concluded: bool,
+    /// Nothing tells of removals.
+    removals_unseen: bool,
     node_addresses: Addresses,
     /// The source is good enough for a disagreement to be the model's fault.
     exact: bool,
@@ -78,6 +80,8 @@ impl Facts {
         let seen = bits(|hook| coverage.sees(hook));
         Self {
             concluded: coverage.nodes == NodeEvents::Concluded,
+            removals_unseen: coverage.nodes == NodeEvents::Concluded
+                && !coverage.sees(Hook::DevresRemove),
             node_addresses: coverage.node_addresses,
             exact,
             seen,
@@ -158,12 +162,13 @@ impl Model {
     /// A model that knows nothing yet of what a source with this coverage sees.
     #[must_use]
     pub fn new(coverage: Arc<Coverage>) -> Self {
+        let facts = Facts::new(&coverage);
         Self {
-            facts: Facts::new(&coverage),
+            arena: Arena::new(facts.node_addresses != Addresses::Absent),
+            facts,
             devices: Devices::new(&coverage.before),
             watch: Watch::new(&coverage),
             coverage,
-            arena: Arena::new(),
             tasks: Tasks::default(),
             clocks: Clocks::default(),
             sharing: Sharing::new(),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{
     Change, Changes, DesyncKind, DeviceId, Kind, Model, Node, NodeId, Origin, Taint, bit,
     frames::{NodeMark, Work},
-    group::Group,
     node::NO_SIZE,
     share::SiteKey,
 };
@@ -80,6 +79,7 @@ impl Model {
         let Some(id) = self.subject(changes) else {
             return;
         };
+        self.conclude_removal(id, added.node, changes);
         if let Some(stale) = self.find_address(id, added.node) {
             self.disagree(id, DesyncKind::AddedTwice(added.node), changes);
             let silent = self.depart(id, stale);
@@ -99,6 +99,54 @@ impl Model {
             Kind::Memory | Kind::Action(_) | Kind::Resource(_) => {}
         }
         changes.push(Change::NodeAdded(NodeId(slot)));
+    }
+
+    /// A node whose address is added again was removed before: where nothing tells of removals, and on a device of
+    /// which something was missed.
+    fn conclude_removal(&mut self, id: DeviceId, address: NodeAddress, changes: &mut Changes) {
+        if self.facts.node_addresses != Addresses::Real {
+            return;
+        }
+        let own = || self.find_address(id, address);
+        let unseen = self.facts.removals_unseen.then(own).flatten();
+        let Some(slot) = unseen.or_else(|| self.arena.find_elsewhere(id.slot, address)) else {
+            return;
+        };
+        let owner = self.arena.get(slot).map(|node| node.device);
+        let Some(owner) = owner.and_then(|owner| self.devices.id_in(owner)) else {
+            return;
+        };
+        if self.facts.removals_unseen {
+            let block = self.block_of_pin_control(slot);
+            self.remove_slot(owner, slot, changes);
+            if let Some(block) = block {
+                self.remove_slot(owner, block, changes);
+            }
+        } else if self
+            .devices
+            .get(owner)
+            .is_some_and(|record| self.tainted_at(record).is_some())
+        {
+            let silent = self.depart(owner, slot);
+            let vanished = std::iter::once(slot).chain(silent);
+            changes.extend(vanished.map(|slot| Change::NodeVanished(NodeId(slot))));
+        }
+    }
+
+    /// The block that pin control, which is set up and given back on most probes, adds before its node and removes with
+    /// it.
+    fn block_of_pin_control(&self, slot: u32) -> Option<u32> {
+        let node = self.arena.get(slot)?;
+        if node
+            .name()
+            .is_none_or(|name| &**name != "devm_pinctrl_release")
+            || node.batch != 0
+        {
+            return None;
+        }
+        let block = self.arena.previous(slot)?;
+        let before = self.arena.get(block)?;
+        (before.kind() == Kind::Memory && before.binding == node.binding).then_some(block)
     }
 
     fn open_group(
@@ -128,12 +176,7 @@ impl Model {
             .or(told)
             .filter(|group| group.0 != 0)
             .unwrap_or(GroupId(address.unwrap_or_default()));
-        record.groups.push(Group {
-            id: group,
-            open: slot,
-            close: None,
-            close_called: false,
-        });
+        record.groups.open(group, slot);
         if let Some(node) = self.arena.get_mut(slot) {
             node.data = group.0;
         }
@@ -154,15 +197,12 @@ impl Model {
             .take_if(|call| call.hook == Hook::CloseGroup && call.tid == tid);
         let selected = call.and_then(|call| call.open);
         let real = self.facts.node_addresses == Addresses::Real;
-        let position = record.group_of_closing(&self.arena, id.slot, address, selected, real);
-        let group = position.and_then(|position| record.groups.get_mut(position));
+        let opening = record.group_of_closing(&self.arena, id.slot, address, selected, real);
+        let group = opening.and_then(|opening| record.groups.close(opening, slot, call.is_some()));
         let unexplained = call.is_none() && self.facts.entries & bit(Hook::CloseGroup) != 0;
         if let Some(group) = group {
-            group.close = Some(slot);
-            group.close_called = call.is_some();
-            let data = group.id.0;
             if let Some(node) = self.arena.get_mut(slot) {
-                node.data = data;
+                node.data = group.0;
             }
         } else {
             self.disagree(id, DesyncKind::UnknownGroup(address), changes);
@@ -183,27 +223,19 @@ impl Model {
             &mut record.releasing
         };
         self.arena.unlink(list, slot);
-        self.arena.forget_address(slot);
+        self.arena.forget(slot);
         self.departed.push(slot);
         let mut silent = None;
         match kind {
             Kind::GroupOpen => {
-                if let Some(position) = record.group_position(slot) {
-                    silent = record.groups.remove(position).close;
-                }
+                silent = record.groups.remove(slot).and_then(|group| group.close);
                 if let Some(close) = silent {
                     self.arena.unlink(&mut record.list, close);
-                    self.arena.forget_address(close);
+                    self.arena.forget(close);
                     self.departed.push(close);
                 }
             }
-            Kind::GroupClose => {
-                for group in &mut record.groups {
-                    if group.close == Some(slot) {
-                        group.close = None;
-                    }
-                }
-            }
+            Kind::GroupClose => record.groups.reopen(slot),
             Kind::Memory | Kind::Action(_) | Kind::Resource(_) => {}
         }
         silent
@@ -240,23 +272,41 @@ impl Model {
             return None;
         }
         let record = self.devices.get(id)?;
-        self.arena
-            .iter(&record.releasing)
-            .rev()
-            .chain(self.arena.iter(&record.list).rev())
-            .find(|(_, node)| self.fits(node, reference))
+        let may_have_moved =
+            reference.name.is_none() || reference.name.as_deref() == Some(KREALLOC);
+        if may_have_moved {
+            let releasing = self.arena.iter(&record.releasing).rev();
+            return releasing
+                .chain(self.arena.iter(&record.list).rev())
+                .find(|(_, node)| self.fits(node, reference))
+                .map(|(slot, _)| slot);
+        }
+        let alike = || {
+            self.arena
+                .alike(id.slot, reference.name.as_ref(), reference.size)
+        };
+        let mut releasing = alike().filter(|_| !record.releasing.is_empty());
+        releasing
+            .find(|(_, node)| node.batch != 0)
+            .or_else(|| alike().next())
             .map(|(slot, _)| slot)
     }
 
     /// Gives a node that `devm_krealloc` moved the address and size under which it is named now.
     pub(super) fn learn(&mut self, slot: u32, reference: &NodeReference) {
-        let Some(node) = self.arena.get_mut(slot) else {
+        let Some(node) = self.arena.get(slot) else {
             return;
         };
-        if node.size == NO_SIZE {
-            node.size = reference.size.unwrap_or(NO_SIZE);
+        let moved = node.moved;
+        if moved || node.size == NO_SIZE {
+            self.arena.change_look(slot, |node| {
+                node.moved = false;
+                if node.size == NO_SIZE {
+                    node.size = reference.size.unwrap_or(NO_SIZE);
+                }
+            });
         }
-        if std::mem::take(&mut node.moved) {
+        if moved {
             self.arena.set_address(slot, reference.node);
         }
     }
@@ -311,7 +361,8 @@ impl Model {
         let selected = self
             .devices
             .get(id)
-            .and_then(|record| record.find_group(group));
+            .and_then(|record| record.find_group(group))
+            .map(|group| group.open);
         if let Some(slot) = selected {
             self.remove_slot(id, slot, changes);
         }
@@ -412,15 +463,17 @@ impl Model {
             stack: old.stack.as_ref(),
             action: false,
         });
-        let node = self.arena.get_mut(slot)?;
-        let before = std::mem::take(&mut node.address);
-        let sequence = node.sequence;
+        let node = self.arena.get(slot)?;
+        let (before, sequence) = (node.address, node.sequence);
         let (payload, bytes, before_site) = (node.payload_address, node.size(), node.site());
-        node.site = site;
-        node.size = NO_SIZE;
-        node.payload_address = 0;
-        node.payload = None;
-        node.moved = true;
+        self.arena.change_look(slot, |node| {
+            node.address = NodeAddress(0);
+            node.site = site;
+            node.size = NO_SIZE;
+            node.payload_address = 0;
+            node.payload = None;
+            node.moved = true;
+        });
         changes.push(Change::NodeReplaced {
             node: NodeId(slot),
             before,

@@ -76,7 +76,7 @@ impl Record {
         });
         awaited
             .and_then(|call| call.open)
-            .and_then(|open| groups.iter().find(|group| group.open == open))
+            .and_then(|open| groups.of_marker(open))
             .is_some_and(|group| group.close.is_none())
     }
 }

@@ -15,6 +15,8 @@ use crate::{
 pub enum Sign {
     /// The kernel says that nothing attached in this way fires.
     SwitchedOff(Attachment),
+    /// Nothing was seen of what is attached in this way, and whether the kernel has switched it off can't be read.
+    NothingSeen(Attachment),
     /// Resources were released, and neither function that does so was seen to be entered.
     ReleaseOutsideCall,
     /// Something was seen that only this function does, and not its call.
@@ -41,7 +43,7 @@ impl Sign {
     #[must_use]
     pub fn hooks(self) -> Vec<Hook> {
         match self {
-            Self::SwitchedOff(_) => Vec::new(),
+            Self::SwitchedOff(_) | Self::NothingSeen(_) => Vec::new(),
             Self::ReleaseOutsideCall => vec![Hook::ReleaseAll, Hook::ReleaseGroup],
             Self::WithoutCaller(_) => vec![Hook::Unbind, Hook::Probe],
             Self::DriverWithoutProbe => vec![Hook::Probe, Hook::Bound],
@@ -50,6 +52,11 @@ impl Sign {
             }
             Self::Skipped { inner, .. } => vec![inner],
         }
+    }
+
+    /// Whether all hooks that are attached in one way are silent.
+    const fn is_about_all(self) -> bool {
+        matches!(self, Self::SwitchedOff(_) | Self::NothingSeen(_))
     }
 
     /// Whether what follows may be taken for something that it is not, so that it counts as after a loss: an
@@ -67,6 +74,7 @@ impl Sign {
     pub const fn word(self) -> &'static str {
         match self {
             Self::SwitchedOff(_) => "switched-off",
+            Self::NothingSeen(_) => "nothing-seen",
             Self::ReleaseOutsideCall => "release-outside-call",
             Self::EffectWithoutCall(_) => "effect-without-call",
             Self::OnStack(_) => "on-stack",
@@ -87,18 +95,26 @@ impl fmt::Display for Sign {
             Self::SwitchedOff(_) => formatter.write_str(
                 "ftrace is switched off (switch it on: sysctl kernel.ftrace_enabled=1)",
             ),
+            Self::NothingSeen(Attachment::Kprobe) => formatter.write_str(
+                "no function was seen to be entered, and whether kprobes are switched off can't be read \
+                 (/sys/kernel/debug/kprobes/enabled: mount debugfs)",
+            ),
+            Self::NothingSeen(_) => formatter.write_str(
+                "no function was seen to be entered, and whether ftrace is switched off can't be read \
+                 (/proc/sys/kernel/ftrace_enabled)",
+            ),
             Self::ReleaseOutsideCall => {
                 formatter.write_str("resources were released outside of both")
             }
             Self::EffectWithoutCall(hook) => formatter.write_str(match hook {
                 Hook::OpenGroup => "a group was opened without it",
                 Hook::CloseGroup => "a group was closed without it",
-                Hook::DevresAdd => "a resource was added through it, and it was not seen to be entered",
+                Hook::DevresAdd => "a resource was added through it, and its entry was not seen",
                 Hook::Krealloc => "a block was replaced without it",
                 _ => "a PM domain was detached without it",
             }),
             Self::OnStack(_) => {
-                formatter.write_str("a call stack goes through it, and it was not seen to be entered")
+                formatter.write_str("a call stack goes through it, and its entry was not seen")
             }
             Self::Skipped { inner: _, outer } => {
                 write!(formatter, "{} always calls it, and was seen without", outer.symbol())
@@ -107,10 +123,10 @@ impl fmt::Display for Sign {
                 write!(formatter, "{} was entered outside of both", hook.symbol())
             }
             Self::NotReturned(_) => {
-                formatter.write_str("it was not seen to return, and its caller was")
+                formatter.write_str("its caller was seen to return, and it was not")
             }
             Self::DriverWithoutProbe => {
-                formatter.write_str("a device has got a driver without either")
+                formatter.write_str("a device was bound without either")
             }
         }
     }
@@ -138,8 +154,7 @@ impl SilentHook {
     #[must_use]
     pub fn symbols(&self) -> String {
         let symbols: Vec<_> = self.hooks.iter().map(|hook| hook.symbol()).collect();
-        let all = matches!(self.sign, Sign::SwitchedOff(_));
-        match (all, symbols.as_slice()) {
+        match (self.sign.is_about_all(), symbols.as_slice()) {
             (true, [one, _, ..]) => format!("{one} and {} others", symbols.len() - 1),
             _ => symbols.join(" or "),
         }
@@ -149,7 +164,7 @@ impl SilentHook {
 impl fmt::Display for SilentHook {
     /// In one line, which can hold a device's name as the kernel has it.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = matches!(self.sign, Sign::SwitchedOff(_)) && self.hooks.len() > 1;
+        let all = self.sign.is_about_all() && self.hooks.len() > 1;
         let verb = if all { "are" } else { "is" };
         let hooks = self.symbols();
         write!(

@@ -2,7 +2,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{Change, Changes, DeviceId, Kind, Model, NodeId, Origin, State, Taint, group::Group};
+use super::{Change, Changes, DeviceId, Kind, Model, NodeId, Origin, State, Taint};
 use crate::{
     event::{DeviceSnapshot, GroupId, NodeAddress},
     evidence::Addresses,
@@ -83,7 +83,7 @@ impl Model {
         vanished.extend(known.into_values());
         vanished.sort_unstable();
         for slot in vanished {
-            self.arena.forget_address(slot);
+            self.arena.forget(slot);
             self.departed.push(slot);
             changes.push(Change::NodeVanished(NodeId(slot)));
         }
@@ -118,12 +118,7 @@ impl Model {
         match kind {
             Kind::GroupOpen => {
                 let group = GroupId(if data == 0 { address.0 } else { data });
-                record.groups.push(Group {
-                    id: group,
-                    open: slot,
-                    close: None,
-                    close_called: false,
-                });
+                record.groups.open(group, slot);
                 if let Some(node) = self.arena.get_mut(slot) {
                     node.data = group.0;
                 }
@@ -131,11 +126,10 @@ impl Model {
             Kind::GroupClose => {
                 let real =
                     self.facts.node_addresses == Addresses::Real && address != NodeAddress(0);
-                if let Some(position) =
+                if let Some(opening) =
                     record.group_of_closing(&self.arena, id.slot, address, None, real)
-                    && let Some(group) = record.groups.get_mut(position)
                 {
-                    group.close = Some(slot);
+                    record.groups.close(opening, slot, false);
                 }
             }
             Kind::Memory | Kind::Action(_) | Kind::Resource(_) => {}

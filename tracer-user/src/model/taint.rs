@@ -31,25 +31,25 @@ impl fmt::Display for Taint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::FirstSeenHalfway => {
-                "it existed before the trace began, and what it owned then is not known"
+                "it existed before the trace, and its resources at that time are unknown"
             }
-            Self::TornSnapshot => "what it owned was read while it was changing",
+            Self::TornSnapshot => "its list changed while it was being read",
             Self::Loss(LossCause::RingFull) => "events were lost: the ring buffer was full",
             Self::Loss(LossCause::ProbeSkipped) => "events were lost: the kernel skipped a probe",
-            Self::Loss(LossCause::Undecodable) => "events were lost: a record was not readable",
+            Self::Loss(LossCause::Undecodable) => "events were lost: a record could not be decoded",
             Self::Loss(LossCause::Input) => "events were lost: the input is incomplete",
             Self::Loss(LossCause::KprobesOff) => "kprobes were switched off",
             Self::Loss(LossCause::FtraceOff) => "ftrace was switched off",
-            Self::Loss(LossCause::HookSilent) => "a hook that is attached did not report",
+            Self::Loss(LossCause::HookSilent) => "an attached hook did not report",
             Self::Loss(LossCause::Unwritten) => {
                 "events were lost: the recorder could not write them in time"
             }
-            Self::MissedReturn => "a function was not seen to return",
+            Self::MissedReturn => "the return of a function was not seen",
             Self::Desync => "the tracer's model and the kernel disagreed",
-            Self::Indistinct => "the input does not tell its resources apart",
-            Self::Unfitting => "an event does not fit those before it: the input lacks something",
+            Self::Indistinct => "the input does not distinguish its resources",
+            Self::Unfitting => "an event does not fit those before it: the input is incomplete",
             Self::Disordered => "its events are out of order: the times of one task run backwards",
-            Self::Repeated => "one of its events is there twice",
+            Self::Repeated => "one of its events is duplicated",
         })
     }
 }

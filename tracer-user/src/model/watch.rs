@@ -14,7 +14,7 @@ use super::{
 use crate::{
     event::{
         DeviceAddress, Event, EventKind, Hook, Loss, LossCause, NodeReference, StackDefinition,
-        StackId, Task,
+        StackId, Task, Time,
     },
     evidence::{Attachment, Before, Coverage},
 };
@@ -28,6 +28,8 @@ pub(super) struct Watch {
     /// Hooks whose first event shows that they are attached: another tool may have attached them one by one, or the
     /// trace began in the midst of what they tell.
     unheard: u64,
+    /// Whether any function was seen to be entered.
+    heard: bool,
     /// Hooks that are kprobes.
     kretprobes: u64,
     /// Whether the source says when all its hooks were attached, and that was not yet.
@@ -38,6 +40,8 @@ pub(super) struct Watch {
     calls: HashMap<u32, (Hook, DeviceAddress)>,
     /// Some calls were forgotten.
     forgetful: bool,
+    /// The last addition: when, by which task, to which device.
+    added: (Time, u32, DeviceAddress),
     /// Functions on the stacks, where there are any that matter.
     stacks: HashMap<StackId, OnStack>,
     found: Vec<SilentHook>,
@@ -79,11 +83,13 @@ impl Watch {
                 Some(_) => matches!(coverage.before, Before::Unknown(_)),
                 None => false,
             }),
+            heard: false,
             kretprobes: bits(|hook| coverage.attachment(hook) == Some(Attachment::Kprobe)),
             attaching: coverage.before == Before::Snapshot,
             lost_at: 0,
             calls: HashMap::new(),
             forgetful: false,
+            added: <(Time, u32, DeviceAddress)>::default(),
             stacks: HashMap::new(),
             found: Vec::new(),
         }
@@ -92,6 +98,7 @@ impl Watch {
     /// A function was entered.
     pub(super) fn hears(&mut self, hook: Hook) {
         self.unheard &= !bit(hook);
+        self.heard = true;
     }
 
     /// The source has attached all its hooks.
@@ -128,6 +135,28 @@ impl Model {
     #[must_use]
     pub fn silent_hooks(&self) -> &[SilentHook] {
         &self.watch.found
+    }
+
+    /// Hooks that could be switched off for all that the source knows, where no function was seen to be entered at all:
+    /// to be asked when nothing comes any more.
+    pub fn unheard_hooks(&self) -> impl Iterator<Item = SilentHook> {
+        let unread = self.coverage.unread_switches.iter();
+        let unread = unread.filter(|_| !self.watch.heard);
+        unread.map(|way| SilentHook {
+            sign: Sign::NothingSeen(*way),
+            hooks: self.attached_by(*way),
+            first: self.now.time,
+            device: None,
+            name: None,
+            count: 1,
+        })
+    }
+
+    fn attached_by(&self, way: Attachment) -> Vec<Hook> {
+        Hook::ALL
+            .into_iter()
+            .filter(|hook| self.coverage.attachment(*hook) == Some(way))
+            .collect()
     }
 
     /// Devices that have got a driver, and nothing ever told how: to be asked when nothing comes any more.
@@ -202,12 +231,16 @@ impl Model {
     /// An addition that its call did not announce.
     fn watch_addition(&mut self, event: &Event, marker: Option<Hook>, changes: &mut Changes) {
         let called = self.watch.calls.remove(&event.task.tid);
+        // A line of a text can be there twice, and its call once.
+        let added = (event.time, event.task.tid, event.device);
+        let again = std::mem::replace(&mut self.watch.added, added) == added;
         let by = marker.or_else(|| {
             let stack = self.watch.stacks.get(&event.stack?)?;
             stack.adds.then_some(Hook::DevresAdd)
         });
         if let Some(hook) = by
             && called != Some((hook, event.device))
+            && !again
             && !self.watch.forgetful
             && self.watch.lost_at == 0
             && self.delivers(hook)
@@ -406,10 +439,7 @@ impl Model {
             return;
         }
         let hooks = match sign {
-            Sign::SwitchedOff(way) => Hook::ALL
-                .into_iter()
-                .filter(|hook| self.coverage.attachment(*hook) == Some(way))
-                .collect(),
+            Sign::SwitchedOff(way) => self.attached_by(way),
             _ => sign.hooks(),
         };
         let record = device.and_then(|id| self.devices.get(id));

@@ -8,11 +8,15 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, blame};
+use super::{
+    Rule, blame,
+    known::{self, Observed},
+};
 use crate::{
     event::{DeviceIdentity, Hook, Time},
     finding::{
-        self, Certainty, Doubt, Finding, Occurrences, Report, RuleInfo, Severity, Step, Subject,
+        self, Certainty, Doubt, Finding, Known, Occurrences, Report, RuleInfo, Severity, Step,
+        Subject,
     },
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, Hazard, InstanceKey, Model, Node, Origin,
@@ -64,6 +68,8 @@ struct Detach {
     /// When the probe or unbind around it began.
     began: Time,
     probing: bool,
+    /// What is known of whoever detached it.
+    known: Option<&'static Known>,
     entered: Time,
     released: Vec<finding::Resource>,
     /// All that were released, also those of which no details are kept.
@@ -224,6 +230,7 @@ impl PmDetachBeforeRelease {
             halfway: false,
             began: around.map_or(model.now(), Frame::entered),
             probing: around.is_some_and(|frame| frame.hook() == Hook::Probe),
+            known: known_of(device, model),
             entered: model.now(),
             released: Vec::new(),
             count: 0,
@@ -239,6 +246,17 @@ impl PmDetachBeforeRelease {
             self.detached.insert(id, detach);
         }
     }
+}
+
+/// What is known of a detach, by who called it: the bus, or somebody else.
+fn known_of(device: Device<'_>, model: &Model) -> Option<&'static Known> {
+    let caller = blame::caller(model.current_stack()?, Hook::PmDetach.symbol())?;
+    let observed = Observed {
+        bus: device.identity().bus.as_deref(),
+        function: caller.base_name(),
+        ..Observed::default()
+    };
+    known::of(INFO.id, observed)
 }
 
 /// Why nothing can be said of the device's current binding, if something since its begin was missed. A
@@ -367,11 +385,12 @@ impl Detach {
             ),
             count: 1,
             caused_by: None,
+            known: self.known,
             summary,
             meaning: self.meaning(certainty).to_owned(),
             order: self.order(certainty),
             expected: vec![
-                "the driver's resources are released, the newest first".to_owned(),
+                "the driver's resources are released, newest first".to_owned(),
                 "dev_pm_domain_detach() detaches the PM domain".to_owned(),
             ],
             resources: self.released,
@@ -410,16 +429,16 @@ impl Detach {
                 "Not confirmed: no release was seen after the detach, because the trace ended first."
             }
             (Certainty::Confirmed, Severity::Error) => {
-                "Code that may touch the device's registers ran, or could still be called, after the \
-                 device had lost its PM domain: power and clocks may have been off."
+                "Code that may touch the device's registers ran, or could still be called, after the PM \
+                 domain was detached: power and clocks may have been off."
             }
             (Certainty::Confirmed, Severity::Warn) => {
-                "Releases ran after the device had lost its PM domain. None of them is known to touch \
-                 the device's registers."
+                "Releases ran after the PM domain was detached. None of them is known to touch the \
+                 device's registers."
             }
             (Certainty::Confirmed, Severity::Info) => {
-                "Only memory was released after the device had lost its PM domain: the order is wrong, \
-                 and harmless here."
+                "Only memory was released after the PM domain was detached: wrong order, but harmless \
+                 here."
             }
         }
     }

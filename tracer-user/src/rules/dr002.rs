@@ -3,7 +3,10 @@
 
 use hashbrown::HashMap;
 
-use super::Rule;
+use super::{
+    Rule,
+    known::{self, Observed},
+};
 use crate::{
     errno,
     event::{Hook, Role},
@@ -15,7 +18,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR002",
     name: "pm-domain-leak-on-failed-probe",
     severities: &[Severity::Warn],
-    description: "A probe fails and leaves the PM domain attached that was attached in it.",
+    description: "A failed probe does not detach the PM domain it attached.",
     needs: &[&[Hook::Probe], &[Hook::PmAttach]],
     details: &[(Hook::Probe, Role::PmDomain), (Hook::Probe, Role::Returned)],
     sharpened_by: &[],
@@ -94,10 +97,10 @@ fn failed(left: &Left, id: DeviceId, without: Option<u64>, model: &Model, report
     let value = error.map_or_else(String::new, |error| format!(" ({})", errno::name(error)));
     report.submit(Finding {
         summary: format!(
-            "The probe of {name} failed{value} and left the PM domain attached that was attached in it."
+            "The probe of {name} failed{value} and did not detach the PM domain it had attached."
         ),
-        meaning: "The domain stays powered on for a device that nobody drives, and the next probe meets a \
-                  device that has one already. The bus's probe must detach what it attached when it fails."
+        meaning: "The domain stays powered on for a device without a driver, and the next probe finds a domain \
+                  already attached. The bus's probe must detach it on failure."
             .to_owned(),
         order: vec![
             Step {
@@ -110,10 +113,17 @@ fn failed(left: &Left, id: DeviceId, without: Option<u64>, model: &Model, report
             },
         ],
         expected: vec![
-            "the driver's resources are released, the newest first".to_owned(),
+            "the driver's resources are released, newest first".to_owned(),
             "dev_pm_domain_detach() detaches the PM domain".to_owned(),
             "probe returns its error".to_owned(),
         ],
+        known: known::of(
+            INFO.id,
+            Observed {
+                bus: subject.bus(),
+                ..Observed::default()
+            },
+        ),
         ..subject.finding(&INFO, Severity::Warn, "", model.now())
     });
 }

@@ -75,13 +75,13 @@ fn bound(id: DeviceId, model: &Model, report: &mut Report) {
                 "{} was bound while a group that {by} had opened was still open.",
                 subject.name()
             ),
-            meaning: "Everything that is added to the device from now on belongs to that group. Whoever releases \
-                      \"the\" group, by NULL, takes it all; see DR003 for what comes of it."
+            meaning: "Everything added to the device from now on belongs to that group. Releasing \"the\" group by \
+                      NULL releases all of it; DR003 is the consequence."
                 .to_owned(),
             order: vec![
                 Step {
                     time: marker.added(),
-                    what: format!("{by} opens a group of {}", subject.name()),
+                    what: format!("{by} opens a group on {}", subject.name()),
                 },
                 Step {
                     time: model.now(),

@@ -12,7 +12,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR005",
     name: "group-misuse",
     severities: &[Severity::Error, Severity::Warn],
-    description: "A group is closed twice, shares its identifier, overlaps another, or does not exist.",
+    description: "A group is closed twice, shares its identifier with another, overlaps another, or does not exist.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::OpenGroup],
@@ -181,20 +181,20 @@ fn warned(
         (
             Severity::Error,
             "added-twice",
-            "A group was closed twice: its closing marker is on the list already.",
+            "A group was closed twice: its closing marker is already on the list.",
         )
     } else if stopped {
         (
             Severity::Warn,
             "added-twice",
-            "A node that was to be added is on a list already, or its memory was overwritten.",
+            "The node to be added is already on a list, or its memory was overwritten.",
         )
     } else {
         (
             Severity::Warn,
             "not-found",
-            "There is no such group on the device: it was released before, is on another device, or its opener \
-             failed. The kernel does nothing: what was meant to be closed or released is not.",
+            "The device has no such group: it was released before, is on another device, or opening it failed. The \
+             kernel does nothing: the intended group stays as it is.",
         )
     };
     let lasting = model
@@ -206,7 +206,7 @@ fn warned(
         (stopped, _) => (
             told,
             if stopped { "stopped" } else { "warned" },
-            "the group that was opened is named by its own identifier, once",
+            "each open group is closed or released once, by its own identifier",
         ),
     };
     report.submit(Finding {
@@ -271,11 +271,11 @@ fn called(
             severity: Severity::Error,
             mark: blame::reported_as("closed-twice", "", caller),
             summary: format!(
-                "{}() was called on {} for a group that is closed.",
+                "{}() was called on {} for a group that is already closed.",
                 hook.symbol(),
                 device.name()
             ),
-            meaning: "The closing marker is on the list already: the kernel stops with a BUG.",
+            meaning: "The closing marker is already on the list: the kernel stops with a BUG.",
             order: vec![step("the group is opened", marker), call],
             expected: "each group is closed once",
             groups: vec![marker],
@@ -323,9 +323,9 @@ fn not_found<'m>(
             "{function}() was called for {wanted} on {}, which has no such group.",
             device.name()
         ),
-        meaning: "The kernel warns and does nothing: what was meant to be closed or released is not.",
+        meaning: "The kernel warns and does nothing: the intended group stays as it is.",
         order: vec![call],
-        expected: "the group that was opened is named by its own identifier",
+        expected: "the open group is named by its own identifier",
         groups: Vec::new(),
     })
 }
@@ -352,25 +352,26 @@ fn opened(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &m
     let named = node
         .group()
         .is_some_and(|group| group.0 != 0 && group.0 != node.address().0);
-    let twin = device
-        .groups()
-        .find(|(group, marker, _)| *marker != id && Some(*group) == node.group())
-        .and_then(|(_, twin, _)| model.node(twin));
+    let twin = node
+        .group()
+        .and_then(|group| device.oldest_group(group))
+        .filter(|twin| *twin != id)
+        .and_then(|twin| model.node(twin));
     if let Some(twin) = twin.filter(|_| named) {
         let misuse = Misuse {
             severity: Severity::Error,
             mark: blame::reported_as("same-identifier", "", caller(node, Hook::OpenGroup)),
             summary: format!(
-                "A group was opened on {} under an identifier that another of its groups has.",
+                "A group was opened on {} with the identifier of another of its groups.",
                 device.name()
             ),
-            meaning: "The kernel takes the younger for either: closing or releasing the older one hits the wrong \
+            meaning: "The kernel finds the newer one for either: closing or releasing the older one affects the wrong \
                       resources.",
             order: vec![
                 step("a group is opened", twin),
-                step("another is opened under the same identifier", node),
+                step("another is opened with the same identifier", node),
             ],
-            expected: "each group that lives has an identifier of its own",
+            expected: "each live group has its own identifier",
             groups: vec![twin, node],
         };
         misuse.report(device, is_seen(twin, device), model, report);
@@ -379,36 +380,31 @@ fn opened(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &m
 
 /// A group was closed: does it end behind the end of a group in which it began?
 fn closed(id: NodeId, node: &Node, device: Device<'_>, model: &Model, report: &mut Report) {
-    let Some(begin) = device
-        .groups()
-        .find(|(_, _, close)| *close == Some(id))
-        .and_then(|(_, open, _)| model.node(open))
-    else {
+    let Some(opening) = device.opening(id).filter(|opening| *opening != id) else {
         return;
     };
-    let overlapped = device.groups().find_map(|(_, open, close)| {
-        let (open, close) = (model.node(open)?, model.node(close?)?);
-        let overlaps = open.sequence() < begin.sequence()
-            && begin.sequence() < close.sequence()
-            && close.sequence() < node.sequence();
-        overlaps.then_some((open, close))
-    });
-    if let Some((open, close)) = overlapped {
+    let Some(begin) = model.node(opening) else {
+        return;
+    };
+    let overlapped = device.overlapped(opening);
+    if let Some((open, close)) = overlapped
+        && let (Some(open), Some(close)) = (model.node(open), model.node(close))
+    {
         let misuse = Misuse {
             severity: Severity::Warn,
             mark: blame::reported_as("overlapping", "", caller(node, Hook::CloseGroup)),
             summary: format!(
-                "A group of {} was closed that began within another and ends behind it.",
+                "A group of {} that was opened within another was closed after it: the two overlap.",
                 device.name()
             ),
-            meaning: "Releasing the outer one takes what lies in both, and leaves the inner one with the rest.",
+            meaning: "Releasing the outer one also releases what is in both, and the inner one keeps the rest.",
             order: vec![
                 step("a group is opened", open),
                 step("another is opened in it", begin),
                 step("the first is closed", close),
                 step("the second is closed", node),
             ],
-            expected: "the group that was opened last is closed first",
+            expected: "the group opened last is closed first",
             groups: vec![open, begin],
         };
         misuse.report(device, is_seen(begin, device), model, report);

@@ -12,7 +12,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR006",
     name: "null-id-picks-other-group",
     severities: &[Severity::Warn],
-    description: "A group function called with NULL selects a group that was not meant.",
+    description: "A group function called with NULL selects an unintended group.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::OpenGroup],
@@ -86,7 +86,7 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
         return;
     };
     let origin = if named {
-        "opened with an identifier of its own".to_owned()
+        "opened with its own identifier".to_owned()
     } else {
         opener.map_or_else(String::new, |opener| format!("opened by {opener}"))
     };
@@ -96,8 +96,8 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
         .unwrap_or("?");
     report.submit(Finding {
         summary: format!("{caller} called {function}(NULL) on {}, which selected a group {origin}.", subject.name()),
-        meaning: "NULL stands for the group that was opened last of those still open. If another one was meant, \
-                  that one is left alone and this one is closed or released in its place."
+        meaning: "NULL selects the most recently opened group that is still open. If another one was meant, \
+                  this one is closed or released instead."
             .to_owned(),
         order: vec![
             Step {
@@ -110,7 +110,7 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
             },
         ],
         expected: vec![format!(
-            "{function}() is called with what devres_open_group() returned"
+            "{function}() is called with the id that devres_open_group() returned"
         )],
         resources: vec![finding::live_resource(marker)],
         caused_by: blame::caller_as_cause(&subject, model),

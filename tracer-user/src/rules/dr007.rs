@@ -14,7 +14,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR007",
     name: "resources-before-probe",
     severities: &[Severity::Error],
-    description: "A device has resources before its probe, which is refused for that.",
+    description: "A probe is refused (-EBUSY) because the device already has resources.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::Probe]],
     details: &[],
     sharpened_by: &[],
@@ -22,9 +22,9 @@ static INFO: RuleInfo = RuleInfo {
     page: include_str!("dr007.md"),
 };
 
-const MEANING: &str = "The driver core probes no device that has resources already, because it would release them \
-                       with the driver's. Until somebody releases them no driver can be bound to it.";
-const EXPECTED: &str = "only a driver's probe, and what comes after it, adds resources to a device";
+const MEANING: &str = "The driver core refuses to probe a device that already has resources, because it would release \
+                       them with the driver's. No driver can be bound until somebody releases them.";
+const EXPECTED: &str = "resources are added to a device only in its driver's probe or later";
 /// The kernel's `EBUSY`.
 const EBUSY: i64 = 16;
 /// Resources whose details a finding keeps.
@@ -195,9 +195,9 @@ fn refused(id: DeviceId, between: &[u64], model: &Model, report: &mut Report) {
         .resources()
         .find(|node| between.contains(&node.sequence()));
     let seen = match device.resources().count() {
-        0 => "which ones, and who added them, is not in the log".to_owned(),
-        1 => "one of them was seen to be added".to_owned(),
-        count => format!("{count} of them were seen to be added"),
+        0 => "the log shows neither which ones nor who added them".to_owned(),
+        1 => "the addition of one of them was seen".to_owned(),
+        count => format!("the additions of {count} of them were seen"),
     };
     let (mut meaning, mut order) = (MEANING.to_owned(), Vec::new());
     if let Some(node) = by_release {
@@ -205,7 +205,7 @@ fn refused(id: DeviceId, between: &[u64], model: &Model, report: &mut Report) {
         meaning.push_str(" It is likely that a release added ");
         meaning.push_str(label);
         meaning.push_str(
-            " (DR008): the line stands between two releases of this device, and what is added then stays.",
+            " (DR008): its line is between two releases of this device, and a resource added then stays.",
         );
         order.push(Step {
             time: node.added(),
@@ -217,7 +217,9 @@ fn refused(id: DeviceId, between: &[u64], model: &Model, report: &mut Report) {
         what: "the kernel says \"Resources present before probing\"".to_owned(),
     });
     report.submit(Finding {
-        summary: format!("The kernel refused the probe of {name}: resources were on the device before it; {seen}."),
+        summary: format!(
+            "The kernel refused the probe of {name}: the device already had resources; {seen}."
+        ),
         meaning,
         order,
         expected: vec![EXPECTED.to_owned()],
@@ -226,7 +228,9 @@ fn refused(id: DeviceId, between: &[u64], model: &Model, report: &mut Report) {
             .take(MOST_RESOURCES)
             .map(finding::live_resource)
             .collect(),
-        caused_by: by_release.or(first).and_then(|node| adder(node, device, model)),
+        caused_by: by_release
+            .or(first)
+            .and_then(|node| adder(node, device, model)),
         // By the device, so that each one that is refused is named.
         ..subject.finding(&INFO, Severity::Error, &name, model.now())
     });
@@ -275,7 +279,7 @@ impl Probe {
         }
         report.submit(Finding {
             summary: format!(
-                "The probe of {name} was refused with -EBUSY: {} {} on the device before it.",
+                "The probe of {name} was refused with -EBUSY: {} {} already on the device.",
                 self.count,
                 plural(self.count, "resource was", "resources were"),
             ),

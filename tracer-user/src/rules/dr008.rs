@@ -14,7 +14,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR008",
     name: "add-during-release",
     severities: &[Severity::Error, Severity::Warn],
-    description: "Releasing a device's resources adds one, which stays behind.",
+    description: "A release function adds a resource to the device being released; it stays behind.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::ReleaseAll]],
     details: &[],
     sharpened_by: &[],
@@ -103,19 +103,18 @@ fn left_behind(device: Device<'_>, since: u64, left: &Left, model: &Model, repor
     let (severity, meaning) = if going {
         (
             Severity::Warn,
-            "The device is going, so that what was left behind is released later, or never, if this was its last \
-             release.",
+            "The device is being deleted: the new resource is released later, or never if this was the last release.",
         )
     } else {
         (
             Severity::Error,
-            "The list is taken once. What a release adds stays on a device that nobody drives, and the next probe \
-             is refused with -EBUSY because of it.",
+            "The kernel takes the list once. A resource added by a release function stays on a device without a \
+             driver, and the next probe is refused with -EBUSY.",
         )
     };
     report.submit(Finding {
         summary: format!(
-            "Releasing the resources of {name} added {}, left behind when it was over.",
+            "Releasing the resources of {name} added {}, which stayed behind.",
             match behind.len() {
                 1 => finding::label(first).to_owned(),
                 count => format!("{count} resources"),
@@ -133,11 +132,11 @@ fn left_behind(device: Device<'_>, since: u64, left: &Left, model: &Model, repor
             },
             Step {
                 time: model.now(),
-                what: "devres_release_all() returns, and it is still there".to_owned(),
+                what: "devres_release_all() returns; it is still on the device".to_owned(),
             },
         ],
         expected: vec![
-            "no release function or action calls devm_...() for its own device".to_owned(),
+            "no release function or action calls a devm_*() function on its own device".to_owned(),
         ],
         resources: behind
             .iter()

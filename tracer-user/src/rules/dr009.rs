@@ -69,7 +69,7 @@ impl Rule for AddAfterUnbind {
             Change::BindingBegan(device) if !self.added.is_empty() => {
                 self.end(
                     *device,
-                    "is still there when the device is probed",
+                    "is still there when the device is probed again",
                     model,
                     report,
                 );
@@ -167,25 +167,25 @@ impl Addition {
     fn report(self, severity: Severity, end: &str, model: &Model, report: &mut Report) {
         let name = self.subject.name();
         let (when, step) = if self.state == State::Deleted {
-            ("deleted", "the device is deleted")
+            ("deleted", "device_del()")
         } else {
-            ("left by its driver", "the driver is unbound")
+            ("unbound", "the driver was unbound")
         };
         let meaning = if severity == Severity::Error {
-            "Nothing releases it in time: a probe is refused with -EBUSY because of it, or it is leaked with the \
-             device."
+            "Nothing releases it in time: the next probe is refused with -EBUSY because of it, or it is leaked with \
+             the device."
         } else {
-            "No unbind releases it any more: it lives until the device is deleted, probed in vain, or put for the \
-             last time."
+            "No unbind will release it: it stays until device_del(), the last put, or a probe that is refused \
+             because of it."
         };
         let what = &self.what;
         report.submit(Finding {
-            summary: format!("{what} was added to {name} after that had been {when}, and {end}."),
+            summary: format!("{what} was added to {name} after the device was {when}, and {end}."),
             meaning: meaning.to_owned(),
             order: vec![
                 Step {
                     time: self.added,
-                    what: format!("{what} is added; {step} already"),
+                    what: format!("{what} is added, after {step}"),
                 },
                 Step {
                     time: model.now(),
@@ -193,7 +193,7 @@ impl Addition {
                 },
             ],
             expected: vec![
-                "a device gets resources only from its probe until its unbind".to_owned(),
+                "resources are added to a device only between its probe and its unbind".to_owned(),
             ],
             resources: vec![self.resource],
             ..self

@@ -112,8 +112,8 @@ fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &m
     let what = finding::label(node);
     report.submit(Finding {
         summary: format!("The remove of {} added {what} to its device.", subject.name()),
-        meaning: "It is released right after remove, before anything that probe has added: what it stands for \
-                  ends earlier than what it may use. Memory for remove itself needs no device."
+        meaning: "It is released right after remove, before everything that probe added. An action added here \
+                  runs at once; memory used only by remove needs no devm_ allocation."
             .to_owned(),
         order: vec![
             Step {
@@ -125,7 +125,7 @@ fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &m
                 what: "it is released with the rest".to_owned(),
             },
         ],
-        expected: vec!["remove only gives back what probe has acquired".to_owned()],
+        expected: vec!["remove only releases what probe acquired".to_owned()],
         resources: vec![finding::live_resource(node)],
         ..subject.finding(&INFO, Severity::Warn, &finding::mark(node), model.now())
     });

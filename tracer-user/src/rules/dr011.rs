@@ -3,11 +3,16 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, blame, plural};
+use super::{
+    Rule, blame,
+    known::{self, Observed},
+    plural,
+};
 use crate::{
     event::{Hook, Time},
     finding::{
-        self, Adders, Certainty, Doubt, Finding, Repeat, Report, RuleInfo, Severity, Step, Subject,
+        self, Adders, Certainty, Doubt, Finding, Known, Repeat, Report, RuleInfo, Severity, Step,
+        Subject,
     },
     model::{Change, Device, DeviceId, Hazard, Model, Node, NodeId, Origin, State},
 };
@@ -33,7 +38,7 @@ static INFO: RuleInfo = RuleInfo {
 /// How long after its deletion a device still has its resources before that is worth a word: nanoseconds.
 const LATE: u64 = 100_000_000;
 const EXPECTED: &str =
-    "a device gets resources from its driver, or gives them up before it is deleted";
+    "resources are added by the device's driver, or released before the device is deleted";
 
 /// The rule. It keeps something only of deleted devices that still own what it is about.
 #[derive(Debug, Default)]
@@ -128,8 +133,8 @@ impl UnboundOwnerLeak {
                 subject.name(),
                 waited / 1_000_000
             ),
-            meaning: "Deleting the device did not release it, and somebody held a reference. Until the last one \
-                      is put, what the resource stands for stays in use for a device that is gone."
+            meaning: "Deleting the device did not release it, and somebody held a reference. Until the last \
+                      reference is put, the resource stays in use for a deleted device."
                 .to_owned(),
             order: vec![
                 added_step(node),
@@ -142,12 +147,23 @@ impl UnboundOwnerLeak {
                     what: format!("the last reference is put, and {what} is released"),
                 },
             ],
-            expected: vec!["resources are released before their device is deleted, or by that".to_owned()],
+            expected: vec!["resources are released before the device is deleted, or by device_del()".to_owned()],
             resources: vec![finding::resource(node, Some(model.now()), deleted)],
             delay_since: "the deletion",
+            known: kept_by_deletion(node, device, model),
             ..subject.finding(&INFO, Severity::Warn, &finding::mark(node), model.now())
         });
     }
+}
+
+/// What is known of a `device_del` that has returned and left a resource where it was.
+fn kept_by_deletion(node: &Node, device: Device<'_>, model: &Model) -> Option<&'static Known> {
+    let running = model
+        .running()
+        .any(|(_, frame)| frame.hook() == Hook::Delete && frame.device() == Some(device.id()));
+    let kept = node.phase() != State::Deleted && !running;
+    let function = kept.then_some(Hook::Delete.symbol());
+    known::of(INFO.id, Observed::function(function))
 }
 
 fn added_step(node: &Node) -> Step {
@@ -185,9 +201,9 @@ fn left(node: &Node, device: Device<'_>, model: &Model, report: &mut Report) {
     let what = finding::label(node);
     report.submit(Finding {
         summary: format!("{what} was added to {}, which has no driver.", subject.name()),
-        meaning: "No unbind releases it, and nobody else had when the device was deleted or the trace ended. From 6.6 on \
-                  device_del() does; before, only the last put of the device, which may come much later, or never if the \
-                  resource itself holds a reference."
+        meaning: "No unbind releases it, and nothing else did before the device was deleted or the trace ended. Since 6.6 \
+                  device_del() releases it; before, only the last put of the device does, which may come much later, or \
+                  never if the resource itself holds a reference."
             .to_owned(),
         order: vec![added_step(node)],
         expected: vec![EXPECTED.to_owned()],
@@ -216,17 +232,17 @@ fn never_put(device: Device<'_>, deleted: Time, model: &Model, report: &mut Repo
     report.update(Finding {
         certainty: Certainty::Likely,
         summary: format!(
-            "{} is deleted, never had a driver, and still owned {} {} when the trace ended.",
+            "{} was deleted, never had a driver, and still held {} {} when the trace ended.",
             subject.name(),
             left.len(),
             plural(left.len(), "resource", "resources"),
         ),
         meaning: match severity {
             Severity::Error => {
-                "An action that is called with the device itself waits for the last put. If it is what puts that \
-                 last reference, neither ever happens, and everything of the device is leaked."
+                "An action whose argument is the device itself waits for the last put. If that action puts the last \
+                 reference, neither ever happens, and the device is leaked with everything on it."
             }
-            _ => "They are released when the last reference to the device is put, if that ever happens.",
+            _ => "They are released when the last reference to the device is put, if ever.",
         }
         .to_owned(),
         order: vec![
@@ -237,11 +253,12 @@ fn never_put(device: Device<'_>, deleted: Time, model: &Model, report: &mut Repo
             },
             Step {
                 time: model.now(),
-                what: "the trace ends, and it is still there".to_owned(),
+                what: "the trace ends; the device still exists".to_owned(),
             },
         ],
-        expected: vec!["resources are released before their device is deleted, or by that".to_owned()],
+        expected: vec!["resources are released before the device is deleted, or by device_del()".to_owned()],
         resources: left.iter().take(100).map(|node| finding::live_resource(node)).collect(),
+        known: kept_by_deletion(node, device, model),
         ..subject.finding(&INFO, severity, &finding::mark(node), model.now())
     });
 }
@@ -258,11 +275,11 @@ fn added_by_lines(id: NodeId, model: &Model, report: &mut Report) {
     let identity = device.identity();
     let (why, certainty) = match (&identity.name, &identity.driver, &identity.bus) {
         (Some(_), None, Some(bus)) => (
-            format!("a device of bus {bus}, which has no driver"),
+            format!("a device of bus {bus} without a driver"),
             Certainty::Likely,
         ),
         (None, _, _) => (
-            "which has no name yet, and so no driver".to_owned(),
+            "which has no name yet and hence no driver".to_owned(),
             Certainty::Confirmed,
         ),
         _ => return,
@@ -289,9 +306,8 @@ fn added_by_lines(id: NodeId, model: &Model, report: &mut Report) {
     report.submit(Finding {
         certainty,
         summary: format!("{what} was added to {}, {why}.", subject.name()),
-        meaning: "No unbind releases it. From 6.6 on device_del() does; before, only the last put of the device. If \
-                  a driver's code added it, it is on the wrong device: it belongs on the one that this driver is \
-                  bound to."
+        meaning: "No unbind releases it. Since 6.6 device_del() does; before, only the last put of the device. If a \
+                  driver added it, it is on the wrong device: it belongs on the device that driver is bound to."
             .to_owned(),
         order: vec![added_step(node)],
         expected: vec![EXPECTED.to_owned()],

@@ -3,7 +3,10 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{Rule, blame};
+use super::{
+    Rule, blame,
+    known::{self, Observed},
+};
 use crate::{
     event::{Hook, Time},
     finding::{self, Cause, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
@@ -15,7 +18,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR012",
     name: "outlives-creator",
     severities: &[Severity::Error, Severity::Warn],
-    description: "A resource that a driver's probe added to another device is still there when that driver has gone.",
+    description: "A resource that a driver added to another device outlives the driver.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::Probe],
@@ -215,9 +218,9 @@ impl Creator {
             "failed its probe"
         };
         let meaning = if worst.is_some() {
-            "It is released only with the other device, long after the driver whose code and data it uses has gone."
+            "It is released only with the other device, long after the driver whose code and data it uses is gone."
         } else {
-            "Memory stays allocated until the other device goes, and again with each probe: a leak."
+            "The memory stays allocated until the other device is released, and each probe adds more: a leak."
         };
         let first_added = left.first().map_or(Time(0), |node| node.added());
         Finding {
@@ -227,7 +230,7 @@ impl Creator {
                 Certainty::Likely
             },
             summary: format!(
-                "{shown} was added to {name} by the probe of {creator}, and stayed there when {creator} {end}."
+                "The probe of {creator} added {shown} to {name}, where it stayed when {creator} {end}."
             ),
             meaning: meaning.to_owned(),
             order: vec![
@@ -244,7 +247,7 @@ impl Creator {
                 },
             ],
             expected: vec![format!(
-                "a driver adds its resources to its own device, {creator}, and they go with it"
+                "the driver adds its resources to its own device, {creator}, and they are released with it"
             )],
             resources: left
                 .iter()
@@ -266,6 +269,7 @@ impl Creator {
                     .map(finding::frames)
                     .unwrap_or_default(),
             }),
+            known: known::of(INFO.id, Observed::driver(self.subject.driver())),
             ..subject.finding(&INFO, severity, &format!("{driver}/{shown}"), model.now())
         }
     }

@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 use super::{
     Rule, blame,
     interrupt::{self, Interrupt},
+    known::{self, Observed},
 };
 use crate::{
     event::{Hook, Time},
@@ -222,11 +223,11 @@ fn found(
     };
     let meaning = match handled {
         Some(_) => {
-            "The handler ran on what remove had taken down. Harmless if remove left all that it uses in place."
+            "The handler ran after remove had torn down the driver. Harmless if remove left everything the handler uses."
         }
         None => {
-            "Until then the handler can run, on what remove has taken down. Most drivers are prepared for that; \
-                 those that free or power off something in remove must free the interrupt first."
+            "Until then the handler can run after remove has torn down the driver. Most drivers can cope; a remove \
+                 that frees or powers off what the handler uses must free the interrupt first."
         }
     };
     report.submit(Finding {
@@ -234,10 +235,11 @@ fn found(
         meaning: meaning.to_owned(),
         order,
         expected: vec![
-            "the interrupt is freed, or disabled, before remove takes down what its handler uses"
+            "the interrupt is freed or disabled before remove tears down what its handler uses"
                 .to_owned(),
         ],
         resources: vec![finding::live_resource(node)],
+        known: known::of(INFO.id, Observed::driver(subject.driver())),
         ..subject.finding(&INFO, severity, mark, model.now())
     });
 }

@@ -13,7 +13,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR015",
     name: "explicit-out-of-order",
     severities: &[Severity::Warn, Severity::Info],
-    description: "A single resource is given up although younger ones are live.",
+    description: "A resource is freed explicitly while newer ones are live.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::DevresLog, Hook::DevresRemove],
@@ -90,14 +90,14 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
         return;
     }
     let meaning = if severity == Severity::Warn {
-        "An interrupt or power management that was set up later may still use it, with the driver bound."
+        "The driver is bound, and an interrupt or power management set up later may still use it."
     } else {
-        "Resources are set up in the order in which they build on each other. Giving up an older one by hand is \
-         right only if no younger one uses it."
+        "Newer resources often use older ones. Freeing an older one explicitly is right only if no newer one uses \
+         it."
     };
     report.submit(Finding {
         summary: format!(
-            "{what} of {} was given up by hand while {}, which was added after it, is live.",
+            "{what} of {} was freed explicitly while the newer {} was still live.",
             subject.name(),
             finding::label(user)
         ),
@@ -113,12 +113,12 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
             },
             Step {
                 time: model.now(),
-                what: format!("{what} is given up by hand"),
+                what: format!("{what} is freed explicitly"),
             },
         ],
         expected: vec![
-            format!("{} is given up", finding::label(user)),
-            format!("{what} is given up"),
+            format!("{} is freed", finding::label(user)),
+            format!("{what} is freed"),
         ],
         resources: vec![finding::live_resource(node), finding::live_resource(user)],
         caused_by: blame::caller_as_cause(&subject, model),

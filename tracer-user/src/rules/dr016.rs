@@ -3,6 +3,7 @@
 
 use super::{
     Rule, blame, dr005,
+    known::{self, Observed},
     splat::{self, Proof},
 };
 use crate::{
@@ -15,7 +16,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR016",
     name: "managed-free-miss",
     severities: &[Severity::Warn],
-    description: "A resource is to be given up by hand, and the device has none such or it is not given up.",
+    description: "An explicit free finds no such resource on the device, or drops it without releasing it.",
     needs: &[
         &[Hook::Destroy],
         &[Hook::Release],
@@ -114,14 +115,14 @@ fn warned(
     };
     let meaning = match function {
         "devres_release_all" => {
-            "The device was never initialised, or its memory is no device any more."
+            "The device was never initialized, or its memory no longer holds a device."
         }
         "devres_free" => {
-            "A resource is freed that is still on a device's list: that list is broken now."
+            "A resource that is still on a device's list was freed: the list is corrupt now."
         }
         _ => {
-            "What was to be given up is not on this device: it belongs to another one, was given up before, or was \
-             never acquired. It stays until its device goes, or was given up twice."
+            "The resource to be freed is not on this device: it is on another one, was freed before, or was never \
+             acquired. It stays until its device is released, or was freed twice."
         }
     };
     let lasting = model
@@ -155,17 +156,17 @@ fn destroyed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
             "{name}() dropped a resource of {} with devres_destroy(), which does not release it.",
             subject.name()
         ),
-        meaning:
-            "What the resource stood for stays acquired for ever: nobody knows of it any more."
-                .to_owned(),
+        meaning: "The resource is leaked: it stays acquired, and nothing refers to it any more."
+            .to_owned(),
         order: vec![Step {
             time: model.now(),
             what: format!("{name}() calls devres_destroy(), which returns 0"),
         }],
         expected: vec![format!(
-            "{name}() calls devres_release(), which runs the resource's release"
+            "{name}() calls devres_release(), which runs the release function"
         )],
         caused_by: Some(call.cause(&subject, model)),
+        known: known::of(INFO.id, Observed::function(Some(name))),
         ..subject.finding(&INFO, Severity::Warn, name, model.now())
     });
 }
@@ -211,8 +212,8 @@ fn missed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
             "{who} called {function}() on {}, which found no such resource.",
             subject.name()
         ),
-        meaning: "What was meant to be given up was not: it is on another device, was given up before, or is \
-                  looked for in the wrong way. It stays until its device goes, or is given up twice."
+        meaning: "Nothing was freed: the resource is on another device, was freed before, or the wrong function \
+                  looked for it. It stays until its device is released, or is freed twice."
             .to_owned(),
         order: vec![Step {
             time: model.now(),

@@ -2,7 +2,10 @@
 
 use hashbrown::HashMap;
 
-use super::Rule;
+use super::{
+    Rule,
+    known::{self, Observed},
+};
 use crate::{
     event::{Hook, Time},
     finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
@@ -13,7 +16,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR017",
     name: "runtime-growth",
     severities: &[Severity::Warn, Severity::Info],
-    description: "The same resource is added again and again while a driver is bound.",
+    description: "A bound driver adds the same resource again and again (a leak until unbind).",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::DevresLog, Hook::DevresRemove],
@@ -151,15 +154,15 @@ impl RuntimeGrowth {
         }
         let (live, name) = (growth.live, subject.name());
         let meaning = if lasting {
-            "Each of them waits for the unbind. Whatever adds them, a resume, an open or an ioctl, must give them up \
-             again, or the memory and what they stand for is used up in the end."
+            "All of them stay until the unbind. Whatever adds them, a resume, an open or an ioctl, must release them \
+             again, or resources run out."
         } else {
-            "That may have been one operation that needs many. If each resume, open or ioctl adds some, they use up \
-             memory until the unbind."
+            "It may have been a single operation that needs many. If each resume, open or ioctl adds some, they \
+             accumulate until the unbind."
         };
         let finding = Finding {
             summary: format!(
-                "{live} times {what} from one place is live on {name}, whose driver is bound, and growing."
+                "{what} leaks: {live} live allocations from one call site on bound device {name}."
             ),
             meaning: meaning.to_owned(),
             order: vec![
@@ -169,13 +172,12 @@ impl RuntimeGrowth {
                 },
                 Step {
                     time: model.now(),
-                    what: format!("number {live} is added, and none but the newest was given up"),
+                    what: format!("number {live} is added; none but the newest was released"),
                 },
             ],
-            expected: vec![
-                "what a bound driver adds for an operation it gives up when that ends".to_owned(),
-            ],
+            expected: vec!["resources added for an operation are released when it ends".to_owned()],
             resources: vec![finding::live_resource(node)],
+            known: known::of(INFO.id, Observed::driver(subject.driver())),
             ..subject.finding(&INFO, severity, &finding::mark(node), model.now())
         };
         // The same growth is found once, however long it goes on.

@@ -14,7 +14,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR018",
     name: "deferral-churn",
     severities: &[Severity::Warn, Severity::Info],
-    description: "A device's probe is deferred again and again.",
+    description: "A device's probe is deferred many times in a row.",
     needs: &[
         &[Hook::Probe],
         &[Hook::Bound],
@@ -195,16 +195,15 @@ impl DeferralChurn {
             .map_or(severity, |known| known.max(severity));
         driver.severity = Some(severity);
         let acquired = match deferrals.released {
-            0 => "None of them acquired anything that it had to give back.".to_owned(),
-            1 => "They acquired one resource in all, and gave it back.".to_owned(),
-            released => format!("They acquired {released} resources in all, and gave them back."),
+            0 => "None of them acquired any resource.".to_owned(),
+            1 => "They acquired and released one resource in all.".to_owned(),
+            released => format!("They acquired and released {released} resources in all."),
         };
         report.update(Finding {
             count: driver.count,
             summary: driver.summary(subject),
             meaning: format!(
-                "{acquired} The supplier that the device waits for may be missing, or its driver asks for it too late \
-                 in its probe."
+                "{acquired} The supplier may be missing, or the driver requests it too late in its probe."
             ),
             order: vec![
                 Step {
@@ -218,7 +217,7 @@ impl DeferralChurn {
             ],
             expected: vec![
                 "the supplier is bound".to_owned(),
-                "the device is probed, and gets what it asks for".to_owned(),
+                "the device is probed, and every request succeeds".to_owned(),
             ],
             ..subject.finding(&INFO, severity, "", deferrals.last)
         });
@@ -258,7 +257,7 @@ impl Driver {
             .collect();
         let others = if self.others { ", and others" } else { "" };
         format!(
-            "The probes of several devices{driver} were deferred again and again, in a row: {}{others}.",
+            "The probes of several devices{driver} were deferred many times in a row: {}{others}.",
             named.join(", ")
         )
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     event::{Hook, Message, Task, Time},
-    finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{self, Cause, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Kind, Left, Model, Node, NodeId},
 };
 
@@ -18,7 +18,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR019",
     name: "slow-release",
     severities: &[Severity::Warn, Severity::Info],
-    description: "The release of one resource takes long, or does not end.",
+    description: "A release takes long, or does not end.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::ReleaseAll],
@@ -80,6 +80,8 @@ struct Batch {
     heard: Time,
     /// It was told while it was under way.
     told: bool,
+    /// Where the task waits, if that was looked up.
+    waits: Vec<String>,
 }
 
 impl Rule for SlowRelease {
@@ -88,7 +90,11 @@ impl Rule for SlowRelease {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        if !self.tasks.is_empty() {
+        if let Change::KernelMessage { message, .. } = change
+            && matches!(**message, Message::Waits)
+        {
+            self.waits(model);
+        } else if !self.tasks.is_empty() {
             self.hear(model);
             self.pass(model.now(), model, report);
         }
@@ -157,6 +163,17 @@ impl SlowRelease {
         }
     }
 
+    /// It was looked up where the current task waits: that is no sign of life.
+    fn waits(&mut self, model: &Model) {
+        let batches = self.tasks.get_mut(&model.current_task().tid);
+        if let (Some(batch), Some(stack)) = (
+            batches.and_then(|batches| batches.last_mut()),
+            model.current_stack(),
+        ) {
+            batch.waits = finding::frames(stack);
+        }
+    }
+
     fn released(&mut self, id: NodeId, concluded: bool, model: &Model, report: &mut Report) {
         let Some(node) = model.node(id) else { return };
         let Some(device) = model.owner(node) else {
@@ -183,6 +200,7 @@ impl SlowRelease {
             hook: frame.hook(),
             heard: model.now(),
             told: false,
+            waits: Vec::new(),
         };
         match batches.last_mut() {
             // All at the time at which the first one went.
@@ -237,7 +255,7 @@ impl Batch {
         let finding = Finding {
             summary,
             meaning: meaning(locked).to_owned(),
-            order: self.order(model.now(), "that is over".to_owned()),
+            order: self.order(model.now(), "the release ends".to_owned()),
             ..self.finding(&subject, Severity::Warn, model.now())
         };
         if self.told {
@@ -271,7 +289,7 @@ impl Batch {
             if returns {
                 ""
             } else {
-                ", as far as can be seen"
+                ", as far as the recording shows"
             }
         );
         let locked = model.frames(&self.task).iter().any(|frame| {
@@ -282,7 +300,7 @@ impl Batch {
             String::new()
         } else {
             format!(
-                " The return of {}() was not recorded: it may have ended, and the task did nothing else since.",
+                " The return of {}() was not recorded: the release may have ended, and the task has been idle since.",
                 self.hook.symbol()
             )
         };
@@ -360,10 +378,19 @@ impl Batch {
     fn finding(&self, subject: &Subject, severity: Severity, now: Time) -> Finding {
         Finding {
             expected: vec![
-                "what a release waits for is told to stop before, and waited for no longer than needed"
+                "whatever a release waits for is stopped first, and the wait has a timeout"
                     .to_owned(),
             ],
             resources: vec![finding::live_resource(&self.node)],
+            caused_by: (!self.waits.is_empty()).then(|| Cause {
+                device: subject.name().to_owned(),
+                instance: subject.key,
+                driver: subject.driver().map(str::to_owned),
+                frame: "a release",
+                task: self.task.comm.name().into_owned(),
+                tid: self.task.tid,
+                stack: self.waits.clone(),
+            }),
             // Who asked for it is left out: of what was there before the trace began nobody knows, and the next
             // binding's is the same.
             ..subject.finding(&INFO, severity, finding::label(&self.node), now)
@@ -373,10 +400,10 @@ impl Batch {
 
 fn meaning(locked: bool) -> &'static str {
     if locked {
-        "The device's lock is held meanwhile: whoever unbinds the driver or removes the device waits, and so does \
-         everybody else who wants that lock."
+        "The device lock is held meanwhile: the unbind or removal waits, and so does every other task that takes \
+         the lock."
     } else {
-        "Whoever released it waits meanwhile, by putting the last reference to the device, say, or by deleting it."
+        "The task that triggered the release waits meanwhile, for example in device_del() or in the last put."
     }
 }
 

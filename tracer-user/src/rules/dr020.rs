@@ -11,7 +11,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR020",
     name: "release-fn-unloaded",
     severities: &[Severity::Error],
-    description: "A module is unloaded while a resource lives whose release is in it.",
+    description: "A module is unloaded while a live resource's release function is in it.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::ModuleFree]],
     details: &[],
     sharpened_by: &[],
@@ -75,10 +75,10 @@ fn unloaded(
     let what = finding::label(first);
     report.submit(Finding {
         summary: format!(
-            "The module {module} was unloaded while {what} of {}, which is a function of it, waits to be called.",
+            "The module {module} was unloaded while {what} of {}, one of its functions, is still to be called.",
             subject.name()
         ),
-        meaning: "When the device releases its resources, the kernel jumps to where that function was."
+        meaning: "When the device's resources are released, the kernel calls freed memory."
             .to_owned(),
         order: vec![
             Step {

@@ -18,7 +18,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR021",
     name: "double-free-managed",
     severities: &[Severity::Error],
-    description: "A managed interrupt is freed by free_irq(), and again when it is released.",
+    description: "free_irq() frees a managed interrupt, which its release then frees again.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::FreeIrq]],
     details: super::CONTENTS,
     sharpened_by: &[],
@@ -113,9 +113,9 @@ fn freed(owner: DeviceId, sequence: u64, number: u32, model: &Model, report: &mu
         return;
     };
     report.submit(Finding {
-        summary: format!("free_irq({number}) was called for an interrupt of {} that is managed.", subject.name()),
-        meaning: "Its resource is still on the device and frees it again at unbind: the kernel warns then, or frees \
-                  somebody else's handler. devm_free_irq() gives up both, or nothing needs to be done."
+        summary: format!("free_irq({number}) was called for a managed interrupt of {}.", subject.name()),
+        meaning: "The devres node is still on the device, and unbind frees the interrupt again: the kernel warns, or \
+                  frees somebody else's handler. Use devm_free_irq(), or leave it to the unbind."
             .to_owned(),
         order: vec![
             Step {
@@ -127,7 +127,7 @@ fn freed(owner: DeviceId, sequence: u64, number: u32, model: &Model, report: &mu
                 what: "free_irq() frees it; the resource stays".to_owned(),
             },
         ],
-        expected: vec!["devm_free_irq(), or the release of the resource, frees it once".to_owned()],
+        expected: vec!["devm_free_irq() or the unbind frees it, once".to_owned()],
         resources: vec![finding::live_resource(node)],
         caused_by: blame::caller_as_cause(&subject, model),
         ..subject.finding(&INFO, Severity::Error, &finding::mark(node), model.now())

@@ -14,7 +14,7 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR022",
     name: "kernel-report",
     severities: &[Severity::Info],
-    description: "The kernel reported a fault in a release or a managed function; its cause is not in the report.",
+    description: "The kernel reported a fault in a release or a devm_*() function; the report does not show the cause.",
     needs: &[],
     details: &[],
     sharpened_by: &[],

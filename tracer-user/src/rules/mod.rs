@@ -25,7 +25,9 @@ mod dr019;
 mod dr020;
 mod dr021;
 mod dr022;
+mod dr023;
 mod interrupt;
+pub mod known;
 mod splat;
 
 use std::{fmt, time::Duration};
@@ -59,6 +61,7 @@ pub use dr019::SlowRelease;
 pub use dr020::ReleaseFunctionUnloaded;
 pub use dr021::DoubleFreeManaged;
 pub use dr022::KernelReport;
+pub use dr023::EnabledAtPut;
 
 /// The contents of resources: of which a rule tells what they stand for.
 const CONTENTS: &[(Hook, Role)] = &[
@@ -93,7 +96,7 @@ pub struct RuleSet {
 
 /// A rule was named that doesn't exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no rule {0:?}: `devres-tracer rules` lists them")]
+#[error("no rule is called {0:?}: `devres-tracer rules` lists them")]
 pub struct UnknownRule(pub String);
 
 impl RuleSet {
@@ -124,6 +127,7 @@ impl RuleSet {
                 Box::<ReleaseFunctionUnloaded>::default(),
                 Box::<DoubleFreeManaged>::default(),
                 Box::<KernelReport>::default(),
+                Box::<EnabledAtPut>::default(),
             ],
             named: false,
         }

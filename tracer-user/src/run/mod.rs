@@ -35,6 +35,8 @@ pub struct Run<'sink, O = ()> {
     sink: &'sink mut dyn Sink,
     /// What keeps the source from being all there was, beside what it says itself.
     problems: Vec<String>,
+    /// Why else nothing can be concluded from that nothing was found.
+    doubts: Vec<String>,
     /// How the command ended that was traced, if it failed.
     command: Option<CommandEnd>,
     /// Why nothing can be written any more.
@@ -97,6 +99,7 @@ impl<'sink, O: Observer> Run<'sink, O> {
             coverage,
             sink,
             problems: Vec::new(),
+            doubts: Vec::new(),
             command: None,
             broken,
         }
@@ -192,6 +195,11 @@ impl<'sink, O: Observer> Run<'sink, O> {
         self.problems.push(problem);
     }
 
+    /// The run is not all that it was to be: that nothing was found says nothing.
+    pub fn doubt(&mut self, reason: String) {
+        self.doubts.push(reason);
+    }
+
     /// The command that was traced has ended like this.
     pub fn command_ended(&mut self, end: CommandEnd) {
         self.command = Some(end).filter(|end| end.failure().is_some());
@@ -228,7 +236,8 @@ impl<'sink, O: Observer> Run<'sink, O> {
         self.observer.conclude(self.engine.model(), &mut summary);
         let judges = self.purpose != Purpose::Transcribe;
         let idleness = self.wanted.idleness().filter(|_| judges);
-        for gap in self.wanted.gaps().into_iter().chain(idleness) {
+        let gaps = self.wanted.gaps().into_iter().chain(idleness);
+        for gap in gaps.chain(self.doubts) {
             summary.doubt(gap);
         }
         let written = match self.broken {

@@ -10,6 +10,7 @@ pub mod report;
 mod reported;
 pub mod reports;
 pub mod stacks;
+pub mod stacks_data;
 pub mod text;
 
 use std::io;

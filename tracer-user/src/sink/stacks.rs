@@ -4,12 +4,15 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::json_text;
+use super::{
+    json_text,
+    stacks_data::{Targets, pointers},
+};
 use crate::{
     escape::Escaped,
-    event::{Comm, GroupId},
+    event::{Comm, DeviceAddress, GroupId},
     finding::text::telling,
-    model::{Device, Node, NodeId, Origin, State},
+    model::{Device, Kind, Node, NodeId, Origin, State},
 };
 
 /// A device and what it owns.
@@ -37,6 +40,9 @@ pub struct DeviceStack {
     pub bytes: u64,
     /// Its resources and group markers, oldest first.
     pub stack: Vec<StackEntry>,
+    /// Its address as it is.
+    #[serde(skip)]
+    at: DeviceAddress,
 }
 
 /// One entry of a device's stack.
@@ -66,6 +72,15 @@ pub struct StackEntry {
     pub task: Option<String>,
     /// Who added it, innermost frame first; empty if that was not seen.
     pub added_by: Vec<String>,
+    /// What its payload points to, where that is known: an action's argument, or what else lies in its first words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// The words of its payload that may point to something.
+    #[serde(skip)]
+    pub pointers: Vec<u64>,
+    /// Whether it is memory that the driver uses, so that what lies in it is the driver's.
+    #[serde(skip)]
+    is_memory: bool,
 }
 
 impl DeviceStack {
@@ -120,6 +135,7 @@ impl DeviceStack {
             doubts: device.taints().map(|taint| taint.to_string()).collect(),
             bytes,
             stack,
+            at: key.address,
         }
     }
 
@@ -165,7 +181,7 @@ impl DeviceStack {
         if let Some(driver) = self.who_put_it_there() {
             writeln!(
                 writer,
-                "  added on behalf of {}, in its probe or later: a device with resources is not probed",
+                "  added on behalf of {}, in its probe or later (a device that has resources can't be probed)",
                 Escaped(driver)
             )?;
         }
@@ -173,6 +189,13 @@ impl DeviceStack {
             entry.write(writer)?;
         }
         Ok(())
+    }
+
+    /// Tells of each entry what its payload points to.
+    pub fn name_data(&mut self, targets: &Targets) {
+        for entry in &mut self.stack {
+            entry.data = targets.named(&entry.pointers, self.at);
+        }
     }
 
     /// The driver on whose behalf everything was added that was there before the trace, as far as that can be told without
@@ -214,6 +237,9 @@ impl StackEntry {
             task: (node.origin() == Origin::Seen && node.task().comm != Comm::default())
                 .then(|| format!("{}[{}]", node.task().comm.name(), node.task().tid)),
             added_by: node.stack().map(crate::finding::frames).unwrap_or_default(),
+            data: None,
+            pointers: pointers(node),
+            is_memory: node.kind() == Kind::Memory,
         }
     }
 
@@ -231,11 +257,7 @@ impl StackEntry {
                     self.opener()
                 )
             }
-            (Some(_), None) => writeln!(
-                writer,
-                "┌ group ({}) is closed here (grp>)",
-                self.group_id()
-            ),
+            (Some(_), None) => writeln!(writer, "┌ group ({}) closed here (grp>)", self.group_id()),
             (None, _) => {
                 let name = if self.name.is_empty() {
                     "(no name)"
@@ -255,8 +277,12 @@ impl StackEntry {
                 if let Some(size) = self.size {
                     write!(writer, "  {size} bytes")?;
                 }
-                match telling(&self.added_by).first() {
-                    Some(frame) => writeln!(writer, "  added by {}", Escaped(frame)),
+                if let Some(data) = &self.data {
+                    let how = if self.is_memory { "refers to" } else { "data:" };
+                    write!(writer, "  {how} {}", Escaped(data))?;
+                }
+                match telling(&self.added_by).first().or(self.task.as_ref()) {
+                    Some(adder) => writeln!(writer, "  added by {}", Escaped(adder)),
                     None => writeln!(writer),
                 }
             }

@@ -90,14 +90,14 @@ impl<W: Write> Sink for TextSink<W> {
         if let Before::Unknown(reason) = &source.coverage.before {
             writeln!(
                 self.writer,
-                "what existed before is not known: {}",
+                "resources from before the trace are unknown: {}",
                 Escaped(reason)
             )?;
         }
         if source.coverage.nodes == NodeEvents::Concluded {
             writeln!(
                 self.writer,
-                "this kernel doesn't log releases: they are concluded from the functions that release"
+                "this kernel doesn't log releases: they are inferred from the functions that release"
             )?;
         }
         let coverage = &source.coverage;
@@ -130,14 +130,14 @@ impl<W: Write> Sink for TextSink<W> {
     fn event(&mut self, event: &Event, model: &Model) -> io::Result<()> {
         if let EventKind::Loss(loss) = &event.kind {
             let why = match loss.cause {
-                LossCause::RingFull => "the ring buffer was full (give it more with --ring-size)",
+                LossCause::RingFull => "the ring buffer was full (enlarge it with --ring-size)",
                 LossCause::ProbeSkipped => "the kernel skipped a probe",
                 LossCause::Undecodable => "a record could not be decoded",
                 LossCause::Input => "the input says so",
                 LossCause::Unwritten => "the recorder could not write them in time",
                 LossCause::KprobesOff => return told_off(&mut self.writer, "kprobes were"),
                 LossCause::FtraceOff => return told_off(&mut self.writer, "ftrace was"),
-                LossCause::HookSilent => "a hook that is attached did not report",
+                LossCause::HookSilent => "an attached hook did not report",
             };
             return writeln!(
                 self.writer,
@@ -256,9 +256,9 @@ pub fn write_summary_in(
         if lines.cut_lines > 0 {
             writeln!(
                 writer,
-                "  {} {} like an event and {} cut off",
+                "  {} {} like an event but {} cut off",
                 lines.cut_lines,
-                plural(lines.cut_lines, "begins", "begin"),
+                plural(lines.cut_lines, "starts", "start"),
                 plural(lines.cut_lines, "is", "are"),
             )?;
         }
@@ -266,7 +266,7 @@ pub fn write_summary_in(
     if let Some(chosen) = summary.chosen_events {
         writeln!(
             writer,
-            "  {chosen} {} of the devices that are wanted",
+            "  {chosen} {} of matching devices",
             plural(chosen, "event is", "events are")
         )?;
     }
@@ -292,7 +292,7 @@ pub fn write_summary_in(
     write_undecided(width, writer, summary)?;
     if summary.misfits > 0 {
         let line = format!(
-            "{} {} fit what came before: something is missing, there twice or out of order",
+            "{} {} fit the events before: events are missing, duplicated or out of order",
             summary.misfits,
             plural(summary.misfits, "event does not", "events do not")
         );
@@ -323,7 +323,7 @@ fn write_undecided(width: usize, writer: &mut impl Write, summary: &Summary) -> 
     blind.dedup();
     if !blind.is_empty() {
         let line = format!(
-            "{} could not decide everything: not all functions that {} are seen (`devres-tracer rules` lists them)",
+            "{} could not decide everything: some functions that {} were not traced (`devres-tracer rules` lists them)",
             in_rows(&blind),
             if blind.len() == 1 {
                 "it needs"
@@ -463,10 +463,11 @@ fn said(message: &Message) -> String {
             )
         }
         Message::FreedActive { object, block, .. } => format!(
-            "the kernel found an active {} in freed memory, behind REL {}",
+            "the kernel found an active {} in freed memory, after REL {}",
             Escaped(object),
             reference(block)
         ),
+        Message::Waits => "a release is still under way, and its task waits".to_owned(),
         Message::Splat(splat) => format!("the kernel's {}", Escaped(&splat.to_string())),
     }
 }

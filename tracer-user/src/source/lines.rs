@@ -16,7 +16,7 @@ pub enum LinesError {
     #[error(transparent)]
     Read(#[from] io::Error),
     /// The first line is not what such a stream begins with.
-    #[error("the first line is not the `source` object that `trace --json` begins with: {0}")]
+    #[error("the first line is not the `source` object that `trace --json` writes first: {0}")]
     NoSource(serde_json::Error),
     /// The stream is empty.
     #[error("the input is empty")]
@@ -124,7 +124,7 @@ impl<R: BufRead> Lines<R> {
                 Line::End => {
                     return Ok(self.missing(
                         1,
-                        "it ends without its summary: the tracer was killed, or the file was cut off; what came after is missing",
+                        "it has no summary: the tracer was killed, or the file was cut off; the end is missing",
                     ));
                 }
                 Line::TooLong => {
@@ -175,14 +175,11 @@ impl<R: BufRead> Lines<R> {
         if missing == 0 {
             None
         } else if self.events == 0 {
-            self.missing(
-                missing,
-                "it was written without its events: make it without --quiet",
-            )
+            self.missing(missing, "it has no events: write it without --quiet")
         } else {
             self.missing(
                 missing,
-                "it has fewer events than its summary tells of: lines were taken out of it",
+                "it has fewer events than its summary says: lines were removed",
             )
         }
     }

@@ -11,7 +11,11 @@ pub struct Packed {
 
 impl fmt::Display for Packed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: give what `{}` writes", self.kind, self.tool)
+        write!(
+            formatter,
+            "{}: use the output of `{}`",
+            self.kind, self.tool
+        )
     }
 }
 
@@ -30,11 +34,7 @@ const KNOWN: [(&[u8], &str, &str); 10] = [
     ),
     (b"PERFILE2", "a recording of perf", "perf script -i FILE"),
     (b"PERFFILE", "a recording of perf", "perf script -i FILE"),
-    (
-        b"LPKSHHRH",
-        "the journal's own file",
-        "journalctl -k --file FILE",
-    ),
+    (b"LPKSHHRH", "a journal file", "journalctl -k --file FILE"),
 ];
 
 /// What begins so, if it is of such a kind.
@@ -54,7 +54,7 @@ mod tests {
         let found = known(b"\x1f\x8b\x08\0").map(|packed| packed.to_string());
         assert_eq!(
             found.as_deref(),
-            Some("compressed with gzip: give what `zcat FILE` writes")
+            Some("compressed with gzip: use the output of `zcat FILE`")
         );
         assert_eq!(known(b"[    1.000000] x"), None);
         assert_eq!(known(b"BZ"), None);

@@ -1,7 +1,7 @@
 //! Numbers and bytes in a block's content.
 
 /// Writes numbers to the end of a buffer.
-pub(super) trait Put {
+pub(crate) trait Put {
     /// The number in groups of seven bits, the lowest first; all but the last have the highest bit set.
     fn put_varint(&mut self, number: u64);
     /// How much `number` is more than `base`, or less; small either way where they are near.
@@ -40,33 +40,33 @@ fn low_byte(number: u64) -> u8 {
 
 /// Moves the sign to the lowest bit, so that a small number of either sign is small: 0, -1, 1, -2 become
 /// 0, 1, 2, 3.
-pub(super) const fn fold_sign(number: u64) -> u64 {
+pub(crate) const fn fold_sign(number: u64) -> u64 {
     (number << 1) ^ (number.cast_signed() >> 63).cast_unsigned()
 }
 
 /// Undoes [`fold_sign`].
-pub(super) const fn unfold_sign(number: u64) -> u64 {
+pub(crate) const fn unfold_sign(number: u64) -> u64 {
     (number >> 1) ^ (number & 1).wrapping_neg()
 }
 
 /// Why a block's content can't be understood, although its checksum is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Malformed(pub(super) &'static str);
+pub(crate) struct Malformed(pub(super) &'static str);
 
 /// Reads numbers from a buffer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// How many bytes are left.
-    pub(super) const fn left(&self) -> usize {
+    pub(crate) const fn left(&self) -> usize {
         self.rest.len()
     }
 
@@ -88,7 +88,7 @@ impl<'a> Cursor<'a> {
         Ok(*bytes)
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
         let first = self.byte()?;
         if first < 0x80 {
             return Ok(u64::from(first));

@@ -201,6 +201,7 @@ impl Decoder {
     fn message(&mut self, cursor: &mut Cursor<'_>) -> Result<Message, Malformed> {
         Ok(match cursor.byte()? {
             message::PROBE_REFUSED => Message::ProbeRefused,
+            message::WAITS => Message::Waits,
             message::WARNING => Message::Warning {
                 function: self.tables.text(cursor)?,
                 line: flag(cursor)?.then(|| cursor.varint()).transpose()?,

@@ -64,6 +64,7 @@ pub(super) mod message {
     pub(in crate::trace_file) const WARNING: u8 = 1;
     pub(in crate::trace_file) const FREED_ACTIVE: u8 = 2;
     pub(in crate::trace_file) const SPLAT: u8 = 3;
+    pub(in crate::trace_file) const WAITS: u8 = 4;
 }
 
 /// Numbers of what is known of a call's arguments.
@@ -359,6 +360,7 @@ impl Encoder {
         let bytes = &mut self.plain.bytes;
         match message {
             Message::ProbeRefused => bytes.push(message::PROBE_REFUSED),
+            Message::Waits => bytes.push(message::WAITS),
             Message::Warning { function, line } => {
                 bytes.push(message::WARNING);
                 self.tables.put_text(bytes, function.as_ref());

@@ -23,17 +23,17 @@ pub enum TraceFileError {
     Read(#[from] io::Error),
     /// A newer version of the tool has made it.
     #[error(
-        "it has version {0} of the trace format, and this devres-tracer reads up to version {VERSION}: read it with a newer one"
+        "it has trace format version {0}; this devres-tracer reads versions up to {VERSION}: use a newer one"
     )]
     Newer(u16),
     /// Its first bytes are not those of a trace file, or damaged.
-    #[error("its first bytes are not those of a trace file, or they are damaged")]
+    #[error("it does not start like a trace file, or its start is damaged")]
     NoTraceFile,
     /// What it says of itself can't be read, and nothing can be judged without that.
-    #[error("what it says at its beginning of its source is damaged or was cut off")]
+    #[error("its header is damaged or cut off")]
     NoHeader,
     /// What it says of itself makes no sense to this version.
-    #[error("what it says at its beginning of its source can't be understood: {0}")]
+    #[error("its header can't be parsed: {0}")]
     Header(serde_json::Error),
 }
 
@@ -159,7 +159,7 @@ impl<R: Read> Events<R> {
                 self.number += 1;
                 self.time = event.time;
                 if self.left == 0 && cursor.left() > 0 {
-                    self.damaged(self.offset, "a block has more than its events", 0);
+                    self.damaged(self.offset, "a block has extra bytes after its events", 0);
                 }
                 Some(event)
             }
@@ -229,14 +229,10 @@ impl<R: Read> Events<R> {
         self.over = true;
         match serde_json::from_slice::<End>(self.blocks.content()) {
             Ok(end) if end.events == self.number => self.ending.end = Some(end),
-            _ => self.damaged(offset, "the end says something else than the file", 0),
+            _ => self.damaged(offset, "the end block does not match the file", 0),
         }
         if !self.blocks.ends()? {
-            self.damaged(
-                offset,
-                "something else than the end follows the last block",
-                0,
-            );
+            self.damaged(offset, "unexpected data follows the last block", 0);
         }
         Ok(())
     }

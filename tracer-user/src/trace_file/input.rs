@@ -157,7 +157,7 @@ impl<R: Read> Blocks<R> {
                 if cut {
                     "it ends in the middle of a block"
                 } else {
-                    "no block begins here"
+                    "no block starts here"
                 },
                 None,
             ));
@@ -181,7 +181,7 @@ impl<R: Read> Blocks<R> {
         }
         match self.expected {
             Some(expected) if header.sequence < expected => {
-                return Ok(damage("a block is there twice or in the wrong place", None));
+                return Ok(damage("a block is duplicated or out of place", None));
             }
             _ => {}
         }

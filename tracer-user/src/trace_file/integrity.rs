@@ -61,7 +61,7 @@ impl Integrity {
         }
         if self.cut_off {
             problems.push(
-                "not cleanly finished: the recorder was killed, or the file was cut off; what came after is missing"
+                "not cleanly finished: the recorder was killed, or the file was cut off; the end is missing"
                     .to_owned(),
             );
         }

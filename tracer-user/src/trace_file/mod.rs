@@ -5,7 +5,7 @@
 //! without an end block was not cleanly finished, and says so.
 
 mod block;
-mod bytes;
+pub(crate) mod bytes;
 mod continuation;
 mod create;
 mod decode;

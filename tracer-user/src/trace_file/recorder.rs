@@ -50,10 +50,10 @@ pub enum RecorderError {
         source: io::Error,
     },
     /// The limits of this process leave no room for the thread that writes.
-    #[error("a thread can't be started; raise the limits (ulimit -u for processes, -v for memory)")]
+    #[error("cannot start a thread; raise the limits (ulimit -u for processes, -v for memory)")]
     Thread(#[source] io::Error),
     /// Writing failed. What was written before can be read.
-    #[error("{} can't be written any more; it holds what was written before", .path.display())]
+    #[error("{} can't be written any more; what was written so far is kept", .path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -62,8 +62,8 @@ pub enum RecorderError {
     },
     /// Files can't be that small.
     #[error(
-        "files of {asked} bytes are too small: each starts with what the kernel has by then, which takes {beginning} bytes \
-         now; {least} bytes are the least"
+        "files of {asked} bytes are too small: each starts with a snapshot, which takes {beginning} bytes now; the minimum is \
+         {least} bytes"
     )]
     TooSmall {
         /// The size that was asked for.

@@ -122,7 +122,7 @@ fn refer<'table, Thing>(
             .ok()
             .and_then(|position| table.get(position))
             .map(Reference::Known)
-            .ok_or(Malformed("it refers to something that was never written")),
+            .ok_or(Malformed("it refers to an undefined entry")),
     }
 }
 

@@ -126,7 +126,7 @@ fn length(content: &[u8]) -> io::Result<u32> {
     u32::try_from(content.len())
         .ok()
         .filter(|length| *length <= super::MOST_CONTENT)
-        .ok_or_else(|| io::Error::other("what is to be written is too large for a block"))
+        .ok_or_else(|| io::Error::other("the data is too large for a block"))
 }
 
 impl Plain {

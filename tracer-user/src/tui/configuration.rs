@@ -39,13 +39,13 @@ const LEAST_HISTORY: usize = 1 << 14;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigurationError {
     /// It can't be read.
-    #[error("it can't be read: {0}")]
+    #[error("cannot read it: {0}")]
     Read(#[from] io::Error),
     /// It is not TOML.
     #[error("{0}")]
     Syntax(#[from] toml::de::Error),
     /// There is nothing of this name.
-    #[error("there is no {what} {:?}; did you mean {nearest:?}?", Escaped(.name).to_string())]
+    #[error("unknown {what} {:?}; did you mean {nearest:?}?", Escaped(.name).to_string())]
     Unknown {
         /// Of what kind.
         what: &'static str,
@@ -325,25 +325,22 @@ mod tests {
     #[test]
     fn what_is_unknown_is_an_error_with_the_nearest_name() {
         for (text, error) in [
-            (
-                "[key]\n",
-                r#"there is no section "key"; did you mean "keys"?"#,
-            ),
+            ("[key]\n", r#"unknown section "key"; did you mean "keys"?"#),
             (
                 "[keys]\npauze = \"p\"\n",
-                r#"there is no action "pauze"; did you mean "pause"?"#,
+                r#"unknown action "pauze"; did you mean "pause"?"#,
             ),
             (
                 "[theme]\nerorr = \"red\"\n",
-                r#"there is no role "erorr"; did you mean "error"?"#,
+                r#"unknown role "erorr"; did you mean "error"?"#,
             ),
             (
                 "[theme]\nbase = \"drak\"\n",
-                r#"there is no theme "drak"; did you mean "dark"?"#,
+                r#"unknown theme "drak"; did you mean "dark"?"#,
             ),
             (
                 "[live]\nmous = true\n",
-                r#"there is no setting "mous"; did you mean "mouse"?"#,
+                r#"unknown setting "mous"; did you mean "mouse"?"#,
             ),
         ] {
             assert_eq!(read(text).unwrap_err(), error);

@@ -156,29 +156,23 @@ pub const ACTIONS: [ActionInfo; 42] = [
         Action::Open,
         "open",
         &["Enter"],
-        "open what is selected",
+        "open the selected item",
     ),
     info(
         VIEWS,
         Action::Back,
         "back",
         &["Esc", "Backspace"],
-        "back, or drop the filter",
+        "back, or clear the filter",
     ),
-    info(VIEWS, Action::Help, "help", &["?", "F1"], "these keys"),
-    info(
-        VIEWS,
-        Action::Redraw,
-        "redraw",
-        &["Ctrl-l"],
-        "draw everything anew",
-    ),
+    info(VIEWS, Action::Help, "help", &["?", "F1"], "this help"),
+    info(VIEWS, Action::Redraw, "redraw", &["Ctrl-l"], "redraw"),
     info(
         VIEWS,
         Action::Suspend,
         "suspend",
         &["Ctrl-z"],
-        "to the shell; `fg` comes back",
+        "suspend; `fg` resumes",
     ),
     info(VIEWS, Action::Quit, "quit", &["q", "Ctrl-c"], "quit"),
     info(MOVE, Action::Up, "up", &["Up", "k"], "one line up"),
@@ -206,7 +200,7 @@ pub const ACTIONS: [ActionInfo; 42] = [
         &["/"],
         "filter: words, or name: driver: bus: state: resource: finding:",
     ),
-    info(LIST, Action::Sort, "sort", &["s"], "sort by something else"),
+    info(LIST, Action::Sort, "sort", &["s"], "next sort order"),
     info(
         LIST,
         Action::OnlyFindings,
@@ -219,7 +213,7 @@ pub const ACTIONS: [ActionInfo; 42] = [
         Action::Idle,
         "idle",
         &["a"],
-        "also devices that own nothing, or not",
+        "show or hide devices that hold nothing",
     ),
     info(
         TIME,
@@ -234,14 +228,14 @@ pub const ACTIONS: [ActionInfo; 42] = [
         Action::PreviousFinding,
         "previous-finding",
         &["["],
-        "to where the previous finding was made",
+        "to the previous finding",
     ),
     info(
         TIME,
         Action::NextFinding,
         "next-finding",
         &["]"],
-        "to where the next finding was made",
+        "to the next finding",
     ),
     info(
         TIME,
@@ -250,7 +244,7 @@ pub const ACTIONS: [ActionInfo; 42] = [
         &[","],
         "one event back",
     ),
-    info(TIME, Action::Step, "step", &["."], "one event on"),
+    info(TIME, Action::Step, "step", &["."], "one event forward"),
     info(
         TIME,
         Action::DeviceStepBack,
@@ -277,7 +271,7 @@ pub const ACTIONS: [ActionInfo; 42] = [
         Action::Scrub,
         "scrub",
         &["}"],
-        "a twentieth of the history on",
+        "a twentieth of the history forward",
     ),
     info(
         TIME,
@@ -316,7 +310,7 @@ pub const ACTIONS: [ActionInfo; 42] = [
         Action::SaveTrace,
         "save-trace",
         &["W"],
-        "save what is held as a trace",
+        "save the held events as a trace",
     ),
     info(
         KEEP,
@@ -338,7 +332,7 @@ pub struct Key {
 /// A key's name is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no key; keys are such as q, Q, /, Space, Enter, Esc, Tab, BackTab, Up, PageDown, Home, F1, Ctrl-c, Alt-x"
+    "{0:?} is not a key; examples: q, Q, /, Space, Enter, Esc, Tab, BackTab, Up, PageDown, Home, F1, Ctrl-c, Alt-x"
 )]
 pub struct BadKey(pub String);
 

@@ -252,7 +252,7 @@ impl Loop {
             session.know_problems(self.source.problems());
             match (end, &session.sight) {
                 (Some(reason), _) => session.fail(reason),
-                (None, Sight::Live) => session.fail("nobody knows why".to_owned()),
+                (None, Sight::Live) => session.fail("the cause is unknown".to_owned()),
                 (None, Sight::Recording(_)) => session.end(),
             }
         }
@@ -267,7 +267,7 @@ fn copy(session: &mut Session, number: usize) -> io::Result<()> {
     let rule = finding.rule;
     session.state.tell(
         Severity::Info,
-        format!("{rule} was sent to the terminal's clipboard, which takes it if it knows OSC 52"),
+        format!("{rule} sent to the terminal's clipboard (if the terminal supports OSC 52)"),
     );
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::{
     model::{Device, Kind, Model, Node},
     rules::RuleSet,
     run::{Purpose, Run, Wanted},
-    sink::{Sink as _, json::JsonSink},
+    sink::json::JsonSink,
     trace_file::{self, End, EndedBy, Header, TraceFileWriter},
     tui::playback::Playback,
 };
@@ -27,7 +27,7 @@ pub(super) enum SaveError {
     #[error("{0} can't be written: {1}")]
     Write(String, io::Error),
     /// There is nothing to save.
-    #[error("there is nothing to save")]
+    #[error("nothing to save")]
     Nothing,
 }
 

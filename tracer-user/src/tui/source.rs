@@ -54,10 +54,10 @@ pub enum SourceError {
     #[error(transparent)]
     Recording(#[from] RecordingError),
     /// There is no thread to be had.
-    #[error("a thread can't be started: {0}")]
+    #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
     /// The thread has died.
-    #[error("the source ended before it had begun")]
+    #[error("the source ended before it started")]
     Died,
 }
 
@@ -148,7 +148,7 @@ struct EndOnDrop(Arc<Queue>);
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
         let reason = thread::panicking()
-            .then(|| "a fault of the tracer: please report what is on the terminal".to_owned());
+            .then(|| "a bug of the tracer: please report what is on the terminal".to_owned());
         self.0.end(reason);
     }
 }

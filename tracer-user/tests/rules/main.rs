@@ -153,15 +153,17 @@ fn silent_after_loss(story: &Story, kept: usize, rule: &str) {
 #[test]
 fn every_rule_has_a_page_that_says_what_to_do() {
     let rules = RuleSet::all();
-    assert_eq!(rules.infos().count(), 22);
+    assert_eq!(rules.infos().count(), 23);
     for info in rules.infos() {
         let title = format!("# {} {}\n", info.id, info.name);
         assert!(info.page.starts_with(&title), "{}", info.id);
         for part in [
             "## What it means",
+            "## How it looks",
+            "docs/recordings/",
             "## A case",
-            "## What to do",
-            "## How it can be wrong",
+            "## How to fix it",
+            "## When it is a false alarm",
         ] {
             assert!(info.page.contains(part), "{} lacks {part}", info.id);
         }

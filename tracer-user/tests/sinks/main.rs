@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod data;
 mod forms;
 mod inert;
 mod same;

@@ -46,6 +46,7 @@ pub(crate) fn whole() -> Coverage {
             })
             .collect(),
         untold: Vec::new(),
+        unread_switches: Vec::new(),
         nodes: NodeEvents::Logged,
         node_addresses: Addresses::Real,
         device_addresses: Addresses::Real,

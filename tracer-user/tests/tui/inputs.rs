@@ -356,7 +356,7 @@ fn findings_taint_and_loss_stand_out() {
     let text = text(&mut session, 80, 24);
     assert!(text.contains("3 devices not certain"), "{text}");
     assert!(
-        text.contains("~ not certain: events were lost: the ring buffer was full"),
+        text.contains("~ uncertain: events were lost: the ring buffer was full"),
         "{text}"
     );
 }
@@ -377,7 +377,7 @@ fn what_came_from_the_snapshot_is_marked() {
         .find(|line| line.contains("devm_clk_release"));
     assert!(line.unwrap().starts_with(" s "), "{screen}");
     assert!(
-        line.unwrap().contains("not seen: it was there before"),
+        line.unwrap().contains("unknown: from before the trace"),
         "{screen}"
     );
     let line = screen
@@ -413,7 +413,7 @@ fn groups_are_nested_brackets_with_who_opened_them() {
         .take_while(|line| !line.is_empty())
         .collect();
     let begins = [
-        "   ┌ group 0x10 is open: what is added now belongs to it",
+        "   ┌ group 0x10 is open: new resources belong to it",
         "   │ devm_ioremap_release",
         "   │ ┌ group 0x20, closed",
         "   │ │ devm_kzalloc_release",

@@ -107,7 +107,7 @@ fn a_time_can_be_typed() {
     assert_eq!(session.playback().now().to_string(), "12.811992");
     session.press("t x Enter").unwrap();
     let screen = text(&mut session, 80, 24);
-    assert!(screen.contains("neither a time"), "{screen}");
+    assert!(screen.contains("give a time in seconds"), "{screen}");
 }
 
 /// A device that is probed, gets resources and is unbound, again and again.
@@ -212,7 +212,7 @@ fn memory_is_bounded_and_what_is_forgotten_is_said() {
     goto(&mut session, 10);
     assert_eq!(session.playback().position(), first);
     let screen = text(&mut session, 80, 24);
-    assert!(screen.contains("is no longer held"), "{screen}");
+    assert!(screen.contains("are no longer held"), "{screen}");
     session.press(".").unwrap();
     let screen = text(&mut session, 80, 24);
     assert!(screen.contains("held from"), "{screen}");

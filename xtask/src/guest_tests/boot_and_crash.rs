@@ -15,8 +15,9 @@ use crate::kernel::Kernel;
 use crate::{kmod, tracer};
 
 /// The tests' names.
-pub(super) const NAMES: [&str; 3] = [BOOT, BUFFER, CONSOLE];
+pub(super) const NAMES: [&str; 4] = [BOOT, ADDERS, BUFFER, CONSOLE];
 const BOOT: &str = "boot_recording_is_judged";
+const ADDERS: &str = "stacks_name_who_added_what_at_boot";
 const BUFFER: &str = "crash_is_told_from_the_buffer_that_outlived_it";
 const CONSOLE: &str = "crash_is_told_from_the_serial_console";
 
@@ -33,6 +34,7 @@ const SCRIPT: &str = r"
         cp $tracing/trace boot.trace
         directory=$(readlink -f /sys/bus/acpi/devices/QEMU0001:00/physical_node)
         driver=$(readlink -f $directory/driver)
+        devres-tracer stacks --json --device ${directory##*/} >boot.stacks
         echo ${directory##*/} >$driver/unbind
         devres-tracer import --quiet --json $tracing/trace >boot.jsonl
         # What the panic prints need not hold the boot as well.
@@ -125,6 +127,7 @@ impl Evidence {
     pub(super) fn check(&self, name: &str) -> Result<()> {
         match name {
             BOOT => self.boot_is_judged(),
+            ADDERS => self.adders_are_named(),
             BUFFER => self.crash_is_told(&self.json_lines("crash.jsonl")?, false),
             _ => {
                 let output = Command::new(&self.tracer)
@@ -177,6 +180,21 @@ impl Evidence {
             found == (self.series < (6, 17)),
             "DR001 on pvpanic: {found}\n{lines:?}"
         );
+        Ok(())
+    }
+
+    /// Whatever the snapshot finds on a device that was probed while the kernel booted has an adder.
+    fn adders_are_named(&self) -> Result<()> {
+        let devices = self.json_lines("boot.stacks")?;
+        let stack = devices
+            .first()
+            .and_then(|device| device["stack"].as_array());
+        let stack = stack.context("nothing is on the device")?;
+        ensure!(stack.len() >= 2, "only {stack:?}");
+        for entry in stack {
+            let added = entry["from_snapshot"] == false && !text(entry, "/task").is_empty();
+            ensure!(added, "nobody has added it: {entry}");
+        }
         Ok(())
     }
 

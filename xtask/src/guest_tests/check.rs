@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::evidence::Evidence;
 use super::recording::text;
-use super::{Session, Test, never, without_log};
+use super::{Series, Session, Test, never, without_log};
 
 /// A function for the scripts.
 macro_rules! check_function {
@@ -102,6 +102,11 @@ pub(super) static EXERCISE: Session = Session {
         [ -e /sys/bus/i2c/drivers/lm75/$sensor ]
         check sensor --exercise i2c/$sensor --cycles 3 --driver lm75
         check module --exercise-module lm75 --cycles 5
+        hwmon=$(echo /sys/bus/i2c/devices/$sensor/hwmon/hwmon*)
+        check held --exercise lm75 --cycles 2 --hold /sys/bus/i2c/devices/$sensor/hwmon/${hwmon##*/}/temp1_input
+        check every --exercise-all --bus i2c --bus virtio --cycles 2 --resume every.journal
+        check resumed --exercise-all --bus i2c --bus virtio --cycles 2 --resume every.journal
+        [ -e /sys/bus/i2c/drivers/lm75/$sensor ]
 
         devres-tracer check --exercise lm75 --cycles 1000000 --report json=stopped.json >stopped.stdout 2>stopped.stderr &
         tracer=$!
@@ -148,6 +153,16 @@ END
             check: exercises_lm75,
         },
         Test {
+            name: "check_holds_a_file",
+            skipped: without_log,
+            check: holds_a_file,
+        },
+        Test {
+            name: "check_exercises_every_device",
+            skipped: without_log,
+            check: exercises_every_device,
+        },
+        Test {
             name: "check_stops_and_restores",
             skipped: without_log,
             check: stops_and_restores,
@@ -168,6 +183,25 @@ END
             check: spares_the_console,
         },
     ],
+};
+
+/// Its module's device is on the faux bus from 7.0 on, whose driver is the kernel's own.
+pub(super) static FAUX: Session = Session {
+    name: "faux",
+    script: concat!(
+        check_function!(),
+        r"
+        modprobe vgem
+        ls /sys/bus/faux/devices >faux.devices
+        check faux --exercise-module vgem --cycles 3
+        rmmod vgem
+    "
+    ),
+    tests: &[Test {
+        name: "check_exercises_a_module_on_the_faux_bus",
+        skipped: without_faux_devices,
+        check: exercises_faux,
+    }],
 };
 
 pub(super) static EXAMPLE: Session = Session {
@@ -318,13 +352,66 @@ fn exercises_lm75(evidence: &Evidence) -> Result<()> {
     ensure_exercised(&results(evidence, "module", 0)?)
 }
 
+fn holds_a_file(evidence: &Evidence) -> Result<()> {
+    let held = results(evidence, "held", 0)?;
+    ensure_exercised(&held)?;
+    let (status, message) = test(&held, "exercise", "held files")?;
+    ensure!(
+        status == "passed" && message.contains("temp1_input: read fails with ENODEV"),
+        "{status}: {message}"
+    );
+    Ok(())
+}
+
+/// The sensor is exercised, and what the results are written to is not; a run that resumes does neither again.
+fn exercises_every_device(evidence: &Evidence) -> Result<()> {
+    let every = results(evidence, "every", 0)?;
+    // Nothing happens in the other one.
+    let resumed = results(evidence, "resumed", 3)?;
+    for found in [&every, &resumed] {
+        let groups = found["groups"].as_array().into_iter().flatten();
+        let tests: Vec<&Value> = groups
+            .filter(|group| text(group, "/kind") == "exercise")
+            .flat_map(|group| group["tests"].as_array().into_iter().flatten())
+            .collect();
+        let ended = |name: &str, status: &str, words: &str| {
+            tests.iter().any(|test| {
+                text(test, "/name").starts_with(name)
+                    && text(test, "/status") == status
+                    && text(test, "/message").contains(words)
+            })
+        };
+        ensure!(ended("i2c/", "passed", "2 cycles"), "{tests:?}");
+        ensure!(
+            ended("virtio/", "skipped", "from the host"),
+            "the share is not spared: {tests:?}"
+        );
+    }
+    Ok(())
+}
+
+/// For tests of what needs a module of Debian's that has a device on the faux bus.
+fn without_faux_devices(series: Series) -> Option<&'static str> {
+    (series < (7, 0)).then_some("no module of this kernel has a device on the faux bus")
+}
+
+fn exercises_faux(evidence: &Evidence) -> Result<()> {
+    let devices = evidence.text("faux.devices")?;
+    ensure!(devices.contains("vgem"), "it is not on that bus: {devices}");
+    let exercised = results(evidence, "faux", 0)?;
+    ensure_exercised(&exercised)?;
+    let (_, message) = test(&exercised, "exercise", "same stack")?;
+    ensure!(message.contains("vgem"), "{message}");
+    Ok(())
+}
+
 fn stops_and_restores(evidence: &Evidence) -> Result<()> {
     evidence.exited("stopped", 3)?;
     let json = evidence.json_lines("stopped.json")?;
     let stopped = json.first().context("there are no results")?;
     let (status, message) = test(stopped, "exercise", "cycles")?;
     ensure!(
-        status == "inconclusive" && message.starts_with("it was asked to end after "),
+        status == "inconclusive" && message.starts_with("interrupted after "),
         "{status}: {message}"
     );
     ensure!(

@@ -148,7 +148,7 @@ fn shows_binding(evidence: &Evidence) -> Result<()> {
     shows(
         evidence,
         "opened",
-        &["lost 0", "begun with a snapshot", "Devices"],
+        &["lost 0", "starts with a snapshot", "Devices"],
     )?;
     shows(evidence, "bound", &["pvpanic", "bound"])?;
     let stack: &[&str] = if evidence.series() < (5, 15) {

@@ -15,6 +15,7 @@ mod files;
 mod i2c;
 mod live;
 mod loss;
+mod modules;
 mod names;
 mod pvpanic;
 mod recording;
@@ -38,7 +39,7 @@ use crate::{kmod, soak, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 16] = [
+const SESSIONS: [&Session; 18] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
@@ -50,8 +51,10 @@ const SESSIONS: [&Session; 16] = [
     &scenarios::SESSION,
     &loss::SESSION,
     &names::SESSION,
+    &modules::SESSION,
     &check::SESSION,
     &check::EXERCISE,
+    &check::FAUX,
     &check::EXAMPLE,
     &via_tracefs::SESSION,
     &devices::SESSION,

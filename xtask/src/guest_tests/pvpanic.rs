@@ -20,6 +20,8 @@ pub(super) static SESSION: Session = Session {
         trace_script unbind 'echo $device >$driver/unbind'
         trace_script rebind 'echo $device >$driver/bind; echo $device >$driver/unbind'
         echo $device >$driver/bind
+        trace one_step --rebind ${driver##*/}
+        [ -e $driver/$device ]
     ",
     tests: &[
         Test {
@@ -31,6 +33,11 @@ pub(super) static SESSION: Session = Session {
             name: "pvpanic_rebind_is_judged",
             skipped: never,
             check: rebind_is_judged,
+        },
+        Test {
+            name: "pvpanic_rebind_in_one_step",
+            skipped: without_log,
+            check: rebind_in_one_step,
         },
         Test {
             name: "pvpanic_additions_have_stacks",
@@ -53,6 +60,21 @@ fn rebind_is_judged(evidence: &Evidence) -> Result<()> {
         let stack = resource["added"]["stack"].to_string();
         ensure!(is_probe(&stack), "not added by the probe: {resource}");
     }
+    Ok(())
+}
+
+/// `trace --rebind`: the unbind that is judged knows who added what, and who detached the PM domain.
+fn rebind_in_one_step(evidence: &Evidence) -> Result<()> {
+    let recording = evidence.recording("one_step")?;
+    let Some(finding) = check(evidence, &recording)? else {
+        return Ok(());
+    };
+    for resource in finding["resources"].as_array().into_iter().flatten() {
+        let stack = resource["added"]["stack"].to_string();
+        ensure!(is_probe(&stack), "not added by the probe: {resource}");
+    }
+    let fix = text(finding, "/known/fixes/0/commit");
+    ensure!(fix == "f99508074e78", "the fix is not told: {finding}");
     Ok(())
 }
 

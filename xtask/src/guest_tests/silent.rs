@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use super::evidence::Evidence;
 use super::recording::text;
-use super::{Session, Test, without_log};
+use super::{Session, Test, never, without_log};
 
 pub(super) static SESSION: Session = Session {
     name: "silent",
@@ -43,8 +43,10 @@ pub(super) static SESSION: Session = Session {
         trace_script unread_during "$off $cycle" $ways
         trace_script unread_before "$cycle" $ways
         echo 1 >$kprobes
+        trace_script unread_idle ':' $ways
         mount -t debugfs none /sys/kernel/debug
         umount /elsewhere
+        trace_script idle ':' $ways
         trace_script switched_on "$cycle" $ways
     "#,
     tests: &[
@@ -62,6 +64,11 @@ pub(super) static SESSION: Session = Session {
             name: "silent_probes_show_in_the_events_alone",
             skipped: without_log,
             check: events_alone,
+        },
+        Test {
+            name: "nothing_at_all_is_not_clean_where_a_switch_can_not_be_read",
+            skipped: never,
+            check: idle,
         },
         Test {
             name: "silent_probes_that_fire_again_are_not_called_so",
@@ -105,6 +112,14 @@ fn events_alone(evidence: &Evidence) -> Result<()> {
             recording.summary
         );
     }
+    Ok(())
+}
+
+fn idle(evidence: &Evidence) -> Result<()> {
+    during(evidence, "unread_idle", "/sys/kernel/debug/kprobes/enabled")?;
+    let recording = evidence.recording("idle")?;
+    let silent = silent(&recording.summary);
+    ensure!(silent.is_empty(), "a hook is called silent: {silent:?}");
     Ok(())
 }
 

@@ -45,6 +45,11 @@ pub(super) static SESSION: Session = Session {
             skipped: without_log,
             check: additions_are_what_the_kernel_has,
         },
+        Test {
+            name: "snapshot_names_the_variable_that_an_action_is_about",
+            skipped: never,
+            check: variables_are_named,
+        },
     ],
 };
 
@@ -86,6 +91,18 @@ fn snapshot_of_the_test_device(evidence: &Evidence) -> Result<()> {
         &kernel,
         &tracer_stacks(&evidence.json_lines("added.stacks")?)?,
     )
+}
+
+fn variables_are_named(evidence: &Evidence) -> Result<()> {
+    let devices = evidence.json_lines("added.stacks")?;
+    let entries = devices.iter().flat_map(|device| device["stack"].as_array());
+    let grown = entries
+        .flatten()
+        .filter(|entry| text(entry, "/function") == "undo_growth [devres_test]")
+        .filter(|entry| text(entry, "/data") == "grown [devres_test]")
+        .count();
+    ensure!(grown == 3, "{grown} of 3 actions are about it: {devices:?}");
+    Ok(())
 }
 
 fn additions_are_what_the_kernel_has(evidence: &Evidence) -> Result<()> {

@@ -251,7 +251,7 @@ impl Concluding<'_> {
         if let Some(worst) = also.iter().max_by_key(|told| told.status) {
             let finding = &worst.finding;
             let message = format!(
-                "also found on this device ({}); the details are those of {}: {}",
+                "also found on this device ({}); details are of {}: {}",
                 finding.severity.name(),
                 finding.device,
                 finding.summary
@@ -267,7 +267,7 @@ impl Concluding<'_> {
         if let Some(worst) = elsewhere.iter().max_by_key(|told| told.status) {
             let finding = &worst.finding;
             let message = format!(
-                "its driver did what {} on {} is about: {}",
+                "its driver caused {} on {}: {}",
                 info.id, finding.device, finding.summary
             );
             return Test::new(info.id, worst.status.min(Status::Noted), message);
@@ -302,7 +302,7 @@ impl Concluding<'_> {
             let device = &finding.device;
             return (
                 Status::Skipped,
-                format!("may be among those counted for {device}: not every occurrence is kept"),
+                format!("may be among those counted for {device}: not all occurrences are kept"),
             );
         }
         (Status::Passed, String::new())
@@ -346,7 +346,7 @@ impl Concluding<'_> {
             |limit: &str| Some(format!("limit/{limit}/{}/{}", place.bus, place.driver));
         if let Some(limit) = self.policy.limits.resources_per_device {
             let (status, message) = if record.most > limit {
-                let what = format!("it had {} resources, {limit} are allowed", record.most);
+                let what = format!("it had {} resources; {limit} are allowed", record.most);
                 (Status::Failed, at(place, record.most_at, &what))
             } else if let Some(doubt) = record.doubt.as_deref().or(self.gap) {
                 (Status::Inconclusive, doubt.to_owned())
@@ -368,7 +368,7 @@ impl Concluding<'_> {
                     ..Test::new("", Status::Failed, "")
                 }
             } else if bindings < 2 {
-                Test::new("", Status::Skipped, "it was not bound twice in this run")
+                Test::new("", Status::Skipped, "not bound twice in this run")
             } else if !grown.doubts.is_empty() {
                 Test::new("", Status::Inconclusive, grown.doubts.first())
             } else if let Some(gap) = self.gap {

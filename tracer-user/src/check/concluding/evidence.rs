@@ -20,17 +20,17 @@ impl Concluding<'_> {
                 "nothing lost",
                 (outcome.lost > 0).then(|| {
                     format!(
-                        "{}: give the ring buffer more room with --ring-size, or trace less",
+                        "{}: enlarge the ring buffer with --ring-size, or trace less",
                         lost(outcome.lost)
                     )
                 }),
                 Vec::new(),
             ),
             verdict(
-                "model agrees with the kernel",
+                "the tracer's model matches the kernel",
                 (outcome.desyncs > 0).then(|| {
                     format!(
-                        "{} {}: a fault of this tool, please report it",
+                        "{} {}: a bug of this tool, please report it",
                         outcome.desyncs,
                         if outcome.desyncs == 1 {
                             "disagreement"
@@ -53,10 +53,10 @@ impl Concluding<'_> {
         }
         if outcome.misfits > 0 {
             let why = misfits(outcome.misfits);
-            tests.push(verdict("events fit", Some(why), Vec::new()));
+            tests.push(verdict("events are consistent", Some(why), Vec::new()));
         }
         if let Some(why) = &ending.cut_short {
-            tests.push(verdict("run is whole", Some(why.clone()), Vec::new()));
+            tests.push(verdict("run is complete", Some(why.clone()), Vec::new()));
         }
         if let Some(why) = &ending.unrecorded {
             tests.push(Test::new("recorded", Status::Failed, why));
@@ -115,7 +115,7 @@ impl Concluding<'_> {
                 let reason = self
                     .coverage
                     .reason(*hook)
-                    .unwrap_or("the source does not have it");
+                    .unwrap_or("the source does not record it");
                 format!("not seen: {reason}")
             });
             tests.push(verdict(&name, why, Vec::new()));
@@ -134,7 +134,7 @@ impl Concluding<'_> {
             let seen = self.records.iter().any(|(place, record)| {
                 glob.is_match(&place.driver) && (record.bound > 0 || record.ended > 0)
             });
-            let why = (!seen).then(|| "it neither bound nor left a device in this run".to_owned());
+            let why = (!seen).then(|| "it was neither bound nor unbound in this run".to_owned());
             tests.push(verdict(&format!("driver {text}"), why, Vec::new()));
         }
         if required.snapshot {
@@ -142,11 +142,15 @@ impl Concluding<'_> {
                 Before::Unknown(reason) => Some(reason.clone()),
                 Before::Snapshot | Before::Nothing => None,
             };
-            tests.push(verdict("what existed before is known", why, Vec::new()));
+            tests.push(verdict(
+                "resources from before the run are known",
+                why,
+                Vec::new(),
+            ));
         }
         if required.stacks {
-            let why = (!self.coverage.stacks).then(|| "no stacks are taken".to_owned());
-            tests.push(verdict("stacks are taken", why, Vec::new()));
+            let why = (!self.coverage.stacks).then(|| "no stacks were recorded".to_owned());
+            tests.push(verdict("stacks are recorded", why, Vec::new()));
         }
         tests
     }

@@ -27,12 +27,12 @@ impl Concluding<'_> {
                 } else if expectation.outcome == Expected::Fail {
                     self.unmet(expectation, groups)
                 } else {
-                    (Status::Skipped, "not found, as may be".to_owned())
+                    (Status::Skipped, "not found, which is allowed".to_owned())
                 };
                 Test {
                     lines: if status == Status::Failed {
                         vec![format!(
-                            "{}: expected because: {}",
+                            "{}: expected: {}",
                             expectation.place, expectation.reason
                         )]
                     } else {
@@ -49,7 +49,7 @@ impl Concluding<'_> {
     fn unmet(&self, expectation: &Expectation, groups: &[Group]) -> (Status, String) {
         let unexpected = || {
             let message = format!(
-                "unexpected pass: it was not found; take the expectation in {} away",
+                "unexpected pass: not found; remove the expectation from {}",
                 expectation.place
             );
             (Status::Failed, message)
@@ -73,8 +73,8 @@ impl Concluding<'_> {
                 Some(Status::Passed) if theirs.all(|status| status == Status::Passed) => {
                     unexpected()
                 }
-                Some(_) => open("not found, and that proves nothing: see that test".to_owned()),
-                None => open("there is no such test in this run".to_owned()),
+                Some(_) => open("not found, but that proves nothing: see that test".to_owned()),
+                None => open("no such test in this run".to_owned()),
             };
         };
         if self.policy.levels.of(rule) == Level::Off {
@@ -92,7 +92,7 @@ impl Concluding<'_> {
         let proves_nothing = |why: &str| {
             (
                 Status::Inconclusive,
-                format!("not found, and that proves nothing: {why}"),
+                format!("not found, but that proves nothing: {why}"),
             )
         };
         let meant = |place: &Place| self.policy.wants(place) && expectation.concerns(place);

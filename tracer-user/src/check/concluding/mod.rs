@@ -107,7 +107,7 @@ fn excused(status: Status, excuse: Excuse) -> (Status, String) {
 }
 
 /// Where a finding was made: first where the one was that is shown. One fingerprint has one bus and one driver.
-fn places_of(finding: &Finding) -> Vec<Place> {
+pub(super) fn places_of(finding: &Finding) -> Vec<Place> {
     let place = |device: &str| Place {
         bus: finding.bus.clone().unwrap_or_default(),
         device: device.to_owned(),

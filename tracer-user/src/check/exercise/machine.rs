@@ -37,7 +37,7 @@ impl ThisMachine {
 impl Machine for ThisMachine {
     fn unbind(&self, place: &Place) -> Result<(), String> {
         self.write(place, "unbind")
-            .map_err(|error| format!("unbinding {} failed: {error}", name(place)))
+            .map_err(|error| format!("unbinding {} failed: {error}", place.name()))
     }
 
     fn bind(&self, place: &Place) -> Result<(), String> {
@@ -46,8 +46,8 @@ impl Machine for ThisMachine {
             Err(error) if error.raw_os_error() == Some(nix::libc::EAGAIN) => Ok(()),
             other => other.map_err(|error| {
                 format!(
-                    "binding {} to {} again failed: {error}",
-                    name(place),
+                    "rebinding {} to {} failed: {error}",
+                    place.name(),
                     place.driver
                 )
             }),
@@ -66,11 +66,6 @@ impl Machine for ThisMachine {
     }
 }
 
-/// A device, for a sentence.
-pub(super) fn name(place: &Place) -> String {
-    format!("{}/{}", place.bus, place.device)
-}
-
 /// Runs a program of kmod's, found also where only root's path leads.
 fn run(program: &str, arguments: &[OsString]) -> Result<(), String> {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
@@ -79,7 +74,7 @@ fn run(program: &str, arguments: &[OsString]) -> Result<(), String> {
         .args(arguments)
         .env("PATH", path)
         .output()
-        .map_err(|error| format!("{program} can't be run: {error}"))?;
+        .map_err(|error| format!("cannot run {program}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }

@@ -1,6 +1,9 @@
 //! Exercise: a driver is unbound and bound again through sysfs, or a module unloaded and loaded, in cycles.
 
 mod affected;
+mod every;
+mod hold;
+mod journal;
 mod machine;
 mod modules;
 mod protect;
@@ -11,6 +14,9 @@ mod wanted;
 
 use std::path::PathBuf;
 
+pub use every::Candidate;
+pub use hold::Held;
+pub use journal::{Journal, JournalError};
 pub use rebind::Exercise;
 pub use sysfs::Roots;
 pub use target::Target;
@@ -29,6 +35,23 @@ pub struct Exercised {
     pub stopped: Option<String>,
     /// What could not be brought back to what it was.
     pub not_restored: Option<String>,
+    /// What came of the files that were held open across each unbind, with the cycle's number.
+    pub held: Vec<(u64, Held)>,
+}
+
+impl Exercised {
+    /// Whether it was done to its end, and left everything as it was.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.gap().is_none()
+    }
+
+    /// Why it was not done to its end, or what it left behind.
+    #[must_use]
+    pub fn gap(&self) -> Option<&str> {
+        let reasons = [&self.problem, &self.stopped, &self.not_restored];
+        reasons.into_iter().find_map(Option::as_deref)
+    }
 }
 
 /// Why there is no exercise.
@@ -38,7 +61,7 @@ pub enum ExerciseError {
     #[error("{0}")]
     NoTarget(String),
     /// More than one thing is called so.
-    #[error("{name:?} may be {}: name one of them", .candidates.join(" or "))]
+    #[error("{name:?} is ambiguous: it may be {}", .candidates.join(" or "))]
     Ambiguous {
         /// What was named.
         name: String,
@@ -49,7 +72,7 @@ pub enum ExerciseError {
     #[error("{0}")]
     Impossible(String),
     /// That would cut the machine off.
-    #[error("{target} is needed by {reason}; with --force it is done all the same")]
+    #[error("{target} is needed by {reason}; use --force to exercise it anyway")]
     Refused {
         /// What was to be unbound.
         target: String,
@@ -64,4 +87,15 @@ pub enum ExerciseError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl ExerciseError {
+    /// Why, where nobody asked for this device by name.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Refused { reason, .. } => format!("it is needed by {reason}"),
+            other => other.to_string(),
+        }
+    }
 }

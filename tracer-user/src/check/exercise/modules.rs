@@ -23,7 +23,7 @@ impl Module {
         let is_file = text.contains('/') || path.extension().is_some_and(|kind| kind == "ko");
         let file = is_file.then(|| path.to_owned());
         if is_file && !path.is_file() {
-            return Err(ExerciseError::NoTarget(format!("there is no file {text}")));
+            return Err(ExerciseError::NoTarget(format!("no such file: {text}")));
         }
         let stem = if is_file {
             path.file_stem().and_then(|stem| stem.to_str())
@@ -35,7 +35,7 @@ impl Module {
                 name: stem.replace('-', "_"),
                 file,
             }),
-            _ => Err(ExerciseError::NoTarget(format!("{text:?} is no module"))),
+            _ => Err(ExerciseError::NoTarget(format!("{text:?} is not a module"))),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the machine can't do without: the disks in use, the only network, the console.
+//! What the machine can't do without: the disks in use, the only network, the console, the terminal, a host's directories.
 
 use std::{
     collections::BTreeSet,
@@ -45,7 +45,8 @@ fn needed_by(
             return Ok(Some(what));
         }
     }
-    for (what, device) in consoles(roots) {
+    let others = consoles(roots).into_iter().chain(terminal(roots));
+    for (what, device) in others.chain(shares(roots)) {
         if holds(&device) {
             return Ok(Some(what));
         }
@@ -194,6 +195,43 @@ fn consoles(roots: &Roots) -> Vec<(String, PathBuf)> {
         }
     }
     consoles
+}
+
+/// The terminal that this process runs on, as proc(5) tells it in `stat`, unless it is one without a device.
+fn terminal(roots: &Roots) -> Option<(String, PathBuf)> {
+    let stat = fs::read_to_string(roots.proc.join("self/stat")).ok()?;
+    // A program's name may have blanks and brackets.
+    let (_, behind) = stat.rsplit_once(") ")?;
+    let number: u32 = behind.split(' ').nth(4)?.parse().ok()?;
+    let (major, minor) = (
+        (number >> 8) & 0xfff,
+        (number & 0xff) | ((number >> 12) & 0xfff00),
+    );
+    let path = roots.sys.join(format!("dev/char/{major}:{minor}"));
+    let path = path.canonicalize().ok()?;
+    Some(("the terminal that this runs on".to_owned(), path))
+}
+
+/// The devices through which directories of a host are mounted.
+fn shares(roots: &Roots) -> Vec<(String, PathBuf)> {
+    let mut shares = Vec::new();
+    for mount in mounts(roots) {
+        let driver = match mount.kind.as_str() {
+            "9p" => "9pnet_virtio",
+            "virtiofs" => "virtiofs",
+            _ => continue,
+        };
+        for device in Target::of_driver(roots, "virtio", driver).unwrap_or_default() {
+            // Of virtiofs not every kernel tells the tag.
+            let tag = fs::read_to_string(device.path.join("mount_tag"));
+            if tag.is_ok_and(|tag| tag.trim_end_matches(['\0', '\n']) != mount.source) {
+                continue;
+            }
+            let what = format!("what is mounted on {} from the host", mount.point);
+            shares.push((what, device.path));
+        }
+    }
+    shares
 }
 
 /// The networks that are up and have a device.

@@ -9,9 +9,10 @@ use std::{
 };
 
 use super::{
-    ExerciseError, Exercised, Roots, Target,
+    ExerciseError, Exercised, Held, Roots, Target,
     affected::{affected, bound_below},
-    machine::{Machine, ThisMachine, name},
+    hold::across,
+    machine::{Machine, ThisMachine},
     modules::Module,
     protect::refuse,
     sysfs::{link_name, names},
@@ -38,6 +39,8 @@ pub struct Exercise {
     subject: Subject,
     /// What had a driver before, beside the targets, and may lose it.
     others: Vec<Place>,
+    /// Files that are held open while a device is unbound.
+    files: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -64,11 +67,24 @@ impl Exercise {
         if !force {
             refuse(&roots, &targets)?;
         }
-        Ok(Self {
+        Ok(Self::of_targets(roots, targets))
+    }
+
+    /// Unbinds these devices and binds them again, whatever needs them.
+    #[must_use]
+    pub fn of_targets(roots: Roots, targets: Vec<Target>) -> Self {
+        Self {
             others: others(&roots, &targets),
             roots,
             subject: Subject::Devices(targets),
-        })
+            files: Vec::new(),
+        }
+    }
+
+    /// Holds these files open while a device is unbound, and uses and closes them behind that.
+    #[must_use]
+    pub fn holding(self, files: Vec<PathBuf>) -> Self {
+        Self { files, ..self }
     }
 
     /// Whether there is such a module to unload and load, as far as can be told before that is tried.
@@ -78,7 +94,7 @@ impl Exercise {
             return Ok(());
         }
         Err(ExerciseError::NoTarget(format!(
-            "there is no module {name:?}, neither loaded nor installed for this kernel"
+            "module {name:?} is neither loaded nor installed for this kernel"
         )))
     }
 
@@ -114,6 +130,7 @@ impl Exercise {
                 loaded_here,
             },
             others: Vec::new(),
+            files: Vec::new(),
             roots,
         };
         if !force && let Err(refused) = refuse(&exercise.roots, &devices) {
@@ -203,11 +220,11 @@ impl Exercise {
         };
         for cycle in 1..=cycles {
             if stop.load(Ordering::Relaxed) {
-                exercised.stopped = Some("it was asked to end".to_owned());
+                exercised.stopped = Some("interrupted".to_owned());
                 break;
             }
             clock.begin(now());
-            if let Err(problem) = self.cycle(machine) {
+            if let Err(problem) = self.cycle(machine, cycle, &mut exercised.held) {
                 exercised.problem = Some(format!("cycle {cycle}: {problem}"));
                 break;
             }
@@ -217,11 +234,23 @@ impl Exercise {
         exercised
     }
 
-    fn cycle(&self, machine: &dyn Machine) -> Result<(), String> {
+    fn cycle(
+        &self,
+        machine: &dyn Machine,
+        number: u64,
+        held: &mut Vec<(u64, Held)>,
+    ) -> Result<(), String> {
         match &self.subject {
             Subject::Devices(targets) => {
                 for target in targets {
-                    machine.unbind(&target.place)?;
+                    let unbind = || machine.unbind(&target.place);
+                    if self.files.is_empty() {
+                        unbind()?;
+                    } else {
+                        let (unbound, how) = across(&self.files, &self.roots, unbind)?;
+                        held.push((number, how));
+                        unbound?;
+                    }
                     let bound = machine.bind(&target.place);
                     self.wait_for(&target.place, bound)?;
                 }
@@ -289,7 +318,7 @@ impl Exercise {
                 ordered?;
                 return Err(format!(
                     "{} was not bound to {} again within {} s",
-                    name(place),
+                    place.name(),
                     place.driver,
                     PATIENCE.as_secs()
                 ));

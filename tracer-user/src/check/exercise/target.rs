@@ -31,7 +31,7 @@ impl Target {
         let is_name = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('/');
         if !is_name(rest) || !bus.is_none_or(is_name) {
             return Err(ExerciseError::NoTarget(format!(
-                "{name:?} is neither a driver or device, nor one with its bus such as i2c/lm75, nor a path"
+                "{name:?} is not a driver or device, nor one with its bus such as i2c/lm75, nor a path"
             )));
         }
         let buses = match bus {
@@ -49,7 +49,7 @@ impl Target {
         }
         match candidates.as_slice() {
             [] => Err(ExerciseError::NoTarget(format!(
-                "there is no driver and no device {name:?} on any bus: is its module loaded?"
+                "no bus has a driver or device {name:?}: is the module loaded?"
             ))),
             [(_, bus, true)] => Self::of_driver(roots, bus, rest),
             [(_, bus, false)] => Self::of_device(roots, bus, rest).map(|target| vec![target]),
@@ -74,7 +74,7 @@ impl Target {
                 Self::of_device(roots, &bus, device)
             }
             _ => Err(ExerciseError::NoTarget(format!(
-                "{name} is no device on a bus"
+                "{name} is not a device on a bus"
             ))),
         }
     }
@@ -103,7 +103,7 @@ impl Target {
         Ok(targets)
     }
 
-    fn of_device(roots: &Roots, bus: &str, device: &str) -> Result<Self, ExerciseError> {
+    pub(super) fn of_device(roots: &Roots, bus: &str, device: &str) -> Result<Self, ExerciseError> {
         let path = roots
             .device(bus, device)
             .map_err(|source| ExerciseError::Unreadable {
@@ -118,7 +118,7 @@ impl Target {
         let directory = roots.driver(bus, &driver);
         if !directory.join("unbind").exists() || !directory.join("bind").exists() {
             return Err(ExerciseError::Impossible(format!(
-                "the driver {bus}/{driver} can't be unbound through sysfs: it suppresses that"
+                "the driver {bus}/{driver} can't be unbound through sysfs (suppress_bind_attrs)"
             )));
         }
         Ok(Self {

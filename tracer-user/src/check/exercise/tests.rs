@@ -12,6 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
+use crate::check::exercise::Candidate;
 
 /// A machine made of directories and links.
 struct Tree {
@@ -466,4 +467,82 @@ fn a_module_that_is_nowhere_is_a_mistake() {
     fs::create_dir_all(&loaded).unwrap();
     fs::write(loaded.join("initstate"), "live").unwrap();
     assert!(verify("x").is_ok());
+}
+
+#[test]
+fn what_this_runs_on_and_what_a_host_lends_is_refused() {
+    let tree = Tree::new();
+    tree.device("pci", "pci0/port", Some("serial"));
+    tree.link("dev/char/4:65", tree.make("devices/pci0/port/tty/ttyS1"));
+    assert!(tree.exercise("serial").is_ok());
+    fs::write(
+        tree.roots.proc.join("self/stat"),
+        "77 (a) b (c)) S 1 77 77 1089 77 4194304\n",
+    )
+    .unwrap();
+    assert!(tree.refusal("serial").contains("the terminal"));
+
+    let shared = tree.device("virtio", "virtio5", Some("9pnet_virtio"));
+    let other = tree.device("virtio", "virtio6", Some("9pnet_virtio"));
+    fs::write(shared.join("mount_tag"), "job\0").unwrap();
+    fs::write(other.join("mount_tag"), "other\0").unwrap();
+    fs::write(
+        tree.roots.proc.join("self/mountinfo"),
+        "21 1 0:25 / /job rw,relatime - 9p job rw,trans=virtio\n",
+    )
+    .unwrap();
+    assert!(tree.refusal("virtio5").contains("/job"));
+    assert!(tree.exercise("virtio6").is_ok());
+}
+
+#[test]
+fn of_every_device_what_is_needed_or_can_not_be_unbound_is_left_out() {
+    let tree = Tree::new();
+    tree.device("pci", "pci0/0000:00:01.0", Some("virtio-pci"));
+    tree.device("virtio", "pci0/0000:00:01.0/virtio0", Some("virtio_blk"));
+    tree.device("pci", "pci0/0000:00:02.0", Some("e1000e"));
+    tree.device("pci", "pci0/0000:00:03.0", None);
+    let hub = tree.device("usb", "pci0/usb1", Some("usb"));
+    fs::write(hub.join("bDeviceClass"), "09\n").unwrap();
+    let dog = tree.device("pci", "pci0/0000:00:04.0", Some("i6300esb"));
+    fs::create_dir_all(dog.join("watchdog/watchdog0")).unwrap();
+    fs::write(dog.join("watchdog/watchdog0/state"), "active\n").unwrap();
+    tree.device("platform", "fixed", Some("suppressed"));
+    for attribute in ["bind", "unbind"] {
+        fs::remove_file(tree.roots.driver("platform", "suppressed").join(attribute)).unwrap();
+    }
+    let disk = tree.make("devices/pci0/0000:00:01.0/virtio0/block/vda");
+    tree.link("dev/block/254:0", disk);
+    fs::write(
+        tree.roots.proc.join("self/mountinfo"),
+        "21 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw\n",
+    )
+    .unwrap();
+
+    let told: Vec<(String, String)> = Candidate::every(&tree.roots)
+        .unwrap()
+        .iter()
+        .map(|candidate| {
+            let target = candidate.target(&tree.roots);
+            let reason = target.map_or_else(|error| error.reason(), |_| String::new());
+            (candidate.place.name(), reason)
+        })
+        .collect();
+    let reasons = [
+        ("virtio/virtio0", "mounted on /"),
+        ("pci/0000:00:01.0", "mounted on /"),
+        ("pci/0000:00:02.0", ""),
+        ("pci/0000:00:04.0", "watchdog0"),
+        ("usb/usb1", "USB hub"),
+        ("platform/fixed", "suppresses"),
+    ];
+    assert_eq!(told.len(), reasons.len(), "{told:?}");
+    for ((name, why), (device, reason)) in told.iter().zip(reasons) {
+        assert_eq!(name, device);
+        assert_eq!(why.is_empty(), reason.is_empty(), "{name}: {why}");
+        assert!(
+            why.contains(reason) && !why.contains("--force"),
+            "{name}: {why}"
+        );
+    }
 }

@@ -80,10 +80,10 @@ pub(super) fn unknown<'a>(
     known: impl IntoIterator<Item = &'a str> + Clone,
 ) -> String {
     if let Some(meant) = nearest(name, known.clone()) {
-        return format!("there is no {what} {name:?}; did you mean {meant:?}?");
+        return format!("unknown {what} {name:?}; did you mean {meant:?}?");
     }
     let all: Vec<&str> = known.into_iter().collect();
-    format!("there is no {what} {name:?}; known are {}", all.join(", "))
+    format!("unknown {what} {name:?}; known: {}", all.join(", "))
 }
 
 /// serde's message on an unknown key, with the key that may have been meant instead of all there are.
@@ -93,12 +93,9 @@ fn with_nearest(message: &str) -> String {
         (true, Some(name)) => {
             let known: Vec<&str> = quoted.collect();
             match nearest(name, known.iter().copied()) {
-                Some(meant) => format!("there is no key `{name}` here; did you mean `{meant}`?"),
+                Some(meant) => format!("unknown key `{name}`; did you mean `{meant}`?"),
                 None => {
-                    format!(
-                        "there is no key `{name}` here; known are {}",
-                        known.join(", ")
-                    )
+                    format!("unknown key `{name}`; known: {}", known.join(", "))
                 }
             }
         }

@@ -6,17 +6,22 @@ mod read;
 
 use std::time::Duration;
 
+use jiff::civil::Date;
 use tracer_ebpf::Hook;
 
 use super::{
     assertion::Assertion,
-    expectation::Expectation,
+    expectation::{Excuse, Expectation},
     level::Levels,
     limits::Limits,
     selection::{Place, Selection},
 };
 use crate::{
-    event::DeviceIdentity, filter::DeviceFilter, finding::Severity, glob::GlobList, rules::RuleSet,
+    event::DeviceIdentity,
+    filter::DeviceFilter,
+    finding::{Finding, Severity},
+    glob::GlobList,
+    rules::RuleSet,
 };
 
 pub use error::PolicyError;
@@ -119,6 +124,14 @@ impl Policy {
             && self
                 .filter
                 .wants_names(&place.device, known(&place.driver), known(&place.bus))
+    }
+
+    /// Whether an expectation that still holds on this day excuses a finding on a device.
+    pub(super) fn excuses(&self, finding: &Finding, place: &Place, today: Date) -> bool {
+        self.expectations.iter().any(|expectation| {
+            expectation.fits(&finding.fingerprint, Some(finding.rule), place)
+                && matches!(expectation.excuse(today), Excuse::Excused { .. })
+        })
     }
 
     /// How much there is in it, in words.

@@ -55,7 +55,7 @@ impl Failure {
         match self {
             Self::Usage(message) => message.clone(),
             Self::Input(error) => format!("{error:#}"),
-            Self::Here(error) => format!("it can't run here: {error:#}"),
+            Self::Here(error) => format!("cannot run here: {error:#}"),
             Self::Run(error) => format!("the run failed: {error:#}"),
         }
     }

@@ -1,5 +1,6 @@
 //! `devres-tracer check`.
 
+mod all;
 mod failure;
 mod reports;
 mod tracing;
@@ -20,6 +21,7 @@ use reports::{OpenReport, Report};
 use super::{
     Exit,
     capture::CaptureOptions,
+    exercise::RebindOptions,
     files::{self, OverwriteOption},
     policy, reading,
     say::{say, shown},
@@ -39,65 +41,89 @@ use crate::{
 /// Shown under the help.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  pass: everything that was asked for was seen, and held
+  0  pass: everything that the policy asks for was seen and holds
   1  something failed, or the run itself did
-  2  the command line or the policy is wrong, or a text has no events
-  3  inconclusive: nothing failed, but not everything could be seen
-  4  it can't run here, or the input can't be read";
+  2  usage error, wrong policy, or a text without events
+  3  inconclusive: nothing failed, but not everything was seen
+  4  cannot run here, or the input can't be read";
 
-/// Judges a run for continuous integration, by a policy, and reports it in the forms that CI reads
+/// Judges a run by a policy and writes reports for CI: KTAP, JUnit, SARIF and more
 ///
-/// Judges what a command does to this kernel, a recording or a pasted log (FILE), or what happens when a
-/// driver is unbound and bound again (--exercise). Every report file that is asked for tells of this run, also if it
-/// could not be done.
+/// The run is a traced command, a recording or log (FILE), or a driver that is unbound and rebound (--exercise).
+/// Every requested report file describes this run, even if it failed to start.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, group = clap::ArgGroup::new("unbound").args(["exercise", "exercise_module", "rebind"]))]
 pub(super) struct Check {
-    /// A recording, or a kernel log or trace as `import` reads it; - for standard input
-    #[arg(conflicts_with_all = ["command", "propagate", "exercise", "exercise_module", "duration", "record", "user", "cycles", "force"], conflicts_with_all = PROBE_OPTIONS)]
+    /// A recording, or a kernel log or text trace as `import` reads it; - for standard input
+    #[arg(conflicts_with_all = ["command", "propagate", "exercise", "exercise_module", "rebind", "duration", "record", "user", "cycles", "force"], conflicts_with_all = PROBE_OPTIONS)]
     file: Option<PathBuf>,
-    /// The policy; `devres-tracer policy init` writes one
+    /// The policy file; `devres-tracer policy init` writes one
     #[arg(long, short, value_name = "FILE", help_heading = "Policy")]
     policy: Option<PathBuf>,
-    /// Known findings, beside those in the policy; can be repeated
+    /// A file of known findings, in addition to those in the policy; can be repeated
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     expectations: Vec<PathBuf>,
-    /// Write a file with expectations under which a run like this one passes
+    /// Write expectations to FILE that let a run like this one pass
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     write_expectations: Option<PathBuf>,
-    /// The lowest severity of findings that fail the run: info, warn or error; the policy's if not given
+    /// The lowest severity that fails the run: info, warn or error [default: the policy's, else error]
     #[arg(long, value_name = "SEVERITY", value_parser = super::trace::severity, help_heading = "Policy")]
     fail_on: Option<Severity>,
-    /// Write a report: ktap, junit, sarif, json, github or lava, to a file or (-) standard output; can be
-    /// repeated. Beside a command, standard output takes only ktap, github and lava [default: ktap=-]
+    /// Write a report: ktap, junit, sarif, json, github or lava, to a file or standard output (-); can be
+    /// repeated. With a command, only ktap, github and lava can go to standard output [default: ktap=-]
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Report::parse, help_heading = "Reports")]
     report: Vec<Report>,
-    /// Record the run to a trace file, to be looked at or judged again later
+    /// Also record the run to a trace file
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     record: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteOption,
-    /// End with the command's exit code if the command fails
+    /// If the command fails, exit with its exit code
     #[arg(long, requires = "command")]
     propagate: bool,
-    /// Unbind and bind again a driver's devices (DRIVER or BUS/DRIVER), or one device (its name, with or
-    /// without BUS/, or its path in sysfs)
+    /// Unbind and rebind all devices of a driver (DRIVER or BUS/DRIVER), or one device (its name, with or
+    /// without BUS/, or its sysfs path)
     #[arg(
         long,
         value_name = "DRIVER|DEVICE",
-        conflicts_with_all = ["command", "duration"],
+        conflicts_with_all = ["command", "duration", "rebind", "exercise_all"],
         group = "exercised",
         help_heading = "Exercise"
     )]
     exercise: Option<String>,
-    /// Unload and load again a module, by name or by the path of its file
-    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["command", "duration", "exercise"], group = "exercised", help_heading = "Exercise")]
+    /// Hold this file of the device open across each unbind, then use and close it: a device node or an attribute in sysfs;
+    /// can be repeated
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "exercise",
+        conflicts_with_all = ["command", "duration"],
+        help_heading = "Exercise"
+    )]
+    hold: Vec<PathBuf>,
+    /// Unload and reload a module, given by name or file
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["command", "duration", "exercise", "exercise_all", "rebind"], group = "exercised", help_heading = "Exercise")]
     exercise_module: Option<String>,
-    /// How many times
+    /// Exercise every bound device that can be unbound safely, one after the other, and say why the others are left out;
+    /// --device, --driver, --bus and the policy choose among them
+    #[arg(long, conflicts_with_all = ["file", "command", "duration", "rebind"], group = "exercised", help_heading = "Exercise")]
+    exercise_all: bool,
+    /// Keep in this file what was exercised. Run again with the same file to go on where the last run ended, also if the
+    /// machine did not survive that
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "exercise_all",
+        help_heading = "Exercise"
+    )]
+    resume: Option<PathBuf>,
+    /// Number of cycles
     #[arg(long, value_name = "N", default_value_t = 10, requires = "exercised", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Exercise")]
     cycles: u64,
-    /// Exercise also what the machine needs: the disks in use, the only network, the console
-    #[arg(long, requires = "exercised", help_heading = "Exercise")]
+    #[command(flatten)]
+    rebind: RebindOptions,
+    /// Exercise even what the machine needs: disks in use, the only network, the console
+    #[arg(long, requires = "unbound", help_heading = "Exercise")]
     force: bool,
     #[command(flatten)]
     filter: FilterOptions,
@@ -146,7 +172,10 @@ impl Check {
             return Err(UsageError::new(conflict));
         }
         let reports = self.report.iter().filter_map(|report| report.file.as_ref());
-        let written = reports.chain(&self.record).map(PathBuf::as_path);
+        let written = reports
+            .chain(&self.record)
+            .chain(&self.resume)
+            .map(PathBuf::as_path);
         let all = || written.clone().chain(self.write_expectations.as_deref());
         self.overwrite.refuse_existing(self.record.as_deref())?;
         files::refuse_same(self.file.as_deref(), all())?;
@@ -155,14 +184,17 @@ impl Check {
         for expectations in &self.expectations {
             files::refuse_same(Some(expectations), written.clone())?;
         }
-        let exercises = self.exercise.is_some() || self.exercise_module.is_some();
+        let exercises = self.exercise.is_some()
+            || self.exercise_module.is_some()
+            || self.exercise_all
+            || self.rebind.rebind.is_some();
         if self.file.is_none()
             && !exercises
             && self.capture.is_endless()
             && !io::stderr().is_terminal()
         {
             return Err(UsageError::new(
-                "there is nothing to judge: give a FILE, a command behind `--`, --exercise, --exercise-module or --for TIME",
+                "nothing to judge: give a FILE, a command after `--`, --exercise, --exercise-all, --exercise-module, --rebind or --for TIME",
             ));
         }
         Ok(())

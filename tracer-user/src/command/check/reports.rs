@@ -31,7 +31,7 @@ impl Report {
             .find(|format| format.name() == name)
             .ok_or_else(|| {
                 let names = Format::ALL.map(Format::name);
-                format!("the forms are {}", names.join(", "))
+                format!("the formats are {}", names.join(", "))
             })?;
         match file {
             "" => Err(format!("{name}= needs a file, or - for standard output")),
@@ -54,12 +54,12 @@ impl Report {
         let beside = if shown.len() > 1 {
             "another report"
         } else if beside_command {
-            "what the command writes there"
+            "the command's output"
         } else {
             return None;
         };
         Some(format!(
-            "standard output can't take {document} beside {beside}: give one of them a file"
+            "standard output can't hold both {document} and {beside}: give one of them a file"
         ))
     }
 }
@@ -103,7 +103,7 @@ impl OpenReport {
             name,
         };
         if open.is_file() {
-            let test = Test::new("run", Status::Inconclusive, "it was not done to its end");
+            let test = Test::new("run", Status::Inconclusive, "the run did not finish");
             open.put(&Results::without_run(None, super::today(), test))?;
         }
         Ok(open)

@@ -1,22 +1,16 @@
 //! A check of the running kernel: what a command does to it, or an exercise.
 
-use std::{
-    ops::ControlFlow,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{ops::ControlFlow, path::Path};
 
 use super::{Check, Failure, today};
 use crate::{
     check::{
         CycleClock, Examination, Policy, Results, RunEnd,
-        exercise::{Exercise, Exercised, Roots},
+        exercise::{Exercise, Roots},
     },
     command::{
         capture::{Asked, Capture, CaptureOptions, Captured, Receiver, say_if_missing},
+        exercise::{RebindOptions, run_cycles},
         record::lost_at,
         say::say,
     },
@@ -38,13 +32,17 @@ impl Check {
         // What names nothing is said before anything is attached.
         self.capture.verify()?;
         let exercise = match (&self.exercise, &self.exercise_module) {
-            (Some(name), _) => Some(Exercise::of_devices(Roots::default(), name, self.force)?),
+            (Some(name), _) => {
+                let exercise = Exercise::of_devices(Roots::default(), name, self.force)?;
+                Some(exercise.holding(self.hold.clone()))
+            }
             (None, Some(name)) => {
                 Exercise::verify_module(&Roots::default(), name)?;
                 None
             }
-            (None, None) => None,
+            (None, None) => self.rebind.exercise(self.force)?,
         };
+        let mut journal = self.journal()?;
         let mut options = self.probes.options(filter);
         options.optional.extend(policy.optional_hooks());
         let mut capture = Capture::start(&options).map_err(Failure::Here)?;
@@ -57,14 +55,27 @@ impl Check {
             None => exercise,
         };
         let mut ending = RunEnd::on(today());
+        let mut goes_on = exercise.is_none() && !self.exercise_all;
+        if self.exercise_all {
+            ending.exercised_each = self
+                .exercise_each(policy, &mut capture, &mut run, journal.as_mut())
+                .await?;
+        }
         if let Some(exercise) = exercise {
             let clock = CycleClock::default();
             run.examination
                 .watch_cycles(exercise.wanted(), clock.clone());
-            let exercised =
-                run_cycles(&mut capture, &mut run, exercise, self.cycles, clock).await?;
+            let cycles = match self.rebind.rebind {
+                Some(_) => RebindOptions::cycles(&self.capture),
+                None => self.cycles,
+            };
+            let exercised = run_cycles(&mut capture, &mut run, exercise, cycles, clock)
+                .await
+                .map_err(Failure::Run)?;
+            goes_on = !self.capture.is_endless() && exercised.is_whole();
             ending.exercised = Some(exercised);
-        } else {
+        }
+        if goes_on {
             let captured = capture
                 .run(&self.capture, &mut run)
                 .await
@@ -97,46 +108,13 @@ fn cut_short(options: &CaptureOptions, captured: Captured) -> Option<&'static st
         Asked::Interrupt if options.is_endless() => None,
         Asked::Interrupt => Some("the run was interrupted"),
         Asked::Terminate => Some("the run was terminated"),
-        Asked::HangUp => Some("the run's terminal went away"),
+        Asked::HangUp => Some("the terminal of the run was closed"),
     }
 }
 
-/// Does the exercise on a thread of its own while what happens is taken in. Whoever asks this process to
-/// end has it end after the cycle that is running.
-async fn run_cycles(
-    capture: &mut Capture,
-    run: &mut CheckRun,
-    exercise: Exercise,
-    cycles: u64,
-    clock: CycleClock,
-) -> Result<Exercised, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    let (done, work) = tokio::sync::oneshot::channel();
-    let worker = std::thread::Builder::new()
-        .spawn(move || {
-            // Whoever waits for it has gone only where the capture has failed.
-            let _ = done.send(exercise.run(cycles, &stop, &clock));
-        })
-        .map_err(|error| {
-            let why = "a thread can't be started; raise the limits (ulimit -u for processes, -v for memory)";
-            Failure::Run(anyhow::Error::new(error).context(why))
-        })?;
-    let exercised = capture
-        .during(work, || asked.store(true, Ordering::Relaxed), run)
-        .await;
-    // If the capture has failed, the exercise still runs, and this process waits for its end.
-    asked.store(true, Ordering::Relaxed);
-    // What it came to is told by the channel, which says as well that it has died.
-    let _ = worker.join();
-    exercised
-        .map_err(Failure::Run)?
-        .map_err(|error| Failure::Run(anyhow::Error::new(error).context("the exercise failed")))
-}
-
 /// Takes in what a capture yields.
-struct CheckRun {
-    examination: Examination,
+pub(super) struct CheckRun {
+    pub(super) examination: Examination,
     sighting: Sighting,
     recorder: Option<Recorder>,
 }

@@ -322,7 +322,7 @@ impl Release {
         let count = self.swallowed_count;
         let mut order = vec![Step {
             time: self.group.opened,
-            what: format!("a group is opened on {name}, and not closed"),
+            what: format!("a group is opened on {name} and not closed"),
         }];
         let first = self.swallowed.iter().filter_map(|resource| {
             let time = resource.added.time?;
@@ -382,10 +382,10 @@ impl Release {
         let count = self.swallowed_count;
         let by = match &self.culprit {
             Some(culprit) if culprit.among_others => {
-                "Right behind the groups of its components, component.c".to_owned()
+                "Right after the groups of its components, component.c".to_owned()
             }
             Some(culprit) => format!(
-                "Right behind its group on {}, component.c",
+                "Right after its group on {}, component.c",
                 culprit.subject.name()
             ),
             None => "Somebody".to_owned(),
@@ -407,19 +407,19 @@ impl Release {
         report.submit(Finding {
             certainty: Certainty::Likely,
             summary: format!(
-                "{by} released an open group of {name}, and with it {count} {} that {} added to {name} after its components were \
-                 bound. What is older stayed: its driver is still bound.",
+                "{by} released an open group of {name}, including {count} {} that {} added to {name} after its components were \
+                 bound. Older resources stayed: its driver is still bound.",
                 plural(count, "resource", "resources"),
                 plural(count, "was", "were"),
             ),
-            meaning: "An open group holds everything that is added after it. The driver that is still bound goes \
-                      on using what is gone now: mappings, interrupts, memory. The log has no stacks: that this \
-                      was not added by the master's bind itself is likely, not certain."
+            meaning: "An open group takes in everything added later. The driver is still bound and keeps using the \
+                      released resources: mappings, interrupts, memory. The log has no stacks: it is likely, not \
+                      certain, that the master's bind did not add them."
                 .to_owned(),
             order,
             expected: vec![
                 "the group is closed when the components are bound".to_owned(),
-                "only what was added in it is released with it".to_owned(),
+                "only resources added in it are released with it".to_owned(),
             ],
             resources: self.swallowed,
             delay_since: "the group's release",

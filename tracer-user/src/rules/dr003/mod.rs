@@ -8,7 +8,11 @@ mod unopened;
 use hashbrown::HashMap;
 
 use self::log_lines::Lines;
-use super::{Rule, blame, plural};
+use super::{
+    Rule, blame,
+    known::{self, Observed},
+    plural,
+};
 use crate::{
     event::{Function, Hook, StackDefinition, Text, Time},
     finding::{self, Cause, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
@@ -21,7 +25,7 @@ pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
     id: "DR003",
     name: "foreign-open-group-release",
     severities: &[Severity::Error, Severity::Warn, Severity::Info],
-    description: "Another driver releases an open group of a bound device, with that driver's own resources.",
+    description: "Another driver releases an open group of a bound device, including resources of the bound driver.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::OpenGroup],
@@ -325,21 +329,26 @@ impl Release {
             .first()
             .map_or("", finding::Resource::label)
             .to_owned();
+        let known = known::of(
+            INFO.id,
+            Observed::function(self.opener.as_ref().and_then(Function::base_name)),
+        );
         report.submit(Finding {
             summary: self.summary(),
             meaning: self.meaning().to_owned(),
             order: self.order(now),
             expected: vec![
                 format!(
-                    "{} closes the group when it has added what belongs to it",
+                    "{} closes the group after adding its resources",
                     self.opener()
                 ),
-                "devres_release_group() by the group's own identifier releases only that"
+                "devres_release_group() with the group's identifier releases only that group"
                     .to_owned(),
             ],
             resources: self.swallowed,
             delay_since: "the call",
             caused_by: Some(self.cause),
+            known,
             ..self.subject.finding(&INFO, severity, &what, now)
         });
     }
@@ -362,12 +371,12 @@ impl Release {
         let (victim, culprit, opener) = (self.subject.name(), self.culprit(), self.opener());
         match self.swallowed_count {
             0 => format!(
-                "{culprit} released an open group of {victim}, which is bound; all of it was added by {opener}, which \
-                 had opened it."
+                "{culprit} released an open group of {victim}, which is bound; {opener}, which opened it, had added all \
+                 of its resources."
             ),
             count => format!(
-                "{culprit} released an open group of {victim}, which is bound, and with it {count} {} that {opener} had \
-                 not added.",
+                "{culprit} released an open group of {victim}, which is bound, including {count} {} that {opener}, which \
+                 opened it, had not added.",
                 plural(count, "resource", "resources"),
             ),
         }
@@ -376,15 +385,15 @@ impl Release {
     fn meaning(&self) -> &'static str {
         match self.by {
             By::Frame { .. } if self.swallowed_count > 0 => {
-                "An open group holds everything that is added after it. The driver that is still bound goes on using \
-                 what is gone now: mappings, interrupts, memory."
+                "An open group takes in everything added later. The driver is still bound and keeps using the released \
+                 resources: mappings, interrupts, memory."
             }
             By::Frame { .. } => {
-                "The group was still open, so anything added later would have gone with it. Nothing was."
+                "The group was still open: anything added later would have been released with it. Nothing was."
             }
             By::Call { .. } => {
-                "An open group holds everything that is added after it. If the driver that is still bound goes on \
-                 using that, it uses what is gone. No other driver's unbind was running, so it may have been meant."
+                "An open group takes in everything added later. If the bound driver still uses the released resources, \
+                 that is a use after free. No other driver's unbind was running, so it may be intended."
             }
         }
     }

@@ -152,12 +152,12 @@ impl Release {
         report.submit(Finding {
             certainty: Certainty::Likely,
             summary: format!(
-                "Right behind a group of {culprit} a group of {name} was released, and with it {count} {resources}. The \
-                 driver of {name} was still there: it removed {removed} afterwards."
+                "A group of {name} was released right after a group of {culprit}, with {count} {resources}. The driver of \
+                 {name} was still bound: it removed {removed} afterwards."
             ),
-            meaning: "An open group holds everything that is added after it. The driver that is still bound goes \
-                      on using what is gone now: mappings, interrupts, memory. How the group was opened is not in \
-                      the log: that not all of this belonged to it is likely, not certain."
+            meaning: "An open group takes in everything added later. The driver is still bound and keeps using the \
+                      released resources: mappings, interrupts, memory. The log does not show how the group was \
+                      opened: it is likely, not certain, that not all of them belonged to it."
                 .to_owned(),
             order: vec![
                 Step {
@@ -170,12 +170,12 @@ impl Release {
                 },
                 Step {
                     time: now,
-                    what: format!("{removed} of {name} is removed: its driver lives on"),
+                    what: format!("{removed} of {name} is removed: its driver is still bound"),
                 },
             ],
             expected: vec![
                 "the group is closed when the components are bound".to_owned(),
-                "only what was added in it is released with it".to_owned(),
+                "only resources added in it are released with it".to_owned(),
             ],
             resources: self.taken,
             delay_since: "the group's release",

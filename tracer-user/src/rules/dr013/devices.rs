@@ -111,7 +111,7 @@ fn outlived(life: &Life, block: &Node, how: &str, model: &Model, report: &mut Re
         },
         Step {
             time: life.began,
-            what: format!("{name} begins in it"),
+            what: format!("{name} is initialized in it"),
         },
     ];
     if let Some(deleted) = life.deleted {
@@ -126,16 +126,16 @@ fn outlived(life: &Life, block: &Node, how: &str, model: &Model, report: &mut Re
     });
     report.submit(Finding {
         summary: format!(
-            "Memory of {} was {how} with the device {name} in it, to which somebody still holds a reference.",
+            "Memory of {} was {how} while somebody still holds a reference to the device {name} in it.",
             subject.name()
         ),
-        meaning: "Whoever holds the reference, an open file for example, uses memory that may belong to somebody else, \
-                  and so does putting it. A device must live in memory that its own release function frees."
+        meaning: "The holder of the reference, an open file for example, uses freed memory, and so does the last put. \
+                  A device must be in memory that its own release function frees."
             .to_owned(),
         order,
         expected: vec![
             format!("the last reference to {name} is put"),
-            "the memory that it is in is freed, by its release function".to_owned(),
+            "its release function frees the memory it is in".to_owned(),
         ],
         resources: vec![finding::resource(block, Some(model.now()), model.now())],
         caused_by: blame::caller_as_cause(&subject, model),

@@ -23,7 +23,7 @@ pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
     id: "DR013",
     name: "dangling-data",
     severities: &[Severity::Error, Severity::Warn],
-    description: "Memory is freed while an action or interrupt still points into it, or a device lives in it.",
+    description: "Memory is freed while an action or interrupt still points into it, or a live device is in it.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
         &[Hook::DevresLog, Hook::ReleaseAll],
@@ -186,7 +186,7 @@ impl Dangling {
             .map_or("it", finding::Resource::label);
         finding.order.push(Step {
             time: model.now(),
-            what: format!("{what} goes"),
+            what: format!("{what} is released or removed"),
         });
         report.update(Finding {
             severity: Severity::Error,
@@ -340,11 +340,11 @@ fn freed_active(
     report.submit(Finding {
         certainty: Certainty::Likely,
         summary: format!(
-            "Memory was freed with an active {object}{calls} in it, right behind the release of {name}{size} of {}.",
+            "Memory with an active {object}{calls} was freed, right after the release of {name}{size} of {}.",
             subject.name()
         ),
-        meaning: "Whatever is active uses that memory later, when it may belong to somebody else. Either it was \
-                  not stopped, or what can start it again was released later than the driver's remove."
+        meaning: "It uses the memory later, when somebody else may have it. Either it was not stopped, or it \
+                  was started again after the driver's remove."
             .to_owned(),
         order: vec![
             Step {
@@ -353,11 +353,11 @@ fn freed_active(
             },
             Step {
                 time: model.now(),
-                what: format!("the kernel finds an active {object} in the memory that is freed"),
+                what: format!("the kernel finds an active {object} in the freed memory"),
             },
         ],
         expected: vec![
-            "what can start it is released or disabled".to_owned(),
+            "whatever can start it is released or disabled".to_owned(),
             format!("the {object} is cancelled"),
             "the memory is released".to_owned(),
         ],
@@ -414,8 +414,8 @@ fn dangling(
         summary: format!(
             "Memory of {owner_name} was {how} while the {pointer} of {what} on {name} still points into it."
         ),
-        meaning: "When that action or interrupt handler runs, or what it stands for is released, it uses memory \
-                  that may belong to somebody else by then."
+        meaning: "When the action or interrupt handler runs, or the resource is released, it uses memory that \
+                  somebody else may have by then."
             .to_owned(),
         order: vec![
             Step {
@@ -428,12 +428,12 @@ fn dangling(
             },
             Step {
                 time: model.now(),
-                what: format!("the memory is {how}; {what} is still there"),
+                what: format!("the memory is {how}; {what} is still live"),
             },
         ],
         expected: vec![
             format!("{what} is released"),
-            "the memory that it uses is released".to_owned(),
+            "the memory it uses is released".to_owned(),
         ],
         resources: vec![
             finding::live_resource(node),

@@ -60,10 +60,7 @@ impl Said {
 fn active(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     let story = Story::of(splat);
     let (what, stop) = if splat.kind == SplatKind::FreedLock {
-        (
-            "a lock that was held".to_owned(),
-            "the lock is unlocked".to_owned(),
-        )
+        ("a held lock".to_owned(), "the lock is unlocked".to_owned())
     } else {
         let object = splat.detail.as_deref().unwrap_or("object");
         let calls = splat
@@ -91,15 +88,15 @@ fn active(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     };
     Said {
         summary: format!("{memory} with {what} in it{phase}."),
-        meaning: "Whatever is active uses that memory later, when it may belong to somebody else. Either it was \
-                  not stopped, or what can start it again was released later than the driver's remove."
+        meaning: "It uses the memory later, when somebody else may have it. Either it was \
+                  not stopped, or it was started again after the driver's remove."
             .to_owned(),
         order: vec![
             step(model, format!("{}{phase}", freeing(release.as_ref()))),
             step(model, format!("the kernel finds {what} in it")),
         ],
         expected: vec![
-            "what can start it is released or disabled".to_owned(),
+            "whatever can start it is released or disabled".to_owned(),
             stop,
             "the memory is released".to_owned(),
         ],
@@ -139,7 +136,7 @@ fn used(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     };
     let (meaning, expected) = match (&used, by_devres || freed_in.is_some()) {
         (Some(_), true) => (
-            "Resources are released in the reverse order of their addition: what the release uses was added after it.",
+            "Resources are released in reverse order: the memory was added after the resource whose release uses it.",
             vec![
                 "the memory is added before what uses it".to_owned(),
                 format!("{who} runs"),
@@ -147,19 +144,19 @@ fn used(splat: &Splat, subject: &Subject, model: &Model) -> Said {
             ],
         ),
         (Some(_), false) => (
-            "Managed resources are released after the driver's remove: what they use must live until then, as managed \
-             memory that was added before them does.",
+            "Managed resources are released after the driver's remove: the memory they use must live until then, for \
+             example as managed memory added before them.",
             vec![
                 format!("{who} runs"),
-                "the memory that it uses is freed".to_owned(),
+                "the memory it uses is freed".to_owned(),
             ],
         ),
         (None, _) => (
-            "Managed memory goes with the binding. What can still use it then must be stopped before: a timer, a \
-             work item, an interrupt, an open file, a callback that is still registered. Or it must not live in \
-             managed memory.",
+            "Managed memory is freed when the binding ends. Whatever can still use it must be stopped before: a timer, \
+             a work item, an interrupt, an open file, a registered callback. Otherwise don't use managed memory for \
+             it.",
             vec![
-                format!("what can call {who} is stopped"),
+                format!("whatever can call {who} is stopped"),
                 "the memory is released".to_owned(),
             ],
         ),

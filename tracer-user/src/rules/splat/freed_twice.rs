@@ -40,16 +40,16 @@ fn interrupt(finding: Finding, splat: &Splat, model: &Model) -> Finding {
     let phase = when(story.phase());
     Finding {
         summary: format!("{number} was already free when {who} freed it{phase}."),
-        meaning: "A managed interrupt is freed by its release. Somebody had freed it before by free_irq(), which leaves \
-                  the resource on the device; or somebody else requested the same number meanwhile. Record with \
+        meaning: "The release frees a managed interrupt. Somebody had already freed it with free_irq(), which leaves the \
+                  devres node on the device; or somebody else requested the same number in between. Record with \
                   --with free_irq to see who."
             .to_owned(),
         order: vec![
-            step(model, "somebody frees the interrupt by hand".to_owned()),
+            step(model, "somebody frees the interrupt with free_irq()".to_owned()),
             step(model, format!("{who} frees it again{phase}")),
         ],
         expected: vec![
-            "the interrupt is left to its release, or given up by devm_free_irq()".to_owned(),
+            "devm_free_irq() or the unbind frees the interrupt, once".to_owned(),
         ],
         ..finding
     }
@@ -83,20 +83,20 @@ fn memory(finding: Finding, splat: &Splat, model: &Model) -> Finding {
         model,
         match first {
             Some(_) => format!("{who} frees it again{phase}"),
-            None => format!("{who} frees it by hand{phase}"),
+            None => format!("{who} frees it explicitly{phase}"),
         },
     ));
     let summary = match &first {
         Some(first) => format!("{who} freed memory{phase} that {first} had freed before."),
-        None => format!("{who} freed managed memory by hand{phase}."),
+        None => format!("{who} freed managed memory explicitly{phase}."),
     };
     Finding {
         summary: summary.replacen("the release", "The release", 1),
-        meaning: "What is managed is freed by its release. Freed by hand as well, it is freed twice, or the pointer is \
-                  one that the allocator never gave out: managed memory begins behind what devres keeps of it."
+        meaning: "The release frees managed memory. An explicit kfree() frees it twice, or frees a pointer that the \
+                  allocator never returned: managed memory starts after its devres header."
             .to_owned(),
         order,
-        expected: vec!["the memory is left to its release, or freed by devm_kfree()".to_owned()],
+        expected: vec!["devm_kfree() or the unbind frees the memory, once".to_owned()],
         ..finding
     }
 }

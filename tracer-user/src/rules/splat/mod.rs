@@ -1,6 +1,7 @@
 //! What the kernel's own reports prove: which rule a splat speaks for, and what that rule says of it.
 
 mod dangling;
+mod enabled;
 mod freed_twice;
 mod next;
 mod open;
@@ -18,7 +19,9 @@ use crate::{
     model::Model,
 };
 
-pub(super) use {dangling::dangling, freed_twice::freed_twice, open::open, slow::slow};
+pub(super) use {
+    dangling::dangling, enabled::enabled_at_put, freed_twice::freed_twice, open::open, slow::slow,
+};
 
 /// What a splat proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub(super) enum Proof {
     Missed,
     /// A release took long (DR019).
     Slow,
+    /// A regulator was put that was still on (DR023).
+    EnabledAtPut,
     /// Nothing that a rule is about: only where and when it happened.
     Nothing,
 }
@@ -46,6 +51,9 @@ pub(super) fn proof(splat: &Splat) -> Proof {
         SplatKind::Hung | SplatKind::Lockup if release.is_some() => Proof::Slow,
         // Of several tasks nobody knows which one RCU waits for.
         SplatKind::Stall if release.is_some() && reports(splat) == 1 => Proof::Slow,
+        SplatKind::Warning if release.is_some() && enabled::is_enabled_at_put(splat) => {
+            Proof::EnabledAtPut
+        }
         SplatKind::Warning if missed(splat).is_some() => Proof::Missed,
         SplatKind::Kasan | SplatKind::Kfence | SplatKind::Slab => memory(splat, &story),
         _ => Proof::Nothing,

@@ -12,7 +12,7 @@ pub(super) fn commands(splat: &Splat, story: &Story<'_>, subject: &Subject) -> V
         return vec![
             "boot with: trace_event=dev:devres_log tp_printk ignore_loglevel".to_owned(),
             format!("on that kernel: {}", trigger(story.phase(), &names)),
-            "devres-tracer import console.log   # the serial console's or pstore's log, with the report".to_owned(),
+            "devres-tracer import console.log   # the log of the serial console or pstore, with the report".to_owned(),
         ];
     }
     let file = names.file();

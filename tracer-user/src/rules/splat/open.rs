@@ -89,36 +89,33 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
     let function = story.function().and_then(Function::base_name);
     let text = match splat.kind {
         SplatKind::Warning if function.is_some_and(is_switched_off) => {
-            "It was off already: the driver's remove, or runtime power management, had switched it off, and the release \
-             does so again. Who that was is not in the report."
-        }
-        SplatKind::Warning if function == Some("_regulator_put") => {
-            "It was still on: who enabled it has not disabled it before its release."
+            "It was already off: the driver's remove, or runtime power management, had switched it off, and the release \
+             does so again. The report does not show which."
         }
         SplatKind::Abort => {
-            "The hardware did not answer: its clock, its power or its bus was off, or nothing is there. Whether that \
-             was switched off before the release, and by whom, is not in the report: a PM domain that is detached too \
-             early is DR001."
+            "The hardware did not answer: its clock, its power or its bus was off, or nothing is there. The report \
+             does not show whether it was switched off before the release, and by whom: a PM domain detached too early \
+             is DR001."
         }
         SplatKind::Refcount => {
-            "A reference was put once too often: by this release, or by somebody before it. Who that was is not in the \
-             report."
+            "A reference was put once too often: by this release, or by somebody before it. The report does not show by \
+             whom."
         }
         SplatKind::List => {
-            "A list was overwritten, or something on it was freed: by whom is not in the report."
+            "A list was overwritten, or an entry on it was freed; the report does not show by whom."
         }
         SplatKind::Lockdep => {
             "The report is about locks. The order of releases matters only if another order would not take them."
         }
         SplatKind::Stall => {
-            "RCU waits for one of several tasks; that it is the one in the release is not certain."
+            "RCU waits for one of several tasks, not necessarily the one in the release."
         }
-        SplatKind::Stack => "The first lines are missing: what the kernel reported is not known.",
+        SplatKind::Stack => "The first lines are missing: what the kernel reported is unknown.",
         SplatKind::Oops | SplatKind::Bug | SplatKind::Panic => {
-            "Why is not in the report: what the release uses may have gone before it, or may never have been there."
+            "The report does not show why: what the release uses may be gone already, or never existed."
         }
         _ => {
-            "Why is not in the report: what was released, freed or switched off before is not known."
+            "The report does not show why: what was released, freed or switched off before is unknown."
         }
     };
     text.to_owned()
@@ -150,39 +147,39 @@ fn messenger(splat: &Splat, story: &Story<'_>) -> String {
     );
     if splat.kind == SplatKind::DuplicateName {
         text.push_str(
-            " The name is still taken: by somebody else, or by an earlier binding that did not give it up.",
+            " The name is still in use: by somebody else, or by an earlier binding that did not free it.",
         );
     }
     if splat.memory_fault() == MemoryFault::UsedAfterFree {
-        text.push_str(" Who freed the memory, and when, decides; that is not a release that the report shows.");
+        text.push_str(" What matters is who freed the memory, and when; the report shows no release that did.");
     }
     if story.phase() == Phase::Probe && splat.kind == SplatKind::Oops {
-        text.push_str(" What the driver passes to it is to be looked at first.");
+        text.push_str(" Check first what the driver passes to it.");
     }
     text
 }
 
 fn memory(splat: &Splat, story: &Story<'_>) -> String {
     if story.is_within_one_release() {
-        return "The same release function freed the memory and used it. In one call that is a fault within it, not of \
-                the order of releases; in two, for two resources of its kind, the order matters."
+        return "The same release function freed the memory and used it. In one call that is a bug inside it, not in \
+                the order of releases; in two calls, for two resources of its kind, the order matters."
             .to_owned();
     }
     match (splat.memory_fault(), story.freed()) {
         (MemoryFault::Other, _) if splat.detail.as_deref().is_some_and(|it| it.starts_with("null")) => {
-            "A pointer was NULL: what the release uses was cleared before it, or never set."
+            "A pointer was NULL: it was cleared before the release, or never set."
         }
         (MemoryFault::Other, _) => {
-            "The access was wrong, not the order: the memory was not freed before, as far as the report says."
+            "The access was wrong, not the order: the report does not say that the memory had been freed."
         }
-        (_, None) => "Who freed the memory before is not in the text: the rest of the report tells.",
+        (_, None) => "The text does not show who freed the memory; the rest of the report does.",
         (_, Some(_)) if story.release().is_some() => {
-            "The memory was freed by somebody else than the driver, as far as the stacks show: a reference that the \
-             release should have held, or has put too often."
+            "As far as the stacks show, somebody other than the driver freed the memory: the release should have held a \
+             reference, or put one too often."
         }
         (_, Some(_)) => {
-            "What a release had freed was used later. It was not managed memory: whoever uses it should hold a \
-             reference, or be stopped before the release."
+            "Memory freed by a release was used later. It was not managed memory: its user should hold a reference, or \
+             be stopped before the release."
         }
     }
     .to_owned()

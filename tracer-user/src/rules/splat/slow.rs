@@ -45,7 +45,7 @@ pub(in crate::rules) fn slow(
             step(model, format!("{who} begins{phase}")),
             step(model, format!("the kernel reports that it {how}")),
         ],
-        expected: vec!["what a release waits for is still able to answer".to_owned()],
+        expected: vec!["whatever a release waits for can still answer".to_owned()],
         caused_by: blame::caller_as_cause(subject, model),
         ..subject.finding(info, Severity::Warn, &mark(splat), model.now())
     }

@@ -104,7 +104,7 @@ pub(super) fn line(comparison: &BindingComparison<'_>, which: Which, place: usiz
                 1,
             ),
             (StepKind::Released(_), Some(_)) => "group released (grp<)".to_owned(),
-            (StepKind::Removed(_), Some(_)) => "group dissolved; what lay in it stays".to_owned(),
+            (StepKind::Removed(_), Some(_)) => "group removed; its resources stay".to_owned(),
             (StepKind::GroupReleased(_), _) => "devres_release_group".to_owned(),
             _ => words::step(step, half.names),
         },
@@ -137,7 +137,7 @@ pub(super) fn whereabouts(entry: &Entry<'_>, names: &Names) -> String {
 
 fn phase(step: &Step) -> &'static str {
     match step.phase {
-        State::Unknown => "in a phase that is not known",
+        State::Unknown => "in an unknown phase",
         State::Initialised => "before any probe",
         State::Probing => "in the probe",
         State::Bound => "while bound",
@@ -156,7 +156,7 @@ fn beside(comparison: &BindingComparison<'_>, which: Which, word: &str, place: u
     };
     let name = subject(comparison, which, place);
     match entry {
-        Entry::Had(_) => format!("{word} everything that was seen"),
+        Entry::Had(_) => format!("{word} everything seen"),
         Entry::Step(step) => match step.kind {
             StepKind::Added(_) => format!("{word} {name} was added"),
             StepKind::Removed(_) => format!("{word} {name} was removed"),
@@ -250,7 +250,7 @@ pub(super) fn parts(comparison: &BindingComparison<'_>, difference: &Difference)
         )),
         DifferenceKind::NotReleased { still_owned } => {
             let end = if still_owned {
-                ", which still owned it at its end"
+                ", which still held it at its end"
             } else {
                 ""
             };
@@ -275,13 +275,13 @@ pub(super) fn parts(comparison: &BindingComparison<'_>, difference: &Difference)
         DifferenceKind::Missing => Sentence::whole(format!("only in GOOD: {name}")),
         DifferenceKind::New => Sentence::whole(format!("only in BAD: {name}")),
         DifferenceKind::Shorter => {
-            Sentence::whole(format!("BAD ends here, before \"{name}\"; GOOD goes on"))
+            Sentence::whole(format!("BAD ends here, before \"{name}\"; GOOD continues"))
         }
         DifferenceKind::Longer => {
-            Sentence::whole(format!("GOOD ends here, before \"{name}\"; BAD goes on"))
+            Sentence::whole(format!("GOOD ends here, before \"{name}\"; BAD continues"))
         }
         DifferenceKind::Error => Sentence::whole(format!(
-            "the probe ends in another way: in GOOD \"{name}\", in BAD \"{}\"",
+            "the probe ends differently: in GOOD \"{name}\", in BAD \"{}\"",
             other_name()
         )),
         DifferenceKind::Size => {
@@ -319,11 +319,11 @@ fn alone(comparison: &BindingComparison<'_>, which: Which) -> String {
         .filter(|item| item.marker.is_none())
         .count();
     let what = match half.binding.number {
-        0 => "what happens before the first probe".to_owned(),
+        0 => "the part before the first probe".to_owned(),
         number => format!("probe {number}"),
     };
     format!(
-        "{what} is only in {}: {came} resources came and {went} went",
+        "{what} is only in {}: {came} resources were added and {went} released",
         which.name()
     )
 }

@@ -39,7 +39,7 @@ pub fn write_text(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Res
     let comparison = differences.comparison;
     for renamed in &comparison.renamed {
         let text = format!(
-            "{} is taken for {}: {}",
+            "{} is compared with {}: {}",
             name_or_none(&renamed.good),
             name_or_none(&renamed.bad),
             renamed.why
@@ -212,7 +212,7 @@ fn write_binding(
 fn heading(binding: &BindingComparison<'_>) -> String {
     let of = |which| half(binding, which).map_or(0, |half| half.binding.number);
     match (of(Which::Good), of(Which::Bad)) {
-        _ if binding.whole => "from beginning to end".to_owned(),
+        _ if binding.whole => "from start to end".to_owned(),
         (0, 0) => "before the first probe".to_owned(),
         (one, other) if one == other => format!("probe {one}"),
         (one, other) => format!("probe {one} in GOOD, probe {other} in BAD"),
@@ -292,17 +292,17 @@ fn write_verdict(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Resu
     let besides = if minor.is_empty() {
         ""
     } else {
-        ", besides minor ones"
+        ", not counting minor ones"
     };
     let (tone, text) = match comparison.sameness(differences.strict) {
         Sameness::Same => (
             Tone::Good,
             format!(
-                "SAME: {compared} compared, nothing differs{}",
+                "SAME: {compared} compared, no difference{}",
                 if minor.is_empty() {
                     ""
                 } else {
-                    " but for what is minor"
+                    " except minor ones"
                 }
             ),
         ),
@@ -316,9 +316,7 @@ fn write_verdict(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Resu
         ),
         Sameness::Inconclusive => (
             Tone::Doubtful,
-            format!(
-                "INCONCLUSIVE: nothing differs in what both show{besides}; {compared} compared"
-            ),
+            format!("INCONCLUSIVE: no difference in what both show{besides}; {compared} compared"),
         ),
     };
     page.line(tone, &text, 2)?;
@@ -330,7 +328,7 @@ fn write_verdict(differences: &Differences<'_>, page: &mut Page<'_>) -> io::Resu
     {
         page.line(
             Tone::Doubtful,
-            "  Some of the differences may come from that.",
+            "  This may be the cause of some differences.",
             4,
         )?;
     }

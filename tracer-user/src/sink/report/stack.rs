@@ -24,7 +24,7 @@ pub(super) fn write_stack(
     let width = longest.unwrap_or(0).min(32);
     if holdings.hidden > 0 {
         let text = format!(
-            "{:BEHIND_TIME$}  and {}, which are not listed",
+            "{:BEHIND_TIME$}  and {} (not listed)",
             "",
             counted(holdings.hidden, "more resource", "more resources")
         );

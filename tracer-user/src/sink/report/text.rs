@@ -143,15 +143,14 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let histories = report.histories;
     if !histories.said.is_empty() {
         page.gap()?;
-        page.line(Tone::Heading, "Of no known device", 0)?;
+        page.line(Tone::Heading, "Unknown device", 0)?;
     }
     for one in &histories.said {
         write_plain_step(one, 0, &histories.names, page)?;
     }
     page.gap()?;
     if histories.devices.is_empty() && histories.said.is_empty() {
-        let line = "Nothing is shown: no device that is wanted had a probe, or owned anything that came \
-                    or went.";
+        let line = "Nothing to show: no matching device had a probe, an addition or a release.";
         page.line(Tone::Doubtful, line, 0)?;
     } else if histories.uneventful > 0 {
         let then = if histories.window == Window::default() {
@@ -160,14 +159,14 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
             " then"
         };
         let line = format!(
-            "{} had no probe and owned nothing that came or went{then} (--all shows them).",
+            "{} without a probe, addition or release{then} (--all shows them).",
             counted(histories.uneventful, "device", "devices"),
         );
         page.line(Tone::Faint, &line, 0)?;
     }
     if histories.devices_hidden > 0 {
         let line = format!(
-            "and {}, which are not shown: too many (--device, --driver and --bus choose)",
+            "and {}, too many to show (choose with --device, --driver and --bus)",
             counted(histories.devices_hidden, "more life", "more lives")
         );
         page.line(Tone::Doubtful, &line, 0)?;
@@ -190,7 +189,7 @@ fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     page.text(&String::from_utf8_lossy(&source))?;
     if let Some(damage) = report.damage {
         let line = format!(
-            "The recording is damaged, and only what comes before is shown: {}",
+            "The recording is damaged; only the part before that is shown: {}",
             Escaped(damage)
         );
         page.line(Tone::Doubtful, &line, 2)?;
@@ -245,7 +244,7 @@ fn write_deed(finding: &Finding, history: &DeviceHistory, page: &mut Page<'_>) -
     victims.retain(|victim| told.insert(victim));
     for victim in victims {
         let text = format!(
-            "{:BEHIND_TIME$}its driver did what {} on {} is about  [{}]",
+            "{:BEHIND_TIME$}its driver caused {} on {}  [{}]",
             "",
             finding.rule,
             Escaped(victim),
@@ -271,14 +270,14 @@ fn write_life(
         && history.began < since
     {
         let text = format!(
-            "{:BEHIND_TIME$}what was before {} is not shown",
+            "{:BEHIND_TIME$}not shown: before {}",
             "",
             names.moment(since)
         );
         page.line(Tone::Faint, &text, BEHIND_TIME)?;
     } else if history.beginning == Beginning::Snapshot {
         let text = format!(
-            "{}  there before: {}, {}{}",
+            "{}  already there: {}, {}{}",
             time(history.began, names),
             bound_or_not(history),
             amount(&history.initial),
@@ -316,7 +315,7 @@ fn write_life(
     }
     if history.bindings_hidden > 0 {
         let text = format!(
-            "{:BEHIND_TIME$}and {}, which are not kept",
+            "{:BEHIND_TIME$}and {} (not kept)",
             "",
             counted(history.bindings_hidden, "more probe", "more probes")
         );
@@ -391,7 +390,7 @@ fn left(history: &DeviceHistory) -> String {
     if history.left.resources == 0 {
         "left nothing behind".to_owned()
     } else {
-        amount(&history.left).replacen("owns", "still owned", 1)
+        amount(&history.left).replacen("holds", "still held", 1)
     }
 }
 
@@ -468,7 +467,7 @@ fn write_hidden(binding: &Binding, page: &mut Page<'_>) -> io::Result<()> {
         return Ok(());
     }
     let text = format!(
-        "{:BEHIND_TIME$}  and {}, which are not kept",
+        "{:BEHIND_TIME$}  and {} (not kept)",
         "",
         counted(binding.steps_hidden, "more step", "more steps")
     );
@@ -483,23 +482,20 @@ fn write_ended(binding: &Binding, names: &Names, page: &mut Page<'_>) -> io::Res
             .iter()
             .any(|step| step.kind == StepKind::Unbind)
         {
-            let text = format!(
-                "{:BEHIND_TIME$}the unbind did not end, as far as was seen",
-                ""
-            );
+            let text = format!("{:BEHIND_TIME$}the end of the unbind was not seen", "");
             page.line(Tone::Doubtful, &text, BEHIND_TIME)?;
         }
         return Ok(());
     };
     let what = match binding.outcome {
-        Outcome::Failed(_) => "nothing of the probe is left",
-        _ => "unbound, owns nothing",
+        Outcome::Failed(_) => "all resources of the probe are released",
+        _ => "unbound, holds nothing",
     };
     let text = if left == 0 {
         what.to_owned()
     } else {
         format!(
-            "unbound, still owns {}",
+            "unbound, still holds {}",
             counted(left, "resource", "resources")
         )
     };
@@ -552,7 +548,11 @@ fn write_folded(
     if gone.len() > 6 {
         list.push(format!("{} others", gone.len() - 6));
     }
-    let text = format!("{:BEHIND_TIME$}  came and went: {}", "", list.join(", "));
+    let text = format!(
+        "{:BEHIND_TIME$}  added and released: {}",
+        "",
+        list.join(", ")
+    );
     page.line(Tone::Faint, &text, BEHIND_TIME + 4)
 }
 

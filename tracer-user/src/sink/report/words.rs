@@ -59,10 +59,10 @@ pub fn failed(value: Option<i64>) -> String {
 #[must_use]
 pub fn amount(holdings: &Holdings) -> String {
     if holdings.resources == 0 {
-        return "owns nothing".to_owned();
+        return "holds nothing".to_owned();
     }
     format!(
-        "owns {}, {}",
+        "holds {}, {}",
         counted(holdings.resources, "resource", "resources"),
         counted(holdings.bytes, "byte", "bytes")
     )
@@ -78,7 +78,7 @@ pub fn size(size: Option<u64>) -> String {
 #[must_use]
 pub fn marker(held: &Held, marker: Marker, within: u64, names: &Names) -> String {
     if !marker.opens {
-        return format!("group ({}) is closed here (grp>)", group_id(marker.id));
+        return format!("group ({}) closed here (grp>)", group_id(marker.id));
     }
     let mut text = format!("group (grp<) opened with {}", group_id(marker.id));
     let by = adder(held.label, held.task, names);
@@ -143,7 +143,7 @@ pub fn step(step: &Step, names: &Names) -> String {
                 }
                 (StepKind::Added(_), false) => format!("group with {id} closed (grp>)"),
                 (StepKind::Removed(_), _) => {
-                    format!("group with {id} dissolved; what lay in it stays")
+                    format!("group with {id} removed; its resources stay")
                 }
                 _ => format!("group with {id} released (grp<)"),
             }
@@ -169,18 +169,14 @@ pub fn step(step: &Step, names: &Names) -> String {
         StepKind::Replaced(item) => {
             format!("replaced {} by devm_krealloc", resource(item.label, names))
         }
-        StepKind::Missed(item) => format!("{} went unseen", resource(item.label, names)),
+        StepKind::Missed(item) => format!("{} removal not observed", resource(item.label, names)),
         StepKind::GroupReleased(call) => {
             let id = if call.own {
                 "the group's own id".to_owned()
             } else {
                 group_id(call.id)
             };
-            let found = if call.found {
-                ""
-            } else {
-                ": there is no such group"
-            };
+            let found = if call.found { "" } else { ": no such group" };
             format!("devres_release_group({id}){found}")
         }
         StepKind::Initialised => "initialised".to_owned(),
@@ -191,9 +187,7 @@ pub fn step(step: &Step, names: &Names) -> String {
         StepKind::Remove => "remove (device_remove)".to_owned(),
         StepKind::Cleanup => "cleanup (device_unbind_cleanup)".to_owned(),
         StepKind::PmAttached(Some(true)) => "PM domain attached".to_owned(),
-        StepKind::PmAttached(Some(false)) => {
-            "dev_pm_domain_attach: there is no PM domain".to_owned()
-        }
+        StepKind::PmAttached(Some(false)) => "dev_pm_domain_attach: no PM domain".to_owned(),
         StepKind::PmAttached(None) => "dev_pm_domain_attach".to_owned(),
         StepKind::PmDetached(true) => "PM domain detached (dev_pm_domain_detach)".to_owned(),
         StepKind::PmDetached(false) => "dev_pm_domain_detach: nothing to detach".to_owned(),

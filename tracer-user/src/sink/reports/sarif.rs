@@ -14,7 +14,7 @@ use crate::{
     check::{Group, GroupKind, Judged, Results, Status, Test},
     engine::Verdict,
     escape::escape,
-    finding::{RuleInfo, Severity},
+    finding::{Finding, RuleInfo, Severity},
     rules::RuleSet,
     sink::json_text,
 };
@@ -100,9 +100,9 @@ fn descriptor(id: &str) -> Value {
         (_, Some(RuleInfo { description, .. })) => description,
         ("limit", _) => "A limit of the policy was exceeded.",
         ("assertion", _) => "An assertion of the policy on a driver's bindings does not hold.",
-        ("expectation", _) => "A finding that the policy expects was not made.",
-        ("exercise", _) => "Unbinding and binding again does not give the same each time.",
-        _ => "Not everything was seen that the policy asks for.",
+        ("expectation", _) => "An expected finding did not occur.",
+        ("exercise", _) => "Unbinding and rebinding gives a different result in some cycle.",
+        _ => "Not everything that the policy requires was seen.",
     };
     let mut descriptor = json!({
         "id": id,
@@ -132,15 +132,31 @@ fn of_finding(group: &Group, judged: &Judged) -> Value {
     let mut result = result(
         finding.rule,
         level(finding.severity),
-        &format!("{} {}", finding.summary, finding.meaning),
+        &text_of(finding),
         Some(&finding.fingerprint),
         group,
         (judged.status, &judged.note),
     );
     if let Some(result) = result.as_object_mut() {
         result.insert("occurrenceCount".to_owned(), json!(finding.count.max(1)));
+        if let Some(known) = finding.known {
+            let properties = result.entry("properties").or_insert_with(|| json!({}));
+            if let Some(properties) = properties.as_object_mut() {
+                properties.insert("known".to_owned(), json!(known));
+            }
+        }
     }
     result
+}
+
+/// A finding in sentences.
+fn text_of(finding: &Finding) -> String {
+    let known = finding
+        .known
+        .map(|known| format!("known: {}", known.text()));
+    let parts = [&finding.summary, &finding.meaning].into_iter();
+    let parts: Vec<&str> = parts.chain(&known).map(String::as_str).collect();
+    parts.join(" ")
 }
 
 fn of_test(rule: &str, group: &Group, test: &Test) -> Value {

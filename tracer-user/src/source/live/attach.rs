@@ -33,7 +33,7 @@ impl Kernel<'_> {
     fn left_out(&self, hook: Hook) -> Option<HookState> {
         (hook.is_optional() && !self.optional.contains(&hook)).then(|| {
             let symbol = hook.symbol();
-            HookState::NotNeeded(format!("not asked for: --with {symbol} observes it"))
+            HookState::NotNeeded(format!("optional: enable it with --with {symbol}"))
         })
     }
 }
@@ -52,7 +52,7 @@ pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> 
     let mut logged = false;
     for row in &Hook::TABLE {
         let state = if row.has(Trait::WithoutLog) && logged {
-            HookState::NotNeeded("the tracepoint devres_log tells the same".to_owned())
+            HookState::NotNeeded("the devres_log tracepoint covers it".to_owned())
         } else if let Some(left_out) = kernel.left_out(row.hook) {
             left_out
         } else {
@@ -94,7 +94,7 @@ pub(super) fn untold(hooks: &[HookCoverage]) -> Vec<Untold> {
     let untold = by_kretprobe.then(|| Untold {
         hook: Hook::Probe,
         role: Role::PmDomain,
-        reason: "a kretprobe does not tell which device its function was called with".to_owned(),
+        reason: "a kretprobe does not show the device argument".to_owned(),
     });
     untold.into_iter().collect()
 }
@@ -105,7 +105,7 @@ fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, row: &Description) ->
         .enter
         .filter(|_| kernel.types.has_tracepoint(tracepoint))
     else {
-        return HookState::Missing(format!("this kernel has no tracepoint {tracepoint}"));
+        return HookState::Missing(format!("this kernel has no {tracepoint} tracepoint"));
     };
     let mut reasons = Vec::new();
     for way in kernel.ways {
@@ -133,7 +133,7 @@ fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, row: &Description) ->
 /// That none of the ways has worked. Where none was tried, the wanted ones don't fit the hook.
 fn missing(reasons: &[String]) -> HookState {
     HookState::Missing(if reasons.is_empty() {
-        "it can't be attached in the ways asked for".to_owned()
+        "it can't be attached in the given ways (--attach)".to_owned()
     } else {
         reasons.join("; ")
     })
@@ -281,7 +281,7 @@ enum Refusal {
         "the kernel does not let eBPF read its memory (lockdown in confidentiality mode; boot with lockdown=integrity or none)"
     )]
     LockedDown,
-    #[error("the kernel refuses it (EPERM)")]
+    #[error("not permitted (EPERM)")]
     NotPermitted,
     #[error(
         "the kernel can't attach to functions that way (it needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)"

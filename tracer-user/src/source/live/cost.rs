@@ -21,13 +21,13 @@ const PROGRAM: &str = "raw_devres_log";
 #[derive(Debug, thiserror::Error)]
 pub enum CostError {
     /// No device of the snapshot owns anything.
-    #[error("no device owns a resource")]
+    #[error("no device holds a devres resource")]
     NoNode,
     /// The kernel did not run the probe.
     #[error("the probe can't be run: {0}")]
     NotRun(String),
     /// The kernel does not account for the time of programs.
-    #[error("the kernel does not tell what programs cost: {0}")]
+    #[error("the kernel does not report the cost of programs: {0}")]
     NoStatistics(String),
     /// What the probe would be told is not there.
     #[error(transparent)]
@@ -130,7 +130,7 @@ fn accounted(program: &RawTracePoint) -> Result<(u64, u64), CostError> {
         let line = information
             .lines()
             .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
-            .ok_or_else(|| none(&format!("there is no {key}")))?;
+            .ok_or_else(|| none(&format!("{key} is missing")))?;
         line.trim().parse::<u64>().map_err(|error| none(&error))
     };
     Ok((number("run_time_ns")?, number("run_cnt")?))

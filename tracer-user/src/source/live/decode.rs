@@ -6,14 +6,19 @@ use tracer_ebpf::{
     Hook, Layout, Role, Trait,
     wire::{
         AddRecord, CallRecord, DeviceRecord, Header, Kind, ModuleRecord, NO_STACK, NodeRecord,
-        STACK_BEFORE, StackRecord,
+        PageRecord, STACK_BEFORE, StackRecord,
     },
 };
 use zerocopy::FromBytes;
 
 use super::{
-    module_symbols, snapshot::Memory, stacks::Stacks, symbol_service::SymbolService,
-    symbols::ModuleSymbols, texts::Texts,
+    module_symbols,
+    pages::{OfTask, Pages},
+    snapshot::Memory,
+    stacks::Stacks,
+    symbol_service::SymbolService,
+    symbols::ModuleSymbols,
+    texts::Texts,
 };
 use crate::{
     event::{
@@ -33,6 +38,8 @@ pub struct Decoder {
     symbols: SymbolService,
     stacks: Stacks,
     texts: Texts,
+    /// Symbol tables of modules whose own records are still to come.
+    pages: Pages,
     /// The value of [`Header::lost`] in the last record.
     lost: u32,
     /// The stack that came in front of the next record of a task.
@@ -56,6 +63,7 @@ impl Decoder {
             symbols,
             stacks,
             texts: Texts::default(),
+            pages: Pages::default(),
             lost: 0,
             stack_before: None,
         }
@@ -94,6 +102,11 @@ impl Decoder {
         if self.record(&header, record, memory, sink).is_none() {
             undecodable(sink, Time(header.time));
         }
+    }
+
+    /// The stacks, to define another.
+    pub(super) fn stacks(&mut self) -> &mut Stacks {
+        &mut self.stacks
     }
 
     /// Tells of records that were lost after the last one that was decoded; `lost` is their number since
@@ -165,6 +178,10 @@ impl Decoder {
                 }
                 self.stack_before = Some((header.tid, id));
             }
+            Kind::Page => {
+                let (page, _) = PageRecord::read_from_prefix(record).ok()?;
+                self.pages.add(&page);
+            }
             Kind::Module => {
                 let (module, _) = ModuleRecord::read_from_prefix(record).ok()?;
                 let name = self.texts.get(&module.name)?;
@@ -174,7 +191,14 @@ impl Decoder {
                 // Either way what an address in module space means is not what it meant before.
                 self.stacks.forget_modules();
                 if hook == Hook::ModuleLoad {
-                    self.loaded(module.module, name, (code, init), memory);
+                    let sent = self.pages.take(header.tid);
+                    let there = ModuleSymbols {
+                        name,
+                        code,
+                        init,
+                        functions: Vec::new(),
+                    };
+                    self.loaded(&module, there, sent, memory);
                 } else {
                     self.symbols.remove_module(&name);
                     let kind = EventKind::ModuleFree { module: name, code };
@@ -185,38 +209,50 @@ impl Decoder {
         Some(())
     }
 
-    /// A module was loaded. By now it may be gone already, and its memory another's.
+    /// A module was loaded. By now it may be gone already, and its memory another's: what the probe has `sent` of
+    /// its symbol table is sure, and only where that is not whole `memory` is read.
     fn loaded(
         &mut self,
-        module: u64,
-        name: Text,
-        (code, init): (Option<ModuleCode>, Option<ModuleCode>),
+        record: &ModuleRecord,
+        module: ModuleSymbols,
+        mut sent: OfTask,
         memory: &mut dyn Memory,
     ) {
-        let place = module.wrapping_add(u64::from(self.layout.module_text));
-        let is_there = |memory: &mut dyn Memory| {
-            code.is_none_or(|code| memory.word(place).is_ok_and(|begin| begin == code.begin))
+        let read = |memory: &mut dyn Memory, table| {
+            let read = module_symbols::read(memory, self.modules.as_ref()?, table);
+            Some(read.ok()?)
         };
-        let was_there = is_there(memory);
-        let read = self
-            .modules
-            .filter(|_| was_there)
-            .and_then(|layout| {
-                module_symbols::read(memory, &layout, module, Text::clone(&name)).ok()
-            })
-            .filter(|_| is_there(memory));
-        if let Some(read) = read {
-            self.symbols
-                .add_module(ModuleSymbols { code, init, ..read });
+        if let Some(functions) = read(&mut sent, record.symbols) {
+            self.symbols.add_module(ModuleSymbols {
+                functions,
+                ..module
+            });
             return;
         }
-        if let Some(code) = code {
+        let place = record
+            .module
+            .wrapping_add(u64::from(self.layout.module_text));
+        let is_there = |memory: &mut dyn Memory| {
+            module
+                .code
+                .is_none_or(|code| memory.word(place).is_ok_and(|begin| begin == code.begin))
+        };
+        let was_there = is_there(memory);
+        let functions = self
+            .modules
+            .filter(|_| was_there)
+            .and_then(|layout| module_symbols::table(memory, &layout, record.module).ok())
+            .and_then(|table| read(memory, table))
+            .filter(|_| is_there(memory));
+        if let Some(functions) = functions {
             self.symbols.add_module(ModuleSymbols {
-                name,
-                code: Some(code),
-                init,
-                functions: Vec::new(),
+                functions,
+                ..module
             });
+            return;
+        }
+        if module.code.is_some() {
+            self.symbols.add_module(module);
         }
         if was_there {
             self.symbols.read_again();

@@ -12,7 +12,7 @@ pub enum LiveError {
     Layout(#[from] LayoutError),
     /// The program carries no probes for its architecture.
     #[error(
-        "there are no eBPF probes for {}: they are for 64-bit x86, ARM and RISC-V",
+        "no eBPF probes for {}: they are for 64-bit x86, ARM and RISC-V",
         std::env::consts::ARCH
     )]
     NoProbes,
@@ -23,17 +23,17 @@ pub enum LiveError {
     NotPermitted,
     /// The kernel is locked down.
     #[error(
-        "the kernel is locked down in confidentiality mode, which forbids eBPF to read kernel memory: boot with lockdown=integrity or none"
+        "lockdown is in confidentiality mode, so eBPF can't read kernel memory: boot with lockdown=integrity or none"
     )]
     LockedDown,
     /// The limits of this process leave no room for another thread.
     #[error(
-        "a thread can't be started: {0}; raise the limits (ulimit -u for processes, -v for memory)"
+        "cannot start a thread: {0}; raise the limits (ulimit -u for processes, -v for memory)"
     )]
     Thread(#[source] std::io::Error),
     /// So few files can be open at once that not every hook could be attached.
     #[error(
-        "only {limit} files can be open at once, and tracing takes {needed}: raise the limit (ulimit -n 1024)"
+        "the limit on open files is {limit}, and tracing needs {needed}: raise it (ulimit -n 1024)"
     )]
     FewFiles {
         /// The limit.
@@ -43,7 +43,7 @@ pub enum LiveError {
     },
     /// So little memory can be used that parsing the kernel's types would end the process.
     #[error(
-        "the limit of memory is {limit} MiB, and tracing takes {needed} MiB: raise it (ulimit -v unlimited)"
+        "the memory limit is {limit} MiB, and tracing needs {needed} MiB: raise it (ulimit -v unlimited)"
     )]
     LittleMemory {
         /// The limit in MiB.
@@ -51,11 +51,21 @@ pub enum LiveError {
         /// What would do, in MiB.
         needed: u64,
     },
+    /// The kernel takes fewer frames of a stack than the map for them has room for, and refuses that map.
+    #[error(
+        "the sysctl kernel.perf_event_max_stack is {limit}, and tracing takes {needed}: raise it (sysctl kernel.perf_event_max_stack={needed})"
+    )]
+    ShallowStacks {
+        /// The limit.
+        limit: u64,
+        /// What would do.
+        needed: u64,
+    },
     /// Not one hook could be attached.
     #[error("no hook can be attached: {0}")]
     NoHook(String),
     /// Loading failed for another reason.
-    #[error("the probes can't be loaded: {0}")]
+    #[error("cannot load the probes: {0}")]
     Load(String),
 }
 

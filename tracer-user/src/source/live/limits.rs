@@ -2,6 +2,8 @@
 //!
 //! Libraries below are not prepared for them all: an allocation that fails ends the process on the spot.
 
+use std::fs;
+
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::error::LiveError;
@@ -10,6 +12,11 @@ use super::error::LiveError;
 const FILES: u64 = 256;
 /// Bytes of address space, besides the ring buffer: the kernel's types and symbols, and what threads reserve.
 const MEMORY: u64 = 256 << 20;
+
+/// Frames of a stack in the map for them.
+const FRAMES: u64 = 127;
+/// The sysctl that says how many frames the kernel takes of a stack; it refuses maps for more.
+const MOST_FRAMES: &str = "/proc/sys/kernel/perf_event_max_stack";
 
 /// Refuses to begin where it would end halfway.
 pub(super) fn suffice(ring_bytes: u32) -> Result<(), LiveError> {
@@ -39,6 +46,22 @@ fn verify(files: u64, memory: u64, needed: u64) -> Result<(), LiveError> {
     Ok(())
 }
 
+/// Refuses to begin where the kernel takes so few frames of a stack that it refuses the map for them.
+pub(super) fn suffice_for_stacks() -> Result<(), LiveError> {
+    deep_enough(&fs::read_to_string(MOST_FRAMES).unwrap_or_default())
+}
+
+/// A kernel that does not say how many it takes takes enough.
+fn deep_enough(most_frames: &str) -> Result<(), LiveError> {
+    match most_frames.trim().parse() {
+        Ok(limit) if limit < FRAMES => Err(LiveError::ShallowStacks {
+            limit,
+            needed: FRAMES,
+        }),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,13 +71,19 @@ mod tests {
         assert!(verify(FILES, 1 << 40, MEMORY).is_ok());
         let files = verify(8, u64::MAX, MEMORY).unwrap_err().to_string();
         assert!(
-            files.contains("only 8 ") && files.contains("ulimit -n"),
+            files.contains("is 8, ") && files.contains("ulimit -n"),
             "{files}"
         );
         let memory = verify(1024, 100 << 20, 288 << 20).unwrap_err().to_string();
         assert!(
             memory.contains("100 MiB") && memory.contains("288 MiB"),
             "{memory}"
+        );
+        assert!(deep_enough("127\n").is_ok() && deep_enough("").is_ok());
+        let frames = deep_enough("16\n").unwrap_err().to_string();
+        assert!(
+            frames.contains("is 16") && frames.contains("sysctl kernel.perf_event_max_stack=127"),
+            "{frames}"
         );
     }
 }

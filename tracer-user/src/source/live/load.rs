@@ -37,6 +37,7 @@ use super::{
     symbol_service::SymbolService,
     timing::{Step, StopWatch, Timing},
     unnamed::Unnamed,
+    waiting::Waiting,
 };
 use crate::{
     event::{DeviceAddress, DeviceSnapshot, Event, EventKind, Task, Time},
@@ -60,6 +61,7 @@ pub struct Live {
     check: AdditionCheck,
     probe_log: Option<ProbeLog>,
     unnamed: Unnamed,
+    waiting: Waiting,
     coverage: Coverage,
     /// Events that the snapshot has taken out of the ring buffer, and the snapshot itself, in order.
     first: std::vec::IntoIter<Event>,
@@ -155,17 +157,23 @@ impl Live {
         let logged = sees(Hook::DevresLog);
         let sees_lives = sees(Hook::Initialise) && sees(Hook::FinalPut);
         let concluded = options.attach && !logged && !types.has_tracepoint("devres_log");
+        let switches = Switches::of(&hooks);
+        let coverage = Coverage {
+            unread_switches: switches.unread().to_vec(),
+            ..coverage(hooks, concluded, options.stacks)
+        };
         let mut live = Self {
             ebpf,
             ring,
             lost,
             skipped: Skipped::open(),
-            switches: Switches::of(&hooks),
+            switches,
             uninterrupted,
             held: None,
             check: AdditionCheck::default(),
             probe_log,
             unnamed: Unnamed::new(sees_lives),
+            waiting: Waiting::default(),
             decoder: Decoder::new(
                 layout,
                 types.modules(),
@@ -173,7 +181,7 @@ impl Live {
                 symbols,
                 Stacks::new(Some(stacks)),
             ),
-            coverage: coverage(hooks, concluded, options.stacks),
+            coverage,
             first: Vec::new().into_iter(),
             set,
             layout,
@@ -254,6 +262,7 @@ impl Live {
             held,
             first,
             unnamed,
+            waiting,
             set,
             layout,
             ..
@@ -265,6 +274,7 @@ impl Live {
         let mut records = 0;
         let mut pass = |event: Event| {
             unnamed.see(&event);
+            waiting.see(&event);
             sink(event);
         };
         if let Some(event) = first.as_slice().first() {
@@ -300,6 +310,7 @@ impl Live {
         if records < most {
             let mut walk = Walk::new(&mut *memory, layout, set, now);
             unnamed.look(|device| walk.identity(device).ok(), sink);
+            waiting.look(now(), decoder.stacks(), sink);
         }
         records
     }
@@ -355,7 +366,7 @@ impl Live {
             Ok((found, complete)) => {
                 if !complete {
                     self.coverage.before = Before::Unknown(
-                        "the kernel's device set changed while it was read, so that not every device was found".to_owned(),
+                        "the kernel's device set changed while it was being read: some devices may be missing".to_owned(),
                     );
                 }
                 let snapshots = found
@@ -457,6 +468,7 @@ fn ensure_possible(options: &Options) -> Result<(), LiveError> {
     if locked_down() {
         return Err(LiveError::LockedDown);
     }
+    limits::suffice_for_stacks()?;
     if options.attach {
         limits::suffice(options.ring_bytes)?;
     }
@@ -538,6 +550,7 @@ fn coverage(hooks: Vec<HookCoverage>, concluded: bool, stacks: bool) -> Coverage
     Coverage {
         untold: attach::untold(&hooks),
         hooks,
+        unread_switches: Vec::new(),
         nodes: if concluded {
             NodeEvents::Concluded
         } else {

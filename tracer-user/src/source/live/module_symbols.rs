@@ -1,11 +1,12 @@
-//! The functions of a module that has just been loaded, read from the kernel's memory.
+//! The functions of a module that has just been loaded, read from its own symbol table.
 //!
 //! A module can be gone again before the kernel's whole table, a hundred thousand lines of text, could be
-//! read once more.
+//! read once more; and one whose initialisation fails before anything could be read. So the probe sends the
+//! table along.
 
 use super::{
     snapshot::{Memory, Unreadable},
-    symbols::{ModuleFunction, ModuleSymbols},
+    symbols::ModuleFunction,
 };
 use crate::{event::Text, kernel::ModuleLayout};
 
@@ -20,15 +21,24 @@ const LONGEST_NAME: usize = 256;
 /// More bytes of names than any module has.
 const LONGEST_TABLE: usize = 1 << 26;
 
-/// Reads the functions of the module whose `struct module` lies at `module`.
-pub(super) fn read(
+/// The table that a module has at this moment: when its initialisation has ended, one without the functions that
+/// only that needed. `module` is its `struct module`.
+pub(super) fn table(
     memory: &mut dyn Memory,
     layout: &ModuleLayout,
     module: u64,
-    name: Text,
-) -> Result<ModuleSymbols, Unreadable> {
-    // Whatever the record says is only an address that may be read or not.
-    let table = memory.word(module.wrapping_add(layout.kallsyms))?;
+) -> Result<u64, Unreadable> {
+    memory.word(module.wrapping_add(layout.kallsyms))
+}
+
+/// Reads a module's functions from its `struct mod_kallsyms`, which lies at `table`.
+///
+/// Whatever a record says is only an address that may be read or not.
+pub(super) fn read(
+    memory: &mut dyn Memory,
+    layout: &ModuleLayout,
+    table: u64,
+) -> Result<Vec<ModuleFunction>, Unreadable> {
     let symbols = memory.word(table.wrapping_add(layout.symbols))?;
     let count = memory.word(table.wrapping_add(layout.count))? & u64::from(u32::MAX);
     let strings = memory.word(table.wrapping_add(layout.strings))?;
@@ -58,12 +68,7 @@ pub(super) fn read(
             name,
         });
     }
-    Ok(ModuleSymbols {
-        name,
-        code: None,
-        init: None,
-        functions,
-    })
+    Ok(functions)
 }
 
 /// The module's string table, read as far as it has been needed.
@@ -74,8 +79,8 @@ struct Names {
 
 impl Names {
     fn get(&mut self, memory: &mut dyn Memory, at: u64) -> Result<Text, Unreadable> {
-        /// The table is read in pieces of this size.
-        const PIECE: usize = 1024;
+        /// The table is read in pieces that lie at multiples of this size: none reaches into the page behind it.
+        const PIECE: u64 = 1024;
         let at = usize::try_from(at).map_err(|_| Unreadable(self.start))?;
         if at > LONGEST_TABLE {
             return Err(Unreadable(self.start));
@@ -89,9 +94,12 @@ impl Names {
                 return Err(Unreadable(self.start));
             }
             let next = self.start.wrapping_add(self.bytes.len() as u64);
-            let mut piece = [0; PIECE];
-            memory.read(next, &mut piece)?;
-            self.bytes.extend_from_slice(&piece);
+            let from = self.bytes.len();
+            let length = PIECE - next % PIECE;
+            self.bytes
+                .resize(from + usize::try_from(length).unwrap_or(0), 0);
+            let piece = self.bytes.get_mut(from..).unwrap_or_default();
+            memory.read(next, piece)?;
         }
     }
 }

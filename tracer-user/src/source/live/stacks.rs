@@ -72,6 +72,16 @@ impl Stacks {
         (known.id, Some(definition))
     }
 
+    /// A stack that is known by the names of its functions only.
+    pub(super) fn define_by_names(&mut self, frames: Vec<StackFrame>) -> StackDefinition {
+        let id = StackId(self.next);
+        self.next += 1;
+        StackDefinition {
+            id,
+            frames: frames.into(),
+        }
+    }
+
     /// Forgets the stacks that go through modules: their addresses may mean something else from now on.
     pub(super) fn forget_modules(&mut self) {
         self.by_number.retain(|_, known| !known.in_module);

@@ -3,7 +3,10 @@
 //! With `kprobes/enabled` at 0 no kprobe fires, whoever attached it; with the sysctl `kernel.ftrace_enabled` at 0
 //! no fentry does, and no kprobe can be attached to a function's entry. Neither tells those who are attached.
 
-use std::{fs::File, os::unix::fs::FileExt as _};
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
+};
 
 use super::decode::outside_any_task;
 use crate::{
@@ -15,6 +18,22 @@ use crate::{
 const KPROBES: &str = "/sys/kernel/debug/kprobes/enabled";
 /// The sysctl `kernel.ftrace_enabled`.
 const FTRACE: &str = "/proc/sys/kernel/ftrace_enabled";
+
+/// Where the kernel lists the kinds of file systems that it has.
+const FILE_SYSTEMS: &str = "/proc/filesystems";
+
+/// Whether the kernel has a switch for this way, as far as can be known where it can't be read: the one of kprobes lies
+/// in debugfs, which need not be mounted, nor be there at all.
+fn exists(way: Attachment) -> bool {
+    let file_systems = || fs::read_to_string(FILE_SYSTEMS).unwrap_or_default();
+    way != Attachment::Kprobe || has_debugfs(&file_systems())
+}
+
+fn has_debugfs(file_systems: &str) -> bool {
+    file_systems
+        .split_whitespace()
+        .any(|word| word == "debugfs")
+}
 
 /// Whether a switch is off; one that can't be read is not known to be.
 fn is_off(switch: &File) -> bool {
@@ -43,6 +62,7 @@ pub(super) fn silences(way: Attachment) -> Option<&'static str> {
 #[derive(Debug, Default)]
 pub(super) struct Switches {
     switches: Vec<Switch>,
+    unread: Vec<Attachment>,
 }
 
 #[derive(Debug)]
@@ -65,19 +85,24 @@ impl Switches {
             (Attachment::Kprobe, KPROBES, LossCause::KprobesOff),
             (Attachment::Fentry, FTRACE, LossCause::FtraceOff),
         ];
-        let switches = ways
-            .into_iter()
-            .filter(|(way, _, _)| uses(*way))
-            .filter_map(|(_, path, cause)| {
-                Some(Switch {
-                    state: File::open(path).ok()?,
+        let mut switches = Self::default();
+        for (way, path, cause) in ways.into_iter().filter(|(way, _, _)| uses(*way)) {
+            match File::open(path) {
+                Ok(state) => switches.switches.push(Switch {
+                    state,
                     cause,
                     off: false,
-                })
-            });
-        Self {
-            switches: switches.collect(),
+                }),
+                Err(_) if exists(way) => switches.unread.push(way),
+                Err(_) => {}
+            }
         }
+        switches
+    }
+
+    /// The ways of attachment whose switch can't be read.
+    pub(super) fn unread(&self) -> &[Attachment] {
+        &self.unread
     }
 
     /// Tells `sink` of each switch that was turned off since the last call, as of `time`.
@@ -113,6 +138,7 @@ mod tests {
                 cause: LossCause::KprobesOff,
                 off: false,
             }],
+            unread: Vec::new(),
         };
         let mut told = Vec::new();
         let steps: [(&[u8], usize); 5] = [
@@ -142,5 +168,11 @@ mod tests {
     fn a_switch_that_can_not_be_read_is_not_taken_to_be_off() {
         assert!(!is_off_at("/nonexistent/enabled"));
         assert!(!is_off(&tempfile::tempfile().unwrap()));
+    }
+
+    #[test]
+    fn a_kernel_without_debugfs_has_no_switch_in_it() {
+        assert!(has_debugfs("nodev\ttracefs\nnodev\tdebugfs\n\text4\n"));
+        assert!(!has_debugfs("nodev\ttracefs\n\text4\n"));
     }
 }

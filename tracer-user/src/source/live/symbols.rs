@@ -89,9 +89,41 @@ impl ModuleSymbols {
         let behind = self
             .functions
             .partition_point(|function| function.address <= address);
-        self.functions
-            .get(behind.checked_sub(1)?)
-            .filter(|function| address - function.address < function.size)
+        let nearest = self.functions.get(behind.checked_sub(1)?)?;
+        if address - nearest.address >= nearest.size {
+            return None;
+        }
+        // Of several names for one address the kernel prints the first in the table, as `demo_init` and not the
+        // `init_module` that every module has.
+        let first = self
+            .functions
+            .partition_point(|function| function.address < nearest.address);
+        self.functions.get(first)
+    }
+}
+
+/// A line of `/proc/kallsyms`.
+pub(super) struct Line<'text> {
+    pub(super) address: u64,
+    /// As `nm` tells it, one letter.
+    pub(super) kind: &'text str,
+    pub(super) name: &'text str,
+    pub(super) module: Option<&'text str>,
+}
+
+impl<'text> Line<'text> {
+    /// Reads a line, unless it is in another format or its address is hidden.
+    pub(super) fn read(line: &'text str) -> Option<Self> {
+        let mut fields = line.split_ascii_whitespace();
+        let address = u64::from_str_radix(fields.next()?, 16).ok()?;
+        let (kind, name) = (fields.next()?, fields.next()?);
+        let module = fields.next();
+        (address != 0).then_some(Self {
+            address,
+            kind,
+            name,
+            module: module.map(|module| module.trim_start_matches('[').trim_end_matches(']')),
+        })
     }
 }
 
@@ -136,22 +168,16 @@ impl Symbols {
     }
 
     fn line(&mut self, line: &str, modules: &mut HashMap<Text, u16>) {
-        let mut fields = line.split_ascii_whitespace();
-        let (Some(address), Some(kind), Some(name)) = (fields.next(), fields.next(), fields.next())
+        let Some(Line {
+            address,
+            kind: "t" | "T" | "w" | "W",
+            name,
+            module,
+        }) = Line::read(line)
         else {
             return;
         };
-        let Ok(address) = u64::from_str_radix(address, 16) else {
-            return;
-        };
-        if address == 0 {
-            return;
-        }
-        if !matches!(kind, "t" | "T" | "w" | "W") {
-            return;
-        }
-        let module = fields.next().map_or(0, |module| {
-            let module = module.trim_start_matches('[').trim_end_matches(']');
+        let module = module.map_or(0, |module| {
             if let Some(index) = modules.get(module) {
                 return *index;
             }

@@ -17,55 +17,27 @@
 //!   tells as well.
 //! - A log alone has no function events: no probe and no unbind begins or ends in it.
 
-mod backtrace;
-mod call;
-mod call_chain;
-mod chunks;
-mod collect;
-mod coverage;
-mod date;
-mod death;
-mod devices;
-mod events;
-mod failed_probe;
-mod function_line;
-mod function_tracer;
-mod identity;
-mod json;
-mod kernel_log;
-mod lines;
-mod loss;
-mod mail;
-mod message;
-mod names;
-mod perf_trace;
-mod plain;
-mod pointers;
-mod prefix;
+mod envelope;
+mod event;
+mod prefilter;
 mod reader;
-mod records;
-mod refusal;
-mod resource;
+mod record;
 mod scan;
-mod splat;
 mod stream;
-mod trace_head;
-mod trace_line;
-mod unseen;
-mod vendor;
-mod wrapper;
+mod transport;
 
 use std::io::{self, BufRead};
 
-pub use events::Events;
-pub use function_tracer::Unusable;
+pub use event::events::Events;
+pub use record::function_tracer::Unusable;
 pub use stream::Stream;
 
 use crate::{
     event::{Death, Hook},
     evidence::Coverage,
 };
-use records::Records;
+use event::{coverage, records::Records};
+use record::{death, function_line};
 
 /// What was read from a text.
 #[derive(Debug)]
@@ -116,7 +88,7 @@ pub enum ImportError {
         statistics: Statistics,
     },
     /// There are only calls of which it is not told on which device.
-    #[error("the text has no event of which a device is known: {0}")]
+    #[error("the text has no event of a known device: {0}")]
     Unusable(Unusable),
     /// There is nothing in it.
     #[error("the input is empty")]

@@ -10,25 +10,32 @@ use memchr::memmem::Finder;
 
 use super::{
     Parsed, Statistics,
-    call::{self, Call},
-    call_chain,
-    collect::Collector,
-    death, failed_probe,
-    function_line::{self, Entries, FunctionLine},
-    function_tracer::{self, FunctionTracer, Traced},
-    json,
-    kernel_log::{self, KernelLine},
-    lines, loss,
-    mail::Mail,
-    message,
-    plain::{Escapes, plain},
-    prefix,
-    records::Records,
-    refusal,
+    envelope::{
+        prefix,
+        trace_head::{self, Head},
+    },
+    event::{
+        call::{self, Call},
+        collect::Collector,
+        records::Records,
+    },
+    prefilter,
+    record::{
+        call_chain, death, failed_probe,
+        function_line::{self, Entries, FunctionLine},
+        function_tracer::{self, FunctionTracer, Traced},
+        kernel_log::{self, KernelLine},
+        loss, message, refusal,
+        splat::{self, Seen, Splats},
+        trace_line::{self, TraceLine},
+    },
     scan::{around, last_word},
-    splat::{self, Seen, Splats},
-    trace_head::{self, Head},
-    trace_line::{self, TraceLine},
+    transport::{
+        json,
+        lines::{self, Lines},
+        mail::Mail,
+        plain::{Escapes, plain},
+    },
 };
 use crate::event::{Death, Hook, Role, raw_call::Phase};
 
@@ -51,19 +58,52 @@ pub(super) struct Found {
 
 /// Reads everything.
 pub(super) fn read(reader: impl BufRead) -> io::Result<Found> {
-    let mut lines = Reader::new();
-    let mut space = Vec::new();
-    let mut mail = Mail::default();
-    let mut unescape = Unescape::default();
-    lines::for_each(reader, |line| {
-        let line = plain(line, &mut space).trim_ascii_end();
-        mail.line(line, |line, count| unescape.line(line, count, &mut lines));
-    })?;
-    mail.finish(|line, count| unescape.line(line, count, &mut lines));
-    unescape
-        .records
-        .finish(|line, count| lines.line(line, count));
-    Ok(lines.finish())
+    let mut stages = Stages {
+        space: Vec::new(),
+        mail: Mail::default(),
+        unescape: Unescape::default(),
+        reader: Reader::new(),
+    };
+    lines::for_each(reader, &mut stages)?;
+    Ok(stages.finish())
+}
+
+/// The stages from the bytes of a line to its record.
+struct Stages {
+    space: Vec<u8>,
+    mail: Mail,
+    unescape: Unescape,
+    reader: Reader,
+}
+
+impl Lines for Stages {
+    fn line(&mut self, line: &[u8]) {
+        let line = plain(line, &mut self.space).trim_ascii_end();
+        let (unescape, reader) = (&mut self.unescape, &mut self.reader);
+        self.mail
+            .line(line, |line, count| unescape.line(line, count, reader));
+    }
+
+    fn skip(&mut self, text: &[u8]) -> usize {
+        if !(self.reader.is_idle() && self.mail.is_idle() && self.unescape.is_idle()) {
+            return 0;
+        }
+        let (bytes, count) = prefilter::skip(text);
+        self.reader.skip(count);
+        bytes
+    }
+}
+
+impl Stages {
+    fn finish(mut self) -> Found {
+        let (unescape, reader) = (&mut self.unescape, &mut self.reader);
+        self.mail
+            .finish(|line, count| unescape.line(line, count, reader));
+        unescape
+            .records
+            .finish(|line, count| reader.line(line, count));
+        self.reader.finish()
+    }
 }
 
 /// Takes off what other formats have put around the lines of a log.
@@ -74,6 +114,11 @@ struct Unescape {
 }
 
 impl Unescape {
+    /// Whether the next line does not depend on those before it.
+    fn is_idle(&self) -> bool {
+        self.escapes.is_idle() && self.records.is_idle()
+    }
+
     fn line(&mut self, line: &[u8], count: u64, lines: &mut Reader) {
         let line = self.escapes.undo(line).trim_ascii_end();
         self.records
@@ -161,6 +206,22 @@ impl Reader {
             call: None,
             stack: None,
         }
+    }
+
+    /// Whether the line before told nothing, and none goes on with it.
+    fn is_idle(&self) -> bool {
+        self.last_event != self.statistics.lines
+            && self.held.is_none()
+            && self.call.is_none()
+            && self.stack.is_none()
+            && !self.tracer.is_open()
+            && !self.splats.expects_more()
+    }
+
+    /// Passes over lines that tell nothing.
+    fn skip(&mut self, count: u64) {
+        self.statistics.lines += count;
+        self.statistics.other_lines += count;
     }
 
     /// Takes a line that was `count` lines in the input.
@@ -514,6 +575,11 @@ impl Reader {
         &self.collector.records
     }
 
+    /// Lets go of the records so far: their events have been made.
+    pub(super) fn forget_records(&mut self) {
+        self.collector.records.all.forget();
+    }
+
     fn commit(&mut self) {
         if let Some((head, call)) = self.call.take() {
             self.collector.call(&head, call);
@@ -538,21 +604,24 @@ impl Reader {
 }
 
 /// One search for all that tells of anything, made once: most lines contain none of it.
-static TELLING: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| telling(true));
+static TELLING: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| prefilter::automaton(telling(true)));
 
 /// The same without deaths.
-static EVENTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| telling(false));
+static EVENTS: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| prefilter::automaton(telling(false)));
 
-/// One search for all that tells of a loss or a message, and of deaths if these are wanted: most lines contain none of
-/// it.
-fn telling(deaths: bool) -> Option<AhoCorasick> {
+/// All that tells of a loss or a message, and of deaths if these are wanted.
+pub(super) fn telling(deaths: bool) -> impl Iterator<Item = &'static [u8]> {
     let words = loss::WORDS
         .into_iter()
         .chain(message::WORDS)
         .chain(splat::telling())
         .chain(function_tracer::WORDS)
         .chain([failed_probe::WORDS, call_chain::BEGINNING, trace_line::BARE]);
-    AhoCorasick::new(words.chain(death::words().filter(|_| deaths))).ok()
+    words
+        .chain(death::words().filter(move |_| deaths))
+        .map(str::as_bytes)
 }
 
 const fn phase(returns: bool) -> Phase {

@@ -1,6 +1,6 @@
 //! A text that is still being written: the kernel's `trace_pipe`.
 
-use super::{events::Events, reader::Reader};
+use super::{event::events::Events, reader::Reader};
 use crate::event::Event;
 
 /// Longest line that is kept while its end has not come.
@@ -69,6 +69,7 @@ impl Stream {
             each(event);
         }
         self.events = Some(events.pause());
+        self.reader.forget_records();
     }
 }
 

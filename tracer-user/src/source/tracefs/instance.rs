@@ -22,11 +22,11 @@ const PROCESS: &str = "devres-tracer";
 pub enum TracefsError {
     /// There is none.
     #[error(
-        "no tracefs can be read at {0}: run as root, and mount it with `mount -t tracefs tracefs {0}`; the kernel must be built with CONFIG_TRACING=y"
+        "cannot read tracefs at {0}: run as root, and mount it with `mount -t tracefs tracefs {0}`; the kernel needs CONFIG_TRACING=y"
     )]
     Missing(String),
     /// An instance can't be made.
-    #[error("no ftrace instance can be made at {path} (run as root)")]
+    #[error("cannot create an ftrace instance at {path} (run as root)")]
     Instance {
         /// Where.
         path: String,
@@ -51,7 +51,7 @@ pub enum TracefsError {
     },
     /// Neither the tracepoint nor any function can be recorded.
     #[error(
-        "this kernel has neither the tracepoint devres_log nor kprobe events: nothing of devres can be recorded"
+        "this kernel has neither the devres_log tracepoint nor kprobe events: it can't record devres events"
     )]
     Nothing,
 }
@@ -111,7 +111,7 @@ impl Instance {
                     .is_err()
             {
                 self.refused
-                    .push("this kernel takes no stacks of events (CONFIG_STACKTRACE)".to_owned());
+                    .push("this kernel records no stacks of events (CONFIG_STACKTRACE)".to_owned());
             }
         }
         for probe in setup.all_probes() {

@@ -138,23 +138,25 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
                 Hook::DevresLog => setup.tracepoint,
                 _ => recorded.contains(&hook),
             };
-            let state =
-                if seen {
-                    HookState::Attached(Attachment::Recorded)
-                } else {
-                    let refused = instance
-                        .refused()
-                        .iter()
-                        .find(|refused| refused.starts_with(hook.symbol()));
-                    HookState::Missing(refused.cloned().unwrap_or_else(|| {
-                        "the kernel's own tracing does not record it".to_owned()
-                    }))
-                };
+            let state = if seen {
+                HookState::Attached(Attachment::Recorded)
+            } else {
+                let refused = instance
+                    .refused()
+                    .iter()
+                    .find(|refused| refused.starts_with(hook.symbol()));
+                HookState::Missing(
+                    refused
+                        .cloned()
+                        .unwrap_or_else(|| "ftrace does not record it".to_owned()),
+                )
+            };
             HookCoverage { hook, state }
         })
         .collect();
     Coverage {
         untold: untold(setup, &hooks),
+        unread_switches: Vec::new(),
         hooks,
         nodes: if setup.tracepoint {
             NodeEvents::Logged
@@ -171,7 +173,7 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
         times: true,
         stacks: setup.wishes.stacks && setup.tracepoint,
         before: Before::Unknown(
-            "the kernel's own tracing does not tell what existed before it began".to_owned(),
+            "ftrace does not show the resources from before it started".to_owned(),
         ),
     }
 }
@@ -201,7 +203,7 @@ fn untold(setup: &Setup, hooks: &[HookCoverage]) -> Vec<Untold> {
     .map(|(hook, role, _)| Untold {
         hook,
         role,
-        reason: "the kernel's own tracing does not record it".to_owned(),
+        reason: "ftrace does not record it".to_owned(),
     })
     .collect()
 }

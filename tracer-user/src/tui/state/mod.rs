@@ -418,7 +418,7 @@ impl State {
     fn keep_finding(&mut self, action: Action, playback: &Playback) -> Effect {
         let number = self.findings.cursor;
         let Some(finding) = playback.history().findings().get(number) else {
-            self.tell(Severity::Info, "there is no finding");
+            self.tell(Severity::Info, "no finding");
             return Effect::None;
         };
         if action == Action::Copy {

@@ -31,7 +31,7 @@ impl State {
             self.tell(
                 Severity::Warn,
                 format!(
-                    "what was before {} s is no longer held",
+                    "events before {} s are no longer held",
                     playback.history().time(first)
                 ),
             );
@@ -41,7 +41,7 @@ impl State {
 
     pub(super) fn step(&mut self, events: u64, playback: &mut Playback) {
         if playback.position() >= playback.history().end() {
-            self.tell(Severity::Info, "there is no later event yet");
+            self.tell(Severity::Info, "no later event yet");
         }
         playback.pause();
         playback.step(events);
@@ -93,7 +93,7 @@ impl State {
             return;
         }
         let text = if history.findings().is_empty() {
-            "nothing was found"
+            "no findings"
         } else if forward {
             "no later finding"
         } else if history.first() > 0 {

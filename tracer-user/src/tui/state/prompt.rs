@@ -120,7 +120,7 @@ impl State {
                     Some(position) => self.seek(position, playback),
                     None => self.tell(
                         Severity::Warn,
-                        "that is neither a time in seconds nor an event such as #123",
+                        "give a time in seconds or an event such as #123",
                     ),
                 }
                 Effect::None

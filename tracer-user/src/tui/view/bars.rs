@@ -293,11 +293,11 @@ fn honesty(session: &Session, room: usize) -> Line<'static> {
     };
     facts.push((hooks, hooks_style));
     if coverage.nodes == NodeEvents::Concluded {
-        facts.push(("releases concluded".to_owned(), theme.warning));
+        facts.push(("releases inferred".to_owned(), theme.warning));
     }
     facts.push(match &coverage.before {
-        Before::Nothing => ("seen from the beginning".to_owned(), theme.text),
-        Before::Snapshot => ("begun with a snapshot".to_owned(), theme.text),
+        Before::Nothing => ("seen from the start".to_owned(), theme.text),
+        Before::Snapshot => ("starts with a snapshot".to_owned(), theme.text),
         Before::Unknown(reason) => (format!("before unknown: {}", escape(reason)), theme.warning),
     });
     if !coverage.stacks {

@@ -77,11 +77,11 @@ fn table_of(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     scroll.keep(rows.shown().len(), height);
     if rows.shown().is_empty() {
         let text = if rows.count() == 0 {
-            "nothing was seen yet"
+            "no events yet"
         } else if rows.choice().filter.is_empty() && !rows.choice().only_findings {
-            "no device owns anything, and nothing happened"
+            "no device holds devres resources, and nothing happened"
         } else {
-            "no device fits"
+            "no device matches"
         };
         put(
             buffer,
@@ -116,7 +116,7 @@ fn title(session: &Session, width: usize) -> Line<'static> {
         choice.sort.name()
     );
     if !choice.filter.is_empty() {
-        text = format!("{text}, that fit {:?}", escape(choice.filter.text()));
+        text = format!("{text}, matching {:?}", escape(choice.filter.text()));
     }
     if choice.only_findings {
         text.push_str(", with findings");

@@ -29,7 +29,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let width = usize::from(area.width);
     let findings = session.playback.history().findings();
     let Some(finding) = findings.get(session.state.findings.cursor) else {
-        let text = "there is no finding";
+        let text = "no finding";
         put(buffer, area, 0, &Line::styled(text, theme.faint));
         return;
     };
@@ -133,6 +133,10 @@ pub(super) fn story(finding: &Finding, width: usize, theme: &Theme) -> Vec<Line<
         width,
         theme.text,
     );
+    if let Some(known) = finding.known {
+        let words = format!("known: {}", known.text());
+        paragraph(&mut lines, "  ", &words, width, theme.text);
+    }
     lines
 }
 

@@ -22,7 +22,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let history = session.playback.history();
     let findings = history.findings();
     let title = format!(
-        "{} {}; `devres-tracer rules` lists what is looked for",
+        "{} {}; `devres-tracer rules` lists the rules",
         grouped(findings.len() as u64),
         plural(findings.len(), "finding", "findings")
     );
@@ -56,7 +56,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         put(buffer, list, row, &line);
     }
     if findings.is_empty() {
-        let text = "   nothing was found so far";
+        let text = "   no findings so far";
         put(buffer, list, 0, &Line::styled(text, theme.faint));
     } else {
         mark_selected(buffer, list, scroll.cursor - scroll.top, &theme);
@@ -67,7 +67,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
             height: area.height - height,
             ..area
         };
-        put(buffer, pane, 0, &rule("The selected one", width, &theme));
+        put(buffer, pane, 0, &rule("Selected finding", width, &theme));
         let pane = Rect {
             y: pane.y + 1,
             height: pane.height.saturating_sub(1),
@@ -111,7 +111,7 @@ impl Columns {
         Cells::new(theme.signs.cut)
             .text("   ", style)
             .left("RULE", 5, style)
-            .left("HOW BAD", SEVERITY + 1, style)
+            .left("SEVERITY", SEVERITY + 1, style)
             .left("DEVICE", self.device, style)
             .left("DRIVER", self.driver, style)
             .right("TIMES", COUNT, style)

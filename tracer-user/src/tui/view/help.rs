@@ -44,7 +44,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
                 .line(),
         );
     }
-    let text = "  The name at the right is the action's in the configuration file (docs/live.md).";
+    let text = "  At the right: the action's name in the configuration file (docs/live.md).";
     lines.push(Line::styled(
         shorten(text, width, theme.signs.cut),
         theme.text,
@@ -66,46 +66,40 @@ fn signs(signs: &Signs) -> Vec<(String, &'static str)> {
     vec![
         (
             ">".to_owned(),
-            "selected; in the timeline the last event before this instant",
+            "selected; in the timeline: the last event before this instant",
         ),
-        (
-            "!".to_owned(),
-            "a finding: on a device, or when it was made",
-        ),
-        (
-            "~".to_owned(),
-            "not certain: something of it may be missing",
-        ),
+        ("!".to_owned(), "a finding: on a device, or its time"),
+        ("~".to_owned(), "uncertain: events may be missing"),
         ("x".to_owned(), "the device is gone"),
         (
             "s".to_owned(),
-            "there before the trace began: read from the kernel's memory",
+            "from before the trace: read from the kernel's memory",
         ),
-        ("bound?".to_owned(), "a state that is not certain"),
+        ("bound?".to_owned(), "an uncertain state"),
         ("(driver)".to_owned(), "the last driver; none is bound now"),
         ("2+".to_owned(), "two groups, not all of them closed"),
         (">5 s".to_owned(), "older than that"),
         (
             beside(&[signs.top, signs.down, signs.bottom]),
-            "a group: its end, what lies in it, its beginning",
+            "a group: its end, its resources, its start",
         ),
         (
             signs.arrow.to_owned(),
-            "the next to be released; 1. 2. 3. is the order of what follows",
+            "released next; 1. 2. 3. is the order after that",
         ),
         (signs.done.to_owned(), "released"),
         (
             "-".to_owned(),
-            "taken off the list; whether it was released is not said. Timeline: released or taken off",
+            "removed from the list, perhaps not released. Timeline: released or removed",
         ),
-        ("?".to_owned(), "it went, and that was not seen"),
+        ("?".to_owned(), "removal not observed"),
         (
             signs.wrong.to_owned(),
-            "a step that came too early, with the rule; or the source has ended",
+            "a step that came too early, with the rule; or the source ended",
         ),
         (
             ".".to_owned(),
-            "findings: made later than this instant; timeline: a function was called",
+            "findings: later than this instant; timeline: a function was called",
         ),
         ("+".to_owned(), "timeline: added"),
         ("B".to_owned(), "timeline: bound"),
@@ -117,7 +111,7 @@ fn signs(signs: &Signs) -> Vec<(String, &'static str)> {
         ),
         (
             beside(&[signs.full, signs.here, signs.empty]),
-            "history: what is behind, this instant, what is ahead",
+            "history: past, this instant, future",
         ),
         (signs.across.to_owned(), "fills a heading's line"),
         (signs.cut.to_owned(), "the text was cut"),

@@ -178,7 +178,7 @@ impl Columns {
                 .text(bars(*depth), theme.group)
                 .rest(
                     &format!(
-                        "{} group {:#x} is open: what is added now belongs to it",
+                        "{} group {:#x} is open: new resources belong to it",
                         signs.top, id.0
                     ),
                     self.width,
@@ -328,7 +328,7 @@ fn age(node: &Node, now: Time) -> String {
 /// Who added a node: the frame of its call stack that tells.
 fn who(node: &Node) -> String {
     if node.origin() != Origin::Seen {
-        return "not seen: it was there before".to_owned();
+        return "unknown: from before the trace".to_owned();
     }
     let frames = node.stack().map(finding::frames).unwrap_or_default();
     let task = node.task();
@@ -347,7 +347,7 @@ fn header(session: &Session, key: InstanceKey, width: usize) -> Vec<Line<'static
     let device = session.playback.device(key);
     let Some(row) = row else {
         return vec![Line::styled(
-            shorten("the device is not known at this time", width, cut),
+            shorten("the device is unknown at this time", width, cut),
             theme.faint,
         )];
     };
@@ -392,7 +392,7 @@ fn header(session: &Session, key: InstanceKey, width: usize) -> Vec<Line<'static
             .line(),
     );
     for taint in device.into_iter().flat_map(Device::taints).take(3) {
-        let text = format!("~ not certain: {taint}");
+        let text = format!("~ uncertain: {taint}");
         lines.push(Line::styled(shorten(&text, width, cut), theme.warning));
     }
     let history = session.playback.history();
@@ -555,7 +555,7 @@ pub(super) fn preview(session: &Session, width: usize, height: usize) -> Vec<Lin
     };
     let columns = Columns::of(width, &items);
     if items.is_empty() {
-        lines.push(Line::styled("   it owns nothing", theme.faint));
+        lines.push(Line::styled("   it holds nothing", theme.faint));
     } else {
         lines.push(columns.heading(&theme));
         let shown = room.saturating_sub(story_room);
@@ -646,7 +646,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
             buffer,
             list,
             0,
-            &Line::styled("   it owns nothing", theme.faint),
+            &Line::styled("   it holds nothing", theme.faint),
         );
     } else {
         mark_selected(buffer, list, scroll.cursor - scroll.top, &theme);
@@ -681,7 +681,7 @@ fn call_stack(node: &Node, width: usize, theme: &Theme) -> Vec<Line<'static>> {
         name(node)
     };
     if node.origin() != Origin::Seen {
-        let title = format!("{what} was there before the trace began: who added it was not seen");
+        let title = format!("{what} is from before the trace: who added it is unknown");
         return vec![rule(&title, width, theme)];
     }
     let task = node.task();
@@ -695,7 +695,7 @@ fn call_stack(node: &Node, width: usize, theme: &Theme) -> Vec<Line<'static>> {
     );
     let mut lines = vec![rule(&title, width, theme)];
     if let Some(context) = node.context() {
-        let device = context.name.as_deref().unwrap_or("a device without a name");
+        let device = context.name.as_deref().unwrap_or("an unnamed device");
         lines.push(Line::styled(
             shorten(
                 &format!("   in {} of {}", context.hook.symbol(), Escaped(device)),
@@ -707,7 +707,7 @@ fn call_stack(node: &Node, width: usize, theme: &Theme) -> Vec<Line<'static>> {
     }
     let frames = node.stack().map(finding::frames).unwrap_or_default();
     if frames.is_empty() {
-        lines.push(Line::styled("   no call stack was taken", theme.faint));
+        lines.push(Line::styled("   no call stack was recorded", theme.faint));
     }
     let told = telling(&frames).to_vec();
     for frame in &frames {

@@ -130,7 +130,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         draw_lane(buffer, line, label, lane, scale, &theme);
     }
     if lanes.is_empty() {
-        let text = "   nothing ran, came or went in this time";
+        let text = "   no events in this time";
         put(buffer, list, 0, &Line::styled(text, theme.faint));
     }
     if let Some(column) = here {

@@ -41,7 +41,7 @@ impl Source<'_> {
                 if let Some(other) = others.into_iter().flatten().next() {
                     return Err(self.error(
                         other.span(),
-                        "a fingerprint says all: it goes without device, driver and bus",
+                        "a fingerprint excludes device, driver and bus",
                     ));
                 }
                 self.fingerprint(fingerprint)?
@@ -73,7 +73,7 @@ impl Source<'_> {
         {
             return Err(self.error(
                 table.span(),
-                "an expectation by rule needs a driver, device or bus: to switch a rule off, use [rules]",
+                "an expectation by rule needs a driver, device or bus; to switch a rule off, use [rules]",
             ));
         }
         let reason = match &read.reason {
@@ -113,7 +113,7 @@ impl Source<'_> {
                         self.error(
                             word.span(),
                             format!(
-                                "{text:?} is no fingerprint: they look like \"DR001/platform/pvpanic-mmio\""
+                                "{text:?} is not a fingerprint such as \"DR001/platform/pvpanic-mmio\""
                             ),
                         )
                     })?,
@@ -122,7 +122,7 @@ impl Source<'_> {
         if id.is_some() && parts.clone().count() < 2 {
             return Err(self.error(
                 word.span(),
-                format!("{text:?} is no whole fingerprint: rule, bus and driver are needed"),
+                format!("{text:?} is not a complete fingerprint: it needs rule, bus and driver"),
             ));
         }
         Ok(Matcher::Fingerprint(text.clone()))
@@ -136,7 +136,7 @@ impl Source<'_> {
             .ok_or_else(|| {
                 self.error(
                     date.span(),
-                    "the last day is a day such as 2026-12-31, without a time",
+                    "give a date such as 2026-12-31, without a time",
                 )
             })
     }

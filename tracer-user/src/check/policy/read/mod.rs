@@ -10,7 +10,7 @@ use tracer_ebpf::Hook;
 
 use super::{
     Policy, PolicyError, Required, SHORTEST_RELEASE,
-    error::{line_and_column, unknown},
+    error::unknown,
     file::{ExpectationsFile, Globs, PolicyFile, RequireTable, Word},
 };
 use crate::{
@@ -32,11 +32,28 @@ use crate::{
 struct Source<'a> {
     file: &'a str,
     text: &'a str,
+    lines: &'a LineStarts,
+}
+
+/// Where the lines of a text begin.
+struct LineStarts(Vec<usize>);
+
+impl LineStarts {
+    fn of(text: &str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self(ends.map(|(end, _)| end + 1).collect())
+    }
+
+    /// The number of the line at a place in the text, from 1 on.
+    fn number(&self, place: usize) -> usize {
+        self.0.partition_point(|start| *start <= place) + 1
+    }
 }
 
 /// Reads a policy.
 pub(super) fn policy(file: &str, text: &str) -> Result<Policy, PolicyError> {
-    let source = Source { file, text };
+    let lines = &LineStarts::of(text);
+    let source = Source { file, text, lines };
     let read: PolicyFile =
         toml::from_str(text).map_err(|error| PolicyError::from_toml(file, text, &error))?;
     let limits = Limits {
@@ -81,7 +98,8 @@ pub(super) fn policy(file: &str, text: &str) -> Result<Policy, PolicyError> {
 pub(super) fn expectations(file: &str, text: &str) -> Result<Vec<Expectation>, PolicyError> {
     let read: ExpectationsFile =
         toml::from_str(text).map_err(|error| PolicyError::from_toml(file, text, &error))?;
-    Source { file, text }.expectations(&read.expect)
+    let lines = &LineStarts::of(text);
+    Source { file, text, lines }.expectations(&read.expect)
 }
 
 impl Source<'_> {
@@ -102,7 +120,7 @@ impl Source<'_> {
             self.error(word.span(), format!("{text:?}: {error}"))
         })?;
         if duration < SHORTEST_RELEASE {
-            return Err(self.error(word.span(), "the shortest limit is 1us"));
+            return Err(self.error(word.span(), "the minimum is 1us"));
         }
         Ok(duration)
     }
@@ -131,7 +149,7 @@ impl Source<'_> {
             self.error(
                 word.span(),
                 unknown("rule", word.get_ref(), known.iter().copied())
-                    .replace("; known are", "; `devres-tracer rules` lists them:"),
+                    .replace("; known:", "; `devres-tracer rules` lists them:"),
             )
         })
     }
@@ -154,7 +172,7 @@ impl Source<'_> {
                 self.error(word.span(), unknown("level", word.get_ref(), Level::NAMES))
             })?;
             if named.iter().any(|(known, _)| *known == id) {
-                return Err(self.error(name.span(), format!("{id} has two levels")));
+                return Err(self.error(name.span(), format!("{id} is given two levels")));
             }
             named.push((id, level));
         }
@@ -213,6 +231,22 @@ impl Source<'_> {
 
     /// File and line, for messages.
     fn place(self, span: Range<usize>) -> String {
-        format!("{}:{}", self.file, line_and_column(self.text, span.start).0)
+        format!("{}:{}", self.file, self.lines.number(span.start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_as_errors_count_them() {
+        for text in ["", "a", "a\n", "\n\nab\ncd\n\n"] {
+            let lines = LineStarts::of(text);
+            for place in 0..=text.len() {
+                let (line, _) = super::super::error::line_and_column(text, place);
+                assert_eq!(lines.number(place), line, "{text:?} at {place}");
+            }
+        }
     }
 }

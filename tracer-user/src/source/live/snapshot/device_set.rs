@@ -31,7 +31,7 @@ pub(in crate::source::live) fn device_set(
     memory.read(name, &mut bytes)?;
     if &bytes != b"devices\0" {
         return Err(SnapshotError::NoDeviceSet(format!(
-            "what lies behind {DIRECTORY} is not what it should be"
+            "the kernel objects of {DIRECTORY} are not as expected"
         )));
     }
     Ok(object.wrapping_sub(layout.set_object as u64))

@@ -1,0 +1,536 @@
+//! The arguments of function events.
+//!
+//! Whoever sets up a probe chooses their names. An argument is known by its name as the kernel or a person writes it
+//! ([`Meaning::of`]), by its place where the name only counts (`arg1`, `a0`, `di`, `x0`), and by the form of its
+//! value: `devp=0xffff888001000000 dev="foo"` is a device's address and its name. What is not understood is kept by
+//! name, so that it can be told.
+//!
+//! Numbers are decimal, or hexadecimal with `0x` or where tools leave that out before an address.
+
+use tracer_ebpf::Trait;
+
+use super::{
+    names::{NameId, Names},
+    records::Records,
+};
+use crate::{
+    event::{
+        Hook, Role,
+        raw_call::{Phase, RawCall},
+    },
+    source::text::scan::{decimal, hexadecimal},
+};
+
+/// What stands for an address that is told as a symbol: all that counts is that it is not NULL.
+const SOME_SYMBOL: u64 = 1;
+
+/// A function that was entered or returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::source::text) struct Call {
+    pub(in crate::source::text) raw: RawCall,
+    /// Zero where not told.
+    pub(in crate::source::text) device: u64,
+    pub(in crate::source::text) name: Option<NameId>,
+    pub(in crate::source::text) driver: Option<NameId>,
+    pub(in crate::source::text) bus: Option<NameId>,
+    /// Zero where not told.
+    pub(in crate::source::text) node: u64,
+    pub(in crate::source::text) release: Option<Release>,
+    /// Of an added node: the function that its payload says is to be called. It means something only of actions.
+    pub(in crate::source::text) action: Option<Release>,
+    /// Of an added node: the first words of its payload.
+    pub(in crate::source::text) words: [Option<u64>; 2],
+    /// The task's name.
+    pub(in crate::source::text) comm: Option<NameId>,
+    /// Of a return: the function returned to.
+    pub(in crate::source::text) caller: Option<Hook>,
+    /// Of a return: the device of the call that was entered, by address and name.
+    pub(in crate::source::text) of: Option<(u64, Option<NameId>)>,
+}
+
+/// A release function, as far as it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::source::text) enum Release {
+    Symbol(NameId, Option<NameId>),
+    Address(u64),
+}
+
+impl Default for Release {
+    fn default() -> Self {
+        Self::Address(0)
+    }
+}
+
+/// What an argument is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// The device: its address, or a text that is its name.
+    Device,
+    Name,
+    TaskName,
+    Driver,
+    Bus,
+    Node,
+    Release,
+    /// What an added action calls.
+    Called,
+    /// One of the first words of an added payload.
+    Content(usize),
+    Word(Role),
+    /// Known, and of no interest.
+    Nothing,
+    Unknown,
+}
+
+impl Meaning {
+    /// What an argument of this name is in a call of `hook`.
+    fn of(name: &[u8], hook: Hook, phase: Phase) -> Self {
+        let exact = Self::of_exactly(name, hook);
+        if exact != Self::Unknown {
+            return exact;
+        }
+        if let Some(place) = place(name) {
+            return Self::at(place, hook, phase);
+        }
+        // `devp`, `dev_ptr`, `drvname`, `Dev`.
+        let name = name.to_ascii_lowercase();
+        let mut stem = name.as_slice();
+        for ending in [
+            &b"_name"[..],
+            b"name",
+            b"_ptr",
+            b"ptr",
+            b"_addr",
+            b"addr",
+            b"_p",
+            b"p",
+        ] {
+            if let Some(shorter) = stem.strip_suffix(ending).filter(|stem| !stem.is_empty()) {
+                stem = shorter;
+                break;
+            }
+        }
+        match Self::of_exactly(stem, hook) {
+            Self::Device if name.ends_with(b"name") => Self::Name,
+            meaning => meaning,
+        }
+    }
+
+    fn of_exactly(name: &[u8], hook: Hook) -> Self {
+        match name {
+            b"dev" | b"device" if hook == Hook::FreeIrq => Self::Word(Role::DevId),
+            b"dev" | b"device" | b"kobj" | b"kobject" | b"d" => Self::Device,
+            b"name" | b"devname" | b"dev_name" | b"dname" => Self::Name,
+            b"comm" => Self::TaskName,
+            b"drv" | b"driver" => Self::Driver,
+            b"bus" => Self::Bus,
+            b"node" | b"dr" => Self::Node,
+            b"rel" | b"release" | b"release_fn" | b"relfn" | b"action" | b"fn" | b"func"
+            | b"function" | b"callback" | b"cb" => match hook {
+                Hook::AddDr => Self::Release,
+                Hook::ReleaseAction | Hook::RemoveAction => Self::Word(Role::Action),
+                _ => Self::Word(Role::Release),
+            },
+            b"dtor" if hook == Hook::AddDr => Self::Release,
+            b"act" if hook == Hook::AddDr => Self::Called,
+            b"w0" if hook == Hook::AddDr => Self::Content(0),
+            b"w1" if hook == Hook::AddDr => Self::Content(1),
+            b"res" | b"ptr" | b"p" | b"payload" | b"mem" | b"new_res" | b"pdata" | b"addr" => {
+                Self::Word(match hook {
+                    Hook::FreePages => Role::Pages,
+                    Hook::FreePercpu => Role::Percpu,
+                    _ => Role::Payload,
+                })
+            }
+            b"size" | b"new_size" | b"len" | b"sz" => Self::Word(Role::Size),
+            b"id" | b"group" | b"grp" => Self::Word(Role::Group),
+            b"data" | b"arg" | b"ctx" => Self::Word(Role::Data),
+            b"pmd" | b"pm_domain" | b"pmdomain" | b"pmdom" | b"pm_dom" | b"domain" | b"pd"
+            | b"genpd" => Self::Word(Role::PmDomain),
+            b"detach" | b"detach_fn" | b"pm_detach" | b"dtor" => Self::Word(Role::Detach),
+            b"irq" | b"irqno" | b"irq_nr" => Self::Word(Role::Irq),
+            b"dev_id" | b"devid" => Self::Word(Role::DevId),
+            b"ret" | b"retval" | b"cnt" | b"rc" | b"rv" | b"err" | b"error" | b"result"
+            | b"res_ret" => Self::Word(Role::Returned),
+            b"gfp" | b"gfp_mask" | b"flags" | b"off" | b"on" | b"power_on" | b"power_off"
+            | b"parent" | b"match" | b"match_data" | b"adev" | b"component" | b"master"
+            | b"nid" | b"handler" | b"pid" | b"tid" | b"cpu" => Self::Nothing,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// What the argument at this place is.
+    fn at(place: usize, hook: Hook, phase: Phase) -> Self {
+        if phase == Phase::Leave {
+            return if place == 0 {
+                Self::Word(Role::Returned)
+            } else {
+                Self::Unknown
+            };
+        }
+        match hook.description().arguments.get(place) {
+            Some(Role::Device | Role::Kobject) => Self::Device,
+            Some(Role::Driver) => Self::Driver,
+            Some(Role::Node) => Self::Node,
+            Some(role) => Self::Word(*role),
+            None => Self::Unknown,
+        }
+    }
+}
+
+/// The place that a name only counts: `arg1` is the first, and so are `a0`, `di` and `x0`.
+fn place(name: &[u8]) -> Option<usize> {
+    let number = |digits: &[u8]| match digits {
+        [digit @ b'0'..=b'9'] => Some(usize::from(digit - b'0')),
+        _ => None,
+    };
+    match name {
+        b"di" | b"rdi" | b"ax" | b"rax" => Some(0),
+        [b'a', b'r', b'g', digits @ ..] => number(digits)?.checked_sub(1),
+        [b'a' | b'x', digits @ ..] => number(digits),
+        b"si" | b"rsi" => Some(1),
+        b"dx" | b"rdx" => Some(2),
+        b"cx" | b"rcx" => Some(3),
+        _ => None,
+    }
+}
+
+impl Call {
+    pub(in crate::source::text) fn new(hook: Hook, phase: Phase) -> Self {
+        Self {
+            raw: RawCall::new(hook, phase),
+            device: 0,
+            name: None,
+            driver: None,
+            bus: None,
+            node: 0,
+            release: None,
+            action: None,
+            words: [None; 2],
+            comm: None,
+            caller: None,
+            of: None,
+        }
+    }
+
+    pub(in crate::source::text) fn hook(&self) -> Hook {
+        self.raw.hook
+    }
+
+    pub(in crate::source::text) fn returns(&self) -> bool {
+        self.raw.phase == Phase::Leave
+    }
+
+    /// Reads `name=value` pairs. What is not understood is kept by name.
+    pub(in crate::source::text) fn take(&mut self, arguments: &[u8], records: &mut Records) {
+        let mut rest = arguments;
+        while let Some((name, value, behind)) = argument(rest) {
+            rest = behind;
+            let (hook, phase) = (self.raw.hook, self.raw.phase);
+            let meaning = Meaning::of(name, hook, phase);
+            match meaning {
+                Meaning::Device => match value.number() {
+                    // The address may stand under another name.
+                    Some(address) if self.device == 0 || address >> 63 == 1 => {
+                        self.device = address;
+                    }
+                    Some(_) => {}
+                    None => self.name = self.name.or(value.text(&mut records.names)),
+                },
+                Meaning::Name => self.name = value.text(&mut records.names),
+                Meaning::TaskName => self.comm = value.text(&mut records.names),
+                Meaning::Driver if value.number().is_none() => {
+                    self.driver = value.text(&mut records.names);
+                }
+                Meaning::Bus if value.number().is_none() => {
+                    self.bus = value.text(&mut records.names);
+                }
+                Meaning::Node => self.node = value.number().unwrap_or_default(),
+                Meaning::Release | Meaning::Called => {
+                    let (module, behind) = module(rest);
+                    rest = behind;
+                    let function = match value.number() {
+                        Some(0) => None,
+                        Some(address) => Some(Release::Address(address)),
+                        None => symbol(value.bytes).map(|symbol| {
+                            let names = &mut records.names;
+                            let module = module.map(|module| names.intern(module));
+                            Release::Symbol(names.intern(symbol), module)
+                        }),
+                    };
+                    if meaning == Meaning::Called {
+                        self.action = function;
+                    } else {
+                        self.release = function;
+                    }
+                }
+                Meaning::Content(place) => self.words[place] = value.number(),
+                Meaning::Word(role) => self.word(role, value),
+                Meaning::Driver | Meaning::Bus | Meaning::Nothing => {}
+                Meaning::Unknown => records.not_understood(hook, name),
+            }
+        }
+    }
+
+    fn word(&mut self, role: Role, value: Value<'_>) {
+        let about_pm = matches!(role, Role::PmDomain | Role::Detach);
+        let word = value
+            .number()
+            .or_else(|| (about_pm && value.is_symbol()).then_some(SOME_SYMBOL));
+        let row = self.raw.hook.description();
+        let wanted = role == Role::Returned
+            || row.arguments.contains(&role)
+            || about_pm && row.has(Trait::PmDomain)
+            || row.hook == Hook::AddDr && matches!(role, Role::Payload | Role::Size | Role::Data);
+        if let Some(word) = word.filter(|_| wanted) {
+            self.raw.set(role, word);
+        }
+    }
+
+    /// The roles of what should be told here and is not, as a set.
+    pub(in crate::source::text) fn untold(&self) -> u32 {
+        let row = self.raw.hook.description();
+        let mut untold = 0;
+        let mut check = |role: Role, told: bool| untold |= if told { 0 } else { role.bit() };
+        let about_pm = row.has(Trait::PmDomain);
+        if self.returns() {
+            check(Role::Returned, self.raw.get(Role::Returned).is_some());
+            // What a probe leaves behind is to be told; what attach and detach do, their entries tell.
+            let leaves = row.hook == Hook::Probe;
+            check(Role::PmDomain, !leaves || self.raw.pm().is_some());
+            return untold;
+        }
+        for role in row.arguments {
+            let told = match role {
+                Role::Device | Role::Kobject => self.device != 0 || self.name.is_some(),
+                Role::Node => self.node != 0,
+                role => self.raw.get(*role).is_some(),
+            };
+            check(*role, told);
+        }
+        check(Role::PmDomain, !about_pm || self.raw.pm().is_some());
+        if row.hook == Hook::AddDr {
+            check(Role::Release, self.release.is_some());
+            check(Role::Contents, self.words.iter().all(Option::is_some));
+        }
+        untold
+    }
+}
+
+/// Whether a line begins with an argument: then it goes on with the line before.
+pub(in crate::source::text) fn continues(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    let length = line
+        .iter()
+        .position(|byte| !(byte.is_ascii_lowercase() || *byte == b'_'));
+    length.is_some_and(|length| (1..=16).contains(&length) && line.get(length) == Some(&b'='))
+}
+
+/// What an argument has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Value<'a> {
+    /// Without quotation marks.
+    bytes: &'a [u8],
+    quoted: bool,
+}
+
+impl Value<'_> {
+    /// A number; negative ones in two's complement.
+    fn number(self) -> Option<u64> {
+        if self.quoted {
+            return None;
+        }
+        if let Some(digits) = self.bytes.strip_prefix(b"0x") {
+            return hexadecimal(digits);
+        }
+        if let Some(digits) = self.bytes.strip_prefix(b"-") {
+            return decimal(digits).map(u64::wrapping_neg);
+        }
+        let decimal = decimal(self.bytes);
+        if decimal.is_none() && self.bytes.len() == 16 {
+            return hexadecimal(self.bytes);
+        }
+        decimal
+    }
+
+    fn text(self, names: &mut Names) -> Option<NameId> {
+        let absent = matches!(self.bytes, b"" | b"(null)" | b"(fault)" | b"(efault)");
+        (!absent).then(|| names.intern(self.bytes))
+    }
+
+    /// Whether it is an address as a symbol: `acpi_dev_pm_detach+0x0/0x50`.
+    fn is_symbol(self) -> bool {
+        let begins = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+        !self.quoted && self.bytes.first().is_some_and(begins) && self.bytes.contains(&b'+')
+    }
+}
+
+/// The next argument: its name, its value, and what follows.
+fn argument(bytes: &[u8]) -> Option<(&[u8], Value<'_>, &[u8])> {
+    let mut rest = bytes.trim_ascii_start();
+    loop {
+        let end = rest
+            .iter()
+            .position(|byte| *byte == b'=' || byte.is_ascii_whitespace())?;
+        let (name, behind) = rest.split_at(end);
+        if behind.first() != Some(&b'=') {
+            rest = behind.trim_ascii_start();
+            continue;
+        }
+        let behind = behind.get(1..)?;
+        if let Some(quoted) = behind.strip_prefix(b"\"") {
+            let end = quoted
+                .iter()
+                .position(|byte| *byte == b'"')
+                .unwrap_or(quoted.len());
+            let value = Value {
+                bytes: quoted.get(..end)?,
+                quoted: true,
+            };
+            return Some((name, value, quoted.get(end + 1..).unwrap_or_default()));
+        }
+        let end = behind
+            .iter()
+            .position(u8::is_ascii_whitespace)
+            .unwrap_or(behind.len());
+        let (value, behind) = behind.split_at(end);
+        // The function tracer has commas between them.
+        let value = Value {
+            bytes: value.strip_suffix(b",").unwrap_or(value),
+            quoted: false,
+        };
+        return Some((name, value, behind));
+    }
+}
+
+/// The function in `devm_kmalloc_release+0x0/0x10`.
+fn symbol(value: &[u8]) -> Option<&[u8]> {
+    let symbol = value.split(|byte| *byte == b'+').next()?;
+    (!symbol.is_empty() && !symbol.starts_with(b"(")).then_some(symbol)
+}
+
+/// The module that follows a symbol in brackets.
+fn module(bytes: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let next = bytes.trim_ascii_start();
+    if let Some(inner) = next.strip_prefix(b"[")
+        && let Some(end) = inner.iter().take(64).position(|byte| *byte == b']')
+    {
+        let (module, behind) = inner.split_at(end);
+        return (Some(module), behind.get(1..).unwrap_or_default());
+    }
+    (None, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call_of(hook: Hook, phase: Phase, arguments: &str) -> (Call, Records) {
+        let mut records = Records::default();
+        let mut call = Call::new(hook, phase);
+        call.take(arguments.as_bytes(), &mut records);
+        (call, records)
+    }
+
+    fn call(arguments: &str) -> (Call, Records) {
+        call_of(Hook::Probe, Phase::Enter, arguments)
+    }
+
+    fn name(records: &Records, id: Option<NameId>) -> String {
+        id.and_then(|id| records.names.text(id))
+            .unwrap()
+            .to_string()
+    }
+
+    #[test]
+    fn devices_and_drivers_are_taken() {
+        let (call, records) =
+            call(r#" dev=0xff11000005131010 name="QEMU 0001:00" drv="pvpanic-mmio""#);
+        assert_eq!(call.device, 0xff11_0000_0513_1010);
+        assert_eq!(name(&records, call.name), "QEMU 0001:00");
+        assert_eq!(name(&records, call.driver), "pvpanic-mmio");
+    }
+
+    #[test]
+    fn devices_are_known_by_whatever_name() {
+        for arguments in [
+            r#"devp=0xff11000005131010 dev="demo.0""#,
+            r#"dev="demo.0" dev_ptr=0xff11000005131010"#,
+            r#"device=18379471554360840208 device_name="demo.0""#,
+            r#"arg1=0xff11000005131010 name="demo.0""#,
+            r#"a0=0xff11000005131010 devname="demo.0""#,
+            r#"di=0xff11000005131010 dev="demo.0""#,
+            r#"x0=ff11000005131010 dname="demo.0""#,
+            r#"Dev=0xff11000005131010, DevName="demo.0""#,
+        ] {
+            let (call, records) = call(arguments);
+            assert_eq!(call.device, 0xff11_0000_0513_1010, "{arguments}");
+            assert_eq!(name(&records, call.name), "demo.0", "{arguments}");
+            assert!(records.strange.is_empty(), "{arguments}");
+        }
+        let (call, records) = call(r#"dev="12345678" drvname="demo""#);
+        assert_eq!(call.device, 0);
+        assert_eq!(name(&records, call.name), "12345678");
+        assert_eq!(name(&records, call.driver), "demo");
+    }
+
+    #[test]
+    fn pm_domains_are_numbers_or_symbols() {
+        for arguments in [
+            "pmd=0xffffffff82a6b3c0 detach=0xffffffff816d9b40",
+            "pmdomain=0xffffffff82a6b3c0 dtor=0xffffffff816d9b40",
+            "pm_domain=acpi_general_pm_domain+0x0/0x120 detach=acpi_dev_pm_detach+0x0/0x50 [acpi]",
+            "power_off=1 pm_domain_ptr=0xffffffff82a6b3c0 detach_fn=0xffffffff816d9b40",
+        ] {
+            let (call, records) = call_of(Hook::PmDetach, Phase::Enter, arguments);
+            assert!(call.raw.pm().unwrap().detaches(), "{arguments}");
+            assert!(records.strange.is_empty(), "{arguments}");
+        }
+        let (call, records) = call_of(Hook::PmDetach, Phase::Enter, "dev=0x10 pm=0x20 zork=1");
+        assert_eq!(call.raw.pm(), None);
+        assert_eq!(call.untold(), Role::PmDomain.bit() | Role::PowerOff.bit());
+        let strange: Vec<_> = records.strange[&Hook::PmDetach].iter().collect();
+        assert_eq!(strange, ["pm", "zork"]);
+    }
+
+    #[test]
+    fn release_functions_are_symbols_or_addresses() {
+        let rel = |arguments| call_of(Hook::AddDr, Phase::Enter, arguments);
+        let (call, records) = rel(" node=0xff11000006a5cde0 rel=foo_release+0x0/0x10 [foo] size=8");
+        assert_eq!(call.node, 0xff11_0000_06a5_cde0);
+        assert_eq!(call.raw.get(Role::Size), Some(8));
+        let Some(Release::Symbol(symbol, module)) = call.release else {
+            panic!("{call:?}");
+        };
+        assert_eq!(name(&records, Some(symbol)), "foo_release");
+        assert_eq!(name(&records, module), "foo");
+        assert_eq!(rel("rel=0x10").0.release, Some(Release::Address(16)));
+    }
+
+    #[test]
+    fn values_may_be_negative_or_missing() {
+        let left = |arguments| call_of(Hook::Probe, Phase::Leave, arguments).0.raw;
+        let returned = |arguments| left(arguments).get(Role::Returned);
+        assert_eq!(returned("ret=-517"), Some(517_u64.wrapping_neg()));
+        assert_eq!(returned("ret=0xfffffdfb"), Some(0xffff_fdfb));
+        assert_eq!(returned("cnt=7"), Some(7));
+        assert_eq!(returned("arg1=7"), Some(7));
+        let (call, _) = call("remark name=(null) drv=0x10 ret= pmd=0x0 off=0x1");
+        assert_eq!((call.name, call.driver), (None, None));
+        assert_eq!(call.raw.get(Role::Returned), None);
+        assert_eq!(call.raw.get(Role::PmDomain), Some(0));
+        assert_eq!(call.raw.get(Role::Detach), None);
+        assert!(
+            call.raw.pm().is_some(),
+            "without a domain there is none to detach"
+        );
+    }
+
+    #[test]
+    fn lines_that_go_on_begin_with_an_argument() {
+        assert!(continues(b" node=0x10"));
+        assert!(!continues(b"A=1"));
+        assert!(!continues(b"= 1"));
+        assert!(!continues(b"init-1 [000] x=1"));
+    }
+}

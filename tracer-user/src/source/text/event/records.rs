@@ -1,0 +1,153 @@
+//! What was read, in little room: events are made of it when they are asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hashbrown::HashSet;
+
+use super::{
+    call::Call,
+    devices::Devices,
+    entry::NodeRecord,
+    names::{NameId, Names, Tasks},
+    pointers::Pointers,
+    spool::Spool,
+};
+use crate::{
+    event::{Hook, Message, StackFrame, Task},
+    source::text::record::function_tracer::Unusable,
+};
+
+/// What the kernel itself told of devres.
+#[derive(Debug)]
+pub(in crate::source::text) struct MessageRecord {
+    /// Nothing where a report turned out to be none of devres.
+    pub(in crate::source::text) message: Option<Message>,
+    /// What stands for the device, where it is known.
+    pub(in crate::source::text) device: Option<NameId>,
+    pub(in crate::source::text) driver: Option<NameId>,
+    pub(in crate::source::text) task: Task,
+    /// The stack that followed, innermost first.
+    pub(in crate::source::text) frames: Vec<StackFrame>,
+    /// Where it was written, as far as told.
+    pub(in crate::source::text) cpu: u16,
+    /// The release that it follows closely.
+    pub(in crate::source::text) behind: Option<NodeRecord>,
+}
+
+/// Everything that was read.
+#[derive(Debug, Default)]
+pub(in crate::source::text) struct Records {
+    pub(in crate::source::text) all: Spool,
+    pub(in crate::source::text) messages: Vec<MessageRecord>,
+    /// The stacks that tools printed behind events, and those of groups' openers, each once.
+    pub(in crate::source::text) stacks: Vec<Vec<StackFrame>>,
+    /// Whether tools printed any.
+    pub(in crate::source::text) stacks_printed: bool,
+    /// Names of devices whose address was not told with them.
+    pub(in crate::source::text) by_name: Named,
+    pub(in crate::source::text) nameless: Nameless,
+    pub(in crate::source::text) names: Names,
+    pub(in crate::source::text) tasks: Tasks,
+    pub(in crate::source::text) devices: Devices,
+    pub(in crate::source::text) pointers: Pointers,
+    /// A bit for each hook whose function occurs.
+    pub(in crate::source::text) hooks: u64,
+    /// Those of which a return occurs.
+    pub(in crate::source::text) returned: u64,
+    /// For each hook, by its number, what not every call of it tells: a set of roles.
+    pub(in crate::source::text) untold: Vec<u32>,
+    /// Arguments that were not understood, by name.
+    pub(in crate::source::text) strange: BTreeMap<Hook, BTreeSet<String>>,
+    /// Hooks that a function tracer told of without anything that would say of which device, and what is missing.
+    pub(in crate::source::text) unusable: BTreeMap<Hook, Unusable>,
+    /// Whether any line has a time.
+    pub(in crate::source::text) timed: bool,
+    /// Bytes from a node to its payload, where `devres_add` and `add_dr` told it.
+    pub(in crate::source::text) payload_offset: Option<u64>,
+}
+
+/// Names of arguments that are kept for each function.
+const MOST_STRANGE: usize = 8;
+/// The longest name that a kprobe event's argument can have.
+const LONGEST_NAME: usize = 32;
+
+impl Records {
+    /// Keeps what a call does and doesn't tell.
+    pub(in crate::source::text) fn count(&mut self, call: &Call) {
+        let hook = call.hook();
+        self.hooks |= hook.bit();
+        if call.returns() {
+            self.returned |= hook.bit();
+        }
+        self.untold.resize(Hook::COUNT + 1, 0);
+        if let Some(untold) = self.untold.get_mut(hook as usize) {
+            *untold |= call.untold();
+        }
+    }
+
+    /// An argument was not understood.
+    pub(in crate::source::text) fn not_understood(&mut self, hook: Hook, name: &[u8]) {
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.iter().all(is_name) {
+            return;
+        }
+        let names = self.strange.entry(hook).or_default();
+        if names.len() < MOST_STRANGE {
+            names.insert(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+}
+
+/// A set of names.
+#[derive(Debug, Default)]
+pub(in crate::source::text) struct Named(Vec<bool>);
+
+impl Named {
+    pub(in crate::source::text) fn insert(&mut self, name: NameId) {
+        let place = name.number() as usize;
+        if self.0.len() <= place {
+            self.0.resize(place + 1, false);
+        }
+        if let Some(known) = self.0.get_mut(place) {
+            *known = true;
+        }
+    }
+
+    pub(in crate::source::text) fn iter(&self) -> impl Iterator<Item = NameId> {
+        let named = (0..).zip(&self.0).filter(|(_, known)| **known);
+        named.filter_map(|(number, _)| NameId::from_number(number))
+    }
+}
+
+/// Devices of which there are calls and no name.
+#[derive(Debug, Default)]
+pub(in crate::source::text) struct Nameless {
+    /// Those that may still get one.
+    waiting: HashSet<u64>,
+    /// Another device has begun at the address of such a one.
+    any: bool,
+}
+
+impl Nameless {
+    /// There is a call for the device at this address, which has no name yet.
+    pub(in crate::source::text) fn call(&mut self, address: u64) {
+        self.waiting.insert(address);
+    }
+
+    /// The name of the device at this address is told.
+    pub(in crate::source::text) fn named(&mut self, address: u64) {
+        if !self.waiting.is_empty() {
+            self.waiting.remove(&address);
+        }
+    }
+
+    /// A device begins at this address.
+    pub(in crate::source::text) fn begin(&mut self, address: u64) {
+        self.any |= self.waiting.remove(&address);
+    }
+
+    /// Whether there are any whose name is never told.
+    pub(in crate::source::text) fn any(&self) -> bool {
+        self.any || !self.waiting.is_empty()
+    }
+}

@@ -1,0 +1,142 @@
+//! The message with which the driver core refuses to probe a device that has resources already.
+
+use memchr::memmem;
+
+use super::{
+    buses::is_bus,
+    kernel_log::{self, Who},
+    message,
+};
+use crate::source::text::envelope::prefix::{self, Prefix};
+
+/// The message.
+pub(in crate::source::text) const REFUSED: &str = "Resources present before probing";
+
+/// What stands in the line that it begins in, however it was wrapped.
+pub(in crate::source::text) const BEGINNING: &str = ": Resources";
+
+/// Reads the message, with the device that it names.
+pub(in crate::source::text) fn read(line: &[u8]) -> Option<(Prefix, Who<'_>)> {
+    let at = memmem::find(line, REFUSED.as_bytes())?;
+    let (before, behind) = line.split_at_checked(at)?;
+    let (prefix, who) = kernel_log::subject(before)?;
+    let behind = behind.get(REFUSED.len()..)?;
+    names_a_device(before, &prefix, who, behind).then_some((prefix, who))
+}
+
+/// Whether what stands before and behind the words of a refusal is a message, and no prose or source about one.
+/// A log's prefix tells; without it the line names a bus, or has nothing else than what can be one and its device.
+fn names_a_device(before: &[u8], prefix: &Prefix, who: Who<'_>, behind: &[u8]) -> bool {
+    let parts = [who.driver, who.device].into_iter().flatten();
+    if parts
+        .flatten()
+        .any(|byte| matches!(byte, b'%' | b'(' | b'"'))
+    {
+        return false;
+    }
+    let (Some(bus), Some(device)) = (who.driver, who.device) else {
+        return prefix.logged && who.device.is_some();
+    };
+    if prefix.logged {
+        return true;
+    }
+    let is_mark = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'.' | b',' | b')' | b' ');
+    let ends = behind.first() == Some(&b'<') || behind.iter().all(is_mark);
+    let alone = prefix::unquote(before)
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+        .count()
+        == 2;
+    let can_be_bus = |byte: &u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
+    };
+    let known = std::str::from_utf8(bus).is_ok_and(is_bus);
+    let possible = alone && bus.iter().all(can_be_bus) && device.iter().any(u8::is_ascii_digit);
+    ends && (known || possible)
+}
+
+/// Whether a line ends where the rest of the message can have been wrapped to the next.
+pub(in crate::source::text) fn may_begin(line: &[u8]) -> bool {
+    [
+        &b"Resources"[..],
+        b"Resources present",
+        b"Resources present before",
+    ]
+    .iter()
+    .any(|beginning| line.ends_with(beginning))
+        && memmem::find(line, BEGINNING.as_bytes()).is_some()
+}
+
+/// Whether a line begins with the end of the message that was wrapped.
+pub(in crate::source::text) fn goes_on(line: &[u8]) -> bool {
+    ["present before probing", "before probing", "probing"]
+        .iter()
+        .any(|end| line.starts_with(end.as_bytes()))
+}
+
+/// What follows the first message of a line, if that tells of another one: lines that lost their ends.
+pub(in crate::source::text) fn behind(line: &[u8]) -> Option<&[u8]> {
+    let at = memmem::find(line, REFUSED.as_bytes())?;
+    let rest = line.get(at + REFUSED.len()..)?;
+    message::is_whole(rest).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_probes_name_their_device() {
+        for (line, driver, device) in [
+            (
+                "  pci 0000:00:00.2: Resources present before probing",
+                "pci",
+                "0000:00:00.2",
+            ),
+            (
+                "[ 7550.642171] platform thinkpad_acpi: Resources present before probing",
+                "platform",
+                "thinkpad_acpi",
+            ),
+            (
+                "  CRIT KERN spi spi0.0: Resources present before probing",
+                "spi",
+                "spi0.0",
+            ),
+        ] {
+            let Some((_, who)) = read(line.as_bytes()) else {
+                panic!("{line}");
+            };
+            assert_eq!(who.driver, Some(driver.as_bytes()), "{line}");
+            assert_eq!(who.device, Some(device.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
+    fn prose_and_source_are_no_refusal() {
+        for line in [
+            "Subject: Re: spi: Resources present before probing",
+            "Subject: [PATCH] driver core: Resources present before probing",
+            "Bug 1234: Resources present before probing",
+            "following error: Resources present before probing",
+            "[PATCH] driver core: Resources present before probing",
+            "The second probe fails with: Resources present before probing",
+            "+\tdev_crit(dev, \"%s: Resources present before probing\\n\", drv->name);",
+            "pci 0000:00:00.2: Resources present before probing it again",
+        ] {
+            assert_eq!(read(line.as_bytes()), None, "{line}");
+        }
+        for line in [
+            "\"pci 0000:00:00.2: Resources present before probing\"",
+            "new_bus 0000:00:00.2: Resources present before probing",
+            "<td>pci 0000:00:00.2: Resources present before probing</td>",
+            "it says `pci 0000:00:00.2: Resources present before probing'.",
+            "[    1.000000] foo 0000:00:00.2: Resources present before probing, says it",
+        ] {
+            let Some((_, who)) = read(line.as_bytes()) else {
+                panic!("{line}");
+            };
+            assert_eq!(who.device, Some(&b"0000:00:00.2"[..]), "{line}");
+        }
+    }
+}

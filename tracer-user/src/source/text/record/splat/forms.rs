@@ -1,0 +1,119 @@
+//! The table of forms: what the first line of a report looks like.
+
+use super::{complaint, fault, memory, stuck, warning};
+use crate::{
+    event::{Comm, Function, Text, splat::SplatKind},
+    source::text::{
+        record::{backtrace, kernel_log},
+        scan::word,
+    },
+};
+
+/// One form of a report's first line.
+pub(in crate::source::text) struct Form {
+    /// What the line contains.
+    pub(super) words: &'static str,
+    /// Reads the line, which has the words between `before` and `rest`.
+    pub(super) read: fn(before: &[u8], rest: &[u8]) -> Option<Header>,
+    /// Such a line, as the kernel prints it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what the table is tested by"))]
+    pub(super) example: &'static str,
+    /// Which part of the kernel prints it, and which kernels or machines.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what the table is tested by"))]
+    pub(super) seen: &'static str,
+}
+
+/// Every form. Of several that fit, the first one counts.
+pub(super) fn all() -> impl Iterator<Item = &'static Form> {
+    [
+        complaint::FORMS,
+        memory::FORMS,
+        stuck::FORMS,
+        fault::FORMS,
+        warning::FORMS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// What a report's first line tells.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Header {
+    pub(super) kind: SplatKind,
+    pub(super) detail: Option<Text>,
+    pub(super) place: Option<Text>,
+    pub(super) function: Option<Function>,
+    pub(super) hint: Option<Text>,
+    pub(super) number: Option<u64>,
+    pub(super) tid: Option<u32>,
+    pub(super) comm: Option<Comm>,
+    pub(super) cpu: Option<u16>,
+    pub(super) fatal: bool,
+    /// The line ends where more should stand: the rest was wrapped to the next one.
+    pub(super) wrapped: bool,
+}
+
+impl Header {
+    /// Of this kind, and nothing else is told.
+    pub(super) fn of(kind: SplatKind) -> Self {
+        Self {
+            kind,
+            ..Self::default()
+        }
+    }
+
+    /// Of this kind, with the kernel's own words for it.
+    pub(super) fn saying(kind: SplatKind, detail: &[u8]) -> Self {
+        Self {
+            detail: words(detail),
+            ..Self::of(kind)
+        }
+    }
+}
+
+/// Longest piece of a message that is kept.
+const LONGEST: usize = 120;
+
+/// A piece of a message, if there is anything of it.
+pub(super) fn words(text: &[u8]) -> Option<Text> {
+    let text = text.trim_ascii();
+    let near = text.get(..LONGEST).unwrap_or(text);
+    (!near.is_empty()).then(|| Text::from(String::from_utf8_lossy(near)))
+}
+
+/// The function at the beginning of `devm_kfree+0x8c/0xfc [demo]`, or `devm_kfree (drivers/base/devres.c:1064)`.
+pub(super) fn function(text: &[u8]) -> Option<Function> {
+    let frame = backtrace::frame(text)?;
+    frame.function.map(|function| (*function).clone())
+}
+
+/// Reads a line, if it is the first one of a report.
+pub(super) fn read(line: &[u8]) -> Option<Header> {
+    all().find_map(|form| {
+        let at = memchr::memmem::find(line, form.words.as_bytes())?;
+        let (before, found) = line.split_at_checked(at)?;
+        (form.read)(before, found.get(form.words.len()..)?)
+    })
+}
+
+/// Whether nothing but a prefix stands before: no prose.
+pub(super) fn begins(before: &[u8]) -> bool {
+    let before = kernel_log::beginning(before).1.trim_ascii();
+    // What the kernel itself puts in front: `rcu: `, `watchdog: `, `8<--- cut here --- `.
+    before.is_empty()
+        || before.ends_with(b":") && word(before).is_some_and(|(_, rest)| rest.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_reads_its_own_example() {
+        for form in all() {
+            let header = read(form.example.as_bytes());
+            assert!(header.is_some(), "{}", form.example);
+            assert!(!form.seen.is_empty(), "{}", form.example);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Splats: reports of the kernel about a fault, with the stacks that come with them.
+//!
+//! [`Splats`] follows the lines of a log and makes a [`Splat`] of each report: whole or cut at either end, decoded
+//! by `scripts/decode_stacktrace.sh` or not, several at once where each line tells who wrote it. `forms` is the
+//! table of their first lines, `part` reads those within.
+
+mod complaint;
+mod fault;
+mod forms;
+mod meaning;
+mod memory;
+mod part;
+mod report;
+mod stuck;
+mod warning;
+
+use smallvec::SmallVec;
+
+use self::{
+    forms::Header,
+    part::Part,
+    report::{Open, Took},
+};
+use super::kernel_log;
+use crate::{
+    event::{
+        Comm, StackFrame,
+        splat::{Role, Splat, is_devres},
+    },
+    source::text::envelope::prefix::Stamp,
+};
+pub(in crate::source::text) use meaning::meaning;
+
+/// Lines that a report may have between two that tell something of it.
+const WITHIN: u64 = 80;
+/// Lines behind the end of a report within which the kernel may say that it stops.
+const BEHIND: u64 = 40;
+/// Reports that are followed at once.
+const MOST_OPEN: usize = 4;
+
+/// What a line contains that belongs to a report whose first lines are missing.
+const WITHOUT_BEGINNING: [&str; 16] = [
+    "Modules linked in:",
+    " Comm: ",
+    "Call Trace:",
+    "Call trace:",
+    "Backtrace:",
+    "RIP: 0010:",
+    "pc : ",
+    "PC is at ",
+    "Allocated by task",
+    "Freed by task",
+    "release_nodes+0x",
+    "devres_release_all+0x",
+    "devres_release_group+0x",
+    "devm_action_release+0x",
+    "release_nodes (",
+    "devres_release_all (",
+];
+
+/// What lines contain that are looked at, while no report is open.
+pub(in crate::source::text) fn telling() -> impl Iterator<Item = &'static str> {
+    forms::all().map(|form| form.words).chain(WITHOUT_BEGINNING)
+}
+
+/// Whether a line can be nothing but the beginning of a stack.
+pub(in crate::source::text) fn introduces_stack(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    line.ends_with(b"race:")
+}
+
+/// Who wrote a line (`CONFIG_PRINTK_CALLER`): a thread or a CPU.
+type Caller = (Option<u32>, Option<u16>);
+
+/// A line's place in the input, and how many lines it was there.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    number: u64,
+    count: u64,
+}
+
+/// Where and when a report began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::source::text) struct Beginning {
+    pub(in crate::source::text) time: Option<Stamp>,
+}
+
+/// What a line has to do with reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::source::text) enum Seen {
+    /// One begins: [`Splats::placed`] wants to know where it is kept.
+    Begins(Beginning),
+    /// It is a part of one.
+    Part,
+    /// Nothing.
+    Nothing,
+}
+
+/// A report that is over.
+#[derive(Debug)]
+pub(in crate::source::text) struct Over {
+    /// Where it is kept.
+    pub(in crate::source::text) place: u32,
+    pub(in crate::source::text) splat: Splat,
+    /// The frames of its first stack.
+    pub(in crate::source::text) frames: Vec<StackFrame>,
+    pub(in crate::source::text) tid: Option<u32>,
+    pub(in crate::source::text) comm: Option<Comm>,
+    pub(in crate::source::text) cpu: Option<u16>,
+    /// How many lines it had that tell of it.
+    pub(in crate::source::text) lines: u64,
+}
+
+/// Follows the reports of a log.
+#[derive(Debug, Default)]
+pub(in crate::source::text) struct Splats {
+    open: SmallVec<[Box<Open>; 1]>,
+    over: Vec<Over>,
+}
+
+impl Splats {
+    /// Whether the next line may belong to a report, whatever it contains.
+    pub(in crate::source::text) fn expects_more(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Looks at a line that is no event, the last one of `count` that it was in the input.
+    pub(in crate::source::text) fn look(&mut self, line: &[u8], number: u64, count: u64) -> Seen {
+        let place = At { number, count };
+        let (prefix, text) = kernel_log::beginning(line);
+        let caller = (prefix.thread, prefix.cpu);
+        self.close_old(number);
+        let known = self.position(caller);
+        if let Some(open) = known.and_then(|known| self.open.get_mut(known))
+            && open.goes_on(text, place)
+        {
+            return Seen::Part;
+        }
+        if let Some(header) = forms::read(line) {
+            if let Some(open) = known.and_then(|known| self.open.get_mut(known))
+                && open.merge(&header, place)
+            {
+                return Seen::Part;
+            }
+            self.close(known);
+            return self.begin(Open::new(header, caller, place), prefix.time);
+        }
+        match known.and_then(|known| self.open.get_mut(known)) {
+            Some(open) => match open.part(text, place) {
+                Took::Part => return Seen::Part,
+                Took::Nothing => return Seen::Nothing,
+                Took::Another => self.close(known),
+            },
+            None if !is_part(text) => return Seen::Nothing,
+            None => {}
+        }
+        let mut open = Open::new(Header::default(), caller, place);
+        open.cut = true;
+        open.lines = 0;
+        if matches!(open.part(text, place), Took::Part) {
+            return self.begin(open, prefix.time);
+        }
+        Seen::Nothing
+    }
+
+    /// Where the report that has just begun is kept.
+    pub(in crate::source::text) fn placed(&mut self, place: u32) {
+        if let Some(open) = self.open.last_mut() {
+            open.place = Some(place);
+        }
+    }
+
+    /// The reports that are over.
+    pub(in crate::source::text) fn over(&mut self) -> std::vec::Drain<'_, Over> {
+        self.over.drain(..)
+    }
+
+    /// Nothing comes any more.
+    pub(in crate::source::text) fn finish(&mut self) {
+        while !self.open.is_empty() {
+            self.close(Some(0));
+        }
+    }
+
+    fn begin(&mut self, open: Open, time: Option<Stamp>) -> Seen {
+        if self.open.len() >= MOST_OPEN {
+            self.close(Some(0));
+        }
+        self.open.push(Box::new(open));
+        Seen::Begins(Beginning { time })
+    }
+
+    /// The report of the same writer; where nobody is named, the one that there is.
+    fn position(&self, caller: Caller) -> Option<usize> {
+        let is_named = caller != (None, None);
+        self.open
+            .iter()
+            .position(|open| open.caller == caller)
+            .or_else(|| {
+                self.open
+                    .iter()
+                    .rposition(|open| !is_named || open.caller == (None, None))
+            })
+    }
+
+    fn close_old(&mut self, number: u64) {
+        let mut at = 0;
+        while let Some(open) = self.open.get(at) {
+            let most = if open.ended { BEHIND } else { WITHIN };
+            if number.saturating_sub(open.last) > most {
+                self.close(Some(at));
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    fn close(&mut self, at: Option<usize>) {
+        if let Some(at) = at
+            && at < self.open.len()
+        {
+            let open = self.open.remove(at);
+            self.over.extend(open.over());
+        }
+    }
+}
+
+/// Whether a line belongs to a report whose first lines are missing.
+fn is_part(text: &[u8]) -> bool {
+    match part::read(text) {
+        Part::Stack(role, _) => role != Role::Other,
+        Part::Registers(..) | Part::Modules(_) | Part::Task(_) => true,
+        Part::Frame(Some(frame)) | Part::Call(_, frame) => {
+            frame.function.as_deref().is_some_and(is_devres)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,355 @@
+//! Lines within a report: what each of them tells.
+
+use super::forms::{self, words};
+use crate::{
+    event::{Comm, Function, StackFrame, Text, splat::Role},
+    source::text::{
+        record::backtrace,
+        scan::{around, digits, hexadecimal, word},
+    },
+};
+
+/// A line within a report.
+#[derive(Debug, PartialEq)]
+pub(super) enum Part {
+    /// A frame of a stack; `None` for one that the kernel itself doubts.
+    Frame(Option<StackFrame>),
+    /// The first frame of a stack whose line names both ends of a call: the function that was called.
+    Call(StackFrame, StackFrame),
+    /// A stack begins.
+    Stack(Role, Option<u32>),
+    /// A stack begins with this frame.
+    StackAt(Role, StackFrame),
+    /// What follows was interrupted.
+    Interrupted,
+    /// The registers: the function in which it happened, if the address lies in one.
+    Registers(Machine, Option<Function>),
+    /// The task.
+    Task(Who),
+    /// The modules: the one that is being loaded or unloaded.
+    Modules(Option<Text>),
+    /// The code at which it happened: whether it is an instruction by which the kernel reports.
+    Code(bool),
+    /// The address of the last page fault.
+    FaultAddress(u64),
+    /// What belongs to it and tells nothing.
+    Filling,
+    /// It ends here.
+    End,
+    /// A line of `=`, which ends reports of KASAN and UBSAN.
+    Rule,
+    /// Nothing of it.
+    Other,
+}
+
+/// The task of a report.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Who {
+    pub(super) tid: Option<u32>,
+    pub(super) comm: Option<Comm>,
+    pub(super) cpu: Option<u16>,
+}
+
+/// What the registers show of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Machine {
+    X86,
+    Arm64,
+    /// Registers are printed only of what the kernel doesn't survive, or the task.
+    Other,
+}
+
+/// What registers are introduced by.
+const REGISTERS: [(&[u8], Machine); 6] = [
+    (b"RIP: 0010:", Machine::X86),
+    (b"RIP: e030:", Machine::X86),
+    (b"EIP: ", Machine::X86),
+    (b"pc : ", Machine::Arm64),
+    (b"PC is at ", Machine::Other),
+    (b"epc : ", Machine::Other),
+];
+
+/// Reads a line, without its prefix.
+pub(super) fn read(line: &[u8]) -> Part {
+    let line = line.trim_ascii();
+    if let Some(part) = stack(line) {
+        return part;
+    }
+    if line.starts_with(b"---[ end trace") || line.starts_with(b"---[ end Kernel panic") {
+        return Part::End;
+    }
+    if line.len() >= 20 && line.iter().all(|byte| *byte == b'=') {
+        return Part::Rule;
+    }
+    if let Some((at, machine)) = REGISTERS
+        .iter()
+        .find_map(|(name, machine)| Some((line.strip_prefix(*name)?, *machine)))
+    {
+        return Part::Registers(machine, forms::function(at));
+    }
+    if let Some(part) = facts(line) {
+        return part;
+    }
+    match line {
+        b"<TASK>" | b"TASK>" | b"</TASK>" | b"/TASK>" | b"<IRQ>" | b"IRQ>" | b"<NMI>" | b"..."
+        | b"" => {
+            return Part::Filling;
+        }
+        b"</IRQ>" | b"/IRQ>" | b"<EOI>" | b"</NMI>" | b"</SOFTIRQ>" | b"<EOE>" | b"<<EOE>>" => {
+            return Part::Interrupted;
+        }
+        _ => {}
+    }
+    if line.starts_with(b"? ") || around(line, b"] ? ").is_some() {
+        return Part::Frame(None);
+    }
+    frame(line)
+}
+
+/// A frame; its first line on 32-bit ARM tells two.
+fn frame(line: &[u8]) -> Part {
+    let line = line
+        .strip_prefix(b"<EOI> ")
+        .unwrap_or(line)
+        .trim_ascii_start();
+    let Some(frame) = backtrace::frame(line) else {
+        return Part::Other;
+    };
+    match around(line, b" from ").and_then(|(called, _)| called_by(called)) {
+        Some(called) => Part::Call(called, frame),
+        None => Part::Frame(Some(frame)),
+    }
+}
+
+/// `[<bf00010c>] (demo_release [demo])` or `demo_release [demo]` in front of ` from `.
+fn called_by(text: &[u8]) -> Option<StackFrame> {
+    let text = match text.strip_prefix(b"[<") {
+        Some(address) => around(address, b">]")?.1.trim_ascii(),
+        None => text,
+    };
+    let text = text.strip_prefix(b"(").unwrap_or(text);
+    let text = text.strip_suffix(b")").unwrap_or(text);
+    // Written like a frame, so that names are read in one way.
+    let (name, module) = word(text)?;
+    let line = [name, b"+0x0/0x0", module].concat();
+    backtrace::frame(&line)
+}
+
+/// What introduces a stack.
+fn stack(line: &[u8]) -> Option<Part> {
+    if line.eq_ignore_ascii_case(b"call trace:") || line.starts_with(b"Backtrace:") {
+        return Some(Part::Stack(Role::Report, None));
+    }
+    if line.starts_with(b"Call Trace:") || line.starts_with(b"Call trace:") {
+        return Some(Part::Stack(Role::Report, None));
+    }
+    for (words, role) in [
+        (&b"Allocated by task"[..], Role::Allocated),
+        (b"allocated by task", Role::Allocated),
+        (b"Freed by task", Role::Freed),
+        (b"freed by task", Role::Freed),
+    ] {
+        if let Some(behind) = line.strip_prefix(words) {
+            let tid =
+                digits(behind.trim_ascii_start()).and_then(|(tid, _)| u32::try_from(tid).ok());
+            return Some(Part::Stack(role, tid));
+        }
+    }
+    for (words, role) in [
+        (&b"Allocated in "[..], Role::Allocated),
+        (b"INFO: Allocated in ", Role::Allocated),
+        (b"Freed in ", Role::Freed),
+        (b"INFO: Freed in ", Role::Freed),
+    ] {
+        if let Some(frame) = line.strip_prefix(words).and_then(backtrace::frame) {
+            return Some(Part::StackAt(role, frame));
+        }
+    }
+    if line.starts_with(b"Last potentially related work creation")
+        || line.starts_with(b"Second to last potentially related")
+        || line.starts_with(b"Last call_rcu()")
+        || line.starts_with(b"-> #")
+        || line.starts_with(b"kfence-#")
+        || line.starts_with(b"last unloaded: ")
+    {
+        return Some(Part::Stack(Role::Other, None));
+    }
+    // Who made the access, as KFENCE writes: its stack follows without a line of its own.
+    if around(line, b"(in kfence-#").is_some() {
+        return Some(Part::Stack(Role::Report, None));
+    }
+    None
+}
+
+/// What else a line tells.
+fn facts(line: &[u8]) -> Option<Part> {
+    let number =
+        |name: &[u8]| around(line, name).and_then(|(_, rest)| digits(rest.trim_ascii_start()));
+    if let Some((_, comm)) = around(line, b" Comm: ") {
+        let name = word(comm).map(|(name, _)| name).unwrap_or_default();
+        return Some(Part::Task(Who {
+            tid: number(b"PID: ").and_then(|(tid, _)| u32::try_from(tid).ok()),
+            comm: Some(Comm::new(&String::from_utf8_lossy(name))),
+            cpu: number(b"CPU: ").and_then(|(cpu, _)| u16::try_from(cpu).ok()),
+        }));
+    }
+    // `Read of size 4 at addr ffff8000304743f0 by task sh/227`
+    if let Some((_, task)) = around(line, b" by task ")
+        && let Some((task, _)) = word(task)
+        && let Some(slash) = task.iter().rposition(|byte| *byte == b'/')
+    {
+        let (name, tid) = task.split_at(slash);
+        return Some(Part::Task(Who {
+            tid: tid
+                .get(1..)
+                .and_then(digits)
+                .and_then(|(tid, _)| u32::try_from(tid).ok()),
+            comm: Some(Comm::new(&String::from_utf8_lossy(name))),
+            cpu: None,
+        }));
+    }
+    // `task:rmmod           state:D stack:0     pid:1517`
+    if let Some(task) = line.strip_prefix(b"task:")
+        && let Some((name, _)) = word(task)
+    {
+        return Some(Part::Task(Who {
+            tid: number(b" pid:").and_then(|(tid, _)| u32::try_from(tid).ok()),
+            comm: Some(Comm::new(&String::from_utf8_lossy(name))),
+            cpu: None,
+        }));
+    }
+    if let Some(modules) = line.strip_prefix(b"Modules linked in:") {
+        let moving = modules
+            .split(u8::is_ascii_whitespace)
+            .find_map(|module| {
+                module
+                    .strip_suffix(b"-)")
+                    .or_else(|| module.strip_suffix(b"+)"))
+            })
+            .and_then(|module| module.split(|byte| *byte == b'(').next());
+        return Some(Part::Modules(moving.and_then(words)));
+    }
+    if let Some(code) = line.strip_prefix(b"Code: ") {
+        return marked(code).map(|(marked, behind)| Part::Code(reports(marked, behind)));
+    }
+    if let Some(address) = line.strip_prefix(b"CR2: ") {
+        let (address, _) = word(address)?;
+        return hexadecimal(address).map(Part::FaultAddress);
+    }
+    None
+}
+
+/// The instruction at which it happened, as far as the line marks it, and what follows it.
+fn marked(code: &[u8]) -> Option<(&[u8], &[u8])> {
+    [(b'<', &b">"[..]), (b'(', b")")]
+        .iter()
+        .find_map(|(open, close)| {
+            let at = code.iter().position(|byte| byte == open)?;
+            around(code.get(at + 1..)?, close)
+        })
+}
+
+/// Whether an instruction is one by which the kernel reports: `ud2` on x86, `brk #0x800` on arm64, `ebreak` on riscv.
+fn reports(marked: &[u8], behind: &[u8]) -> bool {
+    let next = word(behind).map(|(next, _)| next);
+    match marked {
+        b"0f" => next == Some(b"0b"),
+        // From 6.13 on some kernels warn by `ud1`.
+        b"67" => behind.trim_ascii_start().starts_with(b"48 0f b9"),
+        b"48" => behind.trim_ascii_start().starts_with(b"0f b9"),
+        _ => matches!(marked, b"d4210000" | b"00100073" | b"9002"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_that_report_are_told_from_accesses() {
+        for (line, expected) in [
+            ("Code: 5e c3 <0f> 0b eb f7", Part::Code(true)),
+            ("Code: 5e c3 <48> 8b 57 28", Part::Code(false)),
+            ("Code: f9400000 b4000060 (d4210000)", Part::Code(true)),
+            ("Code: f9400000 b4000060 (f9400402)", Part::Code(false)),
+            ("Code: Unable to access opcode bytes", Part::Other),
+        ] {
+            assert_eq!(read(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn stacks_are_introduced_in_many_ways() {
+        for (line, role, tid) in [
+            ("Call Trace:", Role::Report, None),
+            ("Call trace:", Role::Report, None),
+            ("Backtrace: ", Role::Report, None),
+            ("Allocated by task 12:", Role::Allocated, Some(12)),
+            ("Freed by task 227:", Role::Freed, Some(227)),
+            (
+                "freed by task 12 on cpu 1 at 3.201s:",
+                Role::Freed,
+                Some(12),
+            ),
+            ("-> #1 (&dev->mutex){....}-{3:3}:", Role::Other, None),
+            ("Last potentially related work creation:", Role::Other, None),
+        ] {
+            assert_eq!(read(line.as_bytes()), Part::Stack(role, tid), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_32_bit_arm_tells_both_ends_of_a_call() {
+        for line in [
+            "[<bf00010c>] (demo_release [demo]) from [<c0512345>] (release_nodes+0x1b0/0x220)",
+            "demo_release [demo] from release_nodes+0x1b0/0x220",
+        ] {
+            let Part::Call(called, calls) = read(line.as_bytes()) else {
+                panic!("{line}");
+            };
+            assert_eq!(called.to_string(), "demo_release+0x0 [demo]");
+            assert_eq!(calls.to_string(), "release_nodes+0x1b0");
+        }
+    }
+
+    #[test]
+    fn the_task_is_read() {
+        for (line, tid, comm) in [
+            (
+                "CPU: 1 UID: 0 PID: 2622 Comm: rmmod Tainted: G        W",
+                2622,
+                "rmmod",
+            ),
+            (
+                "Read of size 4 at addr ffff8000304743f0 by task sh/227",
+                227,
+                "sh",
+            ),
+            (
+                "task:kworker/0:1     state:D stack:0     pid:12    tgid:12",
+                12,
+                "kworker/0:1",
+            ),
+        ] {
+            let Part::Task(who) = read(line.as_bytes()) else {
+                panic!("{line}");
+            };
+            assert_eq!(who.tid, Some(tid), "{line}");
+            assert_eq!(
+                who.comm.map(|comm| comm.name().into_owned()).as_deref(),
+                Some(comm)
+            );
+        }
+    }
+
+    #[test]
+    fn the_module_that_comes_or_goes_is_read() {
+        let line = b"Modules linked in: a demo(O-) b(+) [last unloaded: c]";
+        assert_eq!(read(line), Part::Modules(Some("demo".into())));
+        assert_eq!(
+            read(b"Modules linked in: a b(+)"),
+            Part::Modules(Some("b".into()))
+        );
+        assert_eq!(read(b"Modules linked in: a b(E)"), Part::Modules(None));
+    }
+}
