@@ -105,7 +105,7 @@ impl<O: Observer> Receiver for Run<'_, O> {
 }
 
 /// Says at the start that no device matches: it may be a slip of the pen, or the device may come.
-pub fn say_if_missing(missing: Option<String>) {
+pub(super) fn say_if_missing(missing: Option<String>) {
     if let Some(missing) = missing {
         remark(format_args!(
             "{missing} now; tracing continues, one may appear"
