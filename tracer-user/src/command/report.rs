@@ -88,7 +88,9 @@ impl Report {
         let damage = concluded.take_damage();
         let mut histories = concluded.observer.finish(concluded.engine.model());
         keep_wanted(&mut histories, &filter);
-        let summary = concluded.summary;
+        let mut summary = concluded.summary;
+        // It lists no events: how many were wanted says nothing here.
+        summary.chosen_events = None;
         let contents = Contents {
             name: &self.file.display().to_string(),
             source: &information,
