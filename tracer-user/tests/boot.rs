@@ -264,21 +264,93 @@ fn every_format_has_everything() {
     ] {
         assert!(line.split(' ').any(|given| given == word), "{word}\n{line}");
     }
-    let bootconfig = bootconfig(&setup);
-    assert!(
-        bootconfig.contains("kprobes.r_really_probe_0 {\n\t\t\tprobes = \"really_probe%return ret=$retval\"\n\t\t\tenable"),
-        "{bootconfig}"
-    );
-    assert_eq!(
-        bootconfig.matches('{').count(),
-        bootconfig.matches('}').count()
-    );
     for probe in setup.all_probes() {
-        assert!(bootconfig.contains(&probe.event()), "{probe:?}");
         assert!(
             script(&setup).contains(&format!("define {} ", probe.event())),
             "{probe:?}"
         );
+    }
+}
+
+/// Bytes of a bootconfig that a kernel takes, with the NUL at its end.
+const LARGEST_BOOTCONFIG: usize = 32 * 1024 - 1;
+
+/// Keys with their values, in the order of a bootconfig in the form that is written here: `word.word`, perhaps with a
+/// value behind `=` or keys within braces. Fails at whatever the kernel's parser would not take.
+fn keys(bootconfig: &str) -> Vec<(String, Option<String>)> {
+    assert!(bootconfig.len() < LARGEST_BOOTCONFIG && bootconfig.is_ascii());
+    let is_key = |word: &str| {
+        let part = |part: &str| {
+            !part.is_empty()
+                && part
+                    .chars()
+                    .all(|it| it.is_ascii_alphanumeric() || matches!(it, '-' | '_'))
+        };
+        word.split('.').all(part)
+    };
+    let mut keys = Vec::new();
+    let mut open: Vec<String> = Vec::new();
+    for line in bootconfig.lines().map(str::trim) {
+        if line == "}" {
+            open.pop().expect("a brace was opened");
+            continue;
+        }
+        let (key, rest) = line.split_once(' ').unwrap_or((line, ""));
+        assert!(is_key(key), "{line}");
+        let full = open.iter().map(String::as_str).chain([key]);
+        let full = full.collect::<Vec<_>>().join(".");
+        if rest == "{" {
+            open.push(key.to_owned());
+            continue;
+        }
+        let value = (!rest.is_empty()).then(|| {
+            let value = rest.strip_prefix("= ").unwrap_or_else(|| panic!("{line}"));
+            let bare = value.trim_matches('"');
+            let quoted = value == format!("\"{bare}\"");
+            assert!(!bare.contains(['"', '\'']), "{line}");
+            assert!(
+                quoted || !bare.contains([',', ';', '#', '}', ' ']),
+                "{line}"
+            );
+            bare.to_owned()
+        });
+        assert!(keys.iter().all(|(known, _)| *known != full), "{full} twice");
+        keys.push((full, value));
+    }
+    assert!(open.is_empty(), "{open:?}");
+    keys
+}
+
+#[test]
+fn a_bootconfig_is_one_and_has_everything() {
+    let setup = setup();
+    let keys = keys(&bootconfig(&setup));
+    let value = |key: &str| {
+        let found = keys.iter().find(|(known, _)| known == key);
+        found
+            .unwrap_or_else(|| panic!("{key} is missing: {keys:?}"))
+            .1
+            .as_deref()
+    };
+    assert_eq!(value("kernel.ftrace_dump_on_oops"), None);
+    assert_eq!(value("kernel.reserve_mem"), Some("4M:4096:devres"));
+    assert_eq!(value("kernel.trace_instance"), Some("devres@devres"));
+    assert_eq!(value("ftrace.trace_clock"), Some("mono"));
+    assert_eq!(value("ftrace.buffer_size"), Some("8M"));
+    assert_eq!(value("ftrace.options"), Some("stacktrace"));
+    assert_eq!(value("ftrace.event.dev.devres_log.enable"), None);
+    for probe in setup.all_probes() {
+        let event = format!("ftrace.event.kprobes.{}", probe.event());
+        let place = if probe.returns { "%return" } else { "" };
+        let words: Vec<String> = [format!("{}{place}", probe.function)]
+            .into_iter()
+            .chain(probe.arguments.iter().cloned())
+            .collect();
+        assert_eq!(
+            value(&format!("{event}.probes")),
+            Some(words.join(" ").as_str())
+        );
+        assert_eq!(value(&format!("{event}.enable")), None);
     }
 }
 

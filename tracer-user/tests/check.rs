@@ -235,7 +235,7 @@ fn levels_say_what_findings_do() {
     assert!(off.tests().all(|(_, test)| test.name != "DR001"));
     let all = check(&story(&[Unbind::Right]), "[rules]\nothers = \"all\"");
     let rules = all.tests().filter(|(_, test)| test.name.len() == 5).count();
-    assert_eq!(rules, 22);
+    assert_eq!(rules, 23);
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn an_expectation_excuses_up_to_its_last_day() {
         let (found, message) = dr001(&results);
         assert_eq!(found, status);
         assert!(
-            status == Status::Excused || message.contains("ended with 2026-02-28"),
+            status == Status::Excused || message.contains("expired on 2026-02-28"),
             "{message}"
         );
     }
@@ -685,7 +685,7 @@ fn devices_that_come_and_go_with_a_module_are_compared_whatever_their_numbers() 
     let steady = exercise_of(&faux(&[3, 3, 3]), wanted("vkms.7"), done(3, 3));
     let (status, message) = test(&steady, "exercise", "same stack");
     assert_eq!(status, Status::Passed, "{message}");
-    assert_eq!(message, "in each cycle, vkms.0: 3 resources");
+    assert_eq!(message, "in each cycle: vkms.0: 3 resources");
     let fewer = exercise_of(&faux(&[3, 3, 2]), wanted("vkms.7"), done(3, 3));
     let (status, message) = test(&fewer, "exercise", "same stack");
     assert_eq!(status, Status::Failed);
@@ -779,7 +779,7 @@ fn a_policy_is_wrong_with_line_and_key() {
         ),
         (
             "[rules]\nDR001 = \"on\"\npm-detach-before-release = \"off\"",
-            "DR001 has two levels",
+            "DR001 is given two levels",
         ),
         (
             "[limits]\nslow-release = 5",
@@ -803,7 +803,7 @@ fn a_policy_is_wrong_with_line_and_key() {
         ),
         (
             "[[expect]]\nfingerprint = \"DR001/x\"\nreason = \"r\"",
-            "no whole fingerprint",
+            "not a complete fingerprint",
         ),
         (
             "[[expect]]\nfingerprint = \"DR001/x/y\"\nreason = \"r\"\nuntil = 2026-01-01T00:00:00",

@@ -1,13 +1,14 @@
 //! What was under way when a machine died, by recordings that end there.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
-use std::sync::Arc;
+use std::{fs, ops::ControlFlow, path::Path, sync::Arc};
 
 use devres_tracer::{
-    crash::{Crash, LastMoments},
+    crash::{Crash, LastMoments, Messages, MessagesError},
     engine::Engine,
+    event::{DeviceAddress, Event, EventKind, NodeReference, Task, Time},
     rules::RuleSet,
-    source::text,
+    source::{dead_kernel::messages::tell_of_a_crash, recording::Recording, text},
 };
 
 /// The end of a recording, as `crash` tells it; with the log's own words on how the machine died.
@@ -155,4 +156,87 @@ fn names_from_the_log_can_do_nothing() {
         "{words:?}"
     );
     assert!(!words.contains('\u{202e}'), "{words:?}");
+}
+
+/// Which rules find what on which device.
+fn found(engine: Engine) -> Vec<(String, String)> {
+    let findings = engine.finish().findings.into_iter();
+    findings
+        .map(|finding| (finding.rule.to_string(), finding.device))
+        .collect()
+}
+
+/// Keeps what is under way of a recording, as `trace --pstore` does of the running kernel.
+fn keep(path: &Path, messages: &mut Messages) -> Vec<(String, String)> {
+    let mut recording = Recording::open(path).unwrap();
+    let coverage = Arc::new(recording.information().coverage.clone());
+    let mut engine = Engine::new(coverage, RuleSet::all());
+    let read = recording.for_each(|event| {
+        engine.apply(event);
+        messages.event(event, engine.model());
+        ControlFlow::Continue(())
+    });
+    read.unwrap();
+    found(engine)
+}
+
+#[test]
+fn what_a_tracer_has_kept_of_what_was_under_way_is_read_back() {
+    // pvpanic on 6.1: bound, and unbound in the wrong order.
+    let recording = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/pvpanic-6.1.dvrt");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pmsg0");
+    let missing = Messages::at(&path);
+    assert!(matches!(missing, Err(MessagesError::Missing(_))));
+    fs::write(&path, "").unwrap();
+    let mut messages = Messages::at(&path).unwrap();
+    let expected = keep(&recording, &mut messages);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(tell_of_a_crash(text.as_bytes()));
+    messages.finish().unwrap();
+    assert!(!tell_of_a_crash(&fs::read(&path).unwrap()));
+
+    let import = text::read(text.as_bytes()).unwrap();
+    let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());
+    for event in import.events() {
+        engine.apply(&event);
+    }
+    assert_eq!(found(engine), expected, "{text}");
+
+    let release = text.rfind(" REL ").unwrap();
+    let end = release + text[release..].find('\n').unwrap();
+    let crash = crash(&text[..=end]);
+    let [one] = crash.under_way.as_slice() else {
+        panic!("{crash:?}\n{text}");
+    };
+    assert_eq!(one.device, "QEMU0001:00");
+    assert!(one.certain && one.since_detach.is_some(), "{one:?}");
+    let added = one.releasing.as_ref().map(|resource| &resource.added);
+    assert!(added.is_some_and(|added| added.task.is_some()), "{one:?}");
+}
+
+#[test]
+fn a_name_does_not_end_a_message() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pmsg0");
+    fs::write(&path, "").unwrap();
+    let mut messages = Messages::at(&path).unwrap();
+    let event = Event {
+        time: Time(1),
+        task: Task::default(),
+        cpu: 0,
+        device: DeviceAddress(1),
+        stack: None,
+        kind: EventKind::Release(NodeReference {
+            name: Some("x\ny\"".into()),
+            ..NodeReference::default()
+        }),
+    };
+    let engine = Engine::new(Arc::default(), RuleSet::all());
+    messages.event(&event, engine.model());
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        text.matches('\n').count() == 1 && text.contains("x?y?"),
+        "{text}"
+    );
 }

@@ -210,8 +210,8 @@ fn uses(line: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Programs that take a path of this one, and do not run it.
-const CARRIERS: [&str; 4] = ["scp", "cp", "install", "dpkg"];
+/// Programs that get a path or name of this one and do not run it.
+const CARRIERS: [&str; 5] = ["cargo", "scp", "cp", "install", "dpkg"];
 
 #[test]
 fn every_command_in_the_documents_can_be_given() {

@@ -1,28 +1,13 @@
 //! Texts that lost, doubled or swapped a line, or in which something hangs: small ones, each with the right answer.
 
-use std::sync::Arc;
+#[path = "support/text.rs"]
+mod support;
 
 use devres_tracer::{
-    engine::{Engine, Outcome, Verdict},
+    engine::{Outcome, Verdict},
     finding::Severity,
-    rules::RuleSet,
-    source::text::{self, Import},
 };
-
-fn import(text: &str) -> Import {
-    text::read(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
-fn judge(text: &str) -> Outcome {
-    let import = import(text);
-    let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());
-    for event in import.events() {
-        engine.apply(&event);
-    }
-    let outcome = engine.finish();
-    assert_eq!(outcome.desync_details, Vec::<String>::new(), "{text}");
-    outcome
-}
+use support::{import, judge};
 
 fn rules(outcome: &Outcome) -> Vec<(&'static str, Severity)> {
     let findings = outcome.findings.iter();

@@ -1,31 +1,22 @@
 //! What function events tell of their calls, and what is decided without.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
-use std::{collections::BTreeMap, sync::Arc};
+#[path = "support/text.rs"]
+mod support;
+
+use std::collections::BTreeMap;
 
 use devres_tracer::{
-    engine::{Engine, Outcome, Verdict},
+    engine::{Outcome, Verdict},
     event::{Hook, Role},
     finding::Severity,
     rules::RuleSet,
-    source::text::{self, Import},
+    source::text,
 };
-
-fn import(text: &str) -> Import {
-    text::read(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
-fn judge_by(text: &str, rules: RuleSet) -> Outcome {
-    let import = import(text);
-    let mut engine = Engine::new(Arc::new(import.coverage().clone()), rules);
-    for event in import.events() {
-        engine.apply(&event);
-    }
-    engine.finish()
-}
+use support::{import, judge_by};
 
 fn only(text: &str, rule: &str) -> Outcome {
-    judge_by(text, RuleSet::all().only(&[rule]).unwrap())
+    judge_by(&import(text), RuleSet::all().only(&[rule]).unwrap())
 }
 
 fn errors(outcome: &Outcome) -> Vec<&str> {
@@ -142,7 +133,7 @@ struct Says {
 }
 
 fn says(text: &str) -> BTreeMap<&'static str, Says> {
-    let outcome = judge_by(text, RuleSet::all());
+    let outcome = judge_by(&import(text), RuleSet::all());
     let everywhere = outcome.lost > 0 || outcome.desyncs > 0 || outcome.findings_dropped > 0;
     let rules = RuleSet::all();
     let infos: Vec<_> = rules.infos().collect();
@@ -200,7 +191,7 @@ fn an_argument_less_makes_no_verdict_better_or_worse() {
         (concluded(false), vec![], vec!["DR001", "DR007"]),
     ] {
         assert_eq!(
-            errors(&judge_by(&text, RuleSet::all())),
+            errors(&judge_by(&import(&text), RuleSet::all())),
             errors_of,
             "{text}"
         );
@@ -406,7 +397,7 @@ fn without_arguments_it_is_said_what_to_record_instead() {
         assert_eq!(calls(&text), ["50.000120 released"]);
         let elsewhere = coverage.reason(Hook::Probe).unwrap();
         assert_eq!(elsewhere, "the text has no events of it");
-        let outcome = judge_by(&text, RuleSet::all());
+        let outcome = judge_by(&import, RuleSet::all());
         assert_eq!(outcome.verdict(Severity::Error), Verdict::Inconclusive);
     }
     let alone = FUNCTION

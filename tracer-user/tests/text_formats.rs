@@ -1,5 +1,8 @@
 //! One sample of every format of pasted text, with exactly the events that it must become.
 
+#[path = "support/text.rs"]
+mod support;
+
 use std::sync::Arc;
 
 use devres_tracer::{
@@ -9,12 +12,9 @@ use devres_tracer::{
         StackDefinition, StackFrame, StackId, Task, Text, Time,
     },
     evidence::{Addresses, Attachment, Before, Coverage, HookState, NodeEvents},
-    source::text::{self, Import, ImportError},
+    source::text::{self, ImportError},
 };
-
-fn import(text: &str) -> Import {
-    text::read(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
+use support::{import, judge};
 
 fn events(text: &str) -> Vec<Event> {
     import(text).events().collect()
@@ -1042,16 +1042,10 @@ fn fewer_releases_than_the_kernel_counted_are_a_loss() {
 
 #[test]
 fn fewer_releases_than_additions_are_a_loss() {
-    let kinds = kinds(&REDUCED.replace("CNT", "0"));
-    let loss = Loss {
-        count: 1,
-        cause: LossCause::Input,
-    };
-    let at = kinds
-        .iter()
-        .position(|kind| *kind == EventKind::Loss(loss.clone()));
-    let release = enter(Hook::ReleaseAll, CallDetail::None);
-    assert_eq!(at.map(|at| &kinds[at + 1]), Some(&release));
+    for (count, lost) in [("0", 1), ("1", 0)] {
+        let outcome = judge(&REDUCED.replace("CNT", count));
+        assert_eq!(outcome.lost, lost, "{count}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Whatever the bytes, reading ends, every line is counted, and every event can be judged.
 
-use std::sync::Arc;
+use std::{io::BufReader, sync::Arc};
 
 use devres_tracer::{
     engine::Engine,
@@ -85,6 +85,26 @@ const LINES: &[&str] = &[
     "# entries-in-buffer/entries-written: 1/18446744073709551615   #P:4",
 ];
 
+/// Lines that are no events, and some with which one may begin or go on.
+const DULL: &[&str] = &[
+    "[    1.000000] usb 1-1: New USB device found, idVendor=1d6b, idProduct=0002",
+    "[    1.000000] systemd[1]: Started Session 1 of user root.\r",
+    "[ 1.0] x y:",
+    "[ 1.0] x",
+    "[ 1.0]",
+    "x y: z",
+    "> quoted",
+    "",
+    "sh-124 [001] d..1.",
+    "sh-124 [001] d..1. 439.921734: device_del:",
+    "(device_del+0x0/0x3e0 <ffffffff8191a634>) dev=0xff10",
+    "> (device_del) dev=0xff10",
+    "{",
+    "\t}",
+    "a=b and c=",
+    "one\rtwo",
+];
+
 /// How many lines these are: a carriage return ends one where text follows it.
 fn lines(input: &[u8]) -> usize {
     let ends = |at: usize| match input[at] {
@@ -109,7 +129,13 @@ fn check(input: &[u8]) {
                 statistics.event_lines + statistics.other_lines,
                 statistics.lines
             );
-            assert_eq!(import.events().count(), import.events().count());
+            let events: Vec<_> = import.events().collect();
+            assert!(import.events().eq(events));
+            // Of a buffer that never has a whole line, none is passed over without a look.
+            let slowly = text::read(BufReader::with_capacity(1, input)).unwrap();
+            assert_eq!(slowly.statistics(), statistics);
+            assert_eq!(slowly.coverage(), import.coverage());
+            assert!(slowly.events().eq(import.events()));
             let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());
             for event in import.events() {
                 engine.apply(&event);
@@ -194,6 +220,21 @@ proptest! {
         let input: String = order
             .iter()
             .map(|(line, time)| LINES[*line].replacen("[ 1.", &format!("[ {time}."), 1) + "\n")
+            .collect();
+        check(input.as_bytes());
+    }
+
+    /// Most of a log tells nothing and is passed over at once: that must change nothing.
+    #[test]
+    fn events_among_lines_that_tell_nothing_are_found(
+        lines in vec((0..LINES.len() + 1, prop::sample::select(DULL.to_vec()), 0..4_usize), 0..30),
+    ) {
+        let input: String = lines
+            .iter()
+            .map(|(line, dull, count)| {
+                let dull = format!("{dull}\n").repeat(*count);
+                LINES.get(*line).map_or(String::new(), |line| format!("{line}\n")) + &dull
+            })
             .collect();
         check(input.as_bytes());
     }

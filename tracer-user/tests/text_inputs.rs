@@ -1,18 +1,21 @@
 //! Logs and captures that were found in the wild or recorded on stock kernels, where they are at hand.
+#[path = "support/text.rs"]
+mod support;
+
 use std::{
     fs::{self, File},
     io::{self, BufReader, Write as _},
     path::PathBuf,
-    sync::Arc,
 };
 
 use devres_tracer::{
-    engine::{Engine, Outcome, Verdict},
+    engine::Verdict,
     evidence::{Addresses, NodeEvents},
     finding::{Certainty, Severity},
     rules::RuleSet,
     source::text::{self, Import, ImportError},
 };
+use support::judge_by;
 
 /// The input with this name beside the workspace; `None` if there is none.
 fn input(name: &str) -> Option<PathBuf> {
@@ -36,14 +39,6 @@ fn read(name: &str) -> Option<Result<Import, ImportError>> {
     let path = input(name)?;
     let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Some(text::read(BufReader::new(file)))
-}
-
-fn judge_by(import: &Import, rules: RuleSet) -> Outcome {
-    let mut engine = Engine::new(Arc::new(import.coverage().clone()), rules);
-    for event in import.events() {
-        engine.apply(&event);
-    }
-    engine.finish()
 }
 
 /// The rule for which the captures have all that it needs.

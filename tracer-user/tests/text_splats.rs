@@ -1,34 +1,25 @@
 //! Reports of the kernel in pasted logs: what each proves, and what it does not.
 
+#[path = "support/text.rs"]
+mod support;
+
 use std::{fs, path::PathBuf, sync::Arc};
 
 use devres_tracer::{
-    engine::{Engine, Outcome, Verdict},
+    engine::{Engine, Verdict},
     event::{EventKind, Message, splat::Splat},
     finding::{Certainty, Finding, Severity, text::Text},
     rules::RuleSet,
     source::text::{self, Import, ImportError},
 };
 use proptest::prelude::*;
+use support::{judge, judge_by};
 
 fn log(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/splats")
         .join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn judge(log: &str) -> Outcome {
-    let import = text::read(log.as_bytes()).unwrap_or_else(|error| panic!("{log}: {error}"));
-    judge_import(&import)
-}
-
-fn judge_import(import: &Import) -> Outcome {
-    let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());
-    for event in import.events() {
-        engine.apply(&event);
-    }
-    engine.finish()
 }
 
 fn splats(import: &Import) -> Vec<Splat> {
@@ -439,7 +430,7 @@ fn cut_and_doubled_reports_accuse_nobody_else() {
                 let Ok(import) = text::read(part.as_bytes()) else {
                     continue;
                 };
-                for finding in judge_import(&import).findings {
+                for finding in judge_by(&import, RuleSet::all()).findings {
                     let of_rule = rule == Some(finding.rule) || finding.rule == "DR022";
                     // A report from drivers/base/devres.c of which only the registers are left.
                     let bare = finding.rule == "DR005" && finding.severity == Severity::Warn;
@@ -522,7 +513,7 @@ proptest! {
         if let Ok(import) = text::read(text.as_bytes()) {
             let lines = import.statistics();
             prop_assert_eq!(lines.lines, lines.event_lines + lines.other_lines);
-            judge_import(&import);
+            judge_by(&import, RuleSet::all());
         }
     }
 }

@@ -1,26 +1,15 @@
 //! What pasted logs are judged to be: culprits, and the innocents that look most like them.
 
-use std::sync::Arc;
+#[path = "support/text.rs"]
+mod support;
 
 use devres_tracer::{
-    engine::{Engine, Outcome, Verdict},
+    engine::{Outcome, Verdict},
     finding::{Certainty, Severity},
-    rules::RuleSet,
-    source::text::{self, Import},
 };
 
-fn import(text: &str) -> Import {
-    text::read(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
 fn judge(text: &str) -> Outcome {
-    let import = import(text);
-    let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());
-    for event in import.events() {
-        engine.apply(&event);
-    }
-    let outcome = engine.finish();
-    assert_eq!(outcome.desync_details, Vec::<String>::new(), "{text}");
+    let outcome = support::judge(text);
     // A log of nodes shows too little for that, whatever is in it.
     assert_ne!(outcome.verdict(Severity::Error), Verdict::Clean, "{text}");
     outcome

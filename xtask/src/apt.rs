@@ -118,6 +118,12 @@ impl AptRoot {
         Ok(unavailable)
     }
 
+    /// The lines of apt's sources for a suite.
+    pub(crate) fn sources_list(&self, suite: &str) -> String {
+        self.mirror
+            .sources_list(suite, &self.keyring, self.architecture.debian())
+    }
+
     /// What the packages are for.
     pub(crate) fn architecture(&self) -> Architecture {
         self.architecture
@@ -202,9 +208,7 @@ impl AptRoot {
             .context("cannot create the suite's lock")?;
         lock.lock().context("cannot lock the suite")?;
 
-        let sources = self
-            .mirror
-            .sources_list(suite, &self.keyring, self.architecture.debian());
+        let sources = self.sources_list(suite);
         let sources_changed = write_if_changed(&directory.join("sources.list"), &sources)?;
         write_if_changed(&directory.join("status"), "")?;
         write_if_changed(&directory.join("apt.conf"), &self.configuration(&directory))?;
@@ -296,7 +300,7 @@ pub(crate) fn unpack(deb: &Path, into: &Path) -> Result<()> {
 }
 
 /// How the host's apt reaches the network (proxies, timeouts, date checks), in configuration file syntax.
-fn host_acquire_settings() -> Result<String> {
+pub(crate) fn host_acquire_settings() -> Result<String> {
     let dump = command::output(Command::new("apt-config").arg("dump"))
         .context("apt is needed to fetch Debian packages: run this on Debian or Ubuntu")?;
     Ok(acquire_settings(&dump))

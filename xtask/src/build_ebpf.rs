@@ -149,6 +149,7 @@ impl Tools {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace;
 
     fn tools(release: &str) -> Tools {
         Tools {
@@ -166,6 +167,19 @@ mod tests {
         let message = error.to_string();
         assert!(message.contains("cargo +1.95.0 xtask"), "{message}");
         assert!(message.contains("rustc 1.96.0"), "{message}");
+    }
+
+    #[test]
+    fn the_pinned_toolchain_built_the_objects() -> Result<()> {
+        let pin = fs::read_to_string(workspace::root().join("rust-toolchain.toml"))?;
+        let committed = Tools::committed()?;
+        let release = committed.rustc.split_whitespace().nth(1);
+        let release = release.context("the record names no release of rustc")?;
+        assert!(
+            pin.contains(&format!("channel = \"{release}\"")),
+            "the objects were built by {release}, and rust-toolchain.toml says: {pin}"
+        );
+        Ok(())
     }
 
     #[test]

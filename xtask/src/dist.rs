@@ -4,17 +4,23 @@
 //! documents and the licences; and `SHA256SUMS` over all of them. Times in archives are the commit's, so that the same
 //! commit gives the same bytes.
 
+mod crates;
+mod installed;
 mod licences;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 
+use installed::Package;
+
 use crate::target::Target;
-use crate::{command, toolchain, tools, tracer, workspace};
+use crate::test::Tally;
+use crate::tracer::{self, Purpose};
+use crate::{command, toolchain, tools, workspace};
 
 /// The largest program that is shipped, in bytes.
 const LARGEST_PROGRAM: u64 = 8 << 20;
@@ -47,6 +53,13 @@ pub(crate) struct Args {
     /// Where the packages go [default: target/dist].
     #[arg(long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
+    /// Test the packages: install that of amd64 in a clean Debian, run the others by emulation, and trace a kernel of each
+    /// machine in a guest.
+    #[arg(long)]
+    test: bool,
+    /// Debian mirror to fetch from, if the machine's apt is not configured for one.
+    #[arg(long, value_name = "URL", requires = "test")]
+    mirror: Option<String>,
 }
 
 fn named(name: &str) -> Result<Target, String> {
@@ -57,7 +70,7 @@ fn named(name: &str) -> Result<Target, String> {
 }
 
 /// Runs the task.
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let output = match &args.output {
         Some(output) => output.clone(),
         None => workspace::root().join("target/dist"),
@@ -67,22 +80,48 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     } else {
         &args.targets
     };
-    let mut files = Vec::new();
-    for target in targets {
-        files.extend(package(*target, &output)?);
-    }
+    let packages: Vec<Package> = targets
+        .iter()
+        .map(|target| package(*target, &output))
+        .collect::<Result<_>>()?;
+    let files: Vec<_> = packages
+        .iter()
+        .flat_map(|package| [&package.deb, &package.tarball])
+        .filter_map(|path| path.file_name())
+        .collect();
     let sums = command::output(Command::new("sha256sum").args(&files).current_dir(&output))?;
     fs::write(output.join("SHA256SUMS"), &sums).context("cannot write the checksums")?;
     print!("{sums}");
     println!("in {}", output.display());
-    Ok(())
+    if !args.test {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut tally = installed::test(&packages, args.mirror.as_deref())?;
+    tally += crates_are_ready();
+    println!("{tally}");
+    Ok(ExitCode::from(u8::from(tally.failed > 0)))
 }
 
-/// Builds and packages for one machine. Returns the names of the files in `output`.
-pub(crate) fn package(target: Target, output: &Path) -> Result<Vec<String>> {
+fn crates_are_ready() -> Tally {
+    const NAME: &str = "crates_are_ready_to_be_published";
+    let mut tally = Tally::default();
+    match crates::publish_without_upload(&workspace::root().join("target/crates")) {
+        Ok(()) => {
+            println!("ok {NAME}");
+            tally.passed = 1;
+        }
+        Err(error) => {
+            println!("FAILED {NAME}: {error:#}");
+            tally.failed = 1;
+        }
+    }
+    tally
+}
+
+/// Builds and packages for one machine, into `output`.
+fn package(target: Target, output: &Path) -> Result<Package> {
     tools::require(&["dpkg-deb", "gzip", "tar"])?;
-    eprintln!("building for {}", target.debian());
-    let program = tracer::build_static_for(target)?;
+    let program = tracer::build_static_for(target, Purpose::Package)?;
     let bytes = fs::metadata(&program)?.len();
     ensure!(
         bytes <= LARGEST_PROGRAM,
@@ -94,12 +133,13 @@ pub(crate) fn package(target: Target, output: &Path) -> Result<Vec<String>> {
     let tree = staging.join("tree");
     lay_out(&program, &tree)?;
     let time = commit_time()?;
-    let names = vec![
-        debian_package(target, &tree, output, time)?,
-        tarball(target, &tree, output, time)?,
-    ];
+    let package = Package {
+        target,
+        deb: output.join(debian_package(target, &tree, output, time)?),
+        tarball: output.join(tarball(target, &tree, output, time)?),
+    };
     workspace::remove_if_present(&staging)?;
-    Ok(names)
+    Ok(package)
 }
 
 /// Everything that is installed, as it lies below the root.

@@ -18,6 +18,7 @@ mod headers;
 mod initramfs;
 mod kernel;
 mod kmod;
+mod kvm;
 mod mirror;
 mod modules;
 mod qemu;
@@ -82,7 +83,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
         Task::Build(args) => build_tracer::run(&args).map(|()| ExitCode::SUCCESS),
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
-        Task::Dist(args) => dist::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Dist(args) => dist::run(&args),
         Task::Deny(args) => deny::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),

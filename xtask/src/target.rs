@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{command, tools};
+use crate::{command, toolchain, tools, workspace};
 
 /// A machine that the tracer is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,26 @@ impl Target {
         }
     }
 
+    /// The emulator of the machine's programs, where it isn't the host's.
+    pub(crate) const fn emulator(self) -> Option<&'static str> {
+        match self {
+            Self::Amd64 => None,
+            Self::Arm64 => Some("qemu-aarch64-static"),
+            Self::Riscv64 => Some("qemu-riscv64-static"),
+            Self::Armhf => Some("qemu-arm-static"),
+        }
+    }
+
+    /// What the program's version says of its probes.
+    pub(crate) const fn probes(self) -> &'static str {
+        match self {
+            Self::Amd64 => "probes: x86_64, committed",
+            Self::Arm64 => "probes: aarch64, committed",
+            Self::Riscv64 => "probes: riscv64, committed",
+            Self::Armhf => "probes: none, reads and judges recordings only",
+        }
+    }
+
     const fn cross(self) -> Option<Cross> {
         Some(match self {
             Self::Amd64 => return None,
@@ -87,7 +107,7 @@ impl Target {
         };
         tools::require(&[cross.linker, cross.library])?;
         let rust = self.rust();
-        let library = command::output(Command::new("rustc").args([
+        let library = command::output(toolchain::rustc().args([
             "--print",
             "target-libdir",
             "--target",
@@ -95,8 +115,13 @@ impl Target {
         ]))?;
         if !Path::new(library.trim()).exists() {
             eprintln!("adding Rust's target {rust}");
-            let added = command::run(Command::new("rustup").args(["target", "add", rust]))
-                .with_context(|| format!("Rust's target {rust} is missing"))?;
+            // There the toolchain is the workspace's.
+            let added = command::run(
+                Command::new("rustup")
+                    .args(["target", "add", rust])
+                    .current_dir(workspace::root()),
+            )
+            .with_context(|| format!("Rust's target {rust} is missing"))?;
             ensure!(
                 added.status.success(),
                 "Rust's target {rust} is missing, and rustup can't add it: {}",

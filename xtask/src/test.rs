@@ -11,19 +11,35 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::architecture::Architecture;
 use crate::guest_tests::{self, Programs};
 use crate::kernel::Kernel;
-use crate::{kmod, report_tests, toolchain, tracer};
+use crate::tracer::{self, Purpose};
+use crate::{command, kmod, report_tests, toolchain};
 
 /// The kernels that are tested unless others are named: the older of Debian's stable releases, whose driver core releases
 /// resources too late in places, and the newest.
 const KERNELS: [&str; 2] = ["6.1", "7"];
 
 /// The kernels that are tested as well where all are asked for: the newer of the stable releases; one without the
-/// tracepoint `devres_log`; and two for 64-bit ARM, the older of them without fentry.
-const OTHER_KERNELS: [&str; 4] = ["6.12", "5.10", "6.1-arm64", "7-arm64"];
+/// tracepoint `devres_log`; two for 64-bit ARM, the older of them without fentry; and one for 64-bit RISC-V.
+const OTHER_KERNELS: [&str; 5] = ["6.12", "5.10", "6.1-arm64", "7-arm64", "7-riscv64"];
+
+/// Tests of the workspace that take long: `--quick` leaves them out.
+const SLOW: [&str; 6] = [
+    "history_memory",
+    "hostile",
+    "memory",
+    "perturbation",
+    "text_damaged",
+    "trace_file_memory",
+];
+
+/// What `--quick` runs in a guest: that probes load and attach, that a defect is found, and that healthy order is not.
+const QUICK_KERNEL: &str = "6.1";
+const QUICK_FILTER: &str = "pvpanic";
 
 /// Guests that run at the same time; each has two processors.
 const GUESTS_AT_ONCE: usize = 2;
@@ -40,9 +56,13 @@ pub(crate) struct Args {
     /// Test on this kernel instead of 6.1 and 7.x for x86-64. The name is as in `cargo xtask vm`. Can be repeated.
     #[arg(long, value_name = "NAME")]
     kernel: Vec<String>,
-    /// Test on 5.10, 6.1, 6.12 and 7.x for x86-64 and on 6.1 and 7.x for arm64; takes twice as long.
+    /// Test on 5.10, 6.1, 6.12 and 7.x for x86-64, on 6.1 and 7.x for arm64, and on 7.x for riscv64; takes twice as long.
     #[arg(long, conflicts_with_all = ["kernel", "host_only"])]
     all_kernels: bool,
+    /// Run what a change needs before it is committed: the workspace's tests without the slow ones, and those of
+    /// one device on 6.1.
+    #[arg(long, conflicts_with_all = ["kernel", "all_kernels", "guest_only", "filter"])]
+    quick: bool,
     /// Run only the tests whose name contains this.
     #[arg(long, value_name = "SUBSTRING")]
     filter: Option<String>,
@@ -89,8 +109,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut tally = if args.guest_only {
         Tally::default()
     } else {
-        let mut tally = host_tests(args.filter.as_deref())?;
-        tally += report_tests::run(args.filter.as_deref(), args.mirror.as_deref());
+        let mut tally = host_tests(args)?;
+        if !args.quick {
+            tally += report_tests::run(args.filter.as_deref(), args.mirror.as_deref());
+        }
         tally
     };
     if !args.host_only {
@@ -110,12 +132,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The workspace's tests, with their output passed on.
-fn host_tests(filter: Option<&str>) -> Result<Tally> {
+fn host_tests(args: &Args) -> Result<Tally> {
     let mut cargo = toolchain::cargo();
-    cargo
-        .args(["test", "--locked", "--workspace", "--no-fail-fast"])
-        .args(filter)
-        .stdout(Stdio::piped());
+    cargo.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    if args.quick {
+        cargo.args(["--lib", "--bins"]);
+        for name in test_programs()? {
+            if !SLOW.contains(&name.as_str()) {
+                cargo.args(["--test", &name]);
+            }
+        }
+    }
+    cargo.args(&args.filter).stdout(Stdio::piped());
     let mut running = cargo.spawn().context("cannot run cargo")?;
     let output = running.stdout.take().context("cargo has no output")?;
     let mut tally = Tally::default();
@@ -130,6 +158,26 @@ fn host_tests(filter: Option<&str>) -> Result<Tally> {
         tally.failed = 1;
     }
     Ok(tally)
+}
+
+/// The programs of tests in the workspace, by name.
+fn test_programs() -> Result<Vec<String>> {
+    let metadata = command::output(toolchain::cargo().args([
+        "metadata",
+        "--locked",
+        "--no-deps",
+        "--format-version",
+        "1",
+    ]))?;
+    let metadata: Value = serde_json::from_str(&metadata).context("cargo's metadata")?;
+    let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
+    let names = list(&metadata, "packages")
+        .iter()
+        .flat_map(|package| list(package, "targets"))
+        .filter(|target| target["kind"][0] == "test")
+        .filter_map(|target| target["name"].as_str().map(str::to_owned))
+        .collect();
+    Ok(names)
 }
 
 /// The numbers in the line with which libtest ends a program's tests.
@@ -149,7 +197,14 @@ fn parse_result(line: &str) -> Option<Tally> {
 
 /// The guest tests on all wanted kernels.
 fn guest_tests(args: &Args) -> Result<Tally> {
-    let names: Vec<&str> = if args.all_kernels {
+    let filter = if args.quick {
+        Some(QUICK_FILTER)
+    } else {
+        args.filter.as_deref()
+    };
+    let names: Vec<&str> = if args.quick {
+        vec![QUICK_KERNEL]
+    } else if args.all_kernels {
         [&KERNELS[..], &OTHER_KERNELS].concat()
     } else if args.kernel.is_empty() {
         KERNELS.to_vec()
@@ -161,16 +216,16 @@ fn guest_tests(args: &Args) -> Result<Tally> {
     let mut tally = Tally::default();
     for name in names {
         let (architecture, _) = Architecture::of_kernel(name);
-        if !guest_tests::any_named(architecture, args.filter.as_deref()) {
+        if !guest_tests::any_named(architecture, filter) {
             continue;
         }
         if let Err(reason) = architecture.target().prepare() {
-            tally += guest_tests::skip(architecture, name, args.filter.as_deref(), &reason);
+            tally += guest_tests::skip(architecture, name, filter, &reason);
             continue;
         }
         let kernel = Kernel::obtain(name, false, mirror)?;
         let programs = Programs {
-            tracer: tracer::build_static_for(architecture.target())?,
+            tracer: tracer::build_static_for(architecture.target(), Purpose::Guest)?,
             module: match architecture {
                 Architecture::Amd64 => Some(kmod::build(&kernel, mirror)?),
                 Architecture::Arm64 | Architecture::Riscv64 => None,
@@ -189,7 +244,7 @@ fn guest_tests(args: &Args) -> Result<Tally> {
     let worker = || -> Result<Tally> {
         let mut tally = Tally::default();
         while let Some((kernel, programs)) = next() {
-            tally += guest_tests::run(&kernel, &programs, args.filter.as_deref(), mirror)?;
+            tally += guest_tests::run(&kernel, &programs, filter, mirror)?;
         }
         Ok(tally)
     };
@@ -230,6 +285,15 @@ mod tests {
             counts(1, 12, 0)
         );
         assert_eq!(parse_result("test model::ends ... ok"), None);
+    }
+
+    #[test]
+    fn what_quick_leaves_out_is_there() -> Result<()> {
+        let programs = test_programs()?;
+        for name in SLOW {
+            assert!(programs.iter().any(|program| program == name), "{name}");
+        }
+        Ok(())
     }
 
     #[test]

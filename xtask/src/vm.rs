@@ -10,8 +10,10 @@ use crate::apt::{AptRoot, Package};
 use crate::architecture::Architecture;
 use crate::guest::Guest;
 use crate::kernel::{self, Kernel, KernelOffer};
+use crate::kvm::Kvm;
 use crate::qemu::Boot;
-use crate::{tracer, workspace};
+use crate::tracer::{self, Purpose};
+use crate::workspace;
 
 /// Arguments of `cargo xtask vm`.
 #[derive(clap::Args)]
@@ -33,9 +35,12 @@ pub(crate) struct Args {
     /// Boot the bzImage through the firmware (with KASLR and all ACPI tables) instead of the unpacked kernel by PVH.
     #[arg(long)]
     bzimage: bool,
-    /// Run the guest with KVM instead of QEMU's emulator.
-    #[arg(long)]
-    kvm: bool,
+    /// Run the guest with KVM instead of QEMU's emulator: where it works, always or never. `--kvm` alone: always.
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", num_args = 0..=1, default_missing_value = "on")]
+    kvm: Kvm,
+    /// Put this program into the guest as devres-tracer, instead of building it: a static one for the guest's machine.
+    #[arg(long, value_name = "FILE")]
+    tracer: Option<PathBuf>,
     /// Boot the guest again after a reset, with its memory as it was, and run the command again, instead of ending.
     #[arg(long)]
     reboot: bool,
@@ -89,14 +94,22 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         return list(args.mirror.as_deref());
     }
     let kernel = Kernel::obtain(&args.kernel, args.update, args.mirror.as_deref())?;
-    let tracer = tracer::build_static_for(kernel.architecture().target())?;
+    let tracer = match args.tracer {
+        Some(program) => program,
+        None => tracer::build_static_for(kernel.architecture().target(), Purpose::Guest)?,
+    };
+    let kvm = args.kvm.is_used_for(&kernel)?;
+    eprintln!(
+        "booting {}; what it prints comes through when its command runs",
+        kernel.release
+    );
     let mut guest = Guest::new(kernel);
     guest.boot = if args.bzimage {
         Boot::BzImage
     } else {
         Boot::Pvh
     };
-    guest.kvm = args.kvm;
+    guest.kvm = kvm;
     guest.reboots = args.reboot;
     guest.standard_devices = !args.bare;
     guest.devices = args.device;
@@ -123,7 +136,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 fn list(mirror: Option<&str>) -> Result<ExitCode> {
     let cached = Kernel::cached()?;
     println!(
-        "{:<12}{:<28}{:<24}{:<18}CACHED",
+        "{:<14}{:<28}{:<24}{:<18}CACHED",
         "NAME", "RELEASE", "VERSION", "SUITE"
     );
     for architecture in Architecture::ALL {
@@ -140,7 +153,7 @@ fn list(mirror: Option<&str>) -> Result<ExitCode> {
                 .collect();
             let Package { version, suite, .. } = &offer.package;
             println!(
-                "{:<12}{:<28}{version:<24}{suite:<18}{}",
+                "{:<14}{:<28}{version:<24}{suite:<18}{}",
                 format!("{series}{suffix}"),
                 offer.release,
                 in_cache.join(" ")

@@ -9,7 +9,8 @@ use super::{PERSISTENT_INSTANCE, Setup, parameters::size};
 pub fn bootconfig(setup: &Setup) -> String {
     let mut text = String::new();
     if setup.wishes.dump {
-        text.push_str("kernel.ftrace_dump_on_oops = 1\n");
+        // Not every kernel takes `=1` here.
+        text.push_str("kernel.ftrace_dump_on_oops\n");
     }
     if let Some(bytes) = setup.wishes.persistent {
         // These are read before the tracing part of a bootconfig is.

@@ -1,33 +1,45 @@
-//! What is recorded of each kernel function: the one table here. Its order is that of need: what doesn't fit on a
-//! command line is left out from its end.
+//! What is recorded of each kernel function. What a hook is, the table [`hooks!`](tracer_ebpf::hooks) says: here stands
+//! only in which order the hooks are needed, and what is read besides their arguments.
 
-use crate::event::Hook;
+use crate::event::{Hook, Role};
+use tracer_ebpf::{Returns, Trait};
 
-/// A kernel function to be probed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Watched {
-    /// Its hook.
-    pub(super) hook: Hook,
-    /// What it is called, by kernel; the first that the kernel has counts.
-    pub(super) functions: &'static [&'static str],
-    /// What is recorded at its entry.
-    pub(super) arguments: &'static [Argument],
-    /// Whether its return is recorded as well, and what of it.
-    pub(super) returns: Option<&'static [Argument]>,
-    /// Which kernels it is recorded on.
-    pub(super) on: Kernels,
-}
+/// What a kernel with the tracepoint `devres_log` records, what the rules need most first: what doesn't fit on a command
+/// line is left out from the end.
+const BY_NEED: [Hook; 27] = [
+    Hook::Probe,
+    Hook::PmDetach,
+    Hook::ReleaseAll,
+    Hook::Unbind,
+    Hook::AddDr,
+    Hook::Remove,
+    Hook::Cleanup,
+    Hook::Bound,
+    Hook::Delete,
+    Hook::FinalPut,
+    Hook::ReleaseGroup,
+    Hook::OpenGroup,
+    Hook::CloseGroup,
+    Hook::RemoveGroup,
+    Hook::PmAttach,
+    Hook::Initialise,
+    Hook::Kfree,
+    Hook::RemoveAction,
+    Hook::Krealloc,
+    Hook::ReleaseAction,
+    Hook::Destroy,
+    Hook::Release,
+    Hook::FreePages,
+    Hook::FreePercpu,
+    Hook::Defer,
+    Hook::ComponentBringUp,
+    Hook::DevresAdd,
+];
 
-/// On which kernels a function is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kernels {
-    /// All.
-    All,
-    /// Those without the tracepoint `devres_log`, where functions tell what is added and removed.
-    WithoutTracepoint,
-}
+/// What tells of additions and removals where there is no tracepoint: these come first.
+const INSTEAD_OF_THE_TRACEPOINT: [Hook; 3] = [Hook::AddDr, Hook::DevresAdd, Hook::DevresRemove];
 
-/// Something that a probe event records, by the name that the import knows.
+/// Something that a probe event records, by a name that the import knows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Argument {
     pub(super) name: &'static str,
@@ -38,13 +50,13 @@ pub(super) struct Argument {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value {
     /// The function's argument, counted from 0.
-    Plain(u8),
+    Plain(usize),
     /// What lies behind it: members that are followed one after the other.
-    Behind(u8, &'static [Member], Form),
+    Behind(usize, &'static [Member], Form),
     /// A word of an action that a node behind this argument may be: its argument, or its function.
-    Action(u8, ActionPart, Form),
+    Action(usize, ActionPart, Form),
     /// A word of the payload of the node behind this argument, counted from 0.
-    Payload(u8, u8),
+    Payload(usize, usize),
     /// The name of the task that calls it.
     Task,
     /// What the function returns.
@@ -74,19 +86,64 @@ pub(super) enum Form {
     Symbol,
 }
 
-const NAME: Member = ("device", &["kobj", "name"]);
-const DOMAIN: Member = ("device", &["pm_domain"]);
+/// The hooks that are recorded, what the rules need most first.
+pub(super) fn wanted(tracepoint: bool) -> impl Iterator<Item = Hook> {
+    let first: &[Hook] = if tracepoint {
+        &[]
+    } else {
+        &INSTEAD_OF_THE_TRACEPOINT
+    };
+    let then = BY_NEED.iter().filter(move |hook| {
+        // `add_dr` tells which node is which, and on 6.1 what it releases.
+        let told = tracepoint && hook.description().has(Trait::WithoutLog);
+        !first.contains(hook) && (!told || **hook == Hook::AddDr)
+    });
+    first.iter().chain(then).copied()
+}
 
-const fn plain(name: &'static str, argument: u8) -> Argument {
-    Argument {
-        name,
-        value: Value::Plain(argument),
+/// What is recorded when a function is entered.
+pub(super) fn at_entry(hook: Hook) -> impl Iterator<Item = Argument> {
+    let passed = hook.description().arguments.iter().enumerate();
+    let passed = passed
+        .filter(|(_, role)| is_understood(**role))
+        .map(|(place, role)| Argument {
+            name: role.name(),
+            value: Value::Plain(place),
+        });
+    passed.chain(read(hook).iter().copied())
+}
+
+/// What is recorded when a function returns; `None` if that is not.
+pub(super) fn at_return(hook: Hook) -> Option<impl Iterator<Item = Argument>> {
+    let description = hook.description();
+    let returns = description.returns != Returns::Nothing;
+    let returned = returns.then_some(Argument {
+        name: Role::Returned.name(),
+        value: Value::Returned,
+    });
+    (returns || description.leave.is_some()).then(|| returned.into_iter())
+}
+
+/// Whether the import makes something of an argument. The others would only take room.
+fn is_understood(role: Role) -> bool {
+    match role {
+        Role::Device
+        | Role::Kobject
+        | Role::Node
+        | Role::Payload
+        | Role::Pages
+        | Role::Percpu
+        | Role::Group
+        | Role::Release
+        | Role::Action
+        | Role::Data => true,
+        _ => false,
     }
 }
 
 const fn behind(
     name: &'static str,
-    argument: u8,
+    argument: usize,
     members: &'static [Member],
     form: Form,
 ) -> Argument {
@@ -96,18 +153,32 @@ const fn behind(
     }
 }
 
-const DEVICE: Argument = plain("dev", 0);
-const DEVICE_NAME: Argument = behind("name", 0, &[NAME], Form::Text);
+const NAME: Argument = behind("name", 0, &[("device", &["kobj", "name"])], Form::Text);
+const DRIVER: Argument = behind("drv", 1, &[("device_driver", &["name"])], Form::Text);
+const BUS: Argument = behind(
+    "bus",
+    0,
+    &[("device", &["bus"]), ("bus_type", &["name"])],
+    Form::Text,
+);
+const DOMAIN: Member = ("device", &["pm_domain"]);
 /// The task's name: what outlives a reset has no other record of it.
 const TASK: Argument = Argument {
     name: "comm",
     value: Value::Task,
 };
-const GROUP: Argument = plain("id", 1);
+
+const PM_DOMAIN: &[Argument] = &[
+    behind("pmd", 0, &[DOMAIN], Form::Number),
+    behind(
+        "detach",
+        0,
+        &[DOMAIN, ("dev_pm_domain", &["detach"])],
+        Form::Number,
+    ),
+];
 /// What an added node is; its payload is filled before.
 const ADDED: &[Argument] = &[
-    DEVICE,
-    plain("node", 1),
     behind("rel", 1, &[("devres_node", &["release"])], Form::Symbol),
     Argument {
         name: "act",
@@ -126,66 +197,32 @@ const ADDED: &[Argument] = &[
         value: Value::Payload(1, 1),
     },
 ];
-const RETURNED: Argument = Argument {
-    name: "ret",
-    value: Value::Returned,
-};
 
-const fn watched(
-    hook: Hook,
-    functions: &'static [&'static str],
-    arguments: &'static [Argument],
-    returns: Option<&'static [Argument]>,
-) -> Watched {
-    Watched {
-        hook,
-        functions,
-        arguments,
-        returns,
-        on: Kernels::All,
+/// What is read besides the arguments: names, and what lies behind addresses.
+fn read(hook: Hook) -> &'static [Argument] {
+    match hook {
+        Hook::Probe => &[NAME, DRIVER, BUS, TASK],
+        Hook::Unbind => &[NAME, TASK],
+        Hook::Delete => &[NAME],
+        Hook::PmDetach => PM_DOMAIN,
+        Hook::AddDr => ADDED,
+        _ => &[],
     }
 }
 
-const fn without_tracepoint(watched: Watched) -> Watched {
-    Watched {
-        on: Kernels::WithoutTracepoint,
-        ..watched
+#[cfg(test)]
+mod tests {
+    use tracer_ebpf::Point;
+
+    use super::*;
+
+    #[test]
+    fn every_hook_on_a_function_is_recorded() {
+        for hook in Hook::ALL {
+            let description = hook.description();
+            let recorded = wanted(false).filter(|wanted| *wanted == hook).count();
+            let expected = description.point == Point::Function && !hook.is_optional();
+            assert_eq!(recorded, usize::from(expected), "{hook:?}");
+        }
     }
 }
-
-/// Every function, what the rules need most first.
-#[rustfmt::skip]
-pub(super) const WATCHED: &[Watched] = &[
-    // Without the tracepoint there is nothing but this.
-    without_tracepoint(watched(Hook::AddDr, &["add_dr"], ADDED, None)),
-    without_tracepoint(watched(Hook::DevresAdd, &["devres_add"], &[DEVICE, plain("res", 1)], None)),
-    without_tracepoint(watched(Hook::DevresRemove, &["devres_remove"], &[DEVICE], Some(&[RETURNED]))),
-    watched(Hook::Probe, &["really_probe"], &[DEVICE, DEVICE_NAME, behind("drv", 1, &[("device_driver", &["name"])], Form::Text), behind("bus", 0, &[("device", &["bus"]), ("bus_type", &["name"])], Form::Text), TASK], Some(&[RETURNED])),
-    watched(Hook::PmDetach, &["dev_pm_domain_detach"], &[DEVICE, behind("pmd", 0, &[DOMAIN], Form::Number), behind("detach", 0, &[DOMAIN, ("dev_pm_domain", &["detach"])], Form::Number)], Some(&[])),
-    watched(Hook::ReleaseAll, &["devres_release_all"], &[DEVICE], Some(&[RETURNED])),
-    watched(Hook::Unbind, &["__device_release_driver", "device_release_driver_internal"], &[DEVICE, DEVICE_NAME, TASK], Some(&[])),
-    // Tells which node is which, and on 6.1 what it releases.
-    watched(Hook::AddDr, &["add_dr"], ADDED, None),
-    watched(Hook::Remove, &["device_remove"], &[DEVICE], Some(&[])),
-    watched(Hook::Cleanup, &["device_unbind_cleanup"], &[DEVICE], Some(&[])),
-    watched(Hook::Bound, &["driver_bound"], &[DEVICE], None),
-    watched(Hook::Delete, &["device_del"], &[DEVICE, DEVICE_NAME], Some(&[])),
-    watched(Hook::FinalPut, &["device_release"], &[DEVICE], Some(&[])),
-    watched(Hook::ReleaseGroup, &["devres_release_group"], &[DEVICE, GROUP], Some(&[RETURNED])),
-    watched(Hook::OpenGroup, &["devres_open_group"], &[DEVICE, GROUP], Some(&[RETURNED])),
-    watched(Hook::CloseGroup, &["devres_close_group"], &[DEVICE, GROUP], None),
-    watched(Hook::RemoveGroup, &["devres_remove_group"], &[DEVICE, GROUP], None),
-    watched(Hook::PmAttach, &["dev_pm_domain_attach"], &[DEVICE], Some(&[RETURNED])),
-    watched(Hook::Initialise, &["device_initialize"], &[DEVICE], None),
-    without_tracepoint(watched(Hook::Kfree, &["devm_kfree"], &[DEVICE, plain("p", 1)], None)),
-    without_tracepoint(watched(Hook::RemoveAction, &["devm_remove_action"], &[DEVICE, plain("action", 1), plain("data", 2)], None)),
-    watched(Hook::Krealloc, &["devm_krealloc"], &[DEVICE, plain("ptr", 1)], Some(&[RETURNED])),
-    watched(Hook::ReleaseAction, &["devm_release_action"], &[DEVICE, plain("action", 1), plain("data", 2)], Some(&[])),
-    watched(Hook::Destroy, &["devres_destroy"], &[DEVICE, plain("fn", 1), plain("data", 3)], Some(&[RETURNED])),
-    watched(Hook::Release, &["devres_release"], &[DEVICE, plain("fn", 1), plain("data", 3)], Some(&[RETURNED])),
-    without_tracepoint(watched(Hook::FreePages, &["devm_free_pages"], &[DEVICE, plain("p", 1)], None)),
-    without_tracepoint(watched(Hook::FreePercpu, &["devm_free_percpu"], &[DEVICE, plain("p", 1)], None)),
-    without_tracepoint(watched(Hook::Defer, &["driver_deferred_probe_add"], &[DEVICE], None)),
-    watched(Hook::ComponentBringUp, &["try_to_bring_up_aggregate_device", "try_to_bring_up_master"], &[], Some(&[RETURNED])),
-    watched(Hook::DevresAdd, &["devres_add"], &[DEVICE, plain("res", 1)], None),
-];

@@ -41,10 +41,9 @@ impl Machine {
 
     /// The register in which a function gets this argument, counted from 0, as probe events call it.
     #[must_use]
-    pub fn argument(self, number: u8) -> String {
+    pub fn argument(self, number: usize) -> String {
         /// The order of the calling convention.
         const X86_64: [&str; 6] = ["di", "si", "dx", "cx", "r8", "r9"];
-        let number = usize::from(number);
         match self {
             Self::X86_64 => format!("%{}", X86_64.get(number).copied().unwrap_or("di")),
             Self::Aarch64 => format!("%x{number}"),

@@ -86,8 +86,7 @@ pub(super) fn argument(argument: &Argument, target: &Target) -> Option<String> {
             in_form(&value, form)
         }
         Value::Payload(number, word) => {
-            let offset =
-                target.offset("devres", &["data"])? + usize::from(word) * target.word_size()?;
+            let offset = target.offset("devres", &["data"])? + word * target.word_size()?;
             format!("+{offset}({})", register(target.machine(), number))
         }
     };
@@ -116,7 +115,7 @@ fn action_offset(part: ActionPart, target: &Target) -> Option<usize> {
 }
 
 /// What holds an argument; by number where the registers are not known.
-fn register(machine: Option<Machine>, number: u8) -> String {
+fn register(machine: Option<Machine>, number: usize) -> String {
     machine.map_or_else(
         || format!("$arg{}", number + 1),
         |machine| machine.argument(number),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    hooks::{Kernels, WATCHED, Watched},
+    hooks,
     probe::{self, Probe},
     target::Target,
 };
@@ -110,23 +110,17 @@ impl Setup {
             shortfalls.push(Shortfall::NotPersistent);
         }
         let mut probes: Vec<Vec<Probe>> = Vec::new();
-        let mut seen = Vec::new();
-        for watched in WATCHED.iter().filter(|_| probe_events) {
-            let wanted = watched.on == Kernels::All || !tracepoint;
-            if !wanted || seen.contains(&watched.hook) {
-                continue;
-            }
-            seen.push(watched.hook);
+        for hook in hooks::wanted(tracepoint).filter(|_| probe_events) {
+            let mut names = hook.description().candidates();
             let function = if target.knows_functions() {
-                let mut known = watched.functions.iter().copied();
-                known.find(|function| target.has(function))
+                names.find(|function| target.has(function))
             } else {
                 // The kernel passes over a function that it doesn't have.
-                Some(watched.hook.symbol())
+                Some(hook.symbol())
             };
             match function {
-                Some(function) => probes.push(pair(watched, function, target, &mut shortfalls)),
-                None => shortfalls.push(Shortfall::NoFunction(watched.hook)),
+                Some(function) => probes.push(pair(hook, function, target, &mut shortfalls)),
+                None => shortfalls.push(Shortfall::NoFunction(hook)),
             }
         }
         Self {
@@ -148,36 +142,33 @@ impl Setup {
 
 /// The probe events on a function.
 fn pair(
-    watched: &Watched,
+    hook: Hook,
     function: &'static str,
     target: &Target,
     shortfalls: &mut Vec<Shortfall>,
 ) -> Vec<Probe> {
     let mut arguments = Vec::new();
-    for argument in watched.arguments {
-        match probe::argument(argument, target) {
+    for argument in hooks::at_entry(hook) {
+        match probe::argument(&argument, target) {
             Some(text) => arguments.push(text),
             // That there are no types says it of all of them.
             None if !target.has_types() => {}
-            None => shortfalls.push(Shortfall::NoArgument(watched.hook, argument.name)),
+            None => shortfalls.push(Shortfall::NoArgument(hook, argument.name)),
         }
     }
-    let mut probes = vec![Probe {
-        hook: watched.hook,
+    let entry = Probe {
+        hook,
         function,
         returns: false,
         arguments,
-    }];
-    if let Some(returned) = watched.returns {
-        probes.push(Probe {
-            hook: watched.hook,
-            function,
-            returns: true,
-            arguments: returned
-                .iter()
-                .filter_map(|argument| probe::argument(argument, target))
-                .collect(),
-        });
-    }
-    probes
+    };
+    let returned = hooks::at_return(hook).map(|returned| Probe {
+        hook,
+        function,
+        returns: true,
+        arguments: returned
+            .filter_map(|argument| probe::argument(&argument, target))
+            .collect(),
+    });
+    [entry].into_iter().chain(returned).collect()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,7 +14,9 @@ use crate::{
 };
 
 /// How a test ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It held.
@@ -46,7 +49,7 @@ impl Status {
 }
 
 /// A test: a rule on a device, an assertion, a limit, an expectation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Test {
     /// Its name, unique in its group.
     pub name: String,
@@ -99,7 +102,7 @@ impl Test {
 }
 
 /// A finding, and what the policy says of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Judged {
     /// What it does to the run.
     pub status: Status,
@@ -110,7 +113,7 @@ pub struct Judged {
 }
 
 /// What the tests of a group are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupKind {
     /// Whether everything was seen.
@@ -126,7 +129,7 @@ pub enum GroupKind {
 }
 
 /// Tests that belong together.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Group {
     /// What they are about.
     pub kind: GroupKind,
@@ -177,7 +180,7 @@ impl Group {
 }
 
 /// What a check comes to.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "check")]
 pub struct Results {
     /// The version of the tool that judged.
@@ -188,6 +191,7 @@ pub struct Results {
     pub machine: Option<String>,
     /// The day of the run, in UTC.
     #[serde(serialize_with = "date")]
+    #[schemars(with = "String", extend("format" = "date"))]
     pub date: Date,
     /// The verdict.
     pub verdict: Verdict,

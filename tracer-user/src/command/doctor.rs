@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -18,7 +19,7 @@ use crate::{
     evidence::{Before, Coverage, HookState, NodeEvents},
     kernel::Kernel,
     rules::RuleSet,
-    sink::json_text,
+    sink::{json::First, json_text},
     source::live::{Live, Options},
 };
 
@@ -36,9 +37,9 @@ pub(super) struct Doctor {
 }
 
 /// What was found out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "doctor")]
-struct Diagnosis {
+pub(super) struct Diagnosis {
     kernel: Kernel,
     /// Why nothing can be traced, if so.
     impossible: Option<String>,
@@ -57,7 +58,7 @@ struct Diagnosis {
 }
 
 /// A rule that can't decide on this kernel.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct UndecidedRule {
     rule: &'static str,
     /// What it misses: of each list one would do.
@@ -99,7 +100,8 @@ impl Doctor {
         let mut writer = io::stdout().lock();
         if self.json {
             unless_unread(
-                json_text::write(&mut writer, &diagnosis).and_then(|()| writeln!(writer)),
+                json_text::write(&mut writer, &First::of(&diagnosis))
+                    .and_then(|()| writeln!(writer)),
             )?;
         } else {
             unless_unread(diagnosis.write(&mut writer))?;

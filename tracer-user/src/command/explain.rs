@@ -5,7 +5,10 @@ use std::io::{self, Write as _};
 use clap::Args;
 
 use super::{Exit, rules::RuleLine, usage::UsageError};
-use crate::{rules::RuleSet, sink::json_text};
+use crate::{
+    rules::RuleSet,
+    sink::{json::First, json_text},
+};
 
 /// Explains a rule: what it means, how a finding looks, a real case, the fix, and when it is a false alarm
 #[derive(Debug, Args)]
@@ -32,7 +35,7 @@ impl Explain {
         let written = if self.json {
             let mut line = RuleLine::of(info, None);
             line.page = Some(info.page);
-            json_text::write(&mut writer, &line).and_then(|()| writeln!(writer))
+            json_text::write(&mut writer, &First::of(&line)).and_then(|()| writeln!(writer))
         } else {
             writer.write_all(info.page.as_bytes())
         };

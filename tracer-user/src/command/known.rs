@@ -3,13 +3,14 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Exit;
 use crate::{
     finding,
     rules::known::{self, Row},
-    sink::json_text,
+    sink::{json::First, json_text},
 };
 
 /// Lists the faults of the kernel that are known: how a finding is recognized as one, and what fixed it
@@ -24,9 +25,9 @@ pub(super) struct Known {
 }
 
 /// A fault, as JSON tells of it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "known")]
-struct Line {
+pub(super) struct Line {
     rule: &'static str,
     observed: String,
     #[serde(flatten)]
@@ -38,7 +39,7 @@ impl Known {
         let mut writer = io::stdout().lock();
         let written = known::all().iter().try_for_each(|row| {
             if self.json {
-                json_text::write(&mut writer, &Line::of(row))?;
+                json_text::write(&mut writer, &First::of(Line::of(row)))?;
                 writeln!(writer)
             } else {
                 write(&mut writer, row)

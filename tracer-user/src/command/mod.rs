@@ -29,6 +29,7 @@ mod report;
 mod rules;
 mod runtime;
 mod say;
+mod schema;
 mod source_options;
 mod stacks;
 mod start_cost;
@@ -79,6 +80,7 @@ enum Command {
     Explain(explain::Explain),
     Man(manual::Manual),
     Completions(manual::Completions),
+    Schema(schema::SchemaCommand),
     Help(topics::Help),
 }
 
@@ -142,6 +144,7 @@ impl Arguments {
             Command::Explain(explain) => explain.run(),
             Command::Man(manual) => manual.run(),
             Command::Completions(completions) => completions.run(),
+            Command::Schema(schema) => schema.run(),
             Command::Help(help) => help.run(),
         }
     }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Exit, usage::UsageError};
@@ -11,7 +12,7 @@ use crate::{
     evidence::Coverage,
     finding::{RuleInfo, Severity},
     rules::RuleSet,
-    sink::json_text,
+    sink::{json::First, json_text},
     source::live::{Live, Options},
 };
 
@@ -30,7 +31,7 @@ pub(super) struct Rules {
 }
 
 /// A rule, as JSON tells of it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "rule")]
 pub(super) struct RuleLine {
     rule: &'static str,
@@ -84,7 +85,10 @@ impl Rules {
         let mut writer = io::stdout().lock();
         let written = if self.json {
             RuleSet::all().infos().try_for_each(|info| {
-                json_text::write(&mut writer, &RuleLine::of(info, coverage.as_ref()))?;
+                json_text::write(
+                    &mut writer,
+                    &First::of(RuleLine::of(info, coverage.as_ref())),
+                )?;
                 writeln!(writer)
             })
         } else {

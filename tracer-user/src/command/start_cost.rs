@@ -1,18 +1,21 @@
 //! What the start of a trace cost: `doctor --timing`.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Write},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::source::live::{Live, Options, Timing};
 
 /// What the start of a trace cost.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct StartCost {
     /// Microseconds by step.
+    #[schemars(with = "BTreeMap<String, u64>")]
     microseconds: Timing,
     /// The most memory that was resident, in KiB (`VmHWM`), if the kernel tells.
     peak_kib: Option<u64>,

@@ -18,12 +18,13 @@ use super::{
     pager::{colours, width},
     reading, record,
     rules::RuleOptions,
-    say::{plainly, shown},
+    say::{plainly, say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
 };
 use crate::{
     check::{CycleClock, exercise::Exercise},
+    crash::Messages,
     event::Event,
     evidence::{CommandEnd, SourceEnd},
     filter::DeviceFilter,
@@ -65,6 +66,10 @@ pub(super) struct Trace {
     /// Start with what the kernel has recorded since boot (set up by `devres-tracer boot`)
     #[arg(long, conflicts_with_all = ["from", "via"])]
     after_boot: bool,
+    /// Keep the last events of each device under way in pstore, where `crash` finds them after the machine has died; needs
+    /// /dev/pmsg0
+    #[arg(long, conflicts_with = "from")]
+    pstore: bool,
     /// Replay this recording instead of tracing the kernel; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command", "rebind"], conflicts_with_all = PROBE_OPTIONS)]
     from: Option<PathBuf>,
@@ -181,6 +186,7 @@ impl Trace {
         let mut options = self.probes.options(&filter);
         options.optional.extend(self.rules.optional_hooks(&rules));
         let after_boot = self.after_boot.then(AfterBoot::begin).transpose()?;
+        let messages = self.pstore.then(Messages::open).transpose()?;
         let mut capture = Capture::start(&options)?;
         let wanted = Wanted::new(filter);
         let mut sink = self.output.sink()?;
@@ -199,7 +205,11 @@ impl Trace {
         let purpose = Purpose::Judge(self.output.fail_on());
         let mut run = Run::begin(&information, wanted, (rules, ()), purpose, sink.as_mut());
         run.flush();
-        let mut judged = Judged { run, recorder };
+        let mut judged = Judged {
+            run,
+            recorder,
+            messages,
+        };
         if let Some(after_boot) = after_boot {
             let handed_on = after_boot.hand_on(&mut |event| judged.event(event))?;
             plainly(handed_on);
@@ -221,6 +231,9 @@ impl Trace {
         if let Some(status) = captured.and_then(|captured| captured.status_of_its_own()) {
             let end = CommandEnd::of(&self.capture.command, status);
             judged.run.command_ended(end);
+        }
+        if let Some(Err(error)) = judged.messages.map(Messages::finish) {
+            say(format_args!("not everything was kept in pstore: {error}"));
         }
         let exit = Exit::of_run(judged.run.end(SourceEnd::of_kernel(lost_by)))?;
         if let (Some(file), Some(path)) = (file, &self.record) {
@@ -249,6 +262,8 @@ async fn rebind(
 struct Judged<'sink> {
     run: Run<'sink>,
     recorder: Option<Recorder>,
+    /// Keeps what is under way where it outlives a crash.
+    messages: Option<Messages>,
 }
 
 impl Receiver for Judged<'_> {
@@ -257,6 +272,9 @@ impl Receiver for Judged<'_> {
             recorder.event(event);
         }
         Receiver::event(&mut self.run, event);
+        if let Some(messages) = &mut self.messages {
+            messages.event(event, self.run.model());
+        }
     }
 
     fn snapshot_taken(&mut self) -> anyhow::Result<()> {

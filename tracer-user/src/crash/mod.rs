@@ -1,17 +1,21 @@
 //! What was under way when a machine died: the end of a recording, told by the model's frames.
 
 mod last_moments;
+mod line;
+mod messages;
 mod words;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{event::Death, finding::Resource};
 
 pub use last_moments::LastMoments;
+pub use messages::{DEVICE as MESSAGES, Messages, MessagesError};
 pub use words::write;
 
 /// The end of a recording that a machine did not survive.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Crash {
     /// How the machine died; `None` where nothing tells.
     pub death: Option<Death>,
@@ -24,7 +28,7 @@ pub struct Crash {
 }
 
 /// What was under way on a task.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct UnderWay {
     /// The device.
     pub device: String,

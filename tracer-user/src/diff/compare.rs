@@ -1,13 +1,14 @@
 //! Compares two probes, step by step.
 
 use hashbrown::HashMap;
-use similar::{Algorithm, DiffTag, capture_diff_slices};
+use similar::DiffTag;
 
 use super::{
     binding::{BindingComparison, Difference, DifferenceKind, Half, Named, Row, Token},
     differences::Finder,
     entries::{Compared, Entry, View},
     resources::{Pairs, Unnamed, Which},
+    sequences::differences,
 };
 use crate::{
     event::Hook,
@@ -49,7 +50,7 @@ pub(super) fn compare<'a>(
         });
         return comparison;
     }
-    for op in capture_diff_slices(Algorithm::Myers, &mine, &theirs) {
+    for op in differences(&mine, &theirs) {
         let (tag, one, other) = op.as_tag_tuple();
         if tag == DiffTag::Equal {
             let same = one.zip(other).map(|(one, other)| Row::Same(one, other));

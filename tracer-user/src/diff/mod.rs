@@ -12,6 +12,7 @@ mod entries;
 mod evidence;
 mod matching;
 mod resources;
+mod sequences;
 
 use crate::{
     evidence::Coverage,

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
-use similar::{Algorithm, DiffOp, capture_diff_slices};
+use similar::DiffOp;
 
-use super::entries::{Compared, Entry, canonical};
+use super::{
+    entries::{Compared, Entry, canonical},
+    sequences::differences,
+};
 use crate::{
     history::{Item, LabelId, Names},
     model::Kind,
@@ -117,7 +120,7 @@ impl Pairs {
                 .map(|one| (one.label.clone(), one.size))
                 .collect()
         };
-        for op in capture_diff_slices(Algorithm::Myers, &exact(&mine), &exact(&theirs)) {
+        for op in differences(&exact(&mine), &exact(&theirs)) {
             let (one, other) = (op.old_range(), op.new_range());
             let one = mine.get(one).unwrap_or_default();
             let other = theirs.get(other).unwrap_or_default();
@@ -156,7 +159,7 @@ impl Pairs {
         let names = |came: &'c [Came]| -> Vec<&'c str> {
             came.iter().map(|one| one.label.as_str()).collect()
         };
-        for op in capture_diff_slices(Algorithm::Myers, &names(mine), &names(theirs)) {
+        for op in differences(&names(mine), &names(theirs)) {
             let one = mine.get(op.old_range()).unwrap_or_default();
             let other = theirs.get(op.new_range()).unwrap_or_default();
             if matches!(op, DiffOp::Equal { .. }) {

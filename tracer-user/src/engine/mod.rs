@@ -5,6 +5,7 @@ mod summary;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::{
@@ -31,7 +32,7 @@ pub struct Engine {
 }
 
 /// What can be said when nothing comes any more.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Outcome {
     /// What the rules found, in the order of first report.
     pub findings: Vec<Finding>,
@@ -58,13 +59,14 @@ pub struct Outcome {
 }
 
 /// That a rule could not decide something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Undecided {
     /// The rule's id.
     pub rule: &'static str,
     /// How bad its findings could have been.
     pub worst: Severity,
     /// Why.
+    #[schemars(with = "String")]
     pub reason: Reason,
     /// On how many device instances; zero if on none in particular.
     pub devices: u64,
@@ -99,7 +101,7 @@ impl Serialize for Reason {
 }
 
 /// The verdict on a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Everything was seen, and nothing found that counts.

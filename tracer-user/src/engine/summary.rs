@@ -1,5 +1,6 @@
 //! What is said of a run at its end.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Outcome, Undecided, Verdict};
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// What the last line of a stream says.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "summary")]
 pub struct Summary {
     /// Events seen.
@@ -64,7 +65,7 @@ pub struct Summary {
 }
 
 /// Findings by severity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FindingCounts {
     /// Wrong, and able to do harm.
     pub error: u64,

@@ -1,11 +1,12 @@
 //! How a machine died.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Text;
 
 /// How a machine died, or what it barely survived, as far as its log tells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Death {
     /// What it died of.
     pub kind: DeathKind,
@@ -28,7 +29,7 @@ pub struct Death {
 }
 
 /// What a machine died of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeathKind {
     /// A panic for a reason of its own.

@@ -2,15 +2,31 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AddedNode, Text, hex};
 
 /// The address of a `struct device`. Addresses are reused: an instance is an address and a generation.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    JsonSchema,
+    Deserialize,
 )]
-pub struct DeviceAddress(#[serde(with = "hex")] pub u64);
+pub struct DeviceAddress(
+    #[serde(with = "hex")]
+    #[schemars(with = "hex::Hexadecimal")]
+    pub u64,
+);
 
 impl DeviceAddress {
     /// No device.
@@ -24,7 +40,7 @@ impl fmt::Display for DeviceAddress {
 }
 
 /// Who a device is: what `dev_name()`, `dev->driver`, `dev->bus` and `dev->parent` say at this moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceIdentity {
     /// `dev_name()`; `None` before the device has a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,13 +56,15 @@ pub struct DeviceIdentity {
 }
 
 /// The PM domain of a device: zero where there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct PmDomain {
     /// `dev->pm_domain`.
     #[serde(with = "hex")]
+    #[schemars(with = "hex::Hexadecimal")]
     pub domain: u64,
     /// `dev->pm_domain->detach`: without it `dev_pm_domain_detach()` does nothing.
     #[serde(with = "hex")]
+    #[schemars(with = "hex::Hexadecimal")]
     pub detach: u64,
 }
 
@@ -59,7 +77,7 @@ impl PmDomain {
 }
 
 /// What a device owned at one moment, read from the kernel's memory without its lock.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceSnapshot {
     /// Who the device is.
     pub identity: DeviceIdentity,

@@ -1,5 +1,8 @@
 //! Addresses in JSON: hexadecimal strings, because a JSON number holds no 64 bits.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
 #[expect(
@@ -12,6 +15,19 @@ pub(super) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// What the schema says of such a string.
+pub(crate) enum Hexadecimal {}
+
+impl JsonSchema for Hexadecimal {
+    fn schema_name() -> Cow<'static, str> {
+        "Hexadecimal".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^0x[0-9a-f]+$" })
+    }
 }
 
 fn parse(text: &str) -> Result<u64, String> {

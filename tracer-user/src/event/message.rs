@@ -1,11 +1,12 @@
 //! What the kernel itself says about devres, in its log or where it is asked.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{NodeReference, Text, splat::Splat};
 
 /// A message of the kernel that tells of devres without being an event of a node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
     /// `really_probe()`: "Resources present before probing". The probe was refused with -EBUSY.

@@ -19,6 +19,7 @@ mod task;
 
 use std::{fmt, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use death::{Death, DeathKind};
@@ -35,7 +36,18 @@ pub type Text = Arc<str>;
 /// Nanoseconds of the kernel's monotonic clock. A source without times counts events instead and says so
 /// in its coverage.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    JsonSchema,
+    Deserialize,
 )]
 pub struct Time(pub u64);
 
@@ -60,7 +72,7 @@ impl fmt::Display for Time {
 }
 
 /// One thing that happened in the kernel, or that the source has to say about what it saw.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// When it happened.
     pub time: Time,
@@ -81,7 +93,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", content = "detail", rename_all = "snake_case")]
 pub enum EventKind {
     /// Who the device is. Comes before the first event of a device and whenever name, driver, bus or
@@ -106,9 +118,11 @@ pub enum EventKind {
     RemoveAction {
         /// Address of the action's function.
         #[serde(with = "hex")]
+        #[schemars(with = "hex::Hexadecimal")]
         function: u64,
         /// The action's argument.
         #[serde(with = "hex")]
+        #[schemars(with = "hex::Hexadecimal")]
         data: u64,
     },
     /// `module_free`: a module's memory is about to be given back; its functions are no more.
@@ -130,10 +144,11 @@ pub enum EventKind {
 }
 
 /// Where the code of a module lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModuleCode {
     /// Its first byte's address.
     #[serde(with = "hex")]
+    #[schemars(with = "hex::Hexadecimal")]
     pub begin: u64,
     /// How many bytes it has.
     pub size: u64,
@@ -148,10 +163,11 @@ impl ModuleCode {
 }
 
 /// A function's entry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Call {
     /// Which function.
     #[serde(with = "hook_name", rename = "function")]
+    #[schemars(with = "String")]
     pub hook: Hook,
     /// What is known of its arguments.
     #[serde(rename = "arguments")]
@@ -159,7 +175,7 @@ pub struct Call {
 }
 
 /// The arguments of a function, as far as they matter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallDetail {
     /// Nothing but the device.
@@ -169,15 +185,21 @@ pub enum CallDetail {
     /// The device's PM domain at the entry of `dev_pm_domain_attach` or `_detach`.
     Pm(PmDomain),
     /// `devm_krealloc`, `devm_kfree`: the payload's address.
-    Pointer(#[serde(with = "hex")] u64),
+    Pointer(
+        #[serde(with = "hex")]
+        #[schemars(with = "hex::Hexadecimal")]
+        u64,
+    ),
     /// `devres_destroy`, `devres_release`, `devm_release_action`: the function that identifies the node
     /// and the data it is matched with.
     Match {
         /// Address of the release or action function.
         #[serde(with = "hex")]
+        #[schemars(with = "hex::Hexadecimal")]
         function: u64,
         /// The match data or action argument.
         #[serde(with = "hex")]
+        #[schemars(with = "hex::Hexadecimal")]
         data: u64,
     },
     /// `free_irq`, and the tracepoint `irq_handler_entry`.
@@ -186,15 +208,17 @@ pub enum CallDetail {
         number: u32,
         /// `dev_id`: what the handler is called with, and what tells apart those that share a number.
         #[serde(with = "hex")]
+        #[schemars(with = "hex::Hexadecimal")]
         dev_id: u64,
     },
 }
 
 /// A function's return.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Return {
     /// Which function.
     #[serde(with = "hook_name", rename = "function")]
+    #[schemars(with = "String")]
     pub hook: Hook,
     /// Its return value, sign-extended, if it has one and the hook can see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,7 +232,7 @@ pub struct Return {
 }
 
 /// Events that did not reach the source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Loss {
     /// How many.
     pub count: u64,
@@ -217,7 +241,9 @@ pub struct Loss {
 }
 
 /// Why events were lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LossCause {
     /// The ring buffer was full.

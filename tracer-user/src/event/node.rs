@@ -2,15 +2,31 @@
 
 use std::{fmt, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Function, Text, hex};
 
 /// The address of a `struct devres_node`. Addresses are reused within one probe.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    JsonSchema,
+    Deserialize,
 )]
-pub struct NodeAddress(#[serde(with = "hex")] pub u64);
+pub struct NodeAddress(
+    #[serde(with = "hex")]
+    #[schemars(with = "hex::Hexadecimal")]
+    pub u64,
+);
 
 impl fmt::Display for NodeAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,12 +36,27 @@ impl fmt::Display for NodeAddress {
 
 /// The id of a devres group: what its opener passed, or the group's own address where that was NULL.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    JsonSchema,
+    Deserialize,
 )]
-pub struct GroupId(#[serde(with = "hex")] pub u64);
+pub struct GroupId(
+    #[serde(with = "hex")]
+    #[schemars(with = "hex::Hexadecimal")]
+    pub u64,
+);
 
 /// A node that is being added to a device's list, or that was found on it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct AddedNode {
     /// Its address.
     pub node: NodeAddress,
@@ -44,12 +75,15 @@ pub struct AddedNode {
     pub action: bool,
     /// The action's argument; zero where the node is none, or where it is not told.
     #[serde(with = "hex")]
+    #[schemars(with = "hex::Hexadecimal")]
     pub action_data: u64,
     /// Where the payload begins; zero where not known.
     #[serde(with = "hex")]
+    #[schemars(with = "hex::Hexadecimal")]
     pub payload_address: u64,
     /// The first words of the payload.
     #[serde(with = "hex::words")]
+    #[schemars(with = "[hex::Hexadecimal; 4]")]
     pub payload: [u64; 4],
     /// The group's id, for `grp<`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +91,7 @@ pub struct AddedNode {
 }
 
 /// A node that was on a device's list, as REM, REL and REPLACE name it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct NodeReference {
     /// Its address; zero where the source does not tell nodes apart.
     pub node: NodeAddress,

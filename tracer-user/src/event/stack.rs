@@ -2,16 +2,19 @@
 
 use std::{fmt, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Text, hex};
 
 /// A number that stands for a kernel stack from its definition on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub struct StackId(pub u32);
 
 /// What a stack number means.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StackDefinition {
     /// The number.
     pub id: StackId,
@@ -53,10 +56,11 @@ fn is_initcall(function: &Function) -> bool {
 }
 
 /// One frame of a kernel stack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StackFrame {
     /// The return address, or zero where the source gives none.
     #[serde(with = "hex")]
+    #[schemars(with = "hex::Hexadecimal")]
     pub address: u64,
     /// The function it lies in, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,10 +70,11 @@ pub struct StackFrame {
 }
 
 /// A kernel function.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Function {
     /// Its address; zero where the source gives only the name.
     #[serde(with = "hex")]
+    #[schemars(with = "hex::Hexadecimal")]
     pub address: u64,
     /// Its name in kallsyms; `None` for an address that no symbol covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]

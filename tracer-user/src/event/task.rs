@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, fmt};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A task, as the kernel knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     /// Thread id, in the initial pid namespace.
     pub tid: u32,
@@ -41,6 +42,16 @@ impl Comm {
 impl fmt::Debug for Comm {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?}", self.name())
+    }
+}
+
+impl JsonSchema for Comm {
+    fn schema_name() -> Cow<'static, str> {
+        "Comm".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
     }
 }
 

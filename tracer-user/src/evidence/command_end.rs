@@ -3,12 +3,13 @@
 use std::{ffi::OsString, os::unix::process::ExitStatusExt as _, process::ExitStatus};
 
 use nix::sys::signal::Signal;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::escape::Escaped;
 
 /// How the command ended that was run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CommandEnd {
     /// The command, for people.
     pub command: String,

@@ -1,9 +1,10 @@
 //! How much of an input was recognised, and how much was lost.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How much of a text was recognised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct LineCounts {
     /// All lines.
     pub lines: u64,
@@ -15,7 +16,7 @@ pub struct LineCounts {
 }
 
 /// Records that found no room in the ring buffer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LostBy {
     /// The CPU they were lost on.
     pub cpu: usize,

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Hook, Role, hook_name, role_name};
 
 /// What a source could see of the kernel.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Coverage {
     /// The hooks that the source tried, with how each was attached or why it was not.
     pub hooks: Vec<HookCoverage>,
@@ -32,23 +33,26 @@ pub struct Coverage {
 }
 
 /// One hook and its state.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HookCoverage {
     /// Which one.
     #[serde(with = "hook_name")]
+    #[schemars(with = "String")]
     pub hook: Hook,
     /// How it is attached, or why not, in words for a person.
     pub state: HookState,
 }
 
 /// An argument that calls don't tell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Untold {
     /// Of which hook.
     #[serde(with = "hook_name")]
+    #[schemars(with = "String")]
     pub hook: Hook,
     /// Which argument.
     #[serde(with = "role_name")]
+    #[schemars(with = "String")]
     pub role: Role,
     /// Why, in words for a person.
     pub reason: String,
@@ -64,7 +68,7 @@ pub struct Gap {
 }
 
 /// Whether a hook delivers events.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HookState {
     /// It does.
@@ -76,7 +80,7 @@ pub enum HookState {
 }
 
 /// How a hook is attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Attachment {
     /// A BTF-typed raw tracepoint.
@@ -104,7 +108,7 @@ impl fmt::Display for Attachment {
 }
 
 /// How node events came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeEvents {
     /// The kernel logged each addition, removal and release.
@@ -116,7 +120,7 @@ pub enum NodeEvents {
 }
 
 /// What an address in an event is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Addresses {
     /// The kernel's own.
@@ -129,7 +133,7 @@ pub enum Addresses {
 }
 
 /// What is known of the time before the source began.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Before {
     /// Nothing existed before: the source saw every device's whole life.

@@ -13,4 +13,4 @@ pub use coverage::{
     Addresses, Attachment, Before, Coverage, Gap, HookCoverage, HookState, NodeEvents, Untold,
 };
 pub use source_end::SourceEnd;
-pub use source_information::{FilterTexts, SourceInformation};
+pub use source_information::{FilterTexts, STREAM_VERSION, SourceInformation};

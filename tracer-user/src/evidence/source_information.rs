@@ -2,13 +2,18 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Coverage;
 use crate::escape::Escaped;
 
+/// The version of the lines that `--json` writes. It counts up when a member changes its meaning or goes; not when one is
+/// added.
+pub const STREAM_VERSION: u32 = 1;
+
 /// What the first line of a stream says about its source.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[serde(tag = "type", rename = "source")]
 pub struct SourceInformation {
     /// The version of the tool that saw the events.
@@ -27,7 +32,7 @@ pub struct SourceInformation {
 }
 
 /// The globs of a filter as they were given: what a recording says of the devices that were chosen for it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct FilterTexts {
     /// Over the device's name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

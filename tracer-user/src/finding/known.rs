@@ -1,6 +1,9 @@
 //! What is known of a fault beside what was observed: which upstream change fixed it, and which releases have that.
 
-use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, Serializer};
 
 /// A fault of the kernel that somebody has found before. It explains a finding, and decides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub struct Known {
 }
 
 /// An upstream change. Of its commit and its subject one at least is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Fix {
     /// The first twelve digits of its commit.
     pub commit: Option<&'static str>,
@@ -85,15 +88,37 @@ impl Fix {
     }
 }
 
+/// As JSON tells of it.
+#[derive(Serialize, JsonSchema)]
+struct KnownLine {
+    fault: &'static str,
+    fixes: &'static [Fix],
+    first_release: Option<&'static str>,
+    backports: &'static [&'static str],
+    not_in: &'static [&'static str],
+    text: String,
+}
+
+impl JsonSchema for Known {
+    fn schema_name() -> Cow<'static, str> {
+        "Known".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        KnownLine::json_schema(generator)
+    }
+}
+
 impl Serialize for Known {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut known = serializer.serialize_struct("known", 6)?;
-        known.serialize_field("fault", self.fault)?;
-        known.serialize_field("fixes", self.fixes)?;
-        known.serialize_field("first_release", &self.first())?;
-        known.serialize_field("backports", self.backports)?;
-        known.serialize_field("not_in", self.not_in)?;
-        known.serialize_field("text", &self.text())?;
-        known.end()
+        let line = KnownLine {
+            fault: self.fault,
+            fixes: self.fixes,
+            first_release: self.first(),
+            backports: self.backports,
+            not_in: self.not_in,
+            text: self.text(),
+        };
+        line.serialize(serializer)
     }
 }

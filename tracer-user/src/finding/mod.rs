@@ -10,6 +10,7 @@ mod rule_info;
 mod subject;
 pub mod text;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::{
@@ -27,7 +28,7 @@ pub use rule_info::RuleInfo;
 pub use subject::{Subject, UNKNOWN};
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
@@ -59,7 +60,7 @@ impl Severity {
 }
 
 /// How sure a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Certainty {
     /// Every step of it was seen.
@@ -69,7 +70,7 @@ pub enum Certainty {
 }
 
 /// What a rule found on one device; later findings with the same fingerprint are counted, not repeated.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "finding")]
 pub struct Finding {
     /// The rule's id.
@@ -82,6 +83,7 @@ pub struct Finding {
     pub device: String,
     /// Which instance of the device.
     #[serde(flatten, serialize_with = "instance")]
+    #[schemars(with = "Instance")]
     pub instance: InstanceKey,
     /// The driver's name, where one was set.
     pub driver: Option<String>,
@@ -115,9 +117,11 @@ pub struct Finding {
     pub next: Vec<String>,
     /// When it was first found.
     #[serde(serialize_with = "nanoseconds")]
+    #[schemars(with = "u64")]
     pub first: Time,
     /// When it was last found.
     #[serde(serialize_with = "nanoseconds")]
+    #[schemars(with = "u64")]
     pub last: Time,
     /// Each time that it was found, as far as they are kept. What else is told is of the worst of them, and of those
     /// as bad of the one that tells most.
@@ -126,12 +130,13 @@ pub struct Finding {
 }
 
 /// Whose doing a finding is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Cause {
     /// The device whose driver did it.
     pub device: String,
     /// Which instance of that device.
     #[serde(flatten, serialize_with = "instance")]
+    #[schemars(with = "Instance")]
     pub instance: InstanceKey,
     /// That driver's name.
     pub driver: Option<String>,
@@ -146,7 +151,7 @@ pub struct Cause {
 }
 
 /// One resource of a finding.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Resource {
     /// The name that the kernel logs.
     pub name: String,
@@ -162,16 +167,18 @@ pub struct Resource {
     pub added: Added,
     /// When it was released.
     #[serde(serialize_with = "maybe_nanoseconds")]
+    #[schemars(with = "Option<u64>")]
     pub released: Option<Time>,
     /// Nanoseconds from the finding's `delay_since` to its release.
     pub delay: Option<u64>,
 }
 
 /// Who added a resource, and when.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Added {
     /// When; `None` if it was there before the trace began.
     #[serde(serialize_with = "maybe_nanoseconds")]
+    #[schemars(with = "Option<u64>")]
     pub time: Option<Time>,
     /// The task's name.
     pub task: Option<String>,
@@ -190,10 +197,11 @@ pub struct Added {
 }
 
 /// One step of an order of events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// When.
     #[serde(serialize_with = "nanoseconds")]
+    #[schemars(with = "u64")]
     pub time: Time,
     /// What happened.
     pub what: String,
@@ -227,12 +235,14 @@ fn maybe_nanoseconds<S: Serializer>(time: &Option<Time>, serializer: S) -> Resul
     time.map(|time| time.0).serialize(serializer)
 }
 
+/// A device's instance, as JSON tells of it.
+#[derive(Serialize, JsonSchema)]
+struct Instance {
+    address: String,
+    generation: u32,
+}
+
 fn instance<S: Serializer>(key: &InstanceKey, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Instance {
-        address: String,
-        generation: u32,
-    }
     let DeviceAddress(address) = key.address;
     Instance {
         address: format!("{address:#x}"),

@@ -1,8 +1,9 @@
 //! Each time that a finding was made: enough for a view to mark it, and no more.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, Serializer};
 
 use super::{Certainty, Finding, Severity};
 use crate::{
@@ -60,17 +61,40 @@ impl Occurrence {
     }
 }
 
+/// As JSON tells of it.
+#[derive(Serialize, JsonSchema)]
+struct OccurrenceLine<'occurrence> {
+    time: u64,
+    began: u64,
+    device: &'occurrence str,
+    address: String,
+    generation: u32,
+    severity: Severity,
+    certainty: Certainty,
+}
+
+impl JsonSchema for Occurrence {
+    fn schema_name() -> Cow<'static, str> {
+        "Occurrence".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        OccurrenceLine::json_schema(generator)
+    }
+}
+
 impl Serialize for Occurrence {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Occurrence", 7)?;
-        object.serialize_field("time", &self.time.0)?;
-        object.serialize_field("began", &self.began().0)?;
-        object.serialize_field("device", &*self.device)?;
-        object.serialize_field("address", &self.instance.address.to_string())?;
-        object.serialize_field("generation", &self.instance.generation)?;
-        object.serialize_field("severity", &self.severity)?;
-        object.serialize_field("certainty", &self.certainty)?;
-        object.end()
+        let line = OccurrenceLine {
+            time: self.time.0,
+            began: self.began().0,
+            device: &self.device,
+            address: self.instance.address.to_string(),
+            generation: self.instance.generation,
+            severity: self.severity,
+            certainty: self.certainty,
+        };
+        line.serialize(serializer)
     }
 }
 
@@ -169,14 +193,31 @@ fn to_go(kept: &[Occurrence], instance: InstanceKey) -> usize {
     place.map_or(half, |(place, _)| place)
 }
 
+/// As JSON tells of them.
+#[derive(Serialize, JsonSchema)]
+struct OccurrencesLine<'occurrences> {
+    occurrences: &'occurrences [Occurrence],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurrences_hidden: Option<u64>,
+}
+
+impl JsonSchema for Occurrences {
+    fn schema_name() -> Cow<'static, str> {
+        "Occurrences".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        OccurrencesLine::json_schema(generator)
+    }
+}
+
 impl Serialize for Occurrences {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Occurrences", 2)?;
-        object.serialize_field("occurrences", &*self.kept)?;
-        if self.hidden() > 0 {
-            object.serialize_field("occurrences_hidden", &self.hidden())?;
-        }
-        object.end()
+        let line = OccurrencesLine {
+            occurrences: &self.kept,
+            occurrences_hidden: Some(self.hidden()).filter(|hidden| *hidden > 0),
+        };
+        line.serialize(serializer)
     }
 }
 

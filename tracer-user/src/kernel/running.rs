@@ -2,12 +2,13 @@
 
 use std::{fs, path::Path};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::KERNEL_BTF;
 
 /// The running kernel, and what this process may do with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Kernel {
     /// Its release, as `uname -r` prints it.
     pub release: String,

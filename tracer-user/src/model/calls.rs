@@ -42,7 +42,7 @@ impl Model {
         if let (Work::Release(batch), Some(id)) = (&mut work, device)
             && self.facts.concluded
         {
-            self.conclude_entry(id, hook, batch, changes);
+            self.conclude(id, batch, changes);
         }
         // Where returns of this function were not recorded, it is a point. Others are over at the latest
         // when what they are there for is.

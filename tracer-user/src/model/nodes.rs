@@ -101,35 +101,24 @@ impl Model {
         changes.push(Change::NodeAdded(NodeId(slot)));
     }
 
-    /// A node whose address is added again was removed before: where nothing tells of removals, and on a device of
-    /// which something was missed.
+    /// Where nothing tells of removals, a node whose address is added again was removed before.
     fn conclude_removal(&mut self, id: DeviceId, address: NodeAddress, changes: &mut Changes) {
-        if self.facts.node_addresses != Addresses::Real {
+        if !self.facts.removals_unseen || self.facts.node_addresses != Addresses::Real {
             return;
         }
-        let own = || self.find_address(id, address);
-        let unseen = self.facts.removals_unseen.then(own).flatten();
-        let Some(slot) = unseen.or_else(|| self.arena.find_elsewhere(id.slot, address)) else {
+        let Some(slot) = self
+            .find_address(id, address)
+            .or_else(|| self.arena.find_elsewhere(id.slot, address))
+        else {
             return;
         };
         let owner = self.arena.get(slot).map(|node| node.device);
         let Some(owner) = owner.and_then(|owner| self.devices.id_in(owner)) else {
             return;
         };
-        if self.facts.removals_unseen {
-            let block = self.block_of_pin_control(slot);
-            self.remove_slot(owner, slot, changes);
-            if let Some(block) = block {
-                self.remove_slot(owner, block, changes);
-            }
-        } else if self
-            .devices
-            .get(owner)
-            .is_some_and(|record| self.tainted_at(record).is_some())
-        {
-            let silent = self.depart(owner, slot);
-            let vanished = std::iter::once(slot).chain(silent);
-            changes.extend(vanished.map(|slot| Change::NodeVanished(NodeId(slot))));
+        let block = self.block_of_pin_control(slot);
+        for gone in std::iter::once(slot).chain(block) {
+            self.remove_slot(owner, gone, changes);
         }
     }
 

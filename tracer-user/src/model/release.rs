@@ -11,7 +11,7 @@ use super::{
     group::Range,
 };
 use crate::{
-    event::{GroupId, Hook, Loss, LossCause, NodeReference, Role, Task},
+    event::{GroupId, Hook, NodeReference, Task},
     evidence::Addresses,
 };
 
@@ -67,53 +67,8 @@ impl Model {
         }
     }
 
-    /// Where the kernel does not log releases: everything the function takes off the list is released. Where nothing
-    /// tells of removals either, how much of it still lay there is known when the function returns its count.
-    pub(super) fn conclude_entry(
-        &mut self,
-        id: DeviceId,
-        hook: Hook,
-        batch: &mut Batch,
-        changes: &mut Changes,
-    ) {
-        if self.facts.removals_unseen && self.coverage.tells(hook, Role::Returned) {
-            self.form(id, batch, changes);
-        } else {
-            self.conclude(id, batch, changes);
-        }
-    }
-
-    /// The function has returned `told`, if that is told. That it counts fewer than lay there says that the others had
-    /// been removed.
-    fn conclude_return(
-        &mut self,
-        id: DeviceId,
-        batch: &mut Batch,
-        told: Option<i64>,
-        changes: &mut Changes,
-    ) {
-        let Some(record) = self.devices.get(id) else {
-            return;
-        };
-        let lay = self
-            .arena
-            .iter(&record.releasing)
-            .filter(|(_, node)| node.batch == batch.number && !node.kind().is_marker())
-            .count() as u64;
-        let is_known = self.tainted_at(record).is_none();
-        let told = told.and_then(|told| u64::try_from(told).ok());
-        let removed = told.map_or(0, |told| lay.saturating_sub(told));
-        if removed > 0 && is_known {
-            let loss = Loss {
-                count: removed,
-                cause: LossCause::Input,
-            };
-            self.lose(&loss, changes);
-        }
-        self.conclude(id, batch, changes);
-    }
-
-    fn conclude(&mut self, id: DeviceId, batch: &mut Batch, changes: &mut Changes) {
+    /// Where the kernel does not log releases: everything the function takes off the list is released.
+    pub(super) fn conclude(&mut self, id: DeviceId, batch: &mut Batch, changes: &mut Changes) {
         self.form(id, batch, changes);
         while let Some(slot) = self.next_of(id, batch.number) {
             let marker = self
@@ -276,9 +231,6 @@ impl Model {
             return;
         };
         self.form(id, &mut batch, changes);
-        if self.facts.removals_unseen {
-            self.conclude_return(id, &mut batch, value, changes);
-        }
         let mut missing = 0;
         while let Some(slot) = self.next_of(id, batch.number) {
             if self

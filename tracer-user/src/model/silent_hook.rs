@@ -1,7 +1,8 @@
 //! A hook that is attached and silent, and the sign that shows it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
 use super::InstanceKey;
@@ -184,18 +185,30 @@ impl fmt::Display for SilentHook {
     }
 }
 
+/// As JSON tells of it.
+#[derive(Serialize, JsonSchema)]
+struct Told<'hook> {
+    hooks: Vec<&'static str>,
+    sign: &'static str,
+    why: String,
+    first: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'hook str>,
+    count: u64,
+}
+
+impl JsonSchema for SilentHook {
+    fn schema_name() -> Cow<'static, str> {
+        "SilentHook".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Told::json_schema(generator)
+    }
+}
+
 impl Serialize for SilentHook {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Told<'hook> {
-            hooks: Vec<&'static str>,
-            sign: &'static str,
-            why: String,
-            first: Time,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            device: Option<&'hook str>,
-            count: u64,
-        }
         let told = Told {
             hooks: self.hooks.iter().map(|hook| hook.symbol()).collect(),
             sign: self.sign.word(),

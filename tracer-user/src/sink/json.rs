@@ -2,17 +2,35 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Sink, json_text};
 use crate::{
     engine::Summary,
     event::{Event, EventKind, Loss, LossCause, Time},
-    evidence::SourceInformation,
+    evidence::{STREAM_VERSION, SourceInformation},
     finding::Finding,
     model::{Device, Model},
     sink::reported::Reported,
 };
+
+/// The first line of a stream, with the version.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct First<T> {
+    #[serde(flatten)]
+    line: T,
+    version: u32,
+}
+
+impl<T> First<T> {
+    pub(crate) const fn of(line: T) -> Self {
+        Self {
+            line,
+            version: STREAM_VERSION,
+        }
+    }
+}
 
 /// Writes JSON lines.
 pub struct JsonSink<W> {
@@ -38,9 +56,9 @@ impl<W: Write> JsonSink<W> {
 }
 
 /// An event with the names that its addresses stand for.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "event")]
-struct EventLine<'a> {
+pub(crate) struct EventLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,9 +69,9 @@ struct EventLine<'a> {
     event: &'a Event,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "loss")]
-struct LossLine {
+pub(crate) struct LossLine {
     time: Time,
     count: u64,
     cause: LossCause,
@@ -61,7 +79,7 @@ struct LossLine {
 
 impl<W: Write> Sink for JsonSink<W> {
     fn begin(&mut self, source: &SourceInformation) -> io::Result<()> {
-        self.line(source)
+        self.line(&First::of(source))
     }
 
     fn event(&mut self, event: &Event, model: &Model) -> io::Result<()> {

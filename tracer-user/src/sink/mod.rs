@@ -9,6 +9,7 @@ pub mod page;
 pub mod report;
 mod reported;
 pub mod reports;
+pub(crate) mod schema;
 pub mod stacks;
 pub mod stacks_data;
 pub mod text;

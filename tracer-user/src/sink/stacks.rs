@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
+    json::First,
     json_text,
     stacks_data::{Targets, pointers},
 };
@@ -16,7 +18,7 @@ use crate::{
 };
 
 /// A device and what it owns.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "device")]
 pub struct DeviceStack {
     /// Its name; empty before it has one.
@@ -46,7 +48,7 @@ pub struct DeviceStack {
 }
 
 /// One entry of a device's stack.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct StackEntry {
     /// The node's address.
     pub node: String,
@@ -213,7 +215,7 @@ impl DeviceStack {
 impl DeviceStack {
     /// Writes it as one line of JSON.
     pub fn write_json(&self, writer: &mut impl Write) -> io::Result<()> {
-        json_text::write(&mut *writer, self)?;
+        json_text::write(&mut *writer, &First::of(self))?;
         writeln!(writer)
     }
 }

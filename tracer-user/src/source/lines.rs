@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
-    evidence::SourceInformation,
+    evidence::{STREAM_VERSION, SourceInformation},
 };
 
 /// Why a stream of JSON lines could not be read.
@@ -18,6 +18,11 @@ pub enum LinesError {
     /// The first line is not what such a stream begins with.
     #[error("the first line is not the `source` object that `trace --json` writes first: {0}")]
     NoSource(serde_json::Error),
+    /// The first line says that members may mean something else.
+    #[error(
+        "a newer devres-tracer wrote it (version {0} of the stream, and this one reads {STREAM_VERSION}): read it with that one"
+    )]
+    Newer(u32),
     /// The stream is empty.
     #[error("the input is empty")]
     Empty,
@@ -50,6 +55,13 @@ pub struct Lines<R> {
     problem: Option<&'static str>,
 }
 
+/// What the first line says of the stream's form.
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(default)]
+    version: u32,
+}
+
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Object {
@@ -79,6 +91,10 @@ impl<R: BufRead> Lines<R> {
             Line::Whole => {}
         }
         let information = serde_json::from_slice(&text).map_err(LinesError::NoSource)?;
+        let Versioned { version } = serde_json::from_slice(&text).map_err(LinesError::NoSource)?;
+        if version > STREAM_VERSION {
+            return Err(LinesError::Newer(version));
+        }
         Ok(Self {
             reader,
             information,

@@ -1,7 +1,7 @@
 //! DR015, DR016 and DR019: single resources given up by hand, in vain, or slowly.
 
 use devres_tracer::{
-    event::{EventKind, Hook},
+    event::{EventKind, Hook, Message},
     finding::Severity,
 };
 
@@ -240,6 +240,46 @@ fn a_repetition_on_a_device_of_which_something_was_missed_does_not_count() {
     assert_eq!(outcome.findings.len(), 1);
     assert_eq!(outcome.findings[0].count, 1);
     assert_eq!(outcome.undecided.len(), 1);
+}
+
+#[test]
+fn where_a_release_waits_is_told_with_it() {
+    let told = |looked_up: bool| {
+        let mut story = Story::new();
+        begin(&mut story, DEVICE, "dev0");
+        probe(&mut story, DEVICE, "driver", |story| {
+            story.add(DEVICE, 0x100, "stop", 16);
+        });
+        unbind(&mut story, DEVICE, nothing, |story| {
+            story.rel(DEVICE, 0x100, "stop", 16).wait(4_500_000);
+            if looked_up {
+                story
+                    .stack(&["wait_for_completion", "stop@driver", "release_nodes"])
+                    .push(DEVICE, EventKind::Message(Message::Waits));
+            }
+            story.wait(1_500_000);
+            1
+        });
+        accused(
+            &story,
+            "DR019",
+            Severity::Warn,
+            "DR019/platform/driver/stop",
+        )
+    };
+    let finding = told(true);
+    assert!(
+        finding.summary.ends_with("took 6000 ms."),
+        "{}",
+        finding.summary
+    );
+    let stack = finding.caused_by.map(|cause| cause.stack);
+    let innermost = stack.as_ref().and_then(|stack| stack.first());
+    assert_eq!(
+        innermost.map(String::as_str),
+        Some("wait_for_completion+0x2b")
+    );
+    assert_eq!(told(false).caused_by, None);
 }
 
 #[test]

@@ -168,7 +168,7 @@ impl Story {
                 hook: Hook::OpenGroup,
                 ..
             }) => self.stack,
-            EventKind::Add(_) | EventKind::Enter(_) => self.stack.take(),
+            EventKind::Add(_) | EventKind::Enter(_) | EventKind::Message(_) => self.stack.take(),
             _ => None,
         };
         self.events.push(Event {

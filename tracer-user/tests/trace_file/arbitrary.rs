@@ -104,6 +104,7 @@ fn hook() -> impl Strategy<Value = Hook> {
 fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         Just(Message::ProbeRefused),
+        Just(Message::Waits),
         (option::of(text()), option::of(word()))
             .prop_map(|(function, line)| Message::Warning { function, line }),
         (text(), option::of(text()), reference()).prop_map(|(object, hint, block)| {

@@ -4,7 +4,7 @@
 //! run one after the other in one guest; the tests look at their files afterwards, on the host. The files stay in
 //! `target/guest-tests/RELEASE/SESSION` until the next run.
 
-mod arm64;
+mod boards;
 mod boot_and_crash;
 mod check;
 mod command_line;
@@ -60,8 +60,9 @@ const SESSIONS: [&Session; 18] = [
     &devices::SESSION,
 ];
 
-/// The sessions of kernels for 64-bit ARM, for which there is no test module and whose machine has other devices.
-const ARM64_SESSIONS: [&Session; 1] = [&arm64::SESSION];
+/// The sessions of kernels for 64-bit ARM and RISC-V, for which there is no test module and whose machines have other devices.
+const ARM64_SESSIONS: [&Session; 1] = [&boards::ARM64];
+const RISCV64_SESSIONS: [&Session; 1] = [&boards::RISCV64];
 
 /// Functions for the sessions' scripts.
 const PRELUDE: &str = include_str!("prelude.sh");
@@ -149,7 +150,8 @@ pub(crate) struct Programs {
 fn sessions(architecture: Architecture) -> &'static [&'static Session] {
     match architecture {
         Architecture::Amd64 => &SESSIONS,
-        Architecture::Arm64 | Architecture::Riscv64 => &ARM64_SESSIONS,
+        Architecture::Arm64 => &ARM64_SESSIONS,
+        Architecture::Riscv64 => &RISCV64_SESSIONS,
     }
 }
 
@@ -501,7 +503,12 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let sessions = || SESSIONS.iter().chain(&ARM64_SESSIONS);
+        let sessions = || {
+            SESSIONS
+                .iter()
+                .chain(&ARM64_SESSIONS)
+                .chain(&RISCV64_SESSIONS)
+        };
         let tests: Vec<&str> = sessions()
             .flat_map(|session| session.tests)
             .map(|test| test.name)

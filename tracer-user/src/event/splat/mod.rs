@@ -5,6 +5,7 @@ mod story;
 
 use std::{fmt, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Function, StackFrame, Text};
@@ -14,7 +15,7 @@ pub(crate) use frames::{is_interrupt_entry, is_of_allocator, is_of_reporting};
 pub use story::{Phase, Release, Story};
 
 /// A report of the kernel about a fault, with its stacks. Only those are events in whose stacks devres occurs.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Splat {
     /// What it reports.
     pub kind: SplatKind,
@@ -47,7 +48,7 @@ pub struct Splat {
 }
 
 /// A stack in a splat.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SplatStack {
     /// Of what it is.
     pub role: Role,
@@ -59,7 +60,7 @@ pub struct SplatStack {
 }
 
 /// What a stack in a splat shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Where it happened.
@@ -86,7 +87,7 @@ impl Role {
 }
 
 /// What a splat reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SplatKind {
     /// Not told: only a stack is left of it.

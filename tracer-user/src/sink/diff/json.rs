@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
 use crate::{
     diff::{BindingComparison, Entry, Place, Renamed},
     history::DeviceHistory,
+    sink::{json::First, schema::Schemas},
 };
 
 /// Writes the two recordings, each difference and the verdict: one object a line.
@@ -19,12 +21,12 @@ pub fn write_json(differences: &Differences<'_>, writer: &mut dyn Write) -> io::
     let comparison = differences.comparison;
     line(
         writer,
-        &Beginning {
+        &First::of(Beginning {
             kind: "diff",
             good: Recorded::of(&differences.good),
             bad: Recorded::of(&differences.bad),
             renamed: comparison.renamed.iter().map(RenamedLine::of).collect(),
-        },
+        }),
     )?;
     for device in &comparison.devices {
         for history in &device.histories {
@@ -76,6 +78,13 @@ pub fn write_json(differences: &Differences<'_>, writer: &mut dyn Write) -> io::
     )
 }
 
+/// Adds the schemas of the lines of a comparison.
+pub(in crate::sink) fn add_schemas(schemas: &mut Schemas) {
+    schemas.add::<First<Beginning<'_>>>("diff");
+    schemas.add::<DifferenceLine>("difference");
+    schemas.add::<Ending<'_>>("diff_summary");
+}
+
 fn line(writer: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
     crate::sink::json_text::write(&mut *writer, object)?;
     writer.write_all(b"\n")
@@ -85,7 +94,7 @@ fn name(history: &DeviceHistory) -> String {
     history.name.as_deref().unwrap_or_default().to_owned()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Beginning<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
@@ -94,7 +103,7 @@ struct Beginning<'a> {
     renamed: Vec<RenamedLine<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Recorded<'a> {
     name: &'a str,
     kernel: Option<&'a str>,
@@ -123,7 +132,7 @@ impl<'a> Recorded<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RenamedLine<'a> {
     good: &'a str,
     bad: &'a str,
@@ -140,7 +149,7 @@ impl<'a> RenamedLine<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DifferenceLine {
     #[serde(rename = "type")]
     kind: &'static str,
@@ -158,7 +167,7 @@ struct DifferenceLine {
     bad: Option<PlaceLine>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PlaceLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<StepLine>,
@@ -185,7 +194,7 @@ impl PlaceLine {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Ending<'a> {
     #[serde(rename = "type")]
     kind: &'static str,

@@ -4,6 +4,7 @@ mod json;
 mod sentences;
 mod text;
 
+pub(super) use json::add_schemas;
 pub use json::write_json;
 pub use text::write_text;
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Report, words};
@@ -13,6 +14,7 @@ use crate::{
         Beginning, Binding, DeviceHistory, Holdings, Item, LabelId, Names, Outcome, Step, StepKind,
         TaskId,
     },
+    sink::{json::First, schema::Schemas},
 };
 
 /// Writes one object a line: the source, each life, each finding, the summary.
@@ -21,7 +23,7 @@ pub fn write_json(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
         object.write(&mut *writer)?;
         writer.write_all(b"\n")
     };
-    line(report.source)?;
+    line(&First::of(report.source))?;
     for history in &report.histories.devices {
         line(&DeviceLine::of(history, &report.histories.names))?;
     }
@@ -42,6 +44,13 @@ pub fn write_json(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
     })
 }
 
+/// Adds the schemas of the lines that only a report has.
+pub(in crate::sink) fn add_schemas(schemas: &mut Schemas) {
+    schemas.add::<DeviceLine>("life");
+    schemas.add::<SaidLine>("said");
+    schemas.add::<SummaryLine<'_>>("summary");
+}
+
 /// Objects of different kinds behind one reference.
 mod erased {
     use std::io::{self, Write};
@@ -59,7 +68,7 @@ mod erased {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SummaryLine<'a> {
     #[serde(flatten)]
     summary: &'a super::super::Summary,
@@ -69,7 +78,7 @@ struct SummaryLine<'a> {
     damage: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SaidLine {
     #[serde(rename = "type")]
     kind: &'static str,
@@ -77,7 +86,7 @@ struct SaidLine {
     step: StepLine,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "life")]
 struct DeviceLine {
     device: String,
@@ -97,7 +106,7 @@ struct DeviceLine {
     doubts: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct BindingLine {
     binding: u32,
     driver: Option<String>,
@@ -116,7 +125,7 @@ struct BindingLine {
 }
 
 /// What a device owned at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct HoldingsLine {
     resources: u64,
     bytes: u64,
@@ -124,7 +133,7 @@ pub struct HoldingsLine {
     stack: Vec<HeldLine>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 struct HeldLine {
     name: String,
     label: String,
@@ -139,7 +148,7 @@ struct HeldLine {
     added_by: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 struct GroupLine {
     id: Option<String>,
     opens: bool,
@@ -147,7 +156,7 @@ struct GroupLine {
 }
 
 /// One thing that happened in a life.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct StepLine {
     time: u64,
     what: &'static str,

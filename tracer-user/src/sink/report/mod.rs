@@ -5,6 +5,7 @@ mod stack;
 mod text;
 pub mod words;
 
+pub(super) use json::add_schemas;
 pub use json::{HoldingsLine, StepLine, write_json};
 pub use text::write_text;
 

@@ -8,7 +8,7 @@ mod sarif;
 
 use std::io::{self, Write};
 
-use super::json_text;
+use super::{json::First, json_text};
 use crate::check::Results;
 
 /// A form of report.
@@ -74,7 +74,7 @@ impl Format {
             Self::Junit => junit::write(results, writer),
             Self::Sarif => sarif::write(results, writer),
             Self::Json => {
-                json_text::write(&mut *writer, results)?;
+                json_text::write(&mut *writer, &First::of(results))?;
                 writeln!(writer)
             }
             Self::Github => github::write(results, writer),

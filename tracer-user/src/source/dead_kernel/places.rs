@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::messages;
+
 /// Something that was left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Left {
@@ -18,6 +20,8 @@ pub enum Left {
     },
     /// What a script has kept of such an instance, before it was used again.
     Kept(PathBuf),
+    /// What a tracer has kept of what was under way.
+    Messages(PathBuf),
     /// A dump of the kernel's log in pstore, its parts in order.
     Pstore(Vec<PathBuf>),
 }
@@ -60,6 +64,11 @@ impl Places {
             .into_iter()
             .filter(|path| path.extension().is_some_and(|it| it == "trace"));
         left.extend(kept.map(Left::Kept));
+        let messages = files(&self.pstore)
+            .into_iter()
+            .filter(|path| file_name(path).starts_with("pmsg-"))
+            .filter(|path| fs::read(path).is_ok_and(|it| messages::tell_of_a_crash(&it)));
+        left.extend(messages.map(Left::Messages));
         left.extend(dumps(&self.pstore).into_iter().map(Left::Pstore));
         left
     }
@@ -71,7 +80,7 @@ impl Left {
     pub fn name(&self) -> String {
         match self {
             Self::Instance { name, .. } => format!("the persistent instance {name}"),
-            Self::Kept(path) => path.display().to_string(),
+            Self::Kept(path) | Self::Messages(path) => path.display().to_string(),
             Self::Pstore(parts) => parts
                 .first()
                 .map(|path| path.display().to_string())
@@ -82,7 +91,9 @@ impl Left {
     /// Its text. A part of a pstore dump has a line of its own that only numbers it.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         match self {
-            Self::Instance { trace: path, .. } | Self::Kept(path) => fs::read(path),
+            Self::Instance { trace: path, .. } | Self::Kept(path) | Self::Messages(path) => {
+                fs::read(path)
+            }
             Self::Pstore(parts) => {
                 let mut text = Vec::new();
                 for part in parts {
@@ -254,6 +265,7 @@ mod tests {
             "Oops#1 Part1\nan oops before\n",
         );
         write(&places.pstore.join("console-ramoops-0"), "not a dump\n");
+        write(&places.pstore.join("pmsg-ramoops-0"), "another program's\n");
         let found = places.find();
         let texts: Vec<String> = found
             .iter()

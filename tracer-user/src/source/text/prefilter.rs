@@ -5,19 +5,19 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::AhoCorasick;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::{
-    reader,
     record::{kernel_log, message, trace_line},
+    telling,
     transport::lines::is_text,
 };
 use crate::event::Hook;
 
 /// What makes `transport` change a line, or the next ones: bytes that are no text, what mails, web pages and JSON write
 /// for others, the beginning of a JSON object or a journal's field, the end of a line that a mail has broken.
-const CHANGED: [&[u8]; 31] = [
+const CHANGED: [&[u8]; 36] = [
     b"\0",
     b"\x1b",
     b"\x1e",
@@ -41,12 +41,17 @@ const CHANGED: [&[u8]; 31] = [
     b"=09",
     b"=\n",
     b"=\r",
+    b"= \n",
+    b"= \r",
+    b"=  ",
     b"ransfer-",
     b"RANSFER-",
     b"\n{",
+    b"\r{",
     b" {",
     b">{",
     b"\n_",
+    b"\r_",
     b" _",
     b">_",
 ];
@@ -54,16 +59,8 @@ const CHANGED: [&[u8]; 31] = [
 /// What stands in function events, and at the beginning of a line that goes on with one.
 const FUNCTIONS: [&[u8]; 5] = [b": (", b"  (", b"+0x", b"(ffff", b"(0xffff"];
 
-/// Builds an automaton that needs one look-up for each byte.
-pub(super) fn automaton<P: AsRef<[u8]>>(words: impl IntoIterator<Item = P>) -> Option<AhoCorasick> {
-    AhoCorasick::builder()
-        .kind(Some(AhoCorasickKind::DFA))
-        .build(words)
-        .ok()
-}
-
 static SEEN: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let mut words: Vec<Vec<u8>> = reader::telling(true).map(<[u8]>::to_vec).collect();
+    let mut words: Vec<Vec<u8>> = telling::words(true).map(<[u8]>::to_vec).collect();
     words.extend(CHANGED.iter().chain(&FUNCTIONS).map(|word| word.to_vec()));
     words.extend(
         [
@@ -74,7 +71,7 @@ static SEEN: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         .map(<[u8]>::to_vec),
     );
     words.extend(Hook::ALL.map(|hook| format!("({}", hook.symbol()).into_bytes()));
-    automaton(words)
+    telling::automaton(words)
 });
 
 /// How many bytes at the beginning of a text are whole lines that tell nothing, and how many lines these are. The line
@@ -83,6 +80,10 @@ pub(super) fn skip(text: &[u8]) -> (usize, u64) {
     let Some(seen) = &*SEEN else {
         return (0, 0);
     };
+    // As in the words that begin with the end of the line before.
+    if matches!(text.first(), Some(b'{' | b'_')) {
+        return (0, 0);
+    }
     let beginning = |at: usize| {
         let before = text.get(..at).unwrap_or_default();
         memrchr(b'\n', before).map_or(0, |end| end + 1)

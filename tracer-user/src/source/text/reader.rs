@@ -1,10 +1,5 @@
 //! From lines to records: finds the events among the lines and joins what a mail program has wrapped.
 
-use std::{
-    io::{self, BufRead},
-    sync::LazyLock,
-};
-
 use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
 
@@ -19,23 +14,17 @@ use super::{
         collect::Collector,
         records::Records,
     },
-    prefilter,
     record::{
         call_chain, death, failed_probe,
         function_line::{self, Entries, FunctionLine},
-        function_tracer::{self, FunctionTracer, Traced},
+        function_tracer::{FunctionTracer, Traced},
         kernel_log::{self, KernelLine},
         loss, message, refusal,
         splat::{self, Seen, Splats},
         trace_line::{self, TraceLine},
     },
     scan::{around, last_word},
-    transport::{
-        json,
-        lines::{self, Lines},
-        mail::Mail,
-        plain::{Escapes, plain},
-    },
+    telling,
 };
 use crate::event::{Death, Hook, Role, raw_call::Phase};
 
@@ -54,76 +43,6 @@ pub(super) struct Found {
     pub(super) records: Records,
     pub(super) statistics: Statistics,
     pub(super) death: Option<Death>,
-}
-
-/// Reads everything.
-pub(super) fn read(reader: impl BufRead) -> io::Result<Found> {
-    let mut stages = Stages {
-        space: Vec::new(),
-        mail: Mail::default(),
-        unescape: Unescape::default(),
-        reader: Reader::new(),
-    };
-    lines::for_each(reader, &mut stages)?;
-    Ok(stages.finish())
-}
-
-/// The stages from the bytes of a line to its record.
-struct Stages {
-    space: Vec<u8>,
-    mail: Mail,
-    unescape: Unescape,
-    reader: Reader,
-}
-
-impl Lines for Stages {
-    fn line(&mut self, line: &[u8]) {
-        let line = plain(line, &mut self.space).trim_ascii_end();
-        let (unescape, reader) = (&mut self.unescape, &mut self.reader);
-        self.mail
-            .line(line, |line, count| unescape.line(line, count, reader));
-    }
-
-    fn skip(&mut self, text: &[u8]) -> usize {
-        if !(self.reader.is_idle() && self.mail.is_idle() && self.unescape.is_idle()) {
-            return 0;
-        }
-        let (bytes, count) = prefilter::skip(text);
-        self.reader.skip(count);
-        bytes
-    }
-}
-
-impl Stages {
-    fn finish(mut self) -> Found {
-        let (unescape, reader) = (&mut self.unescape, &mut self.reader);
-        self.mail
-            .finish(|line, count| unescape.line(line, count, reader));
-        unescape
-            .records
-            .finish(|line, count| reader.line(line, count));
-        self.reader.finish()
-    }
-}
-
-/// Takes off what other formats have put around the lines of a log.
-#[derive(Default)]
-struct Unescape {
-    escapes: Escapes,
-    records: json::Records,
-}
-
-impl Unescape {
-    /// Whether the next line does not depend on those before it.
-    fn is_idle(&self) -> bool {
-        self.escapes.is_idle() && self.records.is_idle()
-    }
-
-    fn line(&mut self, line: &[u8], count: u64, lines: &mut Reader) {
-        let line = self.escapes.undo(line).trim_ascii_end();
-        self.records
-            .line(line, count, |line, count| lines.line(line, count));
-    }
 }
 
 /// Makes records of lines.
@@ -195,8 +114,8 @@ impl Reader {
             death: death::Listener::default(),
             count: 0,
             last_event: 0,
-            telling: TELLING.as_ref(),
-            events: EVENTS.as_ref(),
+            telling: telling::ANYTHING.as_ref(),
+            events: telling::EVENTS.as_ref(),
             devres: Finder::new(kernel_log::WORD),
             tracepoint: Finder::new(trace_line::EVENT),
             function: Finder::new(function_line::OPENING),
@@ -209,7 +128,7 @@ impl Reader {
     }
 
     /// Whether the line before told nothing, and none goes on with it.
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.last_event != self.statistics.lines
             && self.held.is_none()
             && self.call.is_none()
@@ -219,7 +138,7 @@ impl Reader {
     }
 
     /// Passes over lines that tell nothing.
-    fn skip(&mut self, count: u64) {
+    pub(super) fn skip(&mut self, count: u64) {
         self.statistics.lines += count;
         self.statistics.other_lines += count;
     }
@@ -578,6 +497,7 @@ impl Reader {
     /// Lets go of the records so far: their events have been made.
     pub(super) fn forget_records(&mut self) {
         self.collector.records.all.forget();
+        self.collector.records.devices.forget();
     }
 
     fn commit(&mut self) {
@@ -586,7 +506,7 @@ impl Reader {
         }
     }
 
-    fn finish(mut self) -> Found {
+    pub(super) fn finish(mut self) -> Found {
         self.commit();
         self.count = 0;
         self.stack_goes_on(b"");
@@ -601,27 +521,6 @@ impl Reader {
             death: self.death.finish(),
         }
     }
-}
-
-/// One search for all that tells of anything, made once: most lines contain none of it.
-static TELLING: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| prefilter::automaton(telling(true)));
-
-/// The same without deaths.
-static EVENTS: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| prefilter::automaton(telling(false)));
-
-/// All that tells of a loss or a message, and of deaths if these are wanted.
-pub(super) fn telling(deaths: bool) -> impl Iterator<Item = &'static [u8]> {
-    let words = loss::WORDS
-        .into_iter()
-        .chain(message::WORDS)
-        .chain(splat::telling())
-        .chain(function_tracer::WORDS)
-        .chain([failed_probe::WORDS, call_chain::BEGINNING, trace_line::BARE]);
-    words
-        .chain(death::words().filter(move |_| deaths))
-        .map(str::as_bytes)
 }
 
 const fn phase(returns: bool) -> Phase {

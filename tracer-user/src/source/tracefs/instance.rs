@@ -66,6 +66,8 @@ pub struct Instance {
     events: Vec<String>,
     /// What the kernel would not take, in words.
     refused: Vec<String>,
+    /// Whether each event of the tracepoint has its stack.
+    stacks: bool,
     pipe: Option<File>,
     /// Calls that the kernel had not observed before this was made, of events that are called as ours.
     missed_before: u64,
@@ -91,6 +93,7 @@ impl Instance {
             group: format!("{GROUP}{}", process::id()),
             events: Vec::new(),
             refused: Vec::new(),
+            stacks: false,
             pipe: None,
             missed_before: 0,
         };
@@ -105,14 +108,10 @@ impl Instance {
         self.write("buffer_size_kb", &(setup.wishes.buffer >> 10).to_string())?;
         if setup.tracepoint {
             self.write("events/dev/devres_log/enable", "1")?;
-            if setup.wishes.stacks
+            self.stacks = setup.wishes.stacks
                 && self
                     .write("events/dev/devres_log/trigger", "stacktrace")
-                    .is_err()
-            {
-                self.refused
-                    .push("this kernel records no stacks of events (CONFIG_STACKTRACE)".to_owned());
-            }
+                    .is_ok();
         }
         for probe in setup.all_probes() {
             let line = probe.line_in(&self.group);
@@ -144,6 +143,12 @@ impl Instance {
     #[must_use]
     pub fn events(&self) -> &[String] {
         &self.events
+    }
+
+    /// Whether each event of the tracepoint has its stack.
+    #[must_use]
+    pub fn stacks(&self) -> bool {
+        self.stacks
     }
 
     /// What the kernel would not record, in words.

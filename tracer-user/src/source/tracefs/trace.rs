@@ -171,7 +171,7 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
         },
         device_addresses: Addresses::Real,
         times: true,
-        stacks: setup.wishes.stacks && setup.tracepoint,
+        stacks: instance.stacks(),
         before: Before::Unknown(
             "ftrace does not show the resources from before it started".to_owned(),
         ),

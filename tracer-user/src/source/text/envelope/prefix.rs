@@ -70,7 +70,7 @@ const fn is_digit(byte: u8) -> bool {
 }
 
 /// Every form. Of several that fit, the first one counts.
-const FORMS: [Form; 17] = [
+static FORMS: [Form; 17] = [
     Form {
         begins: |byte| matches!(byte, b'>' | b'|'),
         read: |rest, _| rest.get(1..),

@@ -403,10 +403,15 @@ fn argument(bytes: &[u8]) -> Option<(&[u8], Value<'_>, &[u8])> {
     }
 }
 
-/// The function in `devm_kmalloc_release+0x0/0x10`.
+/// The function in `devm_kmalloc_release+0x0/0x10`. What is called begins where its function does: an address in the
+/// middle of one is that of another kernel, whose buffer has outlived a reset, and this one's names don't fit.
 fn symbol(value: &[u8]) -> Option<&[u8]> {
-    let symbol = value.split(|byte| *byte == b'+').next()?;
-    (!symbol.is_empty() && !symbol.starts_with(b"(")).then_some(symbol)
+    let (symbol, offset) = match value.iter().position(|byte| *byte == b'+') {
+        Some(plus) => value.split_at(plus),
+        None => (value, &b""[..]),
+    };
+    let begins = offset.is_empty() || offset == b"+0x0" || offset.starts_with(b"+0x0/");
+    (begins && !symbol.is_empty() && !symbol.starts_with(b"(")).then_some(symbol)
 }
 
 /// The module that follows a symbol in brackets.
@@ -505,6 +510,12 @@ mod tests {
         assert_eq!(name(&records, Some(symbol)), "foo_release");
         assert_eq!(name(&records, module), "foo");
         assert_eq!(rel("rel=0x10").0.release, Some(Release::Address(16)));
+        for middle in [
+            "rel=foo_release+0x4/0x10",
+            "rel=foo_release+0x10/0x20 [foo]",
+        ] {
+            assert_eq!(rel(middle).0.release, None, "{middle}");
+        }
     }
 
     #[test]

@@ -61,6 +61,7 @@ struct Context {
 /// A function that was entered.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
+    record: u32,
     hook: Hook,
     device: u64,
     name: Option<NameId>,
@@ -184,6 +185,7 @@ impl Collector {
                     context.told.remove(0);
                 }
                 context.frames.push(Frame {
+                    record,
                     hook,
                     device: call.device,
                     name: call.name,
@@ -192,8 +194,10 @@ impl Collector {
             }
             (hook, true) if hook.is_frame() => {
                 if let Some(depth) = frame_of(&call, &context.frames) {
-                    let entered = context.frames.get(depth);
-                    call.of = entered.map(|frame| (frame.device, frame.name));
+                    if let Some(entered) = context.frames.get(depth) {
+                        call.of = Some((entered.device, entered.name));
+                        foretell(&mut self.records, entered.record, &call);
+                    }
                     context.frames.truncate(depth);
                     // Those within it, too: their own returns may be missing.
                     let told = context.told.drain(depth..).fold(0, u32::saturating_add);
@@ -623,6 +627,16 @@ fn frame_of(left: &Call, frames: &[Frame]) -> Option<usize> {
     };
     let innermost = || frames.iter().rposition(|frame| frame.hook == left.hook());
     (0..frames.len()).rev().find(may_return).or_else(innermost)
+}
+
+/// What a function will return tells what it found, when it was entered.
+fn foretell(records: &mut Records, entered: u32, left: &Call) {
+    if let Some(value) = left.raw.get(Role::Returned)
+        && let Some(record) = records.all.recent_mut(entered)
+        && let RecordKind::Call(call) = &mut record.kind
+    {
+        call.raw.set(Role::Returned, value);
+    }
 }
 
 /// What function events told of the node that a recent record adds.

@@ -99,7 +99,7 @@ fn untold(records: &Records, apart: bool) -> Vec<Untold> {
         for role in Role::ALL
             .iter()
             .copied()
-            .filter(|role| matters(hook, *role, concluded(records)))
+            .filter(|role| matters(hook, *role))
         {
             if missing & role.bit() != 0 {
                 untold.push(Untold {
@@ -113,12 +113,11 @@ fn untold(records: &Records, apart: bool) -> Vec<Untold> {
     untold
 }
 
-/// Whether anybody asks for this argument. Where releases are concluded, their count tells what had been removed.
-fn matters(hook: Hook, role: Role, concluded: bool) -> bool {
+/// Whether anybody asks for this argument.
+fn matters(hook: Hook, role: Role) -> bool {
     hook.description().essentials().any(|known| known == role)
         || match role {
             Role::Contents => true,
-            Role::Returned if matches!(hook, Hook::ReleaseAll | Hook::ReleaseGroup) => concluded,
             Role::PmDomain | Role::Returned => hook == Hook::Probe,
             Role::Payload => hook == Hook::Kfree,
             Role::Action => matches!(hook, Hook::ReleaseAction | Hook::RemoveAction),

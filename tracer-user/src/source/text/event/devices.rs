@@ -10,6 +10,9 @@ use hashbrown::HashMap;
 use super::names::NameId;
 use crate::event::DeviceAddress;
 
+/// Devices that may begin before what held earlier is forgotten, where it can be.
+const MOST_BEGUN: u32 = 4096;
+
 /// What the input tells of names and addresses.
 #[derive(Debug, Default)]
 pub(in crate::source::text) struct Devices {
@@ -17,6 +20,8 @@ pub(in crate::source::text) struct Devices {
     addresses: HashMap<NameId, Vec<(u32, u64)>>,
     /// For each address, from which record on it has which name; `None` where a device begins.
     names: HashMap<u64, Vec<(u32, Option<NameId>)>>,
+    /// Devices that have begun since the last time that anything was forgotten.
+    begun: u32,
     /// Names of devices that were seen before they had one.
     unnamed: HashMap<NameId, NameId>,
 }
@@ -37,6 +42,7 @@ impl Devices {
     /// A device begins at `address`: what was called so before is another one.
     pub(in crate::source::text) fn begin(&mut self, record: u32, address: u64) {
         self.names.entry(address).or_default().push((record, None));
+        self.begun = self.begun.saturating_add(1);
     }
 
     /// The device called `name` is the one that was seen without a name as `unnamed`.
@@ -48,6 +54,23 @@ impl Devices {
     pub(in crate::source::text) fn has_name(&self, address: u64) -> bool {
         let names = self.names.get(&address).and_then(|names| names.last());
         names.is_some_and(|(_, name)| name.is_some())
+    }
+
+    /// Forgets what held only before what comes next, once that is worth the while.
+    pub(in crate::source::text) fn forget(&mut self) {
+        fn keep_last<T>(list: &mut Vec<T>) {
+            list.drain(..list.len().saturating_sub(1));
+        }
+        if self.begun < MOST_BEGUN {
+            return;
+        }
+        self.begun = 0;
+        self.addresses.values_mut().for_each(keep_last);
+        self.names.retain(|_, names| {
+            keep_last(names);
+            // One that has begun and has no name yet is as good as one of which nothing is known.
+            names.iter().any(|(_, name)| name.is_some())
+        });
     }
 
     /// Whether the input tells the address of a device with this name.
@@ -114,6 +137,16 @@ mod tests {
         }
         assert_eq!(devices.name(0x20, 0), Some(name));
         assert_eq!(devices.name(0x30, 0), None);
+
+        for round in 50..50 + MOST_BEGUN {
+            devices.begin(round, 0x20);
+        }
+        devices.forget();
+        let next = 50 + MOST_BEGUN;
+        assert_eq!(devices.name(0x10, next), Some(other));
+        assert_eq!(devices.name(0x20, next), None);
+        assert_eq!(devices.address(name, next), DeviceAddress(0x20));
+        assert_eq!(devices.names.values().map(Vec::len).sum::<usize>(), 1);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{
     identity::{Identities, Told},
     records::{MessageRecord, Records},
     spool,
+    unseen::Unseen,
 };
 use crate::{
     event::{
@@ -43,10 +44,14 @@ pub struct Events<'a> {
     stacks: u32,
     /// The numbers of stacks that were printed behind events.
     printed: HashMap<NonZeroU32, StackId>,
+    /// What is missing where neither the tracepoint nor removals were recorded.
+    unseen: Option<Unseen>,
 }
 
 impl<'a> Events<'a> {
     pub(in crate::source::text) fn new(records: &'a Records) -> Self {
+        let concluded = coverage::concluded(records);
+        let removals_missing = concluded && !coverage::sees(records, Hook::DevresRemove);
         Self {
             records,
             rest: records.all.iter(),
@@ -55,9 +60,10 @@ impl<'a> Events<'a> {
             identities: Identities::default(),
             functions: HashMap::new(),
             addressed: coverage::node_addresses(records) != Addresses::Absent,
-            concluded: coverage::concluded(records),
+            concluded,
             stacks: 0,
             printed: HashMap::new(),
+            unseen: removals_missing.then(Unseen::default),
         }
     }
 
@@ -83,6 +89,7 @@ impl<'a> Events<'a> {
             concluded: self.concluded,
             stacks: self.stacks,
             printed: self.printed,
+            unseen: self.unseen,
         }
     }
 
@@ -312,6 +319,9 @@ impl<'a> Events<'a> {
         if !late {
             self.introduce(record, device, told);
         }
+        if self.concluded {
+            self.conclude(record, device, call);
+        }
         if let Some(kind) = self.event_of(call) {
             self.push(record, device, kind);
         }
@@ -347,10 +357,14 @@ impl<'a> Events<'a> {
             // Else the tracepoint's line follows.
             return self.concluded.then(|| EventKind::Add(self.added(call)));
         }
-        call.raw.event(Reading {
+        let kind = call.raw.event(Reading {
             logged: !self.concluded,
             payload_offset: self.records.payload_offset.filter(|_| self.concluded),
-        })
+        })?;
+        if let (EventKind::Remove(removed), Some(unseen)) = (&kind, &mut self.unseen) {
+            unseen.remove(removed.node);
+        }
+        Some(kind)
     }
 
     /// What `add_dr` adds, where the tracepoint doesn't tell.
@@ -386,6 +400,35 @@ impl<'a> Events<'a> {
         match release? {
             Release::Symbol(symbol, _) => self.records.names.text(symbol),
             Release::Address(_) => None,
+        }
+    }
+
+    /// Says what was not recorded before this call, as far as the call shows it.
+    fn conclude(&mut self, record: &Record, device: DeviceAddress, call: &Call) {
+        let symbol = self.symbol(call.release);
+        let Some(unseen) = &mut self.unseen else {
+            return;
+        };
+        match call.hook() {
+            Hook::AddDr => {
+                let release = symbol.as_deref().unwrap_or_default();
+                for (owner, node) in unseen.add(device, NodeAddress(call.node), release) {
+                    let reference = NodeReference {
+                        node,
+                        name: None,
+                        size: None,
+                    };
+                    self.push(record, owner, EventKind::Remove(reference));
+                }
+            }
+            Hook::ReleaseAll => {
+                let missing = unseen.release_all(device, call.raw.get(Role::Returned));
+                if missing > 0 {
+                    self.lose(record, missing);
+                }
+            }
+            Hook::ReleaseGroup => unseen.release_group(device),
+            _ => {}
         }
     }
 

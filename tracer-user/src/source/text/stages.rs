@@ -1,0 +1,84 @@
+//! Leads the bytes of a text through its stages.
+
+use std::io::{self, BufRead};
+
+use super::{
+    prefilter,
+    reader::{Found, Reader},
+    transport::{
+        json,
+        lines::{self, Lines},
+        mail::Mail,
+        plain::{Escapes, plain},
+    },
+};
+
+/// Reads everything.
+pub(super) fn read(reader: impl BufRead) -> io::Result<Found> {
+    let mut stages = Stages {
+        space: Vec::new(),
+        mail: Mail::default(),
+        unescape: Unescape::default(),
+        reader: Reader::new(),
+    };
+    lines::for_each(reader, &mut stages)?;
+    Ok(stages.finish())
+}
+
+/// The stages from the bytes of a line to its record.
+struct Stages {
+    space: Vec<u8>,
+    mail: Mail,
+    unescape: Unescape,
+    reader: Reader,
+}
+
+impl Lines for Stages {
+    fn line(&mut self, line: &[u8]) {
+        let line = plain(line, &mut self.space).trim_ascii_end();
+        let (unescape, reader) = (&mut self.unescape, &mut self.reader);
+        self.mail
+            .line(line, |line, count| unescape.line(line, count, reader));
+    }
+
+    fn skip(&mut self, text: &[u8]) -> usize {
+        if !(self.reader.is_idle() && self.mail.is_idle() && self.unescape.is_idle()) {
+            return 0;
+        }
+        let (bytes, count) = prefilter::skip(text);
+        self.reader.skip(count);
+        bytes
+    }
+}
+
+impl Stages {
+    fn finish(mut self) -> Found {
+        let (unescape, reader) = (&mut self.unescape, &mut self.reader);
+        self.mail
+            .finish(|line, count| unescape.line(line, count, reader));
+        unescape
+            .records
+            .finish(|line, count| reader.line(line, count));
+        self.reader.finish()
+    }
+}
+
+/// Takes off what other formats have put around the lines of a log.
+#[derive(Default)]
+struct Unescape {
+    escapes: Escapes,
+    records: json::Records,
+}
+
+impl Unescape {
+    /// Whether the next line does not depend on those before it.
+    fn is_idle(&self) -> bool {
+        self.escapes.is_idle() && self.records.is_idle()
+    }
+
+    fn line(&mut self, line: &[u8], count: u64, lines: &mut Reader) {
+        let line = self.escapes.undo(line).trim_ascii_end();
+        self.records
+            .line(line, count, |line, count| lines.line(line, count));
+    }
+}

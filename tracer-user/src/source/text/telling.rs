@@ -1,0 +1,37 @@
+//! What stands in lines that tell something, beside events: most lines contain none of it.
+
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
+use super::record::{
+    call_chain, death, failed_probe, function_tracer, loss, message, splat, trace_line,
+};
+
+/// One search for all of it, made once.
+pub(super) static ANYTHING: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| automaton(words(true)));
+
+/// The same without what tells of a machine's death.
+pub(super) static EVENTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| automaton(words(false)));
+
+/// All that tells of a loss or a message, and of deaths if these are wanted.
+pub(super) fn words(deaths: bool) -> impl Iterator<Item = &'static [u8]> {
+    let words = loss::WORDS
+        .into_iter()
+        .chain(message::WORDS)
+        .chain(splat::telling())
+        .chain(function_tracer::WORDS)
+        .chain([failed_probe::WORDS, call_chain::BEGINNING, trace_line::BARE]);
+    words
+        .chain(death::words().filter(move |_| deaths))
+        .map(str::as_bytes)
+}
+
+/// An automaton that needs one look-up for each byte.
+pub(super) fn automaton<W: AsRef<[u8]>>(words: impl IntoIterator<Item = W>) -> Option<AhoCorasick> {
+    AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(words)
+        .ok()
+}

@@ -1,0 +1,366 @@
+//! Tests of the packages as users get them: installed in a clean Debian, in a stock kernel of each machine that has probes,
+//! and by emulation of the others.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::apt::{self, AptRoot};
+use crate::architecture::Architecture;
+use crate::guest::Guest;
+use crate::kernel::Kernel;
+use crate::target::Target;
+use crate::test::Tally;
+use crate::{command, tools, tracer, workspace};
+
+/// The release of Debian into which the package is installed.
+const SUITE: &str = "trixie";
+
+/// What the package needs there to be tried: a reader of manual pages, and what asks for completions.
+const READERS: &str = "man-db,bash-completion";
+
+/// The kernel in which the packaged program runs.
+const KERNEL: &str = "7";
+
+/// The package in the clean Debian.
+const PACKAGE: &str = "/devres-tracer.deb";
+
+/// Asks bash what it would complete `devres-tracer rep` to.
+const COMPLETE: &str = r"
+    . /usr/share/bash-completion/bash_completion
+    _comp_load devres-tracer 2>/dev/null || _completion_loader devres-tracer
+    words=$(complete -p devres-tracer)
+    function=${words##*-F }
+    COMP_WORDS=(devres-tracer rep) COMP_CWORD=1 COMPREPLY=()
+    ${function%% *} devres-tracer rep devres-tracer
+    echo ${COMPREPLY[@]}
+";
+
+/// What a guest of each architecture does: a device of QEMU's loses its driver and gets it back.
+const REBIND: &str = r#"
+    cd /sys/bus/pci/drivers/virtio-pci
+    device=$(ls -d 0000:* | head -n 1)
+    devres-tracer --version
+    devres-tracer doctor >/mnt/share/doctor || echo "doctor: $?"
+    devres-tracer trace --device "$device" -- sh -c "echo $device >unbind; echo $device >bind"
+"#;
+
+/// A package that was built.
+pub(super) struct Package {
+    /// What it is for.
+    pub(super) target: Target,
+    /// The `.deb`.
+    pub(super) deb: PathBuf,
+    /// The tarball.
+    pub(super) tarball: PathBuf,
+}
+
+/// Tests the packages, and prints a line about each test.
+pub(super) fn test(packages: &[Package], mirror: Option<&str>) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut judge = |name: &str, target: Target, result: Result<()>| match result {
+        Ok(()) => {
+            println!("ok {name} ({})", target.debian());
+            tally.passed += 1;
+        }
+        Err(error) => {
+            println!("FAILED {name} ({}): {error:#}", target.debian());
+            tally.failed += 1;
+        }
+    };
+    for package in packages {
+        let target = package.target;
+        let unpacked = tempfile::tempdir().context("cannot create a directory")?;
+        apt::unpack(&package.deb, unpacked.path())?;
+        let program = unpacked.path().join("usr/bin/devres-tracer");
+        judge(
+            "tarball_has_what_the_package_has",
+            target,
+            same_files(package, unpacked.path()),
+        );
+        if target == Target::Amd64 {
+            for (name, result) in in_clean_debian(package, mirror)? {
+                judge(name, target, result);
+            }
+        } else {
+            judge(
+                "program_runs_under_emulation",
+                target,
+                emulated(target, &program),
+            );
+        }
+        if let Some(architecture) = Architecture::ALL
+            .into_iter()
+            .find(|architecture| architecture.target() == target)
+        {
+            let result = traces_in_guest(architecture, &program, mirror);
+            judge("program_traces_in_a_guest", target, result);
+        }
+    }
+    Ok(tally)
+}
+
+/// The tarball holds the files of the package, byte for byte.
+fn same_files(package: &Package, unpacked: &Path) -> Result<()> {
+    let other = tempfile::tempdir().context("cannot create a directory")?;
+    command::output(
+        Command::new("tar")
+            .args(["--extract", "--strip-components=1", "--file"])
+            .arg(&package.tarball)
+            .arg("--directory")
+            .arg(other.path()),
+    )?;
+    command::output(
+        Command::new("diff")
+            .args(["--recursive", "--brief"])
+            .arg(unpacked.join("usr"))
+            .arg(other.path()),
+    )
+    .map(drop)
+}
+
+/// A Debian in which nothing but the package was installed.
+struct CleanDebian {
+    directory: tempfile::TempDir,
+}
+
+/// The tests in a clean Debian, in this order: each needs what the ones before it did.
+fn in_clean_debian(
+    package: &Package,
+    mirror: Option<&str>,
+) -> Result<Vec<(&'static str, Result<()>)>> {
+    let debian = CleanDebian::new(mirror)?;
+    fs::copy(&package.deb, debian.directory.path().join(&PACKAGE[1..]))
+        .context("cannot copy the package")?;
+    let tests: [(&str, fn(&CleanDebian) -> Result<()>); 8] = [
+        ("package_installs", installs),
+        ("package_program_tells_its_version", tells_its_version),
+        ("package_demo_finds_the_defect", demonstrates),
+        ("package_manual_pages_are_found", is_explained),
+        ("package_completes_in_bash", completes),
+        ("package_doctor_begins_with_the_verdict", diagnoses),
+        ("package_documents_are_there", is_documented),
+        ("package_goes_without_a_trace", goes),
+    ];
+    Ok(tests
+        .into_iter()
+        .map(|(name, test)| (name, test(&debian)))
+        .collect())
+}
+
+impl CleanDebian {
+    /// Unpacks one. The archive of it is kept in the cache.
+    fn new(mirror: Option<&str>) -> Result<Self> {
+        let cache = workspace::cache()?.join("clean-debian");
+        fs::create_dir_all(&cache).context("cannot create the cache of the clean Debian")?;
+        let lock = File::create(cache.join("lock")).context("cannot create its lock")?;
+        lock.lock().context("cannot lock the clean Debian")?;
+        let archive = cache.join(format!("{SUITE}.tar"));
+        if !archive.exists() {
+            Self::make(&archive, mirror)?;
+        }
+        let directory = tempfile::tempdir_in(&cache).context("cannot create a directory")?;
+        command::output(
+            Command::new("tar")
+                .args(["--extract", "--exclude=./dev/*", "--file"])
+                .arg(&archive)
+                .arg("--directory")
+                .arg(directory.path()),
+        )?;
+        Ok(Self { directory })
+    }
+
+    fn make(archive: &Path, mirror: Option<&str>) -> Result<()> {
+        tools::require(&["mmdebstrap"])?;
+        eprintln!("installing a clean Debian ({SUITE})");
+        let partial = archive.with_extension("partial.tar");
+        let mut mmdebstrap = tools::command("mmdebstrap");
+        for setting in apt::host_acquire_settings()?.lines() {
+            mmdebstrap.arg(format!("--aptopt={setting}"));
+        }
+        mmdebstrap
+            .args(["--variant=minbase", "--architectures=amd64"])
+            .arg(format!("--include={READERS}"))
+            .arg(SUITE)
+            .arg(&partial)
+            .args(
+                AptRoot::open(&workspace::cache()?, mirror)?
+                    .sources_list(SUITE)
+                    .lines(),
+            );
+        command::output(&mut mmdebstrap)?;
+        fs::rename(&partial, archive).context("cannot keep the clean Debian")
+    }
+
+    /// Runs a line of bash in it, with `/proc`, `/sys` and `/dev` as they are here.
+    fn run(&self, line: &str) -> Result<Output> {
+        const ENTER: &str = r#"
+            for directory in proc sys dev; do mount --rbind /$directory "$0/$directory"; done
+            exec chroot "$0" /bin/bash -c "$1"
+        "#;
+        command::run(
+            tools::command("unshare")
+                .args(["--mount", "sh", "-c", ENTER])
+                .arg(self.directory.path())
+                .arg(line)
+                .env_clear()
+                .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+                .env("LC_ALL", "C.UTF-8"),
+        )
+    }
+
+    /// What a line of bash prints, which must end with `code`.
+    fn output(&self, line: &str, code: i32) -> Result<String> {
+        let output = self.run(line)?;
+        ensure!(
+            output.status.code() == Some(code),
+            "`{}` ended with {} instead of {code}: {}",
+            line.trim(),
+            output.status,
+            command::error_text(&output)
+        );
+        String::from_utf8(output.stdout).context("it printed something that is not UTF-8")
+    }
+
+    /// Fails unless a line of bash that succeeds prints `expected`, among other things.
+    fn prints(&self, line: &str, expected: &str) -> Result<()> {
+        let printed = self.output(line, 0)?;
+        ensure!(
+            printed.contains(expected),
+            "`{}` printed: {printed}",
+            line.trim()
+        );
+        Ok(())
+    }
+}
+
+fn installs(debian: &CleanDebian) -> Result<()> {
+    debian
+        .output(&format!("dpkg --install {PACKAGE}"), 0)
+        .map(drop)
+}
+
+fn tells_its_version(debian: &CleanDebian) -> Result<()> {
+    let version = debian.output("devres-tracer --version", 0)?;
+    let commit = command::output(
+        Command::new("git")
+            .args(["rev-parse", "--short=12", "HEAD"])
+            .current_dir(workspace::root()),
+    )?;
+    let expected = format!(
+        "devres-tracer {} ({}; {})",
+        env!("CARGO_PKG_VERSION"),
+        commit.trim(),
+        Target::Amd64.probes()
+    );
+    ensure!(version.trim() == expected, "it says {version}");
+    Ok(())
+}
+
+fn demonstrates(debian: &CleanDebian) -> Result<()> {
+    let demo = debian.output("devres-tracer demo", 1)?;
+    ensure!(demo.contains("DR001"), "the demo printed {demo}");
+    Ok(())
+}
+
+fn is_explained(debian: &CleanDebian) -> Result<()> {
+    debian.prints("man devres-tracer", "EXIT STATUS")?;
+    for command in ["trace", "check", "policy-init"] {
+        debian.prints(&format!("man devres-tracer-{command}"), "SYNOPSIS")?;
+    }
+    Ok(())
+}
+
+fn completes(debian: &CleanDebian) -> Result<()> {
+    let completed = debian.output(COMPLETE, 0)?;
+    ensure!(completed.trim() == "report", "bash offers {completed:?}");
+    Ok(())
+}
+
+/// How much of the kernel it finds depends on the machine that runs this, but not that it says so at once.
+fn diagnoses(debian: &CleanDebian) -> Result<()> {
+    let output = debian.run("devres-tracer doctor")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let verdict = match output.status.code() {
+        Some(0) => "Everything can be traced",
+        Some(3) => "Tracing works, with the gaps",
+        Some(4) => "Nothing can be traced",
+        _ => bail!(
+            "it ended with {}: {}",
+            output.status,
+            command::error_text(&output)
+        ),
+    };
+    ensure!(text.starts_with(verdict), "it begins otherwise: {text}");
+    Ok(())
+}
+
+fn is_documented(debian: &CleanDebian) -> Result<()> {
+    debian.output(
+        "cd /usr/share/doc/devres-tracer && test -s copyright -a -s LICENSE-MIT -a -s LICENSE-APACHE \
+         -a -s LICENSE-GPL-2.0 -a -s README.md -a -s docs/install.md",
+        0,
+    )?;
+    debian.output(
+        "devres-tracer policy check /usr/share/doc/devres-tracer/examples/policy.toml",
+        0,
+    )?;
+    Ok(())
+}
+
+fn goes(debian: &CleanDebian) -> Result<()> {
+    debian.output("dpkg --purge devres-tracer", 0)?;
+    let left = debian.output(
+        "find / -xdev -path '*devres-tracer*' -not -path /devres-tracer.deb -not -path '/var/log/*'",
+        0,
+    )?;
+    ensure!(left.is_empty(), "this is left: {left}");
+    Ok(())
+}
+
+/// The program of another machine tells its version, judges the recording of the demo, and says what it can't trace.
+fn emulated(target: Target, program: &Path) -> Result<()> {
+    let emulator = target.emulator().context("this is the host's machine")?;
+    tools::require(&[emulator])?;
+    let run =
+        |arguments: &[&str]| command::run(tools::command(emulator).arg(program).args(arguments));
+    let version = run(&["--version"])?;
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    ensure!(version.contains(target.probes()), "it says {version}");
+    let demo = run(&["demo"])?;
+    let text = String::from_utf8_lossy(&demo.stdout);
+    ensure!(
+        demo.status.code() == Some(1) && text.contains("DR001"),
+        "the demo ended with {} and printed {text}{}",
+        demo.status,
+        command::error_text(&demo)
+    );
+    let doctor = run(&["doctor"])?;
+    let text = String::from_utf8_lossy(&doctor.stdout);
+    ensure!(
+        doctor.status.code() == Some(4) && text.starts_with("Nothing can be traced"),
+        "doctor ended with {} and printed {text}",
+        doctor.status
+    );
+    Ok(())
+}
+
+/// The program traces a kernel of its machine.
+fn traces_in_guest(architecture: Architecture, program: &Path, mirror: Option<&str>) -> Result<()> {
+    let name = format!("{KERNEL}{}", architecture.suffix());
+    let mut guest = Guest::new(Kernel::obtain(&name, false, mirror)?);
+    guest.files = vec![(program.to_owned(), tracer::PATH_IN_GUEST.to_owned())];
+    guest.timeout = std::time::Duration::from_secs(600);
+    guest.mirror = mirror.map(str::to_owned);
+    let run = guest.run(REBIND)?;
+    ensure!(
+        run.exit_code == 0 && run.stdout.contains("CLEAN") && !run.stdout.contains("doctor:"),
+        "the guest ended with {} and printed {}{}",
+        run.exit_code,
+        run.stdout,
+        run.stderr
+    );
+    Ok(())
+}
