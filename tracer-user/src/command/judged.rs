@@ -1,16 +1,18 @@
 //! A recording, read and judged whole: what every form of a report is made of.
 
-use std::{ops::ControlFlow, path::Path, sync::Arc};
+use std::path::Path;
 
-use super::{reading, wanted::Wanted};
+use super::reading;
 use crate::{
-    engine::{Engine, Summary},
-    evidence::{Coverage, SourceInformation},
+    engine::{Observer, Summary},
+    evidence::SourceInformation,
     filter::DeviceFilter,
     finding::{Finding, Severity},
     history::{Histories, HistoryObserver, Limits, Window},
+    model::{Change, Model},
     rules::RuleSet,
-    sink::report::Report,
+    run::{Purpose, Run, Wanted},
+    sink::{Nowhere, report::Report},
     trace_file::Header,
 };
 
@@ -18,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Wishes {
     pub(super) filter: DeviceFilter,
-    /// Of what is kept and which findings count.
+    /// Of what is kept, and which findings count.
     pub(super) window: Window,
     pub(super) fail_on: Severity,
     pub(super) limits: Limits,
@@ -30,9 +32,9 @@ pub(super) struct Wishes {
 pub(super) struct Judged {
     name: String,
     pub(super) header: Option<Header>,
-    pub(super) information: SourceInformation,
-    pub(super) histories: Histories,
-    pub(super) findings: Vec<Finding>,
+    information: SourceInformation,
+    histories: Histories,
+    findings: Vec<Finding>,
     pub(super) summary: Summary,
     damage: Option<String>,
 }
@@ -40,52 +42,42 @@ pub(super) struct Judged {
 impl Judged {
     /// Reads a recording to its end, or as far as it can be read.
     pub(super) fn read(file: &Path, rules: RuleSet, wishes: &Wishes) -> anyhow::Result<Self> {
+        Self::read_beside(file, rules, wishes, ()).map(|(judged, ())| judged)
+    }
+
+    /// The same, with another observer.
+    pub(super) fn read_beside<O: Observer>(
+        file: &Path,
+        rules: RuleSet,
+        wishes: &Wishes,
+        beside: O,
+    ) -> anyhow::Result<(Self, O)> {
         let mut recording = reading::open(file)?;
         let information = recording.information().clone();
-        let mut wanted = Wanted::of_recording(wishes.filter.clone(), &recording);
-        let mut engine = Engine::new(Arc::new(information.coverage.clone()), rules);
-        let mut observer = HistoryObserver::new(wishes.limits, wishes.window, wishes.all);
-        let damage = recording
-            .for_each(|event| {
-                engine.apply_with(event, |change, model| observer.observe(change, model));
-                wanted.event(event, engine.model());
-                ControlFlow::Continue(())
-            })
-            .err()
-            .map(|error| format!("{:#}", anyhow::Error::new(error)));
-        if let Some(until) = recording.until() {
-            engine.pass(until);
-        }
-        let mut histories = observer.finish(engine.model());
+        let wanted = Wanted::of_recording(wishes.filter.clone(), &recording).within(wishes.window);
+        let histories = HistoryObserver::new(wishes.limits, wishes.window, wishes.all);
+        let observers = (rules, Both(histories, beside));
+        let purpose = Purpose::Judge(wishes.fail_on);
+        let mut nowhere = Nowhere;
+        let run = Run::begin(&information, wanted, observers, purpose, &mut nowhere);
+        let mut concluded = run.replay(&mut recording);
+        let damage = concluded.take_damage();
+        let Both(histories, beside) = concluded.observer;
+        let mut histories = histories.finish(concluded.engine.model());
         keep_wanted(&mut histories, &wishes.filter);
-        let mut outcome = engine.finish();
-        outcome
-            .findings
-            .retain(|finding| wanted.finding(finding) && is_in(wishes.window, finding));
-        let mut summary = Summary::new(
-            &outcome,
-            Coverage::clone(&information.coverage),
-            recording.lost_by(),
-            wishes.fail_on,
-        );
-        summary.lines = recording.line_counts();
-        summary.problems = recording.problems();
-        // What comes behind the damage may be worse than what comes before.
-        if damage.is_some() {
-            summary.leave_open();
-        }
-        for gap in wanted.gaps().into_iter().chain(wanted.idleness()) {
-            summary.doubt(gap);
-        }
-        Ok(Self {
+        let mut summary = concluded.summary;
+        // It lists no events: how many were wanted says nothing here.
+        summary.chosen_events = None;
+        let judged = Self {
             name: file.display().to_string(),
             header: recording.header().cloned(),
             information,
             histories,
-            findings: outcome.findings,
+            findings: concluded.findings,
             summary,
             damage,
-        })
+        };
+        Ok((judged, beside))
     }
 
     /// As reports take it.
@@ -101,6 +93,16 @@ impl Judged {
     }
 }
 
+/// Two observers of one run.
+struct Both<O>(HistoryObserver, O);
+
+impl<O: Observer> Observer for Both<O> {
+    fn observe(&mut self, change: &Change, model: &Model) {
+        self.0.observe(change, model);
+        self.1.observe(change, model);
+    }
+}
+
 /// Keeps the lives that the filter wants.
 pub(super) fn keep_wanted(histories: &mut Histories, filter: &DeviceFilter) {
     if filter.is_empty() {
@@ -111,12 +113,4 @@ pub(super) fn keep_wanted(histories: &mut Histories, filter: &DeviceFilter) {
         let name = history.name.as_deref().unwrap_or_default();
         filter.wants_names(name, history.driver.as_deref(), history.bus.as_deref())
     });
-}
-
-/// Whether a finding was made in the window. Of those occurrences that are not kept nothing is known but the time
-/// between the first and the last.
-fn is_in(window: Window, finding: &Finding) -> bool {
-    let mut occurrences = finding.occurrences.iter();
-    occurrences.any(|one| window.overlaps(one.began(), one.time))
-        || (finding.occurrences.hidden() > 0 && window.overlaps(finding.first, finding.last))
 }

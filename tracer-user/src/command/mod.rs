@@ -28,7 +28,6 @@ mod reading;
 mod record;
 mod report;
 mod rules;
-mod run;
 mod runtime;
 mod say;
 mod schema;
@@ -39,7 +38,6 @@ mod time;
 mod topics;
 mod trace;
 mod usage;
-mod wanted;
 
 use std::ffi::OsString;
 
