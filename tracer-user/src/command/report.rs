@@ -17,16 +17,19 @@ use super::{
     say::shown,
     source_options::FilterOptions,
     trace::{EXIT_CODES, severity},
+    usage::UsageError,
 };
 use crate::{
     command::time::{self, TimeArgument},
+    escape::Escaped,
     finding::Severity,
-    history::Limits,
+    history::{Limits, ResourceSearch, Wish},
+    rules::RuleSet,
     sink::{
         html::write_html,
         mail::{Mail, write_mail},
         page::{Page, WIDTH},
-        report::{Report as Contents, write_json, write_text},
+        report::{Report as Contents, Search, write_json, write_resources, write_text},
         text::write_summary_in,
     },
 };
@@ -66,6 +69,15 @@ pub(super) struct Report {
     /// With --mail: show whole call stacks
     #[arg(long, requires = "mail")]
     stacks: bool,
+    /// Show each life of one resource instead: who asked for it, and everything that happened until it was gone. NAME is
+    /// its name in the kernel's log, its action or release function, or a glob; ADDRESS its own, or one in the memory that
+    /// it is
+    #[arg(
+        long,
+        value_name = "NAME|ADDRESS",
+        conflicts_with_all = ["json", "html", "mail", "all", "since", "until"]
+    )]
+    resource: Option<String>,
     /// The lowest severity of findings that count: info, warn or error
     #[arg(long, value_name = "SEVERITY", default_value = "error", value_parser = severity)]
     fail_on: Severity,
@@ -81,13 +93,16 @@ impl Report {
             filter: self.filter.filter()?,
             window: time::window(self.since, self.until, &self.file)?,
             fail_on: self.fail_on,
-            limits: if self.html.is_some() {
+            limits: if self.html.is_some() || self.resource.is_some() {
                 Limits::for_a_picture()
             } else {
                 Limits::default()
             },
             all: self.all,
         };
+        if let Some(resource) = &self.resource {
+            return self.write_resources(resource, rules, &wishes);
+        }
         let judged = Judged::read(&self.file, rules, &wishes)?;
         let (contents, summary) = (judged.report(), &judged.summary);
         if let Some(path) = &self.html {
@@ -111,6 +126,35 @@ impl Report {
         };
         unless_unread(written.and_then(|()| writer.flush()))?;
         Ok(summary.verdict.into())
+    }
+
+    fn write_resources(
+        &self,
+        wanted: &str,
+        rules: RuleSet,
+        wishes: &Wishes,
+    ) -> anyhow::Result<Exit> {
+        let wish = Wish::of(wanted).map_err(|error| UsageError::new(error.to_string()))?;
+        let search = ResourceSearch::new(wish);
+        let (mut judged, search) = Judged::read_beside(&self.file, rules, wishes, search)?;
+        let (found, hidden) = search.finish();
+        if found.is_empty() {
+            let gap = format!("no resource matches {}", Escaped(wanted));
+            judged.summary.doubt(gap);
+        }
+        let search = Search {
+            wanted,
+            found: &found,
+            hidden,
+        };
+        let mut writer = BufWriter::new(self.pager.open());
+        let written = write_resources(
+            &judged.report(),
+            &search,
+            &mut Page::new(&mut writer, colours()),
+        );
+        unless_unread(written.and_then(|()| writer.flush()))?;
+        Ok(judged.summary.verdict.into())
     }
 }
 

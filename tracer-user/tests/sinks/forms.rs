@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 use devres_tracer::{
     check::{Date, Examination, Policy, Results, RunEnd, write_expectations},
     diff::{Side, compare},
-    engine::{Engine, Summary},
+    engine::{Engine, Observer as _, Summary},
     event::Event,
     evidence::{CommandEnd, SourceEnd, SourceInformation},
     finding::{self, Severity},
-    history::{Histories, HistoryObserver, Limits, Window},
+    history::{Histories, HistoryObserver, Limits, ResourceSearch, Window, Wish},
     kernel::System,
     model::Model,
     rules::RuleSet,
@@ -21,7 +21,7 @@ use devres_tracer::{
         json::JsonSink,
         mail::{self, Mail},
         page::Page,
-        report::{self, Report},
+        report::{self, Report, Search},
         reports::Format,
         stacks::DeviceStack,
         text::TextSink,
@@ -68,7 +68,7 @@ pub(crate) struct Form {
     files: &'static [&'static str],
 }
 
-pub(crate) const FORMS: [Form; 21] = [
+pub(crate) const FORMS: [Form; 22] = [
     form("text", Reader::Lines, text, &["text.rs", "reported.rs"]),
     form("finding", Reader::Lines, findings, &[]),
     form(
@@ -119,6 +119,12 @@ pub(crate) const FORMS: [Form; 21] = [
         Reader::Mail,
         report_mail,
         &["mail/mod.rs", "mail/personal.rs", "mail/reproducer.rs"],
+    ),
+    form(
+        "report --resource",
+        Reader::Lines,
+        report_resource,
+        &["report/resource.rs"],
     ),
     form(
         "diff",
@@ -315,6 +321,29 @@ fn report_html(material: &Material) -> Vec<u8> {
     reported(material, |report, text| {
         html::write_html(report, text).unwrap();
     })
+}
+
+/// All resources, and none.
+fn report_resource(material: &Material) -> Vec<u8> {
+    let mut model = Model::new(Arc::new(material.information.coverage.clone()));
+    let mut search = ResourceSearch::new(Wish::of("*").unwrap());
+    for event in &material.events {
+        for change in model.apply(event) {
+            search.observe(&change, &model);
+        }
+    }
+    let (found, hidden) = search.finish();
+    let write = |found| {
+        reported(material, |report, text| {
+            let search = Search {
+                wanted: &material.name,
+                found,
+                hidden,
+            };
+            report::write_resources(report, &search, &mut Page::new(text, false)).unwrap();
+        })
+    };
+    [write(&found[..]), write(&[])].concat()
 }
 
 /// With whole stacks and without.
