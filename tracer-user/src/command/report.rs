@@ -21,12 +21,12 @@ use super::{
 };
 use crate::{
     command::time::{self, TimeArgument},
+    engine::Verdict,
     escape::Escaped,
     finding::Severity,
     history::{Limits, ResourceSearch, Wish},
-    rules::RuleSet,
     sink::{
-        html::write_html,
+        html::{self, write_html},
         mail::{Mail, write_mail},
         page::{Page, WIDTH},
         report::{Report as Contents, Search, write_json, write_resources, write_text},
@@ -60,7 +60,7 @@ pub(super) struct Report {
     #[arg(long)]
     json: bool,
     /// Write the report as one page of HTML with a picture of all devices over time to this file
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    #[arg(long, value_name = "PAGE", conflicts_with = "json")]
     html: Option<PathBuf>,
     /// Write a plain text for a mailing list: machine, kernel, findings, call sites, a command to reproduce each, and what
     /// was not seen; without paths, users and hosts
@@ -81,36 +81,30 @@ pub(super) struct Report {
     /// The lowest severity of findings that count: info, warn or error
     #[arg(long, value_name = "SEVERITY", default_value = "error", value_parser = severity)]
     fail_on: Severity,
-    /// The recording or log, or - for standard input
-    file: PathBuf,
+    /// The recording or log, or - for standard input; with --html several, which are compared with the first
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
 }
 
 impl Report {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let rules = self.rules.rules()?;
-        refuse_same(Some(&self.file), self.html.as_deref())?;
-        let wishes = Wishes {
-            filter: self.filter.filter()?,
-            window: time::window(self.since, self.until, &self.file)?,
-            fail_on: self.fail_on,
-            limits: if self.html.is_some() || self.resource.is_some() {
-                Limits::for_a_picture()
-            } else {
-                Limits::default()
-            },
-            all: self.all,
+        for file in &self.files {
+            refuse_same(Some(file), self.html.as_deref())?;
+        }
+        if let Some(page) = &self.html {
+            return self.write_page(page);
+        }
+        let [file] = self.files.as_slice() else {
+            let problem =
+                "several recordings can only be shown on a page: give --html PAGE, or one FILE";
+            return Err(UsageError::new(problem).into());
         };
         if let Some(resource) = &self.resource {
-            return self.write_resources(resource, rules, &wishes);
+            return self.write_resources(resource, file);
         }
-        let judged = Judged::read(&self.file, rules, &wishes)?;
+        let wishes = self.wishes(file, Limits::default())?;
+        let judged = Judged::read(file, self.rules.rules()?, &wishes)?;
         let (contents, summary) = (judged.report(), &judged.summary);
-        if let Some(path) = &self.html {
-            write_page(&contents, path)?;
-            let mut writer = io::stdout().lock();
-            unless_unread(write_summary_in(WIDTH, &mut writer, summary))?;
-            return Ok(summary.verdict.into());
-        }
         let mut writer = BufWriter::new(self.pager.open());
         let written = if self.json {
             write_json(&contents, &mut writer)
@@ -128,15 +122,58 @@ impl Report {
         Ok(summary.verdict.into())
     }
 
-    fn write_resources(
-        &self,
-        wanted: &str,
-        rules: RuleSet,
-        wishes: &Wishes,
-    ) -> anyhow::Result<Exit> {
+    fn wishes(&self, file: &Path, limits: Limits) -> anyhow::Result<Wishes> {
+        Ok(Wishes {
+            filter: self.filter.filter()?,
+            window: time::window(self.since, self.until, file)?,
+            fail_on: self.fail_on,
+            limits,
+            all: self.all,
+        })
+    }
+
+    /// The verdict is the worst of the recordings'.
+    fn write_page(&self, path: &Path) -> anyhow::Result<Exit> {
+        let inputs = self.files.iter().filter(|file| file.as_os_str() == "-");
+        if inputs.count() > 1 {
+            return Err(UsageError::new("only one recording can be standard input").into());
+        }
+        let read = |file: &PathBuf| {
+            let wishes = self.wishes(file, Limits::for_a_picture())?;
+            Judged::read(file, self.rules.rules()?, &wishes)
+        };
+        let judged = self.files.iter().map(read);
+        let judged = judged.collect::<anyhow::Result<Vec<Judged>>>()?;
+        let reports: Vec<Contents<'_>> = judged.iter().map(Judged::report).collect();
+        let names: Vec<&str> = reports.iter().map(|report| report.name).collect();
+        let page = html::Page {
+            title: &names.join(", "),
+            reports: &reports,
+            results: None,
+        };
+        let failed = || format!("{} can't be written", shown(path));
+        let mut writer = BufWriter::new(create_file(path)?);
+        write_html(&page, &mut writer).with_context(failed)?;
+        writer.flush().with_context(failed)?;
+        let mut writer = io::stdout().lock();
+        let summaries = judged.iter().map(|judged| &judged.summary);
+        let mut told = Ok(());
+        for summary in summaries.clone() {
+            told = told.and_then(|()| write_summary_in(WIDTH, &mut writer, summary));
+        }
+        unless_unread(told)?;
+        let verdicts: Vec<Verdict> = summaries.map(|summary| summary.verdict).collect();
+        let worst = [Verdict::Findings, Verdict::Inconclusive];
+        let worst = worst.into_iter().find(|one| verdicts.contains(one));
+        Ok(worst.unwrap_or(Verdict::Clean).into())
+    }
+
+    fn write_resources(&self, wanted: &str, file: &Path) -> anyhow::Result<Exit> {
         let wish = Wish::of(wanted).map_err(|error| UsageError::new(error.to_string()))?;
         let search = ResourceSearch::new(wish);
-        let (mut judged, search) = Judged::read_beside(&self.file, rules, wishes, search)?;
+        let wishes = self.wishes(file, Limits::for_a_picture())?;
+        let rules = self.rules.rules()?;
+        let (mut judged, search) = Judged::read_beside(file, rules, &wishes, search)?;
         let (found, hidden) = search.finish();
         if found.is_empty() {
             let gap = format!("no resource matches {}", Escaped(wanted));
@@ -156,12 +193,4 @@ impl Report {
         unless_unread(written.and_then(|()| writer.flush()))?;
         Ok(judged.summary.verdict.into())
     }
-}
-
-/// Writes the page to a file that is begun anew.
-fn write_page(contents: &Contents<'_>, path: &Path) -> anyhow::Result<()> {
-    let failed = || format!("{} can't be written", shown(path));
-    let mut writer = BufWriter::new(create_file(path)?);
-    write_html(contents, &mut writer).with_context(failed)?;
-    writer.flush().with_context(failed)
 }

@@ -68,7 +68,7 @@ pub(crate) struct Form {
     files: &'static [&'static str],
 }
 
-pub(crate) const FORMS: [Form; 22] = [
+pub(crate) const FORMS: [Form; 24] = [
     form("text", Reader::Lines, text, &["text.rs", "reported.rs"]),
     form("finding", Reader::Lines, findings, &[]),
     form(
@@ -107,13 +107,18 @@ pub(crate) const FORMS: [Form; 22] = [
         Reader::Html,
         report_html,
         &[
+            "html/beside.rs",
             "html/data.rs",
             "html/mod.rs",
+            "html/results.rs",
+            "html/still.rs",
             "html/body.html",
             "html/page.css",
             "html/page.js",
         ],
     ),
+    form("report --html of several", Reader::Html, several_html, &[]),
+    form("check --html", Reader::Html, check_html, &[]),
     form(
         "report --mail",
         Reader::Mail,
@@ -319,7 +324,40 @@ fn report_json(material: &Material) -> Vec<u8> {
 
 fn report_html(material: &Material) -> Vec<u8> {
     reported(material, |report, text| {
-        html::write_html(report, text).unwrap();
+        let page = html::Page {
+            title: &material.name,
+            reports: &[*report],
+            results: None,
+        };
+        html::write_html(&page, text).unwrap();
+    })
+}
+
+fn several_html(material: &Material) -> Vec<u8> {
+    reported(material, |report, text| {
+        let half = histories(material, &material.events[..material.events.len() / 2]);
+        let other = Report {
+            histories: &half,
+            ..*report
+        };
+        let page = html::Page {
+            title: &material.name,
+            reports: &[*report, other],
+            results: None,
+        };
+        html::write_html(&page, text).unwrap();
+    })
+}
+
+fn check_html(material: &Material) -> Vec<u8> {
+    reported(material, |report, text| {
+        let results = results(material).0;
+        let page = html::Page {
+            title: &material.name,
+            reports: &[*report],
+            results: Some(&results),
+        };
+        html::write_html(&page, text).unwrap();
     })
 }
 
