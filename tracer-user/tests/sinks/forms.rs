@@ -21,6 +21,7 @@ use devres_tracer::{
         json::JsonSink,
         mail::{self, Mail},
         page::Page,
+        perfetto::write_perfetto,
         report::{self, Report, Search},
         reports::Format,
         stacks::DeviceStack,
@@ -57,6 +58,8 @@ pub(crate) enum Reader {
     Html,
     /// Lines of at most 72 columns.
     Mail,
+    /// Perfetto's messages.
+    Perfetto,
 }
 
 /// One form.
@@ -68,7 +71,7 @@ pub(crate) struct Form {
     files: &'static [&'static str],
 }
 
-pub(crate) const FORMS: [Form; 24] = [
+pub(crate) const FORMS: [Form; 25] = [
     form("text", Reader::Lines, text, &["text.rs", "reported.rs"]),
     form("finding", Reader::Lines, findings, &[]),
     form(
@@ -77,7 +80,13 @@ pub(crate) const FORMS: [Form; 24] = [
         json,
         &["json.rs", "json_text.rs"],
     ),
-    form("chrome", Reader::Json, chrome, &["chrome.rs"]),
+    form("chrome", Reader::Json, chrome, &["chrome.rs", "tracks.rs"]),
+    form(
+        "perfetto",
+        Reader::Perfetto,
+        perfetto,
+        &["perfetto/mod.rs", "perfetto/messages.rs"],
+    ),
     form(
         "stacks",
         Reader::Lines,
@@ -241,8 +250,16 @@ fn json(material: &Material) -> Vec<u8> {
 
 fn chrome(material: &Material) -> Vec<u8> {
     let mut text = Vec::new();
-    into(material, &mut ChromeSink::new(&mut text));
+    let mut sink = ChromeSink::new(&mut text);
+    into(material, &mut sink);
+    sink.close(&histories(material, &material.events)).unwrap();
     text
+}
+
+fn perfetto(material: &Material) -> Vec<u8> {
+    reported(material, |report, bytes| {
+        write_perfetto(report, bytes).unwrap();
+    })
 }
 
 fn judged(material: &Material) -> Engine {
