@@ -1,5 +1,6 @@
 //! From events to a verdict.
 
+mod observer;
 mod summary;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -15,6 +16,7 @@ use crate::{
     rules::RuleSet,
 };
 
+pub use observer::Observer;
 pub use summary::{FindingCounts, Summary};
 
 /// Disagreements of the model with the kernel that are kept; the rest is counted.

@@ -10,6 +10,7 @@ use super::{
     holdings::{foreign, frame, group_releases, marker},
 };
 use crate::{
+    engine::Observer,
     event::{Hook, LossCause, Message, PmDomain, Text, Time},
     history::{Binding, DeviceHistory, Histories, StepKind},
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Left, Model, NodeId, Origin, State},
@@ -546,5 +547,11 @@ fn conclude(history: &mut DeviceHistory, device: Device<'_>, left: Holdings) {
     for binding in &mut history.bindings {
         let steps = mem::take(&mut binding.steps);
         binding.steps = steps.into_boxed_slice().into_vec();
+    }
+}
+
+impl Observer for HistoryObserver {
+    fn observe(&mut self, change: &Change, model: &Model) {
+        Self::observe(self, change, model);
     }
 }

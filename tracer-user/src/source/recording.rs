@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     event::{Death, Event, Time},
-    evidence::{LineCounts, LostBy, SourceInformation},
+    evidence::{LineCounts, LostBy, SourceEnd, SourceInformation},
     trace_file::{self, Events, Header, TraceFileError},
 };
 
@@ -215,8 +215,7 @@ impl Recording {
 
     /// What found no room in the ring buffer while it was recorded; known after
     /// [`for_each`](Self::for_each).
-    #[must_use]
-    pub fn lost_by(&self) -> Vec<LostBy> {
+    fn lost_by(&self) -> Vec<LostBy> {
         match &self.content {
             Content::Lines(_) | Content::Text(_) => Vec::new(),
             Content::File(_, events) => {
@@ -228,15 +227,26 @@ impl Recording {
     }
 
     /// Until when nothing more had happened, where that is told; known after [`for_each`](Self::for_each).
-    #[must_use]
-    pub fn until(&self) -> Option<Time> {
+    fn until(&self) -> Option<Time> {
         match &self.content {
             Content::Lines(_) | Content::Text(_) => None,
             Content::File(_, events) => events.ending().end.as_ref()?.until.map(Time),
         }
     }
 
-    /// Shows `each` every event, in order, until it says that this is enough.
+    /// Shows `each` every event, in order, until it says that this is enough. Returns what there is to say at the end.
+    pub fn replay(&mut self, each: impl FnMut(&Event) -> ControlFlow<()>) -> SourceEnd {
+        let damage = self.for_each(each).err().map(|error| chain(&error));
+        SourceEnd {
+            lost_by: self.lost_by(),
+            lines: self.line_counts(),
+            problems: self.problems(),
+            damage,
+            until: self.until(),
+        }
+    }
+
+    /// Like [`replay`](Self::replay), for those to whom a recording that can't be read to its end is of no use.
     pub fn for_each(
         &mut self,
         mut each: impl FnMut(&Event) -> ControlFlow<()>,
@@ -272,6 +282,18 @@ impl Recording {
             },
         }
     }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
 }
 
 /// Whether what begins like this is a text: programs, pictures and the like have many bytes that no text has.
