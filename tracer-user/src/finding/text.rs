@@ -185,7 +185,7 @@ fn shown<'a>(formatter: &fmt::Formatter<'_>, stack: &'a [String]) -> &'a [String
     }
 }
 
-/// The frames that tell who it was: without what every addition passes through at the inner end, and what
+/// The frames that show who it was: without what every addition passes through at the inner end, and what
 /// every probe passes through at the outer.
 #[must_use]
 pub fn telling(stack: &[String]) -> &[String] {
