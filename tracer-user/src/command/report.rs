@@ -156,13 +156,15 @@ impl Report {
         write_html(&page, &mut writer).with_context(failed)?;
         writer.flush().with_context(failed)?;
         let mut writer = io::stdout().lock();
-        let summaries = judged.iter().map(|judged| &judged.summary);
-        let mut told = Ok(());
-        for summary in summaries.clone() {
-            told = told.and_then(|()| write_summary_in(WIDTH, &mut writer, summary));
-        }
+        let told = reports.iter().try_for_each(|report| {
+            if reports.len() > 1 {
+                writeln!(writer, "{}", Escaped(report.name))?;
+            }
+            write_summary_in(WIDTH, &mut writer, report.summary)
+        });
         unless_unread(told)?;
-        let verdicts: Vec<Verdict> = summaries.map(|summary| summary.verdict).collect();
+        let verdicts = reports.iter().map(|report| report.summary.verdict);
+        let verdicts: Vec<Verdict> = verdicts.collect();
         let worst = [Verdict::Findings, Verdict::Inconclusive];
         let worst = worst.into_iter().find(|one| verdicts.contains(one));
         Ok(worst.unwrap_or(Verdict::Clean).into())
