@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-/// What a recording tells of the machine beyond its kernel's release. Nothing in it tells one machine from another of
+/// What a recording says of the machine beyond its kernel's release. Nothing in it distinguishes one machine from another of
 /// its kind: no host name, no serial number.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct System {
@@ -56,7 +56,7 @@ impl System {
     }
 }
 
-/// What the taint bits say: each letter with its meaning. Bits that have no letter yet are told by number.
+/// What the taint bits say: each letter with its meaning. Bits without a letter are shown by number.
 #[must_use]
 pub fn taints(bits: u64) -> Vec<String> {
     let set = (0..u64::BITS).filter(|bit| bits & (1 << bit) != 0);

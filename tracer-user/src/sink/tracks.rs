@@ -47,7 +47,7 @@ pub(super) struct ResourceSpan {
 }
 
 impl DeviceTrack {
-    /// What a history tells.
+    /// The track of a history.
     pub(super) fn of(history: &DeviceHistory, histories: &Histories) -> Self {
         let name = escape(history.name.as_deref().unwrap_or("(no name)"));
         let heading = match &history.driver {

@@ -1,4 +1,4 @@
-//! Several recordings beside each other: how each differs from the first, as `diff` tells it.
+//! Several recordings beside each other: how each differs from the first, as `diff` shows it.
 
 use std::io::{self, Write};
 

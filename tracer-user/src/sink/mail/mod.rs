@@ -1,5 +1,5 @@
 //! A report for a mailing list: plain text within 72 columns, with what the maintainers of a driver need and nothing that
-//! tells who sends it. What the recording doesn't tell is said to be unknown.
+//! shows who sends it. What the recording doesn't say is called unknown.
 
 mod personal;
 mod reproducer;
@@ -28,7 +28,7 @@ use crate::{
 const WIDTH: usize = 72;
 /// Columns of the facts' names, with what separates them from what follows.
 const BEHIND_FACT: usize = 12;
-/// What stands for what the recording doesn't tell.
+/// What stands for what the recording doesn't say.
 const UNKNOWN: &str = "unknown (the recording doesn't say)";
 
 /// What a mail is made of.
@@ -38,7 +38,7 @@ pub struct Mail<'a> {
     pub report: Report<'a>,
     /// What a trace file says of itself; other recordings say none of it.
     pub header: Option<&'a Header>,
-    /// Whether call stacks are whole, not only the frames that tell who it was.
+    /// Whether call stacks are whole, not only the frames that show who it was.
     pub whole_stacks: bool,
 }
 

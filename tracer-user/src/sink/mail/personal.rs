@@ -1,8 +1,8 @@
-//! What tells who has made a recording, left out: home directories, users, hosts.
+//! What shows who made a recording, left out: home directories, users, hosts.
 
 use std::borrow::Cow;
 
-/// Directories that are the same on every machine. A path anywhere else is only told by its last name.
+/// Directories that are the same on every machine. A path anywhere else is cut to its last name.
 const SYSTEM: [&str; 10] = [
     "/bin/",
     "/boot/",
@@ -28,7 +28,7 @@ pub(super) fn file_name(path: &str) -> String {
     name.unwrap_or_default().to_owned()
 }
 
-/// A text with the paths in it told by their last names, but for those that are the same on every machine.
+/// A text with the paths in it cut to their last names, but for those that are the same on every machine.
 pub(super) fn without_paths(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

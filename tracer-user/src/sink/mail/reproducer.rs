@@ -1,4 +1,4 @@
-//! The one line that makes happen again what was found, as far as the recording tells.
+//! The one command that repeats what led to a finding, as far as the recording shows it.
 
 use std::io::{self, Write};
 
@@ -18,7 +18,7 @@ enum Deed {
     Unbind,
 }
 
-/// The command; `None` where the recording doesn't tell whose probe or unbind it was.
+/// The command; `None` where the recording doesn't show whose probe or unbind it was.
 pub(super) fn command(finding: &Finding, histories: &Histories) -> Option<String> {
     let (instance, frame) = match &finding.caused_by {
         Some(cause) if cause.driver.is_some() => (cause.instance, Some(cause.frame)),

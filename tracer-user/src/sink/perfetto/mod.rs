@@ -29,7 +29,7 @@ use crate::{
 
 /// All packets are of one writer.
 const SEQUENCE: u32 = 1;
-/// The track of what is told of the recording as a whole.
+/// The track of what concerns the whole recording.
 const RECORDING: u64 = 1;
 /// The track of losses.
 const LOSSES: u64 = 2;
