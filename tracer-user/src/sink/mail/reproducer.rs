@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::{
+    escape::escape,
     finding::Finding,
     history::{Binding, DeviceHistory, Histories, StepKind},
     model::InstanceKey,
@@ -20,31 +21,35 @@ enum Deed {
 
 /// The command; `None` where the recording doesn't show whose probe or unbind it was.
 pub(super) fn command(finding: &Finding, histories: &Histories) -> Option<String> {
-    let (instance, frame) = match &finding.caused_by {
-        Some(cause) if cause.driver.is_some() => (cause.instance, Some(cause.frame)),
-        _ => (finding.instance, None),
+    let cause = finding.caused_by.as_ref();
+    let (instance, frame) = match cause.filter(|cause| cause.driver.is_some()) {
+        Some(cause) => (cause.instance, Some(cause.frame)),
+        None => (finding.instance, None),
     };
-    let history = life(instance, finding, histories)?;
-    let driver = history.driver.as_deref()?;
+    let history = life(instance, finding, histories);
     let deed = match frame {
         Some("probe") => Deed::Bind,
         Some("unbind") => Deed::Unbind,
-        _ => deed(history, finding)?,
+        _ => deed(history?, finding)?,
     };
-    if let (Some(name), Some(bus)) = (history.name.as_deref(), history.bus.as_deref()) {
-        let file = match deed {
-            Deed::Bind => "bind",
-            Deed::Unbind => "unbind",
-        };
-        let (name, bus, driver) = (word(name)?, word(bus)?, word(driver)?);
-        return Some(format!(
-            "echo {name} >/sys/bus/{bus}/drivers/{driver}/{file}"
-        ));
-    }
-    // Without the bus, the directory is not known; the tool finds it by the driver.
+    let driver = history.and_then(|history| history.driver.as_deref());
+    let driver = driver.or_else(|| cause?.driver.as_deref())?;
     let driver = word(driver)?;
+    let name = history.and_then(|history| history.name.as_deref());
+    let bus = history.and_then(|history| history.bus.as_deref());
+    let (Some(name), Some(bus)) = (name, bus) else {
+        // Without the bus, the directory is not known; the tool finds it by the driver.
+        return Some(format!(
+            "devres-tracer check --exercise {driver} --cycles 1"
+        ));
+    };
+    let file = match deed {
+        Deed::Bind => "bind",
+        Deed::Unbind => "unbind",
+    };
+    let (name, bus) = (word(name)?, word(bus)?);
     Some(format!(
-        "devres-tracer check --exercise {driver} --cycles 1"
+        "echo {name} >/sys/bus/{bus}/drivers/{driver}/{file}"
     ))
 }
 
@@ -82,20 +87,22 @@ fn deed(history: &DeviceHistory, finding: &Finding) -> Option<Deed> {
     }
 }
 
-/// A name as a word of a shell; `None` for what can't be typed.
+/// A name as a word of a shell; `None` for what can't be typed, or is a command to who reads a log.
 fn word(name: &str) -> Option<String> {
-    let is_typed = !name.is_empty() && name.chars().all(|one| one.is_ascii_graphic() || one == ' ');
+    let is_typed = |one: char| one.is_ascii_graphic() || one == ' ';
+    if name.is_empty() || !name.chars().all(is_typed) || escape(name) != name {
+        return None;
+    }
     let plain = |one: char| one.is_ascii_alphanumeric() || "._-:@,+%".contains(one);
-    is_typed.then(|| {
-        let mut word = String::with_capacity(name.len());
-        for one in name.chars() {
-            if !plain(one) {
-                word.push('\\');
-            }
-            word.push(one);
+    let mut word = String::with_capacity(name.len());
+    for one in name.chars() {
+        // A line that is broken here must not begin with two colons.
+        if !plain(one) || (one == ':' && name.contains("::")) {
+            word.push('\\');
         }
-        word
-    })
+        word.push(one);
+    }
+    Some(word)
 }
 
 /// Writes a command in lines that a shell reads as one.
@@ -128,7 +135,15 @@ mod tests {
         assert_eq!(word("QEMU0001:00").as_deref(), Some("QEMU0001:00"));
         assert_eq!(word("a b$(x)'").as_deref(), Some("a\\ b\\$\\(x\\)\\'"));
         assert_eq!(word("~a").as_deref(), Some("\\~a"));
-        for name in ["", "a\nb", "a\u{202e}", "Gerät"] {
+        assert_eq!(word("a::b").as_deref(), Some("a\\:\\:b"));
+        for name in [
+            "",
+            "a\nb",
+            "a\u{202e}",
+            "Gerät",
+            "::error::x",
+            "<LAVA_SIGNAL>",
+        ] {
             assert_eq!(word(name), None, "{name:?}");
         }
     }

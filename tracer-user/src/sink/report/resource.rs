@@ -15,7 +15,7 @@ use crate::{
     event::Time,
     finding::{Finding, Severity},
     history::{Binding, DeviceHistory, LabelId, Names, Outcome, Sought, Step, StepKind, TaskId},
-    model::InstanceKey,
+    model::{InstanceKey, State},
 };
 
 /// Resources that are named in a line.
@@ -44,8 +44,10 @@ pub fn write_resources(
     let mut written = 0_u64;
     for sought in search.found {
         if let Some(history) = devices.get(&sought.device) {
+            if written > 0 {
+                page.gap()?;
+            }
             write_life(report, sought, history, page)?;
-            page.gap()?;
             written += 1;
         }
     }
@@ -212,7 +214,9 @@ fn write_addition(
         line = format!("{line} by {by}");
     }
     if let Some((binding, one)) = life.steps.first() {
-        line = format!("{line} while {}", one.phase.name());
+        if one.phase != State::Unknown {
+            line = format!("{line} while {}", one.phase.name());
+        }
         if binding.number > 0 {
             line = format!("{line}, probe {}", binding.number);
         }
