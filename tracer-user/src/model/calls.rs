@@ -7,7 +7,7 @@ use super::{
     frames::{Frame, Work},
     group::GroupCall,
 };
-use crate::event::{Call, CallDetail, DeviceAddress, GroupId, Hook, LossCause, Return};
+use crate::event::{Call, CallDetail, DeviceAddress, GroupId, Hook, Return};
 
 impl Model {
     pub(super) fn enter(&mut self, call: &Call, changes: &mut Changes) {
@@ -36,6 +36,9 @@ impl Model {
             self.leave_stale(id, hook, changes);
             self.doubt_finished_probe(id, hook, changes);
             self.advance(id, hook, changes);
+            if let CallDetail::Releases(count) = call.detail {
+                self.conclude_removals(id, count, changes);
+            }
             work = self.begin_work(id, call, changes);
         }
         self.entered(hook, device, detail, changes);
@@ -218,7 +221,7 @@ impl Model {
             // Of whichever group: what goes is not known, unless the kernel logs it.
             (Hook::ReleaseGroup, _) => {
                 if self.facts.concluded {
-                    self.taint(id, Taint::Loss(LossCause::Input), changes);
+                    self.taint(id, Taint::Indistinct, changes);
                 }
                 Work::Release(self.begin_release_of_unknown())
             }

@@ -9,7 +9,7 @@ use super::{
     share::SiteKey,
 };
 use crate::{
-    event::{AddedNode, GroupId, Hook, NodeAddress, NodeReference, Text},
+    event::{AddedNode, GroupId, Hook, Loss, LossCause, NodeAddress, NodeReference, Text},
     evidence::Addresses,
 };
 
@@ -119,6 +119,27 @@ impl Model {
         let block = self.block_of_pin_control(slot);
         for gone in std::iter::once(slot).chain(block) {
             self.remove_slot(owner, gone, changes);
+        }
+    }
+
+    /// Where nothing tells of removals, resources that lie there beyond those that are released were removed before, or
+    /// their releases by group were missed: which, nobody knows.
+    pub(super) fn conclude_removals(&mut self, id: DeviceId, released: u32, changes: &mut Changes) {
+        let Some(record) = self.devices.get(id).filter(|_| self.facts.removals_unseen) else {
+            return;
+        };
+        // An unknown group was released: what lies there is not known anyway.
+        if record.taints.iter().any(|taint| taint == Taint::Indistinct) {
+            return;
+        }
+        let lying = self.arena.iter(&record.list);
+        let lying = lying.filter(|(_, node)| !node.kind().is_marker()).count() as u64;
+        let count = lying.saturating_sub(u64::from(released));
+        if count > 0 {
+            let cause = LossCause::Input;
+            self.lose(&Loss { count, cause }, changes);
+            // What is entered now comes behind the loss.
+            self.sequence += 1;
         }
     }
 

@@ -13,4 +13,3 @@ pub(super) mod names;
 pub(super) mod pointers;
 pub(super) mod records;
 pub(super) mod spool;
-pub(super) mod unseen;
