@@ -26,7 +26,7 @@ use super::{
     attach::{self, Kernel},
     cost::{Burst, CostError},
     decode::Decoder,
-    error::{LiveError, chain, locked_down},
+    error::{LiveError, locked_down},
     limits,
     object::{self, FittedObject},
     options::Options,
@@ -45,6 +45,7 @@ use crate::{
     evidence::{Addresses, Before, Coverage, HookCoverage, HookState, NodeEvents},
     filter::ProbeFilters,
     kernel::{DeviceSetLayout, KernelTypes, now},
+    source::chain,
 };
 
 /// The running kernel, traced.
