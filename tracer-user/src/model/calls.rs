@@ -35,6 +35,7 @@ impl Model {
             self.leave_dead(changes);
             self.leave_stale(id, hook, changes);
             self.doubt_finished_probe(id, hook, changes);
+            self.begin_teardown(id, hook);
             self.advance(id, hook, changes);
             if let CallDetail::Releases(count) = call.detail {
                 self.conclude_removals(id, count, changes);
@@ -83,20 +84,25 @@ impl Model {
             device,
             detail,
         }));
-        if let (Detail::Pm(pm), Some(id)) = (detail, device) {
-            let sequence = self.sequence;
-            let attached = hook == Hook::PmAttach && !pm.detaches();
-            if let Some(record) = self.devices.get_mut(id)
-                && hook == Hook::PmDetach
+        let Some(id) = device else { return };
+        let sequence = self.sequence;
+        let attached = hook == Hook::PmAttach && !matches!(detail, Detail::Pm(pm) if pm.detaches());
+        if let Detail::Pm(pm) = detail {
+            if hook == Hook::PmDetach
+                && let Some(record) = self.devices.get_mut(id)
             {
                 record.detach_sequence = sequence;
             }
             self.saw_pm(id, pm, changes);
-            if let Some(record) = self.devices.get_mut(id)
-                && attached
-            {
+            if attached && let Some(record) = self.devices.get_mut(id) {
                 record.attach_sequence = sequence;
             }
+            if hook == Hook::PmDetach && pm.detaches() {
+                self.note_pm(id, true);
+            }
+        }
+        if hook == Hook::PmAttach {
+            self.note_pm(id, false);
         }
     }
 
@@ -311,6 +317,7 @@ impl Model {
         if let Some(id) = frame.device {
             self.settle(id, &frame, returned.value, false, changes);
             self.finish(id, hook, returned.value, changes);
+            self.end_teardown(id, frame.sequence);
         }
     }
 
@@ -352,6 +359,7 @@ impl Model {
         if let Hook::Probe | Hook::Cleanup | Hook::Unbind | Hook::FinalPut = frame.hook {
             self.finish(id, frame.hook, None, changes);
         }
+        self.end_teardown(id, frame.sequence);
     }
 
     /// What runs around the current event: the innermost frame that says whose doing it is.

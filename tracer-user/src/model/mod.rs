@@ -26,6 +26,7 @@ mod share;
 mod silent_hook;
 mod snapshot;
 mod taint;
+mod teardown;
 mod watch;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use kind::Kind;
 pub use node::{Context, Node, NodeId, Origin, SiteId};
 pub use silent_hook::{Sign, SilentHook};
 pub use taint::Taint;
+pub use teardown::{PmDetach, Teardown};
 
 use crate::{
     event::{

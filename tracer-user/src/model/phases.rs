@@ -46,6 +46,7 @@ impl Model {
                 record.binding_ended = false;
                 record.bind();
                 record.phase = State::Bound;
+                record.teardown = None;
                 changes.push(Change::Bound(id));
             }
             Hook::Unbind => {
@@ -86,10 +87,17 @@ impl Model {
     }
 
     fn end_binding(&mut self, id: DeviceId, phase: State, changes: &mut Changes) {
+        let now = self.now.time;
         let Some(record) = self.devices.get_mut(id) else {
             return;
         };
         record.phase = phase;
+        // What the caller of these two does is not seen.
+        if let Some(teardown) = &mut record.teardown
+            && matches!(teardown.root(), Hook::Remove | Hook::Cleanup)
+        {
+            teardown.end(now);
+        }
         if !std::mem::replace(&mut record.binding_ended, true) {
             let was_bound = std::mem::take(&mut record.was_bound);
             changes.push(Change::BindingEnded {
@@ -144,6 +152,7 @@ impl Model {
         if record.phase == State::Probing && bound && !record.binding_ended {
             record.bind();
             record.phase = State::Bound;
+            record.teardown = None;
             changes.push(Change::Bound(id));
         } else {
             self.end_binding(id, State::Unbound, changes);
@@ -176,11 +185,13 @@ impl Model {
 
     fn drop_frame(&mut self, id: DeviceId, hook: Hook) -> bool {
         let task = self.now.task;
-        self.tasks
-            .innermost(&task, |frame| {
-                frame.hook == hook && frame.device == Some(id)
-            })
-            .and_then(|depth| self.tasks.remove(&task, depth))
-            .is_some()
+        let depth = self.tasks.innermost(&task, |frame| {
+            frame.hook == hook && frame.device == Some(id)
+        });
+        let frame = depth.and_then(|depth| self.tasks.remove(&task, depth));
+        if let Some(frame) = &frame {
+            self.end_teardown(id, frame.sequence);
+        }
+        frame.is_some()
     }
 }

@@ -1,6 +1,9 @@
 //! Removals: told by the tracepoint, by the function that removes, or concluded where nothing tells of them.
 
-use super::{Change, Changes, DesyncKind, DeviceId, Kind, Model, Node, NodeId, Taint, bit};
+use super::{
+    Change, Changes, DesyncKind, DeviceId, Kind, Model, Node, NodeId, Taint, bit,
+    teardown::is_pin_control,
+};
 use crate::{
     event::{GroupId, Hook, Loss, LossCause, NodeAddress, NodeReference},
     evidence::Addresses,
@@ -158,11 +161,7 @@ impl Model {
     /// it.
     fn block_of_pin_control(&self, slot: u32) -> Option<u32> {
         let node = self.arena.get(slot)?;
-        if node
-            .name()
-            .is_none_or(|name| &**name != "devm_pinctrl_release")
-            || node.batch != 0
-        {
+        if !is_pin_control(node) || node.batch != 0 {
             return None;
         }
         let block = self.arena.previous(slot)?;
