@@ -13,14 +13,11 @@ use super::{
     known::{self, Observed},
 };
 use crate::{
-    event::{DeviceIdentity, Hook, Time},
-    finding::{
-        self, Certainty, Doubt, Finding, Known, Occurrences, Report, RuleInfo, Severity, Step,
-        Subject,
-    },
+    event::{Hook, Time},
+    finding::{self, Certainty, Doubt, Finding, Known, Report, RuleInfo, Severity, Step, Subject},
     model::{
-        Change, Detail, Device, DeviceId, Entered, InstanceKey, Model, Node, Origin, PmDetach,
-        State, Taint, Teardown,
+        Change, Detail, Device, DeviceId, Entered, Model, Node, Origin, PmDetach, State, Taint,
+        Teardown,
     },
 };
 
@@ -56,11 +53,10 @@ pub struct PmDetachBeforeRelease {
 /// A detach that came while resources were live.
 #[derive(Debug)]
 struct Detach {
-    key: InstanceKey,
-    identity: DeviceIdentity,
+    subject: Subject,
     /// The probe or unbind around it.
     around: Teardown,
-    detach: PmDetach,
+    at: PmDetach,
     /// What the device held was not seen to be added: what is released without an addition since was there.
     halfway: bool,
     /// What is known of whoever detached it.
@@ -123,7 +119,7 @@ impl Rule for PmDetachBeforeRelease {
 
     fn finish(&mut self, model: &Model, report: &mut Report) {
         let mut open: Vec<_> = self.detached.drain().collect();
-        open.sort_by_key(|(_, detach)| detach.detach.sequence());
+        open.sort_by_key(|(_, detach)| detach.at.sequence());
         for (id, mut detach) in open {
             if detach.count > 0 {
                 report.submit(detach.finding(Certainty::Confirmed));
@@ -137,8 +133,8 @@ impl Rule for PmDetachBeforeRelease {
                 continue;
             };
             for node in device.resources() {
-                if detach.detach.is_outlived_by(node) {
-                    detach.keep(finding::resource(node, None, detach.detach.time()));
+                if detach.at.is_outlived_by(node) {
+                    detach.keep(finding::resource(node, None, detach.at.time()));
                 }
             }
             detach.stay_silent(Doubt::EndedAfterDetach, report);
@@ -211,10 +207,9 @@ impl PmDetachBeforeRelease {
             return;
         };
         let mut detach = Detach {
-            key: device.key(),
-            identity: device.identity().clone(),
+            subject: Subject::of(device),
             around: *around,
-            detach: *detach,
+            at: *detach,
             halfway: false,
             known: known_of(device, model),
             released: Vec::new(),
@@ -229,7 +224,7 @@ impl PmDetachBeforeRelease {
             }
         } else if device
             .resources()
-            .any(|node| detach.detach.is_outlived_by(node))
+            .any(|node| detach.at.is_outlived_by(node))
         {
             self.detached.insert(id, detach);
         }
@@ -282,8 +277,8 @@ fn doubt(device: Device<'_>, model: &Model) -> Option<Doubt> {
 
 impl Detach {
     fn release(&mut self, node: &Node, now: Time) {
-        let was_there = self.halfway && self.detach.must_be_outlived_by(node);
-        if !self.detach.is_outlived_by(node) && !was_there {
+        let was_there = self.halfway && self.at.must_be_outlived_by(node);
+        if !self.at.is_outlived_by(node) && !was_there {
             return;
         }
         let severity = match node.kind().hazard() {
@@ -292,7 +287,7 @@ impl Detach {
             None => Severity::Info,
         };
         self.severity = self.severity.max(severity);
-        self.keep(finding::resource(node, Some(now), self.detach.time()));
+        self.keep(finding::resource(node, Some(now), self.at.time()));
     }
 
     fn keep(&mut self, resource: finding::Resource) {
@@ -303,53 +298,33 @@ impl Detach {
     }
 
     fn stay_silent(&self, doubt: Doubt, report: &mut Report) {
-        report.stay_silent(INFO.id, self.key, doubt);
+        report.stay_silent(INFO.id, self.subject.key, doubt);
     }
 
     fn finding(self, certainty: Certainty) -> Finding {
-        let name = self.identity.name.as_deref().unwrap_or("unnamed device");
-        let driver = self.identity.driver.as_deref();
-        let bus = self.identity.bus.as_deref();
-        let last = self
-            .released
-            .last()
-            .and_then(|resource| resource.released)
-            .unwrap_or(self.detach.time());
-        let summary = self.summary(name, certainty);
+        let detached = self.at.time();
+        let last = self.released.last();
         Finding {
-            rule: INFO.id,
-            severity: self.severity,
             certainty,
-            device: name.to_owned(),
-            instance: self.key,
-            driver: driver.map(str::to_owned),
-            bus: bus.map(str::to_owned),
-            fingerprint: format!(
-                "{}/{}/{}",
-                INFO.id,
-                bus.unwrap_or("?"),
-                driver.unwrap_or("?")
-            ),
-            count: 1,
-            caused_by: None,
             known: self.known,
-            summary,
+            summary: self.summary(certainty),
             meaning: self.meaning(certainty).to_owned(),
             order: self.order(certainty),
             expected: vec![
                 "the driver's resources are released, newest first".to_owned(),
                 "dev_pm_domain_detach() detaches the PM domain".to_owned(),
             ],
-            resources: self.released,
-            next: Vec::new(),
             delay_since: "the detach",
-            first: self.detach.time(),
-            last,
-            occurrences: Occurrences::default(),
+            last: last
+                .and_then(|resource| resource.released)
+                .unwrap_or(detached),
+            resources: self.released,
+            ..self.subject.finding(&INFO, self.severity, "", detached)
         }
     }
 
-    fn summary(&self, name: &str, certainty: Certainty) -> String {
+    fn summary(&self, certainty: Certainty) -> String {
+        let name = self.subject.name();
         let resources = match self.count {
             1 => "1 resource".to_owned(),
             count => format!("{count} resources"),
@@ -402,7 +377,7 @@ impl Detach {
                 what: format!("{around} begins"),
             },
             Step {
-                time: self.detach.time(),
+                time: self.at.time(),
                 what: "dev_pm_domain_detach() detaches the PM domain".to_owned(),
             },
         ];
@@ -411,13 +386,13 @@ impl Detach {
         }
         for resource in self.released.iter().take(MOST_STEPS) {
             order.push(Step {
-                time: resource.released.unwrap_or(self.detach.time()),
+                time: resource.released.unwrap_or(self.at.time()),
                 what: format!("{} is released", resource.label()),
             });
         }
         if let Some(last) = self.released.get(MOST_STEPS..).and_then(<[_]>::last) {
             order.push(Step {
-                time: last.released.unwrap_or(self.detach.time()),
+                time: last.released.unwrap_or(self.at.time()),
                 what: format!("{} more are released", self.count - MOST_STEPS),
             });
         }

@@ -87,14 +87,10 @@ impl Live {
         let symbols = SymbolService::start();
         let loader = in_background(loader_without_types)?;
         let types = KernelTypes::of_running_kernel()?;
-        let mut layout = types.layout()?;
+        let layout = layout(&types, options)?;
         let set = types.device_set()?;
-        layout.stacks = u32::from(options.stacks);
-        layout.log = u32::from(options.probe_log);
-        layout.wake_up_at = options.ring_bytes / 4;
-        let unparsed = |error: &dyn std::error::Error| LiveError::Load(chain(error));
         let btf = Btf::parse(&types.attach_targets(), Endianness::default())
-            .map_err(|error| unparsed(&error))?;
+            .map_err(|error| LiveError::Load(chain(&error)))?;
         timing.done(Step::Types);
         // Before 5.11 map memory counts against this limit.
         let _ = setrlimit(
@@ -117,33 +113,11 @@ impl Live {
             .map_err(|error| {
                 LiveError::Load(format!("the probes' log can't be opened: {error}"))
             })?;
-        let ring: RingBuf<MapData> = take_map(&mut ebpf, "RECORDS")?;
+        let ring = ring_buffer(&mut ebpf)?;
         let stacks = take_map(&mut ebpf, "STACKS")?;
         let lost = take_map(&mut ebpf, "LOST")?;
-        // SAFETY: the ring buffer owns its descriptor and lives as long as the registration that it is moved into.
-        let ring = unsafe { AsyncFd::register_with_interest(ring, tokio::io::Interest::READABLE) }
-            .map_err(|error| {
-                LiveError::Load(format!("the ring buffer can't be polled: {error}"))
-            })?;
-
         timing.done_apart_from(Step::Maps, (Step::Verifier, verifier.total()));
-        let hooks = if options.attach {
-            let kernel = Kernel {
-                btf: &btf,
-                types: &types,
-                ways: &options.ways,
-                optional: &options.optional,
-                verifier: StopWatch::default(),
-            };
-            let hooks = attach::attach(&mut ebpf, &kernel);
-            timing.done_apart_from(Step::Attach, (Step::Verifier, kernel.verifier.total()));
-            hooks
-        } else {
-            Vec::new()
-        };
-        if let Some(reason) = attach::nothing(&hooks) {
-            return Err(LiveError::NoHook(reason));
-        }
+        let hooks = attach(&mut ebpf, &btf, &types, options, &mut timing)?;
         let sees = |hook| {
             hooks
                 .iter()
@@ -441,6 +415,49 @@ fn load<'data>(
         return Ok((ebpf, true));
     }
     Ok((load(&FittedObject::new(|_| None))?, false))
+}
+
+/// What the probes are told of the running kernel.
+fn layout(types: &KernelTypes, options: &Options) -> Result<Layout, LiveError> {
+    let mut layout = types.layout()?;
+    layout.stacks = u32::from(options.stacks);
+    layout.log = u32::from(options.probe_log);
+    layout.wake_up_at = options.ring_bytes / 4;
+    Ok(layout)
+}
+
+/// The ring buffer, to be waited for.
+fn ring_buffer(ebpf: &mut Ebpf) -> Result<AsyncFd<RingBuf<MapData>>, LiveError> {
+    let ring: RingBuf<MapData> = take_map(ebpf, "RECORDS")?;
+    // SAFETY: the ring buffer owns its descriptor and lives as long as the registration that it is moved into.
+    unsafe { AsyncFd::register_with_interest(ring, tokio::io::Interest::READABLE) }
+        .map_err(|error| LiveError::Load(format!("the ring buffer can't be polled: {error}")))
+}
+
+/// Attaches the probes, where that is wanted. That none could be attached is an error.
+fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    types: &KernelTypes,
+    options: &Options,
+    timing: &mut Timing,
+) -> Result<Vec<HookCoverage>, LiveError> {
+    if !options.attach {
+        return Ok(Vec::new());
+    }
+    let kernel = Kernel {
+        btf,
+        types,
+        ways: &options.ways,
+        optional: &options.optional,
+        verifier: StopWatch::default(),
+    };
+    let hooks = attach::attach(ebpf, &kernel);
+    timing.done_apart_from(Step::Attach, (Step::Verifier, kernel.verifier.total()));
+    match attach::nothing(&hooks) {
+        Some(reason) => Err(LiveError::NoHook(reason)),
+        None => Ok(hooks),
+    }
 }
 
 /// What the probes see, as far as the attached hooks tell.
