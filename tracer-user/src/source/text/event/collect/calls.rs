@@ -35,10 +35,10 @@ pub(super) struct Context {
     opening: Option<(u64, Option<u32>)>,
     /// Functions entered and not left.
     frames: Vec<Frame>,
-    /// The last record of the tracepoint.
-    pub(super) last_node: Option<u32>,
     /// For each of them, the releases that the tracepoint told while it was the innermost.
     pub(super) told: Vec<u32>,
+    /// The last record of the tracepoint.
+    pub(super) last_node: Option<u32>,
 }
 
 /// A function that was entered.
@@ -48,6 +48,33 @@ struct Frame {
     hook: Hook,
     device: u64,
     name: Option<NameId>,
+}
+
+impl Context {
+    fn enter(&mut self, frame: Frame) {
+        if self.frames.len() >= MOST_FRAMES {
+            self.frames.remove(0);
+            self.told.remove(0);
+        }
+        self.frames.push(frame);
+        self.told.push(0);
+    }
+
+    /// A function returns: it is about the device for which it was entered. How many of the releases that it has
+    /// counted the tracepoint has not told.
+    fn leave(&mut self, call: &mut Call, records: &mut Records) -> u64 {
+        let Some(depth) = frame_of(call, &self.frames) else {
+            return 0;
+        };
+        if let Some(entered) = self.frames.get(depth) {
+            call.of = Some((entered.device, entered.name));
+            foretell(records, entered.record, call);
+        }
+        self.frames.truncate(depth);
+        // Those within it, too: their own returns may be missing.
+        let told = self.told.drain(depth..).fold(0, u32::saturating_add);
+        missing_releases(call, told)
+    }
 }
 
 impl Collector {
@@ -92,30 +119,14 @@ impl Collector {
                     facts.group = id;
                 }
             }
-            (hook, false) if hook.is_frame() => {
-                if context.frames.len() >= MOST_FRAMES {
-                    context.frames.remove(0);
-                    context.told.remove(0);
-                }
-                context.frames.push(Frame {
-                    record,
-                    hook,
-                    device: call.device,
-                    name: call.name,
-                });
-                context.told.push(0);
-            }
+            (hook, false) if hook.is_frame() => context.enter(Frame {
+                record,
+                hook,
+                device: call.device,
+                name: call.name,
+            }),
             (hook, true) if hook.is_frame() => {
-                if let Some(depth) = frame_of(&call, &context.frames) {
-                    if let Some(entered) = context.frames.get(depth) {
-                        call.of = Some((entered.device, entered.name));
-                        foretell(&mut self.records, entered.record, &call);
-                    }
-                    context.frames.truncate(depth);
-                    // Those within it, too: their own returns may be missing.
-                    let told = context.told.drain(depth..).fold(0, u32::saturating_add);
-                    missing = missing_releases(&call, told);
-                }
+                missing = context.leave(&mut call, &mut self.records);
             }
             _ => {}
         }
