@@ -132,6 +132,7 @@ impl Model {
         };
         let block = self.block_of_pin_control(slot);
         for gone in std::iter::once(slot).chain(block) {
+            self.explain_removal(owner, gone, changes);
             self.remove_slot(owner, gone, changes);
         }
     }
