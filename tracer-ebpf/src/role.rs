@@ -2,7 +2,7 @@
 
 macro_rules! roles {
     ($($(#[$doc:meta])* $role:ident $name:literal,)*) => {
-        /// What an argument is for, or what else is told of a call.
+        /// What an argument is for, or what else is reported of a call.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum Role {

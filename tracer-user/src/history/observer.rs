@@ -280,7 +280,7 @@ impl HistoryObserver {
         });
     }
 
-    /// The binding that things are told in; none where the present one is not kept.
+    /// The binding that steps are added to; none if the current one is not kept.
     fn with_binding(&mut self, id: DeviceId, change: impl FnOnce(&mut Binding)) {
         if let Some(history) = self.history(id)
             && history.bindings_hidden == 0

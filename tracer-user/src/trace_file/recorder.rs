@@ -41,7 +41,7 @@ pub struct RecorderOptions {
 /// Why a run can't be recorded, or not any longer.
 #[derive(Debug, thiserror::Error)]
 pub enum RecorderError {
-    /// A file could not be begun.
+    /// A file could not be started.
     #[error("{} can't be written", .path.display())]
     Create {
         /// Which one.
@@ -113,7 +113,7 @@ pub struct Recorder {
     beginning: u64,
     /// What was there before has been recorded: it is in one file.
     begins_others: bool,
-    /// Events that were not written in time and not told yet.
+    /// Events that were not written in time and not reported yet.
     untold: u64,
     recorded: Recorded,
 }

@@ -38,7 +38,7 @@ pub(super) struct Failure {
     pub(super) source: io::Error,
 }
 
-/// The disk is told to keep what was written so often, if there is nothing else to do.
+/// What was written is synced to disk this often, if there is nothing else to do.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn send(queue: &Sender<Message>, shared: &Shared, message: Message) {

@@ -23,7 +23,7 @@ impl HistoryObserver {
         }
     }
 
-    /// A closing marker goes silently with its group, which is told; anything else was missed.
+    /// A closing marker is freed silently with its group, which is logged; anything else was missed.
     pub(super) fn vanished(&mut self, id: NodeId, model: &Model) {
         if model.node(id).is_some_and(|node| !node.kind().is_marker()) {
             self.node(id, model, StepKind::Missed);

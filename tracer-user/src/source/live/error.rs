@@ -92,7 +92,7 @@ fn root_cause(error: &EbpfError) -> Option<i32> {
     None
 }
 
-/// Whether the kernel keeps its memory from eBPF programs, as far as it tells.
+/// Whether the kernel keeps its memory from eBPF programs, as far as it says.
 pub(super) fn locked_down() -> bool {
     std::fs::read_to_string("/sys/kernel/security/lockdown")
         .is_ok_and(|modes| modes.contains("[confidentiality]"))
