@@ -802,3 +802,20 @@ fn what_lies_there_beyond_what_is_released_was_removed_unseen() {
         assert_eq!(model.tally().lost, lost, "{count}");
     }
 }
+
+#[test]
+fn a_marker_that_went_without_its_call_is_a_doubt() {
+    let coverage = || without(reduced(), &[Hook::DevresRemove]);
+    let mut story = began();
+    story
+        .open_group(DEVICE, 1, 0x10)
+        .remove_group(DEVICE, 1, 0x10)
+        .add(DEVICE, 0x10, "devm_clk_release", 8);
+    // Where the kernel does not log it, the call alone removes the marker.
+    story.events.remove(4);
+    let (_, model) = story.run(coverage());
+    assert_eq!(taints(&model, DEVICE), []);
+    story.events.remove(3);
+    let (_, model) = story.run(coverage());
+    assert_eq!(taints(&model, DEVICE), [Taint::Unfitting]);
+}
