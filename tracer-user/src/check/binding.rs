@@ -156,9 +156,8 @@ impl Bindings {
 
     /// An unbind begins, or a probe that may fail; or something within it.
     fn taken_apart(&mut self, id: DeviceId, model: &Model) {
-        let around = model.device_by_id(id).and_then(Device::teardown);
-        if let Some(around) = around.filter(|around| around.is_of_binding() && around.is_running())
-        {
+        let around = model.device_by_id(id).and_then(Device::running_teardown);
+        if let Some(around) = around.filter(|around| around.is_of_binding()) {
             let watch = self.devices.entry(id).or_default();
             let known = watch.teardown.as_ref().map(|known| known.sequence);
             if known != Some(around.sequence()) {

@@ -266,10 +266,8 @@ impl<'m> Device<'m> {
         self.record.state()
     }
 
-    /// Whether it has a driver, as far as anybody knows. `device_del` unbinds every device of a bus, also those
-    /// that have none: nothing happens to them then.
-    #[must_use]
-    pub fn may_have_driver(self) -> bool {
+    /// Whether it has a driver, as far as anybody knows.
+    pub(super) fn may_have_driver(self) -> bool {
         let record = self.record;
         record.phase.has_driver()
             || record.identity.driver.is_some()
@@ -328,6 +326,13 @@ impl<'m> Device<'m> {
     #[must_use]
     pub fn teardown(self) -> Option<&'m Teardown> {
         self.record.teardown.as_ref()
+    }
+
+    /// How it is being taken apart, if it is. `device_del` unbinds devices that have no driver as well: nothing
+    /// happens to them then.
+    #[must_use]
+    pub fn running_teardown(self) -> Option<&'m Teardown> {
+        self.teardown().filter(|teardown| teardown.is_running())
     }
 
     /// The nodes on its list, oldest first, with group markers.

@@ -137,7 +137,7 @@ impl Model {
             Hook::ReleaseAll => device.node_count() > 0,
             _ => false,
         };
-        let running = device.teardown().filter(|last| last.is_running());
+        let running = device.running_teardown();
         let within = running.is_some_and(|last| last.is_of_binding() || !is_of_binding(hook));
         if !begins || within && hook != Hook::Probe {
             return;

@@ -9,7 +9,7 @@ use super::row::Row;
 use crate::{
     event::{Hook, Time},
     finding::label,
-    model::{Change, Detail, Device, DeviceId, InstanceKey, Model, Node, NodeId, Origin, Teardown},
+    model::{Change, Detail, Device, DeviceId, InstanceKey, Model, Node, NodeId, Origin},
 };
 
 /// Nanoseconds for which what has gone is still shown.
@@ -190,7 +190,9 @@ impl Traces {
         if let Some(trace) = self.devices.get_mut(&device.key())
             && let Some(unwinding) = &mut trace.unwinding
             && unwinding.ended.is_none()
-            && running(device).is_none_or(|teardown| teardown.sequence() != unwinding.sequence)
+            && device
+                .running_teardown()
+                .is_none_or(|teardown| teardown.sequence() != unwinding.sequence)
         {
             unwinding.ended = Some(model.now());
         }
@@ -248,7 +250,6 @@ impl Traces {
 
     fn entered(&mut self, hook: Hook, detail: Detail, device: Device<'_>, model: &Model) {
         let what = match (hook, detail) {
-            (Hook::Unbind, _) if !device.may_have_driver() => return,
             (Hook::Unbind, _) => "unbind begins",
             (Hook::Remove, _) => "remove() of driver and bus runs",
             (Hook::Cleanup, _) => "device_unbind_cleanup() begins",
@@ -260,8 +261,10 @@ impl Traces {
             _ => return,
         };
         let now = model.now();
-        let (Some(trace), Some(teardown)) = (self.devices.get_mut(&device.key()), running(device))
-        else {
+        let (Some(trace), Some(teardown)) = (
+            self.devices.get_mut(&device.key()),
+            device.running_teardown(),
+        ) else {
             return;
         };
         let known = trace.unwinding.as_ref();
@@ -329,11 +332,6 @@ impl Unwinding {
     pub fn is_fresh(&self, now: Time) -> bool {
         self.ended.is_none_or(|ended| now.since(ended) < FADE)
     }
-}
-
-/// The teardown of a device, if one is running.
-fn running(device: Device<'_>) -> Option<&Teardown> {
-    device.teardown().filter(|teardown| teardown.is_running())
 }
 
 fn owned(id: NodeId, model: &Model) -> Option<(&Node, Device<'_>)> {

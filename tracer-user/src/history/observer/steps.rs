@@ -66,8 +66,16 @@ impl HistoryObserver {
         self.happened(model.now());
         let Some(id) = entered.device else { return };
         let kind = match (entered.hook, entered.detail) {
-            (Hook::Unbind, _) if !may_have_driver(id, model) => return,
-            (Hook::Unbind, _) => StepKind::Unbind,
+            (Hook::Unbind, _) => {
+                if model
+                    .device_by_id(id)
+                    .and_then(Device::running_teardown)
+                    .is_none()
+                {
+                    return;
+                }
+                StepKind::Unbind
+            }
             (Hook::Remove, _) => StepKind::Remove,
             (Hook::Cleanup, _) => StepKind::Cleanup,
             (Hook::PmDetach, Detail::Pm(pm)) => StepKind::PmDetached(pm.detaches()),
@@ -231,8 +239,4 @@ impl HistoryObserver {
             self.steps += 1;
         }
     }
-}
-
-fn may_have_driver(id: DeviceId, model: &Model) -> bool {
-    model.device_by_id(id).is_none_or(Device::may_have_driver)
 }
