@@ -1,4 +1,5 @@
 //! DR001: what it accuses, and the nearest innocents.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 use super::support::{DOMAIN, Dev, NO_DOMAIN, Story, added, only, whole, without};
 use devres_tracer::{
