@@ -101,6 +101,8 @@ pub(crate) const FORMS: [Form; 25] = [
         &[
             "page.rs",
             "report/text.rs",
+            "report/device.rs",
+            "report/binding.rs",
             "report/stack.rs",
             "report/words.rs",
         ],
