@@ -130,7 +130,7 @@ mod tests {
     fn taint_bits_have_the_kernels_letters() {
         assert!(taints(0).is_empty());
         assert_eq!(
-            taints(1 << 12 | 1 << 9 | 1 << 60),
+            taints((1 << 12) | (1 << 9) | (1 << 60)),
             ["W (kernel warned)", "O (out-of-tree module)", "bit 60"]
         );
     }

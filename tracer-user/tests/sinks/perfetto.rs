@@ -88,7 +88,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
     let trace = Trace::decode(bytes).map_err(|error| error.to_string())?;
     let mut tracks: BTreeMap<u64, Track> = BTreeMap::new();
     let mut open: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-    let (mut begun, mut ended) = (BTreeSet::new(), BTreeSet::new());
+    let (mut leaving, mut arriving) = (BTreeSet::new(), BTreeSet::new());
     for packet in &trace.packet {
         if packet.sequence == 0 {
             return Err("a packet of no sequence".to_owned());
@@ -131,14 +131,14 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
             INSTANT => {}
             kind => return Err(format!("an event of kind {kind}")),
         }
-        begun.extend(event.flows.iter().copied());
-        ended.extend(event.ending_flows.iter().copied());
+        leaving.extend(event.flows.iter().copied());
+        arriving.extend(event.ending_flows.iter().copied());
     }
     if let Some((track, _)) = open.iter().find(|(_, stack)| !stack.is_empty()) {
         return Err(format!("{:?} has what does not end", tracks.get(track)));
     }
-    if begun != ended {
-        return Err(format!("flows that begin {begun:?} and end {ended:?}"));
+    if leaving != arriving {
+        return Err(format!("flows that begin {leaving:?} and end {arriving:?}"));
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ pub fn write_html(page: &Page<'_>, writer: &mut dyn Write) -> io::Result<()> {
         write_findings(page.reports, writer)?;
     }
     for (side, report) in page.reports.iter().enumerate() {
-        write_summary(report, beside::number(page.reports, side), writer)?;
+        write_summary(report, &beside::number(page.reports, side), writer)?;
     }
     writeln!(writer, "</main>")?;
     if page.reports.is_empty() {
@@ -183,7 +183,7 @@ fn write_findings(reports: &[Report<'_>], writer: &mut dyn Write) -> io::Result<
 }
 
 /// `number` says of which recording, where there are several.
-fn write_summary(report: &Report<'_>, number: String, writer: &mut dyn Write) -> io::Result<()> {
+fn write_summary(report: &Report<'_>, number: &str, writer: &mut dyn Write) -> io::Result<()> {
     let mut summary = Vec::new();
     write_summary_in(WIDTH, &mut summary, report.summary)?;
     let name = if number.is_empty() {

@@ -68,19 +68,19 @@ fn life<'a>(
 /// What went on in the life when the finding that is shown was made.
 fn deed(history: &DeviceHistory, finding: &Finding) -> Option<Deed> {
     let occurrence = finding.occurrences.on(history.key).next();
-    let found = occurrence.map_or(finding.last, |occurrence| occurrence.time);
+    let when = occurrence.map_or(finding.last, |occurrence| occurrence.time);
     let mut bindings = history.bindings.iter().rev();
-    let binding = bindings.find(|binding| binding.number > 0 && binding.began <= found);
+    let binding = bindings.find(|binding| binding.number > 0 && binding.began <= when);
     let unbinds = |binding: &Binding| {
         let mut steps = binding.steps.iter();
-        steps.any(|step| step.kind == StepKind::Unbind && step.time <= found)
+        steps.any(|step| step.kind == StepKind::Unbind && step.time <= when)
     };
     match binding {
         Some(binding) if unbinds(binding) => Some(Deed::Unbind),
         Some(binding) => {
             let bound = binding.bound.as_ref().map(|(time, _)| *time);
             // Between its probe and its unbind it is not known what the driver was asked to do.
-            (bound.is_none_or(|bound| found <= bound)).then_some(Deed::Bind)
+            (bound.is_none_or(|bound| when <= bound)).then_some(Deed::Bind)
         }
         // It was bound when the recording began.
         None => history.bindings.iter().any(unbinds).then_some(Deed::Unbind),
