@@ -469,6 +469,9 @@ fn take_map<M: TryFrom<Map, Error = MapError>>(
 
 /// Fails where it is known already that nothing could be traced.
 fn ensure_possible(options: &Options) -> Result<(), LiveError> {
+    if !object::has_probes() {
+        return Err(LiveError::NoProbes);
+    }
     if locked_down() {
         return Err(LiveError::LockedDown);
     }
@@ -538,9 +541,6 @@ fn load<'data>(
             .load(object.bytes())
             .map_err(|error| LiveError::of(&error))
     };
-    if !object::has_probes() {
-        return Err(LiveError::NoProbes);
-    }
     let calling = FittedObject::new(|function| types.function_number(function.symbol()));
     let mut ebpf = load(&calling)?;
     if verifier.time(|| calls_kernel_functions(&mut ebpf)) {
