@@ -18,6 +18,9 @@ static const struct dt_scenario *const tables[] = {
 	dt_platform_scenarios,
 	dt_pm_domain_scenarios,
 	dt_pm_bus_scenarios,
+#ifdef CONFIG_PM_GENERIC_DOMAINS_OF
+	dt_genpd_scenarios,
+#endif
 	dt_group_scenarios,
 	dt_explicit_scenarios,
 	dt_component_scenarios,

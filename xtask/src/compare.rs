@@ -91,9 +91,9 @@ for stacks in '' -stacks; do
 done
 "#;
 
-/// The tools in the order in which they are told, with what they are asked for.
+/// The tools in the order in which they are shown, each with its command.
 const TOOLS: [(&str, &str); 9] = [
-    ("nobody", "nobody"),
+    ("nobody", "none"),
     ("trace-cmd", "`trace-cmd record -e dev:devres_log`"),
     ("perf", "`perf record -a -e dev:devres_log`"),
     ("bpftrace", "`bpftrace`, a line for each event"),
@@ -113,7 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let kernel = Kernel::obtain(&args.kernel, false, mirror)?;
     ensure!(
         kernel.architecture() == Architecture::Amd64,
-        "the test module is for x86-64 only"
+        "the comparison is made on x86-64 only"
     );
     let peers = debian_programs::unpacked("peers", Architecture::Amd64, SUITE, &PACKAGES, mirror)?;
     // What an installed system has besides its packages.

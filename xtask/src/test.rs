@@ -230,10 +230,7 @@ fn guest_tests(args: &Args) -> Result<Tally> {
         let kernel = Kernel::obtain(name, false, mirror)?;
         let programs = Programs {
             tracer: tracer::build_static_for(architecture.target(), Purpose::Guest)?,
-            module: match architecture {
-                Architecture::Amd64 => Some(kmod::build(&kernel, mirror)?),
-                Architecture::Arm64 | Architecture::Riscv64 => None,
-            },
+            module: kmod::build(&kernel, mirror)?,
         };
         prepared.push_back((kernel, programs));
     }

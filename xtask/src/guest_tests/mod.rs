@@ -12,6 +12,7 @@ mod devices;
 mod evidence;
 mod fallback;
 mod files;
+mod genpd;
 mod i2c;
 mod live;
 mod loss;
@@ -60,9 +61,9 @@ const SESSIONS: [&Session; 18] = [
     &devices::SESSION,
 ];
 
-/// The sessions of kernels for 64-bit ARM and RISC-V, for which there is no test module and whose machines have other devices.
-const ARM64_SESSIONS: [&Session; 1] = [&boards::ARM64];
-const RISCV64_SESSIONS: [&Session; 1] = [&boards::RISCV64];
+/// The sessions of kernels for 64-bit ARM and RISC-V, whose machines have other devices.
+const ARM64_SESSIONS: [&Session; 2] = [&boards::ARM64, &genpd::SESSION];
+const RISCV64_SESSIONS: [&Session; 2] = [&boards::RISCV64, &genpd::SESSION];
 
 /// Functions for the sessions' scripts.
 const PRELUDE: &str = include_str!("prelude.sh");
@@ -142,8 +143,8 @@ fn without_log(series: Series) -> Option<&'static str> {
 pub(crate) struct Programs {
     /// The tracer, statically linked.
     pub(crate) tracer: PathBuf,
-    /// The test module, built for the kernel; on x86-64 only.
-    pub(crate) module: Option<PathBuf>,
+    /// The test module, built for the kernel.
+    pub(crate) module: PathBuf,
 }
 
 /// The sessions of kernels for an architecture.
@@ -413,12 +414,16 @@ impl KernelRun<'_> {
             self.programs.tracer.clone(),
             tracer::PATH_IN_GUEST.to_owned(),
         )];
-        if let Some(module) = &self.programs.module {
-            let callback = module.with_file_name(kmod::CALLBACK_MODULE);
-            guest.files.extend([
-                (module.clone(), format!("/{}", kmod::MODULE)),
-                (callback, format!("/{}", kmod::CALLBACK_MODULE)),
-            ]);
+        let module = &self.programs.module;
+        guest.files.extend([
+            (module.clone(), format!("/{}", kmod::MODULE)),
+            (
+                module.with_file_name(kmod::CALLBACK_MODULE),
+                format!("/{}", kmod::CALLBACK_MODULE),
+            ),
+        ]);
+        if self.kernel.architecture() != Architecture::Amd64 {
+            guest.overlay = Some(workspace::root().join(genpd::OVERLAY));
         }
         if sessions
             .iter()
@@ -507,7 +512,7 @@ mod tests {
             SESSIONS
                 .iter()
                 .chain(&ARM64_SESSIONS)
-                .chain(&RISCV64_SESSIONS)
+                .chain(&RISCV64_SESSIONS[..1])
         };
         let tests: Vec<&str> = sessions()
             .flat_map(|session| session.tests)
