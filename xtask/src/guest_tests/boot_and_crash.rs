@@ -96,9 +96,13 @@ pub(super) fn run(
     let parameters =
         fs::read_to_string(directory.join("parameters")).context("the guest left no parameters")?;
 
+    let module = programs
+        .module
+        .as_ref()
+        .context("there is no test module")?;
     guest
         .files
-        .push((programs.module.clone(), format!("/{}", kmod::MODULE)));
+        .push((module.clone(), format!("/{}", kmod::MODULE)));
     // At the top of the memory QEMU puts the initramfs, again at each reset.
     let parameters = parameters.trim().replace("4M:4096:", "4M:256M:");
     // Time for the serial line behind a panic.
