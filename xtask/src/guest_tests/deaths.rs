@@ -61,7 +61,13 @@ static BUFFER: Keeper = Keeper {
     set_up: "
         devres-tracer boot --persistent 4M --format tracefs-script >script
         sh script",
-    read: Some("devres-tracer crash --quiet --json >crash.jsonl"),
+    read: Some(
+        "
+        for file in last_boot_info trace per_cpu/cpu0/buffer_meta per_cpu/cpu1/buffer_meta; do
+            cp /sys/kernel/tracing/instances/devres/$file $(echo $file | tr / .)
+        done
+        devres-tracer crash --quiet --json >crash.jsonl 2>crash.stderr",
+    ),
     // The kernel may put something else in its place at a reset.
     tries: 3,
 };
@@ -90,7 +96,7 @@ static RAMOOPS: Keeper = Keeper {
         modprobe ramoops mem_address=0x28000000 mem_size=0x400000 record_size=0x100000 console_size=0 ftrace_size=0 pmsg_size=0
         mount -t pstore pstore /sys/fs/pstore
         cp /sys/fs/pstore/* .
-        devres-tracer crash --quiet --json >crash.jsonl",
+        devres-tracer crash --quiet --json >crash.jsonl 2>crash.stderr",
     ),
     tries: 1,
 };
@@ -203,6 +209,7 @@ impl Death {
             None => of_console(&programs.tracer, &console)?,
         };
         crash_is_told(&lines, series, self.told)
+            .with_context(|| format!("more is in {}", directory.display()))
     }
 
     /// The parameters that the tracer prints for a kernel that it doesn't run on.
