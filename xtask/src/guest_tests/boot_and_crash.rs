@@ -161,7 +161,8 @@ pub(super) fn board_is_recorded(
         Architecture::Amd64 | Architecture::Arm64 => "9010000.pl031",
     };
     let mut guest = guest(kernel, programs, directory, mirror)?;
-    guest.append = printed_in(&guest, "")?.trim().to_owned();
+    let parameters = printed_in(&guest, "")?;
+    parameters.trim().clone_into(&mut guest.append);
     succeed(
         &guest,
         &format!(

@@ -266,16 +266,13 @@ fn proved(line: &Line<'_>, before: &Before<'_>) -> Option<Operation> {
 /// Writes a line in its own words.
 fn write(line: &Line<'_>, operations: &BTreeMap<Vec<u8>, Operation>, to: &mut Vec<u8>) {
     if line.event == Event::Logged {
-        match logged(line, operations) {
-            Some(words) => {
-                to.extend_from_slice(line.head);
-                to.extend(words);
-            }
-            None => {
-                to.extend_from_slice(b"CPU:");
-                to.extend_from_slice(line.cpu());
-                to.extend_from_slice(b" [LOST 1 EVENTS]");
-            }
+        if let Some(words) = logged(line, operations) {
+            to.extend_from_slice(line.head);
+            to.extend(words);
+        } else {
+            to.extend_from_slice(b"CPU:");
+            to.extend_from_slice(line.cpu());
+            to.extend_from_slice(b" [LOST 1 EVENTS]");
         }
         to.push(b'\n');
         return;
