@@ -109,6 +109,7 @@ pub mod history;
 pub mod kernel;
 pub mod model;
 pub mod rules;
+pub mod run;
 pub mod sink;
 pub mod source;
 pub mod trace_file;

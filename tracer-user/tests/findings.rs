@@ -9,7 +9,7 @@ use devres_tracer::{
     check::{Date, Examination, Policy, Results, RunEnd, Status},
     engine::{Engine, Outcome, Summary},
     event::{DeviceAddress, Hook, Time},
-    evidence::SourceInformation,
+    evidence::{SourceEnd, SourceInformation},
     filter::DeviceFilter,
     finding::{
         Adders, Certainty, Finding, MOST_OCCURRENCES, Repeat, Report, RuleInfo, Severity, Subject,
@@ -299,7 +299,7 @@ fn report_text(story: &Story, window: Window) -> String {
     }
     let histories = observer.finish(&model);
     let outcome = dr001(story);
-    let summary = Summary::new(&outcome, whole(), Vec::new(), Severity::Error);
+    let summary = Summary::new(&outcome, whole(), SourceEnd::default(), Severity::Error);
     let contents = Contents {
         name: "three",
         source: &information(),
@@ -460,7 +460,7 @@ fn a_stream_tells_again_at_its_end_what_tells_more_by_then() {
         }
     }
     let outcome = engine.finish();
-    let summary = Summary::new(&outcome, whole(), Vec::new(), Severity::Error);
+    let summary = Summary::new(&outcome, whole(), SourceEnd::default(), Severity::Error);
     lines.end(&outcome.findings, &summary).unwrap();
     objects.end(&outcome.findings, &summary).unwrap();
     let text = String::from_utf8(text).unwrap();

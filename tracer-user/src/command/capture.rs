@@ -18,20 +18,21 @@ use nix::{
 use tokio::{
     process::Child,
     signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, MissedTickBehavior},
+    time::Instant,
 };
 
 use super::{
     child,
-    run::Run,
     say::{detail, remark, say},
     usage::UsageError,
 };
 use crate::{
     duration,
+    engine::Observer,
     event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
     evidence::{HookState, LostBy, SourceInformation},
-    kernel::{Kernel, now},
+    kernel::now,
+    run::Run,
     source::{live::Options, running::Running},
 };
 
@@ -82,13 +83,13 @@ pub(super) trait Receiver {
     fn pause(&mut self) -> ControlFlow<()>;
 }
 
-impl Receiver for Run<'_> {
+impl<O: Observer> Receiver for Run<'_, O> {
     fn event(&mut self, event: &Event) {
         Run::event(self, event);
     }
 
     fn snapshot_taken(&mut self) -> anyhow::Result<()> {
-        self.say_if_nothing_matches();
+        say_if_missing(self.wanted().missing());
         Ok(())
     }
 
@@ -100,6 +101,15 @@ impl Receiver for Run<'_> {
         } else {
             ControlFlow::Continue(())
         }
+    }
+}
+
+/// Says at the start that no device matches: it may be a slip of the pen, or the device may come.
+pub(super) fn say_if_missing(missing: Option<String>) {
+    if let Some(missing) = missing {
+        remark(format_args!(
+            "{missing} now; tracing continues, one may appear"
+        ));
     }
 }
 
@@ -158,8 +168,6 @@ impl Captured {
     }
 }
 
-/// How often the ring buffer is looked into while it is not filling up.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Records that are taken at once before signals and the child are looked at again.
 const AT_ONCE: usize = 16 * 1024;
 
@@ -195,14 +203,7 @@ impl Capture {
 
     /// What is said of this source at the beginning of a stream.
     pub(super) fn information(&self) -> SourceInformation {
-        let kernel = Kernel::running();
-        SourceInformation {
-            tool: env!("CARGO_PKG_VERSION").to_owned(),
-            kernel: Some(kernel.release),
-            machine: Some(kernel.machine),
-            coverage: self.kernel.coverage().clone(),
-            filters: Vec::new(),
-        }
+        self.kernel.information()
     }
 
     /// Starts the command, if there is one, and hands on what happens until it ends, the time is over or
@@ -292,8 +293,6 @@ impl Capture {
         let mut work = pin!(work);
         // What is too far away to be a time never comes.
         let deadline = duration.and_then(|duration| Instant::now().checked_add(duration));
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
@@ -308,8 +307,7 @@ impl Capture {
                 },
                 () = until(deadline) => return Ok(Err(StopReason::TimeOver)),
                 done = &mut work => return Ok(Ok(done)),
-                result = self.kernel.filling_up() => result?,
-                _ = look.tick() => {}
+                result = self.kernel.ready() => result?,
             }
             self.catch_up(receiver).await;
             if receiver.pause().is_break() {

@@ -8,16 +8,15 @@ use clap::Args;
 use super::{
     Exit,
     rules::RuleOptions,
-    run::Run,
     say::{say, shown},
     source_options::FilterOptions,
     trace::{EXIT_CODES, OutputOptions},
     usage::UsageError,
-    wanted::Wanted,
 };
 use crate::{
     crash::{self, Crash},
     event::Death,
+    run::{CrashWatch, Purpose, Run, Wanted},
     source::{
         dead_kernel::{fields, places::Places, segment},
         recording::{Recording, RecordingError},
@@ -90,15 +89,15 @@ impl CrashCommand {
         let wanted = Wanted::of_recording(filter, &recording);
         let mut sink = self.output.sink()?;
         let information = recording.information().clone();
-        let fail_on = self.output.fail_on();
-        let mut run = Run::begin(&information, wanted, rules, fail_on, sink.as_mut());
-        run.watch_for_crash(death);
+        let purpose = Purpose::Judge(self.output.fail_on());
+        let observers = (rules, CrashWatch::new(death));
+        let mut run = Run::begin(&information, wanted, observers, purpose, sink.as_mut());
         if evidence.reset_without_a_word {
             run.problem(
                 "the log does not show why the machine was reset: a watchdog, an undetected hang, or power loss".to_owned(),
             );
         }
-        run.replay(&mut recording)
+        Exit::of_run(run.replay(&mut recording))
     }
 }
 

@@ -1,16 +1,20 @@
 //! `devres-tracer demo`.
 
 use std::{
-    io::{self, ErrorKind, Write as _},
+    io::{self, Write as _},
     ops::ControlFlow,
 };
 
 use clap::Args;
 use tracer_ebpf::Hook;
 
-use super::{Exit, run::Run, trace::OutputOptions, wanted::Wanted};
+use super::{Exit, pager::unless_unread, trace::OutputOptions};
 use crate::{
-    event::EventKind, model::Device, rules::RuleSet, sink::stacks::DeviceStack,
+    event::EventKind,
+    model::Device,
+    rules::RuleSet,
+    run::{Purpose, Run, Wanted},
+    sink::stacks::DeviceStack,
     source::recording::Recording,
 };
 
@@ -37,13 +41,13 @@ impl Demo {
         let mut run = Run::begin(
             &information,
             Wanted::default(),
-            RuleSet::checked(),
-            self.output.fail_on(),
+            (RuleSet::checked(), ()),
+            Purpose::Judge(self.output.fail_on()),
             sink.as_mut(),
         );
         let mut shown = false;
         let mut shown_stack = Ok(());
-        recording.for_each(|event| {
+        let end = recording.replay(|event| {
             // The stack as it was when the unbind began, after which it is taken down.
             let unbinds =
                 matches!(&event.kind, EventKind::Enter(call) if call.hook == Hook::Unbind);
@@ -56,14 +60,9 @@ impl Demo {
             }
             run.event(event);
             ControlFlow::Continue(())
-        })?;
-        match shown_stack {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                return Err(anyhow::Error::new(error).context("the output can't be written"));
-            }
-            _ => {}
-        }
-        run.end(recording.lost_by())
+        });
+        unless_unread(shown_stack)?;
+        Exit::of_run(run.end(end))
     }
 }
 

@@ -3,9 +3,7 @@
 use std::{
     collections::BTreeSet,
     io::{BufWriter, Write as _},
-    ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use clap::Args;
@@ -17,16 +15,19 @@ use super::{
     report::keep_wanted,
     source_options::FilterOptions,
     usage::UsageError,
-    wanted::Wanted,
 };
 use crate::{
     diff::{Sameness, Side, compare},
-    event::{EventKind, Text},
+    engine::Observer,
+    event::{Event, EventKind, Text},
     evidence::SourceInformation,
     filter::DeviceFilter,
     history::{Histories, HistoryObserver, Limits, Window},
-    model::Model,
+    model::{Change, Model},
+    rules::RuleSet,
+    run::{Purpose, Run, Wanted},
     sink::{
+        Nowhere,
         diff::{Differences, write_json, write_text},
         page::Page,
     },
@@ -153,38 +154,57 @@ impl Read {
     }
 }
 
+/// Keeps the histories of devices, and all names that were told.
+struct Reader {
+    histories: HistoryObserver,
+    names: BTreeSet<Text>,
+}
+
+impl Observer for Reader {
+    fn event(&mut self, event: &Event) {
+        let identity = match &event.kind {
+            EventKind::Device(identity) => Some(identity.as_ref()),
+            EventKind::Snapshot(snapshot) => Some(&snapshot.identity),
+            _ => None,
+        };
+        self.names
+            .extend(identity.and_then(|identity| identity.name.clone()));
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model) {
+        self.histories.observe(change, model);
+    }
+}
+
 fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Read> {
     let mut recording = reading::open(path)?;
     let information = recording.information().clone();
-    let mut model = Model::new(Arc::new(information.coverage.clone()));
-    let mut observer = HistoryObserver::new(Limits::default(), Window::default(), false);
-    let mut wanted = Wanted::of_recording(filter.clone(), &recording);
-    let mut names = BTreeSet::new();
-    let damage = recording
-        .for_each(|event| {
-            for change in model.apply(event) {
-                observer.observe(&change, &model);
-            }
-            wanted.event(event, &model);
-            let identity = match &event.kind {
-                EventKind::Device(identity) => Some(identity.as_ref()),
-                EventKind::Snapshot(snapshot) => Some(&snapshot.identity),
-                _ => None,
-            };
-            names.extend(identity.and_then(|identity| identity.name.clone()));
-            ControlFlow::Continue(())
-        })
-        .err()
-        .map(|error| format!("{:#}", anyhow::Error::new(error)));
-    let mut histories = observer.finish(&model);
+    let wanted = Wanted::of_recording(filter.clone(), &recording);
+    let reader = Reader {
+        histories: HistoryObserver::new(Limits::default(), Window::default(), false),
+        names: BTreeSet::new(),
+    };
+    let observers = (RuleSet::none(), reader);
+    let mut nowhere = Nowhere;
+    let run = Run::begin(
+        &information,
+        wanted,
+        observers,
+        Purpose::Transcribe,
+        &mut nowhere,
+    );
+    let mut concluded = run.replay(&mut recording);
+    let damage = concluded.take_damage();
+    let Reader { histories, names } = concluded.observer;
+    let mut histories = histories.finish(concluded.engine.model());
     keep_wanted(&mut histories, filter);
     Ok(Read {
         name: path.display().to_string(),
         information,
         histories,
         damage,
-        problems: recording.problems(),
-        gaps: wanted.gaps(),
+        problems: concluded.summary.problems,
+        gaps: concluded.summary.reasons,
         names,
     })
 }

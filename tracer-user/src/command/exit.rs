@@ -2,7 +2,8 @@
 
 use std::process::{ExitCode, Termination};
 
-use crate::engine::Verdict;
+use super::pager::unless_unread;
+use crate::{engine::Verdict, run::Concluded};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,14 @@ impl From<Verdict> for Exit {
             Verdict::Findings => Self::Findings,
             Verdict::Inconclusive => Self::Inconclusive,
         }
+    }
+}
+
+impl Exit {
+    /// As the verdict of a run has it. A reader that has gone away is no error.
+    pub(super) fn of_run<O>(run: Concluded<O>) -> anyhow::Result<Self> {
+        unless_unread(run.written)?;
+        Ok(run.summary.verdict.into())
     }
 }
 

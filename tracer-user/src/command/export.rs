@@ -6,14 +6,13 @@ use clap::{Args, ValueEnum};
 
 use super::{
     Exit, files, reading,
-    run::Run,
     say::{say, shown},
     source_options::FilterOptions,
-    wanted::Wanted,
 };
 use crate::{
-    finding::Severity,
+    command::pager::unless_unread,
     rules::RuleSet,
+    run::{Purpose, Run, Wanted},
     sink::{Sink, chrome::ChromeSink, json::JsonSink},
 };
 
@@ -63,11 +62,13 @@ impl Export {
         let run = Run::begin(
             &information,
             wanted,
-            RuleSet::checked(),
-            Severity::Error,
+            (RuleSet::checked(), ()),
+            Purpose::Transcribe,
             sink.as_mut(),
         );
-        let summary = run.transcribe(&mut recording)?;
+        let concluded = run.replay(&mut recording);
+        unless_unread(concluded.written)?;
+        let summary = concluded.summary;
         let gaps: Vec<_> = summary.problems.iter().chain(&summary.reasons).collect();
         for gap in &gaps {
             say(format_args!("{}: {gap}", shown(&self.file)));

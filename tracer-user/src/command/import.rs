@@ -14,14 +14,13 @@ use super::{
     files::{self, OverwriteOption},
     reading, record,
     rules::RuleOptions,
-    run::Run,
     say::{say, shown},
     source_options::FilterOptions,
     trace::{EXIT_CODES, OutputOptions},
     usage::UsageError,
-    wanted::Wanted,
 };
 use crate::{
+    run::{CrashWatch, Purpose, Run, Wanted},
     source::recording::Recording,
     trace_file::{End, EndedBy, Header, TraceFileWriter},
 };
@@ -69,13 +68,12 @@ impl Import {
         let wanted = Wanted::of_recording(filter, &recording);
         let mut sink = self.output.sink()?;
         let information = recording.information().clone();
-        let fail_on = self.output.fail_on();
-        let mut run = Run::begin(&information, wanted, rules, fail_on, sink.as_mut());
         // What only oopsed went on: the end of the log is another.
-        if let Some(death) = recording.death().filter(|death| death.fatal) {
-            run.watch_for_crash(Some(death.clone()));
-        }
-        run.replay(&mut recording)
+        let death = recording.death().filter(|death| death.fatal);
+        let watch = death.map(|death| CrashWatch::new(Some(death.clone())));
+        let purpose = Purpose::Judge(self.output.fail_on());
+        let run = Run::begin(&information, wanted, (rules, watch), purpose, sink.as_mut());
+        Exit::of_run(run.replay(&mut recording))
     }
 
     /// What was asked for that says how to judge, which a trace file is not.
@@ -104,7 +102,7 @@ fn convert(
     });
     let mut writer = TraceFileWriter::begin(file, &header).with_context(unwritable)?;
     let mut written = Ok(());
-    let read = recording.for_each(|event| {
+    let source = recording.replay(|event| {
         written = writer.event(event);
         if written.is_ok() {
             ControlFlow::Continue(())
@@ -113,12 +111,9 @@ fn convert(
         }
     });
     written.with_context(unwritable)?;
-    let mut problems = recording.problems();
-    if let Err(error) = read {
-        problems.push(format!("{:#}", anyhow::Error::new(error)));
-    }
+    let problems: Vec<String> = source.gaps().cloned().collect();
     let end = End {
-        lost_by: record::lost_at(&recording.lost_by()),
+        lost_by: record::lost_at(&source.lost_by),
         ended: Some(EndedBy::Run),
         problems: problems.clone(),
         ..End::default()

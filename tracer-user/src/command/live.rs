@@ -11,13 +11,15 @@ use super::{
     say::{plainly, say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
-    wanted::Wanted,
 };
-use crate::tui::{
-    self, RunError, Session,
-    configuration::Configuration,
-    source::{Source, SourceError},
-    theme::Ability,
+use crate::{
+    run::Wanted,
+    tui::{
+        self, RunError, Session,
+        configuration::Configuration,
+        source::{Source, SourceError},
+        theme::Ability,
+    },
 };
 
 /// Shows live what every device holds, or what it held at any moment of a recording

@@ -27,7 +27,6 @@ mod reading;
 mod record;
 mod report;
 mod rules;
-mod run;
 mod runtime;
 mod say;
 mod schema;
@@ -38,7 +37,6 @@ mod time;
 mod topics;
 mod trace;
 mod usage;
-mod wanted;
 
 use std::ffi::OsString;
 

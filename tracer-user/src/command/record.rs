@@ -15,11 +15,12 @@ use super::{
     say::{plainly, remark, shown},
     source_options::{FilterOptions, ProbeOptions, size},
     usage::UsageError,
-    wanted::{Sighting, Wanted, say_if_missing},
 };
 use crate::{
+    command::capture::say_if_missing,
     event::Event,
     evidence::{CommandEnd, LostBy},
+    run::{Sighting, Wanted},
     trace_file::{Header, LostAt, Recorded, Recorder, RecorderError, RecorderOptions, Rotation},
 };
 

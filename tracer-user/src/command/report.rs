@@ -2,9 +2,7 @@
 
 use std::{
     io::{self, BufWriter, Write as _},
-    ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -19,16 +17,15 @@ use super::{
     say::shown,
     source_options::FilterOptions,
     trace::{EXIT_CODES, severity},
-    wanted::Wanted,
 };
 use crate::{
     command::time::{self, TimeArgument},
-    engine::{Engine, Summary},
-    evidence::Coverage,
     filter::DeviceFilter,
-    finding::{Finding, Severity},
-    history::{Histories, HistoryObserver, Limits, Window},
+    finding::Severity,
+    history::{Histories, HistoryObserver, Limits},
+    run::{Purpose, Run, Wanted},
     sink::{
+        Nowhere,
         html::write_html,
         page::{Page, WIDTH},
         report::{Report as Contents, write_json, write_text},
@@ -79,51 +76,28 @@ impl Report {
         let window = time::window(self.since, self.until, &self.file)?;
         let mut recording = reading::open(&self.file)?;
         let information = recording.information().clone();
-        let mut wanted = Wanted::of_recording(filter.clone(), &recording);
-        let mut engine = Engine::new(Arc::new(information.coverage.clone()), rules);
+        let wanted = Wanted::of_recording(filter.clone(), &recording).within(window);
         let limits = if self.html.is_some() {
             Limits::for_a_picture()
         } else {
             Limits::default()
         };
-        let mut observer = HistoryObserver::new(limits, window, self.all);
-        let damage = recording
-            .for_each(|event| {
-                engine.apply_with(event, |change, model| observer.observe(change, model));
-                wanted.event(event, engine.model());
-                ControlFlow::Continue(())
-            })
-            .err()
-            .map(|error| format!("{:#}", anyhow::Error::new(error)));
-        if let Some(until) = recording.until() {
-            engine.pass(until);
-        }
-        let mut histories = observer.finish(engine.model());
+        let observers = (rules, HistoryObserver::new(limits, window, self.all));
+        let purpose = Purpose::Judge(self.fail_on);
+        let mut nowhere = Nowhere;
+        let run = Run::begin(&information, wanted, observers, purpose, &mut nowhere);
+        let mut concluded = run.replay(&mut recording);
+        let damage = concluded.take_damage();
+        let mut histories = concluded.observer.finish(concluded.engine.model());
         keep_wanted(&mut histories, &filter);
-        let mut outcome = engine.finish();
-        outcome
-            .findings
-            .retain(|finding| wanted.finding(finding) && is_in(window, finding));
-        let mut summary = Summary::new(
-            &outcome,
-            Coverage::clone(&information.coverage),
-            recording.lost_by(),
-            self.fail_on,
-        );
-        summary.lines = recording.line_counts();
-        summary.problems = recording.problems();
-        // What comes behind the damage may be worse than what comes before.
-        if damage.is_some() {
-            summary.leave_open();
-        }
-        for gap in wanted.gaps().into_iter().chain(wanted.idleness()) {
-            summary.doubt(gap);
-        }
+        let mut summary = concluded.summary;
+        // It lists no events: how many were wanted says nothing here.
+        summary.chosen_events = None;
         let contents = Contents {
             name: &self.file.display().to_string(),
             source: &information,
             histories: &histories,
-            findings: &outcome.findings,
+            findings: &concluded.findings,
             summary: &summary,
             damage: damage.as_deref(),
         };
@@ -162,12 +136,4 @@ pub(super) fn keep_wanted(histories: &mut Histories, filter: &DeviceFilter) {
         let name = history.name.as_deref().unwrap_or_default();
         filter.wants_names(name, history.driver.as_deref(), history.bus.as_deref())
     });
-}
-
-/// Whether a finding was made in the window. Of those occurrences that are not kept nothing is known but the time
-/// between the first and the last.
-fn is_in(window: Window, finding: &Finding) -> bool {
-    let mut occurrences = finding.occurrences.iter();
-    occurrences.any(|one| window.overlaps(one.began(), one.time))
-        || (finding.occurrences.hidden() > 0 && window.overlaps(finding.first, finding.last))
 }

@@ -10,15 +10,14 @@ use std::{
 
 use clap::Args;
 
-use super::{
-    Exit, after_boot::AfterBoot, reading, say::say, source_options::FilterOptions, wanted::Wanted,
-};
+use super::{Exit, after_boot::AfterBoot, reading, say::say, source_options::FilterOptions};
 use crate::{
     command::time::{Extent, HOW, TimeArgument},
     event::{EventKind, Time},
     evidence::{Before, Coverage},
     filter::DeviceFilter,
     model::Model,
+    run::Wanted,
     sink::{stacks::DeviceStack, stacks_data::Targets},
     source::live::{self, Live, Options},
 };
@@ -105,7 +104,7 @@ impl Stacks {
         let mut wanted = Wanted::of_recording(filter, &recording);
         let mut coverage = recording.information().coverage.clone();
         let mut model = Model::new(Arc::new(coverage.clone()));
-        let read = recording.for_each(|event| {
+        let end = recording.replay(|event| {
             if until.is_some_and(|until: Time| event.time > until) {
                 return ControlFlow::Break(());
             }
@@ -113,12 +112,11 @@ impl Stacks {
             wanted.event(event, &model);
             ControlFlow::Continue(())
         });
-        if let Err(error) = read {
-            let error = anyhow::Error::new(error);
-            say(format_args!("{error:#}; the state before that is shown"));
+        if let Some(damage) = end.damage {
+            say(format_args!("{damage}; the state before that is shown"));
             coverage.before = Before::Unknown("the recording is damaged".to_owned());
         }
-        for problem in recording.problems() {
+        for problem in end.problems {
             say(problem);
         }
         Ok(Found {

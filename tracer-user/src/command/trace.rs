@@ -18,20 +18,19 @@ use super::{
     pager::{colours, width},
     reading, record,
     rules::RuleOptions,
-    run::Run,
-    say::{plainly, shown},
+    say::{plainly, say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
-    wanted::Wanted,
 };
 use crate::{
     check::{CycleClock, exercise::Exercise},
     crash::Messages,
     event::Event,
-    evidence::CommandEnd,
+    evidence::{CommandEnd, SourceEnd},
     filter::DeviceFilter,
     finding::Severity,
     rules::RuleSet,
+    run::{Purpose, Run, Wanted},
     sink::{Sink, json::JsonSink, text::TextSink},
     trace_file::{self, Header, Recorder, RecorderOptions},
 };
@@ -174,9 +173,9 @@ impl Trace {
             let information = recording.information().clone();
             let wanted = Wanted::of_recording(filter, &recording);
             let mut sink = self.output.sink()?;
-            let fail_on = self.output.fail_on();
-            return Run::begin(&information, wanted, rules, fail_on, sink.as_mut())
-                .replay(&mut recording);
+            let purpose = Purpose::Judge(self.output.fail_on());
+            let run = Run::begin(&information, wanted, (rules, ()), purpose, sink.as_mut());
+            return Exit::of_run(run.replay(&mut recording));
         }
         self.live(filter, rules).await
     }
@@ -203,13 +202,14 @@ impl Trace {
             )?),
             None => None,
         };
-        let fail_on = self.output.fail_on();
-        let mut run = Run::begin(&information, wanted, rules, fail_on, sink.as_mut());
-        if let Some(messages) = messages {
-            run.keep_what_is_under_way(messages);
-        }
+        let purpose = Purpose::Judge(self.output.fail_on());
+        let mut run = Run::begin(&information, wanted, (rules, ()), purpose, sink.as_mut());
         run.flush();
-        let mut judged = Judged { run, recorder };
+        let mut judged = Judged {
+            run,
+            recorder,
+            messages,
+        };
         if let Some(after_boot) = after_boot {
             let handed_on = after_boot.hand_on(&mut |event| judged.event(event))?;
             plainly(handed_on);
@@ -232,7 +232,10 @@ impl Trace {
             let end = CommandEnd::of(&self.capture.command, status);
             judged.run.command_ended(end);
         }
-        let exit = judged.run.end(lost_by)?;
+        if let Some(Err(error)) = judged.messages.map(Messages::finish) {
+            say(format_args!("not everything was kept in pstore: {error}"));
+        }
+        let exit = Exit::of_run(judged.run.end(SourceEnd::of_kernel(lost_by)))?;
         if let (Some(file), Some(path)) = (file, &self.record) {
             record::tell(&file?, path, None);
         }
@@ -259,6 +262,8 @@ async fn rebind(
 struct Judged<'sink> {
     run: Run<'sink>,
     recorder: Option<Recorder>,
+    /// Keeps what is under way where it outlives a crash.
+    messages: Option<Messages>,
 }
 
 impl Receiver for Judged<'_> {
@@ -267,6 +272,9 @@ impl Receiver for Judged<'_> {
             recorder.event(event);
         }
         Receiver::event(&mut self.run, event);
+        if let Some(messages) = &mut self.messages {
+            messages.event(event, self.run.model());
+        }
     }
 
     fn snapshot_taken(&mut self) -> anyhow::Result<()> {

@@ -94,7 +94,8 @@ fn identify(text: &mut String, hook: Hook, device: Option<&DeviceIdentity>) -> f
 
 fn detail(text: &mut String, detail: &CallDetail) -> fmt::Result {
     match detail {
-        CallDetail::None => Ok(()),
+        // How many it releases is told when it returns.
+        CallDetail::None | CallDetail::Releases(_) => Ok(()),
         CallDetail::Group(id) => write!(text, " id={:#x}", id.0),
         CallDetail::Pm(pm) => pm_domain(text, *pm),
         CallDetail::Pointer(address) => write!(text, " res={address:#x}"),
@@ -109,7 +110,7 @@ fn pm_domain(text: &mut String, pm: PmDomain) -> fmt::Result {
     write!(text, " pmd={:#x} detach={:#x}", pm.domain, pm.detach)
 }
 
-/// The tracepoint doesn't tell the device's address, nor what an action calls: `add_dr` does.
+/// The tracepoint reports neither the device's address nor what an action calls: `add_dr` does.
 fn add(
     text: &mut String,
     event: &Event,

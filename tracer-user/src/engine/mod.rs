@@ -1,5 +1,6 @@
 //! From events to a verdict.
 
+mod observer;
 mod summary;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -15,6 +16,7 @@ use crate::{
     rules::RuleSet,
 };
 
+pub use observer::Observer;
 pub use summary::{FindingCounts, Summary};
 
 /// Disagreements of the model with the kernel that are kept; the rest is counted.
@@ -262,7 +264,7 @@ impl Engine {
     }
 }
 
-/// What the source could see, had it told that these hooks are silent.
+/// What the source could see, had it reported that these hooks are silent.
 fn without(coverage: &Coverage, silent: &[SilentHook]) -> Coverage {
     let mut coverage = coverage.clone();
     for entry in &mut coverage.hooks {

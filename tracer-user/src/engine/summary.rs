@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Outcome, Undecided, Verdict};
 use crate::{
     crash::Crash,
-    evidence::{CommandEnd, Coverage, LineCounts, LostBy},
+    evidence::{CommandEnd, Coverage, LineCounts, LostBy, SourceEnd},
     finding::Severity,
     model::SilentHook,
 };
@@ -29,7 +29,7 @@ pub struct Summary {
     pub findings: FindingCounts,
     /// Events lost.
     pub lost: u64,
-    /// Where they were lost, as far as the kernel side tells.
+    /// Where they were lost, as far as the kernel side reports it.
     pub lost_by: Vec<LostBy>,
     /// What keeps the input from being all there was, one sentence each: that it was cut off, or is damaged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -76,14 +76,9 @@ pub struct FindingCounts {
 }
 
 impl Summary {
-    /// The summary of a run; findings at or above `fail_on` count for the verdict.
+    /// The summary of a run whose source has said `end`; findings at or above `fail_on` count for the verdict.
     #[must_use]
-    pub fn new(
-        outcome: &Outcome,
-        coverage: Coverage,
-        lost_by: Vec<LostBy>,
-        fail_on: Severity,
-    ) -> Self {
+    pub fn new(outcome: &Outcome, coverage: Coverage, end: SourceEnd, fail_on: Severity) -> Self {
         let count = |severity| {
             outcome
                 .findings
@@ -91,19 +86,19 @@ impl Summary {
                 .filter(|finding| finding.severity == severity)
                 .count() as u64
         };
-        Self {
+        let mut summary = Self {
             events: outcome.events,
             devices: outcome.devices,
             chosen_events: None,
-            lines: None,
+            lines: end.lines,
             findings: FindingCounts {
                 error: count(Severity::Error),
                 warn: count(Severity::Warn),
                 info: count(Severity::Info),
             },
             lost: outcome.lost,
-            lost_by,
-            problems: Vec::new(),
+            lost_by: end.lost_by,
+            problems: end.problems,
             reasons: Vec::new(),
             command: None,
             crash: None,
@@ -115,7 +110,13 @@ impl Summary {
             undecided: outcome.undecided.clone(),
             coverage,
             verdict: outcome.verdict(fail_on),
+        };
+        if let Some(damage) = end.damage {
+            // What comes behind it may be worse than what comes before.
+            summary.problems.push(damage);
+            summary.leave_open();
         }
+        summary
     }
 
     /// That nothing was found says nothing, for this reason.

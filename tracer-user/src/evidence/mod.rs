@@ -3,6 +3,7 @@
 mod command_end;
 mod counts;
 mod coverage;
+mod source_end;
 mod source_information;
 
 pub use command_end::CommandEnd;
@@ -11,4 +12,5 @@ pub use counts::{LineCounts, LostBy};
 pub use coverage::{
     Addresses, Attachment, Before, Coverage, Gap, HookCoverage, HookState, NodeEvents, Untold,
 };
+pub use source_end::SourceEnd;
 pub use source_information::{FilterTexts, STREAM_VERSION, SourceInformation};

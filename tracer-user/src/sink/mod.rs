@@ -34,3 +34,28 @@ pub trait Sink {
     /// Everything so far is to be seen now.
     fn flush(&mut self) -> io::Result<()>;
 }
+
+/// Takes everything and writes nothing: for those that only look at what a run comes to.
+pub struct Nowhere;
+
+impl Sink for Nowhere {
+    fn begin(&mut self, _source: &SourceInformation) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn event(&mut self, _event: &Event, _model: &Model) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finding(&mut self, _finding: &Finding) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self, _findings: &[Finding], _summary: &Summary) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    chain,
     encoding::{self, Encoding},
     lines::{Lines, LinesError},
     packed::{self, Packed},
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     event::{Death, Event, Time},
-    evidence::{LineCounts, LostBy, SourceInformation},
+    evidence::{LineCounts, LostBy, SourceEnd, SourceInformation},
     trace_file::{self, Events, Header, TraceFileError},
 };
 
@@ -215,8 +216,7 @@ impl Recording {
 
     /// What found no room in the ring buffer while it was recorded; known after
     /// [`for_each`](Self::for_each).
-    #[must_use]
-    pub fn lost_by(&self) -> Vec<LostBy> {
+    fn lost_by(&self) -> Vec<LostBy> {
         match &self.content {
             Content::Lines(_) | Content::Text(_) => Vec::new(),
             Content::File(_, events) => {
@@ -228,15 +228,26 @@ impl Recording {
     }
 
     /// Until when nothing more had happened, where that is told; known after [`for_each`](Self::for_each).
-    #[must_use]
-    pub fn until(&self) -> Option<Time> {
+    fn until(&self) -> Option<Time> {
         match &self.content {
             Content::Lines(_) | Content::Text(_) => None,
             Content::File(_, events) => events.ending().end.as_ref()?.until.map(Time),
         }
     }
 
-    /// Shows `each` every event, in order, until it says that this is enough.
+    /// Shows `each` every event, in order, until it says that this is enough. Returns what there is to say at the end.
+    pub fn replay(&mut self, each: impl FnMut(&Event) -> ControlFlow<()>) -> SourceEnd {
+        let damage = self.for_each(each).err().map(|error| chain(&error));
+        SourceEnd {
+            lost_by: self.lost_by(),
+            lines: self.line_counts(),
+            problems: self.problems(),
+            damage,
+            until: self.until(),
+        }
+    }
+
+    /// Like [`replay`](Self::replay), for those to whom a recording that can't be read to its end is of no use.
     pub fn for_each(
         &mut self,
         mut each: impl FnMut(&Event) -> ControlFlow<()>,

@@ -1,6 +1,8 @@
 //! The running kernel, by whichever way it is observed.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
+
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{
     live::{Live, LiveError, Options, Via},
@@ -9,11 +11,19 @@ use super::{
 use crate::{
     boot::Wishes,
     event::Event,
-    evidence::{Coverage, LostBy},
+    evidence::{Coverage, LostBy, SourceInformation},
+    kernel::Kernel,
 };
 
 /// The running kernel while it is observed.
-pub enum Running {
+pub struct Running {
+    way: Way,
+    /// When it is looked into again while nothing fills up.
+    look: Option<Interval>,
+}
+
+/// How it is observed.
+enum Way {
     /// By eBPF probes.
     Probes(Box<Live>),
     /// By its own tracing.
@@ -21,7 +31,7 @@ pub enum Running {
 }
 
 /// The kernel's own tracing, with what went wrong while it was read.
-pub struct Tracefs {
+struct Tracefs {
     trace: Trace,
     failed: Option<TracefsError>,
 }
@@ -37,6 +47,9 @@ pub enum RunningError {
     Tracefs(#[from] TracefsError),
 }
 
+/// How often the buffers are looked into while they are not filling up.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// The smallest buffer for a CPU, in bytes.
 const LEAST_BUFFER: u64 = 64 << 10;
 
@@ -44,7 +57,10 @@ impl Running {
     /// Begins to observe. From here on nothing is missed.
     pub fn start(options: &Options) -> Result<Self, RunningError> {
         if options.via == Via::Probes {
-            return Ok(Self::Probes(Box::new(Live::start(options)?)));
+            return Ok(Self {
+                way: Way::Probes(Box::new(Live::start(options)?)),
+                look: None,
+            });
         }
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
         let wishes = Wishes {
@@ -54,27 +70,58 @@ impl Running {
             dump: false,
         };
         let trace = Trace::start(Path::new(TRACING), wishes)?;
-        Ok(Self::Tracefs(Box::new(Tracefs {
-            trace,
-            failed: None,
-        })))
+        Ok(Self {
+            way: Way::Tracefs(Box::new(Tracefs {
+                trace,
+                failed: None,
+            })),
+            look: None,
+        })
     }
 
     /// What can be seen.
     #[must_use]
     pub fn coverage(&self) -> &Coverage {
-        match self {
-            Self::Probes(live) => live.coverage(),
-            Self::Tracefs(tracefs) => tracefs.trace.coverage(),
+        match &self.way {
+            Way::Probes(live) => live.coverage(),
+            Way::Tracefs(tracefs) => tracefs.trace.coverage(),
         }
     }
 
-    /// Waits until there is much to be drained; the kernel's own tracing doesn't tell. Fails where nothing can be read
-    /// any more.
-    pub async fn filling_up(&mut self) -> io::Result<()> {
-        match self {
-            Self::Probes(live) => live.filling_up().await,
-            Self::Tracefs(tracefs) => match tracefs.failed.take() {
+    /// What is said of this source at the beginning of a stream.
+    #[must_use]
+    pub fn information(&self) -> SourceInformation {
+        let kernel = Kernel::running();
+        SourceInformation {
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: Some(kernel.release),
+            machine: Some(kernel.machine),
+            coverage: self.coverage().clone(),
+            filters: Vec::new(),
+        }
+    }
+
+    /// Waits until there may be something to be drained: at once where much is, else a few milliseconds. Fails where
+    /// nothing can be read any more.
+    pub async fn ready(&mut self) -> io::Result<()> {
+        let mut look = self.look.take().unwrap_or_else(|| {
+            let mut look = tokio::time::interval(LOOK_EVERY);
+            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            look
+        });
+        let ready = tokio::select! {
+            result = self.filling_up() => result,
+            _ = look.tick() => Ok(()),
+        };
+        self.look = Some(look);
+        ready
+    }
+
+    /// Waits until there is much to be drained; the kernel's own tracing doesn't tell.
+    async fn filling_up(&mut self) -> io::Result<()> {
+        match &mut self.way {
+            Way::Probes(live) => live.filling_up().await,
+            Way::Tracefs(tracefs) => match tracefs.failed.take() {
                 Some(error) => Err(io::Error::other(error)),
                 None => std::future::pending().await,
             },
@@ -83,9 +130,9 @@ impl Running {
 
     /// Hands on what has happened, in order, about so many records at most. Returns as many where there may be more.
     pub fn drain(&mut self, most: usize, sink: &mut impl FnMut(Event)) -> usize {
-        match self {
-            Self::Probes(live) => live.drain(most, sink),
-            Self::Tracefs(tracefs) => match tracefs.trace.drain(sink) {
+        match &mut self.way {
+            Way::Probes(live) => live.drain(most, sink),
+            Way::Tracefs(tracefs) => match tracefs.trace.drain(sink) {
                 Ok(true) => most,
                 Ok(false) => 0,
                 Err(error) => {
@@ -98,18 +145,18 @@ impl Running {
 
     /// Hands on all that has happened until now. With the kernel's own tracing, nothing is recorded behind that.
     pub fn finish(&mut self, sink: &mut impl FnMut(Event)) -> io::Result<()> {
-        match self {
-            Self::Probes(live) => {
+        match &mut self.way {
+            Way::Probes(live) => {
                 live.drain_all(sink);
                 Ok(())
             }
-            Self::Tracefs(tracefs) => tracefs.trace.finish(sink).map_err(io::Error::other),
+            Way::Tracefs(tracefs) => tracefs.trace.finish(sink).map_err(io::Error::other),
         }
     }
 
     /// Hands on what was counted elsewhere until now; it goes on being observed.
     pub fn catch_up(&mut self, sink: &mut impl FnMut(Event)) {
-        if let Self::Probes(live) = self {
+        if let Way::Probes(live) = &mut self.way {
             live.drain_all(sink);
         }
     }
@@ -117,8 +164,8 @@ impl Running {
     /// What found no room.
     #[must_use]
     pub fn lost(&self) -> Vec<LostBy> {
-        match self {
-            Self::Probes(live) => live
+        match &self.way {
+            Way::Probes(live) => live
                 .lost_by_hook()
                 .into_iter()
                 .map(|(cpu, hook, count)| LostBy {
@@ -127,7 +174,7 @@ impl Running {
                     count,
                 })
                 .collect(),
-            Self::Tracefs(tracefs) => tracefs
+            Way::Tracefs(tracefs) => tracefs
                 .trace
                 .lost()
                 .into_iter()

@@ -4,18 +4,18 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write as _},
     path::Path,
-    sync::Arc,
 };
 
 use crate::{
-    engine::{Engine, Summary},
     escape::escape,
     event::{AddedNode, DeviceSnapshot, Event, EventKind},
+    evidence::SourceEnd,
     evidence::{Before, SourceInformation},
-    finding::{Severity, text::Text},
+    finding::text::Text,
     model::{Device, Kind, Model, Node},
     rules::RuleSet,
-    sink::{Sink as _, json::JsonSink},
+    run::{Purpose, Run, Wanted},
+    sink::json::JsonSink,
     trace_file::{self, End, EndedBy, Header, TraceFileWriter},
     tui::playback::Playback,
 };
@@ -114,24 +114,17 @@ fn write_lines<'a>(
     events: impl Iterator<Item = &'a Event>,
 ) -> io::Result<u64> {
     let mut sink = JsonSink::new(file, true);
-    sink.begin(information)?;
     // The names that the lines carry are those that the model knows at each of them, and without a summary
     // at their end they would count as cut off.
-    let mut engine = Engine::new(Arc::new(information.coverage.clone()), RuleSet::checked());
+    let rules = (RuleSet::checked(), ());
+    let wanted = Wanted::default();
+    let mut run = Run::begin(information, wanted, rules, Purpose::Transcribe, &mut sink);
     let mut count = 0;
     for event in events {
-        let findings = engine.apply(event).to_vec();
-        sink.event(event, engine.model())?;
-        for finding in &findings {
-            sink.finding(finding)?;
-        }
+        run.event(event);
         count += 1;
     }
-    let outcome = engine.finish();
-    let coverage = information.coverage.clone();
-    let summary = Summary::new(&outcome, coverage, Vec::new(), Severity::Error);
-    sink.end(&outcome.findings, &summary)?;
-    Ok(count)
+    run.end(SourceEnd::default()).written.map(|()| count)
 }
 
 /// What the model knows, as the events that tell it: what its stack numbers mean, and what each device owns.

@@ -14,13 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::MissedTickBehavior;
-
 use super::Sight;
 use crate::{
     event::Event,
     evidence::SourceInformation,
-    kernel::Kernel,
     source::{
         live::Options,
         recording::{Recording, RecordingError},
@@ -28,8 +25,6 @@ use crate::{
     },
 };
 
-/// How often the ring buffer is looked into while it is not filling up.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How often the kernel's counts of what was lost are read.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// Records, or events of a file, that are handed over at once.
@@ -262,24 +257,12 @@ async fn trace(options: &Options, queue: &Queue, begun: &mpsc::Sender<Begun>) {
             return;
         }
     };
-    let kernel = Kernel::running();
-    let _ = begun.send(Ok(SourceInformation {
-        tool: env!("CARGO_PKG_VERSION").to_owned(),
-        kernel: Some(kernel.release),
-        machine: Some(kernel.machine),
-        coverage: live.coverage().clone(),
-        filters: Vec::new(),
-    }));
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let _ = begun.send(Ok(live.information()));
     let mut counted = Instant::now();
     while !queue.stopped() {
-        tokio::select! {
-            result = live.filling_up() => if let Err(error) = result {
-                queue.end(Some(format!("the ring buffer can't be read: {error}")));
-                return;
-            },
-            _ = look.tick() => {}
+        if let Err(error) = live.ready().await {
+            queue.end(Some(format!("the ring buffer can't be read: {error}")));
+            return;
         }
         while !queue.stopped() && !queue.is_full() {
             let mut batch = Vec::new();
@@ -308,7 +291,7 @@ fn read(path: &std::path::Path, queue: &Queue, begun: &mpsc::Sender<Begun>) {
     };
     let _ = begun.send(Ok(recording.information().clone()));
     let mut batch = Vec::with_capacity(AT_ONCE);
-    let result = recording.for_each(|event| {
+    let end = recording.replay(|event| {
         batch.push(event.clone());
         if batch.len() == AT_ONCE {
             queue.push(std::mem::replace(&mut batch, Vec::with_capacity(AT_ONCE)));
@@ -321,18 +304,6 @@ fn read(path: &std::path::Path, queue: &Queue, begun: &mpsc::Sender<Begun>) {
         }
     });
     queue.push(batch);
-    queue.lock().problems = recording.problems();
-    queue.end(result.err().map(|error| chain(&error)));
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    words
+    queue.lock().problems = end.problems;
+    queue.end(end.damage);
 }

@@ -7,7 +7,7 @@ use devres_tracer::{
     diff::{Side, compare},
     engine::{Engine, Summary},
     event::Event,
-    evidence::{CommandEnd, SourceInformation},
+    evidence::{CommandEnd, SourceEnd, SourceInformation},
     finding::{self, Severity},
     history::{Histories, HistoryObserver, Limits, Window},
     model::Model,
@@ -87,6 +87,8 @@ pub(crate) const FORMS: [Form; 20] = [
         &[
             "page.rs",
             "report/text.rs",
+            "report/device.rs",
+            "report/binding.rs",
             "report/stack.rs",
             "report/words.rs",
         ],
@@ -198,7 +200,7 @@ fn into(material: &Material, sink: &mut dyn Sink) {
         }
     }
     let outcome = engine.finish();
-    let mut summary = Summary::new(&outcome, coverage, Vec::new(), Severity::Error);
+    let mut summary = Summary::new(&outcome, coverage, SourceEnd::default(), Severity::Error);
     summary.problems.push(material.name.clone());
     summary.doubt(material.name.clone());
     summary.command = Some(material.command.clone());
@@ -272,7 +274,7 @@ fn reported(material: &Material, write: impl FnOnce(&Report<'_>, &mut Vec<u8>)) 
     let histories = histories(material, &material.events);
     let outcome = judged(material).finish();
     let coverage = material.information.coverage.clone();
-    let mut summary = Summary::new(&outcome, coverage, Vec::new(), Severity::Error);
+    let mut summary = Summary::new(&outcome, coverage, SourceEnd::default(), Severity::Error);
     summary.problems.push(material.name.clone());
     summary.command = Some(material.command.clone());
     let report = Report {

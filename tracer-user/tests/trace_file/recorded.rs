@@ -125,7 +125,7 @@ fn live(events: &[Event], path: &Path, lost_by: &[LostAt]) -> String {
     let summary = Summary::new(
         &outcome,
         whole(),
-        lost_by.iter().map(Into::into).collect(),
+        devres_tracer::evidence::SourceEnd::of_kernel(lost_by.iter().map(Into::into).collect()),
         devres_tracer::finding::Severity::Error,
     );
     sink.end(&outcome.findings, &summary).unwrap();

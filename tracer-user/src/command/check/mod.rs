@@ -27,13 +27,13 @@ use super::{
     say::{say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
-    wanted::Wanted,
 };
 use crate::{
     check::{Date, Examination, Policy, Results, RunEnd, write_expectations},
     evidence::CommandEnd,
     filter::DeviceFilter,
     finding::Severity,
+    run::Wanted,
     sink::reports::Format,
     source::recording::Recording,
 };
@@ -262,20 +262,17 @@ fn from_recording(file: &Path, policy: &Policy, filter: DeviceFilter) -> Result<
     let wanted = Wanted::of_recording(filter, &recording);
     let mut ending = RunEnd::on(today());
     let mut examination = Examination::new(recording.information().clone(), policy.clone());
-    let read = recording.for_each(|event| {
+    let end = recording.replay(|event| {
         examination.event(event);
         ControlFlow::Continue(())
     });
-    if let Some(until) = recording.until() {
+    if let Some(until) = end.until {
         examination.pass(until);
     }
-    let mut gaps = recording.problems();
-    if let Err(error) = read {
-        // What comes behind the damage is missing, and what was read still counts.
-        gaps.push(format!("{:#}", anyhow::Error::new(error)));
-    }
+    // What comes behind the damage is missing, and what was read still counts.
+    let mut gaps: Vec<String> = end.gaps().cloned().collect();
     gaps.extend(wanted.narrowed());
     ending.cut_short = (!gaps.is_empty()).then(|| gaps.join("; "));
-    ending.lost_by = recording.lost_by();
+    ending.lost_by = end.lost_by;
     Ok(examination.finish(ending))
 }

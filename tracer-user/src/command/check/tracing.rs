@@ -9,16 +9,16 @@ use crate::{
         exercise::{Exercise, Roots},
     },
     command::{
-        capture::{Asked, Capture, CaptureOptions, Captured, Receiver},
+        capture::{Asked, Capture, CaptureOptions, Captured, Receiver, say_if_missing},
         exercise::{RebindOptions, run_cycles},
         record::lost_at,
         say::say,
-        wanted::{Sighting, Wanted, say_if_missing},
     },
     event::Event,
     evidence::{CommandEnd, SourceInformation},
     filter::DeviceFilter,
     kernel::now,
+    run::{Sighting, Wanted},
     trace_file::{Header, Recorder, RecorderOptions},
 };
 

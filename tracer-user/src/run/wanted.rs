@@ -1,18 +1,18 @@
 //! The devices that are wanted of a source, and whether there was one.
 
-use super::say::remark;
 use crate::{
     event::{DeviceIdentity, Event, EventKind, Hook},
     evidence::{FilterTexts, SourceInformation},
     filter::DeviceFilter,
     finding::Finding,
+    history::Window,
     model::Model,
     source::recording::Recording,
 };
 
 /// The devices that are wanted of a source.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+pub struct Wanted {
     filter: DeviceFilter,
     /// The devices that the source was narrowed to before.
     recorded: Vec<FilterTexts>,
@@ -20,21 +20,32 @@ pub(super) struct Wanted {
     seen: bool,
     /// Something happened to one that is wanted.
     active: bool,
+    /// When findings must have been made.
+    window: Window,
 }
 
 impl Wanted {
     /// Those that the filter wants, of a source that has all.
-    pub(super) fn new(filter: DeviceFilter) -> Self {
+    #[must_use]
+    pub fn new(filter: DeviceFilter) -> Self {
         Self {
             filter,
             recorded: Vec::new(),
             seen: false,
             active: false,
+            window: Window::default(),
         }
     }
 
+    /// Only findings that were made in this window.
+    #[must_use]
+    pub fn within(self, window: Window) -> Self {
+        Self { window, ..self }
+    }
+
     /// Those that the filter wants of a recording, which may have only some.
-    pub(super) fn of_recording(filter: DeviceFilter, recording: &Recording) -> Self {
+    #[must_use]
+    pub fn of_recording(filter: DeviceFilter, recording: &Recording) -> Self {
         Self {
             recorded: recording.information().filters.clone(),
             ..Self::new(filter)
@@ -42,12 +53,14 @@ impl Wanted {
     }
 
     /// Whether every device of the source is wanted.
-    pub(super) fn is_everything(&self) -> bool {
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
         self.filter.is_empty()
     }
 
     /// What is said of a source of which only these are told.
-    pub(super) fn of_source(&self, source: &SourceInformation) -> SourceInformation {
+    #[must_use]
+    pub fn of_source(&self, source: &SourceInformation) -> SourceInformation {
         let mut source = source.clone();
         let own = self.filter.texts();
         if !self.filter.is_empty() && !source.filters.contains(&own) {
@@ -58,7 +71,7 @@ impl Wanted {
 
     /// Whether an event, which the model has taken in, is wanted. What belongs to no device is wanted only if every
     /// device is, except that something was lost.
-    pub(super) fn event(&mut self, event: &Event, model: &Model) -> bool {
+    pub fn event(&mut self, event: &Event, model: &Model) -> bool {
         if self.filter.is_empty() {
             self.active = self.active || is_activity(event);
             return true;
@@ -78,13 +91,15 @@ impl Wanted {
     }
 
     /// That no device matches so far, if that is so.
-    pub(super) fn missing(&self) -> Option<String> {
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
         let missing = !self.filter.is_empty() && !self.seen;
         missing.then(|| format!("no device matches {}", self.filter.texts()))
     }
 
     /// That nothing happened that could be judged, if that is so: what was only there says nothing about order.
-    pub(super) fn idleness(&self) -> Option<String> {
+    #[must_use]
+    pub fn idleness(&self) -> Option<String> {
         let known = self.filter.is_empty() || self.seen;
         let whose = if self.filter.is_empty() {
             String::new()
@@ -95,17 +110,30 @@ impl Wanted {
     }
 
     /// Whether a device is wanted.
-    pub(super) fn device(&self, identity: &DeviceIdentity) -> bool {
+    #[must_use]
+    pub fn device(&self, identity: &DeviceIdentity) -> bool {
         self.filter.wants(identity)
     }
 
     /// Whether a finding is wanted: of the one whom it was done to, or of the one who did it.
-    pub(super) fn finding(&self, finding: &Finding) -> bool {
-        self.filter.wants_finding(finding)
+    #[must_use]
+    pub fn finding(&self, finding: &Finding) -> bool {
+        self.filter.wants_finding(finding) && self.is_in_window(finding)
+    }
+
+    /// Whether a finding was made in the window. Of those occurrences that are not kept nothing is known but the time
+    /// between the first and the last.
+    fn is_in_window(&self, finding: &Finding) -> bool {
+        let window = self.window;
+        let mut occurrences = finding.occurrences.iter();
+        window == Window::default()
+            || occurrences.any(|one| window.overlaps(one.began(), one.time))
+            || (finding.occurrences.hidden() > 0 && window.overlaps(finding.first, finding.last))
     }
 
     /// Why nothing can be said of the devices that are wanted, when everything was read; one sentence each.
-    pub(super) fn gaps(&self) -> Vec<String> {
+    #[must_use]
+    pub fn gaps(&self) -> Vec<String> {
         let mut gaps = Vec::new();
         if let Some(narrowed) = self.narrowed() {
             gaps.push(narrowed);
@@ -115,7 +143,8 @@ impl Wanted {
     }
 
     /// Why the recording may not have every device that is wanted, if so.
-    pub(super) fn narrowed(&self) -> Option<String> {
+    #[must_use]
+    pub fn narrowed(&self) -> Option<String> {
         let own = self.filter.texts();
         if self.recorded.is_empty() || self.recorded == [own] {
             return None;
@@ -153,19 +182,21 @@ fn is_activity(event: &Event) -> bool {
 
 /// Whether a device is wanted by its name alone, for those who take in events without a model.
 #[derive(Debug)]
-pub(super) struct Sighting {
+pub struct Sighting {
     wanted: Wanted,
 }
 
 impl Sighting {
-    pub(super) fn new(filter: DeviceFilter) -> Self {
+    /// Nothing was seen yet.
+    #[must_use]
+    pub fn new(filter: DeviceFilter) -> Self {
         Self {
             wanted: Wanted::new(filter),
         }
     }
 
     /// Takes an event in.
-    pub(super) fn event(&mut self, event: &Event) {
+    pub fn event(&mut self, event: &Event) {
         let wanted = &mut self.wanted;
         wanted.seen |= match &event.kind {
             EventKind::Device(identity) => wanted.filter.wants(identity),
@@ -175,16 +206,8 @@ impl Sighting {
     }
 
     /// That no device matches so far, if that is so.
-    pub(super) fn missing(&self) -> Option<String> {
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
         self.wanted.missing()
-    }
-}
-
-/// Says at the start that no device matches: it may be a slip of the pen, or the device may come.
-pub(super) fn say_if_missing(missing: Option<String>) {
-    if let Some(missing) = missing {
-        remark(format_args!(
-            "{missing} now; tracing continues, one may appear"
-        ));
     }
 }
