@@ -12,16 +12,21 @@ mod frames;
 mod group;
 mod hazard;
 pub mod kind;
+mod krealloc;
 mod last_event;
 mod list;
+mod markers;
 mod node;
 mod nodes;
 mod order;
+mod phases;
 mod release;
+mod removals;
 mod share;
 mod silent_hook;
 mod snapshot;
 mod taint;
+mod teardown;
 mod watch;
 
 use std::sync::Arc;
@@ -35,6 +40,7 @@ pub use kind::Kind;
 pub use node::{Context, Node, NodeId, Origin, SiteId};
 pub use silent_hook::{Sign, SilentHook};
 pub use taint::Taint;
+pub use teardown::{PmDetach, Teardown};
 
 use crate::{
     event::{
@@ -143,7 +149,7 @@ pub struct Model {
     batches: u32,
     /// Nodes that went with the last event.
     departed: Vec<u32>,
-    now: Moment,
+    now: Current,
     tally: Tally,
     /// The number of the last event that did not fit.
     last_misfit: u64,
@@ -151,7 +157,7 @@ pub struct Model {
 
 /// The event that is being applied.
 #[derive(Debug, Clone, Copy, Default)]
-struct Moment {
+struct Current {
     time: Time,
     task: Task,
     stack: Option<StackId>,
@@ -177,7 +183,7 @@ impl Model {
             sequence: 0,
             batches: 0,
             departed: Vec::new(),
-            now: Moment::default(),
+            now: Current::default(),
             tally: Tally::default(),
             last_misfit: 0,
         }
@@ -188,7 +194,7 @@ impl Model {
         self.forget_departed();
         self.sequence += 1;
         self.tally.events += 1;
-        self.now = Moment {
+        self.now = Current {
             time: event.time,
             task: event.task,
             stack: event.stack,

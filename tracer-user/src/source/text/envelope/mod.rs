@@ -2,6 +2,7 @@
 //! before and behind it.
 
 pub(super) mod date;
+mod fields;
 pub(super) mod prefix;
 pub(super) mod trace_head;
 pub(super) mod vendor;
