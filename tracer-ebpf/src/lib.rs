@@ -15,4 +15,4 @@ pub const LOST_SLOTS: usize = 64;
 pub use filter::{Filter, Pattern};
 pub use hook::{Description, Hook, Point, Programs, Returns, Role, Trait};
 pub use kernel_function::KernelFunction;
-pub use layout::Layout;
+pub use layout::{Layout, NAMES_ARE_KEPT};
