@@ -36,7 +36,7 @@ macro_rules! hooks {
             AddDr = 3: function ["add_dr"] (Device, Node) -> Nothing,
                 by_hand enter_add_dr kprobe_add_dr, [WithoutLog Stack],
                 "some additions or removals are missed";
-            /// `devres_remove(dev, release, match, data)`, on kernels without the tracepoint. What it returns tells
+            /// `devres_remove(dev, release, match, data)`, on kernels without the tracepoint. What it returns shows
             /// what was removed.
             DevresRemove = 23: function ["devres_remove"] (Device, Release, Match, MatchData) -> Pointer,
                 leave leave_devres_remove kretprobe_devres_remove, [WithoutLog],
@@ -169,7 +169,7 @@ pub enum Point {
 
 macro_rules! roles {
     ($($(#[$doc:meta])* $role:ident $name:literal,)*) => {
-        /// What an argument is for, or what else is told of a call.
+        /// What an argument is for, or what else is reported of a call.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum Role {
@@ -284,14 +284,14 @@ pub enum Returns {
 pub enum Trait {
     /// Attached only where it is wanted: it costs something, or few need it.
     Optional,
-    /// Needed only on kernels without the `devres_log` tracepoint, where functions tell of additions and removals.
+    /// Needed only on kernels without the `devres_log` tracepoint, where functions report additions and removals.
     WithoutLog,
-    /// Its entry tells who is responsible for what follows, so that a stack is taken there.
+    /// Its entry shows who is responsible for what follows, so that a stack is taken there.
     Stack,
     /// It has to do with the device's PM domain, of which two words are read.
     PmDomain,
     /// Events of every device are wanted, whatever the filters say: what one device's unbind does to another can
-    /// only be told if both frames are known.
+    /// only be known if both frames are known.
     Unfiltered,
     /// Where a function of the other name exists, that one is attached to.
     AliasFirst,
@@ -517,7 +517,7 @@ impl Hook {
 }
 
 impl Description {
-    /// What must be told of a call for it to be of use, whoever looks at it.
+    /// What must be known of a call for it to be usable at all.
     pub fn essentials(&self) -> impl Iterator<Item = Role> + use<> {
         let passed = self.arguments.iter().copied().filter(|role| {
             matches!(

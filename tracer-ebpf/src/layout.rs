@@ -1,4 +1,4 @@
-//! What userspace tells the probes about the running kernel, found in its BTF.
+//! What userspace passes to the probes about the running kernel, found in its BTF.
 
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 

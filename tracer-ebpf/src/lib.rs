@@ -1,5 +1,5 @@
 //! The wire format between the probes and userspace: what a record in the ring buffer looks like, which
-//! kernel functions are observed, and what userspace tells the probes about the running kernel. Both
+//! kernel functions are observed, and what userspace passes to the probes about the running kernel. Both
 //! sides compile this one definition.
 #![no_std]
 

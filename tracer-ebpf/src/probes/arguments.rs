@@ -152,7 +152,7 @@ impl Structure for Typed {
     }
 }
 
-/// Reads a zero-terminated string into `place` and tells how many bytes it takes with the terminating
+/// Reads a zero-terminated string into `place` and returns how many bytes it takes with the terminating
 /// zero. Where it can't be read, as behind a NULL pointer, it comes out empty.
 ///
 /// # Safety

@@ -22,7 +22,7 @@ use crate::{
     record::{begin, reserve, stack, wake_up},
 };
 
-/// Hooks whose entry is told with a stack.
+/// Hooks whose entry is sent with a stack.
 const WITH_STACK: u64 = Hook::with(Trait::Stack);
 
 /// Hooks that have to do with the device's PM domain.

@@ -1,4 +1,4 @@
-//! Who a device is: told before the first event that names it, and again when it changes.
+//! Who a device is: sent before the first event that names it, and again when it changes.
 
 use tracer_ebpf::{
     Filter, Hook, Pattern,
@@ -172,7 +172,7 @@ unsafe fn tell(device: u64, known: &Pointers, hook: u64, seen: *mut DeviceSeen) 
     true
 }
 
-/// Whether the bus or class that was told of a device is still the one that it has. A class never changes, so
+/// Whether the bus or class that was sent of a device is still the one that it has. A class never changes, so
 /// it is only looked for again where there was neither.
 #[inline(always)]
 fn has_owner(told: u64, bus: u64, device: u64) -> bool {

@@ -23,7 +23,7 @@ pub(crate) static LOST_TOTAL: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static STACKS: StackTrace = StackTrace::with_max_entries(16 * 1024, 0);
 
-/// What was last told of each device.
+/// What was last sent of each device.
 #[map]
 pub(crate) static DEVICES: LruHashMap<u64, DeviceSeen> = LruHashMap::with_max_entries(32 * 1024, 0);
 
@@ -60,8 +60,8 @@ pub(crate) const LOST_SLOTS: usize = tracer_ebpf::LOST_SLOTS;
 const _: () = assert!(Hook::ALL.len() < LOST_SLOTS);
 const _: () = assert!(tracer_ebpf::wire::STACK_DEPTH <= PERF_MAX_STACK_DEPTH as usize);
 
-/// What a [`DeviceRecord`](tracer_ebpf::wire::DeviceRecord) told: as long as the pointers are the same,
-/// it need not be told again.
+/// What a [`DeviceRecord`](tracer_ebpf::wire::DeviceRecord) said: as long as the pointers are the same,
+/// it need not be sent again.
 #[derive(Clone, Copy, PartialEq)]
 #[repr(C)]
 pub(crate) struct DeviceSeen {

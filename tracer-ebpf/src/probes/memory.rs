@@ -18,7 +18,7 @@ const CAPACITY: usize = 1024;
 static MEMORY: Array<[u8; CAPACITY]> = Array::with_max_entries(1, 0);
 
 /// Reads `length` bytes at `address` into [`MEMORY`], or, where the length is zero, the address of the task
-/// that runs it. Never attached: userspace runs it with the two numbers as its arguments, and is told whether
+/// that runs it. Never attached: userspace runs it with the two numbers as its arguments, and learns whether
 /// the memory could be read.
 #[raw_tracepoint(tracepoint = "devres_tracer_never_attached")]
 pub(crate) fn read_memory(context: RawTracePointContext) -> i32 {

@@ -77,7 +77,7 @@ impl Requirement {
     }
 }
 
-/// Violations and doubts that are told in full.
+/// Violations and doubts that are reported in full.
 const MOST_TOLD: usize = 10;
 
 /// An assertion while a run goes on.

@@ -62,7 +62,7 @@ struct Watch {
     /// The most resources since the last binding began, and when.
     most: usize,
     most_at: Time,
-    /// Something was added or given up.
+    /// Something was added or freed.
     touched: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What was seen of which device, so that what was not found can be told from what could not be found.
+//! What was seen of which device, so that what was not found can be distinguished from what could not be found.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -69,7 +69,7 @@ pub struct Test {
 }
 
 impl Test {
-    /// All that is to be told of it beside the message: for a rule, what it found in full.
+    /// All that is reported beside the message: for a rule, what it found in full.
     #[must_use]
     pub fn details(&self) -> Vec<String> {
         if self.findings.is_empty() {
@@ -144,7 +144,7 @@ pub struct Group {
     /// The device's driver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
-    /// The path of the driver's source, where the policy tells it.
+    /// The path of the driver's source, if the policy names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The tests.
@@ -204,7 +204,7 @@ pub struct Results {
     pub events: u64,
     /// Events lost.
     pub lost: u64,
-    /// Where they were lost, as far as the kernel side tells.
+    /// Where they were lost, as far as the kernel side reports it.
     pub lost_by: Vec<LostBy>,
     /// The tests.
     pub groups: Vec<Group>,
@@ -219,7 +219,7 @@ fn date<S: serde::Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Er
 }
 
 impl Results {
-    /// What a run comes to that could not be judged: this test tells why. The kernel is that of this machine, where it
+    /// The result of a run that could not be judged: this test says why. The kernel is that of this machine, where it
     /// was to be tested.
     #[must_use]
     pub fn without_run(kernel: Option<&Kernel>, date: Date, test: Test) -> Self {

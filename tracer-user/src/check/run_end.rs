@@ -19,7 +19,7 @@ pub struct RunEnd {
     pub cut_short: Option<String>,
     /// Why the run was not recorded, though that was asked for.
     pub unrecorded: Option<String>,
-    /// Where events were lost, as far as the kernel side tells.
+    /// Where events were lost, as far as the kernel side reports it.
     pub lost_by: Vec<LostBy>,
     /// What the exercise did, if there was one.
     pub exercised: Option<Exercised>,

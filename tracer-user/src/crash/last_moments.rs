@@ -14,10 +14,10 @@ const MOST_SHOWN: usize = 4;
 /// Tasks about which something is remembered at the same time.
 const MOST_TASKS: usize = 4096;
 
-/// Watches for what is under way, and tells it at the end.
+/// Tracks what is in progress, and reports it at the end.
 #[derive(Debug, Default)]
 pub struct LastMoments {
-    /// Releases that have begun, innermost last.
+    /// Releases in progress, innermost last.
     releases: HashMap<Number, Vec<Release>>,
     /// When devices were detached from their PM domain.
     detached: HashMap<DeviceId, Time>,
@@ -33,7 +33,7 @@ fn number(task: Task) -> Number {
     (task.tid, task.tgid)
 }
 
-/// A release that has begun.
+/// A release in progress.
 #[derive(Debug)]
 struct Release {
     /// How many functions ran on its task.
@@ -96,7 +96,7 @@ impl LastMoments {
         }
     }
 
-    /// Releases that had begun on a task at this depth, or deeper, are over.
+    /// Releases that had started on a task at this depth, or deeper, are over.
     fn over(&mut self, task: Task, depth: usize) {
         if let Some(releases) = self.releases.get_mut(&number(task)) {
             releases.retain(|release| release.depth < depth);

@@ -109,7 +109,7 @@ fn pm_domain(text: &mut String, pm: PmDomain) -> fmt::Result {
     write!(text, " pmd={:#x} detach={:#x}", pm.domain, pm.detach)
 }
 
-/// The tracepoint doesn't tell the device's address, nor what an action calls: `add_dr` does.
+/// The tracepoint reports neither the device's address nor what an action calls: `add_dr` does.
 fn add(
     text: &mut String,
     event: &Event,

@@ -79,7 +79,7 @@ impl Messages {
     }
 
     /// Keeps an event that the model has taken in, if its device is under way. Each is there when this returns: nothing is
-    /// saved up, because nothing tells when the machine will die.
+    /// saved up, because nothing announces when the machine will die.
     pub fn event(&mut self, event: &Event, model: &Model) {
         if self.broken.is_some() || !self.is_wanted(event, model) {
             return;

@@ -1,4 +1,4 @@
-//! What was under way when a machine died: the end of a recording, told by the model's frames.
+//! What was under way when a machine died: the end of a recording, read from the model's frames.
 
 mod last_moments;
 mod line;
@@ -17,7 +17,7 @@ pub use words::write;
 /// The end of a recording that a machine did not survive.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Crash {
-    /// How the machine died; `None` where nothing tells.
+    /// How the machine died; `None` if nothing shows it.
     pub death: Option<Death>,
     /// What was under way at the end, on the task that died first; the innermost device of each task.
     pub under_way: Vec<UnderWay>,

@@ -123,7 +123,7 @@ fn tokens(
 }
 
 impl BindingComparison<'_> {
-    /// Kernels that don't name their actions are told how the others call them.
+    /// Actions of kernels that don't name them get the names that the others have.
     fn name_actions(&mut self, mine: &[Token], theirs: &[Token]) {
         let items = |tokens: &[Token], which| -> HashMap<u32, Item> {
             let of = |(place, token): (usize, &Token)| {

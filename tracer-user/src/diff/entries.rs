@@ -28,7 +28,7 @@ impl View {
         self.hooks & (1 << hook as u64) != 0
     }
 
-    /// A phase, as far as both tell it.
+    /// A phase, as far as both know it.
     pub(super) fn phase(self, phase: State) -> State {
         if !self.has(Hook::Probe) {
             return State::Unknown;
@@ -45,12 +45,12 @@ impl View {
         }
     }
 
-    /// Whether both tell which function released a resource.
+    /// Whether both know which function released a resource.
     pub(super) fn has_frames(self) -> bool {
         self.has(Hook::ReleaseAll) && self.has(Hook::ReleaseGroup)
     }
 
-    /// Whether both would have told this step.
+    /// Whether both would have recorded this step.
     fn tells(self, step: &Step) -> bool {
         let hook = match step.kind {
             StepKind::Added(_)
@@ -188,7 +188,7 @@ impl Entry<'_> {
     }
 }
 
-/// A binding, or several in one where probes can't be told apart, as it is compared.
+/// A binding, or several in one if probes can't be distinguished, as it is compared.
 #[derive(Debug)]
 pub(super) struct Compared<'a> {
     pub(super) binding: &'a Binding,
@@ -201,7 +201,7 @@ pub(super) struct Compared<'a> {
 pub(super) type Alike = (&'static str, String, State);
 
 impl Compared<'_> {
-    /// Whether it is a probe, or tells of resources.
+    /// Whether it is a probe, or has resources.
     pub(super) fn is_worth_telling(&self) -> bool {
         let resources = self.entries.iter().any(|entry| entry.item().is_some());
         resources || self.binding.number > 0 && !self.entries.is_empty()

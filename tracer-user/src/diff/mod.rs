@@ -2,7 +2,7 @@
 //!
 //! Addresses, times and tasks don't count. What counts is what was added, removed and released, in which
 //! phase and by which function of drivers/base/devres.c, and in which order. What only one of the two
-//! could see is left out of the comparison and told, because then they can't be said to be the same.
+//! could see is left out of the comparison and reported, because then they can't be called the same.
 
 mod alignment;
 mod binding;

@@ -90,7 +90,7 @@ impl Known {
 pub(super) struct Pairs {
     good: HashMap<u64, u32>,
     bad: HashMap<u64, u32>,
-    /// Resources that were never seen to come are told apart by name only.
+    /// Resources whose addition was never observed are distinguished by name only.
     strangers: BTreeMap<String, u32>,
     next: u32,
 }

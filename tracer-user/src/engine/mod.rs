@@ -264,7 +264,7 @@ impl Engine {
     }
 }
 
-/// What the source could see, had it told that these hooks are silent.
+/// What the source could see, had it reported that these hooks are silent.
 fn without(coverage: &Coverage, silent: &[SilentHook]) -> Coverage {
     let mut coverage = coverage.clone();
     for entry in &mut coverage.hooks {

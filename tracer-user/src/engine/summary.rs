@@ -29,7 +29,7 @@ pub struct Summary {
     pub findings: FindingCounts,
     /// Events lost.
     pub lost: u64,
-    /// Where they were lost, as far as the kernel side tells.
+    /// Where they were lost, as far as the kernel side reports it.
     pub lost_by: Vec<LostBy>,
     /// What keeps the input from being all there was, one sentence each: that it was cut off, or is damaged.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Text;
 
-/// How a machine died, or what it barely survived, as far as its log tells.
+/// How a machine died, or what it barely survived, as far as its log shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Death {
     /// What it died of.

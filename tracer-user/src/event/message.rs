@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{NodeReference, Text, splat::Splat};
 
-/// A message of the kernel that tells of devres without being an event of a node.
+/// A kernel message that concerns devres without being an event of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
@@ -13,10 +13,10 @@ pub enum Message {
     ProbeRefused,
     /// A `WARN_ON()` in drivers/base/devres.c, or another report of the kernel from there.
     Warning {
-        /// The function that it is in, if told.
+        /// The function that it is in, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         function: Option<Text>,
-        /// The line in that file, on the kernel that wrote the message, if told.
+        /// The line in that file, on the kernel that wrote the message, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         line: Option<u64>,
     },
@@ -24,7 +24,7 @@ pub enum Message {
     FreedActive {
         /// The type of what was active, such as `work_struct`.
         object: Text,
-        /// The function that it would call, if told.
+        /// The function that it would call, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hint: Option<Text>,
         /// The release that the message follows.

@@ -1,7 +1,7 @@
-//! What happened in the kernel, told the same way by every source.
+//! What happened in the kernel, in the same form from every source.
 //!
 //! A source (live kernel, trace file, imported log) yields [`Event`]s in the order in which the kernel
-//! produced them. Nothing behind it can tell, or needs to know, which source it was. What a source could
+//! produced them. Nothing after it can know, or needs to know, which source it was. What a source could
 //! not see is said once in its [`Coverage`](crate::evidence::Coverage), and what it lost on the way in
 //! [`EventKind::Loss`], at the place in the order where it was lost.
 
@@ -112,9 +112,9 @@ pub enum EventKind {
     /// `devres_log` REL: a node's release is about to run, by `release_nodes()`.
     Release(NodeReference),
     /// `devres_log` REPLACE: `devm_krealloc` moves a block; the old node's address, while the new one is
-    /// told by the [`Hook::Krealloc`] leave that follows.
+    /// given by the [`Hook::Krealloc`] leave that follows.
     Replace(NodeReference),
-    /// An action was removed, told by its function and data, where the kernel does not say which node.
+    /// An action was removed, identified by its function and data, where the kernel does not name the node.
     RemoveAction {
         /// Address of the action's function.
         #[serde(with = "hex")]
@@ -133,7 +133,7 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<ModuleCode>,
     },
-    /// The kernel itself told of devres in its log.
+    /// The kernel itself reported about devres in its log.
     Message(Message),
     /// A function was entered. Functions that are only entered, never left, are points in time.
     Enter(Call),
@@ -206,7 +206,7 @@ pub enum CallDetail {
     Irq {
         /// The interrupt's number.
         number: u32,
-        /// `dev_id`: what the handler is called with, and what tells apart those that share a number.
+        /// `dev_id`: what the handler is called with, and what distinguishes those that share a number.
         #[serde(with = "hex")]
         #[schemars(with = "hex::Hexadecimal")]
         dev_id: u64,
@@ -260,6 +260,6 @@ pub enum LossCause {
     KprobesOff,
     /// ftrace is switched off for the whole kernel; how many events that costs is not known.
     FtraceOff,
-    /// A hook that is attached did not report what must have happened. No source tells this: the model concludes it.
+    /// A hook that is attached did not report what must have happened. No source reports this: the model concludes it.
     HookSilent,
 }

@@ -70,10 +70,10 @@ pub struct AddedNode {
     /// The function that runs on release: the action where the node is an action, else the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<Arc<Function>>,
-    /// Whether it is known to be an action although its argument is not told.
+    /// Whether it is known to be an action although its argument is unknown.
     #[serde(default, skip_serializing_if = "is_false")]
     pub action: bool,
-    /// The action's argument; zero where the node is none, or where it is not told.
+    /// The action's argument; zero if the node is none, or if it is unknown.
     #[serde(with = "hex")]
     #[schemars(with = "hex::Hexadecimal")]
     pub action_data: u64,
@@ -93,7 +93,7 @@ pub struct AddedNode {
 /// A node that was on a device's list, as REM, REL and REPLACE name it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct NodeReference {
-    /// Its address; zero where the source does not tell nodes apart.
+    /// Its address; zero if the source can't distinguish nodes.
     pub node: NodeAddress,
     /// The name that the kernel logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]

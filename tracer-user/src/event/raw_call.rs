@@ -1,4 +1,4 @@
-//! What a call means. Both decoders, of the probes' records and of lines of text, tell a [`RawCall`]; one function
+//! What a call means. Both decoders, of the probes' records and of lines of text, yield a [`RawCall`]; one function
 //! makes an event of it.
 
 use tracer_ebpf::{Hook, Returns, Role};
@@ -8,7 +8,7 @@ use super::{
     Return,
 };
 
-/// The most that is told of one call.
+/// The most values known of one call.
 const MOST: usize = 5;
 
 /// Whether a function is entered or returns.
@@ -20,7 +20,7 @@ pub(crate) enum Phase {
     Leave,
 }
 
-/// A call as a source saw it: its arguments by role, each told or not. Which device it is about stands beside it.
+/// A call as a source saw it: its arguments by role, each known or not. The device it is about is kept beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RawCall {
     pub(crate) hook: Hook,
@@ -33,14 +33,14 @@ pub(crate) struct RawCall {
 /// How the calls of a source are to be read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
-    /// The tracepoint tells of additions and removals; else functions do.
+    /// The tracepoint reports additions and removals; otherwise functions do.
     pub(crate) logged: bool,
     /// Bytes from a node to its payload, if known.
     pub(crate) payload_offset: Option<u64>,
 }
 
 impl RawCall {
-    /// A call of which nothing is told yet.
+    /// A call of which nothing is known yet.
     pub(crate) fn new(hook: Hook, phase: Phase) -> Self {
         Self {
             hook,
@@ -68,27 +68,27 @@ impl RawCall {
         }
     }
 
-    /// What is told of an argument.
+    /// What is known of an argument.
     pub(crate) fn get(&self, role: Role) -> Option<u64> {
         let told = self.roles.iter().zip(&self.words);
         told.take(usize::from(self.told))
             .find_map(|(known, word)| (*known == role).then_some(*word))
     }
 
-    /// Everything that is told.
+    /// Everything that is known.
     pub(crate) fn told(&self) -> impl Iterator<Item = (Role, u64)> {
         let told = self.roles.into_iter().zip(self.words);
         told.take(usize::from(self.told))
     }
 
-    /// The device's PM domain, if enough is told of it.
+    /// The device's PM domain, if enough of it is known.
     pub(crate) fn pm(&self) -> Option<PmDomain> {
         let domain = self.get(Role::PmDomain)?;
         let detach = self.get(Role::Detach).or((domain == 0).then_some(0))?;
         Some(PmDomain { domain, detach })
     }
 
-    /// What the call means; `None` where another event tells the same, or nothing has happened.
+    /// What the call means; `None` if another event reports the same, or nothing has happened.
     pub(crate) fn event(&self, reading: Reading) -> Option<EventKind> {
         match self.phase {
             Phase::Enter => self.entered(reading),
@@ -190,7 +190,7 @@ impl RawCall {
     }
 }
 
-/// Something was removed, and it is not told what: as good as an event that was lost.
+/// Something was removed, but not which: as good as a lost event.
 const UNKNOWN_REMOVAL: EventKind = EventKind::Loss(Loss {
     count: 1,
     cause: LossCause::Input,

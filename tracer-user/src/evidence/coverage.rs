@@ -12,7 +12,7 @@ use crate::event::{Hook, Role, hook_name, role_name};
 pub struct Coverage {
     /// The hooks that the source tried, with how each was attached or why it was not.
     pub hooks: Vec<HookCoverage>,
-    /// What calls of hooks that deliver events don't tell, all of them or some.
+    /// What calls of hooks that deliver events don't report, all of them or some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub untold: Vec<Untold>,
     /// Ways of attachment that the kernel can switch off, and the source can't read whether it has.
@@ -43,7 +43,7 @@ pub struct HookCoverage {
     pub state: HookState,
 }
 
-/// An argument that calls don't tell.
+/// An argument that calls don't report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Untold {
     /// Of which hook.
@@ -63,7 +63,7 @@ pub struct Untold {
 pub struct Gap {
     /// The hooks of which one would do.
     pub any: &'static [Hook],
-    /// The argument that it doesn't tell, where the hook itself is there.
+    /// The argument that it doesn't report, if the hook itself is there.
     pub role: Option<Role>,
 }
 
@@ -75,7 +75,7 @@ pub enum HookState {
     Attached(Attachment),
     /// It does not, for this reason.
     Missing(String),
-    /// It is not wanted on this kernel: another hook tells the same.
+    /// It is not needed on this kernel: another hook reports the same.
     NotNeeded(String),
 }
 
@@ -164,7 +164,7 @@ impl Coverage {
         self.attachment(hook).is_some()
     }
 
-    /// Whether the calls of `hook` tell this argument, as far as there are any.
+    /// Whether the calls of `hook` report this argument, as far as there are any.
     #[must_use]
     pub fn tells(&self, hook: Hook, role: Role) -> bool {
         self.untold(hook, role).is_none()
@@ -175,7 +175,7 @@ impl Coverage {
         untold.find(|untold| untold.hook == hook && untold.role == role)
     }
 
-    /// Whether `hook` delivers events that tell what is needed of each of its calls.
+    /// Whether `hook` delivers events with what is needed of each of its calls.
     #[must_use]
     pub fn serves(&self, hook: Hook) -> bool {
         self.sees(hook) && self.unserved(hook).is_none()

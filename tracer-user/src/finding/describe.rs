@@ -45,7 +45,7 @@ pub fn asker(node: &Node) -> Option<&str> {
     stack.lasting_name(asked_by(stack)?)
 }
 
-/// What tells a node apart in fingerprints: its label, and who asked for it where that is known.
+/// What distinguishes a node in fingerprints: its label, and who asked for it if that is known.
 #[must_use]
 pub fn mark(node: &Node) -> String {
     let label = label(node);
@@ -91,7 +91,7 @@ pub fn label(node: &Node) -> &str {
 /// What a resource without any name is called.
 const UNNAMED: &str = "unnamed";
 
-/// Whether a label tells resources apart no more than "a resource" or "an action" would.
+/// Whether a label distinguishes resources no better than "a resource" or "an action" would.
 #[must_use]
 pub fn is_nameless(label: &str) -> bool {
     matches!(label, "" | "action" | "devm_action_release" | UNNAMED)

@@ -1,4 +1,4 @@
-//! How much a finding tells of what it says, so that of many the one is shown that tells most.
+//! How much evidence a finding has, so that of several the one with the most is shown.
 
 use super::{Certainty, Finding};
 use crate::model::{Node, Origin};
@@ -35,7 +35,7 @@ pub struct Adders {
 }
 
 impl Adders {
-    /// Those of the resources that a finding would tell of.
+    /// Those of the resources that a finding would name.
     #[must_use]
     pub fn of_nodes(nodes: &[&Node]) -> Self {
         let stacks = nodes.iter().filter(|node| node.stack().is_some()).count();
@@ -59,12 +59,12 @@ impl Adders {
     }
 }
 
-/// How much a finding tells of what it says. More is greater; of the same severity the greatest is shown.
+/// How much evidence a finding has. More is greater; of the same severity the greatest is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Evidence {
     /// Every step of it was seen.
     confirmed: bool,
-    /// Its order is told to the end: each of its resources was seen to go, where that is what it is about.
+    /// Its order is complete: the release of each of its resources was observed, if it is about that.
     ended: bool,
     /// Who added the resources.
     adders: Adders,
@@ -73,7 +73,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// What a finding tells.
+    /// The evidence of a finding.
     #[must_use]
     pub fn of(finding: &Finding) -> Self {
         let ended = finding.delay_since.is_empty()
@@ -90,7 +90,7 @@ impl Evidence {
         }
     }
 
-    /// Whether the same finding, with these adders and so sure, would tell more.
+    /// Whether the same finding, with these adders and this certainty, would have more evidence.
     pub(super) fn would_grow(self, certainty: Certainty, adders: Adders) -> bool {
         let offered = Self {
             confirmed: certainty == Certainty::Confirmed,

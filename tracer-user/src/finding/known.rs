@@ -88,7 +88,7 @@ impl Fix {
     }
 }
 
-/// As JSON tells of it.
+/// In its JSON form.
 #[derive(Serialize, JsonSchema)]
 struct KnownLine {
     fault: &'static str,

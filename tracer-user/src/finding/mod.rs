@@ -123,8 +123,8 @@ pub struct Finding {
     #[serde(serialize_with = "nanoseconds")]
     #[schemars(with = "u64")]
     pub last: Time,
-    /// Each time that it was found, as far as they are kept. What else is told is of the worst of them, and of those
-    /// as bad of the one that tells most.
+    /// Each time that it was found, as far as they are kept. The rest describes the worst of them, and of those
+    /// as bad the one with the most evidence.
     #[serde(flatten)]
     pub occurrences: Occurrences,
 }
@@ -188,7 +188,7 @@ pub struct Added {
     pub phase: &'static str,
     /// The stack's number in the trace; frames are in `stack`.
     pub stack_id: Option<u32>,
-    /// The function that asked for it, the innermost one that is none of devres itself: what tells apart resources
+    /// The function that asked for it, the innermost one outside of devres itself: what distinguishes resources
     /// that the kernel names alike, as all memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -235,7 +235,7 @@ fn maybe_nanoseconds<S: Serializer>(time: &Option<Time>, serializer: S) -> Resul
     time.map(|time| time.0).serialize(serializer)
 }
 
-/// A device's instance, as JSON tells of it.
+/// A device's instance, in its JSON form.
 #[derive(Serialize, JsonSchema)]
 struct Instance {
     address: String,

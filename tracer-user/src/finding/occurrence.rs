@@ -61,7 +61,7 @@ impl Occurrence {
     }
 }
 
-/// As JSON tells of it.
+/// In its JSON form.
 #[derive(Serialize, JsonSchema)]
 struct OccurrenceLine<'occurrence> {
     time: u64,
@@ -193,7 +193,7 @@ fn to_go(kept: &[Occurrence], instance: InstanceKey) -> usize {
     place.map_or(half, |(place, _)| place)
 }
 
-/// As JSON tells of them.
+/// In their JSON form.
 #[derive(Serialize, JsonSchema)]
 struct OccurrencesLine<'occurrences> {
     occurrences: &'occurrences [Occurrence],

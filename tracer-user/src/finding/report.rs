@@ -40,7 +40,7 @@ pub struct Repeat<'a> {
     pub severity: Severity,
     /// How sure it is.
     pub certainty: Certainty,
-    /// Who added the resources that it would tell of.
+    /// Who added the resources that it would name.
     pub adders: Adders,
     /// When it is found.
     pub now: Time,
@@ -50,7 +50,7 @@ pub struct Repeat<'a> {
 #[derive(Debug, Default)]
 pub struct Report {
     findings: Vec<Finding>,
-    /// How much each finding tells.
+    /// How much evidence each finding has.
     evidence: Vec<Evidence>,
     by_fingerprint: HashMap<String, usize>,
     updates: Vec<Finding>,
@@ -65,7 +65,7 @@ pub struct Report {
 
 impl Report {
     /// Reports a finding. One with a known fingerprint is counted, and takes the place of the known one where it is
-    /// worse, or as bad and tells more.
+    /// worse, or as bad with more evidence.
     pub fn submit(&mut self, finding: Finding) {
         let occurrence = Occurrence::of(&finding);
         let Some(index) = self.by_fingerprint.get(&finding.fingerprint).copied() else {
@@ -107,7 +107,7 @@ impl Report {
     }
 
     /// Reports what has become of a finding: it takes the place of the known one with its fingerprint, unless that
-    /// is worse or tells more, and is not counted once more.
+    /// is worse or has more evidence, and is not counted again.
     pub fn update(&mut self, finding: Finding) {
         let Some(index) = self.by_fingerprint.get(&finding.fingerprint).copied() else {
             self.submit(finding);
@@ -137,7 +137,7 @@ impl Report {
         self.updates.extend(self.findings.get(index).cloned());
     }
 
-    /// Counts a finding that is known, at least as bad, and tells at least as much; whether that was so. Spares a
+    /// Counts a finding that is known, at least as bad, with at least as much evidence; whether that was so. Spares a
     /// rule the making of what would only be counted.
     pub fn repeat(&mut self, again: &Repeat<'_>) -> bool {
         let Some(index) = self.by_fingerprint.get(again.fingerprint).copied() else {

@@ -19,7 +19,7 @@ pub struct RuleInfo {
     pub description: &'static str,
     /// The hooks without which it can't decide: of each group one must be there.
     pub needs: &'static [&'static [Hook]],
-    /// What it needs to be told of their calls besides what makes them of use at all.
+    /// What it needs of their calls besides what makes them usable at all.
     pub details: &'static [(Hook, Role)],
     /// The hooks with which it can say more. Where one is missing, it says less, and that is no gap.
     pub sharpened_by: &'static [Hook],
@@ -38,7 +38,7 @@ impl RuleInfo {
         worst.copied().unwrap_or(Severity::Info)
     }
 
-    /// What it needs and doesn't have: hooks, or what they should tell.
+    /// What it needs and doesn't have: hooks, or what they should report.
     pub fn missing<'c>(&self, coverage: &'c Coverage) -> impl Iterator<Item = Gap> + use<'c> {
         let hooks = self.needs.iter().copied();
         let hooks = hooks.filter(move |any| !any.iter().any(|hook| coverage.serves(*hook)));
@@ -57,7 +57,7 @@ impl RuleInfo {
     }
 }
 
-/// What must be told for what a device holds to be concluded from calls.
+/// What must be known to conclude from calls what a device holds.
 const CONCLUDED: &[(Hook, Role)] = &[
     (Hook::ReleaseAll, Role::Device),
     (Hook::ReleaseGroup, Role::Device),

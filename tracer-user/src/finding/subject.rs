@@ -9,7 +9,7 @@ use crate::{
 
 /// How a device without a name is called.
 pub(super) const UNNAMED: &str = "an unnamed device";
-/// How a device is called of which nothing is told.
+/// How a device is called of which nothing is known.
 pub const UNKNOWN: &str = "an unknown device";
 
 /// What identifies a device in findings, kept for when the device has changed or gone.
@@ -35,7 +35,7 @@ impl Subject {
         }
     }
 
-    /// A device of which nothing is told.
+    /// A device of which nothing is known.
     #[must_use]
     pub fn unknown() -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Subject {
         }
     }
 
-    /// A confirmed finding about it, which tells nothing yet but where.
+    /// A confirmed finding about it, which so far only says where.
     #[must_use]
     pub fn finding(&self, rule: &RuleInfo, severity: Severity, what: &str, now: Time) -> Finding {
         Finding {

@@ -176,7 +176,7 @@ fn resource(formatter: &mut fmt::Formatter<'_>, resource: &Resource, since: &str
     Ok(())
 }
 
-/// The frames that tell who it was: without what every addition passes through at the inner end, and what
+/// The frames that show who it was: without what every addition passes through at the inner end, and what
 /// every probe passes through at the outer.
 #[must_use]
 pub fn telling(stack: &[String]) -> &[String] {

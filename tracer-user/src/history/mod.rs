@@ -151,7 +151,7 @@ pub enum Beginning {
     Initialised,
     /// It was there, and what it owned was read from the kernel's memory.
     Snapshot,
-    /// It was there or its beginning is not observed, and nothing told what it owned.
+    /// It was there or its start was not observed, and nothing showed what it held.
     Halfway,
 }
 
@@ -257,7 +257,7 @@ pub struct Holdings {
 /// One resource, or a marker of a group, on a device's stack.
 #[derive(Debug, Clone, Copy)]
 pub struct Held {
-    /// What tells it apart from others of its life.
+    /// What distinguishes it from others of its life.
     pub serial: u64,
     /// What it is, and who added it.
     pub label: LabelId,
@@ -344,7 +344,7 @@ pub enum StepKind {
     Doubtful(Taint),
     /// The kernel said that it refused a probe, because the device owned something before it.
     Refused,
-    /// The kernel warned in this function of drivers/base/devres.c, in this line where it is told.
+    /// The kernel warned in this function of drivers/base/devres.c, in this line if it is known.
     Warned(LabelId, Option<u64>),
     /// The kernel said that an object of this kind was active in memory that had been given back.
     FreedActive(LabelId),
@@ -410,7 +410,7 @@ impl StepKind {
 /// A resource, or a marker of a group, in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
-    /// What tells it apart from others of its life.
+    /// What distinguishes it from others of its life.
     pub serial: u64,
     /// What it is, and who added it.
     pub label: LabelId,

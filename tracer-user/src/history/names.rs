@@ -11,7 +11,7 @@ use crate::{
     model::{Kind, Node, SiteId, kind::plain_name},
 };
 
-/// Tasks that are told apart; beyond that they have no name.
+/// Tasks that are distinguished; beyond that they have no name.
 const MOST_TASKS: usize = 1 << 16;
 
 /// Sites that are found without looking at what they are.
@@ -54,7 +54,7 @@ pub struct Label {
     pub kind: Option<Kind>,
     /// The kernel stack of its addition.
     pub frames: Option<Frames>,
-    /// The frame of it that tells who it was.
+    /// The frame of it that shows who it was.
     pub by: Option<Text>,
 }
 
@@ -110,7 +110,7 @@ impl Names {
         }
     }
 
-    /// Whether the source has no times, and [`Self::moment`] tells numbers of events.
+    /// Whether the source has no times, and [`Self::moment`] counts events.
     #[must_use]
     pub const fn are_numbered(&self) -> bool {
         self.numbered
@@ -212,7 +212,7 @@ impl Label {
             && self.kind == Some(node.kind())
     }
 
-    /// Whether the source doesn't tell which action it is.
+    /// Whether the source doesn't say which action it is.
     #[must_use]
     pub fn is_unnamed_action(&self) -> bool {
         let name = plain_name(&self.text);

@@ -282,7 +282,7 @@ impl HistoryObserver {
         });
     }
 
-    /// The binding that things are told in; none where the present one is not kept.
+    /// The binding that steps are added to; none if the current one is not kept.
     fn with_binding(&mut self, id: DeviceId, change: impl FnOnce(&mut Binding)) {
         if let Some(history) = self.history(id)
             && history.bindings_hidden == 0
@@ -302,7 +302,7 @@ impl HistoryObserver {
         }
     }
 
-    /// A closing marker goes silently with its group, which is told; anything else was missed.
+    /// A closing marker is freed silently with its group, which is logged; anything else was missed.
     fn vanished(&mut self, id: NodeId, model: &Model) {
         if model.node(id).is_some_and(|node| !node.kind().is_marker()) {
             self.node(id, model, StepKind::Missed);

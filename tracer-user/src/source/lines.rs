@@ -33,7 +33,7 @@ pub enum LinesError {
 
 /// The most bytes that a line may have: more than a snapshot of a device with a hundred thousand resources.
 const LONGEST: u64 = 64 << 20;
-/// Lines that can't be read and are told one by one; the others are counted.
+/// Lines that can't be read and are reported one by one; the others are counted.
 const MOST_BAD_LINES: usize = 10;
 
 /// Reads events from JSON lines.
@@ -47,7 +47,7 @@ pub struct Lines<R> {
     /// How many losses there were.
     losses: u64,
     time: Time,
-    /// The last line was there, or that it is missing was told.
+    /// The last line was there, or its absence was reported.
     ended: bool,
     /// Lines that could not be read: how many, and the first of them in words.
     bad: u64,
@@ -82,7 +82,7 @@ enum Object {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Reads the first line, which tells what could be seen.
+    /// Reads the first line, which says what could be observed.
     pub fn new(mut reader: R) -> Result<Self, LinesError> {
         let mut text = Vec::new();
         match read_line(&mut reader, &mut text)? {
@@ -210,7 +210,7 @@ impl<R: BufRead> Lines<R> {
         loss(self.time, 1, LossCause::Input)
     }
 
-    /// The loss of what is missing, if that was not told yet.
+    /// The loss of what is missing, if that was not reported yet.
     fn missing(&mut self, count: u64, problem: &'static str) -> Option<Event> {
         if std::mem::replace(&mut self.ended, true) {
             return None;

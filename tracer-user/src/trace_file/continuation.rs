@@ -9,7 +9,7 @@ use crate::{
     model::{Device, Kind, Model, Node, State},
 };
 
-/// What is known at this moment, told as events: what the stack numbers mean, and what each device owns.
+/// The current state as events: what the stack numbers mean, and what each device holds.
 ///
 /// A device on which something is under way, or of which something is not known, gets a snapshot that says
 /// that it is not certain. If anything at all is under way, a loss follows: what began before the file can't be

@@ -63,13 +63,13 @@ pub struct Events<R> {
     /// How many events the file has before the next one.
     number: u64,
     time: Time,
-    /// What is missing was not told yet.
+    /// What is missing was not reported yet.
     missing: Option<Missing>,
     ending: Integrity,
     over: bool,
 }
 
-/// Something is missing: nobody knows how much, but at least up to this event if that is told.
+/// Something is missing: nobody knows how much, but at least up to this event if that is known.
 #[derive(Debug, Clone, Copy, Default)]
 struct Missing {
     up_to: u64,
@@ -243,7 +243,7 @@ impl<R: Read> Events<R> {
         missing.up_to = missing.up_to.max(up_to);
     }
 
-    /// What is missing before the next block, or at the end, if that was not told yet.
+    /// What is missing before the next block, or at the end, if that was not reported yet.
     fn loss(&mut self, next: Option<&BlockHeader>) -> Option<Event> {
         let missing = self.missing.take()?;
         let up_to = next.map_or(missing.up_to, |header| header.first_event);

@@ -41,7 +41,7 @@ pub struct RecorderOptions {
 /// Why a run can't be recorded, or not any longer.
 #[derive(Debug, thiserror::Error)]
 pub enum RecorderError {
-    /// A file could not be begun.
+    /// A file could not be started.
     #[error("{} can't be written", .path.display())]
     Create {
         /// Which one.
@@ -113,7 +113,7 @@ pub struct Recorder {
     beginning: u64,
     /// What was there before has been recorded: it is in one file.
     begins_others: bool,
-    /// Events that were not written in time and not told yet.
+    /// Events that were not written in time and not reported yet.
     untold: u64,
     recorded: Recorded,
 }
@@ -142,7 +142,7 @@ const OLDEST_IN_SYNC: Duration = Duration::from_millis(100);
 /// The same for the first block after a while in which nothing happened; for each that follows it is twice as long, up to
 /// [`OLDEST`]. The first events may be the last: they may bring the machine down.
 const OLDEST_FIRST: Duration = Duration::from_millis(10);
-/// The disk is told to keep what was written so often, if there is nothing else to do.
+/// What was written is synced to disk this often, if there is nothing else to do.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 impl Recorder {

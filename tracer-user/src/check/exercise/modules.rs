@@ -44,7 +44,7 @@ impl Module {
         self.directory(roots).join("initstate").exists()
     }
 
-    /// Whether it is installed for the running kernel, or that can't be told.
+    /// Whether it is installed for the running kernel, or that is unknown.
     pub(super) fn is_known(&self, roots: &Roots) -> bool {
         let Ok(release) = fs::read_to_string(roots.proc.join("sys/kernel/osrelease")) else {
             return true;

@@ -197,7 +197,7 @@ fn consoles(roots: &Roots) -> Vec<(String, PathBuf)> {
     consoles
 }
 
-/// The terminal that this process runs on, as proc(5) tells it in `stat`, unless it is one without a device.
+/// The terminal that this process runs on, as proc(5) has it in `stat`, unless it is one without a device.
 fn terminal(roots: &Roots) -> Option<(String, PathBuf)> {
     let stat = fs::read_to_string(roots.proc.join("self/stat")).ok()?;
     // A program's name may have blanks and brackets.

@@ -87,7 +87,7 @@ impl Exercise {
         Self { files, ..self }
     }
 
-    /// Whether there is such a module to unload and load, as far as can be told before that is tried.
+    /// Whether there is such a module to unload and load, as far as can be known before that is tried.
     pub fn verify_module(roots: &Roots, name: &str) -> Result<(), ExerciseError> {
         let module = Module::named(name)?;
         if module.is_loaded(roots) || module.file.is_some() || module.is_known(roots) {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{check::selection::Place, event::Time};
 
-/// When each cycle began, by the clock of the events. Whoever makes the cycles tells it; what looks at the
+/// When each cycle started, by the clock of the events. Whoever makes the cycles reports it; what looks at the
 /// events, which come later, asks it.
 #[derive(Debug, Clone, Default)]
 pub struct CycleClock {

@@ -115,7 +115,7 @@ pub(super) fn line_and_column(text: &str, place: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// The table and key to which a place in a text belongs, as far as its lines tell.
+/// The table and key to which a place in a text belongs, as far as its lines show.
 fn key_at(text: &str, place: usize) -> String {
     let end = text
         .get(place..)

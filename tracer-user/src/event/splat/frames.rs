@@ -19,7 +19,7 @@ pub(super) fn releases(function: &Function, name: &str) -> bool {
         )
 }
 
-/// Whether a function is a part of devres, or one that acquires or gives up something managed.
+/// Whether a function is a part of devres, or one that acquires or frees something managed.
 #[must_use]
 pub fn is_devres(function: &Function) -> bool {
     function.base_name().is_some_and(|name| {
@@ -27,12 +27,12 @@ pub fn is_devres(function: &Function) -> bool {
     })
 }
 
-/// Parts of devres whose names do not tell.
+/// Parts of devres whose names do not show it.
 fn is_inner(name: &str) -> bool {
     matches!(name, "add_dr" | "alloc_dr" | "remove_nodes")
 }
 
-/// Whether a function acquires or gives up something managed, as its name says.
+/// Whether a function acquires or frees something managed, judged by its name.
 #[must_use]
 pub fn is_managed(name: &str) -> bool {
     let name = name.trim_start_matches('_');
@@ -41,7 +41,7 @@ pub fn is_managed(name: &str) -> bool {
         .any(|beginning| name.starts_with(beginning))
 }
 
-/// Whether a managed function gives up what was acquired, by hand: `devm_free_irq`, `devm_clk_put`. A release
+/// Whether a managed function frees what was acquired, explicitly: `devm_free_irq`, `devm_clk_put`. A release
 /// that devres itself calls, such as `devm_irq_release`, is none.
 #[must_use]
 pub fn is_freeing(name: &str) -> bool {

@@ -25,10 +25,10 @@ pub struct Splat {
     /// The place in the source that it names, such as `kernel/irq/devres.c:144`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Text>,
-    /// The function in which it happened, if told.
+    /// The function in which it happened, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<Arc<Function>>,
-    /// The function that an active object would have called, if told.
+    /// The function that an active object would have called, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<Text>,
     /// The number of the interrupt, or the seconds for which something has been going on.
@@ -90,7 +90,7 @@ impl Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SplatKind {
-    /// Not told: only a stack is left of it.
+    /// Unknown: only a stack is left of it.
     #[default]
     Stack,
     /// `WARN_ON()`.
@@ -189,7 +189,7 @@ impl SplatKind {
         }
     }
 
-    /// Whether it tells of a task that does not get on.
+    /// Whether it is about a task that makes no progress.
     #[must_use]
     pub const fn is_stuck(self) -> bool {
         matches!(self, Self::Hung | Self::Lockup | Self::Stall)

@@ -1,4 +1,4 @@
-//! What a splat's stacks tell: in which release it happened, in which phase, who allocated and who freed.
+//! What a splat's stacks show: in which release it happened, in which phase, who allocated and who freed.
 
 use super::{
     MemoryFault, Role, Splat, SplatKind, SplatStack,
@@ -19,7 +19,7 @@ pub enum Phase {
     Deletion,
     /// The last reference to the device was put.
     FinalPut,
-    /// The stack does not tell.
+    /// The stack does not show it.
     Unknown,
 }
 
@@ -70,7 +70,7 @@ impl Release<'_> {
     }
 }
 
-/// What a splat tells.
+/// What a splat shows.
 #[derive(Debug, Clone, Copy)]
 pub struct Story<'a> {
     splat: &'a Splat,
@@ -78,7 +78,7 @@ pub struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    /// What this splat tells.
+    /// What this splat shows.
     #[must_use]
     pub fn of(splat: &'a Splat) -> Self {
         let stuck = splat.kind.is_stuck();
@@ -155,7 +155,7 @@ impl<'a> Story<'a> {
             .map(|(_, function, _)| function)
     }
 
-    /// The managed function that acquires or gives up something where it happened, outside of a release.
+    /// The managed function that acquires or frees something where it happened, outside of a release.
     #[must_use]
     pub fn managed(&self) -> Option<&'a Function> {
         let mut outer = frames::named(self.frames())
@@ -173,14 +173,14 @@ impl<'a> Story<'a> {
         behind.next().map(|(_, function, _)| function)
     }
 
-    /// Who allocated the memory, as far as told.
+    /// Who allocated the memory, as far as known.
     #[must_use]
     pub fn allocated(&self) -> Option<Given<'a>> {
         let stack = self.splat.stack(Role::Allocated)?;
         Some(Given::of(&stack.frames))
     }
 
-    /// Who freed the memory before, as far as told.
+    /// Who freed the memory before, as far as known.
     #[must_use]
     pub fn freed(&self) -> Option<Given<'a>> {
         let stack = self.splat.stack(Role::Freed)?;

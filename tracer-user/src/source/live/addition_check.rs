@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use super::decode::outside_any_task;
 use crate::event::{CallDetail, Event, EventKind, Hook, Loss, LossCause};
 
-/// Passes events on, and tells of a loss where an addition did not follow its call.
+/// Passes events on, and reports a loss if an addition did not follow its call.
 #[derive(Debug, Default)]
 pub(super) struct AdditionCheck {
     /// The payload whose addition must come next, by task.

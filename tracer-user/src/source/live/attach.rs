@@ -46,7 +46,7 @@ pub const WAYS: [Attachment; 4] = [
     Attachment::Kprobe,
 ];
 
-/// Attaches every hook and tells how.
+/// Attaches every hook and returns how.
 pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> {
     let mut coverage: Vec<HookCoverage> = Vec::with_capacity(Hook::COUNT);
     let mut logged = false;
@@ -70,7 +70,7 @@ pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> 
     coverage
 }
 
-/// Why, if not one of the hooks that tell of devices could be attached.
+/// Why, if none of the hooks that report devices could be attached.
 pub(super) fn nothing(hooks: &[HookCoverage]) -> Option<String> {
     let of_devices = |entry: &&HookCoverage| {
         !entry.hook.is_optional() && !matches!(entry.hook, Hook::ModuleLoad | Hook::ModuleFree)
@@ -86,7 +86,7 @@ pub(super) fn nothing(hooks: &[HookCoverage]) -> Option<String> {
     reason.cloned()
 }
 
-/// What the probes can't tell of calls, for the way in which they are attached.
+/// What the probes can't report of calls, because of the way they are attached.
 pub(super) fn untold(hooks: &[HookCoverage]) -> Vec<Untold> {
     let by_kretprobe = hooks.iter().any(|entry| {
         entry.hook == Hook::Probe && entry.state == HookState::Attached(Attachment::Kprobe)

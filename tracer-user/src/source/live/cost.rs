@@ -29,7 +29,7 @@ pub enum CostError {
     /// The kernel does not account for the time of programs.
     #[error("the kernel does not report the cost of programs: {0}")]
     NoStatistics(String),
-    /// What the probe would be told is not there.
+    /// What the probe would be given is not there.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
 }
@@ -59,7 +59,7 @@ impl<'ebpf> Burst<'ebpf> {
         program.load().map_err(|error| not_run(&error))
     }
 
-    /// Prepares runs that tell of an addition of `node`, `size` bytes large, to `device`, whose name lies at
+    /// Prepares runs that report an addition of `node`, `size` bytes large, to `device`, whose name lies at
     /// `name`. `comm` is the offset of `task_struct.comm`.
     pub(super) fn of_additions(
         ebpf: &'ebpf Ebpf,

@@ -353,7 +353,7 @@ impl Decoder {
         }
     }
 
-    /// What kernels that log call a node, as far as it can be told from its functions.
+    /// What kernels that log call a node, as far as its functions show.
     fn name_without_log(&mut self, function: &Function, release: &str) -> Option<Text> {
         match release {
             "group_open_release" => Some(self.texts.of("grp<")),
@@ -412,7 +412,7 @@ pub(super) struct NodeFacts {
     pub(super) name: Option<Text>,
 }
 
-/// What a record tells of a call. On entry its words are the first arguments behind the device.
+/// What a record holds of a call. On entry its words are the first arguments behind the device.
 fn raw_call(hook: Hook, phase: Phase, record: &CallRecord) -> RawCall {
     const WITH_PM_DOMAIN: u64 = Hook::with(Trait::PmDomain);
     let mut call = RawCall::new(hook, phase);

@@ -104,7 +104,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     words
 }
 
-/// Whether the kernel keeps its memory from eBPF programs, as far as it tells.
+/// Whether the kernel keeps its memory from eBPF programs, as far as it says.
 pub(super) fn locked_down() -> bool {
     std::fs::read_to_string("/sys/kernel/security/lockdown")
         .is_ok_and(|modes| modes.contains("[confidentiality]"))

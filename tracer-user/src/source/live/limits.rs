@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use super::error::LiveError;
 
-/// Files that are open at once: each program, its link, and what tells how often it was skipped.
+/// Files that are open at once: each program, its link, and the count of how often it was skipped.
 const FILES: u64 = 256;
 /// Bytes of address space, besides the ring buffer: the kernel's types and symbols, and what threads reserve.
 const MEMORY: u64 = 256 << 20;

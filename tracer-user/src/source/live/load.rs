@@ -194,7 +194,7 @@ impl Live {
     }
 
     /// Whether the probes keep the kernel from preempting them (`bpf_preempt_disable()`). Where they can't, a
-    /// preemptible kernel skips a probe now and then, and tells so.
+    /// preemptible kernel skips a probe now and then, and counts it.
     #[must_use]
     pub fn is_uninterrupted(&self) -> bool {
         self.uninterrupted
@@ -242,9 +242,9 @@ impl Live {
         Ok(())
     }
 
-    /// Hands up to `most` records' events to `sink`, in order, and tells how many records there were.
+    /// Hands up to `most` records' events to `sink`, in order, and returns how many records there were.
     ///
-    /// What the kernel skipped is told before the events that follow it. For that, what happens during this call
+    /// What the kernel skipped is reported before the events that follow it. For that, what happens during this call
     /// is left to the next one.
     pub fn drain(&mut self, most: usize, sink: &mut impl FnMut(Event)) -> usize {
         let Self {
@@ -564,7 +564,7 @@ fn load<'data>(
     Ok((load(&FittedObject::new(|_| None))?, false))
 }
 
-/// What the probes see, as far as the attached hooks tell.
+/// What the probes see, as far as the attached hooks report it.
 fn coverage(hooks: Vec<HookCoverage>, concluded: bool, stacks: bool) -> Coverage {
     Coverage {
         untold: attach::untold(&hooks),

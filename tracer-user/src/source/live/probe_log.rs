@@ -12,7 +12,7 @@ use crate::escape::Escaped;
 pub(super) struct ProbeLog(EbpfLogger<StandardError>);
 
 impl ProbeLog {
-    /// Takes the log of these programs; an error tells why it can't be had.
+    /// Takes the log of these programs; an error says why there is none.
     pub(super) fn open(ebpf: &mut Ebpf) -> Result<Self, String> {
         EbpfLogger::init_with_logger(ebpf, StandardError)
             .map(Self)

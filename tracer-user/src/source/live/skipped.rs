@@ -1,7 +1,7 @@
 //! Events that the kernel did not hand to the probes at all.
 //!
 //! A program that is already running on a CPU is not run again inside itself, and a kretprobe needs a free
-//! instance. The kernel counts both and tells them in the `fdinfo` of each program and link.
+//! instance. The kernel counts both and shows them in the `fdinfo` of each program and link.
 
 use std::{
     fs::{self, File},
@@ -58,7 +58,7 @@ impl Skipped {
     }
 
     /// Tells `sink` of what was skipped since the last call, as of `time`. Returns the time up to which everything
-    /// that was skipped has been told.
+    /// that was skipped has been reported.
     pub(super) fn tell(&mut self, time: Time, sink: &mut impl FnMut(Event)) -> Time {
         let up_to = now();
         let count = self.since_last();
@@ -93,7 +93,7 @@ enum Identity {
     Link(u64),
 }
 
-/// What an `fdinfo` file tells at this moment, if it has a count.
+/// What an `fdinfo` file shows at this moment, if it has a count.
 fn read(information: &File) -> Option<(Identity, u64)> {
     // An ordinary one takes a third of it.
     let mut buffer = [0; 1024];
@@ -101,7 +101,7 @@ fn read(information: &File) -> Option<(Identity, u64)> {
     count(str::from_utf8(buffer.get(..length)?).ok()?)
 }
 
-/// The identity and the count that one `fdinfo` tells.
+/// The identity and the count that one `fdinfo` shows.
 fn count(information: &str) -> Option<(Identity, u64)> {
     let mut identity = None;
     let mut count = None;

@@ -1,7 +1,7 @@
 //! The kernel's switches that silence probes without detaching them.
 //!
 //! With `kprobes/enabled` at 0 no kprobe fires, whoever attached it; with the sysctl `kernel.ftrace_enabled` at 0
-//! no fentry does, and no kprobe can be attached to a function's entry. Neither tells those who are attached.
+//! no fentry does, and no kprobe can be attached to a function's entry. Neither notifies those who are attached.
 
 use std::{
     fs::{self, File},
@@ -69,7 +69,7 @@ pub(super) struct Switches {
 struct Switch {
     state: File,
     cause: LossCause,
-    /// As it was last seen, so that it is told once.
+    /// As it was last seen, so that it is reported once.
     off: bool,
 }
 

@@ -79,7 +79,7 @@ impl SymbolService {
         }
     }
 
-    /// Waits for the table unless it can already tell what lies at the address: the kernel's own functions
+    /// Waits for the table unless it already knows what lies at the address: the kernel's own functions
     /// don't move.
     fn ready_for(&mut self, address: u64) {
         if self.reading.is_some() && !self.table.is_of_kernel_itself(address) {

@@ -105,7 +105,7 @@ impl ModuleSymbols {
 /// A line of `/proc/kallsyms`.
 pub(super) struct Line<'text> {
     pub(super) address: u64,
-    /// As `nm` tells it, one letter.
+    /// As `nm` shows it, one letter.
     pub(super) kind: &'text str,
     pub(super) name: &'text str,
     pub(super) module: Option<&'text str>,
@@ -136,7 +136,7 @@ struct Symbol {
 }
 
 /// The longest distance from a function's start at which an address is still taken to lie in it: the table
-/// tells no ends, but functions are smaller than this.
+/// has no ends, but functions are smaller than this.
 const LONGEST_FUNCTION: u64 = 1 << 16;
 /// Modules and generated code begin at pages.
 const PAGE: u64 = 1 << 12;

@@ -1,8 +1,8 @@
 //! The names that devices get after `device_initialize`.
 //!
-//! A probe tells a device's name with the first event of the device behind it. Many devices have none between
+//! A probe sends a device's name before the device's first event. Many devices have none between
 //! their beginning and their end: DRM cards and connectors, everything that owns nothing and has no driver. So
-//! whoever was told without a name is looked at again in the kernel's memory, after the events that came
+//! a device that was sent without a name is read again from kernel memory, after the events that came
 //! meanwhile. That costs the probes nothing.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 
 use crate::event::{DeviceAddress, DeviceIdentity, Event, EventKind, Hook, Task, Time};
 
-/// Devices without a name that are looked at; what others are called is told with their next event.
+/// Devices without a name that are polled; the names of others come with their next event.
 const MOST: usize = 256;
 /// Looks that pass at most between two at the same device.
 const LONGEST_WAIT: u32 = 256;
@@ -140,7 +140,7 @@ mod tests {
         }))
     }
 
-    /// The names that are told in one look, at which the device has this name.
+    /// The names found in one poll, in which the device has this name.
     fn look(unnamed: &mut Unnamed, name: Option<&str>) -> Vec<String> {
         let mut names = Vec::new();
         unnamed.look(|_| Some(identity(name)), &mut |event| {

@@ -30,7 +30,7 @@ struct Nearest {
 
 /// The same from a table in the format of `/proc/kallsyms`.
 fn named(mut table: impl BufRead, pointers: &BTreeSet<u64>) -> io::Result<BTreeMap<u64, String>> {
-    /// The table tells no ends. What lies farther behind a variable's beginning is hardly in it.
+    /// The table has no ends. What lies farther behind a variable's start is hardly in it.
     const LARGEST: u64 = 1 << 16;
     let mut nearest: BTreeMap<u64, Nearest> = BTreeMap::new();
     let mut line = Vec::with_capacity(128);

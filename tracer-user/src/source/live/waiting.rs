@@ -1,7 +1,7 @@
 //! Releases that have been under way for long: where their tasks wait, by `/proc/TID/stack`.
 //!
 //! A task that waits makes no event. Once nothing was heard of one that releases for a while, its stack is read, once,
-//! and told as an event of its own, so that a recording has it as well.
+//! and reported as an event of its own, so that a recording has it as well.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ struct Releasing {
     devices: Vec<DeviceAddress>,
     /// When something was last heard of it.
     heard: Time,
-    /// Its stack was told since.
+    /// Its stack was reported since.
     told: bool,
 }
 

@@ -41,7 +41,7 @@ pub(in crate::source::live) struct BpfMemory<'ebpf> {
 }
 
 impl<'ebpf> BpfMemory<'ebpf> {
-    /// Loads the program; an error tells why it could not be.
+    /// Loads the program; an error says why it could not be.
     pub(in crate::source::live) fn load(ebpf: &mut Ebpf) -> Result<(), String> {
         let program: &mut RawTracePoint = ebpf
             .program_mut(PROGRAM)

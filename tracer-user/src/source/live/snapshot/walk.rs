@@ -113,7 +113,7 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
 
     /// Reads every device in the set at this address.
     ///
-    /// The second value tells whether the set was followed to its end.
+    /// The second value is whether the set was followed to its end.
     pub(in crate::source::live) fn devices(
         &mut self,
         set: u64,
@@ -232,7 +232,7 @@ impl<'kernel, M: Memory> Walk<'kernel, M> {
         })
     }
 
-    /// Follows a device's list from its first link; the second value tells whether it led back to the head.
+    /// Follows a device's list from its first link; the second value is whether it led back to the head.
     fn nodes(&mut self, head: u64, first: u64) -> (Vec<FoundNode>, bool) {
         let mut nodes = Vec::new();
         let mut entry = first;
