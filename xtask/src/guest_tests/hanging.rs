@@ -24,7 +24,7 @@ pub(super) static SESSION: Session = Session {
         devres-tracer trace --json --output cut.jsonl -- sh -c 'while [ -e hangs ]; do sleep 0.2; done' >/dev/null 2>&1 &
         cut=$!
         await cut.jsonl '"type":"source"'
-        run whole devres-tracer trace --json --output whole.jsonl -- sh -c "echo slow-release 20000 >$scenarios/run" &
+        run whole devres-tracer trace --json --output whole.jsonl -- sh -c "echo slow-release 12000 >$scenarios/run" &
         whole=$!
         await whole.jsonl '"rule":"DR019"'
         grep -F '"rule":"DR019"' whole.jsonl >meanwhile.jsonl
