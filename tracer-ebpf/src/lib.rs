@@ -7,12 +7,14 @@ mod filter;
 mod hook;
 mod kernel_function;
 mod layout;
+mod role;
 pub mod wire;
 
 /// Slots in which lost records are counted by hook number; zero is no hook's.
 pub const LOST_SLOTS: usize = 64;
 
 pub use filter::{Filter, Pattern};
-pub use hook::{Description, Hook, Point, Programs, Returns, Role, Trait};
+pub use hook::{Description, Hook, Point, Programs, Returns, Trait};
 pub use kernel_function::KernelFunction;
 pub use layout::{Layout, NAMES_ARE_KEPT};
+pub use role::Role;

@@ -46,10 +46,10 @@ fn decode_model_and_all_rules(bencher: Bencher<'_, '_>) {
         .counter(ItemsCount::new(rounds * cycle.len()))
         .bench_local(|| {
             let outcome = run(&cycle, rounds);
-            assert_eq!(
-                (outcome.desyncs, outcome.lost, outcome.findings.len()),
-                (0, 0, 0)
-            );
+            assert_eq!((outcome.desyncs, outcome.lost), (0, 0));
+            // That the interrupt outlives remove is worth knowing, and nothing else is wrong.
+            let found: Vec<_> = outcome.findings.iter().map(|found| found.rule).collect();
+            assert_eq!(found, ["DR014"]);
             outcome
         });
 }

@@ -11,9 +11,6 @@ use std::{
 /// A module's path within the crate.
 type Module = Vec<String>;
 
-/// Rooms whose files are still allowed to import each other in circles.
-const CIRCLES_ALLOWED: &[&str] = &["source::text"];
-
 /// An import: which module has it, and which module it is of.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Import {
@@ -56,12 +53,6 @@ fn no_files_of_a_room_import_each_other_in_a_circle() {
     }
     let circles: Vec<String> = siblings
         .iter()
-        .filter(|(room, _)| {
-            let room = show(room);
-            !CIRCLES_ALLOWED
-                .iter()
-                .any(|allowed| room == *allowed || room.starts_with(&format!("{allowed}::")))
-        })
         .filter_map(|(room, edges)| {
             let in_circle = edges.keys().filter(|file| reaches_itself(file, edges));
             let files: Vec<&str> = in_circle.map(String::as_str).collect();

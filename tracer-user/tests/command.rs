@@ -564,3 +564,21 @@ fn limits_that_leave_no_room_are_one_clear_error() {
         }
     }
 }
+
+#[test]
+fn a_picture_has_more_room_than_a_text() {
+    let place = Place::new();
+    let line = |operation: &str| {
+        format!(
+            "[    1.000000] foo 0-0048: DEVRES {operation} 0000000000000010 devm_kzalloc_release (8 bytes)\n"
+        )
+    };
+    let pair = line("ADD") + &line("REM");
+    place.write("busy.log", pair.repeat(1_300));
+    let text = place.run(&["report", "busy.log"]).output;
+    assert!(text.contains("600 more steps (not kept)"), "{text}");
+    place.run(&["report", "--html", "page.html", "busy.log"]);
+    let page = place.read("page.html");
+    assert_eq!(page.matches("\"hidden\":").count(), 1);
+    assert!(page.contains("\"hidden\":0"));
+}

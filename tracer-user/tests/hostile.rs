@@ -36,6 +36,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
         Just(CallDetail::Pm(DOMAIN)),
         Just(CallDetail::Pm(PmDomain::default())),
         node.clone().prop_map(CallDetail::Pointer),
+        (0..4_u32).prop_map(CallDetail::Releases),
     ];
     prop_oneof![
         6 => (node.clone(), name.clone(), 0..4_u64).prop_map(|(node, name, group)| {

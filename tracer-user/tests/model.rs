@@ -721,3 +721,101 @@ fn resources_without_addresses_are_found_by_their_looks() {
         ]
     );
 }
+
+#[test]
+fn a_teardown_is_known_from_its_beginning_to_its_end() {
+    let mut model = Model::new(Arc::new(whole()));
+    let mut story = Story::new();
+    // With which function it began, and whether it is over.
+    let steps: [(Telling<'_>, Option<(Hook, bool)>); 14] = [
+        (&enters(Hook::Initialise), None),
+        (&enters(Hook::Probe), Some((Hook::Probe, false))),
+        (&enters(Hook::Cleanup), Some((Hook::Probe, false))),
+        (&leaves(Hook::Cleanup, None), Some((Hook::Probe, false))),
+        (&leaves(Hook::Probe, Some(517)), Some((Hook::Probe, true))),
+        (&enters(Hook::Probe), Some((Hook::Probe, false))),
+        (&enters(Hook::Bound), None),
+        (&leaves(Hook::Probe, Some(0)), None),
+        (&enters(Hook::Unbind), Some((Hook::Unbind, false))),
+        (&enters(Hook::Remove), Some((Hook::Unbind, false))),
+        (&leaves(Hook::Remove, None), Some((Hook::Unbind, false))),
+        (&enters(Hook::Cleanup), Some((Hook::Unbind, false))),
+        (&leaves(Hook::Cleanup, None), Some((Hook::Unbind, false))),
+        (&leaves(Hook::Unbind, None), Some((Hook::Unbind, true))),
+    ];
+    for (number, (step, expected)) in steps.into_iter().enumerate() {
+        story.events.clear();
+        step(&mut story);
+        for event in &story.events {
+            model.apply(event);
+        }
+        let device = model.device(DEVICE.address()).unwrap();
+        let told = device
+            .teardown()
+            .map(|teardown| (teardown.root(), teardown.ended().is_some()));
+        assert_eq!(told, expected, "step {number}");
+    }
+}
+
+#[test]
+fn a_detach_is_outlived_by_what_came_after_the_attach() {
+    let mut story = began();
+    story
+        .enter(DEVICE, Hook::Probe)
+        .add(DEVICE, 0x10, "devm_pinctrl_release", 8)
+        .attach(DEVICE)
+        .add(DEVICE, 0x20, "devm_clk_release", 8)
+        .enter(DEVICE, Hook::Bound)
+        .returned(DEVICE, Hook::Probe, Some(0))
+        .enter(DEVICE, Hook::Unbind)
+        .enter(DEVICE, Hook::Remove)
+        .detach(DEVICE);
+    let (_, model) = quiet(&story, whole());
+    let device = model.device(DEVICE.address()).unwrap();
+    let detach = device.teardown().unwrap().detach().unwrap();
+    let outlive = device
+        .resources()
+        .filter(|node| detach.is_outlived_by(node));
+    let outlive: Vec<u64> = outlive.map(|node| node.address().0).collect();
+    assert_eq!(outlive, [0x20]);
+    story.attach(DEVICE);
+    let (_, model) = quiet(&story, whole());
+    let device = model.device(DEVICE.address()).unwrap();
+    assert_eq!(device.teardown().unwrap().detach(), None);
+}
+
+#[test]
+fn what_lies_there_beyond_what_is_released_was_removed_unseen() {
+    for (coverage, count, lost) in [
+        (without(reduced(), &[Hook::DevresRemove]), 2, 0),
+        (without(reduced(), &[Hook::DevresRemove]), 1, 1),
+        (without(reduced(), &[Hook::DevresRemove]), 0, 2),
+        (reduced(), 0, 0),
+    ] {
+        let mut story = began();
+        story
+            .open_group(DEVICE, 1, 0x10)
+            .add(DEVICE, 0x20, "devm_clk_release", 8)
+            .add(DEVICE, 0x30, "devm_clk_release", 8)
+            .call(DEVICE, Hook::ReleaseAll, CallDetail::Releases(count));
+        let (_, model) = story.run(coverage);
+        assert_eq!(model.tally().lost, lost, "{count}");
+    }
+}
+
+#[test]
+fn a_marker_that_went_without_its_call_is_a_doubt() {
+    let coverage = || without(reduced(), &[Hook::DevresRemove]);
+    let mut story = began();
+    story
+        .open_group(DEVICE, 1, 0x10)
+        .remove_group(DEVICE, 1, 0x10)
+        .add(DEVICE, 0x10, "devm_clk_release", 8);
+    // Where the kernel does not log it, the call alone removes the marker.
+    story.events.remove(4);
+    let (_, model) = story.run(coverage());
+    assert_eq!(taints(&model, DEVICE), []);
+    story.events.remove(3);
+    let (_, model) = story.run(coverage());
+    assert_eq!(taints(&model, DEVICE), [Taint::Unfitting]);
+}

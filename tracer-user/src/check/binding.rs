@@ -91,21 +91,15 @@ impl Bindings {
                 hook: Hook::Unbind | Hook::Remove,
                 device: Some(id),
                 ..
-            }) => {
-                let watch = self.devices.entry(*id).or_default();
-                if watch.teardown.is_none() {
-                    watch.teardown = Some(Teardown::at(model.sequence()));
-                }
-            }
+            }) => self.taken_apart(*id, model),
             Change::Entered(Entered {
                 hook: Hook::PmDetach,
                 device: Some(id),
                 detail: Detail::Pm(pm),
             }) if pm.detaches() => self.detached(*id, model),
             Change::BindingBegan(id) => {
-                let watch = self.devices.entry(*id).or_default();
                 // A probe that fails is taken down as well.
-                watch.teardown = Some(Teardown::at(model.sequence()));
+                self.taken_apart(*id, model);
                 if let Some(device) = model.device_by_id(*id) {
                     records.of(device).began += 1;
                 }
@@ -156,6 +150,18 @@ impl Bindings {
             let count = resources(device);
             if count > watch.most {
                 (watch.most, watch.most_at) = (count, model.now());
+            }
+        }
+    }
+
+    /// An unbind begins, or a probe that may fail; or something within it.
+    fn taken_apart(&mut self, id: DeviceId, model: &Model) {
+        let around = model.device_by_id(id).and_then(Device::running_teardown);
+        if let Some(around) = around.filter(|around| around.is_of_binding()) {
+            let watch = self.devices.entry(id).or_default();
+            let known = watch.teardown.as_ref().map(|known| known.sequence);
+            if known != Some(around.sequence()) {
+                watch.teardown = Some(Teardown::at(around.sequence()));
             }
         }
     }

@@ -77,10 +77,12 @@ impl Report {
         let mut recording = reading::open(&self.file)?;
         let information = recording.information().clone();
         let wanted = Wanted::of_recording(filter.clone(), &recording).within(window);
-        let observers = (
-            rules,
-            HistoryObserver::new(Limits::default(), window, self.all),
-        );
+        let limits = if self.html.is_some() {
+            Limits::for_a_picture()
+        } else {
+            Limits::default()
+        };
+        let observers = (rules, HistoryObserver::new(limits, window, self.all));
         let purpose = Purpose::Judge(self.fail_on);
         let mut nowhere = Nowhere;
         let run = Run::begin(&information, wanted, observers, purpose, &mut nowhere);

@@ -211,6 +211,8 @@ pub enum CallDetail {
         #[schemars(with = "hex::Hexadecimal")]
         dev_id: u64,
     },
+    /// `devres_release_all`: how many resources it goes on to release, where the source has read its return already.
+    Releases(u32),
 }
 
 /// A function's return.

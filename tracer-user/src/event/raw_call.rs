@@ -145,6 +145,12 @@ impl RawCall {
                 }
                 payload.map(CallDetail::Pointer)
             }
+            // Where nothing tells of removals, the count shows how many were not seen. A negative one is an error.
+            Hook::ReleaseAll if !reading.logged => self
+                .get(Role::Returned)
+                .and_then(|count| u32::try_from(count).ok())
+                .filter(|count| i32::try_from(*count).is_ok())
+                .map(CallDetail::Releases),
             // Removed when it returns. What is added has a record of its own.
             Hook::DevresRemove | Hook::AddDr => return None,
             _ => None,
@@ -270,6 +276,24 @@ mod tests {
         };
         assert_eq!(found(0), None);
         assert_eq!(found(0x1028), Some(removed(0x1028, 0x28)));
+    }
+
+    #[test]
+    fn a_release_that_is_concluded_tells_beforehand_how_many_go() {
+        let detail = |returned: u64, reading| {
+            let call = call(
+                Hook::ReleaseAll,
+                Phase::Enter,
+                &[(Role::Returned, returned)],
+            );
+            match call.event(reading) {
+                Some(EventKind::Enter(entered)) => entered.detail,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(detail(3, CONCLUDED), CallDetail::Releases(3));
+        assert_eq!(detail(3, LOGGED), CallDetail::None);
+        assert_eq!(detail(0xffff_fff4, CONCLUDED), CallDetail::None);
     }
 
     #[test]

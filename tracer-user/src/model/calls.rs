@@ -7,7 +7,7 @@ use super::{
     frames::{Frame, Work},
     group::GroupCall,
 };
-use crate::event::{Call, CallDetail, DeviceAddress, GroupId, Hook, LossCause, Return};
+use crate::event::{Call, CallDetail, DeviceAddress, GroupId, Hook, Return};
 
 impl Model {
     pub(super) fn enter(&mut self, call: &Call, changes: &mut Changes) {
@@ -35,7 +35,11 @@ impl Model {
             self.leave_dead(changes);
             self.leave_stale(id, hook, changes);
             self.doubt_finished_probe(id, hook, changes);
+            self.begin_teardown(id, hook);
             self.advance(id, hook, changes);
+            if let CallDetail::Releases(count) = call.detail {
+                self.conclude_removals(id, count, changes);
+            }
             work = self.begin_work(id, call, changes);
         }
         self.entered(hook, device, detail, changes);
@@ -80,20 +84,25 @@ impl Model {
             device,
             detail,
         }));
-        if let (Detail::Pm(pm), Some(id)) = (detail, device) {
-            let sequence = self.sequence;
-            let attached = hook == Hook::PmAttach && !pm.detaches();
-            if let Some(record) = self.devices.get_mut(id)
-                && hook == Hook::PmDetach
+        let Some(id) = device else { return };
+        let sequence = self.sequence;
+        let attached = hook == Hook::PmAttach && !matches!(detail, Detail::Pm(pm) if pm.detaches());
+        if let Detail::Pm(pm) = detail {
+            if hook == Hook::PmDetach
+                && let Some(record) = self.devices.get_mut(id)
             {
                 record.detach_sequence = sequence;
             }
             self.saw_pm(id, pm, changes);
-            if let Some(record) = self.devices.get_mut(id)
-                && attached
-            {
+            if attached && let Some(record) = self.devices.get_mut(id) {
                 record.attach_sequence = sequence;
             }
+            if hook == Hook::PmDetach && pm.detaches() {
+                self.note_pm(id, true);
+            }
+        }
+        if hook == Hook::PmAttach {
+            self.note_pm(id, false);
         }
     }
 
@@ -205,7 +214,7 @@ impl Model {
     }
 
     /// Whether entries of this hook were recorded by another tool, perhaps without returns.
-    fn was_recorded(&self, hook: Hook) -> bool {
+    pub(super) fn was_recorded(&self, hook: Hook) -> bool {
         self.facts.entered_only & bit(hook) != 0
     }
 
@@ -218,7 +227,7 @@ impl Model {
             // Of whichever group: what goes is not known, unless the kernel logs it.
             (Hook::ReleaseGroup, _) => {
                 if self.facts.concluded {
-                    self.taint(id, Taint::Loss(LossCause::Input), changes);
+                    self.taint(id, Taint::Indistinct, changes);
                 }
                 Work::Release(self.begin_release_of_unknown())
             }
@@ -246,108 +255,13 @@ impl Model {
         }
     }
 
-    /// Moves the device along its life at a function's entry.
-    fn advance(&mut self, id: DeviceId, hook: Hook, changes: &mut Changes) {
-        let enclosing_probe = self.runs(id, Hook::Probe);
-        let sees_cleanup = self.facts.sees(Hook::Cleanup);
-        let sees_remove = self.facts.sees(Hook::Remove);
-        let (sequence, time) = (self.sequence, self.now.time);
-        let Some(record) = self.devices.get_mut(id) else {
-            return;
-        };
-        if matches!(hook, Hook::Probe | Hook::Bound) {
-            record.driver_came = 0;
-        }
-        match hook {
-            Hook::Probe => {
-                if matches!(record.phase, State::Removing | State::Cleanup) {
-                    self.end_binding(id, State::Unbound, changes);
-                }
-                if let Some(record) = self.devices.get_mut(id) {
-                    record.binding = record.binding.saturating_add(1);
-                    record.binding_sequence = sequence;
-                    record.known_since = sequence;
-                    record.binding_began = time;
-                    record.binding_ended = false;
-                    record.was_bound = false;
-                    record.phase = State::Probing;
-                }
-                changes.push(Change::BindingBegan(id));
-            }
-            Hook::Bound => {
-                // device_bind_driver() binds without a probe. Of a device that was first seen halfway it may as
-                // well be the probe that was not seen to begin.
-                let halfway = record.phase == State::Unknown && !record.taints.is_empty();
-                if record.phase != State::Probing && !halfway {
-                    record.binding = record.binding.saturating_add(1);
-                    record.binding_sequence = sequence;
-                    record.known_since = sequence;
-                    record.binding_began = time;
-                    changes.push(Change::BindingBegan(id));
-                }
-                record.binding_ended = false;
-                record.bind();
-                record.phase = State::Bound;
-                changes.push(Change::Bound(id));
-            }
-            Hook::Unbind => {
-                // Where device_remove can't be seen, it begins with the unbind of a bound device.
-                let bound = record.phase == State::Bound
-                    || record.phase == State::Unknown && record.identity.driver.is_some();
-                if bound && !sees_remove {
-                    record.bind();
-                    record.phase = State::Removing;
-                }
-            }
-            Hook::Remove => {
-                if !enclosing_probe {
-                    record.bind();
-                }
-                record.phase = State::Removing;
-            }
-            Hook::Cleanup => {
-                if record.phase == State::Bound {
-                    record.bind();
-                }
-                record.phase = State::Cleanup;
-            }
-            Hook::ReleaseAll
-                if !sees_cleanup
-                    && (record.phase == State::Removing
-                        || record.phase == State::Probing && enclosing_probe) =>
-            {
-                record.phase = State::Cleanup;
-            }
-            Hook::Delete => {
-                record.deleted = true;
-                changes.push(Change::DeviceDeleted(id));
-            }
-            Hook::FinalPut => record.dying = true,
-            _ => {}
-        }
-    }
-
     /// Whether this function runs for this device on the current task.
-    fn runs(&self, id: DeviceId, hook: Hook) -> bool {
+    pub(super) fn runs(&self, id: DeviceId, hook: Hook) -> bool {
         self.tasks
             .innermost(&self.now.task, |frame| {
                 frame.device == Some(id) && frame.hook == hook
             })
             .is_some()
-    }
-
-    fn end_binding(&mut self, id: DeviceId, phase: State, changes: &mut Changes) {
-        let Some(record) = self.devices.get_mut(id) else {
-            return;
-        };
-        record.phase = phase;
-        if !std::mem::replace(&mut record.binding_ended, true) {
-            let was_bound = std::mem::take(&mut record.was_bound);
-            changes.push(Change::BindingEnded {
-                device: id,
-                was_bound,
-            });
-        }
     }
 
     pub(super) fn leave(&mut self, returned: &Return, changes: &mut Changes) {
@@ -403,6 +317,7 @@ impl Model {
         if let Some(id) = frame.device {
             self.settle(id, &frame, returned.value, false, changes);
             self.finish(id, hook, returned.value, changes);
+            self.end_teardown(id, frame.sequence);
         }
     }
 
@@ -422,85 +337,6 @@ impl Model {
             && self.facts.entries & bit(hook) != 0
             && self.last_loss().is_none()
             && (record.known_since > 0 || !self.tasks.of(&self.now.task).is_empty())
-    }
-
-    /// Moves the device along its life at a function's return.
-    fn finish(&mut self, id: DeviceId, hook: Hook, value: Option<i64>, changes: &mut Changes) {
-        let Some(phase) = self.devices.get(id).map(|record| record.phase) else {
-            return;
-        };
-        match hook {
-            Hook::Probe => self.finish_probe(id, value, changes),
-            Hook::Cleanup => self.finish_cleanup(id, changes),
-            Hook::ReleaseAll if phase == State::Cleanup && !self.facts.sees(Hook::Cleanup) => {
-                self.finish_cleanup(id, changes);
-            }
-            Hook::ReleaseAll if self.was_recorded(Hook::FinalPut) => {
-                self.finish_final_put(id, changes);
-            }
-            Hook::Unbind if matches!(phase, State::Removing | State::Cleanup) => {
-                self.end_binding(id, State::Unbound, changes);
-            }
-            Hook::FinalPut => self.end_device(id, true, changes),
-            _ => {}
-        }
-    }
-
-    fn finish_probe(&mut self, id: DeviceId, value: Option<i64>, changes: &mut Changes) {
-        let Some(record) = self.devices.get_mut(id) else {
-            return;
-        };
-        if record.phase == State::Bound {
-            return;
-        }
-        // The value tells as well as driver_bound, which a text may lack: 0 since 5.18, 1 before.
-        let bound = match value {
-            Some(0) => !self.facts.concluded,
-            Some(1) => true,
-            _ => false,
-        };
-        // Zero is also what a probe returned before 5.18 that had failed and cleaned up.
-        if record.phase == State::Probing && bound && !record.binding_ended {
-            record.bind();
-            record.phase = State::Bound;
-            changes.push(Change::Bound(id));
-        } else {
-            self.end_binding(id, State::Unbound, changes);
-        }
-    }
-
-    fn finish_cleanup(&mut self, id: DeviceId, changes: &mut Changes) {
-        // A probe that failed is still running; with CONFIG_DEBUG_TEST_DRIVER_REMOVE it even goes on.
-        let phase = if self.runs(id, Hook::Probe) {
-            State::Probing
-        } else {
-            State::Unbound
-        };
-        self.end_binding(id, phase, changes);
-        if self.was_recorded(Hook::Unbind) {
-            self.drop_frame(id, Hook::Unbind);
-        }
-    }
-
-    /// Where the return of the last put is not recorded, it is over with its `devres_release_all`.
-    fn finish_final_put(&mut self, id: DeviceId, changes: &mut Changes) {
-        if self.runs(id, Hook::FinalPut) {
-            while self.drop_frame(id, Hook::FinalPut)
-                || self.drop_frame(id, Hook::Unbind)
-                || self.drop_frame(id, Hook::Delete)
-            {}
-            self.end_device(id, true, changes);
-        }
-    }
-
-    fn drop_frame(&mut self, id: DeviceId, hook: Hook) -> bool {
-        let task = self.now.task;
-        self.tasks
-            .innermost(&task, |frame| {
-                frame.hook == hook && frame.device == Some(id)
-            })
-            .and_then(|depth| self.tasks.remove(&task, depth))
-            .is_some()
     }
 
     /// A function's return was not seen, and it can't run any more.
@@ -523,6 +359,7 @@ impl Model {
         if let Hook::Probe | Hook::Cleanup | Hook::Unbind | Hook::FinalPut = frame.hook {
             self.finish(id, frame.hook, None, changes);
         }
+        self.end_teardown(id, frame.sequence);
     }
 
     /// What runs around the current event: the innermost frame that says whose doing it is.

@@ -3,11 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Context, Model, Node, NodeId, Taint,
+    Context, Model, Node, NodeId, Origin, Taint, Teardown,
     arena::{List, Nodes},
     group::{GroupCall, Groups},
     last_event::Last,
     taint::Taints,
+    teardown::is_pin_control,
 };
 use crate::event::{DeviceAddress, DeviceIdentity, GroupId, PmDomain, Text, Time};
 
@@ -131,6 +132,8 @@ pub(super) struct Record {
     pub(super) groups: Groups,
     pub(super) group_call: Option<GroupCall>,
     pub(super) last_added: u64,
+    /// The last teardown, or the probe that may fail.
+    pub(super) teardown: Option<Teardown>,
     /// What was last seen of it.
     pub(super) last: Option<Last>,
     pub(super) taints: Taints,
@@ -168,6 +171,7 @@ impl Record {
             groups: Groups::default(),
             group_call: None,
             last_added: 0,
+            teardown: None,
             last: None,
             taints: Taints::default(),
             tainted_at: 0,
@@ -262,10 +266,8 @@ impl<'m> Device<'m> {
         self.record.state()
     }
 
-    /// Whether it has a driver, as far as anybody knows. `device_del` unbinds every device of a bus, also those
-    /// that have none: nothing happens to them then.
-    #[must_use]
-    pub fn may_have_driver(self) -> bool {
+    /// Whether it has a driver, as far as anybody knows.
+    pub(super) fn may_have_driver(self) -> bool {
         let record = self.record;
         record.phase.has_driver()
             || record.identity.driver.is_some()
@@ -303,6 +305,34 @@ impl<'m> Device<'m> {
     #[must_use]
     pub fn pm_attached(self) -> Option<u64> {
         (self.record.attach_sequence != 0).then_some(self.record.attach_sequence)
+    }
+
+    /// From where on resources count that need the PM domain: what the driver core adds before it attaches that
+    /// (pin control) does not.
+    pub(super) fn pm_floor(self) -> u64 {
+        if let Some(attached) = self.pm_attached() {
+            return attached;
+        }
+        // Attached before the trace began: pinctrl_bind_pins() adds its block and itself first of all.
+        self.nodes()
+            .take(2)
+            .filter(|(_, node)| node.origin() == Origin::Snapshot)
+            .find(|(_, node)| is_pin_control(node))
+            .map_or(0, |(_, node)| node.sequence())
+    }
+
+    /// How it is taken apart, or was last; the probe that runs, which may fail, included. `None` while it is bound
+    /// and nothing of it was released.
+    #[must_use]
+    pub fn teardown(self) -> Option<&'m Teardown> {
+        self.record.teardown.as_ref()
+    }
+
+    /// How it is being taken apart, if it is. `device_del` unbinds devices that have no driver as well: nothing
+    /// happens to them then.
+    #[must_use]
+    pub fn running_teardown(self) -> Option<&'m Teardown> {
+        self.teardown().filter(|teardown| teardown.is_running())
     }
 
     /// The nodes on its list, oldest first, with group markers.

@@ -12,16 +12,21 @@ mod frames;
 mod group;
 mod hazard;
 pub mod kind;
+mod krealloc;
 mod last_event;
 mod list;
+mod markers;
 mod node;
 mod nodes;
 mod order;
+mod phases;
 mod release;
+mod removals;
 mod share;
 mod silent_hook;
 mod snapshot;
 mod taint;
+mod teardown;
 mod watch;
 
 use std::sync::Arc;
@@ -35,6 +40,7 @@ pub use kind::Kind;
 pub use node::{Context, Node, NodeId, Origin, SiteId};
 pub use silent_hook::{Sign, SilentHook};
 pub use taint::Taint;
+pub use teardown::{PmDetach, Teardown};
 
 use crate::{
     event::{

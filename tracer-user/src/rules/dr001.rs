@@ -13,14 +13,11 @@ use super::{
     known::{self, Observed},
 };
 use crate::{
-    event::{DeviceIdentity, Hook, Time},
-    finding::{
-        self, Certainty, Doubt, Finding, Known, Occurrences, Report, RuleInfo, Severity, Step,
-        Subject,
-    },
+    event::{Hook, Time},
+    finding::{self, Certainty, Doubt, Finding, Known, Report, RuleInfo, Severity, Step, Subject},
     model::{
-        Change, Detail, Device, DeviceId, Entered, Frame, Hazard, InstanceKey, Model, Node, Origin,
-        State, Taint,
+        Change, Detail, Device, DeviceId, Entered, Model, Node, Origin, PmDetach, State, Taint,
+        Teardown,
     },
 };
 
@@ -56,21 +53,14 @@ pub struct PmDetachBeforeRelease {
 /// A detach that came while resources were live.
 #[derive(Debug)]
 struct Detach {
-    key: InstanceKey,
-    identity: DeviceIdentity,
-    binding: u32,
-    /// Resources added later than this in the order of everything seen count.
-    floor: u64,
-    /// The place of the detach in that order.
-    sequence: u64,
+    subject: Subject,
+    /// The probe or unbind around it.
+    around: Teardown,
+    at: PmDetach,
     /// What the device held was not seen to be added: what is released without an addition since was there.
     halfway: bool,
-    /// When the probe or unbind around it began.
-    began: Time,
-    probing: bool,
     /// What is known of whoever detached it.
     known: Option<&'static Known>,
-    entered: Time,
     released: Vec<finding::Resource>,
     /// All that were released, also those of which no details are kept.
     count: usize,
@@ -129,7 +119,7 @@ impl Rule for PmDetachBeforeRelease {
 
     fn finish(&mut self, model: &Model, report: &mut Report) {
         let mut open: Vec<_> = self.detached.drain().collect();
-        open.sort_by_key(|(_, detach)| detach.sequence);
+        open.sort_by_key(|(_, detach)| detach.at.sequence());
         for (id, mut detach) in open {
             if detach.count > 0 {
                 report.submit(detach.finding(Certainty::Confirmed));
@@ -143,8 +133,8 @@ impl Rule for PmDetachBeforeRelease {
                 continue;
             };
             for node in device.resources() {
-                if detach.concerns(node) {
-                    detach.keep(finding::resource(node, None, detach.entered));
+                if detach.at.is_outlived_by(node) {
+                    detach.keep(finding::resource(node, None, detach.at.time()));
                 }
             }
             detach.stay_silent(Doubt::EndedAfterDetach, report);
@@ -202,36 +192,26 @@ impl PmDetachBeforeRelease {
         let Some(device) = model.device_by_id(id) else {
             return;
         };
-        let within_binding = matches!(
-            device.state(),
-            State::Probing | State::Removing | State::Cleanup
-        ) || blame::runs(model, Hook::Unbind, id);
         // The virtual devices behind a device with several domains are detached by their consumer.
         let virtual_device = device.identity().bus.as_deref() == Some("genpd");
         if virtual_device || self.detached.contains_key(&id) {
             return;
         }
-        if !within_binding {
+        let around = device.teardown().filter(|around| around.is_of_binding());
+        let Some((around, detach)) = around.and_then(|around| Some((around, around.detach()?)))
+        else {
             if device.state() == State::Unknown {
                 let subject = Subject::of(device);
                 report.stay_silent(INFO.id, subject.key, Doubt::DetachedInUnseenUnbind);
             }
             return;
-        }
-        let around = model.frames(model.current_task()).iter().rfind(|frame| {
-            frame.device() == Some(id) && matches!(frame.hook(), Hook::Unbind | Hook::Probe)
-        });
+        };
         let mut detach = Detach {
-            key: device.key(),
-            identity: device.identity().clone(),
-            binding: device.binding(),
-            floor: floor(device),
-            sequence: model.sequence(),
+            subject: Subject::of(device),
+            around: *around,
+            at: *detach,
             halfway: false,
-            began: around.map_or(model.now(), Frame::entered),
-            probing: around.is_some_and(|frame| frame.hook() == Hook::Probe),
             known: known_of(device, model),
-            entered: model.now(),
             released: Vec::new(),
             count: 0,
             severity: Severity::Info,
@@ -242,7 +222,10 @@ impl PmDetachBeforeRelease {
             if detach.halfway {
                 self.detached.insert(id, detach);
             }
-        } else if device.resources().any(|node| detach.concerns(node)) {
+        } else if device
+            .resources()
+            .any(|node| detach.at.is_outlived_by(node))
+        {
             self.detached.insert(id, detach);
         }
     }
@@ -292,51 +275,10 @@ fn doubt(device: Device<'_>, model: &Model) -> Option<Doubt> {
     )
 }
 
-/// From where on resources count: what the driver core adds before it attaches the PM domain (pin
-/// control) is rightly released after the detach.
-fn floor(device: Device<'_>) -> u64 {
-    if let Some(attached) = device.pm_attached() {
-        return attached;
-    }
-    // Attached before the trace began: pinctrl_bind_pins() adds its block and itself first of all.
-    device
-        .nodes()
-        .take(2)
-        .filter(|(_, node)| node.origin() == Origin::Snapshot)
-        .find(|(_, node)| {
-            node.name()
-                .is_some_and(|name| &**name == "devm_pinctrl_release")
-        })
-        .map_or(0, |(_, node)| node.sequence())
-}
-
 impl Detach {
-    /// Whether a resource that is live after the detach was there before, and counts. What a release adds
-    /// is left over by that release, whatever comes after it.
-    fn concerns(&self, node: &Node) -> bool {
-        node.binding() == self.binding
-            && node.sequence() > self.floor
-            && node.sequence() < self.sequence
-            && node.phase() != State::Cleanup
-            && node.origin() != Origin::Unknown
-            && !node.kind().is_marker()
-    }
-
-    /// Whether a resource that was never seen to be added must have been there at the detach: after it, its addition
-    /// would have been seen. What pin control holds is rightly released later, and of memory nobody knows whose it is.
-    fn was_there(&self, node: &Node) -> bool {
-        let needs_device = node.kind().hazard().is_some_and(Hazard::touches_hardware);
-        self.halfway
-            && needs_device
-            && node.origin() == Origin::Unknown
-            && node.binding() == self.binding
-            && node
-                .name()
-                .is_none_or(|name| &**name != "devm_pinctrl_release")
-    }
-
     fn release(&mut self, node: &Node, now: Time) {
-        if !self.concerns(node) && !self.was_there(node) {
+        let was_there = self.halfway && self.at.must_be_outlived_by(node);
+        if !self.at.is_outlived_by(node) && !was_there {
             return;
         }
         let severity = match node.kind().hazard() {
@@ -345,7 +287,7 @@ impl Detach {
             None => Severity::Info,
         };
         self.severity = self.severity.max(severity);
-        self.keep(finding::resource(node, Some(now), self.entered));
+        self.keep(finding::resource(node, Some(now), self.at.time()));
     }
 
     fn keep(&mut self, resource: finding::Resource) {
@@ -356,53 +298,33 @@ impl Detach {
     }
 
     fn stay_silent(&self, doubt: Doubt, report: &mut Report) {
-        report.stay_silent(INFO.id, self.key, doubt);
+        report.stay_silent(INFO.id, self.subject.key, doubt);
     }
 
     fn finding(self, certainty: Certainty) -> Finding {
-        let name = self.identity.name.as_deref().unwrap_or("unnamed device");
-        let driver = self.identity.driver.as_deref();
-        let bus = self.identity.bus.as_deref();
-        let last = self
-            .released
-            .last()
-            .and_then(|resource| resource.released)
-            .unwrap_or(self.entered);
-        let summary = self.summary(name, certainty);
+        let detached = self.at.time();
+        let last = self.released.last();
         Finding {
-            rule: INFO.id,
-            severity: self.severity,
             certainty,
-            device: name.to_owned(),
-            instance: self.key,
-            driver: driver.map(str::to_owned),
-            bus: bus.map(str::to_owned),
-            fingerprint: format!(
-                "{}/{}/{}",
-                INFO.id,
-                bus.unwrap_or("?"),
-                driver.unwrap_or("?")
-            ),
-            count: 1,
-            caused_by: None,
             known: self.known,
-            summary,
+            summary: self.summary(certainty),
             meaning: self.meaning(certainty).to_owned(),
             order: self.order(certainty),
             expected: vec![
                 "the driver's resources are released, newest first".to_owned(),
                 "dev_pm_domain_detach() detaches the PM domain".to_owned(),
             ],
-            resources: self.released,
-            next: Vec::new(),
             delay_since: "the detach",
-            first: self.entered,
-            last,
-            occurrences: Occurrences::default(),
+            last: last
+                .and_then(|resource| resource.released)
+                .unwrap_or(detached),
+            resources: self.released,
+            ..self.subject.finding(&INFO, self.severity, "", detached)
         }
     }
 
-    fn summary(&self, name: &str, certainty: Certainty) -> String {
+    fn summary(&self, certainty: Certainty) -> String {
+        let name = self.subject.name();
         let resources = match self.count {
             1 => "1 resource".to_owned(),
             count => format!("{count} resources"),
@@ -444,14 +366,18 @@ impl Detach {
     }
 
     fn order(&self, certainty: Certainty) -> Vec<Step> {
-        let around = if self.probing { "probe" } else { "unbind" };
+        let around = if self.around.root() == Hook::Probe {
+            "probe"
+        } else {
+            "unbind"
+        };
         let mut order = vec![
             Step {
-                time: self.began,
+                time: self.around.began(),
                 what: format!("{around} begins"),
             },
             Step {
-                time: self.entered,
+                time: self.at.time(),
                 what: "dev_pm_domain_detach() detaches the PM domain".to_owned(),
             },
         ];
@@ -460,13 +386,13 @@ impl Detach {
         }
         for resource in self.released.iter().take(MOST_STEPS) {
             order.push(Step {
-                time: resource.released.unwrap_or(self.entered),
+                time: resource.released.unwrap_or(self.at.time()),
                 what: format!("{} is released", resource.label()),
             });
         }
         if let Some(last) = self.released.get(MOST_STEPS..).and_then(<[_]>::last) {
             order.push(Step {
-                time: last.released.unwrap_or(self.entered),
+                time: last.released.unwrap_or(self.at.time()),
                 what: format!("{} more are released", self.count - MOST_STEPS),
             });
         }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    chain,
     encoding::{self, Encoding},
     lines::{Lines, LinesError},
     packed::{self, Packed},
@@ -282,18 +283,6 @@ impl Recording {
             },
         }
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    words
 }
 
 /// Whether what begins like this is a text: programs, pictures and the like have many bytes that no text has.

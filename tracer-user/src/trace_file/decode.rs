@@ -235,6 +235,7 @@ impl Decoder {
                     number: cursor.small()?,
                     dev_id: self.tables.word(cursor)?,
                 },
+                detail::RELEASES => CallDetail::Releases(cursor.small()?),
                 _ => return Err(Malformed("a call has arguments of an unknown kind")),
             },
         })

@@ -75,6 +75,7 @@ pub(super) mod detail {
     pub(in crate::trace_file) const POINTER: u8 = 3;
     pub(in crate::trace_file) const MATCH: u8 = 4;
     pub(in crate::trace_file) const IRQ: u8 = 5;
+    pub(in crate::trace_file) const RELEASES: u8 = 6;
 }
 
 /// What is there of a return.
@@ -416,6 +417,10 @@ impl Encoder {
                 bytes.push(detail::IRQ);
                 bytes.put_varint(u64::from(*number));
                 tables.put_word(bytes, *dev_id);
+            }
+            CallDetail::Releases(count) => {
+                bytes.push(detail::RELEASES);
+                bytes.put_varint(u64::from(*count));
             }
         }
     }

@@ -20,6 +20,7 @@ mod rotation;
 mod splat;
 mod tables;
 mod writer;
+mod writing;
 
 pub use block::BlockInfo;
 pub use create::create;

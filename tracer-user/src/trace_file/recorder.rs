@@ -1,13 +1,12 @@
 //! Records a run that doesn't wait: a thread writes, and what it can't write in time is counted as lost.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        Arc,
+        atomic::Ordering,
+        mpsc::{Sender, channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -15,11 +14,12 @@ use std::{
 
 use super::{
     block::HEADER,
-    continuation, create,
+    continuation,
     encode::{Encoder, TooLarge},
     header::{Clock, End, EndedBy, Header, LostAt},
     rotation::{Kept, Rotation, name},
     writer::Composer,
+    writing::{Failure, Message, Shared, Target, Writing, lock, send},
 };
 use crate::{
     event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
@@ -118,21 +118,6 @@ pub struct Recorder {
     recorded: Recorded,
 }
 
-/// What the thread is to do.
-enum Message {
-    Write(Vec<u8>),
-    /// The file is at its end, and another one begins.
-    Next(PathBuf),
-}
-
-/// What both threads know.
-#[derive(Default)]
-struct Shared {
-    /// Bytes that wait to be written.
-    waiting: AtomicUsize,
-    failed: Mutex<Option<RecorderError>>,
-}
-
 /// So many bytes may wait to be written.
 const MOST_WAITING: usize = 16 << 20;
 /// A block is written when it is so old, full or not.
@@ -142,8 +127,6 @@ const OLDEST_IN_SYNC: Duration = Duration::from_millis(100);
 /// The same for the first block after a while in which nothing happened; for each that follows it is twice as long, up to
 /// [`OLDEST`]. The first events may be the last: they may bring the machine down.
 const OLDEST_FIRST: Duration = Duration::from_millis(10);
-/// What was written is synced to disk this often, if there is nothing else to do.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 impl Recorder {
     /// Begins a recording.
@@ -297,7 +280,7 @@ impl Recorder {
         // A panic of the thread has been told by itself.
         let _ = self.thread.join();
         match lock(&self.shared.failed).take() {
-            Some(error) => Err(error),
+            Some(Failure { path, source }) => Err(RecorderError::Write { path, source }),
             None => Ok(self.recorded),
         }
     }
@@ -471,138 +454,6 @@ impl Recorder {
 
     fn fail(&self, source: io::Error) {
         let path = self.path.clone();
-        lock(&self.shared.failed).get_or_insert(RecorderError::Write { path, source });
-    }
-}
-
-fn send(queue: &Sender<Message>, shared: &Shared, message: Message) {
-    if let Message::Write(bytes) = &message {
-        shared.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
-    }
-    // The thread ends only when there is nothing more to come.
-    let _ = queue.send(message);
-}
-
-fn lock<Value>(mutex: &Mutex<Value>) -> std::sync::MutexGuard<'_, Value> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What is written to.
-enum Target {
-    File { file: File, length: u64 },
-    Output(io::Stdout),
-}
-
-impl Target {
-    /// A new file, or standard output where the path is `-`.
-    fn open(path: &Path, overwrite: bool) -> io::Result<Self> {
-        if path.as_os_str() == "-" {
-            return Ok(Self::Output(io::stdout()));
-        }
-        Ok(Self::File {
-            file: create::create(path, overwrite)?,
-            length: 0,
-        })
-    }
-
-    /// Writes all of it. A file that can't take all of it keeps what it had before.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::File { file, length } => {
-                let written = file.write_all(bytes);
-                if written.is_ok() {
-                    *length += bytes.len() as u64;
-                } else {
-                    // If this fails too, the reader says that the file ends in the middle of a block.
-                    let _ = file.set_len(*length);
-                }
-                written
-            }
-            Self::Output(output) => {
-                output.write_all(bytes)?;
-                output.flush()
-            }
-        }
-    }
-
-    fn sync(&self) {
-        if let Self::File { file, .. } = self {
-            // A pipe can't, and a disk that can't will say so when it is written to.
-            let _ = file.sync_data();
-        }
-    }
-}
-
-/// The thread that writes.
-struct Writing {
-    /// `None` once writing has failed.
-    file: Option<Target>,
-    path: PathBuf,
-    kept: Kept,
-    most: Option<u32>,
-    overwrite: bool,
-    unsynced: bool,
-    always_syncs: bool,
-    shared: Arc<Shared>,
-}
-
-impl Writing {
-    fn run(mut self, messages: &Receiver<Message>) {
-        let mut synced = Instant::now();
-        loop {
-            let message = match messages.recv_timeout(SYNC_EVERY) {
-                Ok(message) => message,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.sync();
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            let done = match message {
-                Message::Write(bytes) => {
-                    let written = self.file.as_mut().map_or(Ok(()), |file| file.write(&bytes));
-                    self.unsynced = true;
-                    self.shared
-                        .waiting
-                        .fetch_sub(bytes.len(), Ordering::Relaxed);
-                    written
-                }
-                Message::Next(path) => self.next(path),
-            };
-            if let Err(source) = done {
-                self.file = None;
-                let path = self.path.clone();
-                lock(&self.shared.failed).get_or_insert(RecorderError::Write { path, source });
-            }
-            let waiting = self.shared.waiting.load(Ordering::Relaxed);
-            if self.always_syncs || waiting == 0 && synced.elapsed() >= SYNC_EVERY {
-                self.sync();
-                synced = Instant::now();
-            }
-        }
-        self.sync();
-    }
-
-    fn sync(&mut self) {
-        if let Some(file) = &self.file
-            && std::mem::take(&mut self.unsynced)
-        {
-            file.sync();
-        }
-    }
-
-    fn next(&mut self, path: PathBuf) -> io::Result<()> {
-        self.sync();
-        if self.file.is_some() {
-            self.file = Some(Target::open(&path, self.overwrite)?);
-            self.path.clone_from(&path);
-            if let Some(oldest) = self.kept.add(path, self.most) {
-                match fs::remove_file(oldest) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
+        lock(&self.shared.failed).get_or_insert(Failure { path, source });
     }
 }

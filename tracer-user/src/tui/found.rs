@@ -111,11 +111,6 @@ impl FoundTimes {
         });
     }
 
-    /// The position at which a finding was first made.
-    pub(super) fn first(&self, finding: usize) -> Option<u64> {
-        self.firsts.get(finding).copied()
-    }
-
     /// How many findings had been made at a position.
     pub(super) fn findings_until(&self, position: u64) -> usize {
         self.firsts.partition_point(|first| *first <= position)

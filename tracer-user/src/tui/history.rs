@@ -312,12 +312,6 @@ impl History {
         self.engine.findings()
     }
 
-    /// The position at which a finding was first reported.
-    #[must_use]
-    pub fn found_at(&self, finding: usize) -> u64 {
-        self.found.first(finding).unwrap_or(self.end)
-    }
-
     /// How many findings had been reported at a position.
     #[must_use]
     pub fn found_until(&self, position: u64) -> usize {

@@ -81,7 +81,7 @@ impl Timeline {
                 let Some(device) = entered.device.and_then(|id| model.device_by_id(id)) else {
                     return;
                 };
-                if entered.hook == Hook::Unbind && !device.may_have_driver() {
+                if entered.hook == Hook::Unbind && device.running_teardown().is_none() {
                     return;
                 }
                 let device = device.key();

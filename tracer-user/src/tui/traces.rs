@@ -59,11 +59,9 @@ pub struct Step {
 /// A device is being taken apart, or was.
 #[derive(Debug, Clone)]
 pub struct Unwinding {
-    /// The function with which it began.
-    pub root: Hook,
-    /// The place of that function's entry in the order of everything seen.
+    /// The place of its beginning in the order of everything seen.
     sequence: u64,
-    /// When it began.
+    /// When the first step was.
     pub began: Time,
     /// When it was over.
     pub ended: Option<Time>,
@@ -123,8 +121,12 @@ impl Traces {
             | Change::Cleared(id)
             | Change::Tainted { device: id, .. } => {
                 self.changed.insert(*id);
-                if matches!(change, Change::BindingBegan(_)) {
-                    self.forget_unwinding(*id, model);
+                match change {
+                    Change::BindingBegan(_) => self.forget_unwinding(*id, model),
+                    Change::Bound(_) | Change::BindingEnded { .. } => {
+                        self.end_unwinding(*id, model);
+                    }
+                    _ => {}
                 }
             }
             Change::DeviceGone { device: id, .. } => self.device_gone(*id, model),
@@ -155,12 +157,8 @@ impl Traces {
             Change::Left(left) => {
                 if let Some(device) = left.device.and_then(|id| model.device_by_id(id)) {
                     self.changed.insert(device.id());
-                    let trace = self.touch(device, model);
-                    if let Some(unwinding) = &mut trace.unwinding
-                        && unwinding.sequence == left.sequence
-                    {
-                        unwinding.ended = Some(model.now());
-                    }
+                    self.touch(device, model);
+                    self.end_unwinding(device.id(), model);
                 }
             }
             Change::Lost(_) => self.all_changed = true,
@@ -181,6 +179,22 @@ impl Traces {
         {
             trace.unwinding = None;
             trace.ghosts.clear();
+        }
+    }
+
+    /// The teardown of a device may be over.
+    fn end_unwinding(&mut self, id: DeviceId, model: &Model) {
+        let Some(device) = model.device_by_id(id) else {
+            return;
+        };
+        if let Some(trace) = self.devices.get_mut(&device.key())
+            && let Some(unwinding) = &mut trace.unwinding
+            && unwinding.ended.is_none()
+            && device
+                .running_teardown()
+                .is_none_or(|teardown| teardown.sequence() != unwinding.sequence)
+        {
+            unwinding.ended = Some(model.now());
         }
     }
 
@@ -236,7 +250,6 @@ impl Traces {
 
     fn entered(&mut self, hook: Hook, detail: Detail, device: Device<'_>, model: &Model) {
         let what = match (hook, detail) {
-            (Hook::Unbind, _) if !device.may_have_driver() => return,
             (Hook::Unbind, _) => "unbind begins",
             (Hook::Remove, _) => "remove() of driver and bus runs",
             (Hook::Cleanup, _) => "device_unbind_cleanup() begins",
@@ -248,22 +261,17 @@ impl Traces {
             _ => return,
         };
         let now = model.now();
-        let Some(trace) = self.devices.get_mut(&device.key()) else {
+        let (Some(trace), Some(teardown)) = (
+            self.devices.get_mut(&device.key()),
+            device.running_teardown(),
+        ) else {
             return;
         };
-        let running = trace
-            .unwinding
-            .as_ref()
-            .is_some_and(|unwinding| unwinding.ended.is_none());
-        if !running {
-            if matches!(hook, Hook::PmDetach | Hook::Remove | Hook::Cleanup) {
-                return;
-            }
+        let known = trace.unwinding.as_ref();
+        if known.is_none_or(|known| known.sequence != teardown.sequence()) {
             let task = model.current_task();
-            let frame = model.frames(task).last();
             trace.unwinding = Some(Unwinding {
-                root: hook,
-                sequence: frame.map_or(0, crate::model::Frame::sequence),
+                sequence: teardown.sequence(),
                 began: now,
                 ended: None,
                 task: format!("{}[{}]", task.comm.name(), task.tid),
@@ -271,14 +279,13 @@ impl Traces {
                 more: 0,
             });
         }
-        // What the driver core added before it attached the domain needs none.
-        let attached = device.pm_attached().unwrap_or(0);
-        let still_held = (hook == Hook::PmDetach).then(|| {
-            device
-                .resources()
-                .filter(|node| node.sequence() > attached)
-                .count()
-        });
+        let still_held = (hook == Hook::PmDetach)
+            .then(|| teardown.detach())
+            .flatten()
+            .map(|detach| {
+                let held = device.resources();
+                held.filter(|node| detach.is_outlived_by(node)).count()
+            });
         if let Some(unwinding) = &mut trace.unwinding {
             unwinding.step(Step {
                 time: now,

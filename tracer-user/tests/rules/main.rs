@@ -1,11 +1,28 @@
 //! Each rule: what it accuses, what it lets pass, and the nearest innocents, as tables of events.
 
-mod additions;
-mod groups;
-mod interrupts;
-mod lifetimes;
-mod probes;
-mod releases;
+mod dr001;
+mod dr002;
+mod dr003;
+mod dr004;
+mod dr005;
+mod dr006;
+mod dr007;
+mod dr008;
+mod dr009;
+mod dr010;
+mod dr011;
+mod dr012;
+mod dr013;
+mod dr014;
+mod dr015;
+mod dr016;
+mod dr017;
+mod dr018;
+mod dr019;
+mod dr020;
+mod dr021;
+mod scenes;
+mod several;
 #[path = "../support/mod.rs"]
 mod support;
 

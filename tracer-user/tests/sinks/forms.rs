@@ -87,6 +87,8 @@ pub(crate) const FORMS: [Form; 20] = [
         &[
             "page.rs",
             "report/text.rs",
+            "report/device.rs",
+            "report/binding.rs",
             "report/stack.rs",
             "report/words.rs",
         ],

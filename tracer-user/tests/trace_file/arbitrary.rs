@@ -164,6 +164,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
         word().prop_map(CallDetail::Pointer),
         (word(), word()).prop_map(|(function, data)| CallDetail::Match { function, data }),
         (any::<u32>(), word()).prop_map(|(number, dev_id)| CallDetail::Irq { number, dev_id }),
+        any::<u32>().prop_map(CallDetail::Releases),
     ];
     let returned = (
         hook(),

@@ -1,5 +1,7 @@
 //! The lives of devices and what was found, once everything is known: as text and as JSON.
 
+mod binding;
+mod device;
 mod json;
 mod stack;
 mod text;

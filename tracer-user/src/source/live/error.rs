@@ -2,7 +2,7 @@
 
 use aya::EbpfError;
 
-use crate::kernel::LayoutError;
+use crate::{kernel::LayoutError, source::chain};
 
 /// Why the running kernel can't be traced.
 #[derive(Debug, thiserror::Error)]
@@ -90,18 +90,6 @@ fn root_cause(error: &EbpfError) -> Option<i32> {
         cause = error.source();
     }
     None
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    words
 }
 
 /// Whether the kernel keeps its memory from eBPF programs, as far as it says.

@@ -1,5 +1,7 @@
 //! Loads the probes, attaches them, takes the snapshot, and yields events.
 
+mod first_look;
+
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
@@ -10,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use hashbrown::HashMap;
 use nix::{
     sched::{CloneFlags, unshare},
     sys::resource::{Resource, setrlimit},
@@ -24,14 +25,14 @@ use super::{
     addition_check::AdditionCheck,
     attach::{self, Kernel},
     cost::{Burst, CostError},
-    decode::{Decoder, NodeFacts},
-    error::{LiveError, chain, locked_down},
+    decode::Decoder,
+    error::{LiveError, locked_down},
     limits,
     object::{self, FittedObject},
     options::Options,
     probe_log::ProbeLog,
     skipped::Skipped,
-    snapshot::{BpfMemory, Found, Memory, NoMemory, SnapshotError, Walk, device_set},
+    snapshot::{BpfMemory, Memory, NoMemory, Walk},
     stacks::Stacks,
     switches::Switches,
     symbol_service::SymbolService,
@@ -40,10 +41,11 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
-    event::{DeviceAddress, DeviceSnapshot, Event, EventKind, Task, Time},
+    event::{Event, EventKind},
     evidence::{Addresses, Before, Coverage, HookCoverage, HookState, NodeEvents},
     filter::ProbeFilters,
     kernel::{DeviceSetLayout, KernelTypes, now},
+    source::chain,
 };
 
 /// The running kernel, traced.
@@ -85,14 +87,10 @@ impl Live {
         let symbols = SymbolService::start();
         let loader = in_background(loader_without_types)?;
         let types = KernelTypes::of_running_kernel()?;
-        let mut layout = types.layout()?;
+        let layout = layout(&types, options)?;
         let set = types.device_set()?;
-        layout.stacks = u32::from(options.stacks);
-        layout.log = u32::from(options.probe_log);
-        layout.wake_up_at = options.ring_bytes / 4;
-        let unparsed = |error: &dyn std::error::Error| LiveError::Load(chain(error));
         let btf = Btf::parse(&types.attach_targets(), Endianness::default())
-            .map_err(|error| unparsed(&error))?;
+            .map_err(|error| LiveError::Load(chain(&error)))?;
         timing.done(Step::Types);
         // Before 5.11 map memory counts against this limit.
         let _ = setrlimit(
@@ -115,33 +113,11 @@ impl Live {
             .map_err(|error| {
                 LiveError::Load(format!("the probes' log can't be opened: {error}"))
             })?;
-        let ring: RingBuf<MapData> = take_map(&mut ebpf, "RECORDS")?;
+        let ring = ring_buffer(&mut ebpf)?;
         let stacks = take_map(&mut ebpf, "STACKS")?;
         let lost = take_map(&mut ebpf, "LOST")?;
-        // SAFETY: the ring buffer owns its descriptor and lives as long as the registration that it is moved into.
-        let ring = unsafe { AsyncFd::register_with_interest(ring, tokio::io::Interest::READABLE) }
-            .map_err(|error| {
-                LiveError::Load(format!("the ring buffer can't be polled: {error}"))
-            })?;
-
         timing.done_apart_from(Step::Maps, (Step::Verifier, verifier.total()));
-        let hooks = if options.attach {
-            let kernel = Kernel {
-                btf: &btf,
-                types: &types,
-                ways: &options.ways,
-                optional: &options.optional,
-                verifier: StopWatch::default(),
-            };
-            let hooks = attach::attach(&mut ebpf, &kernel);
-            timing.done_apart_from(Step::Attach, (Step::Verifier, kernel.verifier.total()));
-            hooks
-        } else {
-            Vec::new()
-        };
-        if let Some(reason) = attach::nothing(&hooks) {
-            return Err(LiveError::NoHook(reason));
-        }
+        let hooks = attach(&mut ebpf, &btf, &types, options, &mut timing)?;
         let sees = |hook| {
             hooks
                 .iter()
@@ -349,114 +325,6 @@ impl Live {
         }
         lost
     }
-
-    /// Takes the snapshot; where it can't be had, the coverage says why.
-    ///
-    /// Hooks are attached already, so an event may have happened while its device was read. Such a device
-    /// is read again, and marked inconsistent if that doesn't help.
-    fn take_snapshot(&mut self, layout: &Layout, set: &DeviceSetLayout) {
-        let mut events = Vec::new();
-        let found = self.walk(layout, set, &mut events);
-        self.timing.done(Step::Snapshot);
-        match found {
-            Ok((found, complete)) => {
-                if !complete {
-                    self.coverage.before = Before::Unknown(
-                        "the kernel's device set changed while it was being read: some devices may be missing".to_owned(),
-                    );
-                }
-                let snapshots = found
-                    .into_iter()
-                    .map(|device| self.snapshot_event(device))
-                    .collect();
-                self.first = merged(snapshots, events).into_iter();
-            }
-            Err(error) => {
-                self.coverage.before = Before::Unknown(error.to_string());
-                self.first = events.into_iter();
-            }
-        }
-        self.timing.done(Step::Names);
-    }
-
-    fn walk(
-        &mut self,
-        layout: &Layout,
-        set: &DeviceSetLayout,
-        events: &mut Vec<Event>,
-    ) -> Result<(Vec<Found>, bool), SnapshotError> {
-        /// How often devices to which something happened meanwhile are read again.
-        const TRIES: u32 = 3;
-        let Self {
-            ebpf,
-            ring,
-            decoder,
-            ..
-        } = self;
-        BpfMemory::load(ebpf).map_err(SnapshotError::NoMemory)?;
-        let mut module_memory = BpfMemory::new(ebpf).map_err(SnapshotError::NoMemory)?;
-        let mut memory = BpfMemory::new(ebpf).map_err(SnapshotError::NoMemory)?;
-        let devices = device_set(&mut memory, set)?;
-        let mut walk = Walk::new(memory, layout, set, now);
-        let (mut found, complete) = walk.devices(devices)?;
-        for attempt in 0..=TRIES {
-            while let Some(record) = ring.get_mut().next() {
-                decoder.decode(&record, &mut module_memory, &mut |event| events.push(event));
-            }
-            let mut changed: HashMap<DeviceAddress, Vec<Time>> = HashMap::new();
-            for event in events.iter().filter(|event| changes_resources(&event.kind)) {
-                changed.entry(event.device).or_default().push(event.time);
-            }
-            let mut settled = true;
-            for device in &mut found {
-                let read = device.read.0..=device.read.1;
-                if changed
-                    .get(&device.device)
-                    .is_some_and(|times| times.iter().any(|time| read.contains(time)))
-                {
-                    settled = false;
-                    match walk.device(device.device) {
-                        Ok(again) if attempt < TRIES => *device = again,
-                        _ => device.consistent = false,
-                    }
-                }
-            }
-            if settled {
-                break;
-            }
-        }
-        Ok((found, complete))
-    }
-
-    fn snapshot_event(&mut self, found: Found) -> Event {
-        let nodes = found
-            .nodes
-            .into_iter()
-            .map(|node| {
-                self.decoder.node(&NodeFacts {
-                    node: node.node,
-                    size: node.size,
-                    release: node.release,
-                    behind: node.behind,
-                    payload: node.payload,
-                    name: node.name,
-                })
-            })
-            .collect();
-        Event {
-            time: found.read.1,
-            task: Task::default(),
-            cpu: 0,
-            device: found.device,
-            stack: None,
-            kind: EventKind::Snapshot(Box::new(DeviceSnapshot {
-                identity: found.identity,
-                nodes,
-                pm: found.pm,
-                consistent: found.consistent,
-            })),
-        }
-    }
 }
 
 /// One of the object's maps, as what it is.
@@ -564,6 +432,49 @@ fn load<'data>(
     Ok((load(&FittedObject::new(|_| None))?, false))
 }
 
+/// What the probes are told of the running kernel.
+fn layout(types: &KernelTypes, options: &Options) -> Result<Layout, LiveError> {
+    let mut layout = types.layout()?;
+    layout.stacks = u32::from(options.stacks);
+    layout.log = u32::from(options.probe_log);
+    layout.wake_up_at = options.ring_bytes / 4;
+    Ok(layout)
+}
+
+/// The ring buffer, to be waited for.
+fn ring_buffer(ebpf: &mut Ebpf) -> Result<AsyncFd<RingBuf<MapData>>, LiveError> {
+    let ring: RingBuf<MapData> = take_map(ebpf, "RECORDS")?;
+    // SAFETY: the ring buffer owns its descriptor and lives as long as the registration that it is moved into.
+    unsafe { AsyncFd::register_with_interest(ring, tokio::io::Interest::READABLE) }
+        .map_err(|error| LiveError::Load(format!("the ring buffer can't be polled: {error}")))
+}
+
+/// Attaches the probes, where that is wanted. That none could be attached is an error.
+fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    types: &KernelTypes,
+    options: &Options,
+    timing: &mut Timing,
+) -> Result<Vec<HookCoverage>, LiveError> {
+    if !options.attach {
+        return Ok(Vec::new());
+    }
+    let kernel = Kernel {
+        btf,
+        types,
+        ways: &options.ways,
+        optional: &options.optional,
+        verifier: StopWatch::default(),
+    };
+    let hooks = attach::attach(ebpf, &kernel);
+    timing.done_apart_from(Step::Attach, (Step::Verifier, kernel.verifier.total()));
+    match attach::nothing(&hooks) {
+        Some(reason) => Err(LiveError::NoHook(reason)),
+        None => Ok(hooks),
+    }
+}
+
 /// What the probes see, as far as the attached hooks report it.
 fn coverage(hooks: Vec<HookCoverage>, concluded: bool, stacks: bool) -> Coverage {
     Coverage {
@@ -588,30 +499,4 @@ fn calls_kernel_functions(ebpf: &mut Ebpf) -> bool {
     ebpf.program_mut("call_kernel_functions")
         .and_then(|program| <&mut RawTracePoint>::try_from(program).ok())
         .is_some_and(|program| program.load().is_ok())
-}
-
-fn changes_resources(kind: &EventKind) -> bool {
-    matches!(
-        kind,
-        EventKind::Add(_)
-            | EventKind::Remove(_)
-            | EventKind::Release(_)
-            | EventKind::Replace(_)
-            | EventKind::RemoveAction { .. }
-    )
-}
-
-/// Puts each snapshot before the first event that is later.
-fn merged(mut snapshots: Vec<Event>, events: Vec<Event>) -> Vec<Event> {
-    snapshots.sort_by_key(|snapshot| snapshot.time);
-    let mut merged = Vec::with_capacity(snapshots.len() + events.len());
-    let mut snapshots = snapshots.into_iter().peekable();
-    for event in events {
-        while let Some(snapshot) = snapshots.next_if(|snapshot| snapshot.time < event.time) {
-            merged.push(snapshot);
-        }
-        merged.push(event);
-    }
-    merged.extend(snapshots);
-    merged
 }

@@ -1,5 +1,7 @@
 //! From lines to records: finds the events among the lines and joins what a mail program has wrapped.
 
+mod wrapped;
+
 use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
 
@@ -19,7 +21,7 @@ use super::{
         function_line::{self, Entries, FunctionLine},
         function_tracer::{FunctionTracer, Traced},
         kernel_log::{self, KernelLine},
-        loss, message, refusal,
+        loss, refusal,
         splat::{self, Seen, Splats},
         trace_line::{self, TraceLine},
     },
@@ -27,15 +29,12 @@ use super::{
     telling,
 };
 use crate::event::{Death, Hook, Role, raw_call::Phase};
+use wrapped::{Held, Joined, may_begin};
 
-/// Lines that a wrapped one may have become.
-const MOST_JOINED: u64 = 6;
 /// Bytes of a stack that are kept, about.
 const LONGEST_STACK: usize = 16 * 1024;
 /// Lines behind a release within which a report about freed memory is taken for one about it.
 const RIGHT_BEHIND: u64 = 8;
-/// Longest beginning of a wrapped line that does not tell yet that it is an event.
-const LONGEST_HEAD: usize = 160;
 
 /// What an input told.
 #[derive(Debug)]
@@ -70,13 +69,6 @@ pub(super) struct Reader {
     tracer: FunctionTracer,
     /// A function event, to which arguments on the next line may belong.
     call: Option<(Head, Call)>,
-}
-
-struct Held {
-    text: Vec<u8>,
-    lines: u64,
-    /// It is the beginning of an event; else it only may be.
-    is_event: bool,
 }
 
 /// What a line is.
@@ -150,7 +142,7 @@ impl Reader {
         if let Some((_, call)) = &mut self.call
             && call::continues(prefix::unquote(line))
         {
-            call.take(prefix::unquote(line), &mut self.collector.records);
+            self.collector.records.read(prefix::unquote(line), call);
             self.statistics.event_lines += self.count;
             return;
         }
@@ -235,94 +227,13 @@ impl Reader {
                 self.entries.complete(&mut event);
                 let mut call = Call::new(event.hook, phase(event.returns));
                 call.caller = event.caller;
-                call.take(event.arguments, &mut self.collector.records);
+                self.collector.records.read(event.arguments, &mut call);
                 if call.hook() == Hook::OpenGroup {
                     self.collector.opened_by(&event);
                 }
                 self.call = Some((event.head, call));
             }
         }
-    }
-
-    /// Tries to make an event of a held beginning and the line that follows it.
-    fn join<'a>(&mut self, mut held: Held, line: &'a [u8]) -> Joined<'a> {
-        let rest = prefix::unquote(line);
-        if held.is_event
-            && let Some((end, behind)) = kernel_log::part(rest)
-            && let Parsed::Event((event, _)) = self.parse(&[&held.text, &b" "[..], end].concat())
-            && event.is_plausible()
-        {
-            self.take(event);
-            self.statistics.event_lines += held.lines + self.count;
-            self.last_event = self.statistics.lines;
-            self.count = 0;
-            return Joined::Before(behind);
-        }
-        let timed = trace_head::begins_with_time(rest);
-        let has_own = self.devres.find(line).is_some()
-            || trace_line::find(line, &self.tracepoint).is_some()
-            || message::is_whole(line)
-            || function_line::goes_on(rest)
-            || refusal::goes_on(rest)
-            || timed;
-        // What only may be the beginning of an event needs a line that tells of one.
-        if (prefix::split(line).0.logged && !timed) || has_own == held.is_event {
-            return Joined::No(held);
-        }
-        // Broken between words, or where the line was full.
-        let apart = [&held.text, &b" "[..], rest].concat();
-        let together = [&held.text, rest].concat();
-        let cut = match (self.parse(&apart), self.parse(&together)) {
-            (Parsed::Event((event, _)), _) | (_, Parsed::Event((event, _)))
-                if event.is_plausible() =>
-            {
-                self.take(event);
-                false
-            }
-            (Parsed::Event((event, _)), _) | (_, Parsed::Event((event, _))) => {
-                self.take(event);
-                false
-            }
-            (Parsed::Cut, _) | (_, Parsed::Cut) => true,
-            (Parsed::Other, Parsed::Other) => {
-                if !message::is_whole(&apart) {
-                    return Joined::No(held);
-                }
-                if !self.refused(&apart) {
-                    let lines = held.lines + self.count;
-                    self.statistics.other_lines += lines;
-                    self.splat(&apart, lines);
-                    return Joined::Done;
-                }
-                false
-            }
-        };
-        if cut && held.lines + 1 >= MOST_JOINED {
-            return Joined::No(held);
-        }
-        held.lines += self.count;
-        if cut {
-            held.text = apart;
-            held.is_event = true;
-            self.held = Some(held);
-        } else {
-            self.statistics.event_lines += held.lines;
-            self.last_event = self.statistics.lines;
-        }
-        Joined::Done
-    }
-
-    fn hold(&mut self, line: &[u8], is_event: bool) {
-        self.held = Some(Held {
-            text: line.to_vec(),
-            lines: self.count,
-            is_event,
-        });
-    }
-
-    fn give_up(&mut self, held: &Held) {
-        self.statistics.cut += u64::from(held.is_event);
-        self.statistics.other_lines += held.lines;
     }
 
     fn other(&mut self, line: &[u8]) {
@@ -420,7 +331,7 @@ impl Reader {
             };
             let mut call = Call::new(hook, phase(returns));
             match traced {
-                Traced::Enter(_, arguments) => call.take(arguments, &mut self.collector.records),
+                Traced::Enter(_, arguments) => self.collector.records.read(arguments, &mut call),
                 Traced::Leave(_, Some(value)) => call.raw.set(Role::Returned, value),
                 Traced::Leave(_, None) | Traced::Unusable(..) => {}
             }
@@ -450,7 +361,7 @@ impl Reader {
 
     /// Whether a line says that a probe was refused.
     fn refused(&mut self, line: &[u8]) -> bool {
-        let Some(refused) = message::read(line) else {
+        let Some(refused) = refusal::read(line) else {
             return false;
         };
         self.collector.refused(&refused);
@@ -525,26 +436,4 @@ impl Reader {
 
 const fn phase(returns: bool) -> Phase {
     if returns { Phase::Leave } else { Phase::Enter }
-}
-
-enum Joined<'a> {
-    Done,
-    /// Done, and this follows in the same line.
-    Before(&'a [u8]),
-    No(Held),
-}
-
-/// Whether a line can be the beginning of an event that was wrapped before its first telling word: a
-/// prefix with a time, and of the rest nothing, only a driver, or a driver and a device.
-fn may_begin(line: &[u8]) -> bool {
-    if line.len() > LONGEST_HEAD {
-        return false;
-    }
-    let (prefix, rest) = prefix::split(line);
-    if prefix.time.is_none() {
-        return false;
-    }
-    let mut words = rest.split(u8::is_ascii_whitespace);
-    let second = (words.next(), words.next()).1;
-    words.next().is_none() && second.is_none_or(|device| device.ends_with(b":"))
 }

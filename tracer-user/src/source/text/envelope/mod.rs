@@ -3,6 +3,7 @@
 
 pub(super) mod date;
 pub(super) mod prefix;
+mod told;
 pub(super) mod trace_head;
 pub(super) mod vendor;
 pub(super) mod wrapper;

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::prefix::Prefix;
+use super::told::Prefix;
 use crate::source::text::scan::{decimal, digits, word};
 
 /// Longest content of brackets that is looked at.

@@ -5,7 +5,7 @@ use memchr::memchr;
 
 use super::{
     date,
-    prefix::{Prefix, Stamp},
+    told::{Prefix, Stamp},
 };
 use crate::source::text::scan::{around, decimal, seconds, word};
 

@@ -134,7 +134,7 @@ fn reason(records: &Records, hook: Hook, role: Role) -> String {
         }
         _ => {}
     }
-    let strange = records.strange.get(&hook).map(|names| {
+    let strange = records.strange.of(hook).map(|names| {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         format!(" (not understood: {})", names.join(", "))
     });

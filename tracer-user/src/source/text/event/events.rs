@@ -15,7 +15,6 @@ use super::{
     identity::{Identities, Told},
     records::{MessageRecord, Records},
     spool,
-    unseen::Unseen,
 };
 use crate::{
     event::{
@@ -44,14 +43,11 @@ pub struct Events<'a> {
     stacks: u32,
     /// The numbers of stacks that were printed behind events.
     printed: HashMap<NonZeroU32, StackId>,
-    /// What is missing where neither the tracepoint nor removals were recorded.
-    unseen: Option<Unseen>,
 }
 
 impl<'a> Events<'a> {
     pub(in crate::source::text) fn new(records: &'a Records) -> Self {
         let concluded = coverage::concluded(records);
-        let removals_missing = concluded && !coverage::sees(records, Hook::DevresRemove);
         Self {
             records,
             rest: records.all.iter(),
@@ -63,7 +59,6 @@ impl<'a> Events<'a> {
             concluded,
             stacks: 0,
             printed: HashMap::new(),
-            unseen: removals_missing.then(Unseen::default),
         }
     }
 
@@ -89,7 +84,6 @@ impl<'a> Events<'a> {
             concluded: self.concluded,
             stacks: self.stacks,
             printed: self.printed,
-            unseen: self.unseen,
         }
     }
 
@@ -319,9 +313,6 @@ impl<'a> Events<'a> {
         if !late {
             self.introduce(record, device, told);
         }
-        if self.concluded {
-            self.conclude(record, device, call);
-        }
         if let Some(kind) = self.event_of(call) {
             self.push(record, device, kind);
         }
@@ -357,14 +348,10 @@ impl<'a> Events<'a> {
             // Else the tracepoint's line follows.
             return self.concluded.then(|| EventKind::Add(self.added(call)));
         }
-        let kind = call.raw.event(Reading {
+        call.raw.event(Reading {
             logged: !self.concluded,
             payload_offset: self.records.payload_offset.filter(|_| self.concluded),
-        })?;
-        if let (EventKind::Remove(removed), Some(unseen)) = (&kind, &mut self.unseen) {
-            unseen.remove(removed.node);
-        }
-        Some(kind)
+        })
     }
 
     /// What `add_dr` adds, where the tracepoint doesn't tell.
@@ -400,35 +387,6 @@ impl<'a> Events<'a> {
         match release? {
             Release::Symbol(symbol, _) => self.records.names.text(symbol),
             Release::Address(_) => None,
-        }
-    }
-
-    /// Says what was not recorded before this call, as far as the call shows it.
-    fn conclude(&mut self, record: &Record, device: DeviceAddress, call: &Call) {
-        let symbol = self.symbol(call.release);
-        let Some(unseen) = &mut self.unseen else {
-            return;
-        };
-        match call.hook() {
-            Hook::AddDr => {
-                let release = symbol.as_deref().unwrap_or_default();
-                for (owner, node) in unseen.add(device, NodeAddress(call.node), release) {
-                    let reference = NodeReference {
-                        node,
-                        name: None,
-                        size: None,
-                    };
-                    self.push(record, owner, EventKind::Remove(reference));
-                }
-            }
-            Hook::ReleaseAll => {
-                let missing = unseen.release_all(device, call.raw.get(Role::Returned));
-                if missing > 0 {
-                    self.lose(record, missing);
-                }
-            }
-            Hook::ReleaseGroup => unseen.release_group(device),
-            _ => {}
         }
     }
 

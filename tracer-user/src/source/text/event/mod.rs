@@ -13,4 +13,4 @@ pub(super) mod names;
 pub(super) mod pointers;
 pub(super) mod records;
 pub(super) mod spool;
-pub(super) mod unseen;
+pub(super) mod strange;

@@ -1,6 +1,6 @@
 //! What was read, in little room: events are made of it when they are asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use hashbrown::HashSet;
 
@@ -11,6 +11,7 @@ use super::{
     names::{NameId, Names, Tasks},
     pointers::Pointers,
     spool::Spool,
+    strange::Strange,
 };
 use crate::{
     event::{Hook, Message, StackFrame, Task},
@@ -56,8 +57,7 @@ pub(in crate::source::text) struct Records {
     pub(in crate::source::text) returned: u64,
     /// For each hook, by its number, what not every call of it tells: a set of roles.
     pub(in crate::source::text) untold: Vec<u32>,
-    /// Arguments that were not understood, by name.
-    pub(in crate::source::text) strange: BTreeMap<Hook, BTreeSet<String>>,
+    pub(in crate::source::text) strange: Strange,
     /// Hooks that a function tracer told of without anything that would say of which device, and what is missing.
     pub(in crate::source::text) unusable: BTreeMap<Hook, Unusable>,
     /// Whether any line has a time.
@@ -66,12 +66,12 @@ pub(in crate::source::text) struct Records {
     pub(in crate::source::text) payload_offset: Option<u64>,
 }
 
-/// Names of arguments that are kept for each function.
-const MOST_STRANGE: usize = 8;
-/// The longest name that a kprobe event's argument can have.
-const LONGEST_NAME: usize = 32;
-
 impl Records {
+    /// Reads a call's arguments.
+    pub(in crate::source::text) fn read(&mut self, arguments: &[u8], call: &mut Call) {
+        call.take(arguments, &mut self.names, &mut self.strange);
+    }
+
     /// Keeps what a call does and doesn't tell.
     pub(in crate::source::text) fn count(&mut self, call: &Call) {
         let hook = call.hook();
@@ -82,18 +82,6 @@ impl Records {
         self.untold.resize(Hook::COUNT + 1, 0);
         if let Some(untold) = self.untold.get_mut(hook as usize) {
             *untold |= call.untold();
-        }
-    }
-
-    /// An argument was not understood.
-    pub(in crate::source::text) fn not_understood(&mut self, hook: Hook, name: &[u8]) {
-        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        if name.is_empty() || name.len() > LONGEST_NAME || !name.iter().all(is_name) {
-            return;
-        }
-        let names = self.strange.entry(hook).or_default();
-        if names.len() < MOST_STRANGE {
-            names.insert(String::from_utf8_lossy(name).into_owned());
         }
     }
 }

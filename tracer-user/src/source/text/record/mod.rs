@@ -11,7 +11,6 @@ pub(super) mod function_tracer;
 pub(super) mod kernel_log;
 pub(super) mod loss;
 pub(super) mod message;
-pub(super) mod perf_trace;
 pub(super) mod refusal;
 pub(super) mod resource;
 pub(super) mod splat;

@@ -5,23 +5,25 @@ use memchr::memmem;
 use super::{
     buses::is_bus,
     kernel_log::{self, Who},
-    message,
+    message::{self, BEGINNING, REFUSED},
 };
 use crate::source::text::envelope::prefix::{self, Prefix};
 
-/// The message.
-pub(in crate::source::text) const REFUSED: &str = "Resources present before probing";
-
-/// What stands in the line that it begins in, however it was wrapped.
-pub(in crate::source::text) const BEGINNING: &str = ": Resources";
+/// `really_probe()` refused to probe a device that already owned resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::source::text) struct Refused<'a> {
+    pub(in crate::source::text) prefix: Prefix,
+    /// The device.
+    pub(in crate::source::text) who: Who<'a>,
+}
 
 /// Reads the message, with the device that it names.
-pub(in crate::source::text) fn read(line: &[u8]) -> Option<(Prefix, Who<'_>)> {
+pub(in crate::source::text) fn read(line: &[u8]) -> Option<Refused<'_>> {
     let at = memmem::find(line, REFUSED.as_bytes())?;
     let (before, behind) = line.split_at_checked(at)?;
     let (prefix, who) = kernel_log::subject(before)?;
     let behind = behind.get(REFUSED.len()..)?;
-    names_a_device(before, &prefix, who, behind).then_some((prefix, who))
+    names_a_device(before, &prefix, who, behind).then_some(Refused { prefix, who })
 }
 
 /// Whether what stands before and behind the words of a refusal is a message, and no prose or source about one.
@@ -104,7 +106,7 @@ mod tests {
                 "spi0.0",
             ),
         ] {
-            let Some((_, who)) = read(line.as_bytes()) else {
+            let Some(Refused { who, .. }) = read(line.as_bytes()) else {
                 panic!("{line}");
             };
             assert_eq!(who.driver, Some(driver.as_bytes()), "{line}");
@@ -133,7 +135,7 @@ mod tests {
             "it says `pci 0000:00:00.2: Resources present before probing'.",
             "[    1.000000] foo 0000:00:00.2: Resources present before probing, says it",
         ] {
-            let Some((_, who)) = read(line.as_bytes()) else {
+            let Some(Refused { who, .. }) = read(line.as_bytes()) else {
                 panic!("{line}");
             };
             assert_eq!(who.device, Some(&b"0000:00:00.2"[..]), "{line}");

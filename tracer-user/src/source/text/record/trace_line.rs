@@ -1,12 +1,11 @@
 //! Lines of traces, as ftrace, `trace-cmd report` and `perf script` print them: `insmod-123 [000] d..1.
 //! 6.445839: devres_log: QEMU0001:00 ADD 00000000d1791502 devm_kzalloc_release (40 bytes)`.
 
+mod perf_trace;
+
 use memchr::memmem::{self, Finder};
 
-use super::{
-    perf_trace,
-    resource::{self, Operation, Resource},
-};
+use super::resource::{self, Operation, Resource};
 use crate::source::text::{
     Parsed,
     envelope::{

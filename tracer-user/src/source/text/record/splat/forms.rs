@@ -1,6 +1,5 @@
-//! The table of forms: what the first line of a report looks like.
+//! What the first line of a report looks like, and what it tells.
 
-use super::{complaint, fault, memory, stuck, warning};
 use crate::{
     event::{Comm, Function, Text, splat::SplatKind},
     source::text::{
@@ -21,19 +20,6 @@ pub(in crate::source::text) struct Form {
     /// Which part of the kernel prints it, and which kernels or machines.
     #[cfg_attr(not(test), expect(dead_code, reason = "what the table is tested by"))]
     pub(super) seen: &'static str,
-}
-
-/// Every form. Of several that fit, the first one counts.
-pub(super) fn all() -> impl Iterator<Item = &'static Form> {
-    [
-        complaint::FORMS,
-        memory::FORMS,
-        stuck::FORMS,
-        fault::FORMS,
-        warning::FORMS,
-    ]
-    .into_iter()
-    .flatten()
 }
 
 /// What a report's first line tells.
@@ -87,33 +73,10 @@ pub(super) fn function(text: &[u8]) -> Option<Function> {
     frame.function.map(|function| (*function).clone())
 }
 
-/// Reads a line, if it is the first one of a report.
-pub(super) fn read(line: &[u8]) -> Option<Header> {
-    all().find_map(|form| {
-        let at = memchr::memmem::find(line, form.words.as_bytes())?;
-        let (before, found) = line.split_at_checked(at)?;
-        (form.read)(before, found.get(form.words.len()..)?)
-    })
-}
-
 /// Whether nothing but a prefix stands before: no prose.
 pub(super) fn begins(before: &[u8]) -> bool {
     let before = kernel_log::beginning(before).1.trim_ascii();
     // What the kernel itself puts in front: `rcu: `, `watchdog: `, `8<--- cut here --- `.
     before.is_empty()
         || before.ends_with(b":") && word(before).is_some_and(|(_, rest)| rest.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_form_reads_its_own_example() {
-        for form in all() {
-            let header = read(form.example.as_bytes());
-            assert!(header.is_some(), "{}", form.example);
-            assert!(!form.seen.is_empty(), "{}", form.example);
-        }
-    }
 }

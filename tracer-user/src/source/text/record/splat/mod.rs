@@ -1,7 +1,7 @@
 //! Splats: reports of the kernel about a fault, with the stacks that come with them.
 //!
 //! [`Splats`] follows the lines of a log and makes a [`Splat`] of each report: whole or cut at either end, decoded
-//! by `scripts/decode_stacktrace.sh` or not, several at once where each line tells who wrote it. `forms` is the
+//! by `scripts/decode_stacktrace.sh` or not, several at once where each line tells who wrote it. `table` is the
 //! table of their first lines, `part` reads those within.
 
 mod complaint;
@@ -12,6 +12,7 @@ mod memory;
 mod part;
 mod report;
 mod stuck;
+mod table;
 mod warning;
 
 use smallvec::SmallVec;
@@ -60,7 +61,7 @@ const WITHOUT_BEGINNING: [&str; 16] = [
 
 /// What lines contain that are looked at, while no report is open.
 pub(in crate::source::text) fn telling() -> impl Iterator<Item = &'static str> {
-    forms::all().map(|form| form.words).chain(WITHOUT_BEGINNING)
+    table::all().map(|form| form.words).chain(WITHOUT_BEGINNING)
 }
 
 /// Whether a line can be nothing but the beginning of a stack.
@@ -136,7 +137,7 @@ impl Splats {
         {
             return Seen::Part;
         }
-        if let Some(header) = forms::read(line) {
+        if let Some(header) = table::read(line) {
             if let Some(open) = known.and_then(|known| self.open.get_mut(known))
                 && open.merge(&header, place)
             {

@@ -2,8 +2,8 @@
 //! "devm_kzalloc_release", size: 40)`.
 
 use super::{
-    resource::{Operation, Pointer, Resource},
-    trace_line::TraceLine,
+    super::resource::{Operation, Pointer, Resource},
+    TraceLine,
 };
 use crate::source::text::{
     Parsed,

@@ -1,44 +1,17 @@
-//! DR014 and DR021: managed interrupts.
+//! DR014: interrupts that outlive remove.
 
 use devres_tracer::{
     event::{EventKind, Hook},
     finding::Severity,
-    rules::RuleSet,
 };
 
-use super::support::{Story, added, reduced, whole, without};
 use super::{
-    DEVICE, IRQ, accused, add_irq, begin, call_irq, innocent, nothing, outcome, probe,
-    silent_after_loss, unbind,
+    DEVICE, IRQ, accused, add_irq, begin, call_irq, innocent, nothing, probe,
+    scenes::{DEV_ID, NUMBER, with_irq},
+    silent_after_loss,
+    support::{Story, added, reduced, whole, without},
+    unbind,
 };
-
-const NUMBER: u32 = 17;
-const DEV_ID: u64 = 0xff11_0000_0700_0000;
-
-/// A device with an interrupt; `remove` happens in its remove, `late` after that, and the interrupt is released
-/// then if it is still there.
-fn with_irq(freed: bool, remove: impl Fn(&mut Story), late: impl Fn(&mut Story)) -> Story {
-    let mut story = Story::new();
-    begin(&mut story, DEVICE, "dev0");
-    probe(&mut story, DEVICE, "driver", |story| {
-        add_irq(story, DEVICE, 0x100, u64::from(NUMBER), DEV_ID);
-    });
-    let remove = |story: &mut Story| {
-        if freed {
-            story.rem(DEVICE, 0x100, IRQ, 16);
-        }
-        remove(story);
-    };
-    unbind(&mut story, DEVICE, remove, |story| {
-        late(story);
-        if !freed {
-            story.rel(DEVICE, 0x100, IRQ, 16);
-            call_irq(story, Hook::FreeIrq, NUMBER, DEV_ID);
-        }
-        i64::from(!freed)
-    });
-    story
-}
 
 fn handler(number: u32, dev_id: u64) -> impl Fn(&mut Story) {
     move |story| call_irq(story, Hook::IrqHandler, number, dev_id)
@@ -92,39 +65,6 @@ fn a_probe_that_fails_removes_nothing() {
         .leave(DEVICE, Hook::Cleanup)
         .returned(DEVICE, Hook::Probe, Some(5));
     innocent(&story, "DR014");
-}
-
-fn free(number: u32, dev_id: u64) -> impl Fn(&mut Story) {
-    move |story| call_irq(story, Hook::FreeIrq, number, dev_id)
-}
-
-#[test]
-fn free_irq_of_a_managed_interrupt_frees_it_twice() {
-    let story = with_irq(false, free(NUMBER, DEV_ID), nothing);
-    accused(
-        &story,
-        "DR021",
-        Severity::Error,
-        "DR021/platform/driver/devm_irq_release",
-    );
-    silent_after_loss(&story, 7, "DR021");
-    // The release itself, devm_free_irq(), and another handler on the same line.
-    innocent(&with_irq(false, nothing, nothing), "DR021");
-    innocent(&with_irq(true, free(NUMBER, DEV_ID), nothing), "DR021");
-    innocent(&with_irq(false, free(NUMBER, DEV_ID + 8), nothing), "DR021");
-    innocent(&with_irq(false, free(NUMBER + 1, DEV_ID), nothing), "DR021");
-}
-
-#[test]
-fn an_optional_rule_that_nobody_asked_for_is_no_gap() {
-    let coverage = || without(whole(), &[Hook::FreeIrq]);
-    let story = with_irq(false, nothing, nothing);
-    assert_eq!(story.judge(coverage()).undecided, []);
-    let asked = story.judge_by("DR021", coverage());
-    assert_eq!(asked.undecided.len(), 1);
-    assert_eq!(asked.undecided[0].rule, "DR021");
-    assert!(RuleSet::all().infos().any(|info| info.optional));
-    assert_eq!(outcome(&story, "DR021").undecided, []);
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! DR001: what it accuses, and the nearest innocents.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
-mod support;
-
+use super::support::{DOMAIN, Dev, NO_DOMAIN, Story, added, only, whole, without};
 use devres_tracer::{
     engine::Verdict,
     event::{EventKind, Hook, PmDomain},
     finding::{Certainty, Severity, text::Text},
 };
-use support::{DOMAIN, Dev, NO_DOMAIN, Story, added, only, whole, without};
 
 const DEVICE: Dev = Dev(0xff11_0000_0500_0000);
 const OTHER: Dev = Dev(0xff11_0000_0600_0000);

@@ -1,14 +1,15 @@
-//! DR003 to DR006: groups.
+//! DR003: groups that another driver releases.
 
 use devres_tracer::{
-    event::{CallDetail, EventKind, GroupId, Hook},
+    event::{EventKind, Hook},
     finding::Severity,
 };
 
-use super::support::{Story, reduced};
 use super::{
-    BLOCK, DEVICE, IRQ, OTHER, accused, begin, found, innocent, no_release, nothing, outcome,
-    probe, silent_after_loss, unbind,
+    BLOCK, DEVICE, IRQ, OTHER, accused, begin, innocent, no_release, nothing, outcome, probe,
+    silent_after_loss,
+    support::{Story, reduced},
+    unbind,
 };
 
 const OPENER: &[&str] = &[
@@ -17,12 +18,14 @@ const OPENER: &[&str] = &[
     "try_to_bring_up_master",
     "master_probe@snd",
 ];
+
 const BY_MASTER: &[&str] = &[
     "devm_kmalloc",
     "bind@snd",
     "try_to_bring_up_master",
     "master_probe@snd",
 ];
+
 const BY_DRIVER: &[&str] = &["pcim_iomap", "azx_probe@snd"];
 
 /// What happens to the group of a bound device.
@@ -158,185 +161,6 @@ fn a_foreign_release_is_not_judged_after_a_loss_or_without_stacks() {
     assert_eq!(outcome(&unstacked, "DR003").undecided.len(), 1);
 }
 
-/// A device whose probe opens a group there and leaves it open, or not.
-fn left_open(bus: &str, driver: &str, opener: &str, close: bool) -> Story {
-    let mut story = Story::new();
-    begin(&mut story, DEVICE, "dev0");
-    story
-        .named(DEVICE, "dev0", bus, driver)
-        .enter(DEVICE, Hook::Probe)
-        .stack(&["add_dr", "devres_open_group", opener, "really_probe"])
-        .open_group(DEVICE, 0, 0x100)
-        .add(DEVICE, 0x200, BLOCK, 8);
-    if close {
-        story.close_group(DEVICE, 0, 0x100);
-    }
-    story
-        .enter(DEVICE, Hook::Bound)
-        .returned(DEVICE, Hook::Probe, Some(0));
-    story
-}
-
-#[test]
-fn a_group_that_is_open_when_its_device_is_bound_is_reported_unless_by_design() {
-    let story = left_open("platform", "driver", "driver_probe@driver", false);
-    accused(
-        &story,
-        "DR004",
-        Severity::Warn,
-        "DR004/platform/driver/driver_probe",
-    );
-    for (bus, driver, opener) in [
-        ("i2c", "lm75", "i2c_device_probe"),
-        ("hid", "hid-generic", "hid_device_probe@hid"),
-        ("hid", "hid-generic", "__hid_device_probe.isra.0@hid"),
-        ("faux", "faux_driver", "vgem_init@vgem"),
-        ("pci", "xe", "xe_pci_probe@xe"),
-        ("pci", "snd_hda_intel", "try_to_bring_up_master"),
-    ] {
-        innocent(&left_open(bus, driver, opener, false), "DR004");
-    }
-    innocent(
-        &left_open("platform", "driver", "driver_probe@driver", true),
-        "DR004",
-    );
-    // The driver's own group on an I2C device is another one than the core's.
-    let story = left_open("i2c", "lm75", "lm75_probe@lm75", false);
-    accused(&story, "DR004", Severity::Warn, "DR004/i2c/lm75/lm75_probe");
-    silent_after_loss(&story, 4, "DR004");
-}
-
-#[test]
-fn without_stacks_the_first_group_of_an_i2c_device_is_the_cores() {
-    let mut story = left_open("i2c", "lm75", "i2c_device_probe", false);
-    for event in &mut story.events {
-        event.stack = None;
-    }
-    innocent(&story, "DR004");
-}
-
-/// A bound device on which group functions are called.
-fn bound(body: impl FnOnce(&mut Story)) -> Story {
-    let mut story = Story::new();
-    begin(&mut story, DEVICE, "dev0");
-    probe(&mut story, DEVICE, "driver", body);
-    story
-}
-
-#[test]
-fn misuses_of_groups() {
-    let overlap = |inner_first: bool| {
-        bound(move |story| {
-            story
-                .open_group(DEVICE, 1, 0x100)
-                .open_group(DEVICE, 2, 0x200);
-            let order = if inner_first { [2, 1] } else { [1, 2] };
-            for group in order {
-                story.close_group(DEVICE, group, group * 0x100);
-            }
-        })
-    };
-    accused(
-        &overlap(false),
-        "DR005",
-        Severity::Warn,
-        "DR005/platform/driver/overlapping",
-    );
-    innocent(&overlap(true), "DR005");
-
-    let twice = |second: u64| {
-        bound(move |story| {
-            story
-                .open_group(DEVICE, 1, 0x100)
-                .close_group(DEVICE, 1, 0x100)
-                .open_group(DEVICE, second, 0x200)
-                .close_group(DEVICE, second, 0x200);
-        })
-    };
-    accused(
-        &twice(1),
-        "DR005",
-        Severity::Error,
-        "DR005/platform/driver/same-identifier",
-    );
-    innocent(&twice(2), "DR005");
-    // Each group that is opened with NULL has its own address for an identifier.
-    innocent(&twice(0), "DR005");
-
-    let closed_twice = bound(|story| {
-        story
-            .open_group(DEVICE, 1, 0x100)
-            .close_group(DEVICE, 1, 0x100)
-            .call(DEVICE, Hook::CloseGroup, CallDetail::Group(GroupId(1)));
-    });
-    accused(
-        &closed_twice,
-        "DR005",
-        Severity::Error,
-        "DR005/platform/driver/closed-twice",
-    );
-
-    let unknown = |resources: bool| {
-        bound(move |story| {
-            if resources {
-                story.add(DEVICE, 0x100, BLOCK, 8);
-            }
-            story
-                .release_group(DEVICE, 7)
-                .returned(DEVICE, Hook::ReleaseGroup, Some(0));
-        })
-    };
-    accused(
-        &unknown(true),
-        "DR005",
-        Severity::Warn,
-        "DR005/platform/driver/not-found/devres_release_group",
-    );
-    // An emptied device is on its way out, which the kernel accepts.
-    innocent(&unknown(false), "DR005");
-    silent_after_loss(&unknown(true), 4, "DR005");
-}
-
-#[test]
-fn null_that_selects_a_named_or_a_foreign_group_is_reported() {
-    let null = |id: u64, opener: &'static str, caller: &'static str| {
-        bound(move |story| {
-            story
-                .stack(&["add_dr", "devres_open_group", opener])
-                .open_group(DEVICE, id, 0x100)
-                .stack(&["devres_close_group", caller])
-                .close_group(DEVICE, 0, 0x100);
-        })
-    };
-    let named = null(1, "setup@driver", "setup@driver");
-    accused(
-        &named,
-        "DR006",
-        Severity::Warn,
-        "DR006/platform/driver/setup",
-    );
-    silent_after_loss(&named, 8, "DR006");
-    let foreign = null(0, "setup@driver", "other_setup@other");
-    accused(
-        &foreign,
-        "DR006",
-        Severity::Warn,
-        "DR006/platform/driver/other_setup",
-    );
-    innocent(&null(0, "setup@driver", "teardown@driver"), "DR006");
-    // component.c opens by identifier and closes by NULL right after.
-    innocent(
-        &null(
-            1,
-            "try_to_bring_up_aggregate_device",
-            "try_to_bring_up_aggregate_device",
-        ),
-        "DR006",
-    );
-    // A module's initialisation has no name left.
-    innocent(&null(0, "do_one_initcall", "cleanup_module@vgem"), "DR006");
-}
-
 #[test]
 fn on_5_10_a_swallowed_group_is_concluded() {
     let mut story = swallow(&OPEN);
@@ -354,6 +178,7 @@ const BY_WRAPPER: &[&str] = &[
     "add_dport@cxl_core",
     "cxl_mem_probe@cxl_mem",
 ];
+
 const BY_DPORT: &[&str] = &[
     "devm_kmalloc",
     "add_dport@cxl_core",
@@ -498,28 +323,4 @@ fn an_open_group_that_is_released_outside_of_any_unbind_is_worth_knowing() {
         event.stack = None;
     }
     innocent(&unstacked, "DR003");
-}
-
-#[test]
-fn group_functions_that_miss_are_told_apart_by_function_and_caller() {
-    let story = bound(|story| {
-        story
-            .add(DEVICE, 0x100, BLOCK, 8)
-            .stack(&["devres_close_group", "foo_open@driver"])
-            .call(DEVICE, Hook::CloseGroup, CallDetail::Group(GroupId(7)))
-            .stack(&["devres_release_group", "bar_ioctl@driver"])
-            .release_group(DEVICE, 8)
-            .returned(DEVICE, Hook::ReleaseGroup, Some(0));
-    });
-    let names: Vec<String> = found(&story, "DR005")
-        .into_iter()
-        .map(|(_, name)| name)
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "DR005/platform/driver/not-found/devres_close_group/foo_open",
-            "DR005/platform/driver/not-found/devres_release_group/bar_ioctl",
-        ]
-    );
 }

@@ -1,0 +1,168 @@
+//! What the kernel itself says in its log: probes that it refused or that failed, and its reports.
+
+use super::{
+    super::{
+        entry::{Record, RecordKind},
+        records::MessageRecord,
+    },
+    Collector,
+};
+use crate::{
+    event::{Comm, Message, NodeAddress, NodeReference, Task},
+    source::text::{
+        envelope::prefix::Stamp,
+        record::{
+            kernel_log::Who,
+            refusal::Refused,
+            resource::Operation,
+            splat::{self, Beginning, Over},
+        },
+    },
+};
+
+/// Within this, what the kernel finds in freed memory belongs to the release before it: nanoseconds. Serial
+/// consoles take some hundredths of a second for a line.
+const ONE_BREATH: u64 = 1_000_000_000;
+
+/// Lines behind a failed probe within which a report after a failed probe is taken for one of that.
+const RIGHT_AFTER_PROBE: u64 = 4;
+
+impl Collector {
+    /// The kernel says that it refused a probe.
+    pub(in crate::source::text) fn refused(&mut self, refused: &Refused<'_>) {
+        self.stamp(refused.prefix.time);
+        let tid = refused.prefix.thread.unwrap_or_default();
+        let device = self.device_of(refused.who.device);
+        let driver = refused.who.driver;
+        let record = MessageRecord {
+            message: Some(Message::ProbeRefused),
+            device: Some(device),
+            driver: driver.map(|name| self.records.names.intern(name)),
+            task: task(tid, Comm::default()),
+            frames: Vec::new(),
+            cpu: refused.prefix.cpu.unwrap_or_default(),
+            behind: None,
+        };
+        self.message(record, self.clock);
+    }
+
+    /// The probe of a device failed.
+    pub(in crate::source::text) fn probe_failed(&mut self, who: Who<'_>, line: u64) {
+        if let Some(device) = who.device {
+            let names = &mut self.records.names;
+            let driver = who.driver.map(|name| names.intern(name));
+            self.failed_probe = Some((names.intern(device), driver, line));
+        }
+    }
+
+    /// Keeps a place in the order for a report of the kernel that begins here. Whether it follows a release closely
+    /// tells later whether it is about that.
+    pub(in crate::source::text) fn reserve(
+        &mut self,
+        beginning: Beginning,
+        close: bool,
+        line: u64,
+    ) -> u32 {
+        let failed = self
+            .failed_probe
+            .filter(|(.., said)| line.saturating_sub(*said) <= RIGHT_AFTER_PROBE);
+        let behind = match self.last_record() {
+            Some(RecordKind::Node(node))
+                if close
+                    && node.operation == Operation::Release
+                    && !self.is_far(beginning.time) =>
+            {
+                Some(node)
+            }
+            _ => None,
+        };
+        // If nothing comes of it, its time must not have told anything.
+        let time = match beginning.time {
+            Some(Stamp::At(time)) => time,
+            Some(Stamp::After(time)) => self.clock.saturating_add(time),
+            None => self.clock,
+        };
+        let record = MessageRecord {
+            message: None,
+            device: failed.map(|(device, ..)| device),
+            driver: failed.and_then(|(_, driver, _)| driver),
+            task: Task::default(),
+            frames: Vec::new(),
+            cpu: 0,
+            behind,
+        };
+        self.timed_places += u32::from(beginning.time.is_some());
+        self.message(record, time)
+    }
+
+    /// The report for which a place was kept is over. Whether it is an event.
+    pub(in crate::source::text) fn report(&mut self, over: Over) -> bool {
+        let place = over.place as usize;
+        let behind = self
+            .records
+            .messages
+            .get(place)
+            .and_then(|record| record.behind);
+        let block = behind.map(|node| NodeReference {
+            node: NodeAddress(node.node),
+            name: node.name.and_then(|name| self.records.names.text(name)),
+            size: Some(node.size),
+        });
+        let Some(meaning) = splat::meaning(&over, block) else {
+            return false;
+        };
+        let Some(record) = self.records.messages.get_mut(place) else {
+            return false;
+        };
+        record.message = Some(meaning.message);
+        record.task = task(over.tid.unwrap_or_default(), over.comm.unwrap_or_default());
+        record.frames = over.frames;
+        record.cpu = over.cpu.unwrap_or_default();
+        if !meaning.of_failed_probe {
+            (record.device, record.driver) = (None, None);
+        }
+        if let Some(device) = behind.filter(|_| meaning.of_release) {
+            record.device = Some(device.device);
+            record.driver = device.driver;
+        }
+        self.records.timed |= self.timed_places > 0;
+        true
+    }
+
+    fn message(&mut self, record: MessageRecord, time: u64) -> u32 {
+        let number = u32::try_from(self.records.messages.len()).unwrap_or(u32::MAX);
+        let cpu = record.cpu;
+        self.records.messages.push(record);
+        self.records.all.push(Record {
+            time,
+            task: 0,
+            cpu,
+            stack: None,
+            kind: RecordKind::Message(number),
+        });
+        number
+    }
+
+    /// Whether so much time has passed that it has nothing to do with the last record.
+    fn is_far(&self, stamp: Option<Stamp>) -> bool {
+        match stamp {
+            Some(Stamp::At(time)) => self.records.timed && time.abs_diff(self.clock) > ONE_BREATH,
+            Some(Stamp::After(time)) => time > ONE_BREATH,
+            None => false,
+        }
+    }
+
+    /// The last record of which something is known.
+    fn last_record(&self) -> Option<RecordKind> {
+        Some(self.records.all.last()?.kind)
+    }
+}
+
+/// The task that a message names.
+fn task(tid: u32, comm: Comm) -> Task {
+    Task {
+        tid,
+        tgid: tid,
+        comm,
+    }
+}

@@ -1,0 +1,252 @@
+//! Collects what lines tell, and finds what belongs together.
+//!
+//! `devres_log` prints a hash of a node's address and the device's name. Where `add_dr` was probed too, it
+//! comes right before on the same task and has both addresses, so the hash is replaced by the address from
+//! there on, and the device is called by its address.
+
+mod calls;
+mod messages;
+
+use std::num::NonZeroU32;
+
+use hashbrown::HashMap;
+
+use super::{
+    entry::{NodeRecord, Real, Record, RecordKind},
+    names::NameId,
+    records::Records,
+};
+use crate::{
+    event::{Comm, StackFrame, Task},
+    source::text::{
+        envelope::{prefix::Stamp, trace_head::Head},
+        record::{
+            call_chain,
+            kernel_log::KernelLine,
+            resource::{Operation, Resource},
+            trace_line::TraceLine,
+        },
+    },
+};
+use calls::{Context, context};
+
+/// Tasks about which something is remembered at the same time.
+const MOST_TASKS: usize = 4096;
+
+/// Collects what lines tell.
+#[derive(Debug, Default)]
+pub(in crate::source::text) struct Collector {
+    pub(in crate::source::text) records: Records,
+    contexts: HashMap<u32, Context>,
+    /// Nodes whose address is known, by what the tracepoint prints.
+    printed: HashMap<u64, Real>,
+    /// The device without a name at present.
+    unnamed: Option<NameId>,
+    /// Nodes of devices without a name.
+    of_unnamed: HashMap<u64, NameId>,
+    /// Names of tasks that events themselves tell: a buffer that outlived a reset has no others.
+    comms: HashMap<u32, Comm>,
+    /// The stacks by their text.
+    stacks: HashMap<Vec<u8>, u32>,
+    clock: u64,
+    offset_differs: bool,
+    /// Places kept for reports whose lines have times.
+    timed_places: u32,
+    /// The last device whose probe failed, its driver, and the number of the line that says so.
+    failed_probe: Option<(NameId, Option<NameId>, u64)>,
+}
+
+/// When and where something happened.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    task: u32,
+    tid: u32,
+    cpu: u16,
+}
+
+impl Collector {
+    /// A line of the kernel's log.
+    pub(in crate::source::text) fn kernel_line(&mut self, line: &KernelLine<'_>) {
+        self.stamp(line.prefix.time);
+        let tid = line.prefix.thread.unwrap_or_default();
+        let task = self.records.tasks.intern(Task {
+            tid,
+            tgid: tid,
+            comm: Comm::default(),
+        });
+        let cpu = line.prefix.cpu.unwrap_or_default();
+        let driver = line.who.driver.map(|name| self.records.names.intern(name));
+        let node = self.node(line.operation, line.who.device, &line.resource);
+        let node = NodeRecord { driver, ..node };
+        let place = Place { task, tid, cpu };
+        self.push(place, RecordKind::Node(node));
+    }
+
+    /// A line of the tracepoint.
+    pub(in crate::source::text) fn trace_line(&mut self, line: &TraceLine<'_>) {
+        let place = self.place(&line.head);
+        let node = self.node(line.operation, line.device, &line.resource);
+        let (real, facts) = self.pair(place, &node);
+        if node.operation == Operation::Release
+            && line.resource.name != Some(b"grp<")
+            && let Some(context) = self.contexts.get_mut(&place.tid)
+            && let Some(told) = context.told.last_mut()
+        {
+            *told = told.saturating_add(1);
+        }
+        let node = NodeRecord {
+            real,
+            facts,
+            ..node
+        };
+        let record = self.next_record();
+        context(&mut self.contexts, place.tid).last_node = Some(record);
+        self.push(place, RecordKind::Node(node));
+    }
+
+    /// The record to which a stack belongs that begins at this line, or that follows the last line.
+    pub(in crate::source::text) fn stack_owner(&self, head: Option<&Head>) -> Option<u32> {
+        match head {
+            Some(head) => self.contexts.get(&head.task.tid)?.last_node,
+            None => self.records.all.len().checked_sub(1),
+        }
+    }
+
+    /// A record's stack, as it was printed.
+    pub(in crate::source::text) fn stack(&mut self, record: u32, text: &[u8]) {
+        let number = self.stack_number(text, || call_chain::read(text));
+        self.records.stacks_printed = true;
+        if let Some(record) = self.records.all.recent_mut(record) {
+            record.stack = NonZeroU32::new(number);
+        }
+    }
+
+    /// The number of the stack that is written like this, counted from one.
+    fn stack_number(&mut self, text: &[u8], frames: impl FnOnce() -> Vec<StackFrame>) -> u32 {
+        if let Some(known) = self.stacks.get(text) {
+            return *known;
+        }
+        self.records.stacks.push(frames());
+        let number = u32::try_from(self.records.stacks.len()).unwrap_or(u32::MAX);
+        self.stacks.insert(text.to_vec(), number);
+        number
+    }
+
+    /// The input says that events are missing.
+    pub(in crate::source::text) fn lost(&mut self, count: u64) {
+        let task = self.records.tasks.intern(Task::default());
+        let place = Place {
+            task,
+            tid: 0,
+            cpu: 0,
+        };
+        self.push(place, RecordKind::Lost(count));
+    }
+
+    /// Everything is collected.
+    pub(in crate::source::text) fn finish(mut self) -> Records {
+        if self.offset_differs {
+            self.records.payload_offset = None;
+        }
+        self.records
+    }
+
+    fn stamp(&mut self, stamp: Option<Stamp>) {
+        match stamp {
+            Some(Stamp::At(time)) => self.at(Some(time)),
+            Some(Stamp::After(time)) => self.at(Some(self.clock.saturating_add(time))),
+            None => {}
+        }
+    }
+
+    fn at(&mut self, time: Option<u64>) {
+        if let Some(time) = time {
+            self.records.timed = true;
+            self.clock = time;
+        }
+    }
+
+    fn place(&mut self, head: &Head) -> Place {
+        self.at(head.time);
+        let mut task = head.task;
+        if task.comm == Comm::default()
+            && let Some(comm) = self.comms.get(&task.tid)
+        {
+            task.comm = *comm;
+        }
+        Place {
+            task: self.records.tasks.intern(task),
+            tid: head.task.tid,
+            cpu: head.cpu,
+        }
+    }
+
+    fn next_record(&self) -> u32 {
+        self.records.all.len()
+    }
+
+    fn push(&mut self, place: Place, kind: RecordKind) {
+        self.records.all.push(Record {
+            time: self.clock,
+            task: place.task,
+            cpu: place.cpu,
+            stack: None,
+            kind,
+        });
+        if let RecordKind::Node(node) = kind
+            && node.real.device == 0
+        {
+            self.records.by_name.insert(node.device);
+        }
+    }
+
+    fn node(
+        &mut self,
+        operation: Operation,
+        device: Option<&[u8]>,
+        resource: &Resource<'_>,
+    ) -> NodeRecord {
+        let node = resource.node.value();
+        let id = self.device_of(device);
+        if device.is_some() {
+            self.identify_unnamed(operation, id, node);
+        } else if operation == Operation::Add && node != 0 {
+            self.of_unnamed.insert(node, id);
+        }
+        self.records.pointers.count(operation, resource.node);
+        NodeRecord {
+            operation,
+            device: id,
+            driver: None,
+            name: resource.name.map(|name| self.records.names.intern(name)),
+            size: resource.size,
+            node,
+            real: Real::default(),
+            facts: None,
+        }
+    }
+
+    /// What stands for a device by its name, or for the one without a name.
+    fn device_of(&mut self, name: Option<&[u8]>) -> NameId {
+        let names = &mut self.records.names;
+        match name {
+            Some(name) => names.intern(name),
+            None => *self.unnamed.get_or_insert_with(|| names.unnamed()),
+        }
+    }
+
+    /// A node that was added when its device had no name tells which device that was.
+    fn identify_unnamed(&mut self, operation: Operation, name: NameId, node: u64) {
+        if self.of_unnamed.is_empty() {
+            return;
+        }
+        if let Some(unnamed) = self.of_unnamed.remove(&node)
+            && operation != Operation::Add
+        {
+            self.records.devices.named(unnamed, name);
+            if self.unnamed == Some(unnamed) {
+                self.unnamed = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! DR006: NULL that selects another group.
+
+use devres_tracer::finding::Severity;
+
+use super::{DEVICE, accused, innocent, scenes::bound, silent_after_loss};
+
+#[test]
+fn null_that_selects_a_named_or_a_foreign_group_is_reported() {
+    let null = |id: u64, opener: &'static str, caller: &'static str| {
+        bound(move |story| {
+            story
+                .stack(&["add_dr", "devres_open_group", opener])
+                .open_group(DEVICE, id, 0x100)
+                .stack(&["devres_close_group", caller])
+                .close_group(DEVICE, 0, 0x100);
+        })
+    };
+    let named = null(1, "setup@driver", "setup@driver");
+    accused(
+        &named,
+        "DR006",
+        Severity::Warn,
+        "DR006/platform/driver/setup",
+    );
+    silent_after_loss(&named, 8, "DR006");
+    let foreign = null(0, "setup@driver", "other_setup@other");
+    accused(
+        &foreign,
+        "DR006",
+        Severity::Warn,
+        "DR006/platform/driver/other_setup",
+    );
+    innocent(&null(0, "setup@driver", "teardown@driver"), "DR006");
+    // component.c opens by identifier and closes by NULL right after.
+    innocent(
+        &null(
+            1,
+            "try_to_bring_up_aggregate_device",
+            "try_to_bring_up_aggregate_device",
+        ),
+        "DR006",
+    );
+    // A module's initialisation has no name left.
+    innocent(&null(0, "do_one_initcall", "cleanup_module@vgem"), "DR006");
+}
