@@ -22,11 +22,11 @@ use crate::check::{Policy, TEMPLATE};
 #[derive(Debug, Args)]
 pub(super) struct PolicyCommand {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Action {
     /// Writes a commented policy to a file or standard output
     Init {
         /// The file to write [default: standard output]
@@ -43,12 +43,12 @@ enum What {
 
 impl PolicyCommand {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        match self.what {
-            What::Init { file, overwrite } => {
+        match self.action {
+            Action::Init { file, overwrite } => {
                 let file = file.filter(|file| file.as_os_str() != "-");
                 init(file.as_deref(), overwrite)?;
             }
-            What::Check { file } => {
+            Action::Check { file } => {
                 let policy = read(&file)?;
                 let line = format!("{}: {}\n", shown(&file), policy.describe());
                 unless_unread(io::stdout().write_all(line.as_bytes()))?;

@@ -149,7 +149,7 @@ pub struct Model {
     batches: u32,
     /// Nodes that went with the last event.
     departed: Vec<u32>,
-    now: Moment,
+    now: Current,
     tally: Tally,
     /// The number of the last event that did not fit.
     last_misfit: u64,
@@ -157,7 +157,7 @@ pub struct Model {
 
 /// The event that is being applied.
 #[derive(Debug, Clone, Copy, Default)]
-struct Moment {
+struct Current {
     time: Time,
     task: Task,
     stack: Option<StackId>,
@@ -183,7 +183,7 @@ impl Model {
             sequence: 0,
             batches: 0,
             departed: Vec::new(),
-            now: Moment::default(),
+            now: Current::default(),
             tally: Tally::default(),
             last_misfit: 0,
         }
@@ -194,7 +194,7 @@ impl Model {
         self.forget_departed();
         self.sequence += 1;
         self.tally.events += 1;
-        self.now = Moment {
+        self.now = Current {
             time: event.time,
             task: event.task,
             stack: event.stack,

@@ -185,9 +185,9 @@ impl fmt::Display for SilentHook {
     }
 }
 
-/// As JSON tells of it.
+/// The same in JSON.
 #[derive(Serialize, JsonSchema)]
-struct Told<'hook> {
+struct HookRecord<'hook> {
     hooks: Vec<&'static str>,
     sign: &'static str,
     why: String,
@@ -203,13 +203,13 @@ impl JsonSchema for SilentHook {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Told::json_schema(generator)
+        HookRecord::json_schema(generator)
     }
 }
 
 impl Serialize for SilentHook {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let told = Told {
+        let record = HookRecord {
             hooks: self.hooks.iter().map(|hook| hook.symbol()).collect(),
             sign: self.sign.word(),
             why: self.sign.to_string(),
@@ -217,6 +217,6 @@ impl Serialize for SilentHook {
             device: self.name.as_deref(),
             count: self.count,
         };
-        told.serialize(serializer)
+        record.serialize(serializer)
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 /// Nanoseconds for which what has gone is still shown.
 pub const FADE: u64 = 5_000_000_000;
 /// Resources of one device that fade at the same time.
-const MOST_GHOSTS: usize = 256;
+const MOST_DEPARTED: usize = 256;
 /// Steps of one unwinding that are kept.
 const MOST_STEPS: usize = 1024;
 /// Devices that fade at the same time.
@@ -34,7 +34,7 @@ pub enum Went {
 
 /// A resource that has gone.
 #[derive(Debug, Clone)]
-pub struct Ghost {
+pub struct Departed {
     /// What it was.
     pub node: Node,
     /// When it went.
@@ -77,7 +77,7 @@ pub struct Unwinding {
 #[derive(Debug, Clone, Default)]
 pub struct Trace {
     /// Resources that have gone, oldest first.
-    pub ghosts: VecDeque<Ghost>,
+    pub departed: VecDeque<Departed>,
     /// The last unwinding.
     pub unwinding: Option<Unwinding>,
     /// When something last happened to it.
@@ -178,7 +178,7 @@ impl Traces {
             && let Some(trace) = self.devices.get_mut(&device.key())
         {
             trace.unwinding = None;
-            trace.ghosts.clear();
+            trace.departed.clear();
         }
     }
 
@@ -220,10 +220,10 @@ impl Traces {
         self.changed.insert(device.id());
         let now = model.now();
         let trace = self.touch(device, model);
-        if trace.ghosts.len() >= MOST_GHOSTS {
-            trace.ghosts.pop_front();
+        if trace.departed.len() >= MOST_DEPARTED {
+            trace.departed.pop_front();
         }
-        trace.ghosts.push_back(Ghost {
+        trace.departed.push_back(Departed {
             node: node.outline(),
             at: now,
             went,

@@ -15,11 +15,11 @@ use crate::{
 /// The devices that were seen to begin, by their addresses.
 #[derive(Debug, Default)]
 pub(super) struct Devices {
-    living: BTreeMap<u64, Life>,
+    living: BTreeMap<u64, Lifetime>,
 }
 
 #[derive(Debug)]
-struct Life {
+struct Lifetime {
     device: DeviceId,
     /// The place of its begin in the order of everything seen.
     sequence: u64,
@@ -33,22 +33,22 @@ impl Devices {
         match change {
             Change::DeviceBegan(id) if is_exact(model) => {
                 if let Some(device) = model.device_by_id(*id) {
-                    let life = Life {
+                    let lifetime = Lifetime {
                         device: *id,
                         sequence: model.sequence(),
                         began: model.now(),
                         deleted: None,
                     };
-                    self.living.insert(device.address().0, life);
+                    self.living.insert(device.address().0, lifetime);
                 }
             }
             Change::DeviceDeleted(id) => {
-                if let Some(life) = self.life(*id, model) {
-                    life.deleted = Some(model.now());
+                if let Some(lifetime) = self.lifetime(*id, model) {
+                    lifetime.deleted = Some(model.now());
                 }
             }
             Change::DeviceGone { device: id, .. } => {
-                if self.life(*id, model).is_some()
+                if self.lifetime(*id, model).is_some()
                     && let Some(device) = model.device_by_id(*id)
                 {
                     self.living.remove(&device.address().0);
@@ -58,11 +58,11 @@ impl Devices {
         }
     }
 
-    fn life(&mut self, id: DeviceId, model: &Model) -> Option<&mut Life> {
+    fn lifetime(&mut self, id: DeviceId, model: &Model) -> Option<&mut Lifetime> {
         let address = model.device_by_id(id)?.address().0;
         self.living
             .get_mut(&address)
-            .filter(|life| life.device == id)
+            .filter(|lifetime| lifetime.device == id)
     }
 
     /// A block goes: is there a device in it?
@@ -70,8 +70,8 @@ impl Devices {
         let start = block.payload_address();
         // Where the kernel keeps no size only a device at the beginning is certain to be in the block.
         let behind = start.saturating_add(block.size().unwrap_or(1).max(1));
-        for (_, life) in self.living.range(start..behind) {
-            outlived(life, block, how, model, report);
+        for (_, lifetime) in self.living.range(start..behind) {
+            outlived(lifetime, block, how, model, report);
         }
     }
 }
@@ -84,17 +84,18 @@ fn is_exact(model: &Model) -> bool {
         && coverage.sees(Hook::FinalPut)
 }
 
-fn outlived(life: &Life, block: &Node, how: &str, model: &Model, report: &mut Report) {
-    let (Some(device), Some(owner)) = (model.device_by_id(life.device), model.owner(block)) else {
+fn outlived(lifetime: &Lifetime, block: &Node, how: &str, model: &Model, report: &mut Report) {
+    let (Some(device), Some(owner)) = (model.device_by_id(lifetime.device), model.owner(block))
+    else {
         return;
     };
     // What lay there before the block was allocated was forgotten without a put.
-    if life.sequence < block.sequence() || block.origin() != Origin::Seen {
+    if lifetime.sequence < block.sequence() || block.origin() != Origin::Seen {
         return;
     }
     // A device that was never registered may be freed without a put, and its registration is not seen: only that
     // it was probed or deleted. The last put itself may free what it is in.
-    let was_registered = life.deleted.is_some() || device.binding() > 0;
+    let was_registered = lifetime.deleted.is_some() || device.binding() > 0;
     if !was_registered || device.state() == State::Dead || device.id() == owner.id() {
         return;
     }
@@ -110,11 +111,11 @@ fn outlived(life: &Life, block: &Node, how: &str, model: &Model, report: &mut Re
             what: format!("the memory is added to {}", subject.name()),
         },
         Step {
-            time: life.began,
+            time: lifetime.began,
             what: format!("{name} is initialized in it"),
         },
     ];
-    if let Some(deleted) = life.deleted {
+    if let Some(deleted) = lifetime.deleted {
         order.push(Step {
             time: deleted,
             what: format!("{name} is deleted"),

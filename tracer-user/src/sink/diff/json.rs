@@ -66,7 +66,7 @@ pub fn write_json(differences: &Differences<'_>, writer: &mut dyn Write) -> io::
         .partition(|difference| difference.minor && !differences.strict);
     line(
         writer,
-        &Ending {
+        &DiffSummary {
             kind: "diff_summary",
             verdict: comparison.sameness(differences.strict).name(),
             devices: comparison.compared,
@@ -82,7 +82,7 @@ pub fn write_json(differences: &Differences<'_>, writer: &mut dyn Write) -> io::
 pub(in crate::sink) fn add_schemas(schemas: &mut Schemas) {
     schemas.add::<First<Beginning<'_>>>("diff");
     schemas.add::<DifferenceLine>("difference");
-    schemas.add::<Ending<'_>>("diff_summary");
+    schemas.add::<DiffSummary<'_>>("diff_summary");
 }
 
 fn line(writer: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
@@ -195,7 +195,7 @@ impl PlaceLine {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Ending<'a> {
+struct DiffSummary<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     verdict: &'static str,

@@ -2,8 +2,8 @@
 //! before and behind it.
 
 pub(super) mod date;
+mod fields;
 pub(super) mod prefix;
-mod told;
 pub(super) mod trace_head;
 pub(super) mod vendor;
 pub(super) mod wrapper;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use memchr::{memchr, memmem};
 
-pub(in crate::source::text) use super::told::{Prefix, Stamp};
+pub(in crate::source::text) use super::fields::{Prefix, Stamp};
 use super::{date, vendor, wrapper};
 use crate::source::text::scan::{around, decimal, digits, seconds, word};
 

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::told::Prefix;
+use super::fields::Prefix;
 use crate::source::text::scan::{decimal, digits, word};
 
 /// Longest content of brackets that is looked at.

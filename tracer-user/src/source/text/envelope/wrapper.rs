@@ -5,7 +5,7 @@ use memchr::memchr;
 
 use super::{
     date,
-    told::{Prefix, Stamp},
+    fields::{Prefix, Stamp},
 };
 use crate::source::text::scan::{around, decimal, seconds, word};
 

@@ -12,7 +12,7 @@ use super::{
     call::{Call, Release},
     coverage,
     entry::{Facts, NodeRecord, Real, Record, RecordKind},
-    identity::{Identities, Told},
+    identity::{Identities, Naming},
     records::{MessageRecord, Records},
     spool,
 };
@@ -158,12 +158,12 @@ impl<'a> Events<'a> {
         let device = message.device.map_or(DeviceAddress::NONE, |name| {
             records.devices.address(name, number)
         });
-        let told = Told {
+        let told = Naming {
             name: message
                 .device
                 .filter(|name| records.names.text(*name).is_some()),
             driver_or_bus: message.driver,
-            ..Told::default()
+            ..Naming::default()
         };
         self.introduce(record, device, told);
         let stack = (!message.frames.is_empty()).then(|| self.define(record, &message.frames));
@@ -171,7 +171,7 @@ impl<'a> Events<'a> {
         self.push_by(message.task, record, device, stack, kind);
     }
 
-    fn introduce(&mut self, record: &Record, device: DeviceAddress, told: Told) {
+    fn introduce(&mut self, record: &Record, device: DeviceAddress, told: Naming) {
         if device == DeviceAddress::NONE {
             return;
         }
@@ -190,10 +190,10 @@ impl<'a> Events<'a> {
         } else {
             DeviceAddress(node.real.device)
         };
-        let told = Told {
+        let told = Naming {
             name: records.names.text(node.device).map(|_| node.device),
             driver_or_bus: node.driver,
-            ..Told::default()
+            ..Naming::default()
         };
         self.introduce(record, device, told);
         let address = match (self.addressed, node.real.node) {
@@ -301,7 +301,7 @@ impl<'a> Events<'a> {
         let name = call
             .name
             .or_else(|| self.records.devices.name(device.0, number));
-        let told = Told {
+        let told = Naming {
             name,
             driver: call.driver,
             bus: call.bus,

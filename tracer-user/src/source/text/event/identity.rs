@@ -25,7 +25,7 @@ struct Identity {
 
 /// What a line tells of a device.
 #[derive(Debug, Default, Clone, Copy)]
-pub(in crate::source::text) struct Told {
+pub(in crate::source::text) struct Naming {
     pub(in crate::source::text) name: Option<NameId>,
     pub(in crate::source::text) driver: Option<NameId>,
     pub(in crate::source::text) bus: Option<NameId>,
@@ -38,7 +38,7 @@ impl Identities {
     pub(in crate::source::text) fn learn(
         &mut self,
         device: DeviceAddress,
-        mut told: Told,
+        mut told: Naming,
         names: &Names,
     ) -> Option<DeviceIdentity> {
         let identity = self.known.entry(device).or_default();
@@ -109,10 +109,10 @@ mod tests {
         let (bus, driver) = (Some(names.intern(b"i2c")), Some(names.intern(b"lm75")));
         let mut identities = Identities::default();
         let mut learn = |driver_or_bus| {
-            let told = Told {
+            let told = Naming {
                 name,
                 driver_or_bus,
-                ..Told::default()
+                ..Naming::default()
             };
             identities.learn(DEVICE, told, &names).map(|identity| {
                 let text = |text: Option<crate::event::Text>| text.map(|text| text.to_string());
@@ -131,9 +131,21 @@ mod tests {
     fn a_device_that_begins_is_another_one() {
         let names = Names::default();
         let mut identities = Identities::default();
-        assert!(identities.learn(DEVICE, Told::default(), &names).is_some());
-        assert!(identities.learn(DEVICE, Told::default(), &names).is_none());
+        assert!(
+            identities
+                .learn(DEVICE, Naming::default(), &names)
+                .is_some()
+        );
+        assert!(
+            identities
+                .learn(DEVICE, Naming::default(), &names)
+                .is_none()
+        );
         identities.begin(DEVICE);
-        assert!(identities.learn(DEVICE, Told::default(), &names).is_some());
+        assert!(
+            identities
+                .learn(DEVICE, Naming::default(), &names)
+                .is_some()
+        );
     }
 }

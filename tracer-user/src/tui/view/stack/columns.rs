@@ -12,7 +12,7 @@ use crate::{
     tui::{
         text::{Cells, duration},
         theme::Theme,
-        traces::{FADE, Ghost, Went},
+        traces::{Departed, FADE, Went},
     },
 };
 
@@ -123,7 +123,7 @@ impl Columns {
                     theme.released,
                 )
             }
-            Item::Gone(ghost) => self.ghost(cells, ghost, now, theme),
+            Item::Gone(gone) => self.gone(cells, gone, now, theme),
         }
     }
 
@@ -151,28 +151,28 @@ impl Columns {
             .line()
     }
 
-    fn ghost(&self, cells: Cells, ghost: &Ghost, now: Time, theme: &Theme) -> Line<'static> {
-        let since = now.since(ghost.at);
+    fn gone(&self, cells: Cells, gone: &Departed, now: Time, theme: &Theme) -> Line<'static> {
+        let since = now.since(gone.at);
         // Fresh ones still have their colour.
         let style = if since < FADE / 5 {
             theme.released
         } else {
             theme.faint
         };
-        let (mark, went) = match ghost.went {
+        let (mark, went) = match gone.went {
             Went::Released => (theme.signs.done, "released"),
             Went::Removed => ("-", "removed"),
             Went::Vanished => ("?", "vanished"),
         };
-        let name = if ghost.node.kind().is_marker() {
+        let name = if gone.node.kind().is_marker() {
             "group".to_owned()
         } else {
-            name(&ghost.node)
+            name(&gone.node)
         };
         cells
             .text(format!("{mark:>2} "), style)
             .left(&name, self.name, style)
-            .right(&size(&ghost.node), SIZE, style)
+            .right(&size(&gone.node), SIZE, style)
             .right("", AGE, style)
             .rest(
                 &format!("{went} {} ago", duration(since)),

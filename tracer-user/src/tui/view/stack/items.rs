@@ -6,7 +6,7 @@ use crate::{
     model::{Device, Kind, Node},
     tui::{
         text::width,
-        traces::{Ghost, Trace},
+        traces::{Departed, Trace},
     },
 };
 
@@ -28,7 +28,7 @@ pub(super) enum Item<'a> {
     /// A resource that a running release has still to release: the first of them is the next.
     Releasing { turn: usize, node: &'a Node },
     /// A resource that has just gone.
-    Gone(&'a Ghost),
+    Gone(&'a Departed),
 }
 
 impl<'a> Item<'a> {
@@ -38,7 +38,7 @@ impl<'a> Item<'a> {
             Self::Begin { node, .. }
             | Self::Resource { node, .. }
             | Self::Releasing { node, .. } => Some(node),
-            Self::Gone(ghost) => Some(&ghost.node),
+            Self::Gone(gone) => Some(&gone.node),
         }
     }
 
@@ -48,7 +48,7 @@ impl<'a> Item<'a> {
             Self::OpenTop { .. } | Self::Close { .. } | Self::Begin { .. } => 0,
             Self::Resource { depth, node } => 2 * depth + width(&name(node)),
             Self::Releasing { turn, node } => format!("{}. ", turn + 1).len() + width(&name(node)),
-            Self::Gone(ghost) => width(&name(&ghost.node)),
+            Self::Gone(gone) => width(&name(&gone.node)),
         }
     }
 }
@@ -60,15 +60,15 @@ pub(super) fn items<'a>(
     now: Time,
     fade: u64,
 ) -> Vec<Item<'a>> {
-    let mut ghosts: Vec<&Ghost> = trace
+    let mut departed: Vec<&Departed> = trace
         .into_iter()
-        .flat_map(|trace| &trace.ghosts)
-        .filter(|ghost| now.since(ghost.at) < fade && ghost.node.kind() != Kind::GroupClose)
+        .flat_map(|trace| &trace.departed)
+        .filter(|gone| now.since(gone.at) < fade && gone.node.kind() != Kind::GroupClose)
         .collect();
-    ghosts.sort_by_key(|ghost| ghost.node.sequence());
+    departed.sort_by_key(|gone| gone.node.sequence());
     let mut items = Vec::new();
     let Some(device) = device else {
-        items.extend(ghosts.into_iter().rev().map(Item::Gone));
+        items.extend(departed.into_iter().rev().map(Item::Gone));
         return items;
     };
     let groups: Vec<_> = device.groups().collect();
@@ -81,11 +81,11 @@ pub(super) fn items<'a>(
     let mut releasing = device.releasing().rev().enumerate().peekable();
     loop {
         let place = |node: Option<&Node>| node.map_or(0, Node::sequence);
-        let ghost = place(ghosts.last().map(|ghost| &ghost.node));
+        let gone = place(departed.last().map(|gone| &gone.node));
         let listed = place(on_list.peek().map(|(_, node)| *node));
         let going = place(releasing.peek().map(|(_, (_, node))| *node));
-        if ghost > listed && ghost > going {
-            items.extend(ghosts.pop().map(Item::Gone));
+        if gone > listed && gone > going {
+            items.extend(departed.pop().map(Item::Gone));
         } else if listed > 0 && listed >= going {
             let Some((id, node)) = on_list.next() else {
                 break;
@@ -108,10 +108,10 @@ pub(super) fn items<'a>(
             }
         } else if let Some((turn, (_, node))) = releasing.next() {
             items.push(Item::Releasing { turn, node });
-        } else if on_list.peek().is_none() && ghosts.is_empty() {
+        } else if on_list.peek().is_none() && departed.is_empty() {
             break;
         } else {
-            items.extend(ghosts.pop().map(Item::Gone));
+            items.extend(departed.pop().map(Item::Gone));
             // What has no place in the order comes last.
             if let Some((_, node)) = on_list.next() {
                 items.push(Item::Resource { depth, node });

@@ -1,4 +1,4 @@
-//! What stands before a message tells: when it was written, and by whom.
+//! What the prefix of a message says: when it was written, and by whom.
 
 /// What a line begins with.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
