@@ -14,6 +14,7 @@ mod evidence;
 mod fallback;
 mod files;
 mod genpd;
+mod hanging;
 mod i2c;
 mod live;
 mod loss;
@@ -41,7 +42,7 @@ use crate::{kmod, soak, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 18] = [
+const SESSIONS: [&Session; 19] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
@@ -51,6 +52,7 @@ const SESSIONS: [&Session; 18] = [
     &live::SESSION,
     &snapshot::SESSION,
     &scenarios::SESSION,
+    &hanging::SESSION,
     &loss::SESSION,
     &names::SESSION,
     &modules::SESSION,
