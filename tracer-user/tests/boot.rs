@@ -4,8 +4,8 @@
 use std::{fs, path::Path};
 
 use devres_tracer::boot::{
-    Machine, Setup, Shortfall, Target, TargetError, Wishes, bootconfig::bootconfig, install,
-    parameters, script::script,
+    LAST_BOOT_DIRECTORY, Machine, PERSISTENT_INSTANCE, Setup, Shortfall, Target, TargetError,
+    Wishes, bootconfig::bootconfig, install, parameters, script::script,
 };
 
 /// Types in the kernel's format.
@@ -388,4 +388,50 @@ fn scripts_are_shell_and_write_scripts_that_are() {
         }
         assert!(count > 0);
     }
+}
+
+/// An initramfs made by klibc's tools has no `grep`.
+#[test]
+fn a_script_needs_only_what_every_initramfs_has() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name);
+    for program in ["cat", "mkdir"] {
+        fs::create_dir_all(path("bin")).unwrap();
+        let from = ["/bin", "/usr/bin"]
+            .map(|directory| Path::new(directory).join(program))
+            .into_iter()
+            .find(|from| from.exists());
+        std::os::unix::fs::symlink(from.unwrap(), path("bin").join(program)).unwrap();
+    }
+    let instance = path("tracing/instances").join(PERSISTENT_INSTANCE);
+    fs::create_dir_all(instance.join("events/dev/devres_log")).unwrap();
+    let left = "# tracer: nop\n sh-1 [000] ..... 1.0: devres_log: x REL 1 y (8 bytes)\n";
+    for (file, content) in [
+        ("last_boot_info", "1000 [kernel]\n"),
+        ("set_event", ""),
+        ("trace", left),
+        ("trace_clock", "[local] global mono\n"),
+    ] {
+        fs::write(instance.join(file), content).unwrap();
+    }
+    fs::write(path("tracing/trace"), "").unwrap();
+    let wishes = Wishes {
+        persistent: Some(4 << 20),
+        ..WISHES
+    };
+    let text = script(&Setup::of(&Target::unknown(Machine::X86_64), wishes))
+        .replace("/sys/kernel/tracing", path("tracing").to_str().unwrap())
+        .replace(LAST_BOOT_DIRECTORY, path("kept").to_str().unwrap());
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", &text])
+        .env("PATH", path("bin"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let kept = path("kept").join(format!("{PERSISTENT_INSTANCE}.trace"));
+    assert_eq!(fs::read_to_string(kept).unwrap(), left);
+    let read = |file: &str| fs::read_to_string(instance.join(file)).unwrap();
+    assert_eq!(read("trace"), "");
+    assert_eq!(read("trace_clock"), "mono\n");
+    assert_eq!(read("events/dev/devres_log/enable"), "1\n");
 }

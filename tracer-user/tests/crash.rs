@@ -8,7 +8,11 @@ use devres_tracer::{
     engine::Engine,
     event::{DeviceAddress, Event, EventKind, NodeReference, Task, Time},
     rules::RuleSet,
-    source::{dead_kernel::messages::tell_of_a_crash, recording::Recording, text},
+    source::{
+        dead_kernel::{fields, messages::tell_of_a_crash},
+        recording::Recording,
+        text,
+    },
 };
 
 /// The end of a recording, as `crash` tells it; with the log's own words on how the machine died.
@@ -78,6 +82,30 @@ fn the_release_that_never_ended_is_told_with_its_adder() {
         "{words}"
     );
     assert!(words.contains("acme: no way out"), "{words}");
+}
+
+/// As a kernel prints it that runs at other addresses than the dead one did.
+const BY_FIELDS: &str = "\
+   <...>-9  [000] ..... 1.000000: p_really_probe_0: __probe_ip=0xffffffffb7000010 (-1224736752) dev=0xff11000000000100 (-1) name=acme.0 drv=acme bus=platform comm=insmod
+   <...>-9  [000] d..1. 1.000100: p_add_dr_0: __probe_ip=0xffffffffb7000020 (-1224736736) dev=0xff11000000000100 (-1) node=0xff11000000002000 (-1) rel=0xffffffffb7000030 (-1)
+   <...>-9  [000] d..1. 1.000101: devres_log: devname=acme.0 dev=0x0 (0) op=(0xffffffffb8000010) node=0xff11000000002000 (-1) name=devm_irq_release size=0x10 (16)
+   <...>-9  [000] ..... 1.000200: p_driver_bound_0: __probe_ip=0xffffffffb7000040 (-1224736704) dev=0xff11000000000100 (-1)
+   <...>-9  [000] ..... 1.000300: r_really_probe_0: __probe_func=0xffffffffb7000010 (-1) __probe_ret_ip=0xffffffffb7000050 (-1) ret=0x0 (0)
+   <...>-12 [001] ..... 2.000000: p_device_release_driver_internal_0: __probe_ip=0xffffffffb7000060 (-1) dev=0xff11000000000100 (-1) name=acme.0 comm=rmmod
+   <...>-12 [001] ..... 2.000100: p_device_unbind_cleanup_0: __probe_ip=0xffffffffb7000070 (-1) dev=0xff11000000000100 (-1)
+   <...>-12 [001] ..... 2.000200: p_devres_release_all_0: __probe_ip=0xffffffffb7000080 (-1) dev=0xff11000000000100 (-1)
+   <...>-12 [001] ..... 2.000300: devres_log: devname=acme.0 dev=0x0 (0) op=(0xffffffffb8000020) node=0xff11000000002000 (-1) name=devm_irq_release size=0x10 (16)
+";
+
+#[test]
+fn a_kernel_that_ran_at_other_addresses_tells_as_much() {
+    let trace = fields::in_words(BY_FIELDS.as_bytes().to_vec());
+    let crash = crash(&String::from_utf8(trace).unwrap());
+    let words = words(&crash);
+    assert!(
+        words.contains("at the end rmmod[12] was releasing devm_irq_release (interrupt) of acme.0 (driver acme), added by insmod[9]"),
+        "{words}"
+    );
 }
 
 #[test]

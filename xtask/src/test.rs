@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::architecture::Architecture;
-use crate::guest_tests::{self, Programs};
+use crate::guest_tests::{self, Extent, Programs};
 use crate::kernel::Kernel;
 use crate::tracer::{self, Purpose};
 use crate::{command, kmod, report_tests, toolchain};
@@ -215,16 +215,22 @@ fn guest_tests(args: &Args) -> Result<Tally> {
     } else {
         args.kernel.iter().map(String::as_str).collect()
     };
+    // What takes long is tested where it is asked for.
+    let extent = if args.all_kernels || !args.kernel.is_empty() || args.filter.is_some() {
+        Extent::Full
+    } else {
+        Extent::Essential
+    };
     let mirror = args.mirror.as_deref();
     let mut prepared = VecDeque::new();
     let mut tally = Tally::default();
     for name in names {
         let (architecture, _) = Architecture::of_kernel(name);
-        if !guest_tests::any_named(architecture, filter) {
+        if !guest_tests::any_named(architecture, extent, filter) {
             continue;
         }
         if let Err(reason) = architecture.target().prepare() {
-            tally += guest_tests::skip(architecture, name, filter, &reason);
+            tally += guest_tests::skip(architecture, extent, name, filter, &reason);
             continue;
         }
         let kernel = Kernel::obtain(name, false, mirror)?;
@@ -248,7 +254,7 @@ fn guest_tests(args: &Args) -> Result<Tally> {
     let worker = || -> Result<Tally> {
         let mut tally = Tally::default();
         while let Some((kernel, programs)) = next() {
-            tally += guest_tests::run(&kernel, &programs, filter, mirror)?;
+            tally += guest_tests::run(&kernel, &programs, extent, filter, mirror)?;
         }
         Ok(tally)
     };

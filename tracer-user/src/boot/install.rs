@@ -26,7 +26,7 @@ pub fn initramfs_tools(setup: &Setup) -> String {
 #[must_use]
 pub fn dracut(setup: &Setup) -> String {
     let directory = "/usr/lib/dracut/modules.d/90devres";
-    let module = "#!/bin/bash\ncheck() {\n\treturn 0\n}\n\ninstall() {\n\tinst_multiple mount grep mkdir cat\n\tinst_hook pre-udev 00 \"$moddir/record.sh\"\n}\n";
+    let module = "#!/bin/bash\ncheck() {\n\treturn 0\n}\n\ninstall() {\n\tinst_multiple mount mkdir cat\n\tinst_hook pre-udev 00 \"$moddir/record.sh\"\n}\n";
     // dracut reads its hooks into its own shell: an `exit` in it would end that.
     let script = script(setup);
     let hook = format!("#!/bin/sh\n(\n{}\n)\n", script.trim_end());

@@ -6,13 +6,23 @@ use std::fmt::Write as _;
 use super::{LAST_BOOT_DIRECTORY, PERSISTENT_INSTANCE, Setup};
 
 /// Keeps what the kernel before this one has left, before anything is recorded in its buffer: from then on it is gone.
+/// An initramfs may have no program but the shell, `cat`, `mkdir` and `mount`.
 const KEEP_LAST_BOOT: &str = r#"
+has_events() {
+	while read -r line; do
+		case $line in
+		'' | '#'*) ;;
+		*) return 0 ;;
+		esac
+	done <"$1"
+	return 1
+}
 # What the kernel before this one has left goes away when something new is recorded in its place. Where something is
 # recorded, that is this kernel's.
 for instance in "$tracing"/instances/*; do
 	[ -e "$instance/last_boot_info" ] || continue
 	read -r _ <"$instance/set_event" && continue
-	if grep -qv '^#' "$instance/trace"; then
+	if has_events "$instance/trace"; then
 		mkdir -p LAST_BOOT
 		cat "$instance/trace" >"LAST_BOOT/${instance##*/}.trace"
 	fi
@@ -56,7 +66,7 @@ pub fn script(setup: &Setup) -> String {
     );
     // Setting the clock empties the buffer: not where it is set already.
     text.push_str(
-        "grep -q '\\[mono\\]' \"$buffer/trace_clock\" || echo mono >\"$buffer/trace_clock\"\n",
+        "read -r clocks <\"$buffer/trace_clock\"\ncase $clocks in\n*'[mono]'*) ;;\n*) echo mono >\"$buffer/trace_clock\" ;;\nesac\n",
     );
     if setup.wishes.stacks {
         // Of the tracepoint alone; on kernels that can't, of everything.

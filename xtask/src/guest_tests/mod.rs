@@ -8,6 +8,7 @@ mod boards;
 mod boot_and_crash;
 mod check;
 mod command_line;
+mod deaths;
 mod devices;
 mod evidence;
 mod fallback;
@@ -59,6 +60,9 @@ const SESSIONS: [&Session; 18] = [
     &via_tracefs::SESSION,
     &devices::SESSION,
 ];
+
+/// Sessions that take long: they run only where [`Extent::Full`] is wanted.
+const LONG_SESSIONS: [&Session; 1] = [&via_tracefs::ALL];
 
 /// The sessions of kernels for 64-bit ARM and RISC-V, for which there is no test module and whose machines have other devices.
 const ARM64_SESSIONS: [&Session; 1] = [&boards::ARM64];
@@ -146,38 +150,52 @@ pub(crate) struct Programs {
     pub(crate) module: Option<PathBuf>,
 }
 
+/// How much is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What every run of the tests has time for.
+    Essential,
+    /// Everything.
+    Full,
+}
+
 /// The sessions of kernels for an architecture.
-fn sessions(architecture: Architecture) -> &'static [&'static Session] {
-    match architecture {
-        Architecture::Amd64 => &SESSIONS,
-        Architecture::Arm64 => &ARM64_SESSIONS,
-        Architecture::Riscv64 => &RISCV64_SESSIONS,
-    }
+fn sessions(
+    architecture: Architecture,
+    extent: Extent,
+) -> impl Iterator<Item = &'static Session> + Clone {
+    let (always, long): (&[&Session], &[&Session]) = match architecture {
+        Architecture::Amd64 => (&SESSIONS, &LONG_SESSIONS),
+        Architecture::Arm64 => (&ARM64_SESSIONS, &[]),
+        Architecture::Riscv64 => (&RISCV64_SESSIONS, &[]),
+    };
+    let long = if extent == Extent::Full { long } else { &[] };
+    long.iter().chain(always).copied()
 }
 
 /// Whether kernels for this architecture have tests whose name contains `filter`.
-pub(crate) fn any_named(architecture: Architecture, filter: Option<&str>) -> bool {
-    let of_sessions = sessions(architecture)
-        .iter()
+pub(crate) fn any_named(architecture: Architecture, extent: Extent, filter: Option<&str>) -> bool {
+    let of_sessions = sessions(architecture, extent)
         .any(|session| session.tests.iter().any(|test| is_wanted(test, filter)));
     of_sessions
-        || [LOG_TEST, SOAK_TEST]
+        || [LOG_TEST, SOAK_TEST, boot_and_crash::BOARD]
             .iter()
             .chain(&boot_and_crash::NAMES)
+            .copied()
+            .chain(deaths::DEATHS.iter().map(|death| death.name))
             .any(|name| is_wanted_name(name, filter))
 }
 
 /// Says of all tests of an architecture's kernel that they can't be run, and why.
 pub(crate) fn skip(
     architecture: Architecture,
+    extent: Extent,
     kernel: &str,
     filter: Option<&str>,
     reason: &anyhow::Error,
 ) -> Tally {
     let mut tally = Tally::default();
-    let tests = sessions(architecture)
-        .iter()
-        .flat_map(|session| session.tests);
+    let tests = sessions(architecture, extent).flat_map(|session| session.tests);
     for test in tests.filter(|test| is_wanted(test, filter)) {
         println!("skipped {} ({kernel}): {reason:#}", test.name);
         tally.skipped += 1;
@@ -207,12 +225,14 @@ pub(crate) fn troubled_lines(log: &str) -> impl Iterator<Item = String> {
 pub(crate) fn run(
     kernel: &Kernel,
     programs: &Programs,
+    extent: Extent,
     filter: Option<&str>,
     mirror: Option<&str>,
 ) -> Result<Tally> {
     let run = KernelRun {
         kernel,
         programs,
+        extent,
         filter,
         mirror,
         series: parse_series(&kernel.release)?,
@@ -239,6 +259,7 @@ pub(crate) fn parse_series(release: &str) -> Result<Series> {
 struct KernelRun<'a> {
     kernel: &'a Kernel,
     programs: &'a Programs,
+    extent: Extent,
     filter: Option<&'a str>,
     mirror: Option<&'a str>,
     series: Series,
@@ -251,7 +272,7 @@ impl KernelRun<'_> {
         let mut tally = Tally::default();
         let mut trouble = Vec::new();
         let mut remaining: Vec<&Session> = Vec::new();
-        for session in sessions(self.kernel.architecture()).iter().copied() {
+        for session in sessions(self.kernel.architecture(), self.extent) {
             for test in self.wanted(session) {
                 if let Some(reason) = (test.skipped)(self.series) {
                     println!("skipped {} ({}): {reason}", test.name, self.kernel.release);
@@ -288,6 +309,19 @@ impl KernelRun<'_> {
         let has_devices = self.kernel.architecture() == Architecture::Amd64;
         if has_devices {
             tally += self.boot_and_crash();
+            if self.extent == Extent::Full {
+                tally += self.deaths();
+            }
+        }
+        if !has_devices && is_wanted_name(boot_and_crash::BOARD, self.filter) {
+            let directory = self.directory.join("boot");
+            let result = boot_and_crash::board_is_recorded(
+                self.kernel,
+                self.programs,
+                &directory,
+                self.mirror,
+            );
+            tally += Self::tell(boot_and_crash::BOARD, &self.kernel.release, result);
         }
         if has_devices && is_wanted_name(SOAK_TEST, self.filter) {
             tally += self.soak();
@@ -328,15 +362,49 @@ impl KernelRun<'_> {
                 Ok(evidence) => evidence.check(name),
                 Err(error) => Err(anyhow::anyhow!("{error:#}")),
             };
-            match result {
-                Ok(()) => {
-                    println!("ok {name} ({release})");
-                    tally.passed += 1;
-                }
-                Err(error) => {
-                    println!("FAILED {name} ({release}): {error:#}");
-                    tally.failed += 1;
-                }
+            tally += Self::tell(name, release, result);
+        }
+        tally
+    }
+
+    /// Further crashes, each in a guest of its own.
+    fn deaths(&self) -> Tally {
+        let mut tally = Tally::default();
+        let release = &self.kernel.release;
+        for death in &deaths::DEATHS {
+            let name = death.name;
+            if !is_wanted_name(name, self.filter) {
+                continue;
+            }
+            if let Some(reason) = death.skipped(self.series) {
+                println!("skipped {name} ({release}): {reason}");
+                tally.skipped += 1;
+                continue;
+            }
+            let directory = self.directory.join("deaths");
+            let result = death.check(
+                self.kernel,
+                self.programs,
+                &directory,
+                self.series,
+                self.mirror,
+            );
+            tally += Self::tell(name, release, result);
+        }
+        tally
+    }
+
+    /// Prints how a test in a guest of its own has ended.
+    fn tell(name: &str, release: &str, result: Result<()>) -> Tally {
+        let mut tally = Tally::default();
+        match result {
+            Ok(()) => {
+                println!("ok {name} ({release})");
+                tally.passed = 1;
+            }
+            Err(error) => {
+                println!("FAILED {name} ({release}): {error:#}");
+                tally.failed = 1;
             }
         }
         tally
@@ -344,20 +412,13 @@ impl KernelRun<'_> {
 
     /// Runs every driver that QEMU has a device for, in a guest of its own.
     fn soak(&self) -> Tally {
-        let mut tally = Tally::default();
         let release = &self.kernel.release;
         let soaked = soak::soak(self.kernel, &self.programs.tracer, 0, self.mirror);
-        match soaked.and_then(|soak| soak.judge(release)) {
-            Ok(()) => {
-                println!("ok {SOAK_TEST} ({release})");
-                tally.passed = 1;
-            }
-            Err(error) => {
-                println!("FAILED {SOAK_TEST} ({release}): {error:#}");
-                tally.failed = 1;
-            }
-        }
-        tally
+        Self::tell(
+            SOAK_TEST,
+            release,
+            soaked.and_then(|soak| soak.judge(release)),
+        )
     }
 
     fn judge_log(&self, trouble: &[String]) -> Tally {
@@ -506,6 +567,7 @@ mod tests {
         let sessions = || {
             SESSIONS
                 .iter()
+                .chain(&LONG_SESSIONS)
                 .chain(&ARM64_SESSIONS)
                 .chain(&RISCV64_SESSIONS)
         };

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::messages;
+use super::{fields, messages};
 
 /// Something that was left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,9 +91,10 @@ impl Left {
     /// Its text. A part of a pstore dump has a line of its own that only numbers it.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         match self {
-            Self::Instance { trace: path, .. } | Self::Kept(path) | Self::Messages(path) => {
-                fs::read(path)
+            Self::Instance { trace: path, .. } | Self::Kept(path) => {
+                fs::read(path).map(fields::in_words)
             }
+            Self::Messages(path) => fs::read(path),
             Self::Pstore(parts) => {
                 let mut text = Vec::new();
                 for part in parts {
