@@ -92,6 +92,28 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+impl Event {
+    /// Something that the source itself reports, outside of any task.
+    #[must_use]
+    pub fn outside_tasks(time: Time, device: DeviceAddress, kind: EventKind) -> Self {
+        Self {
+            time,
+            task: Task::default(),
+            cpu: 0,
+            device,
+            stack: None,
+            kind,
+        }
+    }
+
+    /// So many events were lost at this time, of whichever task.
+    #[must_use]
+    pub fn loss(time: Time, count: u64, cause: LossCause) -> Self {
+        let loss = EventKind::Loss(Loss { count, cause });
+        Self::outside_tasks(time, DeviceAddress::NONE, loss)
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", content = "detail", rename_all = "snake_case")]

@@ -207,6 +207,17 @@ pub struct Step {
     pub what: String,
 }
 
+impl Step {
+    /// What happened at this time.
+    #[must_use]
+    pub fn at(time: Time, what: impl Into<String>) -> Self {
+        Self {
+            time,
+            what: what.into(),
+        }
+    }
+}
+
 impl Resource {
     /// What to call it: its function where the kernel names all actions alike, else its name.
     #[must_use]

@@ -188,6 +188,14 @@ impl Record {
         self.identity = identity;
     }
 
+    /// A binding begins, with a probe or without.
+    pub(super) fn begin_binding(&mut self, sequence: u64, now: Time) {
+        self.binding = self.binding.saturating_add(1);
+        self.binding_sequence = sequence;
+        self.known_since = sequence;
+        self.binding_began = now;
+    }
+
     pub(super) fn bind(&mut self) {
         self.was_bound = true;
         self.ever_bound = true;

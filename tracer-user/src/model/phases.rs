@@ -22,10 +22,7 @@ impl Model {
                     self.end_binding(id, State::Unbound, changes);
                 }
                 if let Some(record) = self.devices.get_mut(id) {
-                    record.binding = record.binding.saturating_add(1);
-                    record.binding_sequence = sequence;
-                    record.known_since = sequence;
-                    record.binding_began = time;
+                    record.begin_binding(sequence, time);
                     record.binding_ended = false;
                     record.was_bound = false;
                     record.phase = State::Probing;
@@ -37,10 +34,7 @@ impl Model {
                 // well be the probe that was not seen to begin.
                 let halfway = record.phase == State::Unknown && !record.taints.is_empty();
                 if record.phase != State::Probing && !halfway {
-                    record.binding = record.binding.saturating_add(1);
-                    record.binding_sequence = sequence;
-                    record.known_since = sequence;
-                    record.binding_began = time;
+                    record.begin_binding(sequence, time);
                     changes.push(Change::BindingBegan(id));
                 }
                 record.binding_ended = false;

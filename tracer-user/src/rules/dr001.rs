@@ -372,29 +372,26 @@ impl Detach {
             "unbind"
         };
         let mut order = vec![
-            Step {
-                time: self.around.began(),
-                what: format!("{around} begins"),
-            },
-            Step {
-                time: self.at.time(),
-                what: "dev_pm_domain_detach() detaches the PM domain".to_owned(),
-            },
+            Step::at(self.around.began(), format!("{around} begins")),
+            Step::at(
+                self.at.time(),
+                "dev_pm_domain_detach() detaches the PM domain",
+            ),
         ];
         if certainty == Certainty::Likely {
             return order;
         }
         for resource in self.released.iter().take(MOST_STEPS) {
-            order.push(Step {
-                time: resource.released.unwrap_or(self.at.time()),
-                what: format!("{} is released", resource.label()),
-            });
+            order.push(Step::at(
+                resource.released.unwrap_or(self.at.time()),
+                format!("{} is released", resource.label()),
+            ));
         }
         if let Some(last) = self.released.get(MOST_STEPS..).and_then(<[_]>::last) {
-            order.push(Step {
-                time: last.released.unwrap_or(self.at.time()),
-                what: format!("{} more are released", self.count - MOST_STEPS),
-            });
+            order.push(Step::at(
+                last.released.unwrap_or(self.at.time()),
+                format!("{} more are released", self.count - MOST_STEPS),
+            ));
         }
         order
     }

@@ -103,14 +103,8 @@ fn failed(left: &Left, id: DeviceId, without: Option<u64>, model: &Model, report
                   already attached. The bus's probe must detach it on failure."
             .to_owned(),
         order: vec![
-            Step {
-                time: left.entered,
-                what: "probe begins".to_owned(),
-            },
-            Step {
-                time: model.now(),
-                what: format!("probe fails{value}, and the PM domain is still attached"),
-            },
+            Step::at(left.entered, "probe begins"),
+            Step::at(model.now(), format!("probe fails{value}, and the PM domain is still attached")),
         ],
         expected: vec![
             "the driver's resources are released, newest first".to_owned(),

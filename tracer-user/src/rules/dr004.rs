@@ -79,14 +79,8 @@ fn bound(id: DeviceId, model: &Model, report: &mut Report) {
                       NULL releases all of it; DR003 is the consequence."
                 .to_owned(),
             order: vec![
-                Step {
-                    time: marker.added(),
-                    what: format!("{by} opens a group on {}", subject.name()),
-                },
-                Step {
-                    time: model.now(),
-                    what: format!("{} is bound; the group is open", subject.name()),
-                },
+                Step::at(marker.added(), format!("{by} opens a group on {}", subject.name())),
+                Step::at(model.now(), format!("{} is bound; the group is open", subject.name())),
             ],
             expected: vec![
                 "whoever opens a group during the probe closes it with devres_close_group(), or takes it away with \

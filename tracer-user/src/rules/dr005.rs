@@ -213,10 +213,10 @@ fn warned(
         certainty,
         summary: format!("The kernel {did} in {function}(){who}."),
         meaning: meaning.to_owned(),
-        order: vec![Step {
-            time: model.now(),
-            what: format!("the kernel {did} in {function}()"),
-        }],
+        order: vec![Step::at(
+            model.now(),
+            format!("the kernel {did} in {function}()"),
+        )],
         expected: vec![expected.to_owned()],
         caused_by: blame::caller_as_cause(&subject, model),
         ..subject.finding(&INFO, severity, &what, model.now())
@@ -291,10 +291,7 @@ fn call(hook: Hook, model: &Model) -> (Step, Option<&str>) {
     let caller = model
         .current_stack()
         .and_then(|stack| blame::caller_name(stack, function));
-    let call = Step {
-        time: model.now(),
-        what: format!("{function}() is called"),
-    };
+    let call = Step::at(model.now(), format!("{function}() is called"));
     (call, caller)
 }
 
@@ -331,10 +328,7 @@ fn not_found<'m>(
 }
 
 fn step(what: &str, marker: &Node) -> Step {
-    Step {
-        time: marker.added(),
-        what: what.to_owned(),
-    }
+    Step::at(marker.added(), what.to_owned())
 }
 
 /// Whether nothing was missed since the marker was added.

@@ -100,14 +100,8 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
                   this one is closed or released instead."
             .to_owned(),
         order: vec![
-            Step {
-                time: marker.added(),
-                what: format!("the group is {origin}"),
-            },
-            Step {
-                time: model.now(),
-                what: format!("{caller} calls {function}(NULL), which selects it"),
-            },
+            Step::at(marker.added(), format!("the group is {origin}")),
+            Step::at(model.now(), format!("{caller} calls {function}(NULL), which selects it")),
         ],
         expected: vec![format!(
             "{function}() is called with the id that devres_open_group() returned"

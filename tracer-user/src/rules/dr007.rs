@@ -207,15 +207,15 @@ fn refused(id: DeviceId, between: &[u64], model: &Model, report: &mut Report) {
         meaning.push_str(
             " (DR008): its line is between two releases of this device, and a resource added then stays.",
         );
-        order.push(Step {
-            time: node.added(),
-            what: format!("{label} is added between two releases"),
-        });
+        order.push(Step::at(
+            node.added(),
+            format!("{label} is added between two releases"),
+        ));
     }
-    order.push(Step {
-        time: model.now(),
-        what: "the kernel says \"Resources present before probing\"".to_owned(),
-    });
+    order.push(Step::at(
+        model.now(),
+        "the kernel says \"Resources present before probing\"",
+    ));
     report.submit(Finding {
         summary: format!(
             "The kernel refused the probe of {name}: the device already had resources; {seen}."
@@ -285,18 +285,15 @@ impl Probe {
             ),
             meaning: MEANING.to_owned(),
             order: vec![
-                Step {
-                    time: self.began,
-                    what: format!(
+                Step::at(
+                    self.began,
+                    format!(
                         "probe begins, with {} {} on the device",
                         self.count,
                         plural(self.count, "resource", "resources")
                     ),
-                },
-                Step {
-                    time: now,
-                    what: "probe returns -EBUSY".to_owned(),
-                },
+                ),
+                Step::at(now, "probe returns -EBUSY"),
             ],
             expected: vec![EXPECTED.to_owned()],
             resources: self.resources,

@@ -122,18 +122,15 @@ fn left_behind(device: Device<'_>, since: u64, left: &Left, model: &Model, repor
         ),
         meaning: meaning.to_owned(),
         order: vec![
-            Step {
-                time: left.entered,
-                what: "devres_release_all() begins".to_owned(),
-            },
-            Step {
-                time: first.added(),
-                what: format!("a release adds {}", finding::label(first)),
-            },
-            Step {
-                time: model.now(),
-                what: "devres_release_all() returns; it is still on the device".to_owned(),
-            },
+            Step::at(left.entered, "devres_release_all() begins"),
+            Step::at(
+                first.added(),
+                format!("a release adds {}", finding::label(first)),
+            ),
+            Step::at(
+                model.now(),
+                "devres_release_all() returns; it is still on the device",
+            ),
         ],
         expected: vec![
             "no release function or action calls a devm_*() function on its own device".to_owned(),

@@ -183,14 +183,8 @@ impl Addition {
             summary: format!("{what} was added to {name} after the device was {when}, and {end}."),
             meaning: meaning.to_owned(),
             order: vec![
-                Step {
-                    time: self.added,
-                    what: format!("{what} is added, after {step}"),
-                },
-                Step {
-                    time: model.now(),
-                    what: format!("it {end}"),
-                },
+                Step::at(self.added, format!("{what} is added, after {step}")),
+                Step::at(model.now(), format!("it {end}")),
             ],
             expected: vec![
                 "resources are added to a device only between its probe and its unbind".to_owned(),

@@ -116,14 +116,8 @@ fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &m
                   runs at once; memory used only by remove needs no devm_ allocation."
             .to_owned(),
         order: vec![
-            Step {
-                time: node.added(),
-                what: format!("remove adds {what}"),
-            },
-            Step {
-                time: model.now(),
-                what: "it is released with the rest".to_owned(),
-            },
+            Step::at(node.added(), format!("remove adds {what}")),
+            Step::at(model.now(), "it is released with the rest"),
         ],
         expected: vec!["remove only releases what probe acquired".to_owned()],
         resources: vec![finding::live_resource(node)],

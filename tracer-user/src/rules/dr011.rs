@@ -138,14 +138,8 @@ impl UnboundOwnerLeak {
                 .to_owned(),
             order: vec![
                 added_step(node),
-                Step {
-                    time: deleted,
-                    what: "the device is deleted".to_owned(),
-                },
-                Step {
-                    time: model.now(),
-                    what: format!("the last reference is put, and {what} is released"),
-                },
+                Step::at(deleted, "the device is deleted"),
+                Step::at(model.now(), format!("the last reference is put, and {what} is released")),
             ],
             expected: vec!["resources are released before the device is deleted, or by device_del()".to_owned()],
             resources: vec![finding::resource(node, Some(model.now()), deleted)],
@@ -167,10 +161,7 @@ fn kept_by_deletion(node: &Node, device: Device<'_>, model: &Model) -> Option<&'
 }
 
 fn added_step(node: &Node) -> Step {
-    Step {
-        time: node.added(),
-        what: format!("{} is added", finding::label(node)),
-    }
+    Step::at(node.added(), format!("{} is added", finding::label(node)))
 }
 
 /// The device is deleted, or the trace ends, and nobody has given up what was added.
@@ -247,14 +238,8 @@ fn never_put(device: Device<'_>, deleted: Time, model: &Model, report: &mut Repo
         .to_owned(),
         order: vec![
             added_step(node),
-            Step {
-                time: deleted,
-                what: "the device is deleted".to_owned(),
-            },
-            Step {
-                time: model.now(),
-                what: "the trace ends; the device still exists".to_owned(),
-            },
+            Step::at(deleted, "the device is deleted"),
+            Step::at(model.now(), "the trace ends; the device still exists"),
         ],
         expected: vec!["resources are released before the device is deleted, or by device_del()".to_owned()],
         resources: left.iter().take(100).map(|node| finding::live_resource(node)).collect(),

@@ -234,17 +234,17 @@ impl Creator {
             ),
             meaning: meaning.to_owned(),
             order: vec![
-                Step {
-                    time: first_added,
-                    what: format!("the probe of {creator} adds {shown} to {name}"),
-                },
-                Step {
-                    time: model.now(),
-                    what: format!(
+                Step::at(
+                    first_added,
+                    format!("the probe of {creator} adds {shown} to {name}"),
+                ),
+                Step::at(
+                    model.now(),
+                    format!(
                         "{creator} {end}; {} resources are still on {name}",
                         left.len()
                     ),
-                },
+                ),
             ],
             expected: vec![format!(
                 "the driver adds its resources to its own device, {creator}, and they are released with it"

@@ -200,19 +200,10 @@ fn found(
     let name = subject.name();
     let mut order = Vec::new();
     if let Some((removed, handled)) = handled {
-        order.push(Step {
-            time: removed,
-            what: "remove returns".to_owned(),
-        });
-        order.push(Step {
-            time: handled,
-            what: "the interrupt's handler runs".to_owned(),
-        });
+        order.push(Step::at(removed, "remove returns"));
+        order.push(Step::at(handled, "the interrupt's handler runs"));
     }
-    order.push(Step {
-        time: model.now(),
-        what: "the interrupt is freed".to_owned(),
-    });
+    order.push(Step::at(model.now(), "the interrupt is freed"));
     let summary = match handled {
         Some(_) => {
             format!("An interrupt of {name} was handled after its driver's remove had returned.")

@@ -103,18 +103,9 @@ fn removed(id: NodeId, model: &Model, report: &mut Report) {
         ),
         meaning: meaning.to_owned(),
         order: vec![
-            Step {
-                time: node.added(),
-                what: format!("{what} is added"),
-            },
-            Step {
-                time: user.added(),
-                what: format!("{} is added", finding::label(user)),
-            },
-            Step {
-                time: model.now(),
-                what: format!("{what} is freed explicitly"),
-            },
+            Step::at(node.added(), format!("{what} is added")),
+            Step::at(user.added(), format!("{} is added", finding::label(user))),
+            Step::at(model.now(), format!("{what} is freed explicitly")),
         ],
         expected: vec![
             format!("{} is freed", finding::label(user)),

@@ -158,10 +158,10 @@ fn destroyed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
         ),
         meaning: "The resource is leaked: it stays acquired, and nothing refers to it any more."
             .to_owned(),
-        order: vec![Step {
-            time: model.now(),
-            what: format!("{name}() calls devres_destroy(), which returns 0"),
-        }],
+        order: vec![Step::at(
+            model.now(),
+            format!("{name}() calls devres_destroy(), which returns 0"),
+        )],
         expected: vec![format!(
             "{name}() calls devres_release(), which runs the release function"
         )],
@@ -215,10 +215,7 @@ fn missed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
         meaning: "Nothing was freed: the resource is on another device, was freed before, or the wrong function \
                   looked for it. It stays until its device is released, or is freed twice."
             .to_owned(),
-        order: vec![Step {
-            time: model.now(),
-            what: format!("{who} calls {function}(), which returns -ENOENT"),
-        }],
+        order: vec![Step::at(model.now(), format!("{who} calls {function}(), which returns -ENOENT"))],
         expected: vec![
             "the resource is added to the device".to_owned(),
             format!("{function}() finds it there, once, and returns 0"),

@@ -166,14 +166,11 @@ impl RuntimeGrowth {
             ),
             meaning: meaning.to_owned(),
             order: vec![
-                Step {
-                    time: growth.since,
-                    what: "the first is added".to_owned(),
-                },
-                Step {
-                    time: model.now(),
-                    what: format!("number {live} is added; none but the newest was released"),
-                },
+                Step::at(growth.since, "the first is added"),
+                Step::at(
+                    model.now(),
+                    format!("number {live} is added; none but the newest was released"),
+                ),
             ],
             expected: vec!["resources added for an operation are released when it ends".to_owned()],
             resources: vec![finding::live_resource(node)],

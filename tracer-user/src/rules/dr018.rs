@@ -206,14 +206,8 @@ impl DeferralChurn {
                 "{acquired} The supplier may be missing, or the driver requests it too late in its probe."
             ),
             order: vec![
-                Step {
-                    time: deferrals.first,
-                    what: format!("the first of these probes of {} begins", subject.name()),
-                },
-                Step {
-                    time: deferrals.last,
-                    what: format!("probe {count} in a row returns -EPROBE_DEFER"),
-                },
+                Step::at(deferrals.first, format!("the first of these probes of {} begins", subject.name())),
+                Step::at(deferrals.last, format!("probe {count} in a row returns -EPROBE_DEFER")),
             ],
             expected: vec![
                 "the supplier is bound".to_owned(),

@@ -364,14 +364,8 @@ impl Batch {
     fn order(&self, now: Time, last: String) -> Vec<Step> {
         let what = finding::label(&self.node);
         vec![
-            Step {
-                time: self.at,
-                what: format!("{what} is released"),
-            },
-            Step {
-                time: now,
-                what: last,
-            },
+            Step::at(self.at, format!("{what} is released")),
+            Step::at(now, last),
         ]
     }
 

@@ -81,14 +81,8 @@ fn unloaded(
         meaning: "When the device's resources are released, the kernel calls freed memory."
             .to_owned(),
         order: vec![
-            Step {
-                time: first.added(),
-                what: format!("{what} is added to {}", subject.name()),
-            },
-            Step {
-                time: model.now(),
-                what: format!("the module {module} is freed"),
-            },
+            Step::at(first.added(), format!("{what} is added to {}", subject.name())),
+            Step::at(model.now(), format!("the module {module} is freed")),
         ],
         expected: vec![
             format!("{what} is released"),

@@ -118,14 +118,8 @@ fn freed(owner: DeviceId, sequence: u64, number: u32, model: &Model, report: &mu
                   frees somebody else's handler. Use devm_free_irq(), or leave it to the unbind."
             .to_owned(),
         order: vec![
-            Step {
-                time: node.added(),
-                what: "devm_request_irq() requests it and adds its resource".to_owned(),
-            },
-            Step {
-                time: model.now(),
-                what: "free_irq() frees it; the resource stays".to_owned(),
-            },
+            Step::at(node.added(), "devm_request_irq() requests it and adds its resource"),
+            Step::at(model.now(), "free_irq() frees it; the resource stays"),
         ],
         expected: vec!["devm_free_irq() or the unbind frees it, once".to_owned()],
         resources: vec![finding::live_resource(node)],

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read as _};
 use serde::Deserialize;
 
 use crate::{
-    event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
+    event::{Event, LossCause, Time},
     evidence::{STREAM_VERSION, SourceInformation},
 };
 
@@ -168,7 +168,7 @@ impl<R: BufRead> Lines<R> {
                 Object::Loss { time, count, cause } => {
                     self.losses += 1;
                     self.time = time;
-                    return Ok(Some(loss(time, count, cause)));
+                    return Ok(Some(Event::loss(time, count, cause)));
                 }
                 Object::Summary {
                     events,
@@ -207,7 +207,7 @@ impl<R: BufRead> Lines<R> {
             let line = self.line;
             self.told.push(format!("line {line} can't be read: {why}"));
         }
-        loss(self.time, 1, LossCause::Input)
+        Event::loss(self.time, 1, LossCause::Input)
     }
 
     /// The loss of what is missing, if that was not reported yet.
@@ -216,7 +216,7 @@ impl<R: BufRead> Lines<R> {
             return None;
         }
         self.problem = Some(problem);
-        Some(loss(self.time, count, LossCause::Input))
+        Some(Event::loss(self.time, count, LossCause::Input))
     }
 }
 
@@ -242,15 +242,4 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> 
         return Ok(Line::TooLong);
     }
     Ok(Line::Whole)
-}
-
-fn loss(time: Time, count: u64, cause: LossCause) -> Event {
-    Event {
-        time,
-        task: Task::default(),
-        cpu: 0,
-        device: DeviceAddress::NONE,
-        stack: None,
-        kind: EventKind::Loss(Loss { count, cause }),
-    }
 }

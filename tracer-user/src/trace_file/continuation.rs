@@ -2,8 +2,8 @@
 
 use crate::{
     event::{
-        AddedNode, DeviceAddress, DeviceSnapshot, Event, EventKind, Loss, LossCause, NodeAddress,
-        StackDefinition, Task, Time,
+        AddedNode, DeviceAddress, DeviceSnapshot, Event, EventKind, LossCause, NodeAddress,
+        StackDefinition,
     },
     evidence::{Before, Coverage},
     model::{Device, Kind, Model, Node, State},
@@ -14,31 +14,19 @@ use crate::{
 /// A device on which something is under way, or of which something is not known, gets a snapshot that says
 /// that it is not certain. If anything at all is under way, a loss follows: what began before the file can't be
 /// judged from it, and it must not be taken for clean.
-pub(super) fn events(model: &Model) -> Vec<Event> {
+pub(crate) fn events(model: &Model) -> Vec<Event> {
     let time = model.now();
     let mut stacks: Vec<&StackDefinition> = model.stacks().collect();
     stacks.sort_unstable_by_key(|definition| definition.id);
     let stacks = stacks.into_iter().map(|definition| {
-        event(
-            time,
-            DeviceAddress::NONE,
-            EventKind::Stack(definition.clone()),
-        )
+        let kind = EventKind::Stack(definition.clone());
+        Event::outside_tasks(time, DeviceAddress::NONE, kind)
     });
     let devices = model.devices().map(|device| {
-        event(
-            time,
-            device.address(),
-            EventKind::Snapshot(Box::new(snapshot(device))),
-        )
+        let kind = EventKind::Snapshot(Box::new(snapshot(device)));
+        Event::outside_tasks(time, device.address(), kind)
     });
-    let middle = (!model.is_quiet()).then(|| {
-        let loss = Loss {
-            count: 1,
-            cause: LossCause::Input,
-        };
-        event(time, DeviceAddress::NONE, EventKind::Loss(loss))
-    });
+    let middle = (!model.is_quiet()).then(|| Event::loss(time, 1, LossCause::Input));
     stacks
         .chain(devices)
         .chain(middle)
@@ -48,23 +36,12 @@ pub(super) fn events(model: &Model) -> Vec<Event> {
 }
 
 /// The coverage of such a file.
-pub(super) fn coverage(coverage: &Coverage) -> Coverage {
+pub(crate) fn coverage(coverage: &Coverage) -> Coverage {
     let mut coverage = coverage.clone();
     if coverage.before == Before::Nothing {
         coverage.before = Before::Snapshot;
     }
     coverage
-}
-
-fn event(time: Time, device: DeviceAddress, kind: EventKind) -> Event {
-    Event {
-        time,
-        task: Task::default(),
-        cpu: 0,
-        device,
-        stack: None,
-        kind,
-    }
 }
 
 fn snapshot(device: Device<'_>) -> DeviceSnapshot {

@@ -11,7 +11,7 @@ use super::{
     input::{Blocks, Next, Unreadable},
 };
 use crate::{
-    event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
+    event::{Event, LossCause, Time},
     trace_file::integrity::Integrity,
 };
 
@@ -49,7 +49,7 @@ impl From<Unreadable> for TraceFileError {
 
 /// Reads the events of a trace file, in order.
 ///
-/// Where the file is damaged or was cut off, a [`Loss`] with the cause [`LossCause::Input`] comes instead of
+/// Where the file is damaged or was cut off, a loss with the cause [`LossCause::Input`] comes instead of
 /// what is missing, and the reading goes on with the next block that is whole.
 pub struct Events<R> {
     blocks: Blocks<R>,
@@ -247,16 +247,7 @@ impl<R: Read> Events<R> {
     fn loss(&mut self, next: Option<&BlockHeader>) -> Option<Event> {
         let missing = self.missing.take()?;
         let up_to = next.map_or(missing.up_to, |header| header.first_event);
-        Some(Event {
-            time: self.time,
-            task: Task::default(),
-            cpu: 0,
-            device: DeviceAddress::NONE,
-            stack: None,
-            kind: EventKind::Loss(Loss {
-                count: up_to.saturating_sub(self.number).max(1),
-                cause: LossCause::Input,
-            }),
-        })
+        let count = up_to.saturating_sub(self.number).max(1);
+        Some(Event::loss(self.time, count, LossCause::Input))
     }
 }

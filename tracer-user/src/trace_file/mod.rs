@@ -6,7 +6,7 @@
 
 mod block;
 pub(crate) mod bytes;
-mod continuation;
+pub(crate) mod continuation;
 mod create;
 mod decode;
 mod encode;

@@ -22,7 +22,7 @@ use super::{
     writing::{Failure, Message, Shared, Target, Writing, lock, send},
 };
 use crate::{
-    event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
+    event::{Event, EventKind, LossCause, Time},
     model::Model,
 };
 
@@ -312,17 +312,7 @@ impl Recorder {
             return;
         }
         let count = std::mem::take(&mut self.untold);
-        self.put(&Event {
-            time: self.time,
-            task: Task::default(),
-            cpu: 0,
-            device: DeviceAddress::NONE,
-            stack: None,
-            kind: EventKind::Loss(Loss {
-                count,
-                cause: LossCause::Unwritten,
-            }),
-        });
+        self.put(&Event::loss(self.time, count, LossCause::Unwritten));
     }
 
     fn lose(&mut self, events: u64) {

@@ -8,15 +8,13 @@ use std::{
 
 use crate::{
     escape::escape,
-    event::{AddedNode, DeviceSnapshot, Event, EventKind},
-    evidence::SourceEnd,
-    evidence::{Before, SourceInformation},
+    event::Event,
+    evidence::{SourceEnd, SourceInformation},
     finding::text::Text,
-    model::{Device, Kind, Model, Node},
     rules::RuleSet,
     run::{Purpose, Run, Wanted},
     sink::json::JsonSink,
-    trace_file::{self, End, EndedBy, Header, TraceFileWriter},
+    trace_file::{self, End, EndedBy, Header, TraceFileWriter, continuation},
     tui::playback::Playback,
 };
 
@@ -73,10 +71,8 @@ pub(super) fn trace(
     if history.first() > 0
         && let Some(beginning) = history.beginning()
     {
-        if information.coverage.before == Before::Nothing {
-            information.coverage.before = Before::Snapshot;
-        }
-        first = snapshot(beginning);
+        information.coverage = continuation::coverage(&information.coverage);
+        first = continuation::events(beginning);
     }
     let events = first.iter().chain(history.events());
     let count = if is_lines(path) {
@@ -125,57 +121,4 @@ fn write_lines<'a>(
         count += 1;
     }
     run.end(SourceEnd::default()).written.map(|()| count)
-}
-
-/// What the model knows, as the events that tell it: what its stack numbers mean, and what each device owns.
-fn snapshot(model: &Model) -> Vec<Event> {
-    let at = |device, kind| Event {
-        time: model.now(),
-        task: crate::event::Task::default(),
-        cpu: 0,
-        device,
-        stack: None,
-        kind,
-    };
-    let mut stacks: Vec<_> = model.stacks().collect();
-    stacks.sort_unstable_by_key(|stack| stack.id.0);
-    let mut events: Vec<Event> = stacks
-        .into_iter()
-        .map(|stack| {
-            at(
-                crate::event::DeviceAddress::NONE,
-                EventKind::Stack(stack.clone()),
-            )
-        })
-        .collect();
-    events.extend(model.devices().map(|device| {
-        let snapshot = DeviceSnapshot {
-            identity: device.identity().clone(),
-            nodes: nodes(device),
-            pm: device.pm(),
-            consistent: !device.is_tainted() && device.releasing().next().is_none(),
-        };
-        at(device.address(), EventKind::Snapshot(Box::new(snapshot)))
-    }));
-    events.extend(model.introductions());
-    events
-}
-
-fn nodes(device: Device<'_>) -> Vec<AddedNode> {
-    let added = |node: &Node| AddedNode {
-        node: node.address(),
-        name: node.name().cloned(),
-        size: node.size(),
-        function: node.function().cloned(),
-        action: matches!(node.kind(), Kind::Action(_)),
-        action_data: node.action_data(),
-        payload_address: node.payload_address(),
-        payload: node.payload(),
-        group: node.group(),
-    };
-    device
-        .releasing()
-        .chain(device.nodes())
-        .map(|(_, node)| added(node))
-        .collect()
 }

@@ -320,41 +320,41 @@ impl Release {
     /// What happened to the device of this name, step by step.
     fn order(&self, name: &str) -> Vec<Step> {
         let count = self.swallowed_count;
-        let mut order = vec![Step {
-            time: self.group.opened,
-            what: format!("a group is opened on {name} and not closed"),
-        }];
+        let mut order = vec![Step::at(
+            self.group.opened,
+            format!("a group is opened on {name} and not closed"),
+        )];
         let first = self.swallowed.iter().filter_map(|resource| {
             let time = resource.added.time?;
             Some((time, &resource.name))
         });
         if let Some((time, first)) = first.min() {
-            order.push(Step {
+            order.push(Step::at(
                 time,
-                what: format!("{first} is added, after the components were bound"),
-            });
+                format!("{first} is added, after the components were bound"),
+            ));
         }
         if let Some(culprit) = &self.culprit {
-            order.push(Step {
-                time: culprit.time,
-                what: format!(
+            order.push(Step::at(
+                culprit.time,
+                format!(
                     "the group of the component {} is released",
                     culprit.subject.name()
                 ),
-            });
+            ));
         }
-        order.push(Step {
-            time: self.began,
-            what: format!("the open group of {name} is released"),
-        });
-        order.push(Step {
-            time: self.last,
-            what: format!(
+        order.push(Step::at(
+            self.began,
+            format!("the open group of {name} is released"),
+        ));
+        order.push(Step::at(
+            self.last,
+            format!(
                 "{count} {} added later {} released with it",
                 plural(count, "resource", "resources"),
                 plural(count, "is", "are"),
             ),
-        });
+        ));
         order
     }
 

@@ -401,26 +401,26 @@ impl Release {
     fn order(&self, now: Time) -> Vec<Step> {
         let mut order = Vec::new();
         if let By::Frame { began, .. } = self.by {
-            order.push(Step {
-                time: began,
-                what: format!("{} of {} begins", self.cause.frame, self.cause.device),
-            });
+            order.push(Step::at(
+                began,
+                format!("{} of {} begins", self.cause.frame, self.cause.device),
+            ));
         }
-        order.push(Step {
-            time: self.entered,
-            what: format!(
+        order.push(Step::at(
+            self.entered,
+            format!(
                 "devres_release_group() selects an open group of {}",
                 self.subject.name()
             ),
-        });
+        ));
         let count = self.own + self.swallowed_count;
-        order.push(Step {
-            time: now,
-            what: format!(
+        order.push(Step::at(
+            now,
+            format!(
                 "{count} {} released",
                 plural(count, "resource is", "resources are")
             ),
-        });
+        ));
         order
     }
 }

@@ -160,18 +160,9 @@ impl Release {
                       opened: it is likely, not certain, that not all of them belonged to it."
                 .to_owned(),
             order: vec![
-                Step {
-                    time: self.culprit.time,
-                    what: format!("a group of {culprit} is released"),
-                },
-                Step {
-                    time: self.here.time,
-                    what: format!("a group of {name} is released, with {count} {resources}"),
-                },
-                Step {
-                    time: now,
-                    what: format!("{removed} of {name} is removed: its driver is still bound"),
-                },
+                Step::at(self.culprit.time, format!("a group of {culprit} is released")),
+                Step::at(self.here.time, format!("a group of {name} is released, with {count} {resources}")),
+                Step::at(now, format!("{removed} of {name} is removed: its driver is still bound")),
             ],
             expected: vec![
                 "the group is closed when the components are bound".to_owned(),

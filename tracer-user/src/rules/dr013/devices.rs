@@ -106,25 +106,19 @@ fn outlived(lifetime: &Lifetime, block: &Node, how: &str, model: &Model, report:
     }
     let name = Subject::of(device).name().to_owned();
     let mut order = vec![
-        Step {
-            time: block.added(),
-            what: format!("the memory is added to {}", subject.name()),
-        },
-        Step {
-            time: lifetime.began,
-            what: format!("{name} is initialized in it"),
-        },
+        Step::at(
+            block.added(),
+            format!("the memory is added to {}", subject.name()),
+        ),
+        Step::at(lifetime.began, format!("{name} is initialized in it")),
     ];
     if let Some(deleted) = lifetime.deleted {
-        order.push(Step {
-            time: deleted,
-            what: format!("{name} is deleted"),
-        });
+        order.push(Step::at(deleted, format!("{name} is deleted")));
     }
-    order.push(Step {
-        time: model.now(),
-        what: format!("the memory is {how}; a reference to {name} is still held"),
-    });
+    order.push(Step::at(
+        model.now(),
+        format!("the memory is {how}; a reference to {name} is still held"),
+    ));
     report.submit(Finding {
         summary: format!(
             "Memory of {} was {how} while somebody still holds a reference to the device {name} in it.",

@@ -184,10 +184,10 @@ impl Dangling {
             .resources
             .first()
             .map_or("it", finding::Resource::label);
-        finding.order.push(Step {
-            time: model.now(),
-            what: format!("{what} is released or removed"),
-        });
+        finding.order.push(Step::at(
+            model.now(),
+            format!("{what} is released or removed"),
+        ));
         report.update(Finding {
             severity: Severity::Error,
             certainty: Certainty::Confirmed,
@@ -347,14 +347,8 @@ fn freed_active(
                   was started again after the driver's remove."
             .to_owned(),
         order: vec![
-            Step {
-                time: model.now(),
-                what: format!("{name}{size} is released"),
-            },
-            Step {
-                time: model.now(),
-                what: format!("the kernel finds an active {object} in the freed memory"),
-            },
+            Step::at(model.now(), format!("{name}{size} is released")),
+            Step::at(model.now(), format!("the kernel finds an active {object} in the freed memory")),
         ],
         expected: vec![
             "whatever can start it is released or disabled".to_owned(),
@@ -418,18 +412,9 @@ fn dangling(
                   somebody else may have by then."
             .to_owned(),
         order: vec![
-            Step {
-                time: block.added(),
-                what: format!("the memory is added to {owner_name}"),
-            },
-            Step {
-                time: node.added(),
-                what: format!("{what} is added to {name}"),
-            },
-            Step {
-                time: model.now(),
-                what: format!("the memory is {how}; {what} is still live"),
-            },
+            Step::at(block.added(), format!("the memory is added to {owner_name}")),
+            Step::at(node.added(), format!("{what} is added to {name}")),
+            Step::at(model.now(), format!("the memory is {how}; {what} is still live")),
         ],
         expected: vec![
             format!("{what} is released"),

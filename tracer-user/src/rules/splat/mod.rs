@@ -138,10 +138,7 @@ fn is_by_driver(freed: &Given<'_>, story: &Story<'_>) -> bool {
 
 /// A step of what the report tells.
 fn step(model: &Model, what: String) -> Step {
-    Step {
-        time: model.now(),
-        what,
-    }
+    Step::at(model.now(), what)
 }
 
 /// Who did it, by one of the report's stacks.

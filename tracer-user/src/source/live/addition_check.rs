@@ -5,8 +5,7 @@
 
 use hashbrown::HashMap;
 
-use super::decode::outside_any_task;
-use crate::event::{CallDetail, Event, EventKind, Hook, Loss, LossCause};
+use crate::event::{CallDetail, Event, EventKind, Hook, LossCause};
 
 /// Passes events on, and reports a loss if an addition did not follow its call.
 #[derive(Debug, Default)]
@@ -37,13 +36,7 @@ impl AdditionCheck {
             _ => false,
         };
         if missed {
-            sink(outside_any_task(
-                event.time,
-                Loss {
-                    count: 1,
-                    cause: LossCause::ProbeSkipped,
-                },
-            ));
+            sink(Event::loss(event.time, 1, LossCause::ProbeSkipped));
         }
         sink(event);
     }
@@ -55,13 +48,7 @@ mod tests {
     use crate::event::{AddedNode, Call, Time};
 
     fn event(tid: u32, kind: EventKind) -> Event {
-        let mut event = outside_any_task(
-            Time(0),
-            Loss {
-                count: 0,
-                cause: LossCause::Input,
-            },
-        );
+        let mut event = Event::loss(Time(0), 0, LossCause::Input);
         event.task.tid = tid;
         Event { kind, ..event }
     }

@@ -119,13 +119,7 @@ impl Decoder {
         let since = (lost as u32).wrapping_sub(self.lost);
         if since > 0 && since < u32::MAX / 2 {
             self.lost = self.lost.wrapping_add(since);
-            sink(outside_any_task(
-                time,
-                Loss {
-                    count: u64::from(since),
-                    cause: LossCause::RingFull,
-                },
-            ));
+            sink(Event::loss(time, u64::from(since), LossCause::RingFull));
         }
     }
 
@@ -450,23 +444,5 @@ fn event(header: &Header, stack: Option<StackId>, kind: EventKind) -> Event {
 }
 
 fn undecodable(sink: &mut impl FnMut(Event), time: Time) {
-    sink(outside_any_task(
-        time,
-        Loss {
-            count: 1,
-            cause: LossCause::Undecodable,
-        },
-    ));
-}
-
-/// A loss that no task in particular has suffered.
-pub(super) fn outside_any_task(time: Time, loss: Loss) -> Event {
-    Event {
-        time,
-        task: Task::default(),
-        cpu: 0,
-        device: DeviceAddress::NONE,
-        stack: None,
-        kind: EventKind::Loss(loss),
-    }
+    sink(Event::loss(time, 1, LossCause::Undecodable));
 }

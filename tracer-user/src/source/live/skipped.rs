@@ -9,9 +9,8 @@ use std::{
     str,
 };
 
-use super::decode::outside_any_task;
 use crate::{
-    event::{Event, Loss, LossCause, Time},
+    event::{Event, LossCause, Time},
     kernel::now,
 };
 
@@ -63,13 +62,7 @@ impl Skipped {
         let up_to = now();
         let count = self.since_last();
         if count > 0 {
-            sink(outside_any_task(
-                time,
-                Loss {
-                    count,
-                    cause: LossCause::ProbeSkipped,
-                },
-            ));
+            sink(Event::loss(time, count, LossCause::ProbeSkipped));
         }
         up_to
     }

@@ -8,9 +8,8 @@ use std::{
     os::unix::fs::FileExt as _,
 };
 
-use super::decode::outside_any_task;
 use crate::{
-    event::{Event, Loss, LossCause, Time},
+    event::{Event, LossCause, Time},
     evidence::{Attachment, HookCoverage, HookState},
 };
 
@@ -110,13 +109,7 @@ impl Switches {
         for switch in &mut self.switches {
             let off = is_off(&switch.state);
             if off && !switch.off {
-                sink(outside_any_task(
-                    time,
-                    Loss {
-                        count: 0,
-                        cause: switch.cause,
-                    },
-                ));
+                sink(Event::loss(time, 0, switch.cause));
             }
             switch.off = off;
         }
@@ -128,6 +121,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+    use crate::event::{EventKind, Loss};
 
     #[test]
     fn a_switch_is_told_each_time_that_it_is_turned_off() {
@@ -157,7 +151,7 @@ mod tests {
         }
         assert!(told.iter().all(|event| matches!(
             &event.kind,
-            crate::event::EventKind::Loss(Loss {
+            EventKind::Loss(Loss {
                 count: 0,
                 cause: LossCause::KprobesOff
             })

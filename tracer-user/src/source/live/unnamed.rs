@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::event::{DeviceAddress, DeviceIdentity, Event, EventKind, Hook, Task, Time};
+use crate::event::{DeviceAddress, DeviceIdentity, Event, EventKind, Hook, Time};
 
 /// Devices without a name that are polled; the names of others come with their next event.
 const MOST: usize = 256;
@@ -82,14 +82,8 @@ impl Unnamed {
             let Some(identity) = waiting.found.take() else {
                 return true;
             };
-            sink(Event {
-                time,
-                task: Task::default(),
-                cpu: 0,
-                device: *address,
-                stack: None,
-                kind: EventKind::Device(Arc::new(identity)),
-            });
+            let kind = EventKind::Device(Arc::new(identity));
+            sink(Event::outside_tasks(time, *address, kind));
             false
         });
         for (address, waiting) in &mut self.waiting {
@@ -112,14 +106,7 @@ mod tests {
     const DEVICE: DeviceAddress = DeviceAddress(0x10);
 
     fn event(kind: EventKind) -> Event {
-        Event {
-            time: Time(7),
-            task: Task::default(),
-            cpu: 0,
-            device: DEVICE,
-            stack: None,
-            kind,
-        }
+        Event::outside_tasks(Time(7), DEVICE, kind)
     }
 
     fn told(name: Option<&str>) -> Event {

@@ -13,7 +13,7 @@ use super::{
     Live,
 };
 use crate::{
-    event::{DeviceAddress, DeviceSnapshot, Event, EventKind, Task, Time},
+    event::{DeviceAddress, DeviceSnapshot, Event, EventKind, Time},
     evidence::Before,
     kernel::{DeviceSetLayout, now},
 };
@@ -112,19 +112,13 @@ impl Live {
                 })
             })
             .collect();
-        Event {
-            time: found.read.1,
-            task: Task::default(),
-            cpu: 0,
-            device: found.device,
-            stack: None,
-            kind: EventKind::Snapshot(Box::new(DeviceSnapshot {
-                identity: found.identity,
-                nodes,
-                pm: found.pm,
-                consistent: found.consistent,
-            })),
-        }
+        let kind = EventKind::Snapshot(Box::new(DeviceSnapshot {
+            identity: found.identity,
+            nodes,
+            pm: found.pm,
+            consistent: found.consistent,
+        }));
+        Event::outside_tasks(found.read.1, found.device, kind)
     }
 }
 
