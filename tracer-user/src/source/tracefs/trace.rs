@@ -197,6 +197,8 @@ fn untold(setup: &Setup, hooks: &[HookCoverage]) -> Vec<Untold> {
         (Hook::DevresLog, Role::Contents, no_contents),
         (Hook::AddDr, Role::Contents, no_contents),
         (Hook::PmDetach, Role::PmDomain, lacks(Hook::PmDetach, "pmd")),
+        // A return probe has only what is returned.
+        (Hook::Probe, Role::PmDomain, true),
     ]
     .into_iter()
     .filter(|(hook, _, lacking)| *lacking && attached(*hook))
