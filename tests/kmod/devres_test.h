@@ -36,6 +36,7 @@ struct dt_scenario {
 extern const struct dt_scenario dt_platform_scenarios[];
 extern const struct dt_scenario dt_pm_domain_scenarios[];
 extern const struct dt_scenario dt_pm_bus_scenarios[];
+extern const struct dt_scenario dt_genpd_scenarios[];
 extern const struct dt_scenario dt_group_scenarios[];
 extern const struct dt_scenario dt_explicit_scenarios[];
 extern const struct dt_scenario dt_component_scenarios[];
@@ -63,6 +64,7 @@ extern const struct dt_scenario dt_callback_scenarios[];
  * @probe: called with the device being bound; may be NULL
  * @remove: called with the device being unbound; may be NULL
  * @pm: power management callbacks; may be NULL
+ * @of_ids: nodes of the device tree that the driver is for; may be NULL
  * @platform: what is registered; filled by dt_driver_register()
  */
 struct dt_driver {
@@ -70,6 +72,7 @@ struct dt_driver {
 	int (*probe)(struct device *dev);
 	void (*remove)(struct device *dev);
 	const struct dev_pm_ops *pm;
+	const struct of_device_id *of_ids;
 	struct platform_driver platform;
 };
 

@@ -41,6 +41,7 @@ int dt_driver_register(struct dt_driver *driver)
 	driver->platform.remove = harness_remove;
 	driver->platform.driver.name = driver->name;
 	driver->platform.driver.pm = driver->pm;
+	driver->platform.driver.of_match_table = driver->of_ids;
 	driver->platform.driver.probe_type = PROBE_FORCE_SYNCHRONOUS;
 	return platform_driver_register(&driver->platform);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The debugfs interface: run, scenarios, stacks. */
+/* The debugfs interface: run, took, scenarios, stacks. */
 #include <linux/debugfs.h>
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/seq_file.h>
@@ -18,6 +19,9 @@ static const struct dt_scenario *const tables[] = {
 	dt_platform_scenarios,
 	dt_pm_domain_scenarios,
 	dt_pm_bus_scenarios,
+#ifdef CONFIG_PM_GENERIC_DOMAINS_OF
+	dt_genpd_scenarios,
+#endif
 	dt_group_scenarios,
 	dt_explicit_scenarios,
 	dt_component_scenarios,
@@ -32,6 +36,9 @@ static const struct dt_scenario *const tables[] = {
 };
 
 static struct dentry *directory;
+
+/* Nanoseconds that the last scenario took. */
+static u64 took;
 
 /* Scenarios share their drivers and the interrupt, so one runs at a time. */
 static DEFINE_MUTEX(run_lock);
@@ -55,6 +62,7 @@ static ssize_t run_write(struct file *file, const char __user *user,
 	const struct dt_scenario *scenario;
 	unsigned long count = 0;
 	char buffer[64], *rest, *name;
+	u64 begin;
 	int ret;
 
 	if (size >= sizeof(buffer))
@@ -78,7 +86,9 @@ static ssize_t run_write(struct file *file, const char __user *user,
 	if (ret)
 		return ret;
 	pr_info("devres_test: %s begins\n", scenario->name);
+	begin = ktime_get_ns();
 	ret = scenario->run(scenario, count);
+	took = ktime_get_ns() - begin;
 	pr_info("devres_test: %s ends: %d\n", scenario->name, ret);
 	mutex_unlock(&run_lock);
 
@@ -155,6 +165,7 @@ static int __init devres_test_init(void)
 	debugfs_create_file("crash", 0200, directory, NULL, &crash_fops);
 	debugfs_create_file("scenarios", 0444, directory, NULL,
 			    &scenarios_fops);
+	debugfs_create_u64("took", 0644, directory, &took);
 	debugfs_create_file("stacks", 0400, directory, NULL, &dt_stacks_fops);
 	return 0;
 

@@ -71,3 +71,7 @@ pub struct Layout {
     /// Unread bytes in the ring buffer from which on userspace is woken at once.
     pub wake_up_at: u32,
 }
+
+/// What userspace sets the probes' count of modules to, once every module that is loaded is counted: from then on the probes
+/// keep the names that they have read, until the count changes.
+pub const NAMES_ARE_KEPT: u64 = 1 << 32;

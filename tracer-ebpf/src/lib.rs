@@ -16,5 +16,5 @@ pub const LOST_SLOTS: usize = 64;
 pub use filter::{Filter, Pattern};
 pub use hook::{Description, Hook, Point, Programs, Returns, Trait};
 pub use kernel_function::KernelFunction;
-pub use layout::Layout;
+pub use layout::{Layout, NAMES_ARE_KEPT};
 pub use role::Role;

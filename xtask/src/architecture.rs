@@ -17,6 +17,13 @@ impl Architecture {
     /// All of them.
     pub(crate) const ALL: [Self; 3] = [Self::Amd64, Self::Arm64, Self::Riscv64];
 
+    /// The architecture of a target; `None` if there are no probes for it.
+    pub(crate) fn of(target: Target) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|architecture| architecture.target() == target)
+    }
+
     /// Debian's name, with which kernel releases end.
     pub(crate) fn debian(self) -> &'static str {
         self.target().debian()
@@ -40,6 +47,15 @@ impl Architecture {
             Self::Amd64 => Target::Amd64,
             Self::Arm64 => Target::Arm64,
             Self::Riscv64 => Target::Riscv64,
+        }
+    }
+
+    /// The kernel's own name, which its build takes.
+    pub(crate) fn kernel(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64",
+            Self::Arm64 => "arm64",
+            Self::Riscv64 => "riscv",
         }
     }
 

@@ -18,7 +18,7 @@ use crate::modules::{ModuleIndex, STANDARD_MODULES};
 use crate::qemu::{Boot, Machine};
 use crate::run_directory::RunDirectory;
 use crate::terminal::{self, TerminalSettings};
-use crate::{command, initramfs, tools};
+use crate::{command, device_tree, initramfs, tools};
 
 /// PID 1 of the guest.
 const INIT: &str = include_str!("../guest/init.sh");
@@ -49,6 +49,8 @@ pub(crate) struct Guest {
     pub(crate) devices: Vec<String>,
     /// Further arguments of QEMU, word by word.
     pub(crate) qemu_arguments: Vec<String>,
+    /// The source of an overlay that is added to the device tree of the machine, which must have one.
+    pub(crate) overlay: Option<PathBuf>,
     /// Modules that can be loaded in the guest, besides the standard ones; what they need comes along.
     pub(crate) modules: Vec<String>,
     /// Modules that are loaded before the script starts, each with its parameters after a space.
@@ -106,6 +108,7 @@ impl Guest {
             standard_devices: true,
             devices: Vec::new(),
             qemu_arguments: Vec::new(),
+            overlay: None,
             modules: Vec::new(),
             load: Vec::new(),
             files: Vec::new(),
@@ -299,7 +302,16 @@ impl Guest {
             kvm: self.kvm,
             reboots: self.reboots,
         };
-        machine.command()
+        let mut command = machine.command()?;
+        if let Some(overlay) = &self.overlay {
+            ensure!(
+                architecture != Architecture::Amd64,
+                "an overlay needs a device tree, which the machine for x86-64 has not"
+            );
+            let tree = device_tree::with_overlay(machine.command()?, overlay, directory)?;
+            command.arg("-dtb").arg(tree);
+        }
+        Ok(command)
     }
 }
 

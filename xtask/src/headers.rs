@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::apt::{self, AptRoot, Package};
+use crate::architecture::Architecture;
 use crate::kernel::Kernel;
 use crate::workspace;
 
@@ -22,15 +23,18 @@ const LOADER: &str = "ld-linux-x86-64.so.2";
 
 /// Older compilers than gcc 14 know the alignment option only by its other name, whose meaning is the same for modules;
 /// and attributes that the headers use because the kernel's own compiler knows them are no reason for warnings.
-const COMPILER_SCRIPT: &str = "\
-#!/bin/bash
-exec gcc \"${@/#-fmin-function-alignment=/-falign-functions=}\" -Wno-attributes
-";
+fn compiler_script(architecture: Architecture) -> String {
+    format!(
+        "#!/bin/bash\nexec {} \"${{@/#-fmin-function-alignment=/-falign-functions=}}\" -Wno-attributes\n",
+        architecture.target().compiler()
+    )
+}
 
 /// What a module is built against.
 pub(crate) struct Headers {
     directory: PathBuf,
     release: String,
+    architecture: Architecture,
 }
 
 impl Headers {
@@ -42,6 +46,7 @@ impl Headers {
         let headers = Self {
             directory: all.join(&name),
             release: kernel.release.clone(),
+            architecture: kernel.architecture(),
         };
         let lock = File::create(all.join(format!("{name}.lock")))
             .context("cannot create the headers' lock")?;
@@ -82,14 +87,12 @@ impl Headers {
     fn fetch(&self, kernel: &Kernel, mirror: Option<&str>) -> Result<()> {
         let suite = kernel.package.suite.as_str();
         let library_suite = library_suite(suite);
-        let mut apt = AptRoot::open(&workspace::cache()?, mirror)?;
-        if let Some(missing) = apt.update_if_stale(&[suite, library_suite])?.first() {
-            bail!(
-                "the suite {} is not available: {}",
-                missing.suite,
-                missing.reason
-            );
-        }
+        let cache = workspace::cache()?;
+        let mut target = AptRoot::open_for(self.architecture, &cache, mirror)?;
+        make_ready(&mut target, &[suite])?;
+        // The tools run on this machine.
+        let mut host = AptRoot::open(&cache, mirror)?;
+        make_ready(&mut host, &[suite, library_suite])?;
         if self.directory.exists() {
             fs::remove_dir_all(&self.directory)
                 .with_context(|| format!("cannot remove {}", self.directory.display()))?;
@@ -97,21 +100,31 @@ impl Headers {
 
         let version = &kernel.package.version;
         let first = format!("linux-headers-{}", kernel.release);
-        let is_header =
-            |name: &str| name.starts_with("linux-headers-") || name.starts_with("linux-kbuild-");
-        let headers = closure(&apt, &[first], &[suite], Some(version), is_header)?;
-        for package in &headers {
-            apt::unpack(&apt.download(package)?, &self.directory)?;
+        let is_header = |name: &str| name.starts_with("linux-headers-");
+        let is_build = |name: &str| name.starts_with("linux-kbuild-");
+        let headers = closure(&target, &[first], &[suite], Some(version), is_header)?;
+        let needed = needs(&target, &headers)?;
+        let builds: Vec<String> = needed
+            .iter()
+            .filter(|name| is_build(name))
+            .cloned()
+            .collect();
+        let builds = closure(&host, &builds, &[suite], Some(version), is_build)?;
+        for (apt, packages) in [(&target, &headers), (&host, &builds)] {
+            for package in packages {
+                apt::unpack(&apt.download(package)?, &self.directory)?;
+            }
         }
 
-        let mut tools = BTreeSet::new();
-        for package in &headers {
-            let names = apt.depends(package)?.into_iter().map(|needed| needed.name);
-            tools.extend(names.filter(|name| is_library(name) || name == "pahole"));
-        }
+        let is_tool = |name: &String| is_library(name) || name == "pahole";
+        let tools: BTreeSet<String> = needed
+            .into_iter()
+            .chain(needs(&host, &builds)?)
+            .filter(is_tool)
+            .collect();
         let tools: Vec<String> = tools.into_iter().collect();
-        for package in closure(&apt, &tools, &[library_suite, suite], None, is_library)? {
-            apt::unpack(&apt.download(&package)?, &self.directory.join("tools"))?;
+        for package in closure(&host, &tools, &[library_suite, suite], None, is_library)? {
+            apt::unpack(&host.download(&package)?, &self.directory.join("tools"))?;
         }
         Ok(())
     }
@@ -124,7 +137,7 @@ impl Headers {
         fs::write(&makefile, text.replace("/usr/src/", &sources))
             .with_context(|| format!("cannot write {}", makefile.display()))?;
 
-        write_script(&self.compiler(), COMPILER_SCRIPT)?;
+        write_script(&self.compiler(), &compiler_script(self.architecture))?;
         self.wrap_tools(&self.directory.join("usr/lib"))?;
         self.pahole()
             .map_or(Ok(()), |pahole| self.wrap_tool(&pahole))
@@ -169,6 +182,26 @@ impl Headers {
         );
         write_script(path, &script)
     }
+}
+
+fn make_ready(apt: &mut AptRoot, suites: &[&str]) -> Result<()> {
+    match apt.update_if_stale(suites)?.first() {
+        Some(missing) => bail!(
+            "the suite {} is not available: {}",
+            missing.suite,
+            missing.reason
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The names of all that packages depend on.
+fn needs(apt: &AptRoot, packages: &[Package]) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for package in packages {
+        names.extend(apt.depends(package)?.into_iter().map(|needed| needed.name));
+    }
+    Ok(names)
 }
 
 /// The suite whose libraries the tools of `suite` run with: its own, or the one it is an addition to. Bullseye's loader

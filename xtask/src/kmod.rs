@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::architecture::Architecture;
 use crate::headers::Headers;
@@ -55,12 +55,8 @@ pub(crate) fn build(kernel: &Kernel, mirror: Option<&str>) -> Result<PathBuf> {
     if built.exists() && read_files(&directory.join("sources"))? == sources {
         return Ok(built.join(MODULE));
     }
-    ensure!(
-        kernel.architecture() == Architecture::Amd64,
-        "the test module is built for x86-64 only"
-    );
     let headers = Headers::obtain(kernel, mirror)?;
-    tools::require(&["gcc", "make"])?;
+    tools::require(&[kernel.architecture().target().compiler(), "make"])?;
 
     if directory.exists() {
         fs::remove_dir_all(&directory)
@@ -71,7 +67,7 @@ pub(crate) fn build(kernel: &Kernel, mirror: Option<&str>) -> Result<PathBuf> {
     for copy in [&work, &directory.join("sources")] {
         write_files(copy, &sources)?;
     }
-    make(&headers, &work)
+    make(kernel.architecture(), &headers, &work)
         .with_context(|| format!("cannot build the test module for {}", kernel.release))?;
     let finished = directory.join("finished");
     fs::create_dir_all(&finished).context("cannot create the test module's directory")?;
@@ -84,12 +80,16 @@ pub(crate) fn build(kernel: &Kernel, mirror: Option<&str>) -> Result<PathBuf> {
     Ok(built.join(MODULE))
 }
 
-fn make(headers: &Headers, work: &Path) -> Result<()> {
+fn make(architecture: Architecture, headers: &Headers, work: &Path) -> Result<()> {
     let mut make = Command::new("make");
     make.arg("-C")
         .arg(headers.build_directory())
         .arg(format!("M={}", work.display()))
+        .arg(format!("ARCH={}", architecture.kernel()))
         .arg(format!("CC={}", headers.compiler().display()));
+    if let Some(prefix) = architecture.target().compiler().strip_suffix("gcc") {
+        make.arg(format!("CROSS_COMPILE={prefix}"));
+    }
     if let Some(pahole) = headers.pahole() {
         make.arg(format!("PAHOLE={}", pahole.display()));
     }

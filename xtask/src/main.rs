@@ -10,6 +10,7 @@ mod command;
 mod compare;
 mod debian_programs;
 mod deny;
+mod device_tree;
 mod dist;
 mod ebpf_object;
 mod guest;

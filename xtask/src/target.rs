@@ -100,6 +100,11 @@ impl Target {
         self.cross().map(|cross| (cross.variable, cross.linker))
     }
 
+    /// The C compiler for the target.
+    pub(crate) fn compiler(self) -> &'static str {
+        self.cross().map_or("gcc", |cross| cross.linker)
+    }
+
     /// Makes sure that programs can be built for the target.
     pub(crate) fn prepare(self) -> Result<()> {
         let Some(cross) = self.cross() else {

@@ -1,14 +1,32 @@
 //! The tracer as guests and packages have it: one static program.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::target::Target;
-use crate::{toolchain, workspace};
+use crate::toolchain::{self, Toolchain};
+use crate::workspace;
 
 /// Where guests have it: on their search path.
 pub(crate) const PATH_IN_GUEST: &str = "/usr/local/bin/devres-tracer";
+
+/// Parts of the zstd library that are left out of packages: how it compresses harder than trace files are compressed.
+/// Reading needs none of them.
+const LEFT_OUT_OF_ZSTD: [&str; 7] = [
+    "DFAST", "GREEDY", "LAZY", "LAZY2", "BTLAZY2", "BTOPT", "BTULTRA",
+];
+
+/// How packages are linked: functions with the same code are kept once, relocations are packed, and unwind tables, which the
+/// C library and Rust's come with, are left out. None of it names a place of this machine, which would change the bytes.
+const SMALL_LINKING: [&str; 5] = [
+    "-Clink-arg=-fuse-ld=lld",
+    "-Clink-arg=-Wl,--icf=all",
+    "-Clink-arg=-Wl,-z,pack-relative-relocs",
+    "-Clink-arg=-Wl,--no-eh-frame-hdr",
+    "-Clink-arg=-Wl,-T,xtask/without-unwind-tables.ld",
+];
 
 /// What a build is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +64,6 @@ pub(crate) fn build_static_for(target: Target, purpose: Purpose) -> Result<PathB
     let flags = [
         "-Ctarget-feature=+crt-static".to_owned(),
         "-Clink-arg=-Wl,--build-id=sha1".to_owned(),
-        // Nothing unwinds a stack in a program that a panic ends at once.
         "-Cforce-unwind-tables=no".to_owned(),
         "-Awarnings".to_owned(),
         format!(
@@ -57,16 +74,19 @@ pub(crate) fn build_static_for(target: Target, purpose: Purpose) -> Result<PathB
     ];
     let mut cargo = toolchain::cargo();
     cargo
-        .args(["build", "--locked", "--profile", purpose.profile()])
-        .args(["--package", "devres-tracer", "--target", target.rust()])
+        .args(["rustc", "--locked", "--profile", purpose.profile()])
+        .args(["--package", "devres-tracer", "--bin", "devres-tracer"])
+        .args(["--target", target.rust()])
         .env("CARGO_TARGET_DIR", &directory)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env_remove("DEVRES_TRACER_EBPF_OBJECT")
         .envs(target.linker());
     match purpose {
-        Purpose::Guest => cargo.env("DEVRES_TRACER_COMMIT", "built for tests"),
-        Purpose::Package => cargo.env_remove("DEVRES_TRACER_COMMIT"),
-    };
+        Purpose::Guest => {
+            cargo.env("DEVRES_TRACER_COMMIT", "built for tests");
+        }
+        Purpose::Package => make_small(&mut cargo, target)?,
+    }
     eprintln!("building the tracer for {}", target.debian());
     let status = cargo.status().context("cannot run cargo")?;
     ensure!(
@@ -77,4 +97,25 @@ pub(crate) fn build_static_for(target: Target, purpose: Purpose) -> Result<PathB
         .join(target.rust())
         .join(purpose.profile())
         .join("devres-tracer"))
+}
+
+/// Lets a call of `cargo rustc` build a small program. The linker is the one that comes with Rust, whatever the target.
+fn make_small(cargo: &mut Command, target: Target) -> Result<()> {
+    let toolchain = Toolchain::active()?;
+    let linkers = toolchain
+        .sysroot
+        .join("lib/rustlib")
+        .join(&toolchain.host)
+        .join("bin/gcc-ld");
+    let defines = LEFT_OUT_OF_ZSTD.map(|name| format!("-DZSTD_EXCLUDE_{name}_BLOCK_COMPRESSOR"));
+    cargo
+        .env_remove("DEVRES_TRACER_COMMIT")
+        .env("COMPILER_PATH", linkers)
+        .env(
+            format!("CFLAGS_{}", target.rust().replace('-', "_")),
+            defines.join(" "),
+        )
+        .arg("--")
+        .args(SMALL_LINKING);
+    Ok(())
 }

@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// Add an argument to QEMU's command line, one word each time.
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     qemu: Vec<String>,
+    /// Add this overlay, as source, to the machine's device tree; not on x86-64, which has none.
+    #[arg(long, value_name = "FILE")]
+    overlay: Option<PathBuf>,
     /// Add parameters to the kernel's command line.
     #[arg(
         long,
@@ -114,6 +117,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     guest.standard_devices = !args.bare;
     guest.devices = args.device;
     guest.qemu_arguments = args.qemu;
+    guest.overlay = args.overlay;
     guest.modules = args.module;
     guest.load = args.load;
     guest.files = args.file;

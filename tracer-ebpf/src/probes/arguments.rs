@@ -24,6 +24,24 @@ pub(crate) fn words<const N: usize>(context: Context) -> [u64; N] {
     unsafe { bpf_probe_read_kernel(context.cast::<[u64; N]>()) }.unwrap_or([0; N])
 }
 
+/// The arguments of a tracepoint that has five, read directly. In a program that is typed by BTF a pointer to a structure
+/// is more than a number to the verifier, see [`Typed`]; all else is a number.
+///
+/// # Safety
+/// `context` is that of a tracepoint with five arguments, none of which points to a function.
+#[inline(always)]
+pub(crate) unsafe fn arguments(context: Context) -> [u64; 5] {
+    // SAFETY: by contract. Each is read by itself and for sure, because the verifier wants no other access.
+    let argument = |index| unsafe { context.cast::<u64>().add(index).read_volatile() };
+    [
+        argument(0),
+        argument(1),
+        argument(2),
+        argument(3),
+        argument(4),
+    ]
+}
+
 /// The first three arguments from a kprobe's registers.
 #[inline(always)]
 pub(crate) fn registers(context: &ProbeContext) -> [u64; 3] {
@@ -82,6 +100,55 @@ impl Beginning {
         } else {
             kernel_word(self.address.wrapping_add(u64::from(offset)))
         }
+    }
+
+    /// The four words from this offset on, which is constant to the verifier.
+    #[inline(always)]
+    pub(crate) fn four_words(&self, offset: u32) -> [u64; 4] {
+        if offset + 32 <= Self::BYTES {
+            let word = |index| self.words[((offset / 8) as usize + index) % Self::WORDS];
+            return [word(0), word(1), word(2), word(3)];
+        }
+        let address = self.address.wrapping_add(u64::from(offset));
+        // SAFETY: the helper checks the address.
+        unsafe { bpf_probe_read_kernel(address as *const [u64; 4]) }.unwrap_or([0; 4])
+    }
+}
+
+/// A kernel structure whose members are read, in the way that the program has for it.
+pub(crate) trait Structure {
+    /// The word at this offset, which is constant to the verifier.
+    fn word(&self, offset: u32) -> u64;
+}
+
+impl Structure for Beginning {
+    #[inline(always)]
+    fn word(&self, offset: u32) -> u64 {
+        Self::word(self, offset)
+    }
+}
+
+/// A structure whose type the verifier knows, so that its members are loaded without a helper.
+pub(crate) struct Typed(u64);
+
+impl Typed {
+    /// The structure at this address.
+    ///
+    /// # Safety
+    /// To the verifier `address` is a pointer to a structure that has a member of a word's size at each offset that is
+    /// asked for.
+    #[inline(always)]
+    pub(crate) unsafe fn at(address: u64) -> Self {
+        Self(address)
+    }
+}
+
+impl Structure for Typed {
+    #[inline(always)]
+    fn word(&self, offset: u32) -> u64 {
+        let address = self.0.wrapping_add(u64::from(offset));
+        // SAFETY: by the constructor's contract; the kernel handles a fault, and the load gives zero then.
+        unsafe { (address as *const u64).read_volatile() }
     }
 }
 

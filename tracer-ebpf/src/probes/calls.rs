@@ -92,14 +92,14 @@ fn call(context: Context, hook_and_direction: u64, device: u64, first: u64, seco
     let kind = if leaving { Kind::Leave } else { Kind::Enter };
     let record = entry.as_mut_ptr();
     // SAFETY: the entry is as large as the record.
-    unsafe {
-        begin(&raw mut (*record).header, kind, hook, device, stack);
+    let time = unsafe {
         (*record).first = first;
         (*record).second = second;
         (*record).pm_domain = pm_domain;
         (*record).pm_detach = pm_detach;
-    }
-    entry.submit(wake_up());
+        begin(&raw mut (*record).header, kind, hook, device, stack)
+    };
+    entry.submit(wake_up(time));
 }
 
 /// `irq_handler_entry(irq, action)`, typed by BTF.

@@ -6,8 +6,11 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    arguments::{Beginning, kernel_string, kernel_word},
-    maps::{BUS_FILTER, DEVICE_FILTER, DEVICES, DRIVER_FILTER, DeviceSeen, layout},
+    arguments::{Beginning, Structure, Typed, kernel_string, kernel_word},
+    maps::{
+        BUS_FILTER, DEVICE_FILTER, DEVICES, DRIVER_FILTER, DeviceSeen, FORGOTTEN, LAST_DEVICE,
+        count, layout, value_of,
+    },
     record::{begin, reserve, wake_up},
 };
 
@@ -16,35 +19,110 @@ use crate::{
 /// `driver` is the driver that is about to be tried, before the kernel has set it; else zero.
 #[inline(never)]
 pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
-    let known = Beginning::read(device);
-    let init_name = known.word(layout!(device_init_name));
-    let name = if init_name == 0 {
-        known.word(layout!(device_name))
-    } else {
-        init_name
-    };
-    let driver = if driver == 0 {
-        known.word(layout!(device_driver))
-    } else {
-        driver
-    };
-    let bus = known.word(layout!(device_bus));
-    let parent = known.word(layout!(device_parent));
+    let known = pointers(&Beginning::read(device), driver);
+    is_wanted(device, &known, hook)
+}
 
+/// The same where the verifier knows what `device` points to, so that no helper is needed to look at it.
+///
+/// # Safety
+/// To the verifier `device` is a pointer to a `struct device`.
+#[inline(always)]
+pub(crate) unsafe fn announce_typed(device: u64, hook: u64) -> bool {
+    // SAFETY: by contract, and the layout's members are pointers.
+    let known = pointers(&unsafe { Typed::at(device) }, 0);
+    is_wanted(device, &known, hook)
+}
+
+/// What tells whether a device is still who it was when it was told.
+struct Pointers {
+    name: u64,
+    driver: u64,
+    bus: u64,
+    parent: u64,
+}
+
+#[inline(always)]
+fn pointers(device: &impl Structure, driver: u64) -> Pointers {
+    let init_name = device.word(layout!(device_init_name));
+    Pointers {
+        name: if init_name == 0 {
+            device.word(layout!(device_name))
+        } else {
+            init_name
+        },
+        driver: if driver == 0 {
+            device.word(layout!(device_driver))
+        } else {
+            driver
+        },
+        bus: device.word(layout!(device_bus)),
+        parent: device.word(layout!(device_parent)),
+    }
+}
+
+#[inline(always)]
+fn is_wanted(device: u64, known: &Pointers, hook: u64) -> bool {
+    // Before anything is looked up: what is forgotten meanwhile must not be kept.
+    let forgotten = value_of(&FORGOTTEN);
+    let Some(last) = LAST_DEVICE.get_ptr_mut(0) else {
+        return true;
+    };
+    // SAFETY: the place is a map's value, and this CPU's own. Another probe that interrupts this one may leave a mixture in
+    // it, which has the pointers of this device only if both devices have the same.
+    unsafe {
+        if (*last).device == device
+            && (*last).forgotten == forgotten
+            && is_told(&(*last).seen, device, known)
+        {
+            return (*last).seen.wanted != 0;
+        }
+        // Whatever interrupts this finds no device here that it could take for its own.
+        (&raw mut (*last).device).write_volatile(0);
+        if !tell(device, known, hook, &raw mut (*last).seen) {
+            return true;
+        }
+        (*last).forgotten = forgotten;
+        (&raw mut (*last).device).write_volatile(device);
+        (*last).seen.wanted != 0
+    }
+}
+
+/// Whether this is still what was told of a device.
+#[inline(always)]
+fn is_told(seen: &DeviceSeen, device: u64, known: &Pointers) -> bool {
+    seen.name == known.name
+        && seen.driver == known.driver
+        && seen.parent == known.parent
+        && has_owner(seen.owner, known.bus, device)
+}
+
+/// Tells of a device unless userspace knows already, and what was told last; false where there is no room to tell it.
+///
+/// # Safety
+/// `seen` points to a place in a map.
+#[inline(never)]
+unsafe fn tell(device: u64, known: &Pointers, hook: u64, seen: *mut DeviceSeen) -> bool {
     // SAFETY: the value is copied out at once; a racing update leaves old or new words, either of which
-    // only decides whether the device is told once more.
-    if let Some(known) = unsafe { DEVICES.get(device) }
-        && known.name == name
-        && known.driver == driver
-        && known.parent == parent
-        && has_owner(known.owner, bus, device)
-    {
-        return known.wanted != 0;
+    // only decides whether the device is told once more. The place is writable by contract.
+    unsafe {
+        if let Some(told) = DEVICES.get(device)
+            && is_told(told, device, known)
+        {
+            *seen = *told;
+            return true;
+        }
     }
 
+    let Pointers {
+        name,
+        driver,
+        bus,
+        parent,
+    } = *known;
     let hook = Hook::from_number(hook as u8).unwrap_or(Hook::DevresLog);
     let Some(mut entry) = reserve::<DeviceRecord>(hook) else {
-        return true;
+        return false;
     };
     // What lies behind a NULL pointer can't be read and comes out as zero, an empty name in the end. Asking
     // each time whether there is one would double the verifier's work each time.
@@ -55,18 +133,11 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
     } else {
         (bus, layout!(bus_name))
     };
-    let mut seen = DeviceSeen {
-        name,
-        driver,
-        owner,
-        parent,
-        wanted: 0,
-    };
     let bus_name = kernel_word(owner.wrapping_add(u64::from(owner_name)));
     let record = entry.as_mut_ptr();
     // SAFETY: the entry is as large as the record; every member is written before it is read.
-    unsafe {
-        begin(
+    let (time, wanted) = unsafe {
+        let time = begin(
             &raw mut (*record).header,
             Kind::Device,
             hook,
@@ -82,12 +153,23 @@ pub(crate) fn announce(device: u64, driver: u64, hook: u64) -> bool {
         let wanted = (name == 0 || passes(&DEVICE_FILTER, (&raw const (*record).name).cast()))
             && (driver == 0 || passes(&DRIVER_FILTER, (&raw const (*record).driver).cast()))
             && (owner == 0 || passes(&BUS_FILTER, (&raw const (*record).bus).cast()));
-        seen.wanted = u64::from(wanted);
-    }
-    entry.submit(wake_up());
+        (time, wanted)
+    };
+    entry.submit(wake_up(time));
+    let told = DeviceSeen {
+        name,
+        driver,
+        owner,
+        parent,
+        wanted: u64::from(wanted),
+    };
     // A full map is no harm: the device is told again next time.
-    let _ = DEVICES.insert(device, seen, 0);
-    seen.wanted != 0
+    let _ = DEVICES.insert(device, told, 0);
+    // SAFETY: by contract.
+    unsafe {
+        *seen = told;
+    }
+    true
 }
 
 /// Whether the bus or class that was sent of a device is still the one that it has. A class never changes, so
@@ -109,6 +191,7 @@ fn class_of(device: u64) -> u64 {
 #[inline(always)]
 pub(crate) fn forget(device: u64) {
     let _ = DEVICES.remove(device);
+    count(&FORGOTTEN);
 }
 
 /// Whether a name passes a filter that userspace has set.

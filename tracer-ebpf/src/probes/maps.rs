@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, RingBuf, StackTrace},
 };
-use tracer_ebpf::{Filter, Hook, Layout};
+use tracer_ebpf::{Filter, Hook, Layout, wire::NODE_NAME_CAPACITY};
 
 /// Records for userspace, which sets the size before loading.
 #[map]
@@ -27,6 +27,33 @@ pub(crate) static STACKS: StackTrace = StackTrace::with_max_entries(16 * 1024, 0
 #[map]
 pub(crate) static DEVICES: LruHashMap<u64, DeviceSeen> = LruHashMap::with_max_entries(32 * 1024, 0);
 
+/// The device that a CPU's last event was about, with the value of [`FORGOTTEN`] from before it was looked up: in a burst
+/// that saves looking for it in [`DEVICES`].
+#[map]
+pub(crate) static LAST_DEVICE: PerCpuArray<LastDevice> = PerCpuArray::with_max_entries(1, 0);
+
+/// How many devices were forgotten.
+#[map]
+pub(crate) static FORGOTTEN: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Names of nodes that were read before, for each CPU: reading a string takes longer than anything else that is told of a
+/// node but its stack.
+#[map]
+pub(crate) static NAMES: PerCpuArray<KnownName> = PerCpuArray::with_max_entries(KNOWN_NAMES, 0);
+
+/// Slots of [`NAMES`], a power of two.
+pub(crate) const KNOWN_NAMES: u32 = 16;
+
+/// How many modules have come and gone, and with them the strings at their addresses. Userspace adds
+/// [`NAMES_ARE_KEPT`](tracer_ebpf::NAMES_ARE_KEPT) once every module that comes is counted.
+#[map]
+pub(crate) static MODULES_CHANGED: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Where the kernel has its words for what is done to a node, as far as they have been met: ADD, REM, REL, REPLACE. They are
+/// part of the kernel itself and stay where they are.
+#[map]
+pub(crate) static OPERATIONS: Array<[u64; 4]> = Array::with_max_entries(1, 0);
+
 /// Slots of [`LOST`]. A hook whose number lies beyond them counts in the total only.
 pub(crate) const LOST_SLOTS: usize = tracer_ebpf::LOST_SLOTS;
 
@@ -45,6 +72,61 @@ pub(crate) struct DeviceSeen {
     pub(crate) parent: u64,
     /// One where the filters let this device's events through.
     pub(crate) wanted: u64,
+}
+
+/// See [`LAST_DEVICE`].
+#[repr(C)]
+pub(crate) struct LastDevice {
+    pub(crate) device: u64,
+    pub(crate) forgotten: u64,
+    pub(crate) seen: DeviceSeen,
+}
+
+/// A name in [`NAMES`].
+#[repr(C)]
+pub(crate) struct KnownName {
+    /// Where it was read; zero where nothing was.
+    pub(crate) address: u64,
+    /// The value of [`MODULES_CHANGED`] from before it was read.
+    pub(crate) modules_changed: u64,
+    /// What the helper that read it returned.
+    pub(crate) length: i64,
+    pub(crate) text: Name,
+}
+
+/// A name, aligned so that it is copied by words.
+#[repr(C, align(8))]
+pub(crate) struct Name<const NAME: usize = NODE_NAME_CAPACITY>(pub(crate) [u8; NAME]);
+
+/// The value of a counter.
+#[inline(always)]
+pub(crate) fn value_of(counter: &Array<u64>) -> u64 {
+    match counter.get_ptr(0) {
+        // SAFETY: the place is a map's value; the read is volatile because another CPU may write it.
+        Some(place) => unsafe { place.read_volatile() },
+        None => 0,
+    }
+}
+
+/// Adds one to a counter.
+#[inline(always)]
+pub(crate) fn count(counter: &Array<u64>) {
+    if let Some(place) = counter.get_ptr_mut(0) {
+        add_one(place);
+    }
+}
+
+/// Adds one atomically: a probe can be preempted by another on the same CPU. The target's core library has
+/// no atomic addition.
+#[inline(always)]
+pub(crate) fn add_one(counter: *mut u64) {
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: the counter is an aligned word of a map's value.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    let _ = counter;
 }
 
 /// Offsets and switches, set by userspace before loading.

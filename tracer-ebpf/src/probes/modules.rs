@@ -14,7 +14,7 @@ use tracer_ebpf::{
 
 use crate::{
     arguments::{Context, kernel_string, kernel_word, words},
-    maps::{RECORDS, layout},
+    maps::{MODULES_CHANGED, RECORDS, count, layout},
     preemption::uninterrupted,
     record::{begin, reserve},
 };
@@ -45,6 +45,7 @@ pub(crate) fn raw_module_free(context: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn module(context: Context, hook: Hook) -> i32 {
+    count(&MODULES_CHANGED);
     let [module] = words(context);
     let at = |offset: u32| module.wrapping_add(u64::from(offset));
     let name = at(layout!(module_name));

@@ -1,23 +1,20 @@
 //! Additions, removals and releases of devres nodes.
 
-use core::mem::MaybeUninit;
-
 use aya_ebpf::{
-    EbpfContext as _,
-    helpers::{self, generated::bpf_probe_read_kernel},
+    EbpfContext as _, helpers,
     macros::{btf_tracepoint, fentry, kprobe, raw_tracepoint},
     programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
 };
 use aya_log_ebpf::debug;
 use tracer_ebpf::{
-    Hook,
+    Hook, NAMES_ARE_KEPT,
     wire::{AddRecord, Kind, NO_STACK, NODE_NAME_CAPACITY, NodeRecord, SHORT_NODE_NAME},
 };
 
 use crate::{
-    arguments::{Beginning, Context, kernel_string, registers, words},
-    device::announce,
-    maps::layout,
+    arguments::{Beginning, Context, arguments, kernel_string, registers, words},
+    device::{announce, announce_typed},
+    maps::{KNOWN_NAMES, KnownName, MODULES_CHANGED, NAMES, Name, OPERATIONS, layout, value_of},
     preemption::uninterrupted,
     record::{begin, lost, reserve, stack, wake_up},
 };
@@ -25,13 +22,31 @@ use crate::{
 /// `devres_log(dev, op, node, name, size)`, typed by BTF.
 #[btf_tracepoint(function = "devres_log")]
 pub(crate) fn devres_log(context: BtfTracePointContext) -> i32 {
-    uninterrupted(|| log(context.as_ptr(), words(context.as_ptr())))
+    uninterrupted(|| {
+        // SAFETY: the tracepoint has five arguments, and the first is a pointer to a device.
+        let (arguments, is_wanted) = unsafe {
+            let arguments = arguments(context.as_ptr());
+            let is_wanted = announce_typed(arguments[0], Hook::DevresLog as u64);
+            (arguments, is_wanted)
+        };
+        if is_wanted {
+            log(context.as_ptr(), arguments);
+        }
+        0
+    })
 }
 
 /// The same without BTF.
 #[raw_tracepoint(tracepoint = "devres_log")]
 pub(crate) fn raw_devres_log(context: RawTracePointContext) -> i32 {
-    uninterrupted(|| log(context.as_ptr(), words(context.as_ptr())))
+    uninterrupted(|| {
+        // SAFETY: the tracepoint has five arguments.
+        let arguments = unsafe { arguments(context.as_ptr()) };
+        if announce(arguments[0], 0, Hook::DevresLog as u64) {
+            log(context.as_ptr(), arguments);
+        }
+        0
+    })
 }
 
 /// `add_dr(dev, node)`, on kernels without the tracepoint.
@@ -51,47 +66,54 @@ pub(crate) fn kprobe_add_dr(context: ProbeContext) -> u32 {
 }
 
 #[inline(always)]
-fn log(context: Context, [device, operation, node, name, size]: [u64; 5]) -> i32 {
-    if !announce(device, 0, Hook::DevresLog as u64) {
-        return 0;
-    }
-    // SAFETY: the helper checks the address.
-    let operation =
-        unsafe { helpers::bpf_probe_read_kernel(operation as *const [u8; 4]) }.unwrap_or([0; 4]);
-    match &operation {
-        b"ADD\0" => add(context, device, node, name, size),
-        b"REM\0" => remove(
-            context,
-            device,
-            node,
-            name,
-            size | (Kind::Remove as u64) << KIND_SHIFT,
-        ),
-        b"REL\0" => remove(
-            context,
-            device,
-            node,
-            name,
-            size | (Kind::Release as u64) << KIND_SHIFT,
-        ),
-        b"REPL" => remove(
-            context,
-            device,
-            node,
-            name,
-            size | (Kind::Replace as u64) << KIND_SHIFT,
-        ),
-        _ => {
+fn log(context: Context, [device, operation, node, name, size]: [u64; 5]) {
+    match kind_of(operation) {
+        Some(Kind::Add) => add(context, device, node, name, size),
+        Some(kind) => remove(context, kind, [device, node, name, size]),
+        None => {
             lost(Hook::DevresLog);
             complain(
                 context,
-                "devres_log: unknown operation",
-                u64::from(u32::from_le_bytes(operation)),
+                "devres_log: unknown operation at",
+                operation,
                 device,
             );
         }
     }
-    0
+}
+
+/// What the kernel's word at this address stands for.
+#[inline(always)]
+fn kind_of(operation: u64) -> Option<Kind> {
+    if operation == 0 {
+        return None;
+    }
+    let known = OPERATIONS.get_ptr_mut(0)?;
+    // SAFETY: the place is a map's value. Whoever writes it at the same time writes the same.
+    let known = unsafe { &mut *known };
+    if operation == known[0] {
+        return Some(Kind::Add);
+    }
+    if operation == known[1] {
+        return Some(Kind::Remove);
+    }
+    if operation == known[2] {
+        return Some(Kind::Release);
+    }
+    if operation == known[3] {
+        return Some(Kind::Replace);
+    }
+    // SAFETY: the helper checks the address.
+    let word = unsafe { helpers::bpf_probe_read_kernel(operation as *const [u8; 4]) };
+    let (slot, kind) = match &word.unwrap_or([0; 4]) {
+        b"ADD\0" => (&mut known[0], Kind::Add),
+        b"REM\0" => (&mut known[1], Kind::Remove),
+        b"REL\0" => (&mut known[2], Kind::Release),
+        b"REPL" => (&mut known[3], Kind::Replace),
+        _ => return None,
+    };
+    *slot = operation;
+    Some(kind)
 }
 
 #[inline(always)]
@@ -106,10 +128,6 @@ const SHORT: i64 = 24;
 
 const _: () = assert!(SHORT.unsigned_abs() as usize == SHORT_NODE_NAME);
 
-/// Where the record's kind is kept in the size argument of [`remove`], because a function of a probe can
-/// take no more than five arguments: no payload is that large.
-const KIND_SHIFT: u32 = 56;
-
 /// Says in the probes' own log, if it is wanted, what is not as it should be.
 #[inline(always)]
 fn complain(context: Context, what: &'static str, value: u64, device: u64) {
@@ -121,7 +139,28 @@ fn complain(context: Context, what: &'static str, value: u64, device: u64) {
     }
 }
 
-#[inline(never)]
+/// The name at this address. It is the kernel's or a module's constant, so what was read there once still stands there, as
+/// long as no module came or went.
+#[inline(always)]
+fn name_at(address: u64) -> Option<&'static KnownName> {
+    let slot = (address >> 3 ^ address >> 7) as u32 & (KNOWN_NAMES - 1);
+    let place = NAMES.get_ptr_mut(slot)?;
+    let modules_changed = value_of(&MODULES_CHANGED);
+    // SAFETY: the place is this CPU's own, and the kernel does not run this probe while it is running.
+    let known = unsafe { &mut *place };
+    if known.address != address
+        || known.modules_changed != modules_changed
+        || modules_changed < NAMES_ARE_KEPT
+    {
+        known.address = address;
+        known.modules_changed = modules_changed;
+        // SAFETY: the place is the name's.
+        known.length = unsafe { kernel_string(address, &raw mut known.text.0) };
+    }
+    Some(known)
+}
+
+#[inline(always)]
 fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
     let hook = if layout!(logged) == 0 {
         Hook::AddDr
@@ -129,11 +168,8 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
         Hook::DevresLog
     };
     let stack = stack(context, hook as u64);
-    let mut text = MaybeUninit::<Name>::uninit();
-    // SAFETY: the place is the name's, and the helper fills all of it.
-    let (length, text) = unsafe {
-        let length = kernel_string(name, (&raw mut text).cast::<[u8; NODE_NAME_CAPACITY]>());
-        (length, text.assume_init_ref())
+    let Some(name) = name_at(name) else {
+        return;
     };
     let known = Beginning::read(node);
     let release = known.word(layout!(node_release));
@@ -145,6 +181,11 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
             known.word(layout!(node_size) + 8),
         ]
     };
+    let payload = if name.text.0.first_chunk() == Some(b"grp<") {
+        [known.word(layout!(group_id)), 0, 0, 0]
+    } else {
+        known.four_words(layout!(payload))
+    };
     if release >> 63 == 0 {
         complain(
             context,
@@ -153,10 +194,11 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
             device,
         );
     }
-    if length <= SHORT {
-        fill_add::<SHORT_NODE_NAME>(hook, stack, [device, node, size, release], behind, text);
+    let facts = [device, node, size, release];
+    if name.length <= SHORT {
+        fill_add::<SHORT_NODE_NAME>(hook, stack, facts, behind, payload, &name.text);
     } else {
-        fill_add::<NODE_NAME_CAPACITY>(hook, stack, [device, node, size, release], behind, text);
+        fill_add::<NODE_NAME_CAPACITY>(hook, stack, facts, behind, payload, &name.text);
     }
 }
 
@@ -166,89 +208,72 @@ fn fill_add<const NAME: usize>(
     stack: i32,
     [device, node, size, release]: [u64; 4],
     behind: [u64; 2],
+    payload: [u64; 4],
     text: &Name,
 ) {
     let Some(mut entry) = reserve::<Named<AddRecord, NAME>>(hook) else {
         return;
     };
-    let at = |offset: u32| node.wrapping_add(u64::from(offset));
-    let payload = at(if text.0.first_chunk() == Some(b"grp<") {
-        layout!(group_id)
-    } else {
-        layout!(payload)
-    });
     let place = entry.as_mut_ptr();
-    // SAFETY: the entry is as large as the record; the helper checks the address, and
-    // fills the place with zeros where it fails.
-    unsafe {
+    // SAFETY: the entry is as large as the record.
+    let time = unsafe {
         let record = &raw mut (*place).record;
-        begin(&raw mut (*record).header, Kind::Add, hook, device, stack);
         (*record).node = node;
         (*record).size = size;
         (*record).release = release;
         (*record).behind = behind;
-        bpf_probe_read_kernel(
-            (&raw mut (*record).payload).cast(),
-            size_of::<[u64; 4]>() as u32,
-            payload as *const _,
-        );
+        (*record).payload = payload;
         copy_name(&raw mut (*place).name, text);
-    }
-    entry.submit(wake_up());
+        begin(&raw mut (*record).header, Kind::Add, hook, device, stack)
+    };
+    entry.submit(wake_up(time));
 }
 
-#[inline(never)]
-fn remove(context: Context, device: u64, node: u64, name: u64, size_and_kind: u64) {
+#[inline(always)]
+fn remove(context: Context, kind: Kind, [device, node, name, size]: [u64; 4]) {
     // A release belongs to a batch, whose beginning has the stack.
-    let release = size_and_kind >> KIND_SHIFT == Kind::Release as u64;
-    let stack = if release {
+    let stack = if kind == Kind::Release {
         NO_STACK
     } else {
         stack(context, Hook::DevresLog as u64)
     };
-    let mut text = MaybeUninit::<Name>::uninit();
-    // SAFETY: the place is the name's, and the helper fills all of it.
-    let (length, text) = unsafe {
-        let length = kernel_string(name, (&raw mut text).cast::<[u8; NODE_NAME_CAPACITY]>());
-        (length, text.assume_init_ref())
+    let Some(name) = name_at(name) else {
+        return;
     };
-    if length <= SHORT {
-        fill_remove::<SHORT_NODE_NAME>(stack, [device, node, size_and_kind], text);
+    let facts = [device, node, size];
+    if name.length <= SHORT {
+        fill_remove::<SHORT_NODE_NAME>(kind, stack, facts, &name.text);
     } else {
-        fill_remove::<NODE_NAME_CAPACITY>(stack, [device, node, size_and_kind], text);
+        fill_remove::<NODE_NAME_CAPACITY>(kind, stack, facts, &name.text);
     }
 }
 
 #[inline(always)]
 fn fill_remove<const NAME: usize>(
+    kind: Kind,
     stack: i32,
-    [device, node, size_and_kind]: [u64; 3],
+    [device, node, size]: [u64; 3],
     text: &Name,
 ) {
-    let kind = match size_and_kind >> KIND_SHIFT {
-        kind if kind == Kind::Remove as u64 => Kind::Remove,
-        kind if kind == Kind::Release as u64 => Kind::Release,
-        _ => Kind::Replace,
-    };
     let Some(mut entry) = reserve::<Named<NodeRecord, NAME>>(Hook::DevresLog) else {
         return;
     };
     let place = entry.as_mut_ptr();
     // SAFETY: the entry is as large as the record.
-    unsafe {
+    let time = unsafe {
         let record = &raw mut (*place).record;
+        (*record).node = node;
+        (*record).size = size;
+        copy_name(&raw mut (*place).name, text);
         begin(
             &raw mut (*record).header,
             kind,
             Hook::DevresLog,
             device,
             stack,
-        );
-        (*record).node = node;
-        (*record).size = size_and_kind & ((1 << KIND_SHIFT) - 1);
-        copy_name(&raw mut (*place).name, text);
-    }
-    entry.submit(wake_up());
+        )
+    };
+    entry.submit(wake_up(time));
 }
 
 /// A record with room for a name behind it.
@@ -257,10 +282,6 @@ struct Named<Record, const NAME: usize> {
     record: Record,
     name: Name<NAME>,
 }
-
-/// A name, aligned so that it is copied by words.
-#[repr(C, align(8))]
-struct Name<const NAME: usize = NODE_NAME_CAPACITY>([u8; NAME]);
 
 /// Copies the first `NAME` bytes of a name.
 ///

@@ -15,23 +15,31 @@ use tracer_ebpf::{
 
 use crate::{
     arguments::Context,
-    maps::{LOST, LOST_SLOTS, LOST_TOTAL, RECORDS, STACKS, layout},
+    maps::{LOST, LOST_SLOTS, LOST_TOTAL, RECORDS, STACKS, add_one, count, layout, value_of},
 };
 
 /// `-EEXIST`: another stack has the place in the map that this one would get.
 const EEXIST: i64 = -17;
 
-/// Fills in the beginning of a record.
+/// Fills in the beginning of a record, and tells when that was.
 ///
 /// # Safety
 /// `place` points to a header's room in the ring buffer.
 #[inline(always)]
-pub(crate) unsafe fn begin(place: *mut Header, kind: Kind, hook: Hook, device: u64, stack: i32) {
+pub(crate) unsafe fn begin(
+    place: *mut Header,
+    kind: Kind,
+    hook: Hook,
+    device: u64,
+    stack: i32,
+) -> u64 {
     let task = bpf_get_current_pid_tgid();
+    // SAFETY: the helper has no conditions.
+    let time = unsafe { bpf_ktime_get_ns() };
     // SAFETY: the place is writable by contract, and the helpers have no conditions. A name that can't be
     // had can't be: the helper only fails without a current task.
     unsafe {
-        (*place).time = bpf_ktime_get_ns();
+        (*place).time = time;
         (*place).device = device;
         (*place).tid = task as u32;
         (*place).tgid = (task >> 32) as u32;
@@ -40,19 +48,23 @@ pub(crate) unsafe fn begin(place: *mut Header, kind: Kind, hook: Hook, device: u
             size_of::<[u8; 16]>() as u32,
         );
         (*place).stack = stack;
-        (*place).lost = LOST_TOTAL.get(0).copied().unwrap_or(0) as u32;
+        (*place).lost = value_of(&LOST_TOTAL) as u32;
         (*place).cpu = bpf_get_smp_processor_id() as u16;
         (*place).kind = kind as u8;
         (*place).hook = hook as u8;
         (*place).reserved = 0;
     }
+    time
 }
 
 /// Whether userspace is to be woken for this record: it looks by itself every few milliseconds, so only
-/// a ring buffer that fills up is worth the wake-up, which costs the traced code a microsecond.
+/// a ring buffer that fills up is worth the wake-up, which costs the traced code a microsecond. Nor is it worth a look at
+/// every record: by the time of the record one in sixteen looks, more or less.
 #[inline(always)]
-pub(crate) fn wake_up() -> u64 {
-    if RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(layout!(wake_up_at)) {
+pub(crate) fn wake_up(time: u64) -> u64 {
+    if time >> 4 & 15 == 0
+        && RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(layout!(wake_up_at))
+    {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)
@@ -72,9 +84,7 @@ pub(crate) fn reserve<T>(hook: Hook) -> Option<RingBufEntry<T>> {
 /// Counts a record that found no room.
 #[inline(always)]
 pub(crate) fn lost(hook: Hook) {
-    if let Some(total) = LOST_TOTAL.get_ptr_mut(0) {
-        add_one(total);
-    }
+    count(&LOST_TOTAL);
     if let Some(slots) = LOST.get_ptr_mut(0) {
         let slot = hook as usize;
         if slot < LOST_SLOTS {
@@ -84,24 +94,14 @@ pub(crate) fn lost(hook: Hook) {
     }
 }
 
-/// Adds one atomically: a probe can be preempted by another on the same CPU. The target's core library has
-/// no atomic addition.
-#[inline(always)]
-fn add_one(counter: *mut u64) {
-    #[cfg(target_arch = "bpf")]
-    // SAFETY: the counter is an aligned word of a map's value.
-    unsafe {
-        core::arch::asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
-    }
-    #[cfg(not(target_arch = "bpf"))]
-    let _ = counter;
-}
-
 /// The number of the current kernel stack.
 ///
 /// The map keeps a stack under its hash, once. Where two stacks want the same place the second one goes
 /// into the ring buffer itself, in front of its record.
-#[inline(never)]
+///
+/// The kernel walks up from the program that asks, and finds its way out of each function of a program only after it has
+/// looked for it everywhere. So this is part of its caller.
+#[inline(always)]
 pub(crate) fn stack(context: Context, hook: u64) -> i32 {
     if layout!(stacks) == 0 {
         return NO_STACK;
@@ -114,6 +114,12 @@ pub(crate) fn stack(context: Context, hook: u64) -> i32 {
     if number != EEXIST {
         return NO_STACK;
     }
+    stack_before(context, hook)
+}
+
+/// Puts the current kernel stack into the ring buffer.
+#[inline(never)]
+fn stack_before(context: Context, hook: u64) -> i32 {
     let hook = Hook::from_number(hook as u8).unwrap_or(Hook::DevresLog);
     let Some(mut entry) = reserve::<StackRecord>(hook) else {
         return NO_STACK;

@@ -91,10 +91,7 @@ pub(super) fn test(packages: &[Package], mirror: Option<&str>) -> Result<Tally> 
                 emulated(target, &program),
             );
         }
-        if let Some(architecture) = Architecture::ALL
-            .into_iter()
-            .find(|architecture| architecture.target() == target)
-        {
+        if let Some(architecture) = Architecture::of(target) {
             let result = traces_in_guest(architecture, &program, mirror);
             judge("program_traces_in_a_guest", target, result);
         }
@@ -340,6 +337,17 @@ fn emulated(target: Target, program: &Path) -> Result<()> {
         demo.status,
         command::error_text(&demo)
     );
+    if Architecture::of(target).is_none() {
+        let trace = run(&["trace", "--", "true"])?;
+        let text = command::error_text(&trace);
+        ensure!(
+            trace.status.code() == Some(4)
+                && text.contains("they are for 64-bit")
+                && text.contains("--via tracefs"),
+            "tracing without probes ended with {} and printed {text}",
+            trace.status
+        );
+    }
     let doctor = run(&["doctor"])?;
     let text = String::from_utf8_lossy(&doctor.stdout);
     ensure!(

@@ -13,6 +13,8 @@ mod devices;
 mod evidence;
 mod fallback;
 mod files;
+mod genpd;
+mod hanging;
 mod i2c;
 mod live;
 mod loss;
@@ -40,7 +42,7 @@ use crate::{kmod, soak, tmux, tracer, workspace};
 use evidence::Evidence;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 18] = [
+const SESSIONS: [&Session; 19] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
@@ -50,6 +52,7 @@ const SESSIONS: [&Session; 18] = [
     &live::SESSION,
     &snapshot::SESSION,
     &scenarios::SESSION,
+    &hanging::SESSION,
     &loss::SESSION,
     &names::SESSION,
     &modules::SESSION,
@@ -64,8 +67,8 @@ const SESSIONS: [&Session; 18] = [
 /// Sessions that take long: they run only where [`Extent::Full`] is wanted.
 const LONG_SESSIONS: [&Session; 1] = [&via_tracefs::ALL];
 
-/// The sessions of kernels for 64-bit ARM and RISC-V, for which there is no test module and whose machines have other devices.
-const ARM64_SESSIONS: [&Session; 1] = [&boards::ARM64];
+/// The sessions of kernels for 64-bit ARM and RISC-V, whose machines have other devices.
+const ARM64_SESSIONS: [&Session; 2] = [&boards::ARM64, &genpd::SESSION];
 const RISCV64_SESSIONS: [&Session; 1] = [&boards::RISCV64];
 
 /// Functions for the sessions' scripts.
@@ -146,7 +149,7 @@ fn without_log(series: Series) -> Option<&'static str> {
 pub(crate) struct Programs {
     /// The tracer, statically linked.
     pub(crate) tracer: PathBuf,
-    /// The test module, built for the kernel; on x86-64 only.
+    /// The test module, built for the kernel; not on RISC-V.
     pub(crate) module: Option<PathBuf>,
 }
 
@@ -480,6 +483,9 @@ impl KernelRun<'_> {
                 (module.clone(), format!("/{}", kmod::MODULE)),
                 (callback, format!("/{}", kmod::CALLBACK_MODULE)),
             ]);
+        }
+        if self.kernel.architecture() == Architecture::Arm64 {
+            guest.overlay = Some(workspace::root().join(genpd::OVERLAY));
         }
         if sessions
             .iter()

@@ -12,7 +12,7 @@ pub enum LiveError {
     Layout(#[from] LayoutError),
     /// The program carries no probes for its architecture.
     #[error(
-        "no eBPF probes for {}: they are for 64-bit x86, ARM and RISC-V",
+        "no eBPF probes for {}: they are for 64-bit x86, ARM and RISC-V; trace with `--via tracefs`",
         std::env::consts::ARCH
     )]
     NoProbes,

@@ -62,7 +62,8 @@ pub(in crate::source::text) fn mark(rest: &[u8]) -> &[u8] {
     }
 }
 
-/// `  root     0     0 E `, as Android's log has behind the date: perhaps the user, process, thread, level.
+/// `  root     0     0 E `, as Android's log has behind the date: perhaps the user, process, thread, level, and `:` where
+/// the tag is empty.
 pub(in crate::source::text) fn android(rest: &[u8]) -> Option<&[u8]> {
     let (user, behind) = word(rest)?;
     let rest = if decimal(user).is_some() {
@@ -73,7 +74,10 @@ pub(in crate::source::text) fn android(rest: &[u8]) -> Option<&[u8]> {
     let (_, rest) = digits(rest.trim_ascii_start())?;
     let (_, rest) = digits(rest.trim_ascii_start())?;
     match rest.trim_ascii_start() {
-        [b'V' | b'D' | b'I' | b'W' | b'E' | b'F', b' ', rest @ ..] => Some(rest),
+        [b'V' | b'D' | b'I' | b'W' | b'E' | b'F', b' ', rest @ ..] => {
+            let message = rest.trim_ascii_start();
+            Some(message.strip_prefix(b": ").unwrap_or(rest))
+        }
         // A message that was wrapped behind it.
         [b'V' | b'D' | b'I' | b'W' | b'E' | b'F'] => Some(&[]),
         _ => None,

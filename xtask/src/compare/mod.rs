@@ -1,0 +1,120 @@
+//! `cargo xtask compare`: the same work under trace-cmd, perf, bpftrace and this tool, in a stock kernel.
+//!
+//! The test module's scenario `many` adds that many resources in a probe, has them released at the unbind, and tells how
+//! long that took. Each tool is asked for what its user would ask: every `devres_log` event, once plain and once with the
+//! kernel stack. All take their turns, several times over, so that whatever else the machine does meets all of them.
+
+mod table;
+
+use std::fs;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::architecture::Architecture;
+use crate::guest::Guest;
+use crate::kernel::Kernel;
+use crate::{debian_programs, kmod, tmux, tracer, workspace};
+use table::Measured;
+
+/// The suite that the others are taken from.
+const SUITE: &str = "trixie";
+
+/// The others, and a shell for them.
+const PACKAGES: [&str; 4] = ["trace-cmd", "linux-perf", "bpftrace", "busybox-static"];
+
+/// Arguments of `cargo xtask compare`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The kernel, as in `cargo xtask vm`.
+    #[arg(long, value_name = "NAME", default_value = "6.12")]
+    kernel: String,
+    /// How many resources are added and released.
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    resources: u32,
+    /// How often each tool has its turn.
+    #[arg(long, value_name = "COUNT", default_value_t = 7)]
+    rounds: u32,
+    /// Write the tables to docs/performance.md as well.
+    #[arg(long)]
+    write: bool,
+    /// Debian mirror to fetch from, if the machine's apt is not configured for one.
+    #[arg(long, value_name = "URL")]
+    mirror: Option<String>,
+}
+
+/// Runs in the guest.
+const SCRIPT: &str = include_str!("measure.sh");
+
+/// Where the tables stand.
+const DOCUMENT: &str = "docs/performance.md";
+
+/// Runs the task.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let mirror = args.mirror.as_deref();
+    let kernel = Kernel::obtain(&args.kernel, false, mirror)?;
+    ensure!(
+        kernel.architecture() == Architecture::Amd64,
+        "the comparison is made on x86-64 only"
+    );
+    let peers = debian_programs::unpacked("peers", Architecture::Amd64, SUITE, &PACKAGES, mirror)?;
+    // What an installed system has besides its packages.
+    for place in ["proc", "sys", "dev", "tmp"] {
+        fs::create_dir_all(peers.join(place)).context("cannot prepare the other tools' root")?;
+    }
+    for link in ["bin", "sbin", "lib", "lib64"] {
+        let path = peers.join(link);
+        if path.symlink_metadata().is_err() {
+            std::os::unix::fs::symlink(format!("usr/{link}"), &path)
+                .with_context(|| format!("cannot create {}", path.display()))?;
+        }
+    }
+    let directory = workspace::root()
+        .join("target/compare")
+        .join(&kernel.release);
+    workspace::remove_if_present(&directory)?;
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+
+    let mut guest = Guest::new(kernel.clone());
+    guest.files = vec![
+        (tracer::build_static()?, tracer::PATH_IN_GUEST.to_owned()),
+        (kmod::build(&kernel, mirror)?, "/devres_test.ko".to_owned()),
+    ];
+    guest
+        .files
+        .extend(tmux::files(kernel.architecture(), mirror)?);
+    guest.share = Some(directory.clone());
+    guest.qemu_arguments = [
+        "-fsdev".to_owned(),
+        format!(
+            "local,id=peers,path={},security_model=none,readonly=on",
+            peers.display()
+        ),
+        "-device".to_owned(),
+        "virtio-9p-pci,fsdev=peers,mount_tag=peers".to_owned(),
+        "-m".to_owned(),
+        "3G".to_owned(),
+    ]
+    .to_vec();
+    guest.timeout = Duration::from_secs(600) * args.rounds.max(1);
+    let (resources, rounds) = (args.resources, args.rounds);
+    let run = guest.run(&format!("resources={resources}\nrounds={rounds}\n{SCRIPT}"))?;
+    ensure!(
+        run.exit_code == 0,
+        "the guest's script failed:\n{}{}",
+        run.stdout,
+        run.stderr
+    );
+    let tables = Measured::new(&directory, resources).document(&kernel.release)?;
+    println!("{tables}\nWhat each said: {}", directory.display());
+    if args.write {
+        let path = workspace::root().join(DOCUMENT);
+        let document =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {DOCUMENT}"))?;
+        fs::write(&path, table::replace(&document, &tables)?)
+            .with_context(|| format!("cannot write {DOCUMENT}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
