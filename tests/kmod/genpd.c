@@ -43,6 +43,11 @@ static void domain_detach_dev(struct generic_pm_domain *of, struct device *dev)
 	pm_clk_destroy(dev);
 }
 
+/* On 6.1 a domain's device has no release function, and the kernel warns. */
+static void domain_release(struct device *dev)
+{
+}
+
 static int controller_probe(struct device *dev)
 {
 	int ret;
@@ -56,6 +61,8 @@ static int controller_probe(struct device *dev)
 	ret = pm_genpd_init(&domain, NULL, false);
 	if (ret)
 		return ret;
+	if (!domain.dev.release)
+		domain.dev.release = domain_release;
 	ret = of_genpd_add_provider_simple(dev->of_node, &domain);
 	if (ret)
 		pm_genpd_remove(&domain);

@@ -23,9 +23,16 @@ const LOADER: &str = "ld-linux-x86-64.so.2";
 
 /// Older compilers than gcc 14 know the alignment option only by its other name, whose meaning is the same for modules;
 /// and attributes that the headers use because the kernel's own compiler knows them are no reason for warnings.
+///
+/// Under its old name the option doesn't align cold functions, and ftrace on 64-bit ARM needs all of them aligned: so no
+/// function is cold there.
 fn compiler_script(architecture: Architecture) -> String {
+    let without_cold = match architecture {
+        Architecture::Arm64 => " -D__cold__=",
+        Architecture::Amd64 | Architecture::Riscv64 => "",
+    };
     format!(
-        "#!/bin/bash\nexec {} \"${{@/#-fmin-function-alignment=/-falign-functions=}}\" -Wno-attributes\n",
+        "#!/bin/bash\nexec {} \"${{@/#-fmin-function-alignment=/-falign-functions=}}\" -Wno-attributes{without_cold}\n",
         architecture.target().compiler()
     )
 }
