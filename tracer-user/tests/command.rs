@@ -482,6 +482,8 @@ fn nothing_that_steers_a_terminal_gets_through() {
         &["trace", "--from", "steered"],
         &["report", "--json", "steered"],
         &["report", "steered"],
+        &["report", "--mail", "steered"],
+        &["report", "--resource", "*", "steered"],
         &["stacks", "--json", "--all", "steered"],
         &["export", "steered", "--format", "chrome"],
         &["diff", "--json", "steered", "whole.jsonl"],
@@ -563,6 +565,85 @@ fn limits_that_leave_no_room_are_one_clear_error() {
             assert_eq!(error.lines().count(), 1, "{command}: {error}");
         }
     }
+}
+
+#[test]
+fn a_check_has_a_page_even_if_it_could_not_run() {
+    let place = Place::new();
+    let arguments = ["check", "whole.jsonl", "--html", "page.html"];
+    let ran = place.run(&arguments);
+    assert_eq!(ran.code, 1, "{}", ran.error);
+    assert!(ran.output.starts_with("KTAP version 1"), "{}", ran.output);
+    let page = place.read("page.html");
+    for wanted in [
+        "<li class=\"bad\"><strong>failed</strong> ",
+        "<svg ",
+        "id=\"data\"",
+    ] {
+        assert!(page.contains(wanted), "{wanted}: {page}");
+    }
+    // Devices that are not judged are not shown.
+    let none = [&arguments[..], &["--device", "nix"]].concat();
+    assert_eq!(place.run(&none).code, 3);
+    assert!(!place.read("page.html").contains("QEMU0001:00"));
+    let ran = place.run(&["check", "missing", "--html", "page.html"]);
+    assert_eq!(ran.code, 4, "{}", ran.error);
+    let page = place.read("page.html");
+    assert!(
+        page.contains("input can be read") && !page.contains("<svg "),
+        "{page}"
+    );
+    let ran = place.run(&["check", "whole.jsonl", "--html", "whole.jsonl"]);
+    assert_eq!(ran.code, 2, "{}", ran.error);
+    assert!(place.lines().len() > 30, "it is still there");
+}
+
+#[test]
+fn a_page_shows_recordings_beside_each_other() {
+    let place = Place::new();
+    place.write("again.jsonl", place.read("whole.jsonl"));
+    let text: Vec<String> = place.lines();
+    let kept =
+        |line: &&String| line.contains("\"source\"") || !line.contains("dev_pm_domain_detach");
+    let cut = text.iter().filter(kept);
+    place.write("other.jsonl", cut.cloned().collect::<Vec<_>>().join("\n"));
+    let files = ["whole.jsonl", "again.jsonl", "other.jsonl"];
+    let ran = place.run(&[&["report", "--html", "page.html"], &files[..]].concat());
+    assert_eq!(ran.code, 1, "{}", ran.error);
+    let page = place.read("page.html");
+    let section = |number: u32| {
+        let heading = format!("and {number} ");
+        let (_, rest) = page
+            .split_once(&heading)
+            .expect("the differences are there");
+        rest.split_once("</section>").expect("it ends").0.to_owned()
+    };
+    assert!(section(2).contains("SAME:"), "{}", section(2));
+    assert!(section(3).contains("detached"), "{}", section(3));
+    for lane in ["1: QEMU0001:00", "2: QEMU0001:00", "3: QEMU0001:00"] {
+        assert!(page.contains(lane), "{lane}");
+    }
+    assert_eq!(place.run(&[&["report"], &files[..]].concat()).code, 2);
+}
+
+#[test]
+fn an_export_for_perfetto_says_what_is_missing() {
+    let place = Place::new();
+    let export = |file: &str| place.run(&["export", file, "--format", "perfetto", "-o", "trace"]);
+    assert_eq!(export("whole.jsonl").code, 0);
+    let whole = fs::read(place.path("trace")).expect("it is there");
+    let cut = place.lines();
+    place.write("cut.jsonl", cut[..cut.len() / 2].join("\n"));
+    let ran = export("cut.jsonl");
+    assert_eq!(ran.code, 3, "{}", ran.error);
+    let trace = fs::read(place.path("trace")).expect("it is there");
+    let says = |bytes: &[u8], text: &str| {
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    assert!(says(&whole, "pvpanic_remove") && !says(&whole, "incomplete"));
+    assert!(says(&trace, "incomplete"));
 }
 
 #[test]

@@ -18,10 +18,11 @@ use super::{
     selection::Place,
 };
 use crate::{
-    engine::Engine,
+    engine::{Engine, Summary},
     event::{Event, Time},
-    evidence::{Coverage, SourceInformation},
+    evidence::{Coverage, SourceEnd, SourceInformation},
     finding::Finding,
+    history::{Histories, HistoryObserver, Limits, Window},
     model::Model,
 };
 
@@ -37,8 +38,23 @@ pub struct Examination {
     assertions: Vec<Watched>,
     growth: Option<Growth>,
     cycles: Option<Cycles>,
+    /// The lives of devices, where they are wanted.
+    lives: Option<HistoryObserver>,
     /// The times of the first event and the last.
     extent: Option<(Time, Time)>,
+}
+
+/// What a run was like, for a report that shows more than what the tests came to.
+#[derive(Debug)]
+pub struct Lives {
+    /// What the source's beginning says.
+    pub information: SourceInformation,
+    /// The lives of the devices.
+    pub histories: Histories,
+    /// What the rules have found on them.
+    pub findings: Vec<Finding>,
+    /// The verdict of the rules alone.
+    pub summary: Summary,
 }
 
 impl Examination {
@@ -59,6 +75,7 @@ impl Examination {
                 .collect(),
             growth: policy.limits.growth_per_rebind.map(Growth::new),
             cycles: None,
+            lives: None,
             extent: None,
             information,
             policy,
@@ -68,6 +85,11 @@ impl Examination {
     /// Bindings of these are compared from cycle to cycle.
     pub fn watch_cycles(&mut self, wanted: Wanted, clock: CycleClock) {
         self.cycles = Some(Cycles::new(wanted, clock));
+    }
+
+    /// Keeps the lives of devices, for [`finish_with_lives`](Self::finish_with_lives).
+    pub fn keep_lives(&mut self, limits: Limits) {
+        self.lives = Some(HistoryObserver::new(limits, Window::default(), false));
     }
 
     /// Nothing has happened until `now`, by the source's clock.
@@ -84,6 +106,7 @@ impl Examination {
             assertions,
             growth,
             cycles,
+            lives,
             extent,
             ..
         } = self;
@@ -91,6 +114,9 @@ impl Examination {
         *first = event.time.min(*first);
         *last = event.time.max(*last);
         engine.apply_with(event, |change, model| {
+            if let Some(lives) = lives {
+                lives.observe(change, model);
+            }
             let Some(observation) = bindings.observe(change, model, records) else {
                 return;
             };
@@ -159,9 +185,30 @@ impl Examination {
 
     /// Nothing comes any more.
     #[must_use]
-    pub fn finish(mut self, ending: RunEnd) -> Results {
+    pub fn finish(self, ending: RunEnd) -> Results {
+        self.finish_with_lives(ending).0
+    }
+
+    /// Like [`finish`](Self::finish), with the lives of devices, if they were kept.
+    #[must_use]
+    pub fn finish_with_lives(mut self, ending: RunEnd) -> (Results, Option<Lives>) {
         self.bindings.finish(self.engine.model(), &mut self.records);
+        let histories = self
+            .lives
+            .take()
+            .map(|lives| lives.finish(self.engine.model()));
         let outcome = self.engine.finish();
+        let lives = histories.map(|histories| {
+            let mut end = SourceEnd::of_kernel(ending.lost_by.clone());
+            end.problems.extend(ending.cut_short.clone());
+            let coverage = self.information.coverage.clone();
+            Lives {
+                summary: Summary::new(&outcome, coverage, end, self.policy.fail_on),
+                information: self.information.clone(),
+                histories,
+                findings: outcome.findings.clone(),
+            }
+        });
         let gap = gap(&outcome, &ending);
         let mut conclusion = Concluding {
             policy: &self.policy,
@@ -199,7 +246,7 @@ impl Examination {
             Some((first, last)) if self.coverage.times => Duration::from_nanos(last.since(first)),
             _ => Duration::ZERO,
         };
-        Results {
+        let results = Results {
             tool: self.information.tool,
             kernel: self.information.kernel,
             machine: self.information.machine,
@@ -211,7 +258,8 @@ impl Examination {
             lost: outcome.lost,
             lost_by: ending.lost_by,
             groups,
-        }
+        };
+        (results, lives)
     }
 }
 

@@ -22,7 +22,7 @@ mod template;
 mod write_expectations;
 
 pub use crate::evidence::CommandEnd;
-pub use examination::Examination;
+pub use examination::{Examination, Lives};
 pub use exercise::{CycleClock, Wanted};
 pub use jiff::civil::Date;
 pub use policy::{Policy, PolicyError};

@@ -10,9 +10,9 @@ use clap::Args;
 
 use super::{
     Exit,
+    judged::keep_wanted,
     pager::{PagerOptions, colours, unless_unread},
     reading,
-    report::keep_wanted,
     source_options::FilterOptions,
     usage::UsageError,
 };

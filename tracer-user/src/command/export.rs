@@ -1,27 +1,38 @@
 //! `devres-tracer export`.
 
-use std::{io::BufWriter, path::PathBuf};
+use std::{
+    io::{BufWriter, Write as _},
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 
 use super::{
-    Exit, files, reading,
+    Exit, files,
+    judged::keep_wanted,
+    reading,
     say::{say, shown},
     source_options::FilterOptions,
 };
 use crate::{
     command::pager::unless_unread,
+    engine::Observer,
+    history::{HistoryObserver, Limits, Window},
     rules::RuleSet,
-    run::{Purpose, Run, Wanted},
-    sink::{Sink, chrome::ChromeSink, json::JsonSink},
+    run::{Concluded, Purpose, Run, Wanted},
+    sink::{
+        Nowhere, Sink, chrome::ChromeSink, json::JsonSink, perfetto::write_perfetto,
+        report::Report, tracks::not_kept,
+    },
+    source::recording::Recording,
 };
 
 /// Converts a recording for other programs
 ///
-/// json is what `trace --json` writes. chrome is the trace event format for ui.perfetto.dev and
-/// chrome://tracing: functions are spans on their tasks, additions and releases are instants. If only some devices are
-/// exported, the output says so. Nothing is judged: exit code 0 if everything was read, 3 if something is missing
-/// from the output.
+/// json is what `trace --json` writes. perfetto is for ui.perfetto.dev and its trace processor: each device is a track with
+/// its phases, resources, findings and counters of what it holds. chrome is the trace event format for chrome://tracing and
+/// others: the same spans, and functions, additions and releases on their tasks. If only some devices are exported, the
+/// output says so. Nothing is judged: exit code 0 if everything was read, 3 if something is missing from the output.
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
 pub(super) struct Export {
@@ -41,8 +52,9 @@ pub(super) struct Export {
 enum Format {
     /// JSON lines
     Json,
+    /// Perfetto's own format
+    Perfetto,
     /// Chrome's trace event format
-    #[value(alias = "perfetto")]
     Chrome,
 }
 
@@ -51,25 +63,52 @@ impl Export {
         let filter = self.filter.filter()?;
         files::refuse_same(Some(&self.file), self.output.as_deref())?;
         let mut recording = reading::open_for(&self.file, self.output.is_none())?;
-        let wanted = Wanted::of_recording(filter, &recording);
+        let wanted = Wanted::of_recording(filter.clone(), &recording);
         let writer = files::create(self.output.as_deref())?;
-        let writer = BufWriter::with_capacity(1 << 16, writer);
-        let mut sink: Box<dyn Sink> = match self.format {
-            Format::Json => Box::new(JsonSink::new(writer, true)),
-            Format::Chrome => Box::new(ChromeSink::new(writer)),
+        let mut writer = BufWriter::with_capacity(1 << 16, writer);
+        let information = wanted.of_source(recording.information());
+        let observer = HistoryObserver::new(Limits::for_a_picture(), Window::default(), false);
+        let finish = |concluded: Concluded<HistoryObserver>| {
+            let mut histories = concluded.observer.finish(concluded.engine.model());
+            keep_wanted(&mut histories, &filter);
+            histories
         };
-        let information = recording.information().clone();
-        let run = Run::begin(
-            &information,
-            wanted,
-            (RuleSet::checked(), ()),
-            Purpose::Transcribe,
-            sink.as_mut(),
-        );
-        let concluded = run.replay(&mut recording);
-        unless_unread(concluded.written)?;
-        let summary = concluded.summary;
-        let gaps: Vec<_> = summary.problems.iter().chain(&summary.reasons).collect();
+        let (summary, histories) = match self.format {
+            Format::Json => {
+                let mut sink = JsonSink::new(writer, true);
+                let concluded = replay(&mut recording, wanted, (), &mut sink);
+                unless_unread(concluded.written)?;
+                (concluded.summary, None)
+            }
+            Format::Chrome => {
+                let mut sink = ChromeSink::new(writer);
+                let mut concluded = replay(&mut recording, wanted, observer, &mut sink);
+                let written = std::mem::replace(&mut concluded.written, Ok(()));
+                let summary = concluded.summary.clone();
+                let histories = finish(concluded);
+                unless_unread(written.and_then(|()| sink.close(&histories)))?;
+                (summary, Some(histories))
+            }
+            Format::Perfetto => {
+                let mut concluded = replay(&mut recording, wanted, observer, &mut Nowhere);
+                let findings = std::mem::take(&mut concluded.findings);
+                let summary = concluded.summary.clone();
+                let histories = finish(concluded);
+                let report = Report {
+                    name: &self.file.display().to_string(),
+                    source: &information,
+                    histories: &histories,
+                    findings: &findings,
+                    summary: &summary,
+                    damage: None,
+                };
+                let written = write_perfetto(&report, &mut writer);
+                unless_unread(written.and_then(|()| writer.flush()))?;
+                (summary, Some(histories))
+            }
+        };
+        let gaps = summary.problems.into_iter().chain(summary.reasons);
+        let gaps: Vec<String> = gaps.chain(histories.as_ref().and_then(not_kept)).collect();
         for gap in &gaps {
             say(format_args!("{}: {gap}", shown(&self.file)));
         }
@@ -79,4 +118,15 @@ impl Export {
             Exit::Inconclusive
         })
     }
+}
+
+fn replay<O: Observer>(
+    recording: &mut Recording,
+    wanted: Wanted,
+    observer: O,
+    sink: &mut dyn Sink,
+) -> Concluded<O> {
+    let information = recording.information().clone();
+    let observers = (RuleSet::checked(), observer);
+    Run::begin(&information, wanted, observers, Purpose::Transcribe, sink).replay(recording)
 }

@@ -16,6 +16,7 @@ mod explain;
 mod export;
 mod files;
 mod import;
+mod judged;
 mod known;
 mod live;
 mod manner;

@@ -11,24 +11,25 @@ use clap::Args;
 use super::{
     Exit,
     files::{create_file, refuse_same},
+    judged::{Judged, Wishes},
     pager::{PagerOptions, colours, unless_unread},
-    reading,
     rules::RuleOptions,
     say::shown,
     source_options::FilterOptions,
     trace::{EXIT_CODES, severity},
+    usage::UsageError,
 };
 use crate::{
     command::time::{self, TimeArgument},
-    filter::DeviceFilter,
+    engine::Verdict,
+    escape::Escaped,
     finding::Severity,
-    history::{Histories, HistoryObserver, Limits},
-    run::{Purpose, Run, Wanted},
+    history::{Limits, ResourceSearch, Wish},
     sink::{
-        Nowhere,
-        html::write_html,
+        html::{self, write_html},
+        mail::{Mail, write_mail},
         page::{Page, WIDTH},
-        report::{Report as Contents, write_json, write_text},
+        report::{Report as Contents, Search, write_json, write_resources, write_text},
         text::write_summary_in,
     },
 };
@@ -59,81 +60,139 @@ pub(super) struct Report {
     #[arg(long)]
     json: bool,
     /// Write the report as one page of HTML with a picture of all devices over time to this file
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    #[arg(long, value_name = "PAGE", conflicts_with = "json")]
     html: Option<PathBuf>,
+    /// Write a plain text for a mailing list: machine, kernel, findings, call sites, a command to reproduce each, and what
+    /// was not seen; without paths, users and hosts
+    #[arg(long, conflicts_with_all = ["json", "html", "all"])]
+    mail: bool,
+    /// With --mail: show whole call stacks
+    #[arg(long, requires = "mail")]
+    stacks: bool,
+    /// Show each life of one resource instead: who asked for it, and everything that happened until it was gone. NAME is
+    /// its name in the kernel's log, its action or release function, or a glob; ADDRESS its own, or one in the memory that
+    /// it is
+    #[arg(
+        long,
+        value_name = "NAME|ADDRESS",
+        conflicts_with_all = ["json", "html", "mail", "all", "since", "until"]
+    )]
+    resource: Option<String>,
     /// The lowest severity of findings that count: info, warn or error
     #[arg(long, value_name = "SEVERITY", default_value = "error", value_parser = severity)]
     fail_on: Severity,
-    /// The recording or log, or - for standard input
-    file: PathBuf,
+    /// The recording or log, or - for standard input; with --html several, which are compared with the first
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
 }
 
 impl Report {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let filter = self.filter.filter()?;
-        let rules = self.rules.rules()?;
-        refuse_same(Some(&self.file), self.html.as_deref())?;
-        let window = time::window(self.since, self.until, &self.file)?;
-        let mut recording = reading::open(&self.file)?;
-        let information = recording.information().clone();
-        let wanted = Wanted::of_recording(filter.clone(), &recording).within(window);
-        let limits = if self.html.is_some() {
-            Limits::for_a_picture()
-        } else {
-            Limits::default()
-        };
-        let observers = (rules, HistoryObserver::new(limits, window, self.all));
-        let purpose = Purpose::Judge(self.fail_on);
-        let mut nowhere = Nowhere;
-        let run = Run::begin(&information, wanted, observers, purpose, &mut nowhere);
-        let mut concluded = run.replay(&mut recording);
-        let damage = concluded.take_damage();
-        let mut histories = concluded.observer.finish(concluded.engine.model());
-        keep_wanted(&mut histories, &filter);
-        let mut summary = concluded.summary;
-        // It lists no events: how many were wanted says nothing here.
-        summary.chosen_events = None;
-        let contents = Contents {
-            name: &self.file.display().to_string(),
-            source: &information,
-            histories: &histories,
-            findings: &concluded.findings,
-            summary: &summary,
-            damage: damage.as_deref(),
-        };
-        if let Some(path) = &self.html {
-            write_page(&contents, path)?;
-            let mut writer = io::stdout().lock();
-            unless_unread(write_summary_in(WIDTH, &mut writer, &summary))?;
-            return Ok(summary.verdict.into());
+        for file in &self.files {
+            refuse_same(Some(file), self.html.as_deref())?;
         }
+        if let Some(page) = &self.html {
+            return self.write_page(page);
+        }
+        let [file] = self.files.as_slice() else {
+            let problem =
+                "several recordings can only be shown on a page: give --html PAGE, or one FILE";
+            return Err(UsageError::new(problem).into());
+        };
+        if let Some(resource) = &self.resource {
+            return self.write_resources(resource, file);
+        }
+        let wishes = self.wishes(file, Limits::default())?;
+        let judged = Judged::read(file, self.rules.rules()?, &wishes)?;
+        let (contents, summary) = (judged.report(), &judged.summary);
         let mut writer = BufWriter::new(self.pager.open());
         let written = if self.json {
             write_json(&contents, &mut writer)
+        } else if self.mail {
+            let mail = Mail {
+                report: contents,
+                header: judged.header.as_ref(),
+                whole_stacks: self.stacks,
+            };
+            write_mail(&mail, &mut writer)
         } else {
             write_text(&contents, &mut Page::new(&mut writer, colours()))
         };
         unless_unread(written.and_then(|()| writer.flush()))?;
         Ok(summary.verdict.into())
     }
-}
 
-/// Writes the page to a file that is begun anew.
-fn write_page(contents: &Contents<'_>, path: &Path) -> anyhow::Result<()> {
-    let failed = || format!("{} can't be written", shown(path));
-    let mut writer = BufWriter::new(create_file(path)?);
-    write_html(contents, &mut writer).with_context(failed)?;
-    writer.flush().with_context(failed)
-}
-
-/// Keeps the lives that the filter wants.
-pub(super) fn keep_wanted(histories: &mut Histories, filter: &DeviceFilter) {
-    if filter.is_empty() {
-        return;
+    fn wishes(&self, file: &Path, limits: Limits) -> anyhow::Result<Wishes> {
+        Ok(Wishes {
+            filter: self.filter.filter()?,
+            window: time::window(self.since, self.until, file)?,
+            fail_on: self.fail_on,
+            limits,
+            all: self.all,
+        })
     }
-    histories.uneventful = 0;
-    histories.devices.retain(|history| {
-        let name = history.name.as_deref().unwrap_or_default();
-        filter.wants_names(name, history.driver.as_deref(), history.bus.as_deref())
-    });
+
+    /// The verdict is the worst of the recordings'.
+    fn write_page(&self, path: &Path) -> anyhow::Result<Exit> {
+        let inputs = self.files.iter().filter(|file| file.as_os_str() == "-");
+        if inputs.count() > 1 {
+            return Err(UsageError::new("only one recording can be standard input").into());
+        }
+        let read = |file: &PathBuf| {
+            let wishes = self.wishes(file, Limits::for_a_picture())?;
+            Judged::read(file, self.rules.rules()?, &wishes)
+        };
+        let judged = self.files.iter().map(read);
+        let judged = judged.collect::<anyhow::Result<Vec<Judged>>>()?;
+        let reports: Vec<Contents<'_>> = judged.iter().map(Judged::report).collect();
+        let names: Vec<&str> = reports.iter().map(|report| report.name).collect();
+        let page = html::Page {
+            title: &names.join(", "),
+            reports: &reports,
+            results: None,
+        };
+        let failed = || format!("{} can't be written", shown(path));
+        let mut writer = BufWriter::new(create_file(path)?);
+        write_html(&page, &mut writer).with_context(failed)?;
+        writer.flush().with_context(failed)?;
+        let mut writer = io::stdout().lock();
+        let told = reports.iter().try_for_each(|report| {
+            if reports.len() > 1 {
+                writeln!(writer, "{}", Escaped(report.name))?;
+            }
+            write_summary_in(WIDTH, &mut writer, report.summary)
+        });
+        unless_unread(told)?;
+        let verdicts = reports.iter().map(|report| report.summary.verdict);
+        let verdicts: Vec<Verdict> = verdicts.collect();
+        let worst = [Verdict::Findings, Verdict::Inconclusive];
+        let worst = worst.into_iter().find(|one| verdicts.contains(one));
+        Ok(worst.unwrap_or(Verdict::Clean).into())
+    }
+
+    fn write_resources(&self, wanted: &str, file: &Path) -> anyhow::Result<Exit> {
+        let wish = Wish::of(wanted).map_err(|error| UsageError::new(error.to_string()))?;
+        let search = ResourceSearch::new(wish);
+        let wishes = self.wishes(file, Limits::for_a_picture())?;
+        let rules = self.rules.rules()?;
+        let (mut judged, search) = Judged::read_beside(file, rules, &wishes, search)?;
+        let (found, hidden) = search.finish();
+        if found.is_empty() {
+            let gap = format!("no resource matches {}", Escaped(wanted));
+            judged.summary.doubt(gap);
+        }
+        let search = Search {
+            wanted,
+            found: &found,
+            hidden,
+        };
+        let mut writer = BufWriter::new(self.pager.open());
+        let written = write_resources(
+            &judged.report(),
+            &search,
+            &mut Page::new(&mut writer, colours()),
+        );
+        unless_unread(written.and_then(|()| writer.flush()))?;
+        Ok(judged.summary.verdict.into())
+    }
 }

@@ -22,7 +22,7 @@ const MOST_DEVICES: usize = 8;
 const MOST_RESOURCES: usize = 20;
 
 /// Shows a finding with its whole story. Strings from the kernel are escaped. A width that is asked for, as
-/// in `{:80}`, is that of the widest line.
+/// in `{:80}`, is that of the widest line; `{:#}` shows whole call stacks.
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'a>(pub &'a Finding);
 
@@ -137,7 +137,7 @@ fn culprit(formatter: &mut fmt::Formatter<'_>, cause: &Cause) -> fmt::Result {
         write!(line, ", by {}[{}]", Escaped(&cause.task), cause.tid)?;
     }
     paragraph(formatter, "    ", "      ", &line)?;
-    for frame in telling(&cause.stack) {
+    for frame in shown(formatter, &cause.stack) {
         paragraph(formatter, "        ", "          ", &escape(frame))?;
     }
     Ok(())
@@ -170,10 +170,19 @@ fn resource(formatter: &mut fmt::Formatter<'_>, resource: &Resource, since: &str
         write!(line, " while {}", added.phase)?;
     }
     paragraph(formatter, "      ", "        ", &line)?;
-    for frame in telling(&added.stack) {
+    for frame in shown(formatter, &added.stack) {
         paragraph(formatter, "        ", "          ", &escape(frame))?;
     }
     Ok(())
+}
+
+/// The frames that are wanted.
+fn shown<'a>(formatter: &fmt::Formatter<'_>, stack: &'a [String]) -> &'a [String] {
+    if formatter.alternate() {
+        stack
+    } else {
+        telling(stack)
+    }
 }
 
 /// The frames that show who it was: without what every addition passes through at the inner end, and what

@@ -8,11 +8,13 @@
 mod holdings;
 mod names;
 mod observer;
+mod sought;
 
 use std::sync::Arc;
 
 pub use names::{Label, LabelId, Names, TaskId};
 pub use observer::HistoryObserver;
+pub use sought::{ResourceSearch, Sought, Wish};
 
 use crate::{
     errno,

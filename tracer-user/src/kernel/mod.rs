@@ -3,8 +3,10 @@
 mod btf;
 mod clock;
 mod running;
+mod system;
 mod types;
 
 pub use clock::now;
 pub use running::Kernel;
+pub use system::{System, taints};
 pub use types::{DeviceSetLayout, KERNEL_BTF, KernelTypes, LayoutError, ModuleLayout};

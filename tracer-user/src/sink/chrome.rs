@@ -1,5 +1,5 @@
-//! Chrome's trace event format, which Perfetto shows as well: functions as spans on their tasks, and what
-//! happens to nodes as points.
+//! Chrome's trace event format, which Perfetto shows as well: functions as spans on their tasks, what happens to nodes as
+//! points there, and each life of a device as a process of its own, with its phases and resources as spans.
 
 use std::io::{self, Write};
 
@@ -7,16 +7,26 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Sink, json_text};
+use super::{
+    Sink, json_text,
+    report::words,
+    tracks::{DeviceTrack, Phase, ResourceSpan},
+};
 use crate::{
     engine::Summary,
     event::{AddedNode, Event, EventKind, Hook, NodeReference, Task, Time},
     evidence::{Attachment, Coverage, SourceInformation},
     finding::Finding,
+    history::{Histories, Names},
     model::{Device, Model},
 };
 
-/// Writes one JSON object with everything in it.
+/// The process numbers of devices begin here: no task has one as high.
+const FIRST_DEVICE: u32 = 1 << 24;
+/// The thread of a device that has its phases; its resources lie in rows behind it.
+const PHASES: u32 = 0;
+
+/// Writes one JSON object with everything in it. It is whole when [`close`](Self::close) has returned.
 pub struct ChromeSink<W> {
     writer: W,
     coverage: Coverage,
@@ -32,10 +42,13 @@ pub struct ChromeSink<W> {
 #[derive(Serialize)]
 struct Entry<'a> {
     name: &'a str,
-    /// What it is: `B` and `E` begin and end a span, `i` is a point, `M` says something of a task.
+    /// What it is: `B` and `E` begin and end a span, `X` is a whole one, `i` is a point, `M` says something of a task.
     ph: &'static str,
     /// Microseconds.
     ts: f64,
+    /// How long a whole span is, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dur: Option<f64>,
     pid: u32,
     tid: u32,
     /// How far a point reaches: `t` is its task, `g` everything.
@@ -77,6 +90,7 @@ impl<W: Write> ChromeSink<W> {
             name,
             ph,
             ts: microseconds(time),
+            dur: None,
             pid: task.tgid,
             tid: task.tid,
             s: (ph == "i").then_some("t"),
@@ -89,6 +103,7 @@ impl<W: Write> ChromeSink<W> {
             name,
             ph: "i",
             ts: microseconds(time),
+            dur: None,
             pid: 0,
             tid: 0,
             s: Some("g"),
@@ -102,6 +117,70 @@ impl<W: Write> ChromeSink<W> {
         }
         let args = json!({ "name": task.comm.name() });
         self.on_task("M", "thread_name", Time::default(), task, args)
+    }
+
+    /// Writes the lives of devices, and ends the object.
+    pub fn close(mut self, histories: &Histories) -> io::Result<()> {
+        for (history, number) in histories.devices.iter().zip(FIRST_DEVICE..) {
+            let track = DeviceTrack::of(history, histories);
+            let args = json!({
+                "name": track.heading,
+                "address": history.key.address,
+                "generation": history.key.generation,
+            });
+            self.on_device(
+                "process_name",
+                "M",
+                (Time::default(), None),
+                (number, PHASES),
+                args,
+            )?;
+            for Phase { name, begin, end } in &track.phases {
+                let span = (*begin, Some(*end));
+                self.on_device(name, "X", span, (number, PHASES), Value::Null)?;
+            }
+            for resource in &track.resources {
+                self.resource(resource, number, &histories.names)?;
+            }
+        }
+        self.writer.write_all(b"\n]}\n")?;
+        self.writer.flush()
+    }
+
+    fn resource(&mut self, resource: &ResourceSpan, device: u32, names: &Names) -> io::Result<()> {
+        let row = u32::try_from(resource.row).unwrap_or(u32::MAX - 1) + 1;
+        let label = names.label(resource.label);
+        let frames = label.and_then(|label| label.frames.as_deref());
+        let frames = frames.unwrap_or_default().iter().map(ToString::to_string);
+        let args = json!({
+            "size": resource.size,
+            "end": resource.how,
+            "added_by": words::task(resource.task, names),
+            "stack": frames.collect::<Vec<_>>(),
+        });
+        let name = words::resource(resource.label, names);
+        let span = (resource.begin, Some(resource.end));
+        self.on_device(&name, "X", span, (device, row), args)
+    }
+
+    fn on_device(
+        &mut self,
+        name: &str,
+        ph: &'static str,
+        (begin, end): (Time, Option<Time>),
+        (pid, tid): (u32, u32),
+        args: Value,
+    ) -> io::Result<()> {
+        self.entry(&Entry {
+            name,
+            ph,
+            ts: microseconds(begin),
+            dur: end.map(|end| microseconds(Time(end.since(begin)))),
+            pid,
+            tid,
+            s: None,
+            args,
+        })
     }
 
     /// Whether the function's span can be shown: its return is seen as well.
@@ -266,7 +345,6 @@ impl<W: Write> Sink for ChromeSink<W> {
                 self.on_task("E", hook.symbol(), self.last, &task, Value::Null)?;
             }
         }
-        self.writer.write_all(b"\n]}\n")?;
         self.flush()
     }
 

@@ -5,7 +5,9 @@ pub mod diff;
 pub mod html;
 pub mod json;
 pub(crate) mod json_text;
+pub mod mail;
 pub mod page;
+pub mod perfetto;
 pub mod report;
 mod reported;
 pub mod reports;
@@ -14,6 +16,7 @@ pub mod stacks;
 pub mod stacks_data;
 pub(crate) mod streams;
 pub mod text;
+pub mod tracks;
 
 use std::io;
 

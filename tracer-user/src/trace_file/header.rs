@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{Hook, hook_name},
     evidence::{LineCounts, LostBy, SourceInformation},
-    kernel,
+    kernel::{self, System},
 };
 
 /// What a file says at its beginning.
@@ -18,6 +18,9 @@ pub struct Header {
     /// Which boot of the machine it was: `/proc/sys/kernel/random/boot_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<String>,
+    /// The machine and its kernel's build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<System>,
     /// The command line of the recording tool.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
@@ -102,6 +105,7 @@ impl Header {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
         Self {
             boot: boot.map(|id| id.trim().to_owned()),
+            system: Some(System::running()),
             command: command_line(),
             clock: Clock::now(),
             ..Self::of_recording(source)
@@ -114,6 +118,7 @@ impl Header {
         Self {
             source,
             boot: None,
+            system: None,
             command: Vec::new(),
             clock: None,
             part: None,

@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 use devres_tracer::{
     check::{Date, Examination, Policy, Results, RunEnd, write_expectations},
     diff::{Side, compare},
-    engine::{Engine, Summary},
+    engine::{Engine, Observer as _, Summary},
     event::Event,
     evidence::{CommandEnd, SourceEnd, SourceInformation},
     finding::{self, Severity},
-    history::{Histories, HistoryObserver, Limits, Window},
+    history::{Histories, HistoryObserver, Limits, ResourceSearch, Window, Wish},
+    kernel::System,
     model::Model,
     rules::RuleSet,
     sink::{
@@ -18,12 +19,15 @@ use devres_tracer::{
         diff::{self, Differences},
         html,
         json::JsonSink,
+        mail::{self, Mail},
         page::Page,
-        report::{self, Report},
+        perfetto::write_perfetto,
+        report::{self, Report, Search},
         reports::Format,
         stacks::DeviceStack,
         text::TextSink,
     },
+    trace_file::Header,
     tui::{Session, Sight, configuration::Configuration, theme::Ability},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -52,6 +56,10 @@ pub(crate) enum Reader {
     Github,
     Lava,
     Html,
+    /// Lines of at most 72 columns.
+    Mail,
+    /// Perfetto's messages.
+    Perfetto,
 }
 
 /// One form.
@@ -63,7 +71,7 @@ pub(crate) struct Form {
     files: &'static [&'static str],
 }
 
-pub(crate) const FORMS: [Form; 20] = [
+pub(crate) const FORMS: [Form; 25] = [
     form("text", Reader::Lines, text, &["text.rs", "reported.rs"]),
     form("finding", Reader::Lines, findings, &[]),
     form(
@@ -72,7 +80,13 @@ pub(crate) const FORMS: [Form; 20] = [
         json,
         &["json.rs", "json_text.rs"],
     ),
-    form("chrome", Reader::Json, chrome, &["chrome.rs"]),
+    form("chrome", Reader::Json, chrome, &["chrome.rs", "tracks.rs"]),
+    form(
+        "perfetto",
+        Reader::Perfetto,
+        perfetto,
+        &["perfetto/mod.rs", "perfetto/messages.rs"],
+    ),
     form(
         "stacks",
         Reader::Lines,
@@ -104,12 +118,29 @@ pub(crate) const FORMS: [Form; 20] = [
         Reader::Html,
         report_html,
         &[
+            "html/beside.rs",
             "html/data.rs",
             "html/mod.rs",
+            "html/results.rs",
+            "html/still.rs",
             "html/body.html",
             "html/page.css",
             "html/page.js",
         ],
+    ),
+    form("report --html of several", Reader::Html, several_html, &[]),
+    form("check --html", Reader::Html, check_html, &[]),
+    form(
+        "report --mail",
+        Reader::Mail,
+        report_mail,
+        &["mail/mod.rs", "mail/personal.rs", "mail/reproducer.rs"],
+    ),
+    form(
+        "report --resource",
+        Reader::Lines,
+        report_resource,
+        &["report/resource.rs"],
     ),
     form(
         "diff",
@@ -221,8 +252,16 @@ fn json(material: &Material) -> Vec<u8> {
 
 fn chrome(material: &Material) -> Vec<u8> {
     let mut text = Vec::new();
-    into(material, &mut ChromeSink::new(&mut text));
+    let mut sink = ChromeSink::new(&mut text);
+    into(material, &mut sink);
+    sink.close(&histories(material, &material.events)).unwrap();
     text
+}
+
+fn perfetto(material: &Material) -> Vec<u8> {
+    reported(material, |report, bytes| {
+        write_perfetto(report, bytes).unwrap();
+    })
 }
 
 fn judged(material: &Material) -> Engine {
@@ -304,8 +343,88 @@ fn report_json(material: &Material) -> Vec<u8> {
 
 fn report_html(material: &Material) -> Vec<u8> {
     reported(material, |report, text| {
-        html::write_html(report, text).unwrap();
+        let page = html::Page {
+            title: &material.name,
+            reports: &[*report],
+            results: None,
+        };
+        html::write_html(&page, text).unwrap();
     })
+}
+
+fn several_html(material: &Material) -> Vec<u8> {
+    reported(material, |report, text| {
+        let half = histories(material, &material.events[..material.events.len() / 2]);
+        let other = Report {
+            histories: &half,
+            ..*report
+        };
+        let page = html::Page {
+            title: &material.name,
+            reports: &[*report, other],
+            results: None,
+        };
+        html::write_html(&page, text).unwrap();
+    })
+}
+
+fn check_html(material: &Material) -> Vec<u8> {
+    reported(material, |report, text| {
+        let results = results(material).0;
+        let page = html::Page {
+            title: &material.name,
+            reports: &[*report],
+            results: Some(&results),
+        };
+        html::write_html(&page, text).unwrap();
+    })
+}
+
+/// All resources, and none.
+fn report_resource(material: &Material) -> Vec<u8> {
+    let mut model = Model::new(Arc::new(material.information.coverage.clone()));
+    let mut search = ResourceSearch::new(Wish::of("*").unwrap());
+    for event in &material.events {
+        for change in model.apply(event) {
+            search.observe(&change, &model);
+        }
+    }
+    let (found, hidden) = search.finish();
+    let write = |found| {
+        reported(material, |report, text| {
+            let search = Search {
+                wanted: &material.name,
+                found,
+                hidden,
+            };
+            report::write_resources(report, &search, &mut Page::new(text, false)).unwrap();
+        })
+    };
+    [write(&found[..]), write(&[])].concat()
+}
+
+/// With whole stacks and without.
+fn report_mail(material: &Material) -> Vec<u8> {
+    let header = Header {
+        system: Some(System {
+            version: Some(material.name.clone()),
+            board: Some(material.name.clone()),
+            taint: Some(u64::MAX),
+        }),
+        command: vec!["devres-tracer".to_owned(), material.name.clone()],
+        ..Header::of_recording(material.information.clone())
+    };
+    let mail = |whole_stacks| {
+        reported(material, |report, text| {
+            let mail = Mail {
+                report: *report,
+                header: Some(&header),
+                whole_stacks,
+            };
+            mail::write_mail(&mail, text).unwrap();
+        })
+    };
+    [mail(false), mail(true)].concat()
 }
 
 fn compared(material: &Material, write: impl FnOnce(&Differences<'_>, &mut Vec<u8>)) -> Vec<u8> {

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     forms::{FORMS, Material, Reader},
+    perfetto,
     support::{Dev, Story, added, reference, whole},
 };
 
@@ -55,7 +56,7 @@ fn hostile() -> Vec<String> {
 const NODE: u64 = 0xff11_0000_0001_0000;
 
 /// Everything that has a name has this one, and as much is found as one can find.
-fn material(name: &str) -> Material {
+pub(crate) fn material(name: &str) -> Material {
     let mut story = Story::new();
     let device = Dev(0xff11_0000_0513_1000);
     let other = Dev(0xff11_0000_0513_2000);
@@ -294,11 +295,52 @@ fn check_toml(text: &str) -> Result<(), String> {
 
 /// Nothing in the page but what it is made of, and its own policy lets only that run.
 fn check_html(text: &str) -> Result<(), String> {
-    const TAGS: [&str; 38] = [
-        "!doctype", "article", "aside", "body", "button", "canvas", "dd", "details", "dialog",
-        "div", "dl", "dt", "h1", "h2", "h3", "head", "header", "html", "input", "label", "li",
-        "main", "meta", "noscript", "ol", "p", "pre", "script", "section", "span", "strong",
-        "style", "summary", "title", "ul", "a", "b", "i",
+    const TAGS: [&str; 45] = [
+        "!doctype",
+        "article",
+        "aside",
+        "body",
+        "button",
+        "canvas",
+        "dd",
+        "details",
+        "dialog",
+        "div",
+        "dl",
+        "dt",
+        "h1",
+        "h2",
+        "h3",
+        "head",
+        "header",
+        "html",
+        "input",
+        "label",
+        "li",
+        "main",
+        "meta",
+        "noscript",
+        "ol",
+        "p",
+        "pre",
+        "script",
+        "section",
+        "span",
+        "strong",
+        "style",
+        "summary",
+        "title",
+        "ul",
+        "a",
+        "b",
+        "i",
+        "figcaption",
+        "figure",
+        "path",
+        "rect",
+        "svg",
+        "text",
+        "g",
     ];
     let between = |begin: &str, end: &str| {
         let (_, rest) = text.split_once(begin)?;
@@ -338,10 +380,16 @@ fn check_html(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn check_mail(text: &str) -> Result<(), String> {
+    let wide = text.lines().find(|line| line.chars().count() > 72);
+    wide.map_or(Ok(()), |line| Err(format!("too wide: {line}")))
+}
+
 fn check(text: &str, reader: Reader) -> Result<(), String> {
     check_lines(text, reader)?;
     match reader {
-        Reader::Lines => Ok(()),
+        // Lines that are read as they are; and what `check_bytes` has read otherwise.
+        Reader::Lines | Reader::Perfetto => Ok(()),
         Reader::JsonLines => text.lines().try_for_each(check_json),
         Reader::Json => check_json(text),
         Reader::Toml => check_toml(text),
@@ -350,7 +398,17 @@ fn check(text: &str, reader: Reader) -> Result<(), String> {
         Reader::Github => check_github(text),
         Reader::Lava => check_lava(text),
         Reader::Html => check_html(text),
+        Reader::Mail => check_mail(text),
     }
+}
+
+/// Everything is text, but for what Perfetto reads.
+fn check_bytes(bytes: &[u8], reader: Reader) -> Result<(), String> {
+    if reader == Reader::Perfetto {
+        return perfetto::check(bytes);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    check(text, reader)
 }
 
 #[test]
@@ -361,9 +419,7 @@ fn names_are_inert_in_every_form() {
         for form in &FORMS {
             let bytes = (form.write)(&material);
             assert!(!bytes.is_empty(), "{}: nothing is written", form.name);
-            let checked = String::from_utf8(bytes)
-                .map_err(|error| error.to_string())
-                .and_then(|text| check(&text, form.reader));
+            let checked = check_bytes(&bytes, form.reader);
             if let Err(problem) = checked {
                 let name: String = name.chars().take(60).collect();
                 let problem: String = problem.chars().take(300).collect();
@@ -378,10 +434,11 @@ fn names_are_inert_in_every_form() {
 fn the_material_says_something_in_every_form() {
     let material = material("harmless");
     for form in &FORMS {
-        let text = String::from_utf8((form.write)(&material)).unwrap();
+        let bytes = (form.write)(&material);
+        let text = String::from_utf8_lossy(&bytes);
         // LAVA has no place for all of it, but for the device's name.
         assert!(text.contains("harmless"), "{}: {text}", form.name);
-        check(&text, form.reader).unwrap_or_else(|error| panic!("{}: {error}", form.name));
+        check_bytes(&bytes, form.reader).unwrap_or_else(|error| panic!("{}: {error}", form.name));
     }
     let findings = FORMS.iter().find(|form| form.name == "finding").unwrap();
     let text = String::from_utf8((findings.write)(&material)).unwrap();
@@ -404,6 +461,7 @@ fn what_is_not_inert_is_noticed() {
         ("<LAVA_SIGNAL_X TEST_CASE_ID=a<b>", Reader::Lava),
         ("[other]\na = 1", Reader::Toml),
         ("{} {}", Reader::Json),
+        (&"x".repeat(73), Reader::Mail),
         (
             "<testsuites tests=\"2\"><testsuite><testcase/></testsuite></testsuites>",
             Reader::Xml,

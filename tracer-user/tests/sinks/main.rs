@@ -9,4 +9,5 @@ mod support;
 mod data;
 mod forms;
 mod inert;
+mod perfetto;
 mod same;

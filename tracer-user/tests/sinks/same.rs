@@ -134,6 +134,9 @@ fn an_export_is_the_same_in_every_process() {
     for arguments in [
         &["export", "--format", "chrome"][..],
         &["export", "--format", "json"],
+        &["export", "--format", "perfetto"],
+        &["report", "--mail"],
+        &["report", "--resource", "*"],
         &["report", "--json"],
         &["import"],
     ] {

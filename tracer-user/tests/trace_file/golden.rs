@@ -227,6 +227,8 @@ fn golden_header() -> Header {
             monotonic: 12_000_000_000,
             real: 1_760_000_000_000_000_000,
         }),
+        // The files are older than it.
+        system: None,
         ..header()
     }
 }

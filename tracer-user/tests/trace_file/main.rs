@@ -18,6 +18,7 @@ use devres_tracer::{
     event::{Event, EventKind, Loss, LossCause},
     evidence::SourceInformation,
     finding::{Finding, Severity},
+    kernel::System,
     rules::RuleSet,
     trace_file::{End, Events, Header, Integrity, TraceFileError, TraceFileWriter},
 };
@@ -26,13 +27,20 @@ use support::{Dev, Story, whole};
 
 /// The header of a file with events that tests have made up.
 fn header() -> Header {
-    Header::of_recording(SourceInformation {
-        tool: "test".to_owned(),
-        kernel: Some("6.1.0".to_owned()),
-        machine: None,
-        coverage: whole(),
-        filters: Vec::new(),
-    })
+    Header {
+        system: Some(System {
+            version: Some("#1 SMP".to_owned()),
+            board: Some("Acme Book 3".to_owned()),
+            taint: Some(1 << 12),
+        }),
+        ..Header::of_recording(SourceInformation {
+            tool: "test".to_owned(),
+            kernel: Some("6.1.0".to_owned()),
+            machine: None,
+            coverage: whole(),
+            filters: Vec::new(),
+        })
+    }
 }
 
 /// A file with these events, and a block's end after each `each`.

@@ -16,7 +16,7 @@ const NAME: &str = "report_page_is_drawn_by_chromium";
 
 /// Devices of the made-up recording, and resources of each.
 const DEVICES: u64 = 100;
-const RESOURCES: u64 = 100;
+const RESOURCES: u64 = 1000;
 
 /// Runs the test, if its name contains `filter` and there is a Chromium.
 pub(super) fn run(filter: Option<&str>) -> Tally {
@@ -29,7 +29,10 @@ pub(super) fn run(filter: Option<&str>) -> Tally {
         tally.skipped = 1;
         return tally;
     }
-    match demo_is_drawn().and_then(|()| many_resources_are_drawn()) {
+    match demo_is_drawn()
+        .and_then(|()| recordings_are_drawn_beside_each_other())
+        .and_then(|()| many_resources_are_drawn())
+    {
         Ok(()) => {
             println!("ok {NAME}");
             tally.passed = 1;
@@ -51,6 +54,21 @@ fn demo_is_drawn() -> Result<()> {
         "it holds 3 resources, 56 bytes, newest first:",
         ">pvpanic_remove  16 B</button>",
         "aria-label=\"Show DR001 on the timeline\"",
+    ] {
+        ensure!(page.contains(wanted), "the page lacks {wanted}:\n{page}");
+    }
+    Ok(())
+}
+
+/// Each device has a lane in each recording, and the still picture gives way to the one that the script draws.
+fn recordings_are_drawn_beside_each_other() -> Result<()> {
+    let demo = workspace::root().join("tracer-user/demo/pvpanic-6.1.dvrt");
+    let page = drawn_of("beside", &[&demo, &demo], 1)?;
+    for wanted in [
+        "2 devices, 10 resources",
+        ">1: QEMU0001:00",
+        "and 2 ",
+        "<figure id=\"still\" hidden=\"\">",
     ] {
         ensure!(page.contains(wanted), "the page lacks {wanted}:\n{page}");
     }
@@ -104,7 +122,7 @@ fn many_resources_are_drawn() -> Result<()> {
     let recording = directory.join("many.jsonl");
     fs::write(&recording, lines).context("cannot write the recording")?;
     let page = drawn("many", &recording, 3)?;
-    let wanted = format!("{DEVICES} devices, 10,000 resources");
+    let wanted = format!("{DEVICES} devices, 100,000 resources");
     ensure!(page.contains(&wanted), "the page lacks {wanted}");
     Ok(())
 }
@@ -117,11 +135,16 @@ fn directory() -> Result<PathBuf> {
 
 /// The page's elements after its script has run. `code` is the exit code that the report must have.
 fn drawn(name: &str, recording: &Path, code: i32) -> Result<String> {
+    drawn_of(name, &[recording], code)
+}
+
+fn drawn_of(name: &str, recordings: &[&Path], code: i32) -> Result<String> {
     let directory = directory()?;
     let page = directory.join(format!("{name}.html"));
     let report = tracer()
         .args(["report", "--html"])
-        .args([&page, recording])
+        .arg(&page)
+        .args(recordings)
         .output()
         .context("cannot run the tracer")?;
     ensure!(report.status.code() == Some(code), "{name}: {report:?}");

@@ -16,23 +16,25 @@ use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
 
 use failure::Failure;
-use reports::{OpenReport, Report};
+use reports::{Form, Judgement, OpenReport, Report};
 
 use super::{
     Exit,
     capture::CaptureOptions,
     exercise::RebindOptions,
     files::{self, OverwriteOption},
+    judged::keep_wanted,
     policy, reading,
     say::{say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
 };
 use crate::{
-    check::{Date, Examination, Policy, Results, RunEnd, write_expectations},
+    check::{Date, Examination, Lives, Policy, Results, RunEnd, write_expectations},
     evidence::CommandEnd,
     filter::DeviceFilter,
     finding::Severity,
+    history::Limits,
     run::Wanted,
     sink::reports::Format,
     source::recording::Recording,
@@ -73,6 +75,9 @@ pub(super) struct Check {
     /// repeated. With a command, only ktap, github and lava can go to standard output [default: ktap=-]
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = Report::parse, help_heading = "Reports")]
     report: Vec<Report>,
+    /// Also write a page of HTML: the tests, a picture of all devices over time, and the findings
+    #[arg(long, value_name = "FILE", help_heading = "Reports")]
+    html: Option<PathBuf>,
     /// Also record the run to a trace file
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     record: Option<PathBuf>,
@@ -137,8 +142,14 @@ impl Check {
     pub(super) async fn run(mut self) -> anyhow::Result<Exit> {
         if self.report.is_empty() {
             self.report.push(Report {
-                format: Format::Ktap,
+                form: Form::Format(Format::Ktap),
                 file: None,
+            });
+        }
+        if let Some(page) = &self.html {
+            self.report.push(Report {
+                form: Form::Page,
+                file: Some(page.clone()),
             });
         }
         // Until here nothing is written: a report that is told to replace what is read must not.
@@ -153,12 +164,13 @@ impl Check {
             Err(error) => Err(Failure::Run(error)),
         };
         match judged {
-            Ok((policy, results)) => Ok(self.conclude(reports, &policy, &results)),
+            Ok((policy, judgement)) => Ok(self.conclude(reports, &policy, &judgement)),
             Err(failure) => {
                 say(failure.message());
                 let results = failure.results(self.file.is_none(), today());
                 reports.retain(|report| report.is_file() || failure.concerns_everyone());
-                if let Err(error) = reports::write_all(reports, &results) {
+                let judgement = Judgement::without_run(results);
+                if let Err(error) = reports::write_all(reports, &judgement) {
                     say(format_args!("{error:#}"));
                 }
                 Ok(failure.exit())
@@ -200,18 +212,69 @@ impl Check {
         Ok(())
     }
 
-    async fn judge(&self) -> Result<(Policy, Results), Failure> {
+    async fn judge(&self) -> Result<(Policy, Judgement), Failure> {
         let filter = self.filter.filter()?;
         let policy = self.policy()?.narrowed(filter.clone());
-        let results = match &self.file {
-            Some(file) => from_recording(file, &policy, filter)?,
+        let (results, lives) = match &self.file {
+            Some(file) => self.judge_recording(file, &policy, &filter)?,
             None => self.trace(&policy, &filter).await?,
         };
-        Ok((policy, results))
+        let lives = lives.map(|mut lives| {
+            keep_wanted(&mut lives.histories, &filter);
+            lives
+                .findings
+                .retain(|finding| filter.wants_finding(finding));
+            lives
+        });
+        let name = match &self.file {
+            Some(file) => file.display().to_string(),
+            None => "the running kernel".to_owned(),
+        };
+        let judgement = Judgement {
+            results,
+            name,
+            lives,
+        };
+        Ok((policy, judgement))
     }
 
-    fn conclude(&self, reports: Vec<OpenReport>, policy: &Policy, results: &Results) -> Exit {
-        let mut written = reports::write_all(reports, results);
+    /// Keeps what a page shows, if one is wanted.
+    fn keep_lives(&self, examination: &mut Examination) {
+        if self.html.is_some() {
+            examination.keep_lives(Limits::for_a_picture());
+        }
+    }
+
+    /// Judges what was recorded.
+    fn judge_recording(
+        &self,
+        file: &Path,
+        policy: &Policy,
+        filter: &DeviceFilter,
+    ) -> Result<(Results, Option<Lives>), Failure> {
+        let mut recording = reading::told(Recording::open(file)).map_err(Failure::of_input)?;
+        let wanted = Wanted::of_recording(filter.clone(), &recording);
+        let mut ending = RunEnd::on(today());
+        let mut examination = Examination::new(recording.information().clone(), policy.clone());
+        self.keep_lives(&mut examination);
+        let end = recording.replay(|event| {
+            examination.event(event);
+            ControlFlow::Continue(())
+        });
+        if let Some(until) = end.until {
+            examination.pass(until);
+        }
+        // What comes behind the damage is missing, and what was read still counts.
+        let mut gaps: Vec<String> = end.gaps().cloned().collect();
+        gaps.extend(wanted.narrowed());
+        ending.cut_short = (!gaps.is_empty()).then(|| gaps.join("; "));
+        ending.lost_by = end.lost_by;
+        Ok(examination.finish_with_lives(ending))
+    }
+
+    fn conclude(&self, reports: Vec<OpenReport>, policy: &Policy, judgement: &Judgement) -> Exit {
+        let results = &judgement.results;
+        let mut written = reports::write_all(reports, judgement);
         if let Some(path) = &self.write_expectations {
             let expected = files::create_file(path).and_then(|mut file| {
                 file.write_all(write_expectations(results, policy).as_bytes())
@@ -254,25 +317,4 @@ impl Check {
 /// The day, in UTC.
 fn today() -> Date {
     TimeZone::UTC.to_datetime(Timestamp::now()).date()
-}
-
-/// Judges what was recorded.
-fn from_recording(file: &Path, policy: &Policy, filter: DeviceFilter) -> Result<Results, Failure> {
-    let mut recording = reading::told(Recording::open(file)).map_err(Failure::of_input)?;
-    let wanted = Wanted::of_recording(filter, &recording);
-    let mut ending = RunEnd::on(today());
-    let mut examination = Examination::new(recording.information().clone(), policy.clone());
-    let end = recording.replay(|event| {
-        examination.event(event);
-        ControlFlow::Continue(())
-    });
-    if let Some(until) = end.until {
-        examination.pass(until);
-    }
-    // What comes behind the damage is missing, and what was read still counts.
-    let mut gaps: Vec<String> = end.gaps().cloned().collect();
-    gaps.extend(wanted.narrowed());
-    ending.cut_short = (!gaps.is_empty()).then(|| gaps.join("; "));
-    ending.lost_by = end.lost_by;
-    Ok(examination.finish(ending))
 }

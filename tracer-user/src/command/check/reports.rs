@@ -9,17 +9,62 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    check::{Results, Status, Test},
+    check::{Lives, Results, Status, Test},
     command::{files, manner, say::shown},
-    sink::reports::Format,
+    sink::{self, reports::Format},
 };
+
+/// What a check comes to, with the run that it judged where that is to be shown.
+pub(super) struct Judgement {
+    pub(super) results: Results,
+    /// What was judged, in words: a file, or the running kernel.
+    pub(super) name: String,
+    pub(super) lives: Option<Lives>,
+}
+
+/// What a report looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For programs and logs.
+    Format(Format),
+    /// A page with a picture.
+    Page,
+}
 
 /// A report that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Report {
-    pub(super) format: Format,
+    pub(super) form: Form,
     /// `None` for standard output.
     pub(super) file: Option<PathBuf>,
+}
+
+impl Judgement {
+    /// That there was nothing to judge.
+    pub(super) fn without_run(results: Results) -> Self {
+        Self {
+            results,
+            name: "check".to_owned(),
+            lives: None,
+        }
+    }
+
+    fn write_page(&self, writer: &mut Vec<u8>) -> io::Result<()> {
+        let report = self.lives.as_ref().map(|lives| sink::report::Report {
+            name: &self.name,
+            source: &lives.information,
+            histories: &lives.histories,
+            findings: &lives.findings,
+            summary: &lives.summary,
+            damage: None,
+        });
+        let page = sink::html::Page {
+            title: &self.name,
+            reports: report.as_slice(),
+            results: Some(&self.results),
+        };
+        sink::html::write_html(&page, writer)
+    }
 }
 
 impl Report {
@@ -35,9 +80,12 @@ impl Report {
             })?;
         match file {
             "" => Err(format!("{name}= needs a file, or - for standard output")),
-            "-" => Ok(Self { format, file: None }),
+            "-" => Ok(Self {
+                form: Form::Format(format),
+                file: None,
+            }),
             file => Ok(Self {
-                format,
+                form: Form::Format(format),
                 file: Some(file.into()),
             }),
         }
@@ -48,7 +96,10 @@ impl Report {
         let shown: Vec<Format> = reports
             .iter()
             .filter(|report| report.file.is_none())
-            .map(|report| report.format)
+            .filter_map(|report| match report.form {
+                Form::Format(format) => Some(format),
+                Form::Page => None,
+            })
             .collect();
         let document = shown.iter().find(|format| !format.is_lines())?.name();
         let beside = if shown.len() > 1 {
@@ -66,7 +117,7 @@ impl Report {
 
 /// A report with what it is written to.
 pub(super) struct OpenReport {
-    format: Format,
+    form: Form,
     name: String,
     target: Target,
 }
@@ -85,7 +136,7 @@ impl OpenReport {
     pub(super) fn open(report: &Report) -> anyhow::Result<Self> {
         let Some(path) = &report.file else {
             return Ok(Self {
-                format: report.format,
+                form: report.form,
                 name: "standard output".to_owned(),
                 target: Target::Output,
             });
@@ -94,7 +145,7 @@ impl OpenReport {
         let file = files::create_file(path)?;
         let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
         let open = Self {
-            format: report.format,
+            form: report.form,
             target: if is_file {
                 Target::File(file)
             } else {
@@ -104,7 +155,8 @@ impl OpenReport {
         };
         if open.is_file() {
             let test = Test::new("run", Status::Inconclusive, "the run did not finish");
-            open.put(&Results::without_run(None, super::today(), test))?;
+            let results = Results::without_run(None, super::today(), test);
+            open.put(&Judgement::without_run(results))?;
         }
         Ok(open)
     }
@@ -114,16 +166,17 @@ impl OpenReport {
         matches!(self.target, Target::File(_))
     }
 
-    pub(super) fn write(self, results: &Results) -> anyhow::Result<()> {
-        self.put(results)
+    pub(super) fn write(self, judgement: &Judgement) -> anyhow::Result<()> {
+        self.put(judgement)
     }
 
-    fn put(&self, results: &Results) -> anyhow::Result<()> {
+    fn put(&self, judgement: &Judgement) -> anyhow::Result<()> {
+        let results = &judgement.results;
         let mut text = Vec::new();
-        let formed = if manner::is_quiet() {
-            self.format.write_brief(results, &mut text)
-        } else {
-            self.format.write(results, &mut text)
+        let formed = match self.form {
+            Form::Format(format) if manner::is_quiet() => format.write_brief(results, &mut text),
+            Form::Format(format) => format.write(results, &mut text),
+            Form::Page => judgement.write_page(&mut text),
         };
         let written = formed.and_then(|()| self.replace(&text));
         match written {
@@ -153,10 +206,10 @@ impl OpenReport {
 
 /// Writes all of them, and tells of the first that can't be written: a terminal that has gone away must not keep the
 /// files from telling.
-pub(super) fn write_all(reports: Vec<OpenReport>, results: &Results) -> anyhow::Result<()> {
+pub(super) fn write_all(reports: Vec<OpenReport>, judgement: &Judgement) -> anyhow::Result<()> {
     let mut written = Ok(());
     for report in reports {
-        written = written.and(report.write(results));
+        written = written.and(report.write(judgement));
     }
     written
 }
@@ -201,8 +254,8 @@ mod tests {
         assert!(!text.contains("yesterday"), "{text}");
         let passed = Test::new("it", Status::Passed, "");
         let date = super::super::today();
-        open.write(&Results::without_run(None, date, passed))
-            .unwrap();
+        let results = Results::without_run(None, date, passed);
+        open.write(&Judgement::without_run(results)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(
             text.contains("ok 1 it\n") && !text.contains("run"),

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, path::Path};
 use super::{Check, Failure, today};
 use crate::{
     check::{
-        CycleClock, Examination, Policy, Results, RunEnd,
+        CycleClock, Examination, Lives, Policy, Results, RunEnd,
         exercise::{Exercise, Roots},
     },
     command::{
@@ -28,7 +28,7 @@ impl Check {
         &self,
         policy: &Policy,
         filter: &DeviceFilter,
-    ) -> Result<Results, Failure> {
+    ) -> Result<(Results, Option<Lives>), Failure> {
         // What names nothing is said before anything is attached.
         self.capture.verify()?;
         let exercise = match (&self.exercise, &self.exercise_module) {
@@ -50,6 +50,7 @@ impl Check {
         let information = wanted.of_source(&capture.information());
         let mut run =
             CheckRun::begin(information, policy, filter, self.recording()).map_err(Failure::Run)?;
+        self.keep_lives(&mut run.examination);
         let exercise = match &self.exercise_module {
             Some(name) => Some(Exercise::of_module(Roots::default(), name, self.force)?),
             None => exercise,
@@ -140,7 +141,7 @@ impl CheckRun {
         })
     }
 
-    fn end(self, mut ending: RunEnd) -> Results {
+    fn end(self, mut ending: RunEnd) -> (Results, Option<Lives>) {
         if let Some(recorder) = self.recorder {
             match recorder.finish(lost_at(&ending.lost_by)) {
                 Ok(recorded) if recorded.unwritten > 0 => {
@@ -160,7 +161,7 @@ impl CheckRun {
                 }
             }
         }
-        self.examination.finish(ending)
+        self.examination.finish_with_lives(ending)
     }
 }
 

@@ -21,10 +21,10 @@ pub(super) struct Data {
     /// What was read.
     title: String,
     /// The first time in it, in nanoseconds; all others count from it. Text, for it may have more digits than a
-    /// script's number.
+    /// script's number. Zero where several recordings are shown, which all begin at the left.
     base: String,
-    /// How long it lasted, in nanoseconds.
-    length: u64,
+    /// How long the longest lasted, in nanoseconds.
+    pub(super) length: u64,
     /// Whether times are numbers of events.
     numbered: bool,
     /// The names of resources and devices.
@@ -33,14 +33,16 @@ pub(super) struct Data {
     label_stacks: Vec<Option<usize>>,
     stacks: Vec<Vec<String>>,
     tasks: Vec<String>,
-    devices: Vec<DeviceData>,
+    pub(super) devices: Vec<DeviceData>,
     findings: Vec<FindingData>,
     /// Where events were lost, and how many.
-    losses: Vec<(u64, u64)>,
+    pub(super) losses: Vec<(u64, u64)>,
+    #[serde(skip)]
+    first: Time,
 }
 
 #[derive(Debug, Serialize)]
-struct DeviceData {
+pub(super) struct DeviceData {
     name: String,
     bus: Option<String>,
     driver: Option<String>,
@@ -50,9 +52,9 @@ struct DeviceData {
     gone: Option<u64>,
     state: String,
     doubts: Vec<String>,
-    resources: Vec<ResourceData>,
+    pub(super) resources: Vec<ResourceData>,
     /// Phases: what, from when, until when.
-    bands: Vec<(&'static str, u64, u64)>,
+    pub(super) bands: Vec<(&'static str, u64, u64)>,
     /// What else happened: when, and what.
     marks: Vec<(u64, String)>,
     /// Things that happened and are not here.
@@ -63,7 +65,7 @@ struct DeviceData {
 /// when it went (`None`: it was still there), how, how many groups enclosed it, the task that added it, and whether it
 /// is a group's marker.
 #[derive(Debug, Serialize)]
-struct ResourceData(
+pub(super) struct ResourceData(
     usize,
     Option<u64>,
     Option<u64>,
@@ -75,58 +77,146 @@ struct ResourceData(
 );
 
 #[derive(Debug, Serialize)]
-struct FindingData {
-    rule: &'static str,
-    severity: &'static str,
-    summary: String,
+pub(super) struct FindingData {
+    pub(super) rule: &'static str,
+    pub(super) severity: &'static str,
+    pub(super) summary: String,
     /// The element with its text.
-    id: String,
+    pub(super) id: String,
     /// On which device, from when to when.
     at: Vec<(usize, u64, u64)>,
+    /// Of which recording it is.
+    #[serde(skip)]
+    side: usize,
 }
 
 impl Data {
-    /// Takes a report apart for the picture.
-    pub(super) fn of(report: &Report<'_>) -> Self {
-        let histories = report.histories;
-        let (first, last) = histories.extent.unwrap_or_default();
-        let mut texts = Texts {
-            names: &histories.names,
-            first,
-            labels: Vec::new(),
-            label_stacks: Vec::new(),
-            stacks: Vec::new(),
-            tasks: Vec::new(),
-            of_label: HashMap::new(),
-            of_stack: HashMap::new(),
-            of_task: HashMap::new(),
-        };
-        let devices: Vec<DeviceData> = histories
-            .devices
+    /// Takes reports apart for the picture. Devices of several that are the same stand below each other.
+    pub(super) fn of(reports: &[Report<'_>], partners: &Partners) -> Self {
+        let mut texts = Texts::default();
+        let mut devices: Vec<((usize, usize), DeviceData)> = Vec::new();
+        let (mut found, mut losses, mut length) = (Vec::new(), Vec::new(), 0);
+        for (side, report) in reports.iter().enumerate() {
+            let histories = report.histories;
+            let (first, last) = histories.extent.unwrap_or_default();
+            length = length.max(last.0.saturating_sub(first.0));
+            let mut reader = Reader::of(&histories.names, first, &mut texts);
+            for (number, history) in histories.devices.iter().enumerate() {
+                let mut device = DeviceData::of(history, histories, &mut reader);
+                if reports.len() > 1 {
+                    device.name = format!("{}: {}", side + 1, device.name);
+                }
+                devices.push(((side, number), device));
+            }
+            found.extend(findings(report, side, first));
+            let lost = histories.losses.iter();
+            losses.extend(lost.map(|(time, count, _)| (time.0.saturating_sub(first.0), *count)));
+        }
+        devices.sort_by_key(|((side, number), _)| (partners.place(*side, *number), *side, *number));
+        let places: HashMap<(usize, usize), usize> = devices
             .iter()
-            .map(|history| DeviceData::of(history, histories, &mut texts))
+            .enumerate()
+            .map(|(place, (of, _))| (*of, place))
             .collect();
+        for finding in &mut found {
+            finding.take_places(&places);
+        }
+        let first = match reports {
+            [report] => report.histories.extent.unwrap_or_default().0,
+            _ => Time::default(),
+        };
+        let titles: Vec<String> = reports.iter().map(|report| escape(report.name)).collect();
+        let mut names = reports.iter().map(|report| &report.histories.names);
         Self {
-            title: escape(report.name),
+            title: titles.join(", "),
             base: first.0.to_string(),
-            length: last.0.saturating_sub(first.0),
-            numbered: histories.names.are_numbered(),
-            devices,
-            findings: findings(report, first),
-            losses: histories
-                .losses
-                .iter()
-                .map(|(time, count, _)| (time.0.saturating_sub(first.0), *count))
-                .collect(),
+            length,
+            numbered: names.any(Names::are_numbered),
+            devices: devices.into_iter().map(|(_, device)| device).collect(),
+            findings: found,
+            losses,
             labels: texts.labels,
             label_stacks: texts.label_stacks,
             stacks: texts.stacks,
             tasks: texts.tasks,
+            first,
+        }
+    }
+
+    /// The findings on the device at this place, with the time of each occurrence.
+    pub(super) fn findings_on(&self, place: usize) -> impl Iterator<Item = (&FindingData, u64)> {
+        self.findings.iter().flat_map(move |finding| {
+            let here = finding
+                .at
+                .iter()
+                .filter(move |(device, ..)| *device == place);
+            here.map(move |(_, _, time)| (finding, *time))
+        })
+    }
+
+    /// A time in words.
+    pub(super) fn moment(&self, time: u64) -> String {
+        let time = Time(self.first.0.saturating_add(time));
+        if self.numbered {
+            format!("event {}", time.0)
+        } else {
+            format!("{time} s")
+        }
+    }
+
+    /// What a resource of a device is called, and whether it is a group's marker.
+    pub(super) fn label_of(&self, device: &DeviceData, resource: usize) -> (&str, bool) {
+        let resource = device.resources.get(resource);
+        let label = resource.and_then(|resource| self.labels.get(resource.0));
+        let is_group = resource.is_some_and(|resource| resource.7.is_some());
+        (label.map_or("", String::as_str), is_group)
+    }
+}
+
+/// Which devices of several recordings are the same.
+#[derive(Debug, Default)]
+pub(super) struct Partners(HashMap<(usize, usize), usize>);
+
+impl Partners {
+    /// Those with the same name and bus, or a name that was found to stand for the other: for each recording but the
+    /// first, names in the first for names in it.
+    pub(super) fn of(reports: &[Report<'_>], renamed: &[HashMap<String, String>]) -> Self {
+        let mut places = HashMap::new();
+        let Some((first, others)) = reports.split_first() else {
+            return Self::default();
+        };
+        let mut by_name: HashMap<&str, usize> = HashMap::new();
+        for (number, history) in first.histories.devices.iter().enumerate() {
+            if let Some(name) = history.name.as_deref() {
+                by_name.entry(name).or_insert(number);
+            }
+        }
+        for (side, report) in others.iter().enumerate() {
+            for (number, history) in report.histories.devices.iter().enumerate() {
+                let Some(name) = history.name.as_deref() else {
+                    continue;
+                };
+                let other = renamed.get(side).and_then(|renamed| renamed.get(name));
+                let name = other.map_or(name, String::as_str);
+                if let Some(partner) = by_name.get(name) {
+                    places.insert((side + 1, number), *partner);
+                }
+            }
+        }
+        Self(places)
+    }
+
+    /// Where a device stands: at its partner's place, or behind all of the first recording.
+    fn place(&self, side: usize, number: usize) -> usize {
+        match self.0.get(&(side, number)) {
+            Some(partner) => *partner,
+            None if side == 0 => number,
+            None => usize::MAX,
         }
     }
 }
 
-fn findings(report: &Report<'_>, first: Time) -> Vec<FindingData> {
+fn findings(report: &Report<'_>, side: usize, first: Time) -> Vec<FindingData> {
     let devices = &report.histories.devices;
     let mut places: HashMap<InstanceKey, usize> = HashMap::new();
     for (place, device) in devices.iter().enumerate() {
@@ -137,7 +227,8 @@ fn findings(report: &Report<'_>, first: Time) -> Vec<FindingData> {
         rule: finding.rule,
         severity: finding.severity.name(),
         summary: finding.summary.clone(),
-        id: super::finding_id(number),
+        id: super::finding_id(side, number),
+        side,
         at: finding
             .occurrences
             .iter()
@@ -150,20 +241,48 @@ fn findings(report: &Report<'_>, first: Time) -> Vec<FindingData> {
     report.findings.iter().enumerate().map(one).collect()
 }
 
+impl FindingData {
+    /// From the places of devices in their recording to those in the picture.
+    fn take_places(&mut self, places: &HashMap<(usize, usize), usize>) {
+        let side = self.side;
+        for at in &mut self.at {
+            if let Some(place) = places.get(&(side, at.0)) {
+                at.0 = *place;
+            }
+        }
+    }
+}
+
 /// The texts that are referred to by number.
-struct Texts<'a> {
-    names: &'a Names,
-    first: Time,
+#[derive(Default)]
+struct Texts {
     labels: Vec<String>,
     label_stacks: Vec<Option<usize>>,
     stacks: Vec<Vec<String>>,
     tasks: Vec<String>,
-    of_label: HashMap<LabelId, usize>,
     of_stack: HashMap<Vec<String>, usize>,
+}
+
+/// Finds the texts of one recording, whose numbers are its own.
+struct Reader<'a> {
+    names: &'a Names,
+    first: Time,
+    texts: &'a mut Texts,
+    of_label: HashMap<LabelId, usize>,
     of_task: HashMap<TaskId, usize>,
 }
 
-impl Texts<'_> {
+impl<'a> Reader<'a> {
+    fn of(names: &'a Names, first: Time, texts: &'a mut Texts) -> Self {
+        Self {
+            names,
+            first,
+            texts,
+            of_label: HashMap::new(),
+            of_task: HashMap::new(),
+        }
+    }
+
     fn since(&self, time: Time) -> u64 {
         time.0.saturating_sub(self.first.0)
     }
@@ -174,21 +293,23 @@ impl Texts<'_> {
         }
         let frames = self.names.label(id).and_then(|label| label.frames.clone());
         let stack = frames.map(|frames| self.stack(&frames));
-        let place = self.labels.len();
-        self.labels.push(words::resource(id, self.names));
-        self.label_stacks.push(stack);
+        let texts = &mut *self.texts;
+        let place = texts.labels.len();
+        texts.labels.push(words::resource(id, self.names));
+        texts.label_stacks.push(stack);
         self.of_label.insert(id, place);
         place
     }
 
     fn stack(&mut self, frames: &Frames) -> usize {
         let frames: Vec<String> = frames.iter().map(ToString::to_string).collect();
-        if let Some(known) = self.of_stack.get(&frames) {
+        let texts = &mut *self.texts;
+        if let Some(known) = texts.of_stack.get(&frames) {
             return *known;
         }
-        let place = self.stacks.len();
-        self.stacks.push(frames.clone());
-        self.of_stack.insert(frames, place);
+        let place = texts.stacks.len();
+        texts.stacks.push(frames.clone());
+        texts.of_stack.insert(frames, place);
         place
     }
 
@@ -200,15 +321,15 @@ impl Texts<'_> {
         if text.is_empty() {
             return None;
         }
-        let place = self.tasks.len();
-        self.tasks.push(text);
+        let place = self.texts.tasks.len();
+        self.texts.tasks.push(text);
         self.of_task.insert(id, place);
         Some(place)
     }
 }
 
 impl DeviceData {
-    fn of(history: &DeviceHistory, histories: &Histories, texts: &mut Texts<'_>) -> Self {
+    fn of(history: &DeviceHistory, histories: &Histories, texts: &mut Reader<'_>) -> Self {
         let mut device = Self {
             name: escape(history.name.as_deref().unwrap_or("(no name)")),
             bus: history.bus.as_deref().map(escape),
@@ -242,7 +363,7 @@ impl DeviceData {
     }
 
     /// The phases of a binding: its probe, the time it was bound, its unbind.
-    fn add_bands(&mut self, binding: &Binding, end: u64, texts: &Texts<'_>) {
+    fn add_bands(&mut self, binding: &Binding, end: u64, texts: &Reader<'_>) {
         if binding.number == 0 {
             return;
         }
@@ -272,7 +393,7 @@ impl DeviceData {
         }
     }
 
-    fn add_step(&mut self, step: &Step, held: &mut HashMap<u64, usize>, texts: &mut Texts<'_>) {
+    fn add_step(&mut self, step: &Step, held: &mut HashMap<u64, usize>, texts: &mut Reader<'_>) {
         let time = texts.since(step.time);
         match step.kind {
             StepKind::Added(item) => {
@@ -298,8 +419,27 @@ impl DeviceData {
     }
 }
 
+impl DeviceData {
+    /// From when to when a resource is there.
+    pub(super) fn span(&self, resource: usize, length: u64) -> (u64, u64) {
+        let end = self.gone.unwrap_or(length);
+        self.resources.get(resource).map_or((0, 0), |resource| {
+            let begin = resource.2.unwrap_or(self.began);
+            (begin, resource.3.unwrap_or(end).max(begin))
+        })
+    }
+
+    /// Its name and driver.
+    pub(super) fn heading(&self) -> String {
+        match &self.driver {
+            Some(driver) => format!("{}  {driver}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
 impl ResourceData {
-    fn before(held: &Held, texts: &mut Texts<'_>) -> Self {
+    fn before(held: &Held, texts: &mut Reader<'_>) -> Self {
         Self(
             texts.label(held.label),
             held.size,
@@ -312,7 +452,13 @@ impl ResourceData {
         )
     }
 
-    fn added(item: Item, time: u64, depth: u8, task: Option<usize>, texts: &mut Texts<'_>) -> Self {
+    fn added(
+        item: Item,
+        time: u64,
+        depth: u8,
+        task: Option<usize>,
+        texts: &mut Reader<'_>,
+    ) -> Self {
         Self(
             texts.label(item.label),
             item.size,

@@ -1,19 +1,23 @@
 //! A report as one page of HTML that needs nothing else: no network, no other file.
 //!
-//! The findings and the verdict stand in the page as text and are read without its script, as where a CI server's
-//! content security policy forbids scripts. The script draws the picture from the data in the page. The page's own
-//! policy allows nothing but this script and these styles, each known by its hash.
+//! The findings and the verdict stand in the page as text, with a still picture, and are read without its script, as
+//! where a CI server's content security policy forbids scripts. The script draws its picture from the data in the page.
+//! The page's own policy allows nothing but this script and these styles, each known by its hash.
 
+mod beside;
 mod data;
+mod results;
+mod still;
 
 use std::io::{self, Write};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
-use self::data::Data;
+use self::data::{Data, Partners};
 use super::{json_text, report::Report, text::write_summary_in};
 use crate::{
+    check::Results,
     engine::Verdict,
     escape::escape,
     finding::{Severity, text::Text},
@@ -28,9 +32,21 @@ const BODY: &str = include_str!("body.html");
 /// Characters of a line of text.
 const WIDTH: usize = 100;
 
+/// What a page shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// What it is called.
+    pub title: &'a str,
+    /// The recordings; several stand beside each other, with how each differs from the first. None where a check could not
+    /// be run.
+    pub reports: &'a [Report<'a>],
+    /// What a check has come to, where it was one.
+    pub results: Option<&'a Results>,
+}
+
 /// Writes the page.
-pub fn write_html(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()> {
-    let title = html(report.name);
+pub fn write_html(page: &Page<'_>, writer: &mut dyn Write) -> io::Result<()> {
+    let title = html(page.title);
     writeln!(
         writer,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -40,18 +56,36 @@ pub fn write_html(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
         hash(STYLE),
         hash(SCRIPT),
     )?;
-    write_heading(report, writer)?;
-    writeln!(writer, "{BODY}")?;
-    write_findings(report, writer)?;
-    write_summary(report, writer)?;
-    write!(
-        writer,
-        "</main>\n<script type=\"application/json\" id=\"data\">"
-    )?;
-    let mut data = Vec::new();
-    json_text::write(&mut data, &Data::of(report))?;
+    write_heading(page, writer)?;
+    if let Some(results) = page.results {
+        results::write(results, writer)?;
+    }
+    let comparisons = beside::compared(page.reports);
+    let partners = Partners::of(page.reports, &beside::renamed(&comparisons));
+    let data = Data::of(page.reports, &partners);
+    if !page.reports.is_empty() {
+        writeln!(writer, "{BODY}")?;
+        still::write(&data, writer)?;
+        beside::write(page.reports, &comparisons, writer)?;
+        write_findings(page.reports, writer)?;
+    }
+    for (side, report) in page.reports.iter().enumerate() {
+        write_summary(report, &beside::number(page.reports, side), writer)?;
+    }
+    writeln!(writer, "</main>")?;
+    if page.reports.is_empty() {
+        return writeln!(writer, "</body>\n</html>");
+    }
+    write_data(&data, writer)?;
+    writeln!(writer, "<script>{SCRIPT}</script>\n</body>\n</html>")
+}
+
+fn write_data(data: &Data, writer: &mut dyn Write) -> io::Result<()> {
+    write!(writer, "<script type=\"application/json\" id=\"data\">")?;
+    let mut text = Vec::new();
+    json_text::write(&mut text, data)?;
     // Nothing in it may end the element that it stands in.
-    for part in data.split_inclusive(|byte| *byte == b'<') {
+    for part in text.split_inclusive(|byte| *byte == b'<') {
         match part.strip_suffix(b"<") {
             Some(before) => {
                 writer.write_all(before)?;
@@ -60,77 +94,107 @@ pub fn write_html(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()>
             None => writer.write_all(part)?,
         }
     }
-    writeln!(
-        writer,
-        "</script>\n<script>{SCRIPT}</script>\n</body>\n</html>"
-    )
+    writeln!(writer, "</script>")
 }
 
-fn write_heading(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()> {
-    let (class, word) = match report.summary.verdict {
-        Verdict::Clean => ("good", "Clean"),
-        Verdict::Findings => ("bad", "Findings"),
-        Verdict::Inconclusive => ("doubtful", "Inconclusive"),
-    };
-    writeln!(
-        writer,
-        "<header>\n<h1>{}</h1>\n<p><strong class=\"verdict {class}\">{word}</strong> {}</p>",
-        html(report.name),
-        report
-            .source
-            .kernel
-            .as_deref()
-            .map_or_else(String::new, |kernel| format!("kernel {}", html(kernel))),
-    )?;
-    if let Some(damage) = report.damage {
-        writeln!(
-            writer,
-            "<p class=\"doubtful\">The recording is damaged; only what comes before the damage is shown: {}</p>",
-            html(damage)
-        )?;
+fn write_heading(page: &Page<'_>, writer: &mut dyn Write) -> io::Result<()> {
+    writeln!(writer, "<header>\n<h1>{}</h1>", html(page.title))?;
+    if let Some(results) = page.results {
+        let kernel = results.kernel.as_deref();
+        write_verdict("", results.verdict, kernel, writer)?;
+    }
+    for (side, report) in page.reports.iter().enumerate() {
+        let number = beside::number(page.reports, side);
+        // A check judges by a policy; what the rules alone say of it stands in the summary.
+        if page.results.is_none() {
+            let name = if number.is_empty() {
+                String::new()
+            } else {
+                format!("{number}{} ", html(report.name))
+            };
+            let kernel = report.source.kernel.as_deref();
+            write_verdict(&name, report.summary.verdict, kernel, writer)?;
+        }
+        if let Some(damage) = report.damage {
+            writeln!(
+                writer,
+                "<p class=\"doubtful\">{number}The recording is damaged; only what comes before the damage is shown: {}</p>",
+                html(damage)
+            )?;
+        }
     }
     writeln!(writer, "</header>\n<main>")
 }
 
-/// The element with a finding's text, by its place among the findings.
-fn finding_id(number: usize) -> String {
-    format!("finding-{number}")
+/// `name` is made harmless already.
+fn write_verdict(
+    name: &str,
+    verdict: Verdict,
+    kernel: Option<&str>,
+    writer: &mut dyn Write,
+) -> io::Result<()> {
+    let (class, word) = match verdict {
+        Verdict::Clean => ("good", "Clean"),
+        Verdict::Findings => ("bad", "Findings"),
+        Verdict::Inconclusive => ("doubtful", "Inconclusive"),
+    };
+    let kernel = kernel.map_or_else(String::new, |kernel| format!("kernel {}", html(kernel)));
+    writeln!(
+        writer,
+        "<p>{name}<strong class=\"verdict {class}\">{word}</strong> {kernel}</p>"
+    )
 }
 
-fn write_findings(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()> {
+/// The element with a finding's text, by its recording's place and its own among the findings.
+fn finding_id(side: usize, number: usize) -> String {
+    match side {
+        0 => format!("finding-{number}"),
+        side => format!("finding-{side}-{number}"),
+    }
+}
+
+fn write_findings(reports: &[Report<'_>], writer: &mut dyn Write) -> io::Result<()> {
     writeln!(
         writer,
         "<section aria-labelledby=\"findings-title\">\n<h2 id=\"findings-title\">Findings</h2>"
     )?;
-    if report.findings.is_empty() {
+    if reports.iter().all(|report| report.findings.is_empty()) {
         writeln!(writer, "<p>None.</p>")?;
     }
-    for (number, finding) in report.findings.iter().enumerate() {
-        let severity = match finding.severity {
-            Severity::Error => "bad",
-            Severity::Warn => "doubtful",
-            Severity::Info => "plain",
-        };
-        writeln!(
-            writer,
-            "<article id=\"{}\" class=\"finding {severity}\">\n<h3>{} on {}</h3>\n<pre tabindex=\"0\">{}</pre>\n</article>",
-            finding_id(number),
-            html(finding.rule),
-            html(&finding.device),
-            html_lines(&format!("{:WIDTH$}", Text(finding))),
-        )?;
+    for (side, report) in reports.iter().enumerate() {
+        for (number, finding) in report.findings.iter().enumerate() {
+            let severity = match finding.severity {
+                Severity::Error => "bad",
+                Severity::Warn => "doubtful",
+                Severity::Info => "plain",
+            };
+            writeln!(
+                writer,
+                "<article id=\"{}\" class=\"finding {severity}\">\n<h3>{}{} on {}</h3>\n<pre tabindex=\"0\">{}</pre>\n</article>",
+                finding_id(side, number),
+                beside::number(reports, side),
+                html(finding.rule),
+                html(&finding.device),
+                for_browser(&format!("{:WIDTH$}", Text(finding))),
+            )?;
+        }
     }
     writeln!(writer, "</section>")
 }
 
-fn write_summary(report: &Report<'_>, writer: &mut dyn Write) -> io::Result<()> {
+/// `number` says of which recording, where there are several.
+fn write_summary(report: &Report<'_>, number: &str, writer: &mut dyn Write) -> io::Result<()> {
     let mut summary = Vec::new();
     write_summary_in(WIDTH, &mut summary, report.summary)?;
+    let name = if number.is_empty() {
+        String::new()
+    } else {
+        format!(": {number}{}", html(report.name))
+    };
     writeln!(
         writer,
-        "<section aria-labelledby=\"summary-title\">\n<h2 id=\"summary-title\">Summary</h2>\n\
-         <pre tabindex=\"0\">{}</pre>\n</section>",
-        html_lines(&String::from_utf8_lossy(&summary))
+        "<section>\n<h2>Summary{name}</h2>\n<pre tabindex=\"0\">{}</pre>\n</section>",
+        for_browser(&String::from_utf8_lossy(&summary))
     )
 }
 
@@ -147,11 +211,7 @@ fn html(text: &str) -> String {
     for_browser(&escape(text))
 }
 
-/// Text of this program, whose lines stay.
-fn html_lines(text: &str) -> String {
-    for_browser(text)
-}
-
+/// Text of this program, whose lines stay, with nothing in it that a browser takes for an element.
 fn for_browser(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

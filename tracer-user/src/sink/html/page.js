@@ -432,6 +432,7 @@
   });
 
   picture.hidden = false;
+  element("still").hidden = true;
   readColours();
   if (found.length > 0) {
     finding = 0;

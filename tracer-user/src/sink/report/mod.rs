@@ -3,12 +3,14 @@
 mod binding;
 mod device;
 mod json;
+mod resource;
 mod stack;
 mod text;
 pub mod words;
 
 pub(super) use json::add_schemas;
 pub use json::{HoldingsLine, StepLine, write_json};
+pub use resource::{Search, write_resources};
 pub use text::write_text;
 
 use crate::{engine::Summary, evidence::SourceInformation, finding::Finding, history::Histories};

@@ -137,7 +137,8 @@ fn beginning(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
+/// What belongs to no device, what was not seen, and the verdict.
+pub(super) fn ending(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let histories = report.histories;
     if !histories.said.is_empty() {
         page.gap()?;

@@ -1,0 +1,116 @@
+//! A recording, read and judged whole: what every form of a report is made of.
+
+use std::path::Path;
+
+use super::reading;
+use crate::{
+    engine::{Observer, Summary},
+    evidence::SourceInformation,
+    filter::DeviceFilter,
+    finding::{Finding, Severity},
+    history::{Histories, HistoryObserver, Limits, Window},
+    model::{Change, Model},
+    rules::RuleSet,
+    run::{Purpose, Run, Wanted},
+    sink::{Nowhere, report::Report},
+    trace_file::Header,
+};
+
+/// What is wanted of a recording.
+#[derive(Debug)]
+pub(super) struct Wishes {
+    pub(super) filter: DeviceFilter,
+    /// Of what is kept, and which findings count.
+    pub(super) window: Window,
+    pub(super) fail_on: Severity,
+    pub(super) limits: Limits,
+    /// Whether devices are kept that never held anything.
+    pub(super) all: bool,
+}
+
+/// A recording's lives, findings and verdict.
+pub(super) struct Judged {
+    name: String,
+    pub(super) header: Option<Header>,
+    information: SourceInformation,
+    histories: Histories,
+    findings: Vec<Finding>,
+    pub(super) summary: Summary,
+    damage: Option<String>,
+}
+
+impl Judged {
+    /// Reads a recording to its end, or as far as it can be read.
+    pub(super) fn read(file: &Path, rules: RuleSet, wishes: &Wishes) -> anyhow::Result<Self> {
+        Self::read_beside(file, rules, wishes, ()).map(|(judged, ())| judged)
+    }
+
+    /// The same, with another observer.
+    pub(super) fn read_beside<O: Observer>(
+        file: &Path,
+        rules: RuleSet,
+        wishes: &Wishes,
+        beside: O,
+    ) -> anyhow::Result<(Self, O)> {
+        let mut recording = reading::open(file)?;
+        let information = recording.information().clone();
+        let wanted = Wanted::of_recording(wishes.filter.clone(), &recording).within(wishes.window);
+        let histories = HistoryObserver::new(wishes.limits, wishes.window, wishes.all);
+        let observers = (rules, Both(histories, beside));
+        let purpose = Purpose::Judge(wishes.fail_on);
+        let mut nowhere = Nowhere;
+        let run = Run::begin(&information, wanted, observers, purpose, &mut nowhere);
+        let mut concluded = run.replay(&mut recording);
+        let damage = concluded.take_damage();
+        let Both(histories, beside) = concluded.observer;
+        let mut histories = histories.finish(concluded.engine.model());
+        keep_wanted(&mut histories, &wishes.filter);
+        let mut summary = concluded.summary;
+        // It lists no events: how many were wanted says nothing here.
+        summary.chosen_events = None;
+        let judged = Self {
+            name: file.display().to_string(),
+            header: recording.header().cloned(),
+            information,
+            histories,
+            findings: concluded.findings,
+            summary,
+            damage,
+        };
+        Ok((judged, beside))
+    }
+
+    /// As reports take it.
+    pub(super) fn report(&self) -> Report<'_> {
+        Report {
+            name: &self.name,
+            source: &self.information,
+            histories: &self.histories,
+            findings: &self.findings,
+            summary: &self.summary,
+            damage: self.damage.as_deref(),
+        }
+    }
+}
+
+/// Two observers of one run.
+struct Both<O>(HistoryObserver, O);
+
+impl<O: Observer> Observer for Both<O> {
+    fn observe(&mut self, change: &Change, model: &Model) {
+        self.0.observe(change, model);
+        self.1.observe(change, model);
+    }
+}
+
+/// Keeps the lives that the filter wants.
+pub(super) fn keep_wanted(histories: &mut Histories, filter: &DeviceFilter) {
+    if filter.is_empty() {
+        return;
+    }
+    histories.uneventful = 0;
+    histories.devices.retain(|history| {
+        let name = history.name.as_deref().unwrap_or_default();
+        filter.wants_names(name, history.driver.as_deref(), history.bus.as_deref())
+    });
+}
