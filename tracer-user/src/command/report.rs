@@ -40,6 +40,7 @@ use crate::{
 /// at the end. Devices that held nothing are only counted.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{}\n\n{EXIT_CODES}", time::HOW))]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(super) struct Report {
     #[command(flatten)]
     filter: FilterOptions,

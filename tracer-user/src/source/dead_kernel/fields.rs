@@ -338,7 +338,7 @@ mod tests {
     const HEAD: &str = "           <...>-71      [001] d..1.     9.000100: ";
 
     fn rewritten(lines: &[&str]) -> Vec<String> {
-        let text: String = lines.iter().map(|line| format!("{HEAD}{line}\n")).collect();
+        let text = HEAD.to_owned() + &lines.join(&format!("\n{HEAD}")) + "\n";
         String::from_utf8(in_words(text.into_bytes()))
             .unwrap()
             .lines()
