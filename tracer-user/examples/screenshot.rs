@@ -98,7 +98,7 @@ fn picture(buffer: &Buffer) -> String {
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0}" height="{height:.0}" viewBox="0 0 {width:.0} {height:.0}">
 <rect width="100%" height="100%" rx="8" fill="{BACKGROUND}"/>
-{backgrounds}<g font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14" xml:space="preserve">
+{backgrounds}<g font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14">
 {texts}</g>
 </svg>
 "#
@@ -145,8 +145,10 @@ fn colour(colour: Color) -> Option<&'static str> {
     })
 }
 
+/// Ordinary spaces would be drawn as one, whatever the picture asks for: not every browser keeps them.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
+    text.replace(' ', "\u{a0}")
+        .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }

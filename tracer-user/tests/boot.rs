@@ -259,6 +259,7 @@ fn every_format_has_everything() {
         "trace_buf_size=8M",
         "trace_options=stacktrace",
         "ftrace_dump_on_oops",
+        "log_buf_len=4M",
         "reserve_mem=4M:4096:devres",
         "trace_instance=devres@devres",
     ] {

@@ -18,7 +18,7 @@ const PICTURES: [(&str, &str, &str); 4] = [
     ("devices", "100x26", ""),
     ("stack", "100x26", "t # 3 8 Enter 2"),
     ("finding", "100x26", "3 Enter"),
-    ("timeline", "100x20", "4"),
+    ("timeline", "100x24", "4"),
 ];
 
 /// Draws all pictures anew.

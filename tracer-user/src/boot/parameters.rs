@@ -55,6 +55,7 @@ fn fixed(setup: &Setup) -> String {
     }
     if setup.wishes.dump {
         words.push("ftrace_dump_on_oops".to_owned());
+        words.push(format!("log_buf_len={}", size(log(setup.wishes.buffer))));
     }
     if let Some(bytes) = setup.wishes.persistent {
         words.push(format!(
@@ -66,6 +67,12 @@ fn fixed(setup: &Setup) -> String {
         ));
     }
     words.join(" ")
+}
+
+/// Bytes of the kernel's log that a dump of a buffer goes through. With fewer records in its log than it prints, Linux 7.3
+/// never comes to the dump's end: where the log begins anew its reader counts on forever.
+fn log(buffer: u64) -> u64 {
+    (8 * buffer).next_power_of_two().clamp(2 << 20, 4 << 20)
 }
 
 /// A probe event; the kernel makes blanks of the commas.

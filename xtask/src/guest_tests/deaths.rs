@@ -87,7 +87,7 @@ static CONSOLE: Keeper = Keeper {
 static RAMOOPS: Keeper = Keeper {
     kernels: LOGGING..ALWAYS,
     arguments: &["--dump-on-oops"],
-    parameters: "memmap=4M$0x28000000 log_buf_len=2M",
+    parameters: "memmap=4M$0x28000000",
     modules: &["ramoops"],
     set_up: "
         modprobe ramoops mem_address=0x28000000 mem_size=0x400000 record_size=0x100000 console_size=0 ftrace_size=0 pmsg_size=0",
