@@ -1,4 +1,4 @@
-//! The test module on boards, with a PM domain from the device tree. Up to 6.16 a platform device is detached
+//! The test module on boards: a PM domain from the device tree, as chips have it. Up to 6.16 a platform device is detached
 //! from it before its resources are released.
 
 use anyhow::{Context, Result, ensure};

@@ -199,8 +199,12 @@ fn paragraph(writer: &mut dyn Write, text: &str, indent: usize) -> io::Result<()
     let options = textwrap::Options::new(WIDTH)
         .subsequent_indent(&blank)
         .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    for line in textwrap::wrap(text, options) {
-        writeln!(writer, "{}", begun(line.trim_end()))?;
+    for line in textwrap::wrap(text, options.clone()) {
+        // What is written out at a line's beginning may make it too wide.
+        let line = begun(line.trim_end());
+        for piece in textwrap::wrap(&line, options.clone()) {
+            writeln!(writer, "{}", begun(piece.trim_end()))?;
+        }
     }
     Ok(())
 }
