@@ -210,6 +210,7 @@ impl ResourceSpan {
 }
 
 /// What of a recording is in no track, in a sentence.
+#[must_use]
 pub fn not_kept(histories: &Histories) -> Option<String> {
     let bindings = histories
         .devices
