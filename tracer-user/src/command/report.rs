@@ -39,6 +39,10 @@ use crate::{
 /// For each device: its probes, the resources it held when bound, the order of their release, and what was left
 /// at the end. Devices that held nothing are only counted.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line"
+)]
 #[command(after_help = format!("{}\n\n{EXIT_CODES}", time::HOW))]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(super) struct Report {

@@ -109,9 +109,8 @@ impl Data {
                 devices.push(((side, number), device));
             }
             found.extend(findings(report, side, first));
-            for (time, count, _) in &histories.losses {
-                losses.push((time.0.saturating_sub(first.0), *count));
-            }
+            let gaps = histories.losses.iter();
+            losses.extend(gaps.map(|(time, count, _)| (time.0.saturating_sub(first.0), *count)));
         }
         devices.sort_by_key(|((side, number), _)| (partners.place(*side, *number), *side, *number));
         let places: HashMap<(usize, usize), usize> = devices

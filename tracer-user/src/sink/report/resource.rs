@@ -80,7 +80,7 @@ impl<'a> Life<'a> {
     fn of(sought: &Sought, history: &'a DeviceHistory) -> Self {
         let mut initial = history.initial.held.iter();
         let held = initial.find(|held| held.serial == sought.serial);
-        let mut traced = Self {
+        let mut course = Self {
             steps: Vec::new(),
             label: held.map_or(LabelId::NONE, |held| held.label),
             size: held.and_then(|held| held.size),
@@ -89,20 +89,20 @@ impl<'a> Life<'a> {
         };
         let mut present = sought.added.is_none();
         'life: for binding in &history.bindings {
-            traced.hidden |= binding.steps_hidden > 0;
+            course.hidden |= binding.steps_hidden > 0;
             for one in &binding.steps {
                 let item = one.kind.item();
                 let own = item.filter(|item| item.serial == sought.serial);
                 if let Some(item) = own {
-                    traced.label = item.label;
-                    traced.size = item.size.or(traced.size);
+                    course.label = item.label;
+                    course.size = item.size.or(course.size);
                     if matches!(one.kind, StepKind::Added(_)) {
-                        traced.task = one.task;
+                        course.task = one.task;
                         present = true;
                     }
                 }
                 if present {
-                    traced.steps.push((binding, one));
+                    course.steps.push((binding, one));
                 }
                 let is_end = matches!(
                     one.kind,
@@ -113,7 +113,7 @@ impl<'a> Life<'a> {
                 }
             }
         }
-        traced
+        course
     }
 }
 
@@ -124,11 +124,11 @@ fn write_life(
     page: &mut Page<'_>,
 ) -> io::Result<()> {
     let names = &report.histories.names;
-    let traced = Life::of(sought, history);
-    write_heading(sought, &traced, history, names, page)?;
-    write_addition(sought, &traced, names, page)?;
+    let course = Life::of(sought, history);
+    write_heading(sought, &course, history, names, page)?;
+    write_addition(sought, &course, names, page)?;
     let mut others: Vec<LabelId> = Vec::new();
-    for (binding, one) in &traced.steps {
+    for (binding, one) in &course.steps {
         let own = one
             .kind
             .item()
@@ -149,9 +149,9 @@ fn write_life(
         }
     }
     write_others(&mut others, names, page)?;
-    write_end(sought, &traced, history, names, page)?;
+    write_end(sought, &course, history, names, page)?;
     for finding in report.findings {
-        if tells_of(finding, sought, &traced, names) {
+        if tells_of(finding, sought, &course, names) {
             write_finding(finding, page)?;
         }
     }
@@ -160,14 +160,14 @@ fn write_life(
 
 fn write_heading(
     sought: &Sought,
-    traced: &Life<'_>,
+    course: &Life<'_>,
     history: &DeviceHistory,
     names: &Names,
     page: &mut Page<'_>,
 ) -> io::Result<()> {
-    let mut heading = resource(traced.label, names);
-    if traced.size.is_some() {
-        heading = format!("{heading}  {}", size(traced.size).trim_start());
+    let mut heading = resource(course.label, names);
+    if course.size.is_some() {
+        heading = format!("{heading}  {}", size(course.size).trim_start());
     }
     heading = format!(
         "{heading}  of {}",
@@ -200,7 +200,7 @@ fn write_heading(
 /// Who asked for it, with the whole call stack.
 fn write_addition(
     sought: &Sought,
-    traced: &Life<'_>,
+    course: &Life<'_>,
     names: &Names,
     page: &mut Page<'_>,
 ) -> io::Result<()> {
@@ -209,11 +209,11 @@ fn write_addition(
         return page.plain(&line, BEHIND_TIME);
     };
     let mut line = format!("{}  added", time(added, names));
-    let by = task(traced.task, names);
+    let by = task(course.task, names);
     if !by.is_empty() {
         line = format!("{line} by {by}");
     }
-    if let Some((binding, one)) = traced.steps.first() {
+    if let Some((binding, one)) = course.steps.first() {
         if one.phase != State::Unknown {
             line = format!("{line} while {}", one.phase.name());
         }
@@ -226,14 +226,14 @@ fn write_addition(
     }
     page.plain(&line, BEHIND_TIME)?;
     let frames = names
-        .label(traced.label)
+        .label(course.label)
         .and_then(|label| label.frames.as_deref());
     for frame in frames.unwrap_or_default() {
         let line = format!("{:BEHIND_TIME$}    {}", "", Escaped(&frame.to_string()));
         page.plain(&line, BEHIND_TIME + 6)?;
     }
     if frames.is_none() {
-        let by = adder(traced.label, TaskId::NONE, names);
+        let by = adder(course.label, TaskId::NONE, names);
         let by = if by.is_empty() {
             "its call stack is not known".to_owned()
         } else {
@@ -281,11 +281,8 @@ fn write_others(others: &mut Vec<LabelId>, names: &Names, page: &mut Page<'_>) -
     if others.is_empty() {
         return Ok(());
     }
-    let mut list: Vec<String> = others
-        .iter()
-        .take(MOST_NAMED)
-        .map(|label| resource(*label, names))
-        .collect();
+    let named = others.iter().take(MOST_NAMED);
+    let mut list: Vec<String> = named.map(|label| resource(*label, names)).collect();
     if others.len() > MOST_NAMED {
         list.push(format!("{} more", others.len() - MOST_NAMED));
     }
@@ -296,12 +293,12 @@ fn write_others(others: &mut Vec<LabelId>, names: &Names, page: &mut Page<'_>) -
 
 fn write_end(
     sought: &Sought,
-    traced: &Life<'_>,
+    course: &Life<'_>,
     history: &DeviceHistory,
     names: &Names,
     page: &mut Page<'_>,
 ) -> io::Result<()> {
-    if traced.hidden {
+    if course.hidden {
         let line = format!("{:BEHIND_TIME$}not all steps of its device are kept", "");
         page.line(Tone::Doubtful, &line, BEHIND_TIME)?;
     }
@@ -333,14 +330,14 @@ fn length(from: Time, to: Time) -> String {
 }
 
 /// Whether a finding is about this resource: on its device's life, added at the same time, under the same name.
-fn tells_of(finding: &Finding, sought: &Sought, traced: &Life<'_>, names: &Names) -> bool {
+fn tells_of(finding: &Finding, sought: &Sought, course: &Life<'_>, names: &Names) -> bool {
     let name = names
-        .label(traced.label)
+        .label(course.label)
         .and_then(|label| label.name.as_deref());
     finding.instance == sought.device
         && finding.resources.iter().any(|one| {
             one.added.time == sought.added
-                && (Some(one.name.as_str()) == name || one.label() == names.text(traced.label))
+                && (Some(one.name.as_str()) == name || one.label() == names.text(course.label))
         })
 }
 
