@@ -44,7 +44,6 @@ use crate::{
     reason = "each is an option of the command line"
 )]
 #[command(after_help = format!("{}\n\n{EXIT_CODES}", time::HOW))]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(super) struct Report {
     #[command(flatten)]
     filter: FilterOptions,

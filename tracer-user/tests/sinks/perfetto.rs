@@ -85,11 +85,11 @@ const COUNTER: i32 = 4;
 
 /// Reads a trace; an error says what Perfetto would stumble over.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
-    let trace = Trace::decode(bytes).map_err(|error| error.to_string())?;
+    let whole = Trace::decode(bytes).map_err(|error| error.to_string())?;
     let mut tracks: BTreeMap<u64, Track> = BTreeMap::new();
     let mut open: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     let (mut leaving, mut arriving) = (BTreeSet::new(), BTreeSet::new());
-    for packet in &trace.packet {
+    for packet in &whole.packet {
         if packet.sequence == 0 {
             return Err("a packet of no sequence".to_owned());
         }
@@ -284,10 +284,10 @@ fn what_perfetto_would_stumble_over_is_noticed() {
         },
     ];
     for event in wrong {
-        let trace = Trace {
+        let whole = Trace {
             packet: vec![track.clone(), packet(event.clone())],
         };
-        assert!(check(&trace.encode_to_vec()).is_err(), "{event:?}");
+        assert!(check(&whole.encode_to_vec()).is_err(), "{event:?}");
     }
     assert!(check(b"no trace").is_err());
 }

@@ -281,8 +281,11 @@ fn write_others(others: &mut Vec<LabelId>, names: &Names, page: &mut Page<'_>) -
     if others.is_empty() {
         return Ok(());
     }
-    let named = others.iter().take(MOST_NAMED);
-    let mut list: Vec<String> = named.map(|label| resource(*label, names)).collect();
+    let mut list: Vec<String> = others
+        .iter()
+        .take(MOST_NAMED)
+        .map(|label| resource(*label, names))
+        .collect();
     if others.len() > MOST_NAMED {
         list.push(format!("{} more", others.len() - MOST_NAMED));
     }
