@@ -62,7 +62,7 @@ pub(crate) unsafe fn begin(
 /// every record: by the time of the record one in sixteen looks, more or less.
 #[inline(always)]
 pub(crate) fn wake_up(time: u64) -> u64 {
-    if time >> 4 & 15 == 0
+    if time % 256 < 16
         && RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(layout!(wake_up_at))
     {
         u64::from(BPF_RB_FORCE_WAKEUP)
