@@ -160,7 +160,8 @@ fn name_at(address: u64) -> Option<&'static KnownName> {
     Some(known)
 }
 
-#[inline(always)]
+/// A function of its own, because a probe and what it calls at one time have 512 bytes of stack together.
+#[inline(never)]
 fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
     let hook = if layout!(logged) == 0 {
         Hook::AddDr
