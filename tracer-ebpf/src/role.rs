@@ -1,4 +1,4 @@
-//! What an argument of a kernel function is for: sources tell arguments by role, whatever their place or name.
+//! What an argument of a kernel function is for: arguments are known by role, whatever their place or name.
 
 macro_rules! roles {
     ($($(#[$doc:meta])* $role:ident $name:literal,)*) => {

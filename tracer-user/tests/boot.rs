@@ -4,8 +4,8 @@
 use std::{fs, path::Path};
 
 use devres_tracer::boot::{
-    LAST_BOOT_DIRECTORY, Machine, PERSISTENT_INSTANCE, Setup, Shortfall, Target, TargetError,
-    Wishes, bootconfig::bootconfig, install, parameters, script::script,
+    LAST_BOOT_DIRECTORY, Machine, PERSISTENT_INSTANCE, Setup, SetupOptions, Shortfall, Target,
+    TargetError, bootconfig::bootconfig, install, parameters, script::script,
 };
 
 /// Types in the kernel's format.
@@ -134,7 +134,7 @@ fn kernel(has: Has) -> Vec<u8> {
     types.bytes()
 }
 
-const WISHES: Wishes = Wishes {
+const WISHES: SetupOptions = SetupOptions {
     buffer: 8 << 20,
     stacks: false,
     persistent: None,
@@ -208,7 +208,7 @@ fn a_buffer_outlives_a_reset_only_where_the_kernel_can_reserve_it() {
     let target = target(directory.path(), USUAL, None).unwrap();
     let setup = Setup::of(
         &target,
-        Wishes {
+        SetupOptions {
             persistent: Some(4 << 20),
             ..WISHES
         },
@@ -241,13 +241,13 @@ fn a_file_of_another_architecture_is_refused() {
 
 /// A setup with everything that formats differ in.
 fn setup() -> Setup {
-    let wishes = Wishes {
+    let options = SetupOptions {
         stacks: true,
         persistent: Some(4 << 20),
         dump: true,
         ..WISHES
     };
-    Setup::of(&Target::unknown(Machine::X86_64), wishes)
+    Setup::of(&Target::unknown(Machine::X86_64), options)
 }
 
 #[test]
@@ -416,11 +416,11 @@ fn a_script_needs_only_what_every_initramfs_has() {
         fs::write(instance.join(file), content).unwrap();
     }
     fs::write(path("tracing/trace"), "").unwrap();
-    let wishes = Wishes {
+    let options = SetupOptions {
         persistent: Some(4 << 20),
         ..WISHES
     };
-    let text = script(&Setup::of(&Target::unknown(Machine::X86_64), wishes))
+    let text = script(&Setup::of(&Target::unknown(Machine::X86_64), options))
         .replace("/sys/kernel/tracing", path("tracing").to_str().unwrap())
         .replace(LAST_BOOT_DIRECTORY, path("kept").to_str().unwrap());
     let output = std::process::Command::new("/bin/sh")

@@ -34,7 +34,7 @@ pub(crate) unsafe fn announce_typed(device: u64, hook: u64) -> bool {
     is_wanted(device, &known, hook)
 }
 
-/// What tells whether a device is still who it was when it was told.
+/// What shows whether a device is still who it was when its record was sent.
 struct Pointers {
     name: u64,
     driver: u64,
@@ -73,13 +73,13 @@ fn is_wanted(device: u64, known: &Pointers, hook: u64) -> bool {
     unsafe {
         if (*last).device == device
             && (*last).forgotten == forgotten
-            && is_told(&(*last).seen, device, known)
+            && is_current(&(*last).seen, device, known)
         {
             return (*last).seen.wanted != 0;
         }
         // Whatever interrupts this finds no device here that it could take for its own.
         (&raw mut (*last).device).write_volatile(0);
-        if !tell(device, known, hook, &raw mut (*last).seen) {
+        if !send(device, known, hook, &raw mut (*last).seen) {
             return true;
         }
         (*last).forgotten = forgotten;
@@ -88,28 +88,29 @@ fn is_wanted(device: u64, known: &Pointers, hook: u64) -> bool {
     }
 }
 
-/// Whether this is still what was told of a device.
+/// Whether this is still what was sent of a device.
 #[inline(always)]
-fn is_told(seen: &DeviceSeen, device: u64, known: &Pointers) -> bool {
+fn is_current(seen: &DeviceSeen, device: u64, known: &Pointers) -> bool {
     seen.name == known.name
         && seen.driver == known.driver
         && seen.parent == known.parent
         && has_owner(seen.owner, known.bus, device)
 }
 
-/// Tells of a device unless userspace knows already, and what was told last; false where there is no room to tell it.
+/// Sends a device's record unless userspace has it already, and returns in `seen` what was sent last; false if the ring buffer
+/// has no room.
 ///
 /// # Safety
 /// `seen` points to a place in a map.
 #[inline(never)]
-unsafe fn tell(device: u64, known: &Pointers, hook: u64, seen: *mut DeviceSeen) -> bool {
+unsafe fn send(device: u64, known: &Pointers, hook: u64, seen: *mut DeviceSeen) -> bool {
     // SAFETY: the value is copied out at once; a racing update leaves old or new words, either of which
-    // only decides whether the device is told once more. The place is writable by contract.
+    // only decides whether the device is sent once more. The place is writable by contract.
     unsafe {
-        if let Some(told) = DEVICES.get(device)
-            && is_told(told, device, known)
+        if let Some(sent) = DEVICES.get(device)
+            && is_current(sent, device, known)
         {
-            *seen = *told;
+            *seen = *sent;
             return true;
         }
     }
@@ -149,25 +150,25 @@ unsafe fn tell(device: u64, known: &Pointers, hook: u64, seen: *mut DeviceSeen) 
         kernel_string(driver_name, &raw mut (*record).driver);
         kernel_string(bus_name, &raw mut (*record).bus);
         // A device without a name, driver or bus may get one that is wanted: what it owns by then must be
-        // known. It is told again when it has one, and judged by that.
+        // known. It is sent again when it has one, and judged by that.
         let wanted = (name == 0 || passes(&DEVICE_FILTER, (&raw const (*record).name).cast()))
             && (driver == 0 || passes(&DRIVER_FILTER, (&raw const (*record).driver).cast()))
             && (owner == 0 || passes(&BUS_FILTER, (&raw const (*record).bus).cast()));
         (time, wanted)
     };
     entry.submit(wake_up(time));
-    let told = DeviceSeen {
+    let sent = DeviceSeen {
         name,
         driver,
         owner,
         parent,
         wanted: u64::from(wanted),
     };
-    // A full map is no harm: the device is told again next time.
-    let _ = DEVICES.insert(device, told, 0);
+    // A full map is no harm: the device is sent again next time.
+    let _ = DEVICES.insert(device, sent, 0);
     // SAFETY: by contract.
     unsafe {
-        *seen = told;
+        *seen = sent;
     }
     true
 }
@@ -175,11 +176,11 @@ unsafe fn tell(device: u64, known: &Pointers, hook: u64, seen: *mut DeviceSeen) 
 /// Whether the bus or class that was sent of a device is still the one that it has. A class never changes, so
 /// it is only looked for again where there was neither.
 #[inline(always)]
-fn has_owner(told: u64, bus: u64, device: u64) -> bool {
+fn has_owner(sent: u64, bus: u64, device: u64) -> bool {
     if bus != 0 {
-        return told == bus;
+        return sent == bus;
     }
-    told != 0 || class_of(device) == 0
+    sent != 0 || class_of(device) == 0
 }
 
 #[inline(always)]

@@ -36,7 +36,7 @@ pub(crate) static LAST_DEVICE: PerCpuArray<LastDevice> = PerCpuArray::with_max_e
 #[map]
 pub(crate) static FORGOTTEN: Array<u64> = Array::with_max_entries(1, 0);
 
-/// Names of nodes that were read before, for each CPU: reading a string takes longer than anything else that is told of a
+/// Names of nodes that were read before, for each CPU: reading a string takes longer than anything else that is recorded of a
 /// node but its stack.
 #[map]
 pub(crate) static NAMES: PerCpuArray<KnownName> = PerCpuArray::with_max_entries(KNOWN_NAMES, 0);

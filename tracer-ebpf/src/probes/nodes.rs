@@ -146,7 +146,8 @@ fn name_at(address: u64) -> Option<&'static KnownName> {
     let slot = (address >> 3 ^ address >> 7) as u32 & (KNOWN_NAMES - 1);
     let place = NAMES.get_ptr_mut(slot)?;
     let modules_changed = value_of(&MODULES_CHANGED);
-    // SAFETY: the place is this CPU's own, and the kernel does not run this probe while it is running.
+    // SAFETY: the place is this CPU's own, and nothing else uses it meanwhile: the probe is not preempted, and interrupt handlers
+    // don't manage resources. From 6.2 on the kernel would not run it again while it is running either.
     let known = unsafe { &mut *place };
     if known.address != address
         || known.modules_changed != modules_changed

@@ -21,7 +21,7 @@ use crate::{
 /// `-EEXIST`: another stack has the place in the map that this one would get.
 const EEXIST: i64 = -17;
 
-/// Fills in the beginning of a record, and tells when that was.
+/// Fills in the beginning of a record, and returns its time.
 ///
 /// # Safety
 /// `place` points to a header's room in the ring buffer.
@@ -59,7 +59,7 @@ pub(crate) unsafe fn begin(
 
 /// Whether userspace is to be woken for this record: it looks by itself every few milliseconds, so only
 /// a ring buffer that fills up is worth the wake-up, which costs the traced code a microsecond. Nor is it worth a look at
-/// every record: by the time of the record one in sixteen looks, more or less.
+/// every record: about one in sixteen looks, by its time.
 #[inline(always)]
 pub(crate) fn wake_up(time: u64) -> u64 {
     if time % 256 < 16

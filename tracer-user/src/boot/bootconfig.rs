@@ -8,11 +8,11 @@ use super::{PERSISTENT_INSTANCE, Setup, parameters::size};
 #[must_use]
 pub fn bootconfig(setup: &Setup) -> String {
     let mut text = String::new();
-    if setup.wishes.dump {
+    if setup.options.dump {
         // Not every kernel takes `=1` here.
         text.push_str("kernel.ftrace_dump_on_oops\n");
     }
-    if let Some(bytes) = setup.wishes.persistent {
+    if let Some(bytes) = setup.options.persistent {
         // These are read before the tracing part of a bootconfig is.
         let _ = writeln!(
             text,
@@ -23,9 +23,9 @@ pub fn bootconfig(setup: &Setup) -> String {
     let _ = writeln!(
         text,
         "ftrace {{\n\ttrace_clock = mono\n\tbuffer_size = {}",
-        size(setup.wishes.buffer)
+        size(setup.options.buffer)
     );
-    if setup.wishes.stacks {
+    if setup.options.stacks {
         text.push_str("\toptions = stacktrace\n");
     }
     text.push_str("\tevent {\n");

@@ -21,7 +21,7 @@ mod target;
 
 pub use machine::Machine;
 pub use probe::Probe;
-pub use setup::{Setup, Shortfall, Wishes};
+pub use setup::{Setup, SetupOptions, Shortfall};
 pub use target::{Target, TargetError};
 
 /// The events of the tracepoint, as parameters name it.

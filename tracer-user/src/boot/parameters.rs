@@ -49,15 +49,15 @@ fn fixed(setup: &Setup) -> String {
     }
     // One clock for all CPUs, and the one that other recordings have.
     words.push("trace_clock=mono".to_owned());
-    words.push(format!("trace_buf_size={}", size(setup.wishes.buffer)));
-    if setup.wishes.stacks {
+    words.push(format!("trace_buf_size={}", size(setup.options.buffer)));
+    if setup.options.stacks {
         words.push("trace_options=stacktrace".to_owned());
     }
-    if setup.wishes.dump {
+    if setup.options.dump {
         words.push("ftrace_dump_on_oops".to_owned());
-        words.push(format!("log_buf_len={}", size(log(setup.wishes.buffer))));
+        words.push(format!("log_buf_len={}", size(log(setup.options.buffer))));
     }
-    if let Some(bytes) = setup.wishes.persistent {
+    if let Some(bytes) = setup.options.persistent {
         words.push(format!(
             "reserve_mem={}:4096:{PERSISTENT_INSTANCE}",
             size(bytes)
@@ -95,16 +95,16 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{parameters, size};
-    use crate::boot::{Machine, Setup, Target, Wishes};
+    use crate::boot::{Machine, Setup, SetupOptions, Target};
 
     fn setup(machine: Machine) -> Setup {
-        let wishes = Wishes {
+        let options = SetupOptions {
             buffer: 8 << 20,
             stacks: false,
             persistent: None,
             dump: false,
         };
-        Setup::of(&Target::unknown(machine), wishes)
+        Setup::of(&Target::unknown(machine), options)
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn script(setup: &Setup) -> String {
         "\techo \"$*\" >>\"$tracing/kprobe_events\" || echo \"devres: $event is not recorded\" >&2\n}\n",
     ));
     text.push_str("buffer=$tracing\n");
-    if setup.wishes.persistent.is_some() {
+    if setup.options.persistent.is_some() {
         text.push_str(&KEEP_LAST_BOOT.replace("LAST_BOOT", LAST_BOOT_DIRECTORY));
         let _ = writeln!(
             text,
@@ -62,19 +62,19 @@ pub fn script(setup: &Setup) -> String {
     let _ = writeln!(
         text,
         "if [ \"$buffer\" = \"$tracing\" ]; then\n\techo {} >\"$buffer/buffer_size_kb\"\nfi",
-        setup.wishes.buffer >> 10
+        setup.options.buffer >> 10
     );
     // Setting the clock empties the buffer: not where it is set already.
     text.push_str(
         "read -r clocks <\"$buffer/trace_clock\"\ncase $clocks in\n*'[mono]'*) ;;\n*) echo mono >\"$buffer/trace_clock\" ;;\nesac\n",
     );
-    if setup.wishes.stacks {
+    if setup.options.stacks {
         // Of the tracepoint alone; on kernels that can't, of everything.
         text.push_str(
             "echo stacktrace >\"$buffer/events/dev/devres_log/trigger\" || echo 1 >\"$buffer/options/stacktrace\"\n",
         );
     }
-    if setup.wishes.dump {
+    if setup.options.dump {
         text.push_str("echo 1 >/proc/sys/kernel/ftrace_dump_on_oops\n");
     }
     if setup.tracepoint {

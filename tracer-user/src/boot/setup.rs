@@ -11,7 +11,7 @@ use crate::event::Hook;
 
 /// What is wanted of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wishes {
+pub struct SetupOptions {
     /// Bytes of the buffer for each CPU.
     pub buffer: u64,
     /// Whether each event has its kernel stack.
@@ -30,7 +30,7 @@ pub struct Setup {
     /// The probe events on each function, what the rules need most first.
     pub probes: Vec<Vec<Probe>>,
     /// What is wanted of it.
-    pub wishes: Wishes,
+    pub options: SetupOptions,
     /// What it can't do.
     pub shortfalls: Vec<Shortfall>,
 }
@@ -91,7 +91,7 @@ impl fmt::Display for Shortfall {
 impl Setup {
     /// What the target can record of all that is wanted.
     #[must_use]
-    pub fn of(target: &Target, wishes: Wishes) -> Self {
+    pub fn of(target: &Target, options: SetupOptions) -> Self {
         let mut shortfalls = Vec::new();
         let tracepoint = target.has_tracepoint();
         let probe_events = target.has_probe_events();
@@ -106,7 +106,7 @@ impl Setup {
         } else if target.machine().is_none() {
             shortfalls.push(Shortfall::NoRegisters);
         }
-        if wishes.persistent.is_some() && !target.can_persist() {
+        if options.persistent.is_some() && !target.can_persist() {
             shortfalls.push(Shortfall::NotPersistent);
         }
         let mut probes: Vec<Vec<Probe>> = Vec::new();
@@ -126,9 +126,9 @@ impl Setup {
         Self {
             tracepoint,
             probes,
-            wishes: Wishes {
-                persistent: wishes.persistent.filter(|_| target.can_persist()),
-                ..wishes
+            options: SetupOptions {
+                persistent: options.persistent.filter(|_| target.can_persist()),
+                ..options
             },
             shortfalls,
         }

@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 
 use super::{Exit, pager::unless_unread, say::say, source_options::size, usage::UsageError};
 use crate::boot::{
-    Machine, Setup, Target, Wishes, bootconfig::bootconfig, install, parameters, script::script,
+    Machine, Setup, SetupOptions, Target, bootconfig::bootconfig, install, parameters,
+    script::script,
 };
 
 /// Prints kernel parameters or a script that make a kernel record devres events from its first driver on
@@ -73,7 +74,7 @@ const USUALLY_TAKEN: usize = 256;
 impl Boot {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let target = self.target()?;
-        let wishes = Wishes {
+        let options = SetupOptions {
             buffer: self
                 .buffer
                 .unwrap_or(if self.dump_on_oops { PRINTED } else { ROOMY }),
@@ -81,7 +82,7 @@ impl Boot {
             persistent: self.persistent,
             dump: self.dump_on_oops,
         };
-        let setup = Setup::of(&target, wishes);
+        let setup = Setup::of(&target, options);
         for shortfall in &setup.shortfalls {
             say(shortfall);
         }

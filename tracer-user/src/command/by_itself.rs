@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    boot::{Setup, TRACEPOINT, Target, Wishes},
+    boot::{Setup, SetupOptions, TRACEPOINT, Target},
     crash::MESSAGES,
     kernel::Kernel,
     source::tracefs::TRACING,
@@ -52,13 +52,13 @@ pub(super) struct ByItself {
 impl ByItself {
     pub(super) fn of_running_kernel() -> Self {
         let target = Target::running();
-        let wishes = Wishes {
+        let options = SetupOptions {
             buffer: 8 << 20,
             stacks: false,
             persistent: None,
             dump: false,
         };
-        let setup = Setup::of(&target, wishes);
+        let setup = Setup::of(&target, options);
         let tracing = Path::new(TRACING);
         let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
         let instances = fs::read_dir(tracing.join("instances"));

@@ -18,7 +18,7 @@ use crate::{
 
 /// What is wanted of a recording.
 #[derive(Debug)]
-pub(super) struct Wishes {
+pub(super) struct ReportOptions {
     pub(super) filter: DeviceFilter,
     /// Of what is kept, and which findings count.
     pub(super) window: Window,
@@ -41,30 +41,35 @@ pub(super) struct Judged {
 
 impl Judged {
     /// Reads a recording to its end, or as far as it can be read.
-    pub(super) fn read(file: &Path, rules: RuleSet, wishes: &Wishes) -> anyhow::Result<Self> {
-        Self::read_beside(file, rules, wishes, ()).map(|(judged, ())| judged)
+    pub(super) fn read(
+        file: &Path,
+        rules: RuleSet,
+        options: &ReportOptions,
+    ) -> anyhow::Result<Self> {
+        Self::read_beside(file, rules, options, ()).map(|(judged, ())| judged)
     }
 
     /// The same, with another observer.
     pub(super) fn read_beside<O: Observer>(
         file: &Path,
         rules: RuleSet,
-        wishes: &Wishes,
+        options: &ReportOptions,
         beside: O,
     ) -> anyhow::Result<(Self, O)> {
         let mut recording = reading::open(file)?;
         let information = recording.information().clone();
-        let wanted = Wanted::of_recording(wishes.filter.clone(), &recording).within(wishes.window);
-        let histories = HistoryObserver::new(wishes.limits, wishes.window, wishes.all);
+        let wanted =
+            Wanted::of_recording(options.filter.clone(), &recording).within(options.window);
+        let histories = HistoryObserver::new(options.limits, options.window, options.all);
         let observers = (rules, Both(histories, beside));
-        let purpose = Purpose::Judge(wishes.fail_on);
+        let purpose = Purpose::Judge(options.fail_on);
         let mut nowhere = Nowhere;
         let run = Run::begin(&information, wanted, observers, purpose, &mut nowhere);
         let mut concluded = run.replay(&mut recording);
         let damage = concluded.take_damage();
         let Both(histories, beside) = concluded.observer;
         let mut histories = histories.finish(concluded.engine.model());
-        keep_wanted(&mut histories, &wishes.filter);
+        keep_wanted(&mut histories, &options.filter);
         let mut summary = concluded.summary;
         // It lists no events: how many were wanted says nothing here.
         summary.chosen_events = None;

@@ -11,7 +11,7 @@ use clap::Args;
 use super::{
     Exit,
     files::{create_file, refuse_same},
-    judged::{Judged, Wishes},
+    judged::{Judged, ReportOptions},
     pager::{PagerOptions, colours, unless_unread},
     rules::RuleOptions,
     say::shown,
@@ -106,8 +106,8 @@ impl Report {
         if let Some(resource) = &self.resource {
             return self.write_resources(resource, file);
         }
-        let wishes = self.wishes(file, Limits::default())?;
-        let judged = Judged::read(file, self.rules.rules()?, &wishes)?;
+        let options = self.options(file, Limits::default())?;
+        let judged = Judged::read(file, self.rules.rules()?, &options)?;
         let (contents, summary) = (judged.report(), &judged.summary);
         let mut writer = BufWriter::new(self.pager.open());
         let written = if self.json {
@@ -126,8 +126,8 @@ impl Report {
         Ok(summary.verdict.into())
     }
 
-    fn wishes(&self, file: &Path, limits: Limits) -> anyhow::Result<Wishes> {
-        Ok(Wishes {
+    fn options(&self, file: &Path, limits: Limits) -> anyhow::Result<ReportOptions> {
+        Ok(ReportOptions {
             filter: self.filter.filter()?,
             window: time::window(self.since, self.until, file)?,
             fail_on: self.fail_on,
@@ -143,8 +143,8 @@ impl Report {
             return Err(UsageError::new("only one recording can be standard input").into());
         }
         let read = |file: &PathBuf| {
-            let wishes = self.wishes(file, Limits::for_a_picture())?;
-            Judged::read(file, self.rules.rules()?, &wishes)
+            let options = self.options(file, Limits::for_a_picture())?;
+            Judged::read(file, self.rules.rules()?, &options)
         };
         let judged = self.files.iter().map(read);
         let judged = judged.collect::<anyhow::Result<Vec<Judged>>>()?;
@@ -177,9 +177,9 @@ impl Report {
     fn write_resources(&self, wanted: &str, file: &Path) -> anyhow::Result<Exit> {
         let wish = Wish::of(wanted).map_err(|error| UsageError::new(error.to_string()))?;
         let search = ResourceSearch::new(wish);
-        let wishes = self.wishes(file, Limits::for_a_picture())?;
+        let options = self.options(file, Limits::for_a_picture())?;
         let rules = self.rules.rules()?;
-        let (mut judged, search) = Judged::read_beside(file, rules, &wishes, search)?;
+        let (mut judged, search) = Judged::read_beside(file, rules, &options, search)?;
         let (found, hidden) = search.finish();
         if found.is_empty() {
             let gap = format!("no resource matches {}", Escaped(wanted));

@@ -9,7 +9,7 @@ use super::{
     tracefs::{TRACING, Trace, TracefsError},
 };
 use crate::{
-    boot::Wishes,
+    boot::SetupOptions,
     event::Event,
     evidence::{Coverage, LostBy, SourceInformation},
     kernel::Kernel,
@@ -63,13 +63,13 @@ impl Running {
             });
         }
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
-        let wishes = Wishes {
+        let setup = SetupOptions {
             buffer: (u64::from(options.ring_bytes) / cpus).max(LEAST_BUFFER),
             stacks: options.stacks,
             persistent: None,
             dump: false,
         };
-        let trace = Trace::start(Path::new(TRACING), wishes)?;
+        let trace = Trace::start(Path::new(TRACING), setup)?;
         Ok(Self {
             way: Way::Tracefs(Box::new(Tracefs {
                 trace,

@@ -16,6 +16,7 @@ mod files;
 mod genpd;
 mod hanging;
 mod i2c;
+mod kernel_run;
 mod live;
 mod loss;
 mod modules;
@@ -28,18 +29,16 @@ mod snapshot;
 mod truth;
 mod via_tracefs;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::architecture::Architecture;
-use crate::guest::Guest;
 use crate::kernel::{self, Kernel};
 use crate::test::Tally;
-use crate::{kmod, soak, tmux, tracer, workspace};
+use crate::workspace;
 use evidence::Evidence;
+use kernel_run::KernelRun;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
 const SESSIONS: [&Session; 19] = [
@@ -71,30 +70,11 @@ const LONG_SESSIONS: [&Session; 1] = [&via_tracefs::ALL];
 const ARM64_SESSIONS: [&Session; 2] = [&boards::ARM64, &genpd::SESSION];
 const RISCV64_SESSIONS: [&Session; 1] = [&boards::RISCV64];
 
-/// Functions for the sessions' scripts.
-const PRELUDE: &str = include_str!("prelude.sh");
-
-/// What the guest runs. Each session has its directory on the share, and is ended if it hangs.
-const ALL_SESSIONS: &str = r"
-    cd /mnt/share
-    for session in $(cat sessions); do
-        cd /mnt/share/$session
-        cut -d ' ' -f 1 /proc/uptime >begin
-        timeout 300 sh script >script.stdout 2>script.stderr
-        code=$?
-        cut -d ' ' -f 1 /proc/uptime >end
-        echo $code >script.exit
-    done
-";
-
 /// The name of the test of the kernel's log.
 const LOG_TEST: &str = "kernel_stays_well";
 
 /// The name of the test with every driver.
 const SOAK_TEST: &str = "soak_finds_only_what_is_known";
-
-/// The file with the kernel's log, in the kernel's directory.
-const CONSOLE_LOG: &str = "console.log";
 
 /// What the kernel's log says when something is broken.
 const TROUBLE: [&str; 5] = [
@@ -104,12 +84,6 @@ const TROUBLE: [&str; 5] = [
     "refcount_t",
     "blocked for more than",
 ];
-
-/// How long a guest may take to boot and to power off.
-const BOOT_TIME: Duration = Duration::from_secs(120);
-
-/// How long a session may take.
-const SESSION_TIME: Duration = Duration::from_secs(310);
 
 /// A kernel's major and minor version.
 pub(crate) type Series = (u32, u32);
@@ -255,310 +229,6 @@ pub(crate) fn parse_series(release: &str) -> Result<Series> {
     match numbers[..] {
         [major, minor] => Ok((major, minor)),
         _ => anyhow::bail!("{release} does not begin with two numbers"),
-    }
-}
-
-/// The tests of one kernel.
-struct KernelRun<'a> {
-    kernel: &'a Kernel,
-    programs: &'a Programs,
-    extent: Extent,
-    filter: Option<&'a str>,
-    mirror: Option<&'a str>,
-    series: Series,
-    directory: PathBuf,
-}
-
-impl KernelRun<'_> {
-    fn all_sessions(&self) -> Result<Tally> {
-        workspace::remove_if_present(&self.directory)?;
-        let mut tally = Tally::default();
-        let mut trouble = Vec::new();
-        let mut remaining: Vec<&Session> = Vec::new();
-        for session in sessions(self.kernel.architecture(), self.extent) {
-            for test in self.wanted(session) {
-                if let Some(reason) = (test.skipped)(self.series) {
-                    println!("skipped {} ({}): {reason}", test.name, self.kernel.release);
-                    tally.skipped += 1;
-                }
-            }
-            if self.applicable(session).next().is_some() {
-                remaining.push(session);
-            }
-        }
-        while !remaining.is_empty() {
-            let end = self.boot(&remaining);
-            if let Ok(log) = &end {
-                trouble.extend(troubled_lines(log));
-            }
-            let (finished, unfinished): (Vec<_>, Vec<_>) = remaining
-                .into_iter()
-                .partition(|session| self.directory(session).join("script.exit").exists());
-            for session in finished {
-                tally += self.judge(session);
-            }
-            remaining = unfinished;
-            if !remaining.is_empty() {
-                let session = remaining.remove(0);
-                let error = end
-                    .err()
-                    .unwrap_or_else(|| anyhow::anyhow!("the guest ended before the script did"));
-                tally += self.fail(session, &error);
-            }
-        }
-        if is_wanted_name(LOG_TEST, self.filter) {
-            tally += self.judge_log(&trouble);
-        }
-        let has_devices = self.kernel.architecture() == Architecture::Amd64;
-        if has_devices {
-            tally += self.boot_and_crash();
-            if self.extent == Extent::Full {
-                tally += self.deaths();
-            }
-        }
-        if !has_devices && is_wanted_name(boot_and_crash::BOARD, self.filter) {
-            let directory = self.directory.join("boot");
-            let result = boot_and_crash::board_is_recorded(
-                self.kernel,
-                self.programs,
-                &directory,
-                self.mirror,
-            );
-            tally += Self::tell(boot_and_crash::BOARD, &self.kernel.release, result);
-        }
-        if has_devices && is_wanted_name(SOAK_TEST, self.filter) {
-            tally += self.soak();
-        }
-        Ok(tally)
-    }
-
-    /// What the kernel records by itself, in guests of their own.
-    fn boot_and_crash(&self) -> Tally {
-        let mut tally = Tally::default();
-        let release = &self.kernel.release;
-        let mut names = Vec::new();
-        for name in boot_and_crash::NAMES {
-            if !is_wanted_name(name, self.filter) {
-                continue;
-            }
-            match boot_and_crash::Evidence::skipped(name, self.series) {
-                Some(reason) => {
-                    println!("skipped {name} ({release}): {reason}");
-                    tally.skipped += 1;
-                }
-                None => names.push(name),
-            }
-        }
-        if names.is_empty() {
-            return tally;
-        }
-        let directory = self.directory.join("boot-and-crash");
-        let evidence = boot_and_crash::run(
-            self.kernel,
-            self.programs,
-            &directory,
-            self.series,
-            self.mirror,
-        );
-        for name in names {
-            let result = match &evidence {
-                Ok(evidence) => evidence.check(name),
-                Err(error) => Err(anyhow::anyhow!("{error:#}")),
-            };
-            tally += Self::tell(name, release, result);
-        }
-        tally
-    }
-
-    /// Further crashes, each in a guest of its own.
-    fn deaths(&self) -> Tally {
-        let mut tally = Tally::default();
-        let release = &self.kernel.release;
-        for death in &deaths::DEATHS {
-            let name = death.name;
-            if !is_wanted_name(name, self.filter) {
-                continue;
-            }
-            if let Some(reason) = death.skipped(self.series) {
-                println!("skipped {name} ({release}): {reason}");
-                tally.skipped += 1;
-                continue;
-            }
-            let directory = self.directory.join("deaths");
-            let result = death.check(
-                self.kernel,
-                self.programs,
-                &directory,
-                self.series,
-                self.mirror,
-            );
-            tally += Self::tell(name, release, result);
-        }
-        tally
-    }
-
-    /// Prints how a test in a guest of its own has ended.
-    fn tell(name: &str, release: &str, result: Result<()>) -> Tally {
-        let mut tally = Tally::default();
-        match result {
-            Ok(()) => {
-                println!("ok {name} ({release})");
-                tally.passed = 1;
-            }
-            Err(error) => {
-                println!("FAILED {name} ({release}): {error:#}");
-                tally.failed = 1;
-            }
-        }
-        tally
-    }
-
-    /// Runs every driver that QEMU has a device for, in a guest of its own.
-    fn soak(&self) -> Tally {
-        let release = &self.kernel.release;
-        let soaked = soak::soak(self.kernel, &self.programs.tracer, 0, self.mirror);
-        Self::tell(
-            SOAK_TEST,
-            release,
-            soaked.and_then(|soak| soak.judge(release)),
-        )
-    }
-
-    fn judge_log(&self, trouble: &[String]) -> Tally {
-        let mut tally = Tally::default();
-        if trouble.is_empty() {
-            println!("ok {LOG_TEST} ({})", self.kernel.release);
-            tally.passed = 1;
-        } else {
-            println!(
-                "FAILED {LOG_TEST} ({}):\n{}\n--- more in {}",
-                self.kernel.release,
-                trouble.join("\n"),
-                self.directory.join(CONSOLE_LOG).display()
-            );
-            tally.failed = 1;
-        }
-        tally
-    }
-
-    fn wanted(&self, session: &Session) -> impl Iterator<Item = &'static Test> + use<'_> {
-        session
-            .tests
-            .iter()
-            .filter(|test| is_wanted(test, self.filter))
-    }
-
-    fn applicable(&self, session: &Session) -> impl Iterator<Item = &'static Test> + use<'_> {
-        self.wanted(session)
-            .filter(|test| (test.skipped)(self.series).is_none())
-    }
-
-    fn directory(&self, session: &Session) -> PathBuf {
-        self.directory.join(session.name)
-    }
-
-    /// Boots a guest that runs the sessions' scripts. Returns the kernel's log.
-    fn boot(&self, sessions: &[&Session]) -> Result<String> {
-        let write = |path: &Path, text: &str| {
-            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-        };
-        for session in sessions {
-            let directory = self.directory(session);
-            fs::create_dir_all(&directory)
-                .with_context(|| format!("cannot create {}", directory.display()))?;
-            let script = format!("{PRELUDE}\n{}", session.script);
-            write(&directory.join("script"), &script)?;
-        }
-        let names: Vec<&str> = sessions.iter().map(|session| session.name).collect();
-        write(&self.directory.join("sessions"), &names.join("\n"))?;
-
-        let mut guest = Guest::new(self.kernel.clone());
-        guest.files = vec![(
-            self.programs.tracer.clone(),
-            tracer::PATH_IN_GUEST.to_owned(),
-        )];
-        if let Some(module) = &self.programs.module {
-            let callback = module.with_file_name(kmod::CALLBACK_MODULE);
-            guest.files.extend([
-                (module.clone(), format!("/{}", kmod::MODULE)),
-                (callback, format!("/{}", kmod::CALLBACK_MODULE)),
-            ]);
-        }
-        if self.kernel.architecture() == Architecture::Arm64 {
-            guest.overlay = Some(workspace::root().join(genpd::OVERLAY));
-        }
-        if sessions
-            .iter()
-            .any(|session| session.name == live::SESSION.name)
-        {
-            guest
-                .files
-                .extend(tmux::files(self.kernel.architecture(), self.mirror)?);
-        }
-        // Addresses that ftrace prints are to be compared.
-        "no_hash_pointers".clone_into(&mut guest.append);
-        guest.share = Some(self.directory.clone());
-        guest.console_log = Some(self.directory.join(CONSOLE_LOG));
-        guest.mirror = self.mirror.map(str::to_owned);
-        guest.timeout =
-            BOOT_TIME + SESSION_TIME * u32::try_from(sessions.len()).unwrap_or(u32::MAX);
-        // What a session prints goes to its directory.
-        guest.silence = None;
-        let run = guest.run(ALL_SESSIONS)?;
-        ensure!(
-            run.exit_code == 0,
-            "the guest's script failed:\n{}{}",
-            run.stdout,
-            run.stderr
-        );
-        Ok(run.console)
-    }
-
-    /// Checks what a session left.
-    fn judge(&self, session: &Session) -> Tally {
-        let evidence = Evidence::new(self.directory(session), self.series);
-        let mut tally = Tally::default();
-        for test in self.applicable(session) {
-            let result = evidence
-                .succeeded("script")
-                .context("the session's script failed")
-                .and_then(|()| (test.check)(&evidence));
-            let place = format!(
-                "{} ({}, {})",
-                test.name,
-                self.kernel.release,
-                evidence.duration()
-            );
-            match result {
-                Ok(()) => {
-                    println!("ok {place}");
-                    tally.passed += 1;
-                }
-                Err(error) => {
-                    println!("FAILED {place}: {error:#}");
-                    tally.failed += 1;
-                }
-            }
-        }
-        if tally.failed > 0 {
-            println!("{}", evidence.report());
-        }
-        tally
-    }
-
-    /// Fails all tests of a session that did not come to its end.
-    fn fail(&self, session: &Session, error: &anyhow::Error) -> Tally {
-        let evidence = Evidence::new(self.directory(session), self.series);
-        let mut tally = Tally::default();
-        for test in self.applicable(session) {
-            println!(
-                "FAILED {} ({}, not finished)",
-                test.name, self.kernel.release
-            );
-            tally.failed += 1;
-        }
-        println!("{error:#}\n{}", evidence.report());
-        tally
     }
 }
 

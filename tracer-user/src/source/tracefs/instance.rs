@@ -105,10 +105,10 @@ impl Instance {
     fn set_up(&mut self, setup: &Setup) -> Result<(), TracefsError> {
         self.write("tracing_on", "0")?;
         self.write("trace_clock", "mono")?;
-        self.write("buffer_size_kb", &(setup.wishes.buffer >> 10).to_string())?;
+        self.write("buffer_size_kb", &(setup.options.buffer >> 10).to_string())?;
         if setup.tracepoint {
             self.write("events/dev/devres_log/enable", "1")?;
-            self.stacks = setup.wishes.stacks
+            self.stacks = setup.options.stacks
                 && self
                     .write("events/dev/devres_log/trigger", "stacktrace")
                     .is_ok();

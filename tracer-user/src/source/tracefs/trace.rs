@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Instance, TracefsError};
 use crate::{
-    boot::{Setup, Shortfall, Target, Wishes},
+    boot::{Setup, SetupOptions, Shortfall, Target},
     event::{DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Role, Task, Time},
     evidence::{
         Addresses, Attachment, Before, Coverage, HookCoverage, HookState, NodeEvents, Untold,
@@ -29,9 +29,9 @@ pub struct Trace {
 
 impl Trace {
     /// Makes the instance. From here on nothing is missed.
-    pub fn start(tracing: &Path, wishes: Wishes) -> Result<Self, TracefsError> {
+    pub fn start(tracing: &Path, options: SetupOptions) -> Result<Self, TracefsError> {
         let target = Target::running();
-        let setup = Setup::of(&target, wishes);
+        let setup = Setup::of(&target, options);
         let payload_offset = target
             .offset("devres", &["data"])
             .and_then(|offset| u64::try_from(offset).ok());
