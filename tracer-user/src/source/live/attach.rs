@@ -4,9 +4,10 @@ use std::{error::Error as _, io, path::Path};
 
 use aya::{
     Btf, Ebpf,
+    maps::Array,
     programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
 };
-use tracer_ebpf::{Description, Hook, Point, Programs, Role, Trait};
+use tracer_ebpf::{Description, Hook, NAMES_ARE_KEPT, Point, Programs, Role, Trait};
 
 use super::{switches::silences, timing::StopWatch};
 use crate::{
@@ -68,6 +69,18 @@ pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> 
         });
     }
     coverage
+}
+
+/// Lets the probes keep the names of nodes that they have read: only a module that is loaded can put another string where
+/// a known one stood, and from now on the probes hear of each.
+pub(super) fn keep_names(ebpf: &mut Ebpf) {
+    let changed = ebpf
+        .map_mut("MODULES_CHANGED")
+        .and_then(|map| Array::<_, u64>::try_from(map).ok());
+    if let Some(mut changed) = changed {
+        // If it fails, each name is read anew.
+        let _ = changed.set(0, NAMES_ARE_KEPT, 0);
+    }
 }
 
 /// Why, if none of the hooks that report devices could be attached.

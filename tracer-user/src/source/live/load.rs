@@ -4,7 +4,7 @@ mod first_look;
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
-    maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::RawTracePoint,
 };
 use std::{
@@ -18,7 +18,7 @@ use nix::{
     unistd::chroot,
 };
 use tokio::io::unix::AsyncFd;
-use tracer_ebpf::{Hook, Layout, NAMES_ARE_KEPT};
+use tracer_ebpf::{Hook, Layout};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -124,7 +124,7 @@ impl Live {
                 .any(|entry| entry.hook == hook && matches!(entry.state, HookState::Attached(_)))
         };
         if sees(Hook::ModuleLoad) {
-            keep_names(&mut ebpf);
+            attach::keep_names(&mut ebpf);
         }
         let logged = sees(Hook::DevresLog);
         let sees_lives = sees(Hook::Initialise) && sees(Hook::FinalPut);
@@ -336,18 +336,6 @@ fn take_map<M: TryFrom<Map, Error = MapError>>(
         .take_map(name)
         .ok_or_else(|| LiveError::Load(format!("the eBPF object has no map {name}")))?;
     M::try_from(map).map_err(|error| LiveError::Load(error.to_string()))
-}
-
-/// Lets the probes keep the names of nodes that they have read: only a module that is loaded can put another string where
-/// a known one stood, and from now on the probes hear of each.
-fn keep_names(ebpf: &mut Ebpf) {
-    let changed = ebpf
-        .map_mut("MODULES_CHANGED")
-        .and_then(|map| Array::<_, u64>::try_from(map).ok());
-    if let Some(mut changed) = changed {
-        // If it fails, each name is read anew.
-        let _ = changed.set(0, NAMES_ARE_KEPT, 0);
-    }
 }
 
 /// Fails where it is known already that nothing could be traced.
