@@ -91,10 +91,10 @@ fn parts(recording: &Path) -> Vec<PathBuf> {
     parts
 }
 
-/// Standard output, or a file that is begun anew.
+/// Standard output, or a file that is begun anew, for its owner alone: it has every event, with the kernel's addresses.
 pub(super) fn create(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
     Ok(match path {
-        Some(path) => Box::new(create_file(path)?),
+        Some(path) => Box::new(create_with(path, 0o600)?),
         None => Box::new(io::stdout()),
     })
 }
@@ -102,11 +102,16 @@ pub(super) fn create(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
 /// A report, begun anew. A link is followed only to what keeps nothing, such as a terminal: where it leads to a file,
 /// somebody else may have put it there.
 pub(super) fn create_file(path: &Path) -> anyhow::Result<File> {
+    create_with(path, 0o666)
+}
+
+fn create_with(path: &Path, mode: u32) -> anyhow::Result<File> {
     let open = |flags| {
         OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
+            .mode(mode)
             .custom_flags(flags)
             .open(path)
     };
@@ -238,6 +243,14 @@ mod tests {
         assert_eq!(fs::read(path("target")).unwrap(), b"kept");
         std::os::unix::fs::symlink("/dev/null", path("null")).unwrap();
         assert!(create_file(&path("null")).is_ok());
+    }
+
+    #[test]
+    fn a_transcript_is_its_owners() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events.json");
+        drop(create(Some(&path)).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     }
 
     #[test]
