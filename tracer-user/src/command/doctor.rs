@@ -170,7 +170,7 @@ impl Diagnosis {
             self.kernel
                 .lockdown
                 .as_deref()
-                .unwrap_or("not in this kernel")
+                .unwrap_or("unknown (no lockdown in this kernel, or securityfs is not mounted)")
         )?;
         writeln!(
             writer,

@@ -7,6 +7,6 @@ mod system;
 mod types;
 
 pub use clock::now;
-pub use running::Kernel;
+pub use running::{Kernel, lockdown};
 pub use system::{System, taints};
 pub use types::{DeviceSetLayout, KERNEL_BTF, KernelTypes, LayoutError, ModuleLayout};

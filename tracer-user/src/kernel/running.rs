@@ -16,7 +16,7 @@ pub struct Kernel {
     pub machine: String,
     /// Whether it publishes its types.
     pub btf: bool,
-    /// Its lockdown mode; `None` if it has none.
+    /// See [`lockdown`].
     pub lockdown: Option<String>,
     /// The capabilities that tracing wants and this process lacks.
     pub missing_capabilities: Vec<&'static str>,
@@ -45,9 +45,7 @@ impl Kernel {
             release,
             machine,
             btf: Path::new(KERNEL_BTF).exists(),
-            lockdown: lockdown(
-                &fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default(),
-            ),
+            lockdown: lockdown(),
             missing_capabilities: missing(
                 &fs::read_to_string("/proc/self/status").unwrap_or_default(),
             ),
@@ -68,8 +66,14 @@ impl Kernel {
     }
 }
 
+/// The mode of the kernel's lockdown; `None` where the kernel has none or securityfs is not mounted.
+#[must_use]
+pub fn lockdown() -> Option<String> {
+    mode(&fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default())
+}
+
 /// The mode in brackets.
-fn lockdown(modes: &str) -> Option<String> {
+fn mode(modes: &str) -> Option<String> {
     let (_, rest) = modes.split_once('[')?;
     let (mode, _) = rest.split_once(']')?;
     Some(mode.to_owned())
@@ -92,15 +96,15 @@ fn missing(status: &str) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{lockdown, missing};
+    use super::{missing, mode};
 
     #[test]
     fn the_lockdown_mode_is_the_one_in_brackets() {
         assert_eq!(
-            lockdown("none [integrity] confidentiality\n").as_deref(),
+            mode("none [integrity] confidentiality\n").as_deref(),
             Some("integrity")
         );
-        assert_eq!(lockdown(""), None);
+        assert_eq!(mode(""), None);
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use aya::EbpfError;
 
-use crate::{kernel::LayoutError, source::chain};
+use crate::{
+    kernel::{LayoutError, lockdown},
+    source::chain,
+};
 
 /// Why the running kernel can't be traced.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +97,5 @@ fn root_cause(error: &EbpfError) -> Option<i32> {
 
 /// Whether the kernel keeps its memory from eBPF programs, as far as it says.
 pub(super) fn locked_down() -> bool {
-    std::fs::read_to_string("/sys/kernel/security/lockdown")
-        .is_ok_and(|modes| modes.contains("[confidentiality]"))
+    lockdown().is_some_and(|mode| mode == "confidentiality")
 }
