@@ -188,7 +188,7 @@ fn is_wanted_name(name: &str, filter: Option<&str>) -> bool {
     filter.is_none_or(|filter| name.contains(filter))
 }
 
-/// The lines of a kernel's log that tell of something broken.
+/// The lines of a kernel's log that report something broken.
 pub(crate) fn troubled_lines(log: &str) -> impl Iterator<Item = String> {
     log.lines()
         .filter(|line| TROUBLE.iter().any(|trouble| line.contains(trouble)))
