@@ -11,62 +11,67 @@ use std::{
 
 /// Such a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Packed {
-    kind: &'static str,
-    /// The tool and its arguments, in front of the file's name.
+pub struct Packed(&'static Kind);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Kind {
+    /// What its files begin with.
+    magic: &'static [u8],
+    name: &'static str,
+    /// The tool that makes text of them, and its arguments in front of the file's name.
     tool: &'static [&'static str],
 }
 
 impl Packed {
     /// The command that makes text of a file, for people.
     fn command(self) -> String {
-        format!("{} FILE", self.tool.join(" "))
+        format!("{} FILE", self.0.tool.join(" "))
     }
 }
 
 impl fmt::Display for Packed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, command) = (self.kind, self.command());
+        let (kind, command) = (self.0.name, self.command());
         write!(formatter, "{kind}: use the output of `{command}`")
     }
 }
 
-/// What a file begins with, what it is, and what makes text of it.
-///
 /// `trace-cmd report` rounds times to microseconds without `-t`. `perf script` does so without `--ns`, passes over what
 /// was lost without `--show-lost-events`, and refuses another user's file without `-f`.
-const KNOWN: [(&[u8], &str, &[&str]); 10] = [
-    (b"\x1f\x8b", "compressed with gzip", &["zcat"]),
-    (b"BZh", "compressed with bzip2", &["bzcat"]),
-    (b"\xfd7zXZ\0", "compressed with xz", &["xzcat"]),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd", &["zstdcat"]),
-    (b"\x04\x22\x4d\x18", "compressed with lz4", &["lz4cat"]),
-    (b"PK\x03\x04", "a zip archive", &["unzip", "-p"]),
-    (
+static KNOWN: [Kind; 10] = [
+    kind(b"\x1f\x8b", "compressed with gzip", &["zcat"]),
+    kind(b"BZh", "compressed with bzip2", &["bzcat"]),
+    kind(b"\xfd7zXZ\0", "compressed with xz", &["xzcat"]),
+    kind(b"\x28\xb5\x2f\xfd", "compressed with zstd", &["zstdcat"]),
+    kind(b"\x04\x22\x4d\x18", "compressed with lz4", &["lz4cat"]),
+    kind(b"PK\x03\x04", "a zip archive", &["unzip", "-p"]),
+    kind(
         b"\x17\x08\x44tracing",
         "a recording of trace-cmd",
         &["trace-cmd", "report", "-t", "-i"],
     ),
-    (b"PERFILE2", PERF, &PERF_SCRIPT),
-    (b"PERFFILE", PERF, &PERF_SCRIPT),
-    (
+    kind(b"PERFILE2", "a recording of perf", &PERF_SCRIPT),
+    kind(b"PERFFILE", "a recording of perf", &PERF_SCRIPT),
+    kind(
         b"LPKSHHRH",
         "a journal file",
         &["journalctl", "-k", "-o", "short-monotonic", "--file"],
     ),
 ];
-const PERF: &str = "a recording of perf";
 const PERF_SCRIPT: [&str; 6] = ["perf", "script", "-f", "--ns", "--show-lost-events", "-i"];
+
+const fn kind(magic: &'static [u8], name: &'static str, tool: &'static [&'static str]) -> Kind {
+    Kind { magic, name, tool }
+}
 
 /// Bytes of what a tool says on standard error that are kept.
 const LONGEST_WORDS: u64 = 4096;
 
 /// What begins so, if it is of such a kind.
 pub(super) fn known(beginning: &[u8]) -> Option<Packed> {
-    KNOWN
-        .iter()
-        .find(|(magic, ..)| beginning.starts_with(magic))
-        .map(|(_, kind, tool)| Packed { kind, tool })
+    let mut kinds = KNOWN.iter();
+    let found = kinds.find(|kind| beginning.starts_with(kind.magic));
+    found.map(Packed)
 }
 
 /// Why a file can't be read through the tool for its kind.
@@ -110,7 +115,7 @@ impl Unpacking {
             command: command.clone(),
             source,
         };
-        let [program, arguments @ ..] = packed.tool else {
+        let [program, arguments @ ..] = packed.0.tool else {
             return Err(failed(io::ErrorKind::NotFound.into()));
         };
         let mut child = Command::new(program)

@@ -74,7 +74,7 @@ pub enum RecordingError {
         /// What it is.
         packed: Packed,
         /// Why the tool was of no use.
-        source: UnpackError,
+        source: Box<UnpackError>,
     },
     /// The tool that makes text of it failed after it had begun.
     #[error("{name} can't be read to its end")]
@@ -82,7 +82,7 @@ pub enum RecordingError {
         /// What was being read.
         name: String,
         /// How the tool ended.
-        source: UnpackError,
+        source: Box<UnpackError>,
     },
     /// It is of a kind that another tool makes text of, and no file that could be given to it.
     #[error("{name} is {packed}")]
@@ -151,7 +151,7 @@ impl Recording {
         };
         let (mut unpacking, text) = match Unpacking::start(packed, path) {
             Ok(started) => started,
-            Err(source) => return Err(failed(name, source)),
+            Err(source) => return Err(failed(name, Box::new(source))),
         };
         match Self::read(Box::new(text), name.clone()) {
             Ok(recording) => Ok(Self {
@@ -164,7 +164,7 @@ impl Recording {
                 source: source @ (ImportError::NoEvents { .. } | ImportError::Empty),
             }) => Err(match unpacking.end() {
                 Ok(()) => RecordingError::Text { name, source },
-                Err(source) => failed(name, source),
+                Err(source) => failed(name, Box::new(source)),
             }),
             Err(error) => Err(error),
         }
@@ -322,7 +322,7 @@ impl Recording {
         };
         unpacking.end().map_err(|source| RecordingError::Tool {
             name: self.name.clone(),
-            source,
+            source: Box::new(source),
         })
     }
 

@@ -326,9 +326,7 @@ fn an_operation_that_nothing_shows_is_a_loss_and_an_error_where_all_are() {
             "   bash-18057 [000] {time}: devres_log:      foo.0 {operation} {node} devm_kzalloc_release (24 bytes)\n"
         )
     });
-    let error = text::read(bare.as_bytes())
-        .err()
-        .expect("it has no operation");
+    let error = text::read(bare.as_bytes()).expect_err("it has no operation");
     assert!(
         error.to_string().starts_with("4 events of devres_log have an address in place of ADD, REL or REM, as perf and trace-cmd print it: record with call stacks"),
         "{error}"
@@ -356,9 +354,7 @@ fn an_operation_that_nothing_shows_is_a_loss_and_an_error_where_all_are() {
 #[test]
 fn perf_trace_prints_the_operations_address_too() {
     let line = "0.000 bash/19023 dev:devres_log(devname: \"foo.0\", op: 0xa11, node: 0xff11000000000010, name: \"a\", size: 24)";
-    let error = text::read(line.as_bytes())
-        .err()
-        .expect("it has no operation");
+    let error = text::read(line.as_bytes()).expect_err("it has no operation");
     assert!(
         error
             .to_string()
