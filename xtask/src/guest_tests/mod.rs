@@ -21,6 +21,7 @@ mod live;
 mod loss;
 mod modules;
 mod names;
+mod pointers;
 mod pvpanic;
 mod recording;
 pub(crate) mod scenarios;
@@ -41,9 +42,10 @@ use evidence::Evidence;
 use kernel_run::KernelRun;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 19] = [
+const SESSIONS: [&Session; 20] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
+    &pointers::SESSION,
     &fallback::SESSION,
     &silent::SESSION,
     &files::SESSION,
