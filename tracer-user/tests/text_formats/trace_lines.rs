@@ -362,3 +362,24 @@ fn perf_trace_prints_the_operations_address_too() {
         "{error}"
     );
 }
+
+#[test]
+fn no_line_is_forgotten_while_others_wait() {
+    let line = |number: u32, kinds: u32| {
+        let operation = 0xa00 + number % kinds;
+        format!(
+            "sh-1 [000] {number}.5: devres_log: x {operation:016x} 0xff110000{number:08x} a (8 bytes)\n"
+        )
+    };
+    for (lines, kinds) in [(5000, 1), (5000, 3), (30_000, 40)] {
+        let text: String = (1..=lines).map(|number| line(number, kinds)).collect();
+        let stack =
+            "sh-1 [000] 90000.5: kernel_stack: <stack trace >\n=> add_dr (ffffffff81d59a09)\n";
+        for text in [text.clone(), text + stack] {
+            let Err(text::ImportError::Unnamed { statistics }) = text::read(text.as_bytes()) else {
+                panic!("there is an operation");
+            };
+            assert_eq!(statistics.unnamed, u64::from(lines), "{kinds} addresses");
+        }
+    }
+}

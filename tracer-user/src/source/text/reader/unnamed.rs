@@ -63,34 +63,35 @@ impl Reader {
 
     /// Whether a line waits with an event before it. What the stack in front of the line shows is taken in.
     pub(super) fn waits_with(&mut self, line: &[u8], count: u64) -> bool {
-        let Some(waiting) = &mut self.waiting else {
-            return false;
-        };
-        if waiting.lines.len() >= MOST_LINES {
-            self.end_waiting();
-            return false;
-        }
-        if call_chain::is_frame(line)
-            && let Some(stack) = &mut waiting.stack
-        {
-            stack.text.extend_from_slice(line);
-            stack.text.push(b'\n');
-        } else if !waiting.is_before_stack(line) {
-            let address = waiting.address;
-            self.learn();
-            if !self.operations.is_open(address) {
+        // Among the lines that waited there may be another event that waits, and the line with it.
+        while let Some(waiting) = &mut self.waiting {
+            if waiting.lines.len() >= MOST_LINES {
                 self.end_waiting();
-                return false;
+                continue;
             }
-            let stack = self.unnamed_stack(line);
+            if call_chain::is_frame(line)
+                && let Some(stack) = &mut waiting.stack
+            {
+                stack.text.extend_from_slice(line);
+                stack.text.push(b'\n');
+            } else if !waiting.is_before_stack(line) {
+                let address = waiting.address;
+                self.learn();
+                if !self.operations.is_open(address) {
+                    self.end_waiting();
+                    continue;
+                }
+                let stack = self.unnamed_stack(line);
+                if let Some(waiting) = &mut self.waiting {
+                    waiting.stack = stack;
+                }
+            }
             if let Some(waiting) = &mut self.waiting {
-                waiting.stack = stack;
+                waiting.lines.push((line.to_vec(), count));
             }
+            return true;
         }
-        if let Some(waiting) = &mut self.waiting {
-            waiting.lines.push((line.to_vec(), count));
-        }
-        true
+        false
     }
 
     /// Takes in what the stack shows that was read last.
