@@ -41,13 +41,18 @@ fn looked_up(evidence: &Evidence) -> Result<()> {
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()?;
     let operations: Vec<&str> = lines.iter().filter_map(operation).collect();
-    let count = operations.len() / 2;
-    // What the unbind releases is what the probe adds.
-    let (released, added) = operations.split_at(count);
+    let count = |wanted: &str| {
+        let found = operations.iter().filter(|operation| **operation == wanted);
+        found.count()
+    };
+    // What the unbind releases is what the probe adds and keeps.
     ensure!(
-        count > 0
-            && released.iter().all(|operation| *operation == "REL")
-            && added.iter().all(|operation| *operation == "ADD"),
+        operations.first() == Some(&"REL")
+            && count("REL") + count("REM") == count("ADD")
+            && operations
+                .iter()
+                .skip_while(|operation| **operation == "REL")
+                .all(|operation| *operation != "REL"),
         "the operations are {operations:?}"
     );
     let summary = lines.iter().find(|line| text(line, "/type") == "summary");
