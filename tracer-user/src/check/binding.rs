@@ -22,7 +22,7 @@ pub(super) enum Observation {
 }
 
 /// A driver is bound.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Bound {
     pub(super) place: Place,
     pub(super) time: Time,

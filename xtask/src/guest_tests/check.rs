@@ -22,6 +22,7 @@ macro_rules! check_function {
     "#
     };
 }
+pub(super) use check_function;
 
 pub(super) static SESSION: Session = Session {
     name: "check",
@@ -238,7 +239,7 @@ fn detaches_early(evidence: &Evidence) -> bool {
 }
 
 /// A check's results, once its exit code is as expected.
-fn results(evidence: &Evidence, name: &str, exit_code: i32) -> Result<Value> {
+pub(super) fn results(evidence: &Evidence, name: &str, exit_code: i32) -> Result<Value> {
     let code = evidence.exit_code(name)?;
     let ktap = evidence.text(&format!("{name}.stdout"))?;
     ensure!(
@@ -251,7 +252,7 @@ fn results(evidence: &Evidence, name: &str, exit_code: i32) -> Result<Value> {
 }
 
 /// The status and message of a test.
-fn test<'a>(results: &'a Value, group: &str, name: &str) -> Result<(&'a str, &'a str)> {
+pub(super) fn test<'a>(results: &'a Value, group: &str, name: &str) -> Result<(&'a str, &'a str)> {
     let groups = results["groups"].as_array();
     groups
         .into_iter()
@@ -264,7 +265,12 @@ fn test<'a>(results: &'a Value, group: &str, name: &str) -> Result<(&'a str, &'a
 }
 
 /// Fails unless a test ended like this.
-fn ensure_status(results: &Value, group: &str, name: &str, expected: &str) -> Result<()> {
+pub(super) fn ensure_status(
+    results: &Value,
+    group: &str,
+    name: &str,
+    expected: &str,
+) -> Result<()> {
     let (status, message) = test(results, group, name)?;
     ensure!(
         status == expected,
@@ -325,7 +331,7 @@ fn expects_what_is_known(evidence: &Evidence) -> Result<()> {
 }
 
 /// Fails unless all tests of an exercise have passed.
-fn ensure_exercised(results: &Value) -> Result<()> {
+pub(super) fn ensure_exercised(results: &Value) -> Result<()> {
     for name in ["cycles", "same stack", "nothing left", "restored"] {
         ensure_status(results, "exercise", name, "passed")?;
     }

@@ -11,6 +11,7 @@ mod command_line;
 mod deaths;
 mod devices;
 mod evidence;
+mod fail_probe;
 mod fallback;
 mod files;
 mod genpd;
@@ -41,7 +42,7 @@ use evidence::Evidence;
 use kernel_run::KernelRun;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 19] = [
+const SESSIONS: [&Session; 20] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &fallback::SESSION,
@@ -58,6 +59,7 @@ const SESSIONS: [&Session; 19] = [
     &check::SESSION,
     &check::EXERCISE,
     &check::FAUX,
+    &fail_probe::SESSION,
     &check::EXAMPLE,
     &via_tracefs::SESSION,
     &devices::SESSION,
@@ -125,6 +127,8 @@ pub(crate) struct Programs {
     pub(crate) tracer: PathBuf,
     /// The test module, built for the kernel; not on RISC-V.
     pub(crate) module: Option<PathBuf>,
+    /// The module that lets acquisitions fail, built for the kernel; only for amd64.
+    pub(crate) fail_module: Option<PathBuf>,
 }
 
 /// How much is tested.

@@ -106,6 +106,15 @@ pub(super) struct Check {
         help_heading = "Exercise"
     )]
     hold: Vec<PathBuf>,
+    /// After one rebind, let the probe fail at each of its managed acquisitions in turn, and judge how it unwinds. Needs the
+    /// module devres_fail
+    #[arg(
+        long,
+        requires = "exercise",
+        conflicts_with_all = ["command", "duration", "hold", "cycles"],
+        help_heading = "Exercise"
+    )]
+    fail_probe: bool,
     /// Unload and reload a module, given by name or file
     #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["command", "duration", "exercise", "exercise_all", "rebind"], group = "exercised", help_heading = "Exercise")]
     exercise_module: Option<String>,

@@ -34,7 +34,11 @@ impl Check {
         let exercise = match (&self.exercise, &self.exercise_module) {
             (Some(name), _) => {
                 let exercise = Exercise::of_devices(Roots::default(), name, self.force)?;
-                Some(exercise.holding(self.hold.clone()))
+                Some(if self.fail_probe {
+                    exercise.failing_probes()
+                } else {
+                    exercise.holding(self.hold.clone())
+                })
             }
             (None, Some(name)) => {
                 Exercise::verify_module(&Roots::default(), name)?;
@@ -68,6 +72,8 @@ impl Check {
                 .watch_cycles(exercise.wanted(), clock.clone());
             let cycles = match self.rebind.rebind {
                 Some(_) => RebindOptions::cycles(&self.capture),
+                // One as ever, to compare with, and the one in which probes fail.
+                None if self.fail_probe => 2,
                 None => self.cycles,
             };
             let exercised = run_cycles(&mut capture, &mut run, exercise, cycles, clock)
