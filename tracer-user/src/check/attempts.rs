@@ -39,7 +39,7 @@ impl Attempts {
             return;
         }
         let unwound = self.unwound.entry(attempt).or_default();
-        unwound.released += ended.released.len();
+        unwound.released += ended.unwound;
         unwound.left.extend(ended.left.iter().cloned());
         if unwound.doubt.is_none() {
             unwound.doubt.clone_from(&ended.doubt);
