@@ -51,7 +51,7 @@ pub(crate) struct Args {
     /// Fetch the newest point release even if the cache has one of the series.
     #[arg(long)]
     update: bool,
-    /// Build devres_fail, which lets the acquisitions of a probe fail, instead.
+    /// Build `devres_fail`, which lets the acquisitions of a probe fail, instead.
     #[arg(long)]
     fail: bool,
     /// Debian mirror to fetch from, if the machine's apt is not configured for one.
