@@ -198,7 +198,7 @@ const TABLE: u64 = 0xffff_ffff_c010_0000;
 const INIT: u64 = 0xffff_ffff_c020_0000;
 const ACTION: u64 = 0xffff_ffff_c000_5000;
 
-/// A module's symbol table as the kernel lays it out: symbols, names, and what tells where they are, over two pages.
+/// A module's symbol table as the kernel lays it out: symbols, names, and what shows where they are, over two pages.
 fn table() -> Vec<PageRecord> {
     let symbol = |name: u32, kind: u8, address: u64, size: u64| {
         let mut bytes = name.to_ne_bytes().to_vec();

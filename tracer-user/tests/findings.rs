@@ -1,4 +1,4 @@
-//! Of a finding that is made many times: which is shown, how many are counted, and where each is told.
+//! Of a finding that is made many times: which is shown, how many are counted, and where each is reported.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 mod support;
@@ -102,7 +102,7 @@ fn a_binding_from_before_the_trace_gives_way_to_one_that_was_seen() {
     assert_eq!(shown.first, first.first);
     assert!(shown.last > first.last);
     assert!(shown.resources[0].added.stack[1].starts_with("early_probe"));
-    // Of those that tell as much, the first.
+    // Of those that say as much, the first.
     let times: Vec<Time> = shown.occurrences.iter().map(|one| one.time).collect();
     assert_eq!(times.len(), 3);
     let released = shown.resources[0].released.unwrap();
@@ -159,7 +159,7 @@ fn info() -> &'static RuleInfo {
     RuleSet::all().find("DR001").unwrap()
 }
 
-/// A finding made at this time, which tells this much.
+/// A finding made at this time, which says this much.
 fn made(time: u64, severity: Severity, certainty: Certainty, stack: bool) -> Finding {
     let mut story = Story::new();
     begin(&mut story, ONE, "one");
@@ -179,7 +179,7 @@ fn made(time: u64, severity: Severity, certainty: Certainty, stack: bool) -> Fin
     }
 }
 
-/// Five that differ in what they tell, the best last.
+/// Five that differ in what they say, the best last.
 fn differing() -> Vec<Finding> {
     use Certainty::{Confirmed, Likely};
     vec![

@@ -1,4 +1,4 @@
-//! What stock kernels did in QEMU, told as events: the wrong order and its innocent neighbours.
+//! What stock kernels did in QEMU, as events: the wrong order and its innocent neighbours.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Events as no kernel would send them: the model must stay whole, whatever it is told.
+//! Events as no kernel would send them: the model must stay whole, whatever it is reported.
 
 mod support;
 

@@ -20,7 +20,7 @@ use support::{Dev, Story, whole};
 
 const DEVICE: Dev = Dev(0xff11_0000_0638_fc10);
 
-/// What is told of a life, by the reference and by the model.
+/// What is reported about a life, by the reference and by the model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Compared {
     address: u64,
@@ -61,13 +61,13 @@ fn deed() -> impl Strategy<Value = (u64, Deed)> {
     (0..3_u64, deed)
 }
 
-/// The kernel's side: who lives where, and what the probes have told of it.
+/// The kernel's side: who lives where, and what the probes have reported about it.
 #[derive(Debug, Default)]
 struct Kernel {
     story: Story,
     /// The name of the device that lives at an address.
     living: BTreeMap<u64, Option<String>>,
-    /// The name that was last told of an address, as the probes remember it.
+    /// The name that an address was last reported with, as the probes remember it.
     told: BTreeMap<u64, Option<String>>,
     born: u64,
     added: u64,
@@ -140,7 +140,7 @@ impl Kernel {
         self.losing = false;
     }
 
-    /// A probe runs: it tells who the device is if that has changed, and then what happened.
+    /// A probe runs: it sends who the device is if that has changed, and then what happened.
     fn event(&mut self, device: Dev, tell: impl FnOnce(&mut Story)) {
         if self.losing {
             self.lost += 1;

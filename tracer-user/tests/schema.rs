@@ -48,7 +48,7 @@ fn run(arguments: &str) -> String {
     String::from_utf8(output.stdout).expect("it writes UTF-8")
 }
 
-/// The schema, made strict: a line may have no members but those that it tells of. Others that read lines must bear with
+/// The schema, made strict: a line may have no members but those that it lists. Others that read lines must bear with
 /// new members.
 fn strict() -> Value {
     let mut schema: Value = serde_json::from_str(&run("schema")).expect("the schema is JSON");

@@ -1,4 +1,4 @@
-//! What function events tell of their calls, and what is decided without.
+//! What function events say about their calls, and what is decided without.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 #[path = "support/text.rs"]

@@ -225,7 +225,7 @@ proptest! {
         check(input.as_bytes());
     }
 
-    /// Most of a log tells nothing and is passed over at once: that must change nothing.
+    /// Most of a log says nothing and is passed over at once: that must change nothing.
     #[test]
     fn events_among_lines_that_tell_nothing_are_found(
         lines in vec((0..LINES.len() + 1, prop::sample::select(DULL.to_vec()), 0..4_usize), 0..30),

@@ -14,7 +14,7 @@ use crate::{
     record::{begin, reserve, wake_up},
 };
 
-/// Tells who `device` is unless userspace knows already, and whether its events are wanted.
+/// Reports who `device` is unless userspace knows already, and whether its events are wanted.
 ///
 /// `driver` is the driver that is about to be tried, before the kernel has set it; else zero.
 #[inline(never)]

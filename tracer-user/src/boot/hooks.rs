@@ -36,7 +36,7 @@ const BY_NEED: [Hook; 27] = [
     Hook::DevresAdd,
 ];
 
-/// What tells of additions and removals where there is no tracepoint: these come first.
+/// What reports additions and removals where there is no tracepoint: these come first.
 const INSTEAD_OF_THE_TRACEPOINT: [Hook; 3] = [Hook::AddDr, Hook::DevresAdd, Hook::DevresRemove];
 
 /// Something that a probe event records, by a name that the import knows.
@@ -94,7 +94,7 @@ pub(super) fn wanted(tracepoint: bool) -> impl Iterator<Item = Hook> {
         &INSTEAD_OF_THE_TRACEPOINT
     };
     let then = BY_NEED.iter().filter(move |hook| {
-        // `add_dr` tells which node is which, and on 6.1 what it releases.
+        // `add_dr` says which node is which, and on 6.1 what it releases.
         let told = tracepoint && hook.description().has(Trait::WithoutLog);
         !first.contains(hook) && (!told || **hook == Hook::AddDr)
     });

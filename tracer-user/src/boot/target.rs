@@ -80,7 +80,7 @@ impl Target {
     }
 
     /// The kernel whose types a file holds: a copy of `/sys/kernel/btf/vmlinux`, or a vmlinux. Which architecture that
-    /// is, the types tell.
+    /// is, the types say.
     pub fn of_file(path: &Path, asked: Option<Machine>) -> Result<Self, TargetError> {
         let name = path.display().to_string();
         let content = fs::read(path).map_err(|source| TargetError::Read {

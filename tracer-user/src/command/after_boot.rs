@@ -43,7 +43,7 @@ fn read(file: &str) -> String {
 }
 
 impl AfterBoot {
-    /// The record, if the kernel makes one at this moment that can be read. One that has stopped does not tell what was
+    /// The record, if the kernel makes one at this moment that can be read. One that has stopped does not say what was
     /// added since.
     pub(super) fn find() -> Option<Self> {
         let goes_on = read("tracing_on").trim() == "1";
@@ -67,7 +67,7 @@ impl AfterBoot {
         Ok(Self { began: now() })
     }
 
-    /// Hands on what was recorded before the probes were attached: what happened meanwhile only the snapshot tells.
+    /// Hands on what was recorded before the probes were attached: what happened meanwhile only the snapshot says.
     pub(super) fn hand_on(&self, take: &mut dyn FnMut(&Event)) -> anyhow::Result<HandedOn> {
         let attached = now();
         let mut recording = Recording::open(&Path::new(TRACING).join("trace"))?;

@@ -327,7 +327,7 @@ impl Capture {
         }
     }
 
-    /// Hands on what has happened until now and was not told yet. Yields what found no room in the ring
+    /// Hands on what has happened until now and was not handed on yet. Yields what found no room in the ring
     /// buffer.
     pub(super) fn finish(mut self, receiver: &mut dyn Receiver) -> Vec<LostBy> {
         if let Err(error) = self.kernel.finish(&mut |event| receiver.event(&event)) {

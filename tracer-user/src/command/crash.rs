@@ -122,7 +122,7 @@ fn of_file(path: &std::path::Path) -> anyhow::Result<Evidence> {
 }
 
 /// What the kernel before this one has left: events from the first place that has some, and how it died from the first
-/// that tells.
+/// that says.
 fn of_this_machine() -> anyhow::Result<Evidence> {
     let found = Places::default().find();
     let mut evidence: Option<Evidence> = None;
@@ -161,7 +161,7 @@ fn of_this_machine() -> anyhow::Result<Evidence> {
     })
 }
 
-/// A log that tells of a death and has no events.
+/// A log that reports a death and has no events.
 fn without_events(death: Option<Death>) -> anyhow::Result<Exit> {
     let crash = Crash {
         death,

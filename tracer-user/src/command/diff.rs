@@ -154,7 +154,7 @@ impl Read {
     }
 }
 
-/// Keeps the histories of devices, and all names that were told.
+/// Keeps the histories of devices, and all names that were reported.
 struct Reader {
     histories: HistoryObserver,
     names: BTreeSet<Text>,

@@ -31,7 +31,7 @@ pub(super) struct Doctor {
     /// Write one JSON object
     #[arg(long)]
     json: bool,
-    /// Tell how long each step of the start takes, and how much memory it takes
+    /// Show how long each step of the start takes, and how much memory it takes
     #[arg(long)]
     timing: bool,
 }

@@ -115,7 +115,7 @@ pub(super) async fn run_cycles(
         .await;
     // If the capture has failed, the exercise still runs, and this process waits for its end.
     asked.store(true, Ordering::Relaxed);
-    // What it came to is told by the channel, which says as well that it has died.
+    // The channel carries the result, and shows as well that it has died.
     let _ = worker.join();
     exercised?.map_err(|error| anyhow::Error::new(error).context("the exercise failed"))
 }

@@ -168,7 +168,7 @@ pub(super) fn refuse_same<'a>(
     Ok(())
 }
 
-/// What tells whether two names are of one file.
+/// What shows whether two names are of one file.
 #[derive(Debug, PartialEq, Eq)]
 enum Identity {
     /// It is there: device and inode.

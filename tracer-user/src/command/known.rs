@@ -15,7 +15,7 @@ use crate::{
 
 /// Lists the faults of the kernel that are known: how a finding is recognized as one, and what fixed it
 ///
-/// A finding that fits tells of it. It fits by what was observed, such as the bus's function that detached a PM domain,
+/// A finding that fits mentions it. It fits by what was observed, such as the bus's function that detached a PM domain,
 /// never by the kernel's version, and it counts like any other: a kernel without the fix has the fault.
 #[derive(Debug, Args)]
 pub(super) struct Known {
@@ -24,7 +24,7 @@ pub(super) struct Known {
     json: bool,
 }
 
-/// A fault, as JSON tells of it.
+/// A fault, as JSON shows it.
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "known")]
 pub(super) struct Line {

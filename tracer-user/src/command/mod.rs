@@ -86,7 +86,7 @@ enum Command {
 }
 
 impl Arguments {
-    /// The arguments that this process was given; what is wrong with them is told. Where help is asked for, it is shown,
+    /// The arguments that this process was given; what is wrong with them is reported. Where help is asked for, it is shown,
     /// and the process ends.
     pub fn given() -> Result<Self, Exit> {
         Self::parsed().map_err(|error| {
@@ -114,7 +114,7 @@ impl Arguments {
         Ok(arguments)
     }
 
-    /// Runs the command, and tells what went wrong.
+    /// Runs the command, and says what went wrong.
     #[must_use]
     pub fn run(self) -> Exit {
         self.manner.adopt();

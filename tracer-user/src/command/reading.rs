@@ -47,7 +47,7 @@ pub(super) fn told(opened: Result<Recording, RecordingError>) -> anyhow::Result<
 
 /// Whether a recording can be read a second time; why not, if it can't.
 pub(super) fn can_be_read_twice(path: &Path) -> Result<(), UsageError> {
-    // What can't be read even once is told by whoever reads it.
+    // What can't be read even once is reported by whoever reads it.
     let regular = fs::metadata(path).map_or(true, |it| it.is_file() || it.is_dir());
     if regular && path.as_os_str() != "-" {
         return Ok(());

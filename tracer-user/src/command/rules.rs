@@ -30,7 +30,7 @@ pub(super) struct Rules {
     json: bool,
 }
 
-/// A rule, as JSON tells of it.
+/// A rule, as JSON shows it.
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "rule")]
 pub(super) struct RuleLine {
@@ -45,7 +45,7 @@ pub(super) struct RuleLine {
     /// What it can do on this kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     here: Option<String>,
-    /// What `explain` tells of it.
+    /// What `explain` says about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) page: Option<&'static str>,
 }

@@ -13,7 +13,7 @@ pub(super) fn start() -> anyhow::Result<Runtime> {
     let free: io::Result<Vec<File>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
     free.and_then(|files| {
         drop(files);
-        // Threads are named like the program: what one does to a driver is told as done by it.
+        // Threads are named like the program: what one does to a driver is reported as done by it.
         Builder::new_current_thread()
             .enable_all()
             .thread_name(env!("CARGO_PKG_NAME"))

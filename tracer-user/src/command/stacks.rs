@@ -93,7 +93,7 @@ impl Stacks {
         })
     }
 
-    /// What a recording tells as it was at the time that is asked for.
+    /// The state that a recording shows at the time that is asked for.
     fn recorded(&self, file: &Path, filter: DeviceFilter) -> anyhow::Result<Found> {
         let mut until = None;
         if let Some(at) = self.at {
@@ -143,7 +143,7 @@ impl Stacks {
         if self.file.is_none() {
             let pointers = stacks.iter().flat_map(|stack| &stack.stack);
             let pointers = pointers.flat_map(|entry| entry.pointers.iter().copied());
-            // Where there are no symbols, fewer names are told.
+            // Where there are no symbols, fewer names are reported.
             let variables = live::variables(&targets.unknown(pointers)).unwrap_or_default();
             targets.add_variables(variables);
         }
@@ -164,7 +164,7 @@ impl Stacks {
         }
     }
 
-    /// With the module of the driver, which sysfs tells of the running kernel.
+    /// With the module of the driver, which sysfs has for the running kernel.
     fn with_module(&self, mut stack: DeviceStack) -> DeviceStack {
         if self.file.is_none()
             && let (Some(bus), Some(driver)) = (&stack.bus, &stack.driver)

@@ -17,7 +17,7 @@ pub(super) struct StartCost {
     /// Microseconds by step.
     #[schemars(with = "BTreeMap<String, u64>")]
     microseconds: Timing,
-    /// The most memory that was resident, in KiB (`VmHWM`), if the kernel tells.
+    /// The most memory that was resident, in KiB (`VmHWM`), if the kernel says.
     peak_kib: Option<u64>,
     /// What of it is the ring buffer: the kernel maps its data twice, one behind the other.
     ring_kib: u64,

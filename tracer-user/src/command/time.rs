@@ -92,7 +92,7 @@ impl Extent {
             }
             ControlFlow::Continue(())
         });
-        // What is damaged lasts until the damage, which those tell who read it for what is in it.
+        // A damaged file lasts until the damage, which whoever reads its events reports.
         if let Some(extent) = extent {
             return Ok(extent);
         }

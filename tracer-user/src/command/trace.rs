@@ -118,7 +118,7 @@ impl OutputOptions {
         self.output.as_deref()
     }
 
-    /// What was asked for that says how findings are told, if anything was.
+    /// What was asked for that says how findings are reported, if anything was.
     pub(super) fn manner(&self) -> Option<&'static str> {
         [(self.json, "--json"), (self.fail_on.is_some(), "--fail-on")]
             .into_iter()
@@ -284,7 +284,7 @@ impl Receiver for Judged<'_> {
         Receiver::snapshot_taken(&mut self.run)
     }
 
-    /// That recording has failed is told at the end: it doesn't keep from judging.
+    /// That recording has failed is reported at the end: it doesn't keep from judging.
     fn pause(&mut self) -> ControlFlow<()> {
         if let Some(recorder) = &mut self.recorder {
             recorder.pause();

@@ -15,7 +15,7 @@ impl UsageError {
     }
 }
 
-/// The exit code of a command; what went wrong is told.
+/// The exit code of a command; what went wrong is reported.
 pub(super) fn tell(result: anyhow::Result<Exit>) -> Exit {
     result.unwrap_or_else(|error| {
         say(format_args!("{error:#}"));

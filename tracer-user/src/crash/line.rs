@@ -94,7 +94,7 @@ fn identify(text: &mut String, hook: Hook, device: Option<&DeviceIdentity>) -> f
 
 fn detail(text: &mut String, detail: &CallDetail) -> fmt::Result {
     match detail {
-        // How many it releases is told when it returns.
+        // How many it releases is known when it returns.
         CallDetail::None | CallDetail::Releases(_) => Ok(()),
         CallDetail::Group(id) => write!(text, " id={:#x}", id.0),
         CallDetail::Pm(pm) => pm_domain(text, *pm),

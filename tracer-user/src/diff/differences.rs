@@ -110,7 +110,7 @@ impl<'c, 'a> Finder<'c, 'a> {
         let mut minor = is_minor(token);
         let kind = match token.thing().0 {
             "came" => DifferenceKind::NotAdded,
-            // That it didn't come in the other is told already.
+            // That it didn't come in the other is reported already.
             "ended" if self.came_only(token.resource) => return None,
             "ended" => DifferenceKind::NotReleased {
                 still_owned: self.still_owned(place),

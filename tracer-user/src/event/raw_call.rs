@@ -51,7 +51,7 @@ impl RawCall {
         }
     }
 
-    /// Tells an argument. What is too much for a call is left out.
+    /// Adds an argument. What is too much for a call is left out.
     pub(crate) fn set(&mut self, role: Role, word: u64) {
         let told = usize::from(self.told);
         let known = self
@@ -145,7 +145,7 @@ impl RawCall {
                 }
                 payload.map(CallDetail::Pointer)
             }
-            // Where nothing tells of removals, the count shows how many were not seen. A negative one is an error.
+            // Where nothing reports removals, the count shows how many were not seen. A negative one is an error.
             Hook::ReleaseAll if !reading.logged => self
                 .get(Role::Returned)
                 .and_then(|count| u32::try_from(count).ok())

@@ -6,7 +6,7 @@ use crate::event::Time;
 /// What a source says when its events have come to an end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceEnd {
-    /// Where events found no room, as far as the kernel side tells.
+    /// Where events found no room, as far as the kernel side says.
     pub lost_by: Vec<LostBy>,
     /// How much was recognised, where it is a text.
     pub lines: Option<LineCounts>,
@@ -14,7 +14,7 @@ pub struct SourceEnd {
     pub problems: Vec<String>,
     /// Why it could not be read to its end, if it couldn't: what came behind is not known.
     pub damage: Option<String>,
-    /// Until when nothing more had happened, where that is told.
+    /// Until when nothing more had happened, where that is reported.
     pub until: Option<Time>,
 }
 

@@ -121,7 +121,7 @@ impl Report {
         let is_new = finding.count > known.count;
         let count = known.count.max(finding.count);
         let is_better = match self.evidence.get(index) {
-            // What was told of this device is out of date.
+            // What was reported about this device is out of date.
             Some(_) if finding.instance == known.instance => finding.severity >= known.severity,
             Some(told) => (finding.severity, evidence) >= (known.severity, *told),
             None => true,

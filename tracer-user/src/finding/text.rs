@@ -132,7 +132,7 @@ fn culprit(formatter: &mut fmt::Formatter<'_>, cause: &Cause) -> fmt::Result {
     if let Some(driver) = &cause.driver {
         write!(line, ", driver {}", Escaped(driver))?;
     }
-    // A log may not tell who it was.
+    // A log may not say who it was.
     if !cause.task.is_empty() || cause.tid != 0 {
         write!(line, ", by {}[{}]", Escaped(&cause.task), cause.tid)?;
     }

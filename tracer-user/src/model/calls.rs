@@ -127,7 +127,7 @@ impl Model {
         let Some(record) = self.devices.get_mut(id) else {
             return Detail::None;
         };
-        // The group that was opened before has not shown: it is told under another name, or not at all. In the
+        // The group that was opened before has not shown: it is reported under another name, or not at all. In the
         // kernel that happens only where memory is short.
         let lacks_marker = !self.facts.exact
             && (self.facts.sees(Hook::DevresLog) || self.facts.sees(Hook::AddDr))

@@ -51,11 +51,11 @@ pub enum Change {
     NodeReleased {
         /// Which.
         node: NodeId,
-        /// Whether the model concluded it because the kernel doesn't tell: the release then runs
+        /// Whether the model concluded it because the kernel doesn't say: the release then runs
         /// somewhen between this event and the return of the function that was entered.
         concluded: bool,
     },
-    /// `devm_krealloc` replaced a block: the node keeps its place, and loses its name and size until told.
+    /// `devm_krealloc` replaced a block: the node keeps its place, and loses its name and size until they are reported.
     NodeReplaced {
         /// Which.
         node: NodeId,
@@ -84,7 +84,7 @@ pub enum Change {
         /// Where its code was, if known.
         code: Option<ModuleCode>,
     },
-    /// The kernel itself told of devres in its log.
+    /// The kernel itself reported devres in its log.
     KernelMessage {
         /// Of which device, where it is known.
         device: Option<DeviceId>,

@@ -17,9 +17,9 @@ const MOST_ENDED: usize = 1 << 16;
 /// Identities that wait for the event that says whose they are.
 const MOST_INTRODUCED: usize = 1 << 16;
 
-/// Who a device is, told before it is known of which life: the next event of its address says that.
+/// Who a device is, reported before it is known in which life: the next event of its address says that.
 ///
-/// A source tells an identity right before the event for which it looked at the device. If that event is
+/// A source gives an identity right before the event for which it looked at the device. If that event is
 /// `device_initialize`, it is the identity of the life that begins there, and not of the one before.
 #[derive(Debug, Clone)]
 pub(super) struct Introduction {
@@ -264,7 +264,7 @@ impl Model {
         id
     }
 
-    /// Who a device is: of which life is told by the next event of its address.
+    /// Who a device is: in which life, the next event of its address shows.
     pub(super) fn identify(&mut self, identity: &Arc<DeviceIdentity>, changes: &mut Changes) {
         let address = self.now.device;
         if address == DeviceAddress::NONE {
@@ -397,7 +397,7 @@ impl Model {
         }
     }
 
-    /// The model and the event don't fit. Where everything was seen and told exactly, that is a fault of
+    /// The model and the event don't fit. Where everything was seen and reported exactly, that is a fault of
     /// the tracer; else something is merely missing.
     pub(super) fn disagree(&mut self, id: DeviceId, kind: DesyncKind, changes: &mut Changes) {
         let Some(record) = self.devices.get(id) else {

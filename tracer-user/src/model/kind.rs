@@ -46,7 +46,7 @@ impl Kind {
     }
 
     /// What the node with this logged name and this function is. `action` says that it is known to be an
-    /// action; otherwise the name must tell.
+    /// action; otherwise the name must say.
     #[must_use]
     pub fn classify(name: Option<&str>, function: Option<&Function>, action: bool) -> Self {
         let logged = plain_name(name.unwrap_or_default());
@@ -281,7 +281,7 @@ mod tests {
             ),
             ("ast_device_release", false, Kind::Action(Hazard::Driver)),
             ("maciom_release", false, Kind::Resource(Hazard::Other)),
-            // An action whose function nobody told may be anything.
+            // An action whose function nobody reported may be anything.
             ("devm_action_release", false, Kind::Action(Hazard::Driver)),
         ] {
             assert_eq!(Kind::classify(Some(name), None, action), kind, "{name}");

@@ -39,7 +39,7 @@ impl Model {
         }
     }
 
-    /// A node's block is replaced: until told, nothing is known of the new one but its place.
+    /// A node's block is replaced: until reported, nothing is known of the new one but its place.
     fn start_move(&mut self, slot: u32, changes: &mut Changes) -> Option<(NodeMark, NodeAddress)> {
         self.arena.forget_address(slot);
         let old = Arc::clone(&self.arena.get(slot)?.site);
@@ -80,7 +80,7 @@ impl Model {
         address: NodeAddress,
         changes: &mut Changes,
     ) {
-        // Where replacements are not logged, the old block tells which node it was.
+        // Where replacements are not logged, the old block says which node it was.
         let replaced = replaced.or_else(|| {
             let record = self.devices.get(id)?;
             let (slot, node) = self

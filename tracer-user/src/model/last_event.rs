@@ -34,7 +34,7 @@ impl Act {
         }
     }
 
-    /// Whether the same again, with nothing of the device in between, is the same where no times tell: an address
+    /// Whether the same again, with nothing of the device in between, is the same where no times say: an address
     /// that is added again for something of another size was removed meanwhile, unseen.
     pub(super) fn is_once(self) -> bool {
         match self {

@@ -23,7 +23,7 @@ impl Record {
         }
     }
 
-    /// The slot of the opening marker of the group that a closing marker at `address` belongs to: its memory tells,
+    /// The slot of the opening marker of the group that a closing marker at `address` belongs to: its memory says,
     /// else `selected`, else the newest open one.
     pub(super) fn group_of_closing(
         &self,

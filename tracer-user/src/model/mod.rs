@@ -62,7 +62,7 @@ use watch::Watch;
 struct Facts {
     /// Releases are concluded from the functions that release.
     concluded: bool,
-    /// Nothing tells of removals.
+    /// Nothing reports removals.
     removals_unseen: bool,
     node_addresses: Addresses,
     /// The source is good enough for a disagreement to be the model's fault.
@@ -272,7 +272,7 @@ impl Model {
         self.device_by_id(self.devices.at(address)?)
     }
 
-    /// Identities of which only the next event of their address says whose they are, as the events that told
+    /// Identities of which only the next event of their address says whose they are, as the events that reported
     /// them; at the present time.
     #[must_use]
     pub fn introductions(&self) -> Vec<Event> {

@@ -70,7 +70,7 @@ pub struct Node {
     pub(super) moved: bool,
 }
 
-/// The size of a node for which the source told none.
+/// The size of a node for which the source reported none.
 pub(super) const NO_SIZE: u64 = u64::MAX;
 
 impl Node {

@@ -13,7 +13,7 @@ use crate::{
 pub(super) const KREALLOC: &str = "devm_krealloc_release";
 
 impl Model {
-    /// A node for the arena, with what the current event and its device's state tell of it.
+    /// A node for the arena, with what the current event and its device's state say about it.
     pub(super) fn make_node(&mut self, id: DeviceId, added: &AddedNode, origin: Origin) -> Node {
         self.sequence += 1;
         let generic = added.name.as_deref() == Some("devm_action_release");

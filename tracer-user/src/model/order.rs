@@ -85,13 +85,13 @@ impl Model {
     /// Compares the event's place with what was seen of its task and its device.
     pub(super) fn place(&mut self, event: &Event) -> Option<Misplaced> {
         let act = Act::of(&event.kind)?;
-        // A stack is told before the first event that has it.
+        // A stack is reported before the first event that has it.
         let lacks_stack = event
             .stack
             .is_some_and(|stack| self.last_loss.is_none() && !self.stacks.contains_key(&stack));
         let (task, time) = (&event.task, event.time);
         let timed = self.coverage.times;
-        // Of lines that don't tell their task only those of one device are compared.
+        // Of lines that don't give their task only those of one device are compared.
         let known = task.tid != 0 || task.comm != crate::event::Comm::default();
         let mut late = timed && known && self.clocks.runs_backwards(task, event.cpu, time);
         let last = Last {

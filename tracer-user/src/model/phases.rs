@@ -136,7 +136,7 @@ impl Model {
         if record.phase == State::Bound {
             return;
         }
-        // The value tells as well as driver_bound, which a text may lack: 0 since 5.18, 1 before.
+        // The value says as well as driver_bound, which a text may lack: 0 since 5.18, 1 before.
         let bound = match value {
             Some(0) => !self.facts.concluded,
             Some(1) => true,

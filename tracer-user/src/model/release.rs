@@ -35,7 +35,7 @@ impl Model {
         }
     }
 
-    /// The release of a group that is not told.
+    /// The release of a group of which nothing is known.
     pub(super) fn begin_release_of_unknown(&mut self) -> Batch {
         self.batches = self.batches.wrapping_add(1).max(1);
         Batch {

@@ -1,4 +1,4 @@
-//! Removals: told by the tracepoint, by the function that removes, or concluded where nothing tells of them.
+//! Removals: reported by the tracepoint, by the function that removes, or concluded where nothing reports them.
 
 use super::{
     Change, Changes, DesyncKind, DeviceId, Kind, Model, Node, NodeId, Taint, bit,
@@ -61,7 +61,7 @@ impl Model {
         }
     }
 
-    /// An action was removed, told by its function and argument: the kernel takes the newest.
+    /// An action was removed, reported by its function and argument: the kernel takes the newest.
     pub(super) fn remove_action(&mut self, function: u64, data: u64, changes: &mut Changes) {
         let Some(id) = self.subject(changes) else {
             return;
@@ -75,14 +75,14 @@ impl Model {
         });
     }
 
-    /// A block was freed, told by its payload's address.
+    /// A block was freed, reported by its payload's address.
     pub(super) fn remove_payload(&mut self, id: DeviceId, pointer: u64, changes: &mut Changes) {
         if pointer != 0 {
             self.remove_newest(id, changes, |node| node.payload_address == pointer);
         }
     }
 
-    /// Pages were freed, told by their address, which is the first word of the payload.
+    /// Pages were freed, reported by their address, which is the first word of the payload.
     pub(super) fn remove_pages(&mut self, id: DeviceId, pointer: u64, changes: &mut Changes) {
         if pointer != 0 {
             self.remove_newest(id, changes, |node| {
@@ -110,7 +110,7 @@ impl Model {
         }
     }
 
-    /// Where nothing tells of removals, a node whose address is added again was removed before.
+    /// Where nothing reports removals, a node whose address is added again was removed before.
     pub(super) fn conclude_removal(
         &mut self,
         id: DeviceId,
@@ -137,7 +137,7 @@ impl Model {
         }
     }
 
-    /// Where nothing tells of removals, resources that lie there beyond those that are released were removed before, or
+    /// Where nothing reports removals, resources that lie there beyond those that are released were removed before, or
     /// their releases by group were missed: which, nobody knows.
     pub(super) fn conclude_removals(&mut self, id: DeviceId, released: u32, changes: &mut Changes) {
         let Some(record) = self.devices.get(id).filter(|_| self.facts.removals_unseen) else {

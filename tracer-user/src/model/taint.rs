@@ -7,7 +7,7 @@ use crate::event::LossCause;
 /// Why what the model says of a device may be incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Taint {
-    /// The device lived before the source began, and nothing told what it owned.
+    /// The device lived before the source began, and nothing reported what it owned.
     FirstSeenHalfway,
     /// What it owned was read while it changed.
     TornSnapshot,

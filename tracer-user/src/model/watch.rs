@@ -26,7 +26,7 @@ const MOST_CALLS: usize = 4096;
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
     /// Hooks whose first event shows that they are attached: another tool may have attached them one by one, or the
-    /// trace began in the midst of what they tell.
+    /// trace began in the midst of what they say.
     unheard: u64,
     /// Whether any function was seen to be entered.
     heard: bool,
@@ -34,9 +34,9 @@ pub(super) struct Watch {
     kretprobes: u64,
     /// Whether the source says when all its hooks were attached, and that was not yet.
     attaching: bool,
-    /// The place of the last loss that the source told of; zero for none.
+    /// The place of the last loss that the source reported; zero for none.
     lost_at: u64,
-    /// The last call of a function whose effect is told by itself, by task.
+    /// The last call of a function whose effect is reported by itself, by task.
     calls: HashMap<u32, (Hook, DeviceAddress)>,
     /// Some calls were forgotten.
     forgetful: bool,
@@ -159,7 +159,7 @@ impl Model {
             .collect()
     }
 
-    /// Devices that have got a driver, and nothing ever told how: to be asked when nothing comes any more.
+    /// Devices that have got a driver, and nothing ever reported how: to be asked when nothing comes any more.
     #[must_use]
     pub fn unexplained_driver(&self) -> Option<SilentHook> {
         if !self.delivers(Hook::Probe) || !self.delivers(Hook::Bound) {
@@ -331,7 +331,7 @@ impl Model {
         }
     }
 
-    /// Whether the hook delivers entries as well as returns, and tells whose they are: a kretprobe does not know its
+    /// Whether the hook delivers entries as well as returns, and says whose they are: a kretprobe does not know its
     /// device, so that with a filter a return may be taken for another device's.
     fn returns(&self, hook: Hook) -> bool {
         let dubious = self.facts.entered_only | self.watch.kretprobes;

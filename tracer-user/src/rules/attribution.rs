@@ -58,7 +58,7 @@ pub(super) fn attribute(node: &Node, creator: &Subject, owner: Device<'_>) -> At
             Attribution::Likely
         }
     };
-    // What is called later tells as well as who calls now.
+    // What is called later says as well as who calls now.
     if let Some(module) = runs
         && of_module(module) == Attribution::Driver
     {
@@ -117,7 +117,7 @@ impl<'s> InProbe<'s> {
         probe.module.as_deref()
     }
 
-    /// Whether `caller` is the driver's where no module tells, all of it being built in.
+    /// Whether `caller` is the driver's where no module says, all of it being built in.
     fn is_drivers_by_name(&self, caller: &Function, creator: &Subject) -> bool {
         // The bus's own function, called by the driver core: the driver's probe has ended in a jump.
         if self.functions.len() <= 1 || self.probe == Some(0) {
@@ -142,7 +142,7 @@ impl<'s> InProbe<'s> {
 struct OwnersModules<'m> {
     driver: Option<&'m str>,
     seen: Vec<&'m str>,
-    /// Whether all that its driver's probe added would tell.
+    /// Whether all that its driver's probe added would say.
     known: bool,
 }
 

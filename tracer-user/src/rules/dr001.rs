@@ -153,7 +153,7 @@ impl Rule for PmDetachBeforeRelease {
     }
 }
 
-/// It is not told whether the device has a PM domain to detach.
+/// It is not known whether the device has a PM domain to detach.
 fn untold(id: DeviceId, model: &Model, report: &mut Report) {
     // Once for all devices where that is so of every detach.
     if !model.coverage().serves(Hook::PmDetach) {

@@ -76,7 +76,7 @@ fn failed(left: &Left, id: DeviceId, without: Option<u64>, model: &Model, report
     let (Some(device), Some(pm)) = (model.device_by_id(id), left.pm) else {
         return;
     };
-    // 5.10 returns 1 for a bound device, and 0 for a probe that failed: the state tells.
+    // 5.10 returns 1 for a bound device, and 0 for a probe that failed: the state says.
     let failed = left.value.is_some_and(|value| value != 1) && device.state() == State::Unbound;
     let attached = without.or_else(|| {
         device

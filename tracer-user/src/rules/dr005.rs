@@ -224,7 +224,7 @@ fn warned(
 }
 
 /// A group function was called on a group that is not there, or closes one that is closed.
-/// Whether a group of the device goes by its own address, and it is not told that it was opened with NULL, or what its
+/// Whether a group of the device goes by its own address, and it is not known that it was opened with NULL, or what its
 /// address is.
 fn has_group_of_unknown_id(device: Device<'_>, model: &Model) -> bool {
     let coverage = model.coverage();

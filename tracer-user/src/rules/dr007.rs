@@ -85,7 +85,7 @@ impl Rule for ResourcesBeforeProbe {
                 if let Some(probe) = self.probes.remove(id)
                     && left.value == Some(-EBUSY)
                 {
-                    // The device may have been doubtful before; what is told now is what the kernel says.
+                    // The device may have been doubtful before; what is reported now is what the kernel says.
                     let still = model.device_by_id(*id).is_some_and(Device::is_whole);
                     probe.report(still, model.now(), report);
                 }

@@ -86,7 +86,7 @@ impl Rule for UnboundOwnerLeak {
                 never_put(device, *deleted, model, report);
             }
         }
-        // What a deleted device has was told when it was deleted, or when that came.
+        // What a deleted device has was reported when it was deleted, or when that came.
         for device in model.devices() {
             if !self.deleted.contains_key(&device.id()) {
                 not_given_up(device, model, report);
@@ -248,7 +248,7 @@ fn never_put(device: Device<'_>, deleted: Time, model: &Model, report: &mut Repo
     });
 }
 
-/// Where no probe is seen, the kernel's own words tell that there is no driver: it names a device by its
+/// Where no probe is seen, the kernel's own words say that there is no driver: it names a device by its
 /// driver, or by its bus or class if it has none, and a device without a name is not registered yet.
 fn added_by_lines(id: NodeId, model: &Model, report: &mut Report) {
     let Some(node) = model.node(id).filter(|node| !node.kind().is_marker()) else {

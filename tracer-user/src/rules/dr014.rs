@@ -42,7 +42,7 @@ pub struct IrqAfterRemove {
     going: HashMap<Interrupt, Going>,
 }
 
-/// An interrupt that is being released with others, the kernel does not tell when.
+/// An interrupt that is being released with others, the kernel does not say when.
 #[derive(Debug)]
 struct Going {
     device: DeviceId,
@@ -165,7 +165,7 @@ impl IrqAfterRemove {
     }
 }
 
-/// The interrupt outlived remove; `handled` tells when that returned and its handler ran, if it did.
+/// The interrupt outlived remove; `handled` says when that returned and its handler ran, if it did.
 fn found(
     device: Device<'_>,
     node: &Node,

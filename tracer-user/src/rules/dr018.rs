@@ -35,7 +35,7 @@ const MANY: u32 = 10;
 /// Devices of one driver that a finding names.
 const MOST_NAMED: usize = 8;
 
-/// The rule. It keeps something of devices whose last probe was deferred, and of drivers that it has told of.
+/// The rule. It keeps something of devices whose last probe was deferred, and of drivers that it has reported.
 #[derive(Debug, Default)]
 pub struct DeferralChurn {
     deferred: HashMap<DeviceId, Deferrals>,
@@ -43,7 +43,7 @@ pub struct DeferralChurn {
     listed: HashSet<DeviceId>,
     /// How many resources the probe that runs has given back.
     released: HashMap<DeviceId, u64>,
-    /// What was told, by fingerprint.
+    /// What was reported, by fingerprint.
     drivers: HashMap<String, Driver>,
 }
 

@@ -33,7 +33,7 @@ static INFO: RuleInfo = RuleInfo {
 /// A release that takes longer is slow: nanoseconds.
 const SLOW: u64 = 100_000_000;
 
-/// A release that has not ended after this, with nothing else heard of its task, is told before it ends:
+/// A release that has not ended after this, with nothing else heard of its task, is reported before it ends:
 /// nanoseconds.
 const HANGS: u64 = 5_000_000_000;
 
@@ -67,7 +67,7 @@ struct Batch {
     sequence: u64,
     /// What is being released: a copy, as the node has gone.
     node: Node,
-    /// How many are released at once, where the kernel does not tell one by one.
+    /// How many are released at once, where the kernel does not give one by one.
     count: u32,
     at: Time,
     /// Nanoseconds that this release spent in other releases.
@@ -78,7 +78,7 @@ struct Batch {
     hook: Hook,
     /// When something was last heard of the task.
     heard: Time,
-    /// It was told while it was under way.
+    /// It was reported while it was under way.
     told: bool,
     /// Where the task waits, if that was looked up.
     waits: Vec<String>,

@@ -44,7 +44,7 @@ impl Rule for ReleaseFunctionUnloaded {
 }
 
 /// Whether what runs on the node's release is a function of the module: by where its code is, and by the module's
-/// name where the source does not tell that.
+/// name where the source does not say that.
 fn is_in(node: &Node, module: &str, code: Option<ModuleCode>) -> bool {
     let Some(function) = node.function() else {
         return false;

@@ -63,7 +63,7 @@ pub use dr021::DoubleFreeManaged;
 pub use dr022::KernelReport;
 pub use dr023::EnabledAtPut;
 
-/// The contents of resources: of which a rule tells what they stand for.
+/// The contents of resources: of which a rule says what they stand for.
 const CONTENTS: &[(Hook, Role)] = &[
     (Hook::DevresLog, Role::Contents),
     (Hook::AddDr, Role::Contents),

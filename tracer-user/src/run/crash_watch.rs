@@ -15,7 +15,7 @@ pub struct CrashWatch {
 }
 
 impl CrashWatch {
-    /// For a source that ends with this death; `None` where nothing tells how the machine died.
+    /// For a source that ends with this death; `None` where nothing says how the machine died.
     #[must_use]
     pub fn new(death: Option<Death>) -> Self {
         Self {

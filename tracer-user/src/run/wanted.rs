@@ -58,7 +58,7 @@ impl Wanted {
         self.filter.is_empty()
     }
 
-    /// What is said of a source of which only these are told.
+    /// What is said of a source of which only these are reported.
     #[must_use]
     pub fn of_source(&self, source: &SourceInformation) -> SourceInformation {
         let mut source = source.clone();

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::finding::{Evidence, Finding, Severity};
 
-/// The findings that were told, by fingerprint.
+/// The findings that were reported, by fingerprint.
 pub(super) struct Reported(BTreeMap<String, Version>);
 
-/// What was told of a finding.
+/// What was said about a finding.
 #[derive(PartialEq)]
 struct Version {
     severity: Severity,
-    /// How much it told.
+    /// How much it reported.
     evidence: Evidence,
     summary: String,
 }
@@ -27,26 +27,26 @@ impl Version {
 }
 
 impl Reported {
-    /// Nothing was told yet.
+    /// Nothing was reported yet.
     pub(super) const fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    /// Whether a finding is new, or worse than when it was told.
+    /// Whether a finding is new, or worse than when it was reported.
     pub(super) fn is_worse(&self, finding: &Finding) -> bool {
         self.0
             .get(&finding.fingerprint)
             .is_none_or(|told| finding.severity > told.severity)
     }
 
-    /// Whether a finding was told as it is now, but for its count.
+    /// Whether a finding was reported as it is now, but for its count.
     pub(super) fn knows(&self, finding: &Finding) -> bool {
         self.0
             .get(&finding.fingerprint)
             .is_some_and(|told| *told == Version::of(finding))
     }
 
-    /// The finding is told as it is now.
+    /// The finding is reported as it is now.
     pub(super) fn remember(&mut self, finding: &Finding) {
         let told = Version::of(finding);
         self.0.insert(finding.fingerprint.clone(), told);

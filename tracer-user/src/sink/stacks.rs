@@ -193,7 +193,7 @@ impl DeviceStack {
         Ok(())
     }
 
-    /// Tells of each entry what its payload points to.
+    /// Adds to each entry what its payload points to.
     pub fn name_data(&mut self, targets: &Targets) {
         for entry in &mut self.stack {
             entry.data = targets.named(&entry.pointers, self.at);

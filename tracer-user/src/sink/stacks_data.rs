@@ -1,4 +1,4 @@
-//! What the payloads of resources point to: it tells whose they are where nobody saw them added.
+//! What the payloads of resources point to: it says whose they are where nobody saw them added.
 
 use std::collections::{BTreeMap, BTreeSet};
 

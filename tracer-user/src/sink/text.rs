@@ -163,7 +163,7 @@ impl<W: Write> Sink for TextSink<W> {
             .unwrap_or("-");
         let comm = event.task.comm.name();
         let task = match (&*comm, event.task.tid) {
-            // A log may not tell who it was.
+            // A log may not say who it was.
             ("", 0) => "-".to_owned(),
             (comm, tid) => format!("{}-{tid}", Escaped(comm)),
         };
@@ -179,7 +179,7 @@ impl<W: Write> Sink for TextSink<W> {
     }
 
     /// A finding is written in full when it is new or has become worse, and at the end if it says something else by
-    /// then; the end tells how often each was found.
+    /// then; the end says how often each was found.
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
         if !self.told.is_worse(finding) {
             return Ok(());
@@ -224,15 +224,42 @@ pub fn write_summary_in(
     writer: &mut impl Write,
     summary: &Summary,
 ) -> io::Result<()> {
+    if let Some(crash) = &summary.crash {
+        crash::write(width, writer, crash)?;
+        writeln!(writer)?;
+    }
+    write_verdict(writer, summary)?;
+    write_lines(writer, summary)?;
+    for problem in &summary.problems {
+        writeln!(writer, "  the input: {}", Visible(problem))?;
+    }
+    for reason in &summary.reasons {
+        write_wrapped(width, writer, &Visible(reason).to_string())?;
+    }
+    if let Some(failure) = summary.command.as_ref().and_then(CommandEnd::failure) {
+        writeln!(writer, "  {failure}")?;
+    }
+    for lost in &summary.lost_by {
+        writeln!(
+            writer,
+            "  lost on CPU {}: {} of {}",
+            lost.cpu, lost.count, lost.hook
+        )?;
+    }
+    for silent in &summary.silent_hooks {
+        write_wrapped(width, writer, &Escaped(&silent.to_string()).to_string())?;
+    }
+    write_undecided(width, writer, summary)?;
+    write_disagreements(width, writer, summary)
+}
+
+/// `CLEAN: 0 errors, ...`.
+fn write_verdict(writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
     let verdict = match summary.verdict {
         Verdict::Clean => "CLEAN",
         Verdict::Findings => "FINDINGS",
         Verdict::Inconclusive => "INCONCLUSIVE",
     };
-    if let Some(crash) = &summary.crash {
-        crash::write(width, writer, crash)?;
-        writeln!(writer)?;
-    }
     writeln!(
         writer,
         "{verdict}: {} {}, {} {}, {} info; {} {} on {} {}, {} lost",
@@ -246,7 +273,11 @@ pub fn write_summary_in(
         summary.devices,
         plural(summary.devices, "device", "devices"),
         summary.lost,
-    )?;
+    )
+}
+
+/// How much of a text was read, and how much of that was asked for.
+fn write_lines(writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
     if let Some(lines) = summary.lines {
         writeln!(
             writer,
@@ -270,26 +301,11 @@ pub fn write_summary_in(
             plural(chosen, "event is", "events are")
         )?;
     }
-    for problem in &summary.problems {
-        writeln!(writer, "  the input: {}", Visible(problem))?;
-    }
-    for reason in &summary.reasons {
-        write_wrapped(width, writer, &Visible(reason).to_string())?;
-    }
-    if let Some(failure) = summary.command.as_ref().and_then(CommandEnd::failure) {
-        writeln!(writer, "  {failure}")?;
-    }
-    for lost in &summary.lost_by {
-        writeln!(
-            writer,
-            "  lost on CPU {}: {} of {}",
-            lost.cpu, lost.count, lost.hook
-        )?;
-    }
-    for silent in &summary.silent_hooks {
-        write_wrapped(width, writer, &Escaped(&silent.to_string()).to_string())?;
-    }
-    write_undecided(width, writer, summary)?;
+    Ok(())
+}
+
+/// Events that don't fit those before, and what is the tool's own fault.
+fn write_disagreements(width: usize, writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
     if summary.misfits > 0 {
         let line = format!(
             "{} {} fit the events before: events are missing, duplicated or out of order",
@@ -313,7 +329,7 @@ pub fn write_summary_in(
 }
 
 fn write_undecided(width: usize, writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
-    // What is not seen at all was told at the beginning; here only whom that silences.
+    // What is not seen at all was reported at the beginning; here only whom that silences.
     let mut blind: Vec<_> = summary
         .undecided
         .iter()
@@ -360,7 +376,7 @@ fn write_wrapped(width: usize, writer: &mut impl Write, line: &str) -> io::Resul
     Ok(())
 }
 
-/// `DR001 to DR012, DR014`: rules in a row are told by the first and the last.
+/// `DR001 to DR012, DR014`: rules in a row are reported by the first and the last.
 fn in_rows(rules: &[&str]) -> String {
     let number = |rule: &str| rule.get(2..).and_then(|digits| digits.parse::<u32>().ok());
     let rows = rules.chunk_by(|one, next| {

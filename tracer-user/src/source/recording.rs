@@ -193,7 +193,7 @@ impl Recording {
         }
     }
 
-    /// How the machine died that it is of, where a text tells.
+    /// How the machine died that it is of, where a text says.
     #[must_use]
     pub fn death(&self) -> Option<&Death> {
         match &self.content {
@@ -227,7 +227,7 @@ impl Recording {
         }
     }
 
-    /// Until when nothing more had happened, where that is told; known after [`for_each`](Self::for_each).
+    /// Until when nothing more had happened, where that is reported; known after [`for_each`](Self::for_each).
     fn until(&self) -> Option<Time> {
         match &self.content {
             Content::Lines(_) | Content::Text(_) => None,
@@ -311,7 +311,7 @@ fn is_json(beginning: &[u8]) -> bool {
         })
 }
 
-/// As much of the beginning as tells what it is.
+/// As much of the beginning as shows what it is.
 fn beginning(reader: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.by_ref().take(64).read_to_end(&mut bytes)?;

@@ -117,7 +117,7 @@ impl Running {
         ready
     }
 
-    /// Waits until there is much to be drained; the kernel's own tracing doesn't tell.
+    /// Waits until there is much to be drained; the kernel's own tracing doesn't say.
     async fn filling_up(&mut self) -> io::Result<()> {
         match &mut self.way {
             Way::Probes(live) => live.filling_up().await,

@@ -277,7 +277,7 @@ impl Recorder {
         self.recorded.largest = self.recorded.largest.max(length + end);
         send(&self.queue, &self.shared, Message::Write(bytes));
         drop(self.queue);
-        // A panic of the thread has been told by itself.
+        // The panic of the thread has reported itself.
         let _ = self.thread.join();
         match lock(&self.shared.failed).take() {
             Some(Failure { path, source }) => Err(RecorderError::Write { path, source }),
@@ -379,7 +379,7 @@ impl Recorder {
         match last {
             // As long as its own task is busy there is no need to look at the others.
             Some(event) if !model.frames(&event.task).is_empty() => false,
-            // Whose identity it is the next event tells.
+            // Whose identity it is the next event says.
             Some(event) if matches!(event.kind, EventKind::Device(_)) => false,
             _ => model.is_quiet(),
         }

@@ -36,7 +36,7 @@ fn create(path: &str) -> Result<BufWriter<File>, SaveError> {
         .map_err(|error| SaveError::Write(escape(path), error))
 }
 
-/// Saves a finding as text. Returns what to tell.
+/// Saves a finding as text. Returns the message to show.
 pub(super) fn finding(playback: &Playback, number: usize, path: &str) -> Result<String, SaveError> {
     let finding = playback
         .history()
@@ -57,7 +57,7 @@ fn is_lines(path: &str) -> bool {
         .is_some_and(|kind| kind == "jsonl" || kind == "json")
 }
 
-/// Saves every event that is held. What was forgotten before them is told as a snapshot.
+/// Saves every event that is held. What was forgotten before them is reported as a snapshot.
 pub(super) fn trace(
     playback: &Playback,
     information: &SourceInformation,

@@ -123,7 +123,7 @@ impl Drop for Screen {
     }
 }
 
-/// The size that the environment tells.
+/// The size that the environment says.
 fn told_size() -> (u16, u16) {
     let told = |name| {
         let number: u16 = env::var(name).ok()?.trim().parse().ok()?;

@@ -188,7 +188,7 @@ impl Timeline {
         self.spans.iter()
     }
 
-    /// The points in time from `begin` to `end`, in the order in which they were told.
+    /// The points in time from `begin` to `end`, in the order in which they were reported.
     pub fn marks(&self, begin: Time, end: Time) -> impl Iterator<Item = &Mark> {
         // Marks lie in the order of what happened. Where times ran backwards that is not the order of their times.
         let (first, last) = if self.unordered {

@@ -102,7 +102,7 @@ pub(crate) struct Tally {
     wrong: Vec<String>,
 }
 
-/// Wrong verdicts that are told in full.
+/// Wrong verdicts that are reported in full.
 const TOLD: usize = 40;
 
 impl Tally {
@@ -137,7 +137,7 @@ impl Tally {
             return;
         }
         if matches!(kind, Kind::Deleted(2..)) {
-            // A whole operation is gone, from its first event to its last: nothing is left that could tell.
+            // A whole operation is gone, from its first event to its last: nothing is left that could say.
             *self.gone.entry(kind).or_default() += 1;
         } else {
             self.wrong.push(format!(

@@ -1,4 +1,4 @@
-//! What a resource's payload points to is told where the kernel's memory says it.
+//! What a resource's payload points to is reported where the kernel's memory says it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -36,7 +36,7 @@ fn block(node: u64, at: u64, size: u64, payload: [u64; 4]) -> AddedNode {
     }
 }
 
-/// What is told of `device`, newest first, with the symbols of a kernel in which `VARIABLE` is one.
+/// What is reported about `device`, newest first, with the symbols of a kernel in which `VARIABLE` is one.
 fn told(nodes: Vec<AddedNode>) -> Vec<String> {
     let mut story = Story::new();
     story

@@ -54,7 +54,7 @@ struct Device {
     bound: bool,
 }
 
-/// What the kernel has on a device's list, and which groups, when `events` events had been told.
+/// What the kernel has on a device's list, and which groups, when `events` events had been reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
     pub(crate) events: usize,
@@ -81,7 +81,7 @@ pub(crate) struct Kernel {
     inverted: bool,
     depth: usize,
     /// Whether others have added nodes while a release began: until it ends, nobody who only sees the
-    /// events can tell which of them it takes.
+    /// events can say which of them it takes.
     disturbed: bool,
 }
 
@@ -378,7 +378,7 @@ impl Kernel {
         self.others_add(device, before);
         let length = self.device(device).list.len();
         let (todo, count) = self.remove_nodes(device, 0, length);
-        // Without a release to tell, nothing is known of when the list was emptied.
+        // Without a release to say, nothing is known of when the list was emptied.
         if !todo.is_empty() {
             self.others_add(device, after);
         }

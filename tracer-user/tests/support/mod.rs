@@ -234,7 +234,7 @@ impl Story {
         self.push(device, EventKind::Add(added(node, name, size)))
     }
 
-    /// An action as kernels before 6.4 log it: only its function tells what it is.
+    /// An action as kernels before 6.4 log it: only its function says what it is.
     pub(crate) fn add_action(&mut self, device: Dev, node: u64, function: &str) -> &mut Self {
         let (name, module) = match function.split_once('@') {
             Some((name, module)) => (name, Some(Text::from(module))),

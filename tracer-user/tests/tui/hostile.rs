@@ -1,4 +1,4 @@
-//! Times as no clock would tell them, keys in any order, and terminals of any size.
+//! Times as no clock would say them, keys in any order, and terminals of any size.
 
 use devres_tracer::{
     event::{Event, Hook, Time},

@@ -13,7 +13,7 @@ use crate::{
     support::{Dev, Story, whole},
 };
 
-/// The lines between the top and the bottom, which tell of more than the instant.
+/// The lines between the top and the bottom, which report more than the instant.
 fn body(session: &mut Session) -> String {
     let screen = text(session, 120, 40);
     let lines: Vec<&str> = screen.lines().collect();

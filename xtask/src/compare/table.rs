@@ -14,7 +14,7 @@ struct Tool {
     what: &'static str,
 }
 
-/// In the order in which they are told.
+/// In the order in which they are reported.
 const TOOLS: [Tool; 13] = [
     Tool {
         name: NOBODY,

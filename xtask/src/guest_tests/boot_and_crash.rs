@@ -289,8 +289,8 @@ fn adders_are_named(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What was under way is told, with who added it, and DR001 where the kernel's order is wrong; and how the machine died,
-/// where a log tells.
+/// What was under way is reported, with who added it, and DR001 where the kernel's order is wrong; and how the machine died,
+/// where a log says.
 pub(super) fn crash_is_told(lines: &[Value], series: Series, death: Option<&str>) -> Result<()> {
     let summary = lines.last().context("there is no summary")?;
     let one = &summary["crash"]["under_way"][0];

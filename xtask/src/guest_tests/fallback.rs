@@ -31,7 +31,7 @@ fn kprobes_are_enough(evidence: &Evidence) -> Result<()> {
         .into_iter()
         .flatten()
     {
-        // How modules come and go is only told by typed tracepoints; it serves for names, not for verdicts.
+        // How modules come and go is only reported by typed tracepoints; it serves for names, not for verdicts.
         match hook["state"].get("missing") {
             Some(reason) if text(hook, "/hook").starts_with("module_") => {
                 ensure!(reason != "", "a hook is missing without a reason: {hook}");

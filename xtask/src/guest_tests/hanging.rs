@@ -1,4 +1,4 @@
-//! A release that does not end: told while it hangs, and at the end of a recording that stops before it ends.
+//! A release that does not end: reported while it hangs, and at the end of a recording that stops before it ends.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;

@@ -11,7 +11,6 @@ mod command_line;
 mod deaths;
 mod devices;
 mod evidence;
-mod fail_probe;
 mod fallback;
 mod files;
 mod genpd;
@@ -59,7 +58,7 @@ const SESSIONS: [&Session; 20] = [
     &check::SESSION,
     &check::EXERCISE,
     &check::FAUX,
-    &fail_probe::SESSION,
+    &check::fail_probe::SESSION,
     &check::EXAMPLE,
     &via_tracefs::SESSION,
     &devices::SESSION,
@@ -192,7 +191,7 @@ fn is_wanted_name(name: &str, filter: Option<&str>) -> bool {
     filter.is_none_or(|filter| name.contains(filter))
 }
 
-/// The lines of a kernel's log that tell of something broken.
+/// The lines of a kernel's log that report something broken.
 pub(crate) fn troubled_lines(log: &str) -> impl Iterator<Item = String> {
     log.lines()
         .filter(|line| TROUBLE.iter().any(|trouble| line.contains(trouble)))

@@ -45,7 +45,7 @@ pub(super) static SESSION: Session = Session {
 /// How long before a device's next event its name must be known, in nanoseconds.
 const BEFORE: u64 = 100_000_000;
 
-/// The first identity with a name that `fits`, and when it was told.
+/// The first identity with a name that `fits`, and when it was reported.
 fn named(recording: &Recording, fits: impl Fn(&str) -> bool) -> Result<(&Value, u64)> {
     let event = recording
         .events
@@ -56,7 +56,7 @@ fn named(recording: &Recording, fits: impl Fn(&str) -> bool) -> Result<(&Value, 
     Ok((event, number(event, "/time")?))
 }
 
-/// When something other than an identity was first told of a device, after a time.
+/// When something other than an identity was first reported about a device, after a time.
 fn next(recording: &Recording, address: &str, after: u64) -> Result<u64> {
     let times = recording
         .events

@@ -69,7 +69,7 @@ fn rebind_in_one_step(evidence: &Evidence) -> Result<()> {
     recording.ensure_whole()?;
     let is_wrong = evidence.series() >= (5, 15) && evidence.series() < (6, 17);
     recording.ensure_exited(i32::from(is_wrong))?;
-    // Both unbinds are wrong, and the second, of which more is known, is told again.
+    // Both unbinds are wrong, and the second, of which more is known, is reported again.
     let finding = recording.findings.last();
     ensure!(finding.is_some() == is_wrong, "found: {finding:?}");
     let Some(finding) = finding else {

@@ -78,7 +78,7 @@ impl Recording {
                 self.summary_without_coverage()
             );
         }
-        // What a kretprobe does not tell leaves DR002 undecided, and the report says so.
+        // What a kretprobe does not say leaves DR002 undecided, and the report says so.
         let undecided = self.summary["undecided"].as_array();
         let by_kretprobe = |one: &Value| {
             text(one, "/rule") == "DR002" && text(one, "/reason").contains("kretprobe")

@@ -142,7 +142,7 @@ impl Round {
         })
     }
 
-    /// The findings by scenario. One that was made at the trace's end belongs to where what it tells began.
+    /// The findings by scenario. One that was made at the trace's end belongs to where what it says began.
     fn by_scenario(&self) -> Result<BTreeMap<&str, Found<'_>>> {
         // One that becomes worse is written again.
         let findings: BTreeMap<&str, &Value> = self
@@ -171,7 +171,7 @@ fn as_the_table_says(evidence: &Evidence) -> Result<()> {
     compare(evidence, &rows()?, |_, _, _| Ok(false))
 }
 
-/// Compares what was found in scenarios with what the table says. `lacks` tells whether a rule's finding in a scenario,
+/// Compares what was found in scenarios with what the table says. `lacks` says whether a rule's finding in a scenario,
 /// of a round with this recording, can't be found.
 pub(super) fn compare(
     evidence: &Evidence,

@@ -222,7 +222,7 @@ fn shares(roots: &Roots) -> Vec<(String, PathBuf)> {
             _ => continue,
         };
         for device in Target::of_driver(roots, "virtio", driver).unwrap_or_default() {
-            // Of virtiofs not every kernel tells the tag.
+            // Not every kernel shows the tag of a virtiofs.
             let tag = fs::read_to_string(device.path.join("mount_tag"));
             if tag.is_ok_and(|tag| tag.trim_end_matches(['\0', '\n']) != mount.source) {
                 continue;
@@ -241,7 +241,7 @@ fn networks(roots: &Roots) -> Result<Vec<(String, PathBuf)>, ExerciseError> {
     for name in names(&directory)? {
         let interface = directory.join(&name);
         let state = fs::read_to_string(interface.join("operstate")).unwrap_or_default();
-        // Some drivers never tell.
+        // Some drivers never say.
         let is_up = match state.trim() {
             "up" => true,
             "unknown" => fs::read_to_string(interface.join("carrier"))

@@ -218,7 +218,7 @@ impl Exercise {
         }
     }
 
-    /// Does so many cycles, until `stop` is set, and brings back what was there before. Each cycle is told
+    /// Does so many cycles, until `stop` is set, and brings back what was there before. Each cycle is reported
     /// to `clock` when it begins.
     #[must_use]
     pub fn run(&self, cycles: u64, stop: &AtomicBool, clock: &CycleClock) -> Exercised {
@@ -320,7 +320,7 @@ impl Exercise {
         // Those that depend on it may have lost their drivers with it.
         for place in &self.others {
             if self.lacks_driver(place) {
-                // At the end it is tried again, and told.
+                // At the end it is tried again, and reported.
                 let _ = machine.bind(place);
             }
         }

@@ -131,7 +131,7 @@ enum Target {
 }
 
 impl OpenReport {
-    /// Opens it. A file tells from now on that the run was not done to its end, so that nobody takes what an earlier
+    /// Opens it. A file says from now on that the run was not done to its end, so that nobody takes what an earlier
     /// run left there for this one's.
     pub(super) fn open(report: &Report) -> anyhow::Result<Self> {
         let Some(path) = &report.file else {
@@ -204,7 +204,7 @@ impl OpenReport {
     }
 }
 
-/// Writes all of them, and tells of the first that can't be written: a terminal that has gone away must not keep the
+/// Writes all of them, and reports the first that can't be written: a terminal that has gone away must not keep the
 /// files from telling.
 pub(super) fn write_all(reports: Vec<OpenReport>, judgement: &Judgement) -> anyhow::Result<()> {
     let mut written = Ok(());

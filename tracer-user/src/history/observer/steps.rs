@@ -14,7 +14,7 @@ use crate::{
 
 impl HistoryObserver {
     pub(super) fn added(&mut self, id: NodeId, model: &Model) {
-        // What a snapshot tells of is what was there already.
+        // What a snapshot shows was there already.
         if model
             .node(id)
             .is_some_and(|node| node.origin() == Origin::Seen)

@@ -19,7 +19,7 @@ pub(super) struct GroupRelease {
     pub(super) tid: u32,
     pub(super) time: Time,
     pub(super) sequence: u64,
-    /// Groups of other devices went in the same breath, so that nothing tells whose unbind it was.
+    /// Groups of other devices went in the same breath, so that nothing says whose unbind it was.
     pub(super) among_others: bool,
 }
 

@@ -1,6 +1,6 @@
 //! DR003 where no function is seen: what the order of the lines of a log lets conclude.
 //!
-//! A kernel log tells of nodes and nothing else. The component framework is known by what it leaves there: its
+//! A kernel log reports nodes and nothing else. The component framework is known by what it leaves there: its
 //! master has a `devm_component_match_release`, older than the groups; a component's unbind first releases
 //! the component's own group and then, in the same breath, the master's. If that was never closed, and
 //! more was added to the master since it was opened, then that goes too. What is older stays, because the
@@ -166,7 +166,7 @@ impl Lines {
         let ended = groups.remove(position);
         for group in groups.iter_mut().filter(|group| group.sequence < sequence) {
             group.inner_until = now;
-            // Where it went without a word nothing tells when.
+            // Where it went without a word nothing says when.
             group.bound_until = when.unwrap_or(ended.bound_until);
         }
         if groups.is_empty() {

@@ -1,6 +1,6 @@
 //! DR003 where a log shows the release of a group and not how it was opened.
 //!
-//! Nothing tells then what the group began with. What the release took is known, and whether the device's driver
+//! Nothing says then what the group began with. What the release took is known, and whether the device's driver
 //! was still there afterwards: who removes a resource that is older than the release has not been unbound by it.
 
 use hashbrown::HashMap;

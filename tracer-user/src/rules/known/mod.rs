@@ -1,4 +1,4 @@
-//! Faults that others have found before: what was observed is compared with a table, and a finding that fits tells
+//! Faults that others have found before: what was observed is compared with a table, and a finding that fits says
 //! what fixed it. No kernel version is asked for, and nothing of this decides a verdict.
 
 mod table;

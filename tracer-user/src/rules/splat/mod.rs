@@ -136,7 +136,7 @@ fn is_by_driver(freed: &Given<'_>, story: &Story<'_>) -> bool {
     in_driver_core || same_module
 }
 
-/// A step of what the report tells.
+/// A step of what the report says.
 fn step(model: &Model, what: String) -> Step {
     Step::at(model.now(), what)
 }

@@ -46,7 +46,7 @@ pub(super) fn is_messenger(story: &Story<'_>) -> bool {
     story.release().is_none() && story.freed_in().is_none()
 }
 
-/// What the report tells of the memory, in order.
+/// What the report says about the memory, in order.
 fn facts(story: &Story<'_>) -> Vec<String> {
     let mut facts = Vec::new();
     if let Some(allocated) = story.allocated() {

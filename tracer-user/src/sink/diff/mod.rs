@@ -10,7 +10,7 @@ pub use text::write_text;
 
 use crate::{diff::Comparison, evidence::SourceInformation, history::Histories};
 
-/// What is told of a comparison.
+/// What is said about a comparison.
 #[derive(Debug, Clone, Copy)]
 pub struct Differences<'a> {
     /// The first recording: its name, what its beginning says, what was seen.

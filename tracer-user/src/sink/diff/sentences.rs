@@ -170,7 +170,7 @@ fn beside(comparison: &BindingComparison<'_>, which: Which, word: &str, place: u
 /// A sentence that can be told of several resources at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sentence {
-    /// What it is told of; empty where the rest is the whole sentence.
+    /// What it is about; empty where the rest is the whole sentence.
     pub(super) name: String,
     /// What follows the name of one.
     one: String,
@@ -191,12 +191,12 @@ impl Sentence {
         Self::new("", text.clone(), text)
     }
 
-    /// Whether the same is told of something else.
+    /// Whether the same holds for something else.
     pub(super) fn tells_the_same(&self, other: &Self) -> bool {
         !self.name.is_empty() && self.one == other.one && self.many == other.many
     }
 
-    /// The sentence, told of all these.
+    /// The sentence, about all these.
     pub(super) fn of(&self, names: &[String]) -> String {
         /// Names that are listed.
         const MOST: usize = 6;

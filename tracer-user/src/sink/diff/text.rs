@@ -137,7 +137,7 @@ fn is_alone(binding: &BindingComparison<'_>) -> bool {
 }
 
 /// What differs in a binding, in sentences: what can be told of several resources at once, of all of them.
-/// Sizes are told once for the device.
+/// Sizes are reported once for the device.
 fn sentences(binding: &BindingComparison<'_>) -> Vec<(bool, String)> {
     let mut told: Vec<(bool, Sentence, Vec<String>)> = Vec::new();
     for difference in &binding.differences {

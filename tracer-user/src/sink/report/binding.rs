@@ -188,7 +188,7 @@ fn write_step(
 ) -> io::Result<()> {
     let unbinds = matches!(step.kind, StepKind::Unbind);
     let phase = matches!(step.kind, StepKind::Remove | StepKind::Cleanup);
-    // What the heading of the probe and the line behind it tell.
+    // What the heading of the probe and the line behind it say.
     if matches!(
         step.kind,
         StepKind::ProbeFailed(_) | StepKind::Probe | StepKind::Bound

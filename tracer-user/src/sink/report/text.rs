@@ -24,7 +24,7 @@ use crate::{
     sink::Sink as _,
 };
 
-/// Occurrences of findings that are told one by one in a life.
+/// Occurrences of findings that are reported one by one in a life.
 const MOST_OCCURRENCES_SHOWN: usize = 10;
 
 /// Writes the report: each device's life with what was found on it, and the verdict.
@@ -54,7 +54,7 @@ pub fn write_text(report: &Report<'_>, page: &mut Page<'_>) -> io::Result<()> {
     ending(report, page)
 }
 
-/// The life under which each finding is told in full, if there is one: that of the occurrence that is shown, else the
+/// The life under which each finding is reported in full, if there is one: that of the occurrence that is shown, else the
 /// first on which it was made.
 fn homes(report: &Report<'_>) -> Vec<Option<usize>> {
     let histories = &report.histories.devices;

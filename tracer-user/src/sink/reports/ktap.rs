@@ -98,7 +98,7 @@ fn verdict(test: &Test) -> (&'static str, String) {
     }
 }
 
-/// What is told of a test before its result.
+/// What is said about a test before its result.
 fn diagnostics(test: &Test) -> Vec<String> {
     if matches!(test.status, Status::Passed | Status::Skipped) {
         return Vec::new();

@@ -109,7 +109,7 @@ impl Decoder {
         &mut self.stacks
     }
 
-    /// Tells of records that were lost after the last one that was decoded; `lost` is their number since
+    /// Reports records that were lost after the last one that was decoded; `lost` is their number since
     /// the beginning.
     pub(super) fn account_for_loss(&mut self, lost: u64, time: Time, sink: &mut impl FnMut(Event)) {
         #[expect(
@@ -320,7 +320,7 @@ impl Decoder {
                 }
             }
         }
-        // Without a name to tell a group by, what was read begins where a resource's payload does.
+        // Without a name to give a group by, what was read begins where a resource's payload does.
         let id_word = match facts.name {
             Some(_) => 0,
             None => usize::try_from(self.layout.group_id.saturating_sub(self.layout.payload) / 8)

@@ -420,7 +420,7 @@ fn load<'data>(
     Ok((load(&FittedObject::new(|_| None))?, false))
 }
 
-/// What the probes are told of the running kernel.
+/// What the probes are given about the running kernel.
 fn layout(types: &KernelTypes, options: &Options) -> Result<Layout, LiveError> {
     let mut layout = types.layout()?;
     layout.stacks = u32::from(options.stacks);

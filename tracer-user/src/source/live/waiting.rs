@@ -72,7 +72,7 @@ impl Waiting {
         }
     }
 
-    /// Tells where tasks wait of which nothing was heard for long.
+    /// Reports where tasks wait of which nothing was heard for long.
     pub(super) fn look(&mut self, now: Time, stacks: &mut Stacks, sink: &mut impl FnMut(Event)) {
         let every = u64::try_from(LOOK_EVERY.as_nanos()).unwrap_or(u64::MAX);
         if self.tasks.is_empty() || now.since(self.looked) < every {

@@ -2,19 +2,19 @@
 //! says of devres there, traces of the tracepoint `devres_log`, and function events of the kernel's tracing.
 //!
 //! Whatever else is among the lines is counted and passed over. [`read`] reads everything at once, because
-//! only the whole input tells what it covers, and keeps it in about as much room as the text took; events
+//! only the whole input says what it covers, and keeps it in about as much room as the text took; events
 //! are made of that when they are asked for.
 //!
-//! What text can't tell is said in the [`Coverage`]:
+//! What text can't say is said in the [`Coverage`]:
 //!
-//! - The kernel's log and the tracepoint name devices, they don't tell their addresses. Where function events
-//!   tell addresses too, a device is called by its address. Else it is called by its name, and two devices
+//! - The kernel's log and the tracepoint name devices, they don't give their addresses. Where function events
+//!   give addresses too, a device is called by its address. Else it is called by its name, and two devices
 //!   with the same name, at once or one after the other, are one.
-//! - Nodes are told by hashed addresses, by real ones, or not at all. Hashes are replaced by addresses where
+//! - Nodes are named by hashed addresses, by real ones, or not at all. Hashes are replaced by addresses where
 //!   `add_dr` was probed too. One `(ptrval)` or missing address makes the others useless as well, since such a
-//!   node is told by another one later.
+//!   node is named by another one later.
 //! - Stacks are known where a tool printed them behind an event; of the opener of a group its function's return
-//!   tells as well.
+//!   says as well.
 //! - A log alone has no function events: no probe and no unbind begins or ends in it.
 
 mod envelope;
@@ -65,7 +65,7 @@ pub struct Statistics {
     pub tracepoint: u64,
     /// Function events.
     pub functions: u64,
-    /// Messages in which the kernel itself tells of devres: warnings, refused probes.
+    /// Messages in which the kernel itself reports devres: warnings, refused probes.
     pub messages: u64,
     /// Lines among the others that begin like an event and have no end.
     pub cut: u64,
@@ -89,7 +89,7 @@ pub enum ImportError {
         /// How many lines there were.
         statistics: Statistics,
     },
-    /// There are only calls of which it is not told on which device.
+    /// There are only calls of which it is not known on which device.
     #[error("the text has no event of a known device: {0}")]
     Unusable(Unusable),
     /// There is nothing in it.
@@ -143,7 +143,7 @@ pub fn death(log: &[u8]) -> Option<Death> {
 }
 
 impl Import {
-    /// What the text could tell.
+    /// What the text could say.
     #[must_use]
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
@@ -155,7 +155,7 @@ impl Import {
         &self.statistics
     }
 
-    /// How the machine died, where the text tells.
+    /// How the machine died, where the text says.
     #[must_use]
     pub fn death(&self) -> Option<&Death> {
         self.death.as_ref()

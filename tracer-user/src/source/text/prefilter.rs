@@ -1,4 +1,4 @@
-//! The prefilter: finds in the raw bytes of a text, before any stage works on them, the lines that tell nothing.
+//! The prefilter: finds in the raw bytes of a text, before any stage works on them, the lines that say nothing.
 //!
 //! It knows no line's meaning, only what must stand in a line that any stage has to see. Most lines of most logs have
 //! nothing of it, and are only counted.
@@ -74,8 +74,8 @@ static SEEN: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
     telling::automaton(words)
 });
 
-/// How many bytes at the beginning of a text are whole lines that tell nothing, and how many lines these are. The line
-/// in front of one that may tell something is none of them: that one may go on with it.
+/// How many bytes at the beginning of a text are whole lines that say nothing, and how many lines these are. The line
+/// in front of one that may say something is none of them: that one may go on with it.
 pub(super) fn skip(text: &[u8]) -> (usize, u64) {
     let Some(seen) = &*SEEN else {
         return (0, 0);

@@ -36,7 +36,7 @@ const LONGEST_STACK: usize = 16 * 1024;
 /// Lines behind a release within which a report about freed memory is taken for one about it.
 const RIGHT_BEHIND: u64 = 8;
 
-/// What an input told.
+/// What an input reported.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) records: Records,
@@ -56,7 +56,7 @@ pub(super) struct Reader {
     last_event: u64,
     /// Finds what losses and messages contain; without it every line is looked at closely.
     telling: Option<&'static AhoCorasick>,
-    /// The same without what tells of a machine's death; looked for only where the former is found.
+    /// The same without what reports a machine's death; looked for only where the former is found.
     events: Option<&'static AhoCorasick>,
     devres: Finder<'static>,
     tracepoint: Finder<'static>,
@@ -119,7 +119,7 @@ impl Reader {
         }
     }
 
-    /// Whether the line before told nothing, and none goes on with it.
+    /// Whether the line before reported nothing, and none goes on with it.
     pub(super) fn is_idle(&self) -> bool {
         self.last_event != self.statistics.lines
             && self.held.is_none()
@@ -129,7 +129,7 @@ impl Reader {
             && !self.splats.expects_more()
     }
 
-    /// Passes over lines that tell nothing.
+    /// Passes over lines that say nothing.
     pub(super) fn skip(&mut self, count: u64) {
         self.statistics.lines += count;
         self.statistics.other_lines += count;
@@ -188,7 +188,7 @@ impl Reader {
         }
     }
 
-    /// Reads a line, if it is an event, and tells what follows that in the same line.
+    /// Reads a line, if it is an event, and says what follows that in the same line.
     fn parse<'a>(&self, line: &'a [u8]) -> Parsed<(Event<'a>, Option<&'a [u8]>)> {
         if let Some(at) = self.devres.find(line) {
             return kernel_log::read(line, at).map(|event| {
@@ -255,7 +255,7 @@ impl Reader {
             return;
         }
         self.death.line(line);
-        // What tells of a death alone is nothing else.
+        // A line that reports only a death is nothing else.
         let events = self.events;
         if !expected && events.is_some_and(|events| !events.is_match(line)) {
             self.statistics.other_lines += self.count;

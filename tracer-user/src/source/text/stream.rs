@@ -8,8 +8,8 @@ const LONGEST_LINE: usize = 1 << 16;
 
 /// Makes events of a text while it comes.
 ///
-/// What later lines tell of earlier ones comes too late here. Whoever sets up what is recorded sees to it that each line
-/// tells enough: a device's address at each function, and its name at each probe and unbind.
+/// What later lines say about earlier ones comes too late here. Whoever sets up what is recorded sees to it that each line
+/// says enough: a device's address at each function, and its name at each probe and unbind.
 pub struct Stream {
     reader: Reader,
     /// The events' state; taken while they are made.
@@ -19,7 +19,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A text that comes. `concluded`: functions tell what is added and removed, because there is no tracepoint.
+    /// A text that comes. `concluded`: functions say what is added and removed, because there is no tracepoint.
     /// `payload_offset`: bytes from a node to its payload, where known.
     #[must_use]
     pub fn new(concluded: bool, payload_offset: Option<u64>) -> Self {

@@ -1,4 +1,4 @@
-//! What stands in lines that tell something, beside events: most lines contain none of it.
+//! What stands in lines that say something, beside events: most lines contain none of it.
 
 use std::sync::LazyLock;
 
@@ -12,10 +12,10 @@ use super::record::{
 pub(super) static ANYTHING: LazyLock<Option<AhoCorasick>> =
     LazyLock::new(|| automaton(words(true)));
 
-/// The same without what tells of a machine's death.
+/// The same without what reports a machine's death.
 pub(super) static EVENTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| automaton(words(false)));
 
-/// All that tells of a loss or a message, and of deaths if these are wanted.
+/// All words that report a loss or a message, and deaths if these are wanted.
 pub(super) fn words(deaths: bool) -> impl Iterator<Item = &'static [u8]> {
     let words = loss::WORDS
         .into_iter()

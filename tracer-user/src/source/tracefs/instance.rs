@@ -184,7 +184,7 @@ impl Instance {
         }
     }
 
-    /// Events that found no room, by CPU, as the instance's statistics tell.
+    /// Events that found no room, by CPU, as the instance's statistics say.
     #[must_use]
     pub fn lost(&self) -> Vec<(usize, u64)> {
         let mut lost = Vec::new();

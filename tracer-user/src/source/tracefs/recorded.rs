@@ -57,7 +57,7 @@ impl Recorded {
         }
     }
 
-    /// Puts into the coverage of the text what the text itself doesn't tell.
+    /// Puts into the coverage of the text what the text itself doesn't say.
     pub fn complete(&self, coverage: &mut Coverage) {
         for entry in &mut coverage.hooks {
             if self.hooks.contains(&entry.hook) {

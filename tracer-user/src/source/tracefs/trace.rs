@@ -75,7 +75,7 @@ impl Trace {
         self.hand_on(each);
         self.tell_missed(each);
         let lost: u64 = self.instance.lost().iter().map(|(_, count)| count).sum();
-        // What the kernel has told in its place is no loss a second time.
+        // What the kernel has reported in its place is no loss a second time.
         let rest = lost.saturating_sub(self.lost_told);
         if rest > 0 {
             self.lost_told = lost;
@@ -101,7 +101,7 @@ impl Trace {
         });
     }
 
-    /// A return that was not observed leaves no gap in the buffer: only its count tells.
+    /// A return that was not observed leaves no gap in the buffer: only its count says.
     fn tell_missed(&mut self, each: &mut dyn FnMut(Event)) {
         let missed = self.instance.missed();
         let more = missed.saturating_sub(self.missed_told);
@@ -163,7 +163,7 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
         } else {
             NodeEvents::Concluded
         },
-        // `add_dr` tells the address of each node whose hash the tracepoint prints.
+        // `add_dr` gives the address of each node whose hash the tracepoint prints.
         node_addresses: if adders {
             Addresses::Real
         } else {
@@ -178,7 +178,7 @@ fn coverage(setup: &Setup, instance: &Instance) -> Coverage {
     }
 }
 
-/// What the events of this setup don't tell of their calls.
+/// What the events of this setup don't say about their calls.
 fn untold(setup: &Setup, hooks: &[HookCoverage]) -> Vec<Untold> {
     let attached = |hook: Hook| {
         let mut hooks = hooks.iter();

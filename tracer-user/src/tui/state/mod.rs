@@ -59,7 +59,7 @@ impl View {
     }
 }
 
-/// Something to tell.
+/// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// In words.
@@ -170,7 +170,7 @@ pub struct State {
     pub all_devices: bool,
     /// A line that is being typed.
     pub prompt: Option<Prompt>,
-    /// Something to tell, until a key is pressed.
+    /// A message, until a key is pressed.
     pub message: Option<Message>,
     /// Where things were drawn last.
     pub areas: Areas,
@@ -201,7 +201,7 @@ impl Default for State {
 }
 
 impl State {
-    /// Tells something.
+    /// Shows a message.
     pub fn tell(&mut self, severity: Severity, text: impl Into<String>) {
         self.message = Some(Message {
             text: text.into(),

@@ -173,7 +173,7 @@ fn life(device: InstanceKey, playback: &Playback) -> Option<(Time, Time)> {
     let timeline = playback.history().timeline();
     let is_its = |of: InstanceKey| of == device;
     let span = timeline.spans().find(|span| is_its(span.device));
-    // What is found may be told only when the recording ends.
+    // What is found may be reported only when the recording ends.
     let is_activity =
         |mark: &&Mark| is_its(mark.device) && !matches!(mark.kind, MarkKind::Found(_));
     let mark = timeline.all_marks().find(is_activity);

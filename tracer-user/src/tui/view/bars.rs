@@ -88,7 +88,7 @@ pub(super) fn top(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         let length = u16::try_from(width(&name)).unwrap_or(u16::MAX);
         let place = Rect::new(area.x.saturating_add(column), area.y, length, 1);
         session.state.areas.tabs.push((place, view));
-        // Where colours don't tell, brackets do.
+        // Where colours don't say, brackets do.
         let name = if here && theme.bar == theme.selected {
             format!("[{}]", name.trim())
         } else {
@@ -232,66 +232,80 @@ fn scrub(session: &mut Session, area: Rect) -> Line<'static> {
 /// What is seen, what not, and what was lost.
 fn honesty(session: &Session, room: usize) -> Line<'static> {
     let theme = session.configuration.theme;
-    let coverage = session.playback.history().coverage();
-    let tally = session.playback.model().tally();
-    let mut facts: Vec<(String, Style)> = Vec::new();
+    let mut facts = faults(session);
+    facts.push(certainty(session));
+    facts.extend(sight(session));
+    let mut line = Cells::new(theme.signs.cut);
+    for (index, (fact, style)) in facts.iter().enumerate() {
+        if index > 0 {
+            line = line.text("  ", theme.text);
+        }
+        line = line.rest(fact, room, *style);
+    }
+    line.line()
+}
+
+/// What went wrong: the source, lost events, hooks that fell silent, faults of the tracer.
+fn faults(session: &Session) -> Vec<(String, Style)> {
+    let theme = session.configuration.theme;
+    let model = session.playback.model();
+    let tally = model.tally();
+    let mut facts = Vec::new();
     if let SourceState::Failed(reason) = &session.source {
         facts.push((format!("source ended: {}", escape(reason)), theme.error));
     }
-    facts.extend(
-        session
-            .problems
-            .iter()
-            .map(|problem| (escape(problem), theme.error)),
-    );
-    facts.push((
-        format!("lost {}", grouped(tally.lost)),
-        if tally.lost > 0 {
-            theme.error
-        } else {
-            theme.text
-        },
-    ));
+    let problems = session.problems.iter();
+    facts.extend(problems.map(|problem| (escape(problem), theme.error)));
+    let lost_style = if tally.lost > 0 {
+        theme.error
+    } else {
+        theme.text
+    };
+    facts.push((format!("lost {}", grouped(tally.lost)), lost_style));
     if tally.desyncs > 0 {
-        facts.push((
-            format!("DR900: {} faults of the tracer", tally.desyncs),
-            theme.error,
-        ));
+        let fact = format!("DR900: {} faults of the tracer", tally.desyncs);
+        facts.push((fact, theme.error));
     }
-    for silent in session.playback.model().silent_hooks() {
-        facts.push((
-            format!("silent: {}", escape(&silent.symbols())),
-            theme.error,
-        ));
+    for silent in model.silent_hooks() {
+        let fact = format!("silent: {}", escape(&silent.symbols()));
+        facts.push((fact, theme.error));
     }
+    facts
+}
+
+/// How many devices the model is not certain of.
+fn certainty(session: &Session) -> (String, Style) {
+    let theme = session.configuration.theme;
     let tainted = session.playback.rows().tainted();
     let uncertain = format!(
         "{} {} not certain",
         grouped(tainted as u64),
         plural(tainted, "device", "devices")
     );
-    facts.push((
-        uncertain,
-        if tainted > 0 {
-            theme.warning
-        } else {
-            theme.text
-        },
-    ));
+    let style = if tainted > 0 {
+        theme.warning
+    } else {
+        theme.text
+    };
+    (uncertain, style)
+}
+
+/// What the source shows, and what it can't.
+fn sight(session: &Session) -> Vec<(String, Style)> {
+    let theme = session.configuration.theme;
+    let history = session.playback.history();
+    let coverage = history.coverage();
     let wanted = |state: &HookState| !matches!(state, HookState::NotNeeded(_));
-    let hooks = coverage
-        .hooks
-        .iter()
-        .filter(|hook| wanted(&hook.state))
-        .count();
+    let hooks = coverage.hooks.iter();
+    let hooks = hooks.filter(|hook| wanted(&hook.state)).count();
     let missing: Vec<_> = coverage.missing().map(|(hook, _)| hook.symbol()).collect();
-    let hooks = format!("{} of {hooks} hooks", hooks - missing.len());
     let hooks_style = if missing.is_empty() {
         theme.text
     } else {
         theme.warning
     };
-    facts.push((hooks, hooks_style));
+    let hooks = format!("{} of {hooks} hooks", hooks - missing.len());
+    let mut facts = vec![(hooks, hooks_style)];
     if coverage.nodes == NodeEvents::Concluded {
         facts.push(("releases inferred".to_owned(), theme.warning));
     }
@@ -306,7 +320,7 @@ fn honesty(session: &Session, room: usize) -> Line<'static> {
     if !coverage.times {
         facts.push(("no times".to_owned(), theme.warning));
     }
-    if let Some(outcome) = session.playback.history().outcome() {
+    if let Some(outcome) = history.outcome() {
         let mut rules: Vec<_> = outcome.undecided.iter().map(|one| one.rule).collect();
         rules.dedup();
         if !rules.is_empty() {
@@ -316,14 +330,7 @@ fn honesty(session: &Session, room: usize) -> Line<'static> {
     if !missing.is_empty() {
         facts.push((format!("not seen: {}", missing.join(" ")), theme.warning));
     }
-    let mut line = Cells::new(theme.signs.cut);
-    for (index, (fact, style)) in facts.iter().enumerate() {
-        if index > 0 {
-            line = line.text("  ", theme.text);
-        }
-        line = line.rest(fact, room, *style);
-    }
-    line.line()
+    facts
 }
 
 /// What is being typed, what is to be told, or what can be pressed.

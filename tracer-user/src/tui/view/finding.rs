@@ -12,7 +12,7 @@ use super::{put, put_all, rule, tell_more};
 use crate::{
     escape::{Escaped, escape},
     event::Time,
-    finding::{Finding, Resource, Step, text::telling},
+    finding::{Cause, Certainty, Finding, Resource, Step, text::telling},
     rules::RuleSet,
     tui::{
         Session,
@@ -47,63 +47,14 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
 
 /// What happened, without what the rule says in general.
 pub(super) fn story(finding: &Finding, width: usize, theme: &Theme) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    let name = RuleSet::all()
-        .find(finding.rule)
-        .map_or("", |info| info.name);
+    let mut lines = vec![title(finding, theme)];
+    paragraph(&mut lines, "", &place(finding), width, theme.text);
     let bad = theme.severity(finding.severity);
-    lines.push(Line::from(vec![
-        Span::styled(format!("{} {name}  ", finding.rule), theme.heading),
-        Span::styled(finding.severity.name(), bad),
-        Span::styled(
-            match finding.certainty {
-                crate::finding::Certainty::Confirmed => ", confirmed",
-                crate::finding::Certainty::Likely => ", likely",
-            },
-            theme.text,
-        ),
-    ]));
-    let mut place = format!("device {}", Escaped(&finding.device));
-    if let Some(driver) = &finding.driver {
-        place = format!("{place}, driver {}", Escaped(driver));
-    }
-    if let Some(bus) = &finding.bus {
-        place = format!("{place}, bus {}", Escaped(bus));
-    }
-    if finding.count > 1 {
-        place = format!(
-            "{place}; {} times, first at {}, last at {}",
-            grouped(finding.count),
-            finding.first,
-            finding.last
-        );
-        let devices = finding.occurrences.devices();
-        if devices.len() > 1 {
-            let names: Vec<String> = devices.iter().take(8).map(|name| escape(name)).collect();
-            let more = if devices.len() > names.len() {
-                " and others"
-            } else {
-                ""
-            };
-            place = format!("{place}, on {}{more}", names.join(", "));
-        }
-    } else {
-        place = format!("{place}; at {}", finding.first);
-    }
-    paragraph(&mut lines, "", &place, width, theme.text);
     paragraph(&mut lines, "", &escape(&finding.summary), width, bad);
     lines.push(Line::default());
     orders(&mut lines, finding, width, theme);
-    if let Some(cause) = &finding.caused_by {
-        lines.push(Line::default());
-        lines.push(rule("Caused by", width, theme));
-        let mut words = format!("{} of device {}", cause.frame, Escaped(&cause.device));
-        if let Some(driver) = &cause.driver {
-            words = format!("{words}, driver {}", Escaped(driver));
-        }
-        words = format!("{words}, by {}[{}]", Escaped(&cause.task), cause.tid);
-        paragraph(&mut lines, "  ", &words, width, theme.text);
-        frames(&mut lines, &cause.stack, width, theme);
+    if let Some(caused) = &finding.caused_by {
+        cause(&mut lines, caused, width, theme);
     }
     if !finding.resources.is_empty() {
         lines.push(Line::default());
@@ -126,18 +77,75 @@ pub(super) fn story(finding: &Finding, width: usize, theme: &Theme) -> Vec<Line<
     }
     lines.push(Line::default());
     lines.push(rule("What it means", width, theme));
-    paragraph(
-        &mut lines,
-        "  ",
-        &escape(&finding.meaning),
-        width,
-        theme.text,
-    );
+    let meaning = escape(&finding.meaning);
+    paragraph(&mut lines, "  ", &meaning, width, theme.text);
     if let Some(known) = finding.known {
         let words = format!("known: {}", known.text());
         paragraph(&mut lines, "  ", &words, width, theme.text);
     }
     lines
+}
+
+/// The rule, the severity and the certainty.
+fn title(finding: &Finding, theme: &Theme) -> Line<'static> {
+    let name = RuleSet::all()
+        .find(finding.rule)
+        .map_or("", |info| info.name);
+    Line::from(vec![
+        Span::styled(format!("{} {name}  ", finding.rule), theme.heading),
+        Span::styled(finding.severity.name(), theme.severity(finding.severity)),
+        Span::styled(
+            match finding.certainty {
+                Certainty::Confirmed => ", confirmed",
+                Certainty::Likely => ", likely",
+            },
+            theme.text,
+        ),
+    ])
+}
+
+/// On which devices, how often, and when.
+fn place(finding: &Finding) -> String {
+    let mut place = format!("device {}", Escaped(&finding.device));
+    if let Some(driver) = &finding.driver {
+        place = format!("{place}, driver {}", Escaped(driver));
+    }
+    if let Some(bus) = &finding.bus {
+        place = format!("{place}, bus {}", Escaped(bus));
+    }
+    if finding.count <= 1 {
+        return format!("{place}; at {}", finding.first);
+    }
+    place = format!(
+        "{place}; {} times, first at {}, last at {}",
+        grouped(finding.count),
+        finding.first,
+        finding.last
+    );
+    let devices = finding.occurrences.devices();
+    if devices.len() <= 1 {
+        return place;
+    }
+    let names: Vec<String> = devices.iter().take(8).map(|name| escape(name)).collect();
+    let more = if devices.len() > names.len() {
+        " and others"
+    } else {
+        ""
+    };
+    format!("{place}, on {}{more}", names.join(", "))
+}
+
+/// Who set it off, with its stack.
+fn cause(lines: &mut Vec<Line<'static>>, cause: &Cause, width: usize, theme: &Theme) {
+    lines.push(Line::default());
+    lines.push(rule("Caused by", width, theme));
+    let mut words = format!("{} of device {}", cause.frame, Escaped(&cause.device));
+    if let Some(driver) = &cause.driver {
+        words = format!("{words}, driver {}", Escaped(driver));
+    }
+    words = format!("{words}, by {}[{}]", Escaped(&cause.task), cause.tid);
+    paragraph(lines, "  ", &words, width, theme.text);
+    frames(lines, &cause.stack, width, theme);
 }
 
 /// The order seen, and beside or below it the order expected.
@@ -238,7 +246,7 @@ fn resource(
     frames(lines, &added.stack, width, theme);
 }
 
-/// A call stack: the frames that tell in colour, the others faint.
+/// A call stack: the frames that matter in colour, the others faint.
 fn frames(lines: &mut Vec<Line<'static>>, stack: &[String], width: usize, theme: &Theme) {
     let told = telling(stack);
     for frame in stack {

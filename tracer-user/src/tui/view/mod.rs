@@ -23,7 +23,7 @@ const SMALLEST: (u16, u16) = (80, 24);
 const LEAST: (u16, u16) = (24, 6);
 
 impl Session {
-    /// Draws the screen, and tells where the cursor is, if there is one.
+    /// Draws the screen, and returns where the cursor is, if there is one.
     pub fn draw(&mut self, buffer: &mut Buffer) -> Option<Position> {
         self.settle();
         draw(self, buffer)
@@ -95,7 +95,7 @@ fn mark_selected(buffer: &mut Buffer, area: Rect, row: usize, theme: &Theme) {
     buffer.set_stringn(line.x, line.y, ">", 1, theme.selected);
 }
 
-/// Tells in the corner of an area that more lines follow.
+/// Shows in the corner of an area that more lines follow.
 fn tell_more(buffer: &mut Buffer, area: Rect, more: usize, theme: &Theme) {
     if more == 0 || area.height == 0 {
         return;

@@ -63,24 +63,13 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let theme = session.configuration.theme;
     let (begin, end) = session.state.shown_time(&session.playback);
     let one = session.state.device.filter(|_| !session.state.all_devices);
-    let title = match one {
-        Some(key) => session
-            .playback
-            .rows()
-            .of(key)
-            .map_or_else(|| key.to_string(), |row| row.name.clone()),
-        None => "all devices".to_owned(),
-    };
+    let of = one.map_or_else(|| "all devices".to_owned(), |key| name(session, key));
     let title = format!(
-        "Timeline of {title}: {} from {begin} to {end}",
+        "Timeline of {of}: {} from {begin} to {end}",
         duration(end.since(begin))
     );
-    put(
-        buffer,
-        area,
-        0,
-        &rule(&title, usize::from(area.width), &theme),
-    );
+    let title = rule(&title, usize::from(area.width), &theme);
+    put(buffer, area, 0, &title);
     let label = LABEL.max(area.width / 8).min(area.width / 4);
     let plot = Rect {
         x: area.x + label,
@@ -92,27 +81,14 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         end,
         width: plot.width,
     };
-    put(
-        buffer,
-        Rect {
-            y: area.y + 1,
-            height: 1,
-            ..plot
-        },
-        0,
-        &axis(scale, &theme),
-    );
-    let lanes = lanes(session, one, scale);
-    let wanted = u16::try_from(lanes.len())
-        .unwrap_or(u16::MAX)
-        .saturating_add(1);
-    let below = if area.height >= BOTH {
-        (area.height - 2)
-            .saturating_sub(wanted)
-            .max(area.height / 3)
-    } else {
-        0
+    let top = Rect {
+        y: area.y + 1,
+        height: 1,
+        ..plot
     };
+    put(buffer, top, 0, &axis(scale, &theme));
+    let lanes = lanes(session, one, scale);
+    let below = height_below(area, lanes.len());
     let list = Rect {
         y: area.y + 2,
         height: area.height.saturating_sub(2 + below),
@@ -120,7 +96,6 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     };
     let mut scroll = session.state.timeline;
     scroll.keep_text(lanes.len(), usize::from(list.height));
-    let here = scale.column(session.playback.now());
     for (row, lane) in (0..list.height).zip(lanes.iter().skip(scroll.top)) {
         let line = Rect {
             y: list.y + row,
@@ -133,14 +108,8 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         let text = "   no events in this time";
         put(buffer, list, 0, &Line::styled(text, theme.faint));
     }
-    if let Some(column) = here {
-        for y in list.y..list.bottom() {
-            let cell = &mut buffer[(plot.x + column, y)];
-            if cell.symbol() == " " {
-                cell.set_symbol(theme.signs.down);
-            }
-            cell.set_style(theme.key);
-        }
+    if let Some(column) = scale.column(session.playback.now()) {
+        draw_now(buffer, plot.x + column, list, &theme);
     }
     let pane = Rect {
         y: list.bottom(),
@@ -150,15 +119,40 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     events(session, one, pane, buffer);
     session.state.timeline = scroll;
     session.state.areas.list = Rect::default();
-    session.state.areas.timeline = Some((
-        Rect {
-            y: area.y + 1,
-            height: list.height + 1,
-            ..plot
-        },
-        begin,
-        end,
-    ));
+    let picture = Rect {
+        y: area.y + 1,
+        height: list.height + 1,
+        ..plot
+    };
+    session.state.areas.timeline = Some((picture, begin, end));
+}
+
+/// The device's name, or its address where the name is not known.
+fn name(session: &Session, key: InstanceKey) -> String {
+    let row = session.playback.rows().of(key);
+    row.map_or_else(|| key.to_string(), |row| row.name.clone())
+}
+
+/// How many lines the events below the lanes get.
+fn height_below(area: Rect, lanes: usize) -> u16 {
+    if area.height < BOTH {
+        return 0;
+    }
+    let wanted = u16::try_from(lanes).unwrap_or(u16::MAX).saturating_add(1);
+    (area.height - 2)
+        .saturating_sub(wanted)
+        .max(area.height / 3)
+}
+
+/// The line at the instant that is shown.
+fn draw_now(buffer: &mut Buffer, column: u16, list: Rect, theme: &Theme) {
+    for y in list.y..list.bottom() {
+        let cell = &mut buffer[(column, y)];
+        if cell.symbol() == " " {
+            cell.set_symbol(theme.signs.down);
+        }
+        cell.set_style(theme.key);
+    }
 }
 
 /// Times along the top.
@@ -190,91 +184,103 @@ fn lanes(session: &Session, one: Option<InstanceKey>, scale: Scale) -> Vec<Lane<
             && span.begin <= scale.end
             && span.end.unwrap_or(now).max(span.begin) >= scale.begin
     };
-    let spans: Vec<&Span> = timeline
-        .spans()
-        .rev()
-        .filter(shown)
-        .take(MOST_SPANS)
-        .collect();
-    let marks: Vec<&Mark> = timeline
-        .marks(scale.begin, scale.end)
-        .filter(|mark| one.is_none_or(|key| mark.device == key))
-        .collect();
-    // In the order of their first appearance.
-    let mut order: Vec<(InstanceKey, u32)> = Vec::new();
-    let mut places: HashMap<(InstanceKey, u32), usize> = HashMap::new();
-    let mut parts: Vec<(Vec<&Span>, Vec<&Mark>)> = Vec::new();
-    let mut part = |id: (InstanceKey, u32), parts: &mut Vec<(Vec<_>, Vec<_>)>| {
-        if let Some(place) = places.get(&id) {
-            return Some(*place);
-        }
-        if order.len() >= MOST_DEVICES {
-            return None;
-        }
-        places.insert(id, order.len());
-        order.push(id);
-        parts.push((Vec::new(), Vec::new()));
-        Some(order.len() - 1)
-    };
-    for span in spans.iter().rev() {
+    let spans = timeline.spans().rev().filter(shown).take(MOST_SPANS);
+    let spans: Vec<&Span> = spans.collect();
+    let mut parts = Parts::default();
+    for span in spans.into_iter().rev() {
         let thread = if one.is_some() { span.tid } else { 0 };
-        let place = part((span.device, thread), &mut parts);
-        if let Some((spans, _)) = place.and_then(|place| parts.get_mut(place)) {
-            spans.push(span);
+        if let Some(part) = parts.of(span.device, thread) {
+            part.spans.push(span);
         }
     }
-    for mark in marks {
+    for mark in timeline.marks(scale.begin, scale.end) {
+        if one.is_some_and(|key| mark.device != key) {
+            continue;
+        }
         // Marks of one device have one lane, whatever thread they are of.
-        let place = part(
-            (mark.device, u32::MAX * u32::from(one.is_some())),
-            &mut parts,
-        );
-        if let Some((_, marks)) = place.and_then(|place| parts.get_mut(place)) {
-            marks.push(mark);
+        let thread = if one.is_some() { u32::MAX } else { 0 };
+        if let Some(part) = parts.of(mark.device, thread) {
+            part.marks.push(mark);
         }
     }
     let mut lanes = Vec::new();
-    for ((key, thread), (spans, marks)) in order.iter().zip(parts) {
-        let name = session
-            .playback
-            .rows()
-            .of(*key)
-            .map_or_else(|| key.to_string(), |row| row.name.clone());
-        let least = spans.iter().map(|span| span.depth).min().unwrap_or(0);
-        let deepest = spans.iter().map(|span| span.depth).max().unwrap_or(0);
-        if !spans.is_empty() {
-            for depth in least..=deepest {
-                let of_depth: Vec<&Span> = spans
-                    .iter()
-                    .copied()
-                    .filter(|span| span.depth == depth)
-                    .collect();
-                if of_depth.is_empty() {
-                    continue;
-                }
-                let label = match (depth == least, one) {
-                    (true, Some(_)) => format!("thread {thread}"),
-                    (true, None) => name.clone(),
-                    (false, _) => String::new(),
-                };
-                lanes.push(Lane::Spans {
-                    label,
-                    spans: of_depth,
-                });
-            }
-        }
-        if !marks.is_empty() {
-            let label = if one.is_some() {
-                "added, released".to_owned()
-            } else if spans.is_empty() {
-                name
-            } else {
-                String::new()
-            };
-            lanes.push(Lane::Marks { label, marks });
-        }
+    for part in parts.parts {
+        part.put_lanes(session, one.is_some(), &mut lanes);
     }
     lanes
+}
+
+/// What belongs together, in the order in which it first appears.
+#[derive(Default)]
+struct Parts<'a> {
+    places: HashMap<(InstanceKey, u32), usize>,
+    parts: Vec<Part<'a>>,
+}
+
+impl<'a> Parts<'a> {
+    /// The part of a device and thread; `None` where there are too many.
+    fn of(&mut self, device: InstanceKey, thread: u32) -> Option<&mut Part<'a>> {
+        let count = self.parts.len();
+        let place = match self.places.get(&(device, thread)) {
+            Some(place) => *place,
+            None if count >= MOST_DEVICES => return None,
+            None => {
+                self.places.insert((device, thread), count);
+                self.parts.push(Part {
+                    device,
+                    thread,
+                    spans: Vec::new(),
+                    marks: Vec::new(),
+                });
+                count
+            }
+        };
+        self.parts.get_mut(place)
+    }
+}
+
+/// What one device did, or one thread on it.
+struct Part<'a> {
+    device: InstanceKey,
+    thread: u32,
+    spans: Vec<&'a Span>,
+    marks: Vec<&'a Mark>,
+}
+
+impl<'a> Part<'a> {
+    /// A lane for each depth of calls, and one for the marks. `alone`: no other device is shown.
+    fn put_lanes(self, session: &Session, alone: bool, lanes: &mut Vec<Lane<'a>>) {
+        let depths = self.spans.iter().map(|span| span.depth);
+        let least = depths.clone().min().unwrap_or(0);
+        let deepest = depths.max().unwrap_or(0);
+        for depth in least..=deepest {
+            let of_depth = self.spans.iter().filter(|span| span.depth == depth);
+            let spans: Vec<&Span> = of_depth.copied().collect();
+            if spans.is_empty() {
+                continue;
+            }
+            let label = match (depth == least, alone) {
+                (true, true) => format!("thread {}", self.thread),
+                (true, false) => name(session, self.device),
+                (false, _) => String::new(),
+            };
+            lanes.push(Lane::Spans { label, spans });
+        }
+        if self.marks.is_empty() {
+            return;
+        }
+        let label = if alone {
+            "added, released".to_owned()
+        } else if self.spans.is_empty() {
+            name(session, self.device)
+        } else {
+            String::new()
+        };
+        lanes.push(Lane::Marks {
+            label,
+            marks: self.marks,
+        });
+    }
 }
 
 /// Draws one lane: what it is of in the first columns, and its spans or marks behind.

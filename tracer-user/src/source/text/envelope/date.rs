@@ -95,7 +95,7 @@ fn time_of_day(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((time, rest))
 }
 
-/// Nanoseconds from the beginning of 1970 to the beginning of a day. Where no year is told, February may have 29 days.
+/// Nanoseconds from the beginning of 1970 to the beginning of a day. Where no year is reported, February may have 29 days.
 fn since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     if !(1970..=2200).contains(&year) || !(1..=31).contains(&day) {
         return None;

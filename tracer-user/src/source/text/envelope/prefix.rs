@@ -36,7 +36,7 @@ struct Form {
 enum Mark {
     /// Somebody quotes it.
     Quotation,
-    /// A message begins in it. Only what it tells says whether it is a log's: brackets are in prose, too.
+    /// A message begins in it. Only its content shows whether it is a log's: brackets are in prose, too.
     Bracket,
     /// It is a log's.
     Log,

@@ -21,19 +21,19 @@ use crate::{
     source::text::scan::{decimal, hexadecimal},
 };
 
-/// What stands for an address that is told as a symbol: all that counts is that it is not NULL.
+/// What stands for an address that is reported as a symbol: all that counts is that it is not NULL.
 const SOME_SYMBOL: u64 = 1;
 
 /// A function that was entered or returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::text) struct Call {
     pub(in crate::source::text) raw: RawCall,
-    /// Zero where not told.
+    /// Zero where not known.
     pub(in crate::source::text) device: u64,
     pub(in crate::source::text) name: Option<NameId>,
     pub(in crate::source::text) driver: Option<NameId>,
     pub(in crate::source::text) bus: Option<NameId>,
-    /// Zero where not told.
+    /// Zero where not known.
     pub(in crate::source::text) node: u64,
     pub(in crate::source::text) release: Option<Release>,
     /// Of an added node: the function that its payload says is to be called. It means something only of actions.
@@ -48,7 +48,7 @@ pub(in crate::source::text) struct Call {
     pub(in crate::source::text) of: Option<(u64, Option<NameId>)>,
 }
 
-/// A release function, as far as it is told.
+/// A release function, as far as it is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::source::text) enum Release {
     Symbol(NameId, Option<NameId>),
@@ -291,7 +291,7 @@ impl Call {
         }
     }
 
-    /// The roles of what should be told here and is not, as a set.
+    /// The roles of what should be reported here and is not, as a set.
     pub(in crate::source::text) fn untold(&self) -> u32 {
         let row = self.raw.hook.description();
         let mut untold = 0;

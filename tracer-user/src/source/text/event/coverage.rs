@@ -1,4 +1,4 @@
-//! What an input could tell, judged by what it contains.
+//! What an input could say, judged by what it contains.
 
 use tracer_ebpf::Returns;
 
@@ -90,7 +90,7 @@ fn untold(records: &Records, apart: bool) -> Vec<Untold> {
         if apart && hook.has_device() && !matches!(hook, Hook::DevresLog | Hook::Initialise) {
             missing |= Role::Name.bit();
         }
-        // What lies in a resource is told with `add_dr` alone, for the tracepoint as well.
+        // What lies in a resource is reported with `add_dr` alone, for the tracepoint as well.
         if hook == Hook::DevresLog {
             let added = records.untold.get(Hook::AddDr as usize).copied();
             let untold = added.filter(|_| sees(records, Hook::AddDr));
@@ -142,7 +142,7 @@ fn reason(records: &Records, hook: Hook, role: Role) -> String {
     format!("some of its lines in the text lack it{strange}")
 }
 
-/// Whether the tracepoint told of a device whose address is not told.
+/// Whether the tracepoint reported a device whose address is not known.
 fn addressless(records: &Records) -> bool {
     records
         .by_name

@@ -13,7 +13,7 @@ use crate::event::DeviceAddress;
 /// Devices that may begin before what held earlier is forgotten, where it can be.
 const MOST_BEGUN: u32 = 4096;
 
-/// What the input tells of names and addresses.
+/// What the input says about names and addresses.
 #[derive(Debug, Default)]
 pub(in crate::source::text) struct Devices {
     /// For each name, from which record on it means which address.
@@ -50,7 +50,7 @@ impl Devices {
         self.unnamed.entry(name).or_insert(unnamed);
     }
 
-    /// Whether the device at `address` has a name, as far as the input has told until now.
+    /// Whether the device at `address` has a name, as far as the input has reported until now.
     pub(in crate::source::text) fn has_name(&self, address: u64) -> bool {
         let names = self.names.get(&address).and_then(|names| names.last());
         names.is_some_and(|(_, name)| name.is_some())
@@ -73,7 +73,7 @@ impl Devices {
         });
     }
 
-    /// Whether the input tells the address of a device with this name.
+    /// Whether the input gives the address of a device with this name.
     pub(in crate::source::text) fn knows(&self, name: NameId) -> bool {
         self.addresses.contains_key(&name)
     }

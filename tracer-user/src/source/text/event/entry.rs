@@ -20,14 +20,14 @@ pub(in crate::source::text) struct Record {
     pub(in crate::source::text) kind: RecordKind,
 }
 
-/// What a record tells.
+/// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::text) enum RecordKind {
     /// The tracepoint, or its counterpart in the kernel's log.
     Node(NodeRecord),
     /// A function.
     Call(Call),
-    /// The kernel itself told of devres: its place among the messages.
+    /// The kernel itself reported devres: its place among the messages.
     Message(u32),
     /// This many events are missing.
     Lost(u64),
@@ -50,27 +50,27 @@ pub(in crate::source::text) struct NodeRecord {
     pub(in crate::source::text) size: u64,
     /// As printed; zero where it isn't.
     pub(in crate::source::text) node: u64,
-    /// Where both are, as function events told.
+    /// Where both are, as function events reported.
     pub(in crate::source::text) real: Real,
-    /// What else they told of an added node.
+    /// What else they reported about an added node.
     pub(in crate::source::text) facts: Option<Facts>,
 }
 
-/// The addresses of a node and its device, where function events tell them; else zero.
+/// The addresses of a node and its device, where function events say them; else zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::source::text) struct Real {
     pub(in crate::source::text) device: u64,
     pub(in crate::source::text) node: u64,
 }
 
-/// What function events tell of an added node beyond the tracepoint. Zero where they don't.
+/// What function events say about an added node beyond the tracepoint. Zero where they don't.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::source::text) struct Facts {
     pub(in crate::source::text) release: Option<Release>,
     pub(in crate::source::text) payload: u64,
     /// The function that an action calls.
     pub(in crate::source::text) action: Option<Release>,
-    /// The first words of the payload, and an action's argument, where they are told.
+    /// The first words of the payload, and an action's argument, where they are reported.
     pub(in crate::source::text) words: Option<[u64; 2]>,
     pub(in crate::source::text) action_data: u64,
     pub(in crate::source::text) group: u64,

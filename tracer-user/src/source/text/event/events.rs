@@ -62,7 +62,7 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// For records that are still to come. `concluded` as in [`coverage::concluded`], which can't tell yet.
+    /// For records that are still to come. `concluded` as in [`coverage::concluded`], which can't say yet.
     pub(in crate::source::text) fn begin(concluded: bool) -> Events<'static> {
         static NOTHING: LazyLock<Records> = LazyLock::new(Records::default);
         Events {
@@ -149,7 +149,7 @@ impl<'a> Events<'a> {
         let Some(what) = &message.message else {
             return;
         };
-        // Only its later lines tell on which CPU it was.
+        // Only its later lines say on which CPU it was.
         let record = &Record {
             cpu: message.cpu,
             ..*record
@@ -246,7 +246,7 @@ impl<'a> Events<'a> {
         facts.release.and_then(|release| self.released_by(release))
     }
 
-    /// Where a node's payload begins; zero where it has none, or that is not known. Where the payload's words are told,
+    /// Where a node's payload begins; zero where it has none, or that is not known. Where the payload's words are reported,
     /// so is where it lies.
     fn payload(&self, real: Real, facts: &Facts, name: Option<&str>) -> u64 {
         let is_marker = matches!(name, Some("grp<" | "grp>"));
@@ -307,7 +307,7 @@ impl<'a> Events<'a> {
             bus: call.bus,
             driver_or_bus: None,
         };
-        // Who is told outside any task is the one that lives there: not the one that only begins.
+        // An identity reported outside any task is the one that lives there: not the one that only begins.
         let begins = call.hook() == Hook::Initialise;
         let late = begins && self.records.tasks.get(record.task) == Task::default();
         if !late {
@@ -327,7 +327,7 @@ impl<'a> Events<'a> {
         }
         match call.hook() {
             Hook::Cleanup | Hook::Unbind => self.identities.unbind(device),
-            // Whoever comes next at this address is another one, and must be told.
+            // Whoever comes next at this address is another one, and must be reported.
             Hook::FinalPut => self.identities.begin(device),
             _ => {}
         }
@@ -354,7 +354,7 @@ impl<'a> Events<'a> {
         })
     }
 
-    /// What `add_dr` adds, where the tracepoint doesn't tell.
+    /// What `add_dr` adds, where the tracepoint doesn't say.
     fn added(&mut self, call: &Call) -> AddedNode {
         let symbol = self.symbol(call.release);
         let name = match symbol.as_deref() {

@@ -1,4 +1,4 @@
-//! Who the devices are, as far as lines tell by and by.
+//! Who the devices are, as far as the lines reveal it.
 
 use hashbrown::HashMap;
 
@@ -19,11 +19,11 @@ struct Identity {
     name: Option<NameId>,
     driver: Option<NameId>,
     bus: Option<NameId>,
-    /// What is known was told in an event.
+    /// What is known was in an event.
     told: bool,
 }
 
-/// What a line tells of a device.
+/// What a line says about a device.
 #[derive(Debug, Default, Clone, Copy)]
 pub(in crate::source::text) struct Naming {
     pub(in crate::source::text) name: Option<NameId>,
@@ -34,7 +34,7 @@ pub(in crate::source::text) struct Naming {
 }
 
 impl Identities {
-    /// Takes in what a line tells. Returns the identity if it is new or has changed.
+    /// Takes in what a line says. Returns the identity if it is new or has changed.
     pub(in crate::source::text) fn learn(
         &mut self,
         device: DeviceAddress,

@@ -1,5 +1,5 @@
 //! The fourth stage: from records in their order to events: which device a name means, which address a node has, who
-//! opened a group, what the text as a whole could tell.
+//! opened a group, what the text as a whole could say.
 
 pub(super) mod call;
 pub(super) mod codec;

@@ -24,7 +24,7 @@ pub(in crate::source::text) struct Pointers {
     /// Eight digits that can be a kernel address.
     short_real: u64,
     adds: u64,
-    /// Additions of which a function event tells the real address.
+    /// Additions of which a function event gives the real address.
     paired: u64,
     last: Option<(Operation, u64)>,
 }
@@ -47,7 +47,7 @@ impl Pointers {
         self.last = Some(now);
     }
 
-    /// A function event tells the real address of the node that was counted last.
+    /// A function event gives the real address of the node that was counted last.
     pub(in crate::source::text) fn pair(&mut self) {
         self.paired += 1;
     }

@@ -18,7 +18,7 @@ use crate::{
     source::text::record::function_tracer::Unusable,
 };
 
-/// What the kernel itself told of devres.
+/// What the kernel itself reported about devres.
 #[derive(Debug)]
 pub(in crate::source::text) struct MessageRecord {
     /// Nothing where a report turned out to be none of devres.
@@ -29,7 +29,7 @@ pub(in crate::source::text) struct MessageRecord {
     pub(in crate::source::text) task: Task,
     /// The stack that followed, innermost first.
     pub(in crate::source::text) frames: Vec<StackFrame>,
-    /// Where it was written, as far as told.
+    /// Where it was written, as far as known.
     pub(in crate::source::text) cpu: u16,
     /// The release that it follows closely.
     pub(in crate::source::text) behind: Option<NodeRecord>,
@@ -44,7 +44,7 @@ pub(in crate::source::text) struct Records {
     pub(in crate::source::text) stacks: Vec<Vec<StackFrame>>,
     /// Whether tools printed any.
     pub(in crate::source::text) stacks_printed: bool,
-    /// Names of devices whose address was not told with them.
+    /// Names of devices whose address was not known with them.
     pub(in crate::source::text) by_name: Named,
     pub(in crate::source::text) nameless: Nameless,
     pub(in crate::source::text) names: Names,
@@ -55,14 +55,14 @@ pub(in crate::source::text) struct Records {
     pub(in crate::source::text) hooks: u64,
     /// Those of which a return occurs.
     pub(in crate::source::text) returned: u64,
-    /// For each hook, by its number, what not every call of it tells: a set of roles.
+    /// For each hook, by its number, what some of its calls lack: a set of roles.
     pub(in crate::source::text) untold: Vec<u32>,
     pub(in crate::source::text) strange: Strange,
-    /// Hooks that a function tracer told of without anything that would say of which device, and what is missing.
+    /// Hooks that a function tracer reported without anything that would say of which device, and what is missing.
     pub(in crate::source::text) unusable: BTreeMap<Hook, Unusable>,
     /// Whether any line has a time.
     pub(in crate::source::text) timed: bool,
-    /// Bytes from a node to its payload, where `devres_add` and `add_dr` told it.
+    /// Bytes from a node to its payload, where `devres_add` and `add_dr` reported it.
     pub(in crate::source::text) payload_offset: Option<u64>,
 }
 
@@ -72,7 +72,7 @@ impl Records {
         call.take(arguments, &mut self.names, &mut self.strange);
     }
 
-    /// Keeps what a call does and doesn't tell.
+    /// Keeps what a call has and what it lacks.
     pub(in crate::source::text) fn count(&mut self, call: &Call) {
         let hook = call.hook();
         self.hooks |= hook.bit();
@@ -122,7 +122,7 @@ impl Nameless {
         self.waiting.insert(address);
     }
 
-    /// The name of the device at this address is told.
+    /// The name of the device at this address is reported.
     pub(in crate::source::text) fn named(&mut self, address: u64) {
         if !self.waiting.is_empty() {
             self.waiting.remove(&address);
@@ -134,7 +134,7 @@ impl Nameless {
         self.any |= self.waiting.remove(&address);
     }
 
-    /// Whether there are any whose name is never told.
+    /// Whether there are any whose name is never known.
     pub(in crate::source::text) fn any(&self) -> bool {
         self.any || !self.waiting.is_empty()
     }

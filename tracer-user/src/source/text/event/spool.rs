@@ -1,4 +1,4 @@
-//! The records of a text, in the order of its lines: the last ones as they are, since later lines may still tell
+//! The records of a text, in the order of its lines: the last ones as they are, since later lines may still say
 //! something of them; those before them encoded, and beyond [`MOST_MEMORY`] in a file, so that the memory doesn't grow
 //! with the text.
 

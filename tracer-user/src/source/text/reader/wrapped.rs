@@ -12,7 +12,7 @@ use super::{
 /// Lines that a wrapped one may have become.
 const MOST_JOINED: u64 = 6;
 
-/// Longest beginning of a wrapped line that does not tell yet that it is an event.
+/// Longest beginning of a wrapped line that does not say yet that it is an event.
 const LONGEST_HEAD: usize = 160;
 
 /// The beginning of an event, or of what may be one.
@@ -53,7 +53,7 @@ impl Reader {
             || function_line::goes_on(rest)
             || refusal::goes_on(rest)
             || timed;
-        // What only may be the beginning of an event needs a line that tells of one.
+        // What only may be the beginning of an event needs a line that reports one.
         if (prefix::split(line).0.logged && !timed) || has_own == held.is_event {
             return Joined::No(held);
         }

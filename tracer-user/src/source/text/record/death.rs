@@ -1,4 +1,4 @@
-//! How a machine died, as far as its log tells.
+//! How a machine died, as far as its log says.
 
 use memchr::memmem;
 
@@ -14,7 +14,7 @@ const PANIC: &[u8] = b"Kernel panic - not syncing";
 /// Behind it the reason; before 6.13 some architectures print none.
 const REASON: &[u8] = b": ";
 
-/// What tells of the causes, and of which.
+/// What names the causes, and which ones.
 const CAUSES: [(&str, DeathKind); 19] = [
     (
         "Internal error: synchronous external abort",
@@ -46,7 +46,7 @@ const CAUSES: [(&str, DeathKind); 19] = [
     ("Oops [#", DeathKind::Oops),
 ];
 
-/// What tells more of them, and that they are over.
+/// What shows more of them, and that they are over.
 const DETAILS: [&str; 6] = [
     " PID: ",
     "RIP: ",
@@ -122,7 +122,7 @@ impl Listener {
     }
 
     fn cause(&mut self, kind: DeathKind, words: &[u8], line: &[u8]) {
-        // An oops tells of itself in several lines: the first says the most.
+        // An oops reports itself in several lines: the first says the most.
         if self
             .death
             .as_ref()
@@ -173,7 +173,7 @@ impl Listener {
     }
 }
 
-/// Whether a line tells that a machine dies, and of what.
+/// Whether a line says that a machine dies, and of what.
 fn is_cause(line: &[u8]) -> bool {
     memmem::find(line, PANIC).is_some()
         || CAUSES
@@ -181,7 +181,7 @@ fn is_cause(line: &[u8]) -> bool {
             .any(|(words, _)| memmem::find(line, words.as_bytes()).is_some())
 }
 
-/// What a line behind it tells of a death.
+/// What a line behind it says about a death.
 fn detail(death: &mut Death, line: &[u8]) {
     if death.tid.is_none()
         && let Some((before, behind)) = around(line, b" PID: ")
@@ -215,7 +215,7 @@ fn detail(death: &mut Death, line: &[u8]) {
             let Some((function, rest)) = word(place) else {
                 continue;
             };
-            // A bare address tells nothing.
+            // A bare address says nothing.
             if memmem::find(function, b"+0x").is_none() {
                 continue;
             }

@@ -151,7 +151,7 @@ impl Entries {
     /// Bytes behind the entry of a function within which an address is taken for one in it.
     const NEAR: u64 = 0x800;
 
-    /// Learns from an entry; gives a return the caller that its address tells.
+    /// Learns from an entry; gives a return the caller that its address says.
     pub(in crate::source::text) fn complete(&mut self, event: &mut FunctionLine<'_>) {
         let Some(address) = event.address else { return };
         if !event.returns {

@@ -3,7 +3,7 @@
 //! `100.000110 |   1)     sh-1234    |               |    devres_release_all(dev=0xffff888100001000) {`.
 //!
 //! Arguments are there from Linux 6.15 on, with the options `func-args` and `funcgraph-args`. Without them a line
-//! does not tell of which device it is, and is only counted.
+//! does not report which device it is, and is only counted.
 
 use std::fmt;
 
@@ -63,7 +63,7 @@ impl fmt::Display for Unusable {
     }
 }
 
-/// What a line tells of a function.
+/// What a line says about a function.
 #[derive(Debug, PartialEq, Eq)]
 enum Step<'a> {
     /// It is entered. Its name, and its arguments if they are printed.
@@ -83,7 +83,7 @@ struct Line<'a> {
     step: Step<'a>,
 }
 
-/// A call that the line tells of.
+/// A call that the line reports.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::source::text) enum Traced<'a> {
     Enter(Hook, &'a [u8]),
@@ -106,7 +106,7 @@ impl FunctionTracer {
         self.announced
     }
 
-    /// Reads a line: what it tells, at most two things. `None` if it is none of these tracers' lines.
+    /// Reads a line: what it says, at most two things. `None` if it is none of these tracers' lines.
     pub(in crate::source::text) fn read<'a>(
         &mut self,
         line: &'a [u8],

@@ -18,7 +18,7 @@ use crate::{
 /// The word that the kernel begins such a message with.
 pub(in crate::source::text) const WORD: &[u8] = b"DEVRES";
 
-/// A line of the kernel's log that tells of a node.
+/// A line of the kernel's log that reports a node.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::source::text) struct KernelLine<'a> {
     pub(in crate::source::text) prefix: Prefix,
@@ -72,7 +72,7 @@ pub(in crate::source::text) fn read(line: &[u8], at: usize) -> Parsed<KernelLine
     }
 }
 
-/// What follows the line's event, if that tells of another one, or `begins` one: lines that lost their ends.
+/// What follows the line's event, if that reports another one, or `begins` one: lines that lost their ends.
 pub(in crate::source::text) fn behind(
     line: &[u8],
     at: usize,

@@ -1,4 +1,4 @@
-//! What messages of the kernel tell of devres without telling of a node.
+//! What messages of the kernel say about devres without reporting a node.
 
 use memchr::memmem;
 

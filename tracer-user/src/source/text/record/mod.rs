@@ -1,4 +1,4 @@
-//! The third stage: what a line tells, if it tells anything: one line is one thing. A report of the kernel is the one
+//! The third stage: what a line says, if it says anything: one line is one thing. A report of the kernel is the one
 //! thing that many lines are.
 
 pub(super) mod backtrace;

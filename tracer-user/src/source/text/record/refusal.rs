@@ -27,7 +27,7 @@ pub(in crate::source::text) fn read(line: &[u8]) -> Option<Refused<'_>> {
 }
 
 /// Whether what stands before and behind the words of a refusal is a message, and no prose or source about one.
-/// A log's prefix tells; without it the line names a bus, or has nothing else than what can be one and its device.
+/// A log's prefix says; without it the line names a bus, or has nothing else than what can be one and its device.
 fn names_a_device(before: &[u8], prefix: &Prefix, who: Who<'_>, behind: &[u8]) -> bool {
     let parts = [who.driver, who.device].into_iter().flatten();
     if parts
@@ -76,7 +76,7 @@ pub(in crate::source::text) fn goes_on(line: &[u8]) -> bool {
         .any(|end| line.starts_with(end.as_bytes()))
 }
 
-/// What follows the first message of a line, if that tells of another one: lines that lost their ends.
+/// What follows the first message of a line, if that reports another one: lines that lost their ends.
 pub(in crate::source::text) fn behind(line: &[u8]) -> Option<&[u8]> {
     let at = memmem::find(line, REFUSED.as_bytes())?;
     let rest = line.get(at + REFUSED.len()..)?;

@@ -77,7 +77,7 @@ pub(in crate::source::text) fn read(line: &[u8], at: usize) -> Parsed<TraceLine<
     }
 }
 
-/// What follows the line's event, if that tells of another one: lines that lost their ends.
+/// What follows the line's event, if that reports another one: lines that lost their ends.
 pub(in crate::source::text) fn behind(line: &[u8], at: usize) -> Option<&[u8]> {
     let rest = line.get(at..)?;
     let end = resource::end(rest)?;

@@ -107,7 +107,7 @@ fn chosen(unwinding: &Unwinding, room: usize) -> Vec<Shown<'_>> {
         })
         .take(room / 2)
         .collect();
-    // Each gap may need a line that tells of it.
+    // Each gap may need a line that reports it.
     let last = room.saturating_sub(2 * early.len() + 1).max(1);
     let mut shown = Vec::new();
     let mut hidden = 0;

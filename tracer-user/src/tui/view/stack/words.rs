@@ -32,7 +32,7 @@ pub(super) fn age(node: &Node, now: Time) -> String {
     }
 }
 
-/// Who added a node: the frame of its call stack that tells.
+/// Who added a node: the telling frame of its call stack.
 pub(super) fn who(node: &Node) -> String {
     if node.origin() != Origin::Seen {
         return "unknown: from before the trace".to_owned();

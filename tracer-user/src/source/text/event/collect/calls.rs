@@ -1,4 +1,4 @@
-//! Function events: what runs on each task, and what a call tells of the line of the tracepoint that follows.
+//! Function events: what runs on each task, and what a call says about the line of the tracepoint that follows.
 
 use std::num::NonZeroU32;
 
@@ -35,7 +35,7 @@ pub(super) struct Context {
     opening: Option<(u64, Option<u32>)>,
     /// Functions entered and not left.
     frames: Vec<Frame>,
-    /// For each of them, the releases that the tracepoint told while it was the innermost.
+    /// For each of them, the releases that the tracepoint reported while it was the innermost.
     pub(super) told: Vec<u32>,
     /// The last record of the tracepoint.
     pub(super) last_node: Option<u32>,
@@ -61,7 +61,7 @@ impl Context {
     }
 
     /// A function returns: it is about the device for which it was entered. How many of the releases that it has
-    /// counted the tracepoint has not told.
+    /// counted the tracepoint has not shown.
     fn leave(&mut self, call: &mut Call, records: &mut Records) -> u64 {
         let Some(depth) = frame_of(call, &self.frames) else {
             return 0;
@@ -136,7 +136,7 @@ impl Collector {
         self.push(place, RecordKind::Call(call));
     }
 
-    /// Takes in what a call tells of who its device is.
+    /// Takes in what a call says about who its device is.
     fn learn_name(&mut self, record: u32, call: &Call) {
         if call.device == 0 {
             return;
@@ -157,7 +157,7 @@ impl Collector {
         }
     }
 
-    /// `devres_open_group` returns: where to tells who opened the group that was just added.
+    /// `devres_open_group` returns: the address it returns to shows who opened the group that was just added.
     pub(in crate::source::text) fn opened_by(&mut self, event: &FunctionLine<'_>) {
         let opening = self
             .contexts
@@ -176,7 +176,7 @@ impl Collector {
         }
     }
 
-    /// What function events told of the node that a line of the tracepoint names.
+    /// What function events reported about the node that a line of the tracepoint names.
     pub(super) fn pair(&mut self, place: Place, node: &NodeRecord) -> (Real, Option<Facts>) {
         if self.records.hooks == 0 {
             return (Real::default(), None);
@@ -235,13 +235,13 @@ impl Collector {
     }
 }
 
-/// The first words of an added node's payload, where they are told.
+/// The first words of an added node's payload, where they are reported.
 fn words(added: Call) -> Option<[u64; 2]> {
     let [first, second] = added.words;
     Some([first?, second?])
 }
 
-/// How many releases a function that returns has counted, and the tracepoint has not told.
+/// How many releases a function that returns has counted, and the tracepoint has not shown.
 fn missing_releases(left: &Call, told: u32) -> u64 {
     if !matches!(left.hook(), Hook::ReleaseAll | Hook::ReleaseGroup) {
         return 0;
@@ -269,7 +269,7 @@ fn frame_of(left: &Call, frames: &[Frame]) -> Option<usize> {
     (0..frames.len()).rev().find(may_return).or_else(innermost)
 }
 
-/// What a function will return tells what it found, when it was entered.
+/// The value that a function will return is set, at its entry, by what it found.
 fn foretell(records: &mut Records, entered: u32, left: &Call) {
     if let Some(value) = left.raw.get(Role::Returned)
         && let Some(record) = records.all.recent_mut(entered)
@@ -279,7 +279,7 @@ fn foretell(records: &mut Records, entered: u32, left: &Call) {
     }
 }
 
-/// What function events told of the node that a recent record adds.
+/// What function events reported about the node that a recent record adds.
 fn facts_of(records: &mut Records, record: u32) -> Option<&mut Facts> {
     match &mut records.all.recent_mut(record)?.kind {
         RecordKind::Node(node) => node.facts.as_mut(),

@@ -56,7 +56,7 @@ impl Collector {
     }
 
     /// Keeps a place in the order for a report of the kernel that begins here. Whether it follows a release closely
-    /// tells later whether it is about that.
+    /// says later whether it is about that.
     pub(in crate::source::text) fn reserve(
         &mut self,
         beginning: Beginning,
@@ -76,7 +76,7 @@ impl Collector {
             }
             _ => None,
         };
-        // If nothing comes of it, its time must not have told anything.
+        // If nothing comes of it, its time must not have reported anything.
         let time = match beginning.time {
             Some(Stamp::At(time)) => time,
             Some(Stamp::After(time)) => self.clock.saturating_add(time),

@@ -1,4 +1,4 @@
-//! Collects what lines tell, and finds what belongs together.
+//! Collects what lines say, and finds what belongs together.
 //!
 //! `devres_log` prints a hash of a node's address and the device's name. Where `add_dr` was probed too, it
 //! comes right before on the same task and has both addresses, so the hash is replaced by the address from
@@ -33,7 +33,7 @@ use calls::{Context, context};
 /// Tasks about which something is remembered at the same time.
 const MOST_TASKS: usize = 4096;
 
-/// Collects what lines tell.
+/// Collects what lines say.
 #[derive(Debug, Default)]
 pub(in crate::source::text) struct Collector {
     pub(in crate::source::text) records: Records,
@@ -44,7 +44,7 @@ pub(in crate::source::text) struct Collector {
     unnamed: Option<NameId>,
     /// Nodes of devices without a name.
     of_unnamed: HashMap<u64, NameId>,
-    /// Names of tasks that events themselves tell: a buffer that outlived a reset has no others.
+    /// Names of tasks that are in the events themselves: a buffer that outlived a reset has no others.
     comms: HashMap<u32, Comm>,
     /// The stacks by their text.
     stacks: HashMap<Vec<u8>, u32>,
@@ -235,7 +235,7 @@ impl Collector {
         }
     }
 
-    /// A node that was added when its device had no name tells which device that was.
+    /// A node that was added when its device had no name says which device that was.
     fn identify_unnamed(&mut self, operation: Operation, name: NameId, node: u64) {
         if self.of_unnamed.is_empty() {
             return;

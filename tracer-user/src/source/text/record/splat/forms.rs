@@ -1,4 +1,4 @@
-//! What the first line of a report looks like, and what it tells.
+//! What the first line of a report looks like, and what it says.
 
 use crate::{
     event::{Comm, Function, Text, splat::SplatKind},
@@ -22,7 +22,7 @@ pub(in crate::source::text) struct Form {
     pub(super) seen: &'static str,
 }
 
-/// What a report's first line tells.
+/// What a report's first line says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Header {
     pub(super) kind: SplatKind,
@@ -40,7 +40,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Of this kind, and nothing else is told.
+    /// Of this kind, and nothing else is reported.
     pub(super) fn of(kind: SplatKind) -> Self {
         Self {
             kind,

@@ -1,4 +1,4 @@
-//! What a report that is over tells of devres, if anything.
+//! What a report that is over says about devres, if anything.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::{
     source::text::record::message::SOURCE,
 };
 
-/// What a report tells.
+/// What a report says.
 #[derive(Debug)]
 pub(in crate::source::text) struct Meaning {
     pub(in crate::source::text) message: Message,
     /// It is about the release that it follows.
     pub(in crate::source::text) of_release: bool,
-    /// It happened after a failed probe: the one that the line before tells of.
+    /// It happened after a failed probe: the one that the line before reports.
     pub(in crate::source::text) of_failed_probe: bool,
 }
 
@@ -39,7 +39,7 @@ const WARNING: [&str; 13] = [
     "remove_nodes",
 ];
 
-/// What a report tells that follows the release of `block` closely, or none. Nothing where devres does not occur in it.
+/// What a report says that follows the release of `block` closely, or none. Nothing where devres does not occur in it.
 pub(in crate::source::text) fn meaning(
     over: &Over,
     block: Option<NodeReference>,
@@ -149,7 +149,7 @@ fn is_memory(release: &str) -> bool {
 }
 
 /// Whether a block that is released can have had an object of this type in it. Only of plain memory does the
-/// size tell: others release more than their payload.
+/// size say: others release more than their payload.
 fn holds(block: &NodeReference, object: &Text) -> bool {
     // As small as on 32-bit kernels.
     let smallest = match &**object {

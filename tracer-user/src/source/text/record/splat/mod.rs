@@ -1,7 +1,7 @@
 //! Splats: reports of the kernel about a fault, with the stacks that come with them.
 //!
 //! [`Splats`] follows the lines of a log and makes a [`Splat`] of each report: whole or cut at either end, decoded
-//! by `scripts/decode_stacktrace.sh` or not, several at once where each line tells who wrote it. `table` is the
+//! by `scripts/decode_stacktrace.sh` or not, several at once where each line says who wrote it. `table` is the
 //! table of their first lines, `part` reads those within.
 
 mod complaint;
@@ -32,7 +32,7 @@ use crate::{
 };
 pub(in crate::source::text) use meaning::meaning;
 
-/// Lines that a report may have between two that tell something of it.
+/// Lines that a report may have between two that say something of it.
 const WITHIN: u64 = 80;
 /// Lines behind the end of a report within which the kernel may say that it stops.
 const BEHIND: u64 = 40;
@@ -108,7 +108,7 @@ pub(in crate::source::text) struct Over {
     pub(in crate::source::text) tid: Option<u32>,
     pub(in crate::source::text) comm: Option<Comm>,
     pub(in crate::source::text) cpu: Option<u16>,
-    /// How many lines it had that tell of it.
+    /// How many lines it had that report it.
     pub(in crate::source::text) lines: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Lines within a report: what each of them tells.
+//! Lines within a report: what each of them says.
 
 use super::forms::{self, words};
 use crate::{
@@ -32,7 +32,7 @@ pub(super) enum Part {
     Code(bool),
     /// The address of the last page fault.
     FaultAddress(u64),
-    /// What belongs to it and tells nothing.
+    /// What belongs to it and says nothing.
     Filling,
     /// It ends here.
     End,
@@ -106,7 +106,7 @@ pub(super) fn read(line: &[u8]) -> Part {
     frame(line)
 }
 
-/// A frame; its first line on 32-bit ARM tells two.
+/// A frame; its first line on 32-bit ARM has two.
 fn frame(line: &[u8]) -> Part {
     let line = line
         .strip_prefix(b"<EOI> ")
@@ -181,7 +181,7 @@ fn stack(line: &[u8]) -> Option<Part> {
     None
 }
 
-/// What else a line tells.
+/// What else a line says.
 fn facts(line: &[u8]) -> Option<Part> {
     let number =
         |name: &[u8]| around(line, name).and_then(|(_, rest)| digits(rest.trim_ascii_start()));

@@ -23,7 +23,7 @@ const MOST_STACKS: usize = 12;
 pub(super) struct Open {
     pub(super) place: Option<u32>,
     pub(super) caller: Caller,
-    /// Its last line that tells something.
+    /// Its last line that says something.
     pub(super) last: u64,
     header: Header,
     /// Nothing but a part of it was seen yet: its first lines are missing.
@@ -43,7 +43,7 @@ struct Building {
     frames: Vec<StackFrame>,
 }
 
-/// What tells of which kind a report is whose first lines are missing.
+/// What shows of which kind a report is whose first lines are missing.
 #[derive(Debug, Default, Clone, Copy)]
 struct Signs {
     machine: Option<Machine>,
@@ -441,7 +441,7 @@ fn is_of(frame: &StackFrame, function: &Function) -> bool {
         .is_some_and(|known| known.name == function.name)
 }
 
-/// How much a first line tells: of several of one report the one that tells most says what it is.
+/// How much a first line says: of several of one report the one that says most says what it is.
 const fn rank(kind: SplatKind) -> u8 {
     match kind {
         SplatKind::Stack => 0,

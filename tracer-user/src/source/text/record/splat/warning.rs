@@ -55,7 +55,7 @@ fn warned(_: &[u8], rest: &[u8]) -> Option<Header> {
     Some(header)
 }
 
-/// What `CPU: 0 PID: 378 at` tells.
+/// What `CPU: 0 PID: 378 at` says.
 fn task(text: &[u8], header: &mut Header) {
     let number = |name: &[u8]| around(text, name).and_then(|(_, behind)| digits(behind));
     header.cpu = number(b"CPU: ").and_then(|(cpu, _)| u16::try_from(cpu).ok());

@@ -1,13 +1,18 @@
 //! `devres-tracer check` in a stock kernel: what CI asks of it.
 
+mod exercises;
+pub(super) mod fail_probe;
+
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::evidence::Evidence;
-use super::recording::text;
-use super::{Series, Session, Test, never, without_log};
+use super::{Session, Test, evidence::Evidence, never, recording::text, without_log};
+use exercises::{
+    catches_growth, ensure_exercised, exercises_every_device, exercises_faux, exercises_lm75,
+    exercises_pvpanic, holds_a_file, stops_and_restores, without_faux_devices,
+};
 
 /// A function for the scripts.
 macro_rules! check_function {
@@ -22,7 +27,7 @@ macro_rules! check_function {
     "#
     };
 }
-pub(super) use check_function;
+use check_function;
 
 pub(super) static SESSION: Session = Session {
     name: "check",
@@ -211,12 +216,12 @@ pub(super) static EXAMPLE: Session = Session {
         r"
         cat >policy.toml <<'END OF FILE'
 ",
-        include_str!("../../../docs/ci/example/policy.toml"),
+        include_str!("../../../../docs/ci/example/policy.toml"),
         r"
 END OF FILE
         cat >in-guest.sh <<'END OF FILE'
 ",
-        include_str!("../../../docs/ci/example/in-guest.sh"),
+        include_str!("../../../../docs/ci/example/in-guest.sh"),
         r"
 END OF FILE
         mkdir reports
@@ -239,7 +244,7 @@ fn detaches_early(evidence: &Evidence) -> bool {
 }
 
 /// A check's results, once its exit code is as expected.
-pub(super) fn results(evidence: &Evidence, name: &str, exit_code: i32) -> Result<Value> {
+fn results(evidence: &Evidence, name: &str, exit_code: i32) -> Result<Value> {
     let code = evidence.exit_code(name)?;
     let ktap = evidence.text(&format!("{name}.stdout"))?;
     ensure!(
@@ -252,7 +257,7 @@ pub(super) fn results(evidence: &Evidence, name: &str, exit_code: i32) -> Result
 }
 
 /// The status and message of a test.
-pub(super) fn test<'a>(results: &'a Value, group: &str, name: &str) -> Result<(&'a str, &'a str)> {
+fn test<'a>(results: &'a Value, group: &str, name: &str) -> Result<(&'a str, &'a str)> {
     let groups = results["groups"].as_array();
     groups
         .into_iter()
@@ -265,12 +270,7 @@ pub(super) fn test<'a>(results: &'a Value, group: &str, name: &str) -> Result<(&
 }
 
 /// Fails unless a test ended like this.
-pub(super) fn ensure_status(
-    results: &Value,
-    group: &str,
-    name: &str,
-    expected: &str,
-) -> Result<()> {
+fn ensure_status(results: &Value, group: &str, name: &str, expected: &str) -> Result<()> {
     let (status, message) = test(results, group, name)?;
     ensure!(
         status == expected,
@@ -328,141 +328,6 @@ fn expects_what_is_known(evidence: &Evidence) -> Result<()> {
         "{status}: {message}"
     );
     ensure_status(&idle, "evidence", "something to judge", "inconclusive")
-}
-
-/// Fails unless all tests of an exercise have passed.
-pub(super) fn ensure_exercised(results: &Value) -> Result<()> {
-    for name in ["cycles", "same stack", "nothing left", "restored"] {
-        ensure_status(results, "exercise", name, "passed")?;
-    }
-    Ok(())
-}
-
-fn exercises_pvpanic(evidence: &Evidence) -> Result<()> {
-    let early = detaches_early(evidence);
-    let exercised = results(evidence, "pvpanic", i32::from(early))?;
-    ensure_exercised(&exercised)?;
-    let (_, message) = test(&exercised, "exercise", "cycles")?;
-    ensure!(message.starts_with("50 cycles"), "{message}");
-    let (_, message) = test(&exercised, "exercise", "nothing left")?;
-    ensure!(message == "after 50 unbinds", "{message}");
-    Ok(())
-}
-
-fn exercises_lm75(evidence: &Evidence) -> Result<()> {
-    let exercised = results(evidence, "lm75", 0)?;
-    ensure_exercised(&exercised)?;
-    let (_, message) = test(&exercised, "exercise", "cycles")?;
-    ensure!(message.starts_with("200 cycles"), "{message}");
-    ensure_exercised(&results(evidence, "sensor", 0)?)?;
-    ensure_exercised(&results(evidence, "module", 0)?)
-}
-
-fn holds_a_file(evidence: &Evidence) -> Result<()> {
-    let held = results(evidence, "held", 0)?;
-    ensure_exercised(&held)?;
-    let (status, message) = test(&held, "exercise", "held files")?;
-    ensure!(
-        status == "passed" && message.contains("temp1_input: read fails with ENODEV"),
-        "{status}: {message}"
-    );
-    Ok(())
-}
-
-/// The sensor is exercised, and what the results are written to is not; a run that resumes does neither again.
-fn exercises_every_device(evidence: &Evidence) -> Result<()> {
-    let every = results(evidence, "every", 0)?;
-    // Nothing happens in the other one.
-    let resumed = results(evidence, "resumed", 3)?;
-    for found in [&every, &resumed] {
-        let groups = found["groups"].as_array().into_iter().flatten();
-        let tests: Vec<&Value> = groups
-            .filter(|group| text(group, "/kind") == "exercise")
-            .flat_map(|group| group["tests"].as_array().into_iter().flatten())
-            .collect();
-        let ended = |name: &str, status: &str, words: &str| {
-            tests.iter().any(|test| {
-                text(test, "/name").starts_with(name)
-                    && text(test, "/status") == status
-                    && text(test, "/message").contains(words)
-            })
-        };
-        ensure!(ended("i2c/", "passed", "2 cycles"), "{tests:?}");
-        ensure!(
-            ended("virtio/", "skipped", "from the host"),
-            "the share is not spared: {tests:?}"
-        );
-    }
-    Ok(())
-}
-
-/// For tests of what needs a module of Debian's that has a device on the faux bus.
-fn without_faux_devices(series: Series) -> Option<&'static str> {
-    (series < (7, 0)).then_some("no module of this kernel has a device on the faux bus")
-}
-
-fn exercises_faux(evidence: &Evidence) -> Result<()> {
-    let devices = evidence.text("faux.devices")?;
-    ensure!(devices.contains("vgem"), "it is not on that bus: {devices}");
-    let exercised = results(evidence, "faux", 0)?;
-    ensure_exercised(&exercised)?;
-    let (_, message) = test(&exercised, "exercise", "same stack")?;
-    ensure!(message.contains("vgem"), "{message}");
-    Ok(())
-}
-
-fn stops_and_restores(evidence: &Evidence) -> Result<()> {
-    evidence.exited("stopped", 3)?;
-    let json = evidence.json_lines("stopped.json")?;
-    let stopped = json.first().context("there are no results")?;
-    let (status, message) = test(stopped, "exercise", "cycles")?;
-    ensure!(
-        status == "inconclusive" && message.starts_with("interrupted after "),
-        "{status}: {message}"
-    );
-    ensure!(
-        !message.contains("after 0 of"),
-        "no cycle was done: {message}"
-    );
-    ensure_status(stopped, "exercise", "restored", "passed")?;
-    let bound = evidence.text("stopped.bound")?;
-    ensure!(bound.contains("-0048"), "the sensor is not bound: {bound}");
-    Ok(())
-}
-
-fn catches_growth(evidence: &Evidence) -> Result<()> {
-    let growth = results(evidence, "growth", 1)?;
-    let assertion = "devres-test-growth-rebind: same-stack-on-rebind";
-    let (status, message) = test(&growth, "assertions", assertion)?;
-    ensure!(
-        status == "failed" && message.contains("binding 2 is not as the first one"),
-        "{status}: {message}"
-    );
-    let growing: Vec<&Value> = growth["groups"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|group| text(group, "/driver") == "devres-test-growth-rebind")
-        .collect();
-    ensure!(growing.len() == 1, "other devices: {growing:?}");
-    let device = text(growing[0], "/name");
-    let (status, message) = test(&growth, device, "growth-per-rebind")?;
-    ensure!(
-        status == "failed" && message.starts_with("binding 2 "),
-        "{status}: {message}"
-    );
-    let steady = results(evidence, "steady", 0)?;
-    ensure_status(&steady, "assertions", assertion, "passed")?;
-
-    ensure_exercised(&results(evidence, "platform", 0)?)?;
-    let growing = results(evidence, "growing", 1)?;
-    let (status, message) = test(&growing, "exercise", "same stack")?;
-    // The parameter takes effect with the binding after the next.
-    ensure!(
-        status == "failed" && message.starts_with("cycle 2: devres-test.0 "),
-        "{status}: {message}"
-    );
-    Ok(())
 }
 
 fn is_inconclusive_after_loss(evidence: &Evidence) -> Result<()> {

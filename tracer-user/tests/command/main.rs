@@ -1,0 +1,89 @@
+//! The command line where a transcript can't show it: files that are written, and bytes that are no text.
+
+mod inputs;
+mod outputs;
+
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt as _,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A directory with a recording in it as JSON lines, and the program to run there.
+struct Place {
+    directory: TempDir,
+}
+
+/// What came of running it.
+struct Ran {
+    code: i32,
+    output: String,
+    error: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self {
+            directory: TempDir::new().expect("a directory can be made"),
+        };
+        let ran = place.run(&["demo", "--json", "--output", "whole.jsonl"]);
+        assert_eq!(ran.code, 1, "{}", ran.error);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).expect("the file can be read")
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).expect("the file can be written");
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.read("whole.jsonl")
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let output = Command::new(env!("CARGO_BIN_EXE_devres-tracer"))
+            .args(arguments)
+            .current_dir(&self.directory)
+            .env("COLUMNS", "100")
+            .stdin(Stdio::null())
+            .output()
+            .expect("it can be run");
+        Ran::of(&output)
+    }
+
+    /// The summary of `trace --json --from`, with the exit code.
+    fn judged(&self, arguments: &[&str]) -> (i32, Value) {
+        let ran = self.run(&[&["trace", "--json", "--quiet", "--from"], arguments].concat());
+        let last = ran.output.lines().last().unwrap_or_default();
+        let summary = serde_json::from_str(last).unwrap_or_else(|_| panic!("{}", ran.error));
+        (ran.code, summary)
+    }
+}
+
+impl Ran {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or_else(|| {
+                panic!("it was killed by {:?}", output.status.signal());
+            }),
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+            error: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/pvpanic-6.1.dvrt");
