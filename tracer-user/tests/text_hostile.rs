@@ -100,6 +100,11 @@ const DULL: &[&str] = &[
     "sh-124 [001] d..1. 439.921734: device_del:",
     "(device_del+0x0/0x3e0 <ffffffff8191a634>) dev=0xff10",
     "> (device_del) dev=0xff10",
+    "sh-124 [001] 439.921735000: devres_log: x 0000000000000011 0xff11000000000010 a (8 bytes)",
+    "sh-124 [001] 439.921736000: devres_log: x 0000000000000022 0xff11000000000010 a (8 bytes)",
+    "sh-124 [001] 439.921737000: kernel_stack: <stack trace >",
+    "=> add_dr (ffffffff81d59b7e)",
+    "\tffffffff81d59a09 release_nodes+0xa9 ([kernel.kallsyms])",
     "{",
     "\t}",
     "a=b and c=",
@@ -151,6 +156,10 @@ fn check(input: &[u8]) {
             );
         }
         Err(ImportError::Unusable(_)) => assert!(lines > 0),
+        Err(ImportError::Unnamed { statistics }) => {
+            assert_eq!(statistics.lines, lines as u64);
+            assert!(statistics.unnamed > 0);
+        }
         Err(ImportError::Read(error)) => panic!("{error}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, IsTerminal as _, Read},
+    io::{self, IsTerminal as _, Read},
     path::Path,
 };
 
@@ -17,22 +17,19 @@ const WORTH_A_BAR: u64 = 4 << 20;
 /// is a terminal and not the one that the lines go to.
 pub(super) fn open(path: &Path, writes_lines: bool) -> Result<Recording, RecordingError> {
     let hidden = !io::stderr().is_terminal() || (writes_lines && io::stdout().is_terminal());
-    let Some((file, length)) = (!hidden).then(|| large(path)).flatten() else {
-        return Recording::open(path);
-    };
-    let reader = Watched {
-        file,
-        bar: bar(length),
-    };
-    let name = path.display().to_string();
-    Recording::read(Box::new(BufReader::with_capacity(1 << 16, reader)), name)
+    Recording::open_through(path, |file| match length(&file).filter(|_| !hidden) {
+        Some(length) => Box::new(Watched {
+            file,
+            bar: bar(length),
+        }),
+        None => Box::new(file),
+    })
 }
 
-/// The file, if its length is known and large.
-fn large(path: &Path) -> Option<(File, u64)> {
-    let file = File::open(path).ok()?;
+/// The length of the file, if it is large.
+fn length(file: &File) -> Option<u64> {
     let metadata = file.metadata().ok()?;
-    (metadata.is_file() && metadata.len() >= WORTH_A_BAR).then_some((file, metadata.len()))
+    (metadata.is_file() && metadata.len() >= WORTH_A_BAR).then_some(metadata.len())
 }
 
 fn bar(length: u64) -> ProgressBar {

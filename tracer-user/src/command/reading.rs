@@ -36,10 +36,16 @@ pub(super) fn told(opened: Result<Recording, RecordingError>) -> anyhow::Result<
         Err(RecordingError::Text {
             name,
             source:
-                source @ (ImportError::NoEvents { .. } | ImportError::Unusable(_) | ImportError::Empty),
+                source @ (ImportError::NoEvents { .. }
+                | ImportError::Unusable(_)
+                | ImportError::Unnamed { .. }
+                | ImportError::Empty),
         }) => Err(UsageError::new(format!("{name}: {source}")).into()),
         Err(error @ (RecordingError::Packed { .. } | RecordingError::NotText { .. })) => {
             Err(UsageError::new(error.to_string()).into())
+        }
+        Err(error @ RecordingError::Unpack { .. }) => {
+            Err(UsageError::new(format!("{:#}", anyhow::Error::new(error))).into())
         }
         Err(error) => Err(error.into()),
     }

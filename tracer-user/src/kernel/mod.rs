@@ -2,11 +2,13 @@
 
 mod btf;
 mod clock;
+mod memory;
 mod running;
 mod system;
 mod types;
 
 pub use clock::now;
+pub use memory::memory;
 pub use running::{Kernel, lockdown};
 pub use system::{System, taints};
 pub use types::{DeviceSetLayout, KERNEL_BTF, KernelTypes, LayoutError, ModuleLayout};

@@ -11,7 +11,7 @@ use super::{
     chain,
     encoding::{self, Encoding},
     lines::{Lines, LinesError},
-    packed::{self, Packed},
+    packed::{self, Packed, UnpackError, Unpacking},
     text::{self, Import, ImportError},
     tracefs::Recorded,
 };
@@ -26,6 +26,8 @@ pub struct Recording {
     information: SourceInformation,
     name: String,
     content: Content,
+    /// The tool through which it is read, until that has ended.
+    unpacking: Option<Unpacking>,
 }
 
 enum Content {
@@ -64,7 +66,25 @@ pub enum RecordingError {
         /// Why not.
         source: TraceFileError,
     },
-    /// It is of a kind that another tool makes text of.
+    /// It is of a kind that another tool makes text of, and that tool can't.
+    #[error("{name} is {packed}")]
+    Unpack {
+        /// What was to be read.
+        name: String,
+        /// What it is.
+        packed: Packed,
+        /// Why the tool was of no use.
+        source: Box<UnpackError>,
+    },
+    /// The tool that makes text of it failed after it had begun.
+    #[error("{name} can't be read to its end")]
+    Tool {
+        /// What was being read.
+        name: String,
+        /// How the tool ended.
+        source: Box<UnpackError>,
+    },
+    /// It is of a kind that another tool makes text of, and no file that could be given to it.
     #[error("{name} is {packed}")]
     Packed {
         /// What was to be read.
@@ -89,23 +109,64 @@ pub enum RecordingError {
 }
 
 impl Recording {
-    /// Opens a file, or standard input where the path is `-`, and finds out what it is.
+    /// Opens a file, or standard input where the path is `-`, and finds out what it is. A file of another tool, such as
+    /// `trace.dat`, is read through that tool, if it is installed.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
+        Self::open_through(path, |file| Box::new(file))
+    }
+
+    /// Like [`open`](Self::open); a file is read through what `watch` makes of it.
+    pub fn open_through(
+        path: &Path,
+        watch: impl FnOnce(File) -> Box<dyn Read>,
+    ) -> Result<Self, RecordingError> {
         let name = path.display().to_string();
         if path.as_os_str() == "-" {
             return Self::read(Box::new(BufReader::new(io::stdin())), name);
         }
-        match File::open(path) {
-            Ok(file) => {
-                let recorded = Recorded::beside(path);
-                let reader = Box::new(BufReader::with_capacity(1 << 16, file));
-                let mut recording = Self::read(reader, name)?;
-                if let Some(recorded) = recorded {
-                    recorded.complete(&mut recording.information.coverage);
-                }
-                Ok(recording)
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(source) => return Err(RecordingError::Open { name, source }),
+        };
+        let recorded = Recorded::beside(path);
+        let reader = Box::new(BufReader::with_capacity(1 << 16, watch(file)));
+        let mut recording = match Self::read(reader, name) {
+            Err(RecordingError::Packed { name, packed }) if path.is_file() => {
+                Self::unpack(path, name, packed)?
             }
-            Err(source) => Err(RecordingError::Open { name, source }),
+            read => read?,
+        };
+        if let Some(recorded) = recorded {
+            recorded.complete(&mut recording.information.coverage);
+        }
+        Ok(recording)
+    }
+
+    /// Reads a file through the tool for its kind.
+    fn unpack(path: &Path, name: String, packed: Packed) -> Result<Self, RecordingError> {
+        let failed = |name, source| RecordingError::Unpack {
+            name,
+            packed,
+            source,
+        };
+        let (mut unpacking, text) = match Unpacking::start(packed, path) {
+            Ok(started) => started,
+            Err(source) => return Err(failed(name, Box::new(source))),
+        };
+        match Self::read(Box::new(text), name.clone()) {
+            Ok(recording) => Ok(Self {
+                unpacking: Some(unpacking),
+                ..recording
+            }),
+            // Of a tool that failed there may be nothing to read.
+            Err(RecordingError::Text {
+                name,
+                source: source @ (ImportError::NoEvents { .. } | ImportError::Empty),
+            }) => Err(match unpacking.end() {
+                Ok(()) => RecordingError::Text { name, source },
+                Err(source) => failed(name, Box::new(source)),
+            }),
+            Err(error) => Err(error),
         }
     }
 
@@ -161,6 +222,7 @@ impl Recording {
             information,
             name,
             content,
+            unpacking: None,
         })
     }
 
@@ -209,7 +271,7 @@ impl Recording {
     pub fn problems(&self) -> Vec<String> {
         match &self.content {
             Content::Lines(lines) => lines.problems(),
-            Content::Text(_) => Vec::new(),
+            Content::Text(text) => text.problems(),
             Content::File(_, events) => events.ending().problems(),
         }
     }
@@ -252,29 +314,41 @@ impl Recording {
         &mut self,
         mut each: impl FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<(), RecordingError> {
+        if self.each_event(&mut each)?.is_break() {
+            return Ok(());
+        }
+        let Some(mut unpacking) = self.unpacking.take() else {
+            return Ok(());
+        };
+        unpacking.end().map_err(|source| RecordingError::Tool {
+            name: self.name.clone(),
+            source: Box::new(source),
+        })
+    }
+
+    /// Shows `each` every event; whether it was enough before the end.
+    fn each_event(
+        &mut self,
+        each: &mut impl FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, RecordingError> {
         match &mut self.content {
             Content::Lines(lines) => loop {
                 match lines.next_event() {
                     Ok(Some(event)) if each(&event).is_continue() => {}
-                    Ok(_) => return Ok(()),
+                    Ok(Some(_)) => return Ok(ControlFlow::Break(())),
+                    Ok(None) => return Ok(ControlFlow::Continue(())),
                     Err(source) => {
                         let name = self.name.clone();
                         return Err(RecordingError::Lines { name, source });
                     }
                 }
             },
-            Content::Text(text) => {
-                for event in text.events() {
-                    if each(&event).is_break() {
-                        break;
-                    }
-                }
-                Ok(())
-            }
+            Content::Text(text) => Ok(text.events().try_for_each(|event| each(&event))),
             Content::File(_, events) => loop {
                 match events.next_event() {
                     Ok(Some(event)) if each(&event).is_continue() => {}
-                    Ok(_) => return Ok(()),
+                    Ok(Some(_)) => return Ok(ControlFlow::Break(())),
+                    Ok(None) => return Ok(ControlFlow::Continue(())),
                     Err(source) => {
                         let name = self.name.clone();
                         return Err(RecordingError::File { name, source });

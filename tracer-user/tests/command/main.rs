@@ -1,6 +1,7 @@
 //! The command line where a transcript can't show it: files that are written, and bytes that are no text.
 
 mod inputs;
+mod other_tools;
 mod outputs;
 
 use std::{
@@ -55,8 +56,14 @@ impl Place {
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_among(&std::env::var("PATH").unwrap_or_default(), arguments)
+    }
+
+    /// The same where programs are looked for in these directories only.
+    fn run_among(&self, programs: &str, arguments: &[&str]) -> Ran {
         let output = Command::new(env!("CARGO_BIN_EXE_devres-tracer"))
             .args(arguments)
+            .env("PATH", programs)
             .current_dir(&self.directory)
             .env("COLUMNS", "100")
             .stdin(Stdio::null())

@@ -1,6 +1,9 @@
 //! The tracepoint as ftrace, trace-cmd, perf and bpftrace print it.
 
-use devres_tracer::event::{CallDetail, EventKind, Hook, Loss, LossCause, StackId, Time};
+use devres_tracer::{
+    event::{CallDetail, EventKind, Hook, Loss, LossCause, StackId, Time},
+    source::text,
+};
 
 use super::{SECOND, add, attached, enter, events, identity, leave, support::import, task};
 
@@ -240,4 +243,122 @@ fn devices_without_a_name_are_known_again_by_their_nodes() {
     assert_eq!(kinds.len(), 7);
     assert!(devices[..5].iter().all(|device| *device == devices[0]));
     assert_ne!(devices[5], devices[0]);
+}
+
+/// One device's probe and unbind as tools print them outside the kernel: with the address of the operation's name. No kernel
+/// has a name at these.
+fn outside(print: impl Fn(&str, &str, &str, &[&str]) -> String) -> String {
+    let (add, release, remove) = ("0000000000000a11", "0000000000000a22", "0000000000000a33");
+    let add_stack = ["add_dr", "devm_kmalloc", "foo_probe"];
+    let release_stack = [
+        "release_nodes",
+        "devres_release_all",
+        "device_unbind_cleanup",
+    ];
+    let remove_stack = ["devres_remove", "devres_destroy", "devm_kfree", "foo_probe"];
+    [
+        print("1.000000001", add, "0xff11000000000010", &add_stack),
+        print("1.000000002", add, "0xff11000000000020", &add_stack),
+        print("1.000000003", remove, "0xff11000000000020", &remove_stack),
+        print("2.000000001", release, "0xff11000000000010", &release_stack),
+    ]
+    .concat()
+}
+
+/// The operations, in order.
+fn operations(text: &str) -> Vec<&'static str> {
+    let found = events(text).into_iter();
+    found
+        .filter_map(|event| match event.kind {
+            EventKind::Add(_) => Some("add"),
+            EventKind::Remove(_) => Some("remove"),
+            EventKind::Release { .. } => Some("release"),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn an_operation_that_is_an_address_is_known_by_its_stack() {
+    let by_perf = outside(|time, operation, node, stack| {
+        let frames = stack
+            .iter()
+            .map(|name| format!("\tffffffff81d59a09 {name}+0xa9 ([kernel.kallsyms])\n"));
+        format!(
+            "bash 18057 [000] {time}: dev:devres_log: foo.0 {operation} {node} devm_kzalloc_release (24 bytes)\n{}\n",
+            frames.collect::<String>()
+        )
+    });
+    let by_trace_cmd = outside(|time, operation, node, stack| {
+        let frames = stack
+            .iter()
+            .map(|name| format!("=> {name} (ffffffff81d59a09)\n"));
+        format!(
+            "   bash-18057 [000] {time}: devres_log:      foo.0 {operation} {node} devm_kzalloc_release (24 bytes)\n   bash-18057 [000] {time}: kernel_stack:         <stack trace >\n{}",
+            frames.collect::<String>()
+        )
+    });
+    for text in [by_perf, by_trace_cmd] {
+        assert_eq!(
+            operations(&text),
+            ["add", "add", "remove", "release"],
+            "{text}"
+        );
+        let import = import(&text);
+        assert_eq!(import.statistics().unnamed, 0);
+        assert_eq!(import.statistics().tracepoint, 4);
+        assert!(import.problems().is_empty());
+        assert!(
+            import
+                .events()
+                .filter(|event| event.stack.is_some())
+                .count()
+                == 4,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_operation_that_nothing_shows_is_a_loss_and_an_error_where_all_are() {
+    let bare = outside(|time, operation, node, _| {
+        format!(
+            "   bash-18057 [000] {time}: devres_log:      foo.0 {operation} {node} devm_kzalloc_release (24 bytes)\n"
+        )
+    });
+    let error = text::read(bare.as_bytes()).expect_err("it has no operation");
+    assert!(
+        error.to_string().starts_with("4 events of devres_log have an address in place of ADD, REL or REM, as perf and trace-cmd print it: record with call stacks"),
+        "{error}"
+    );
+    // The stack of one shows what all at its address are, before and behind it.
+    let half = bare.replacen(
+        "(24 bytes)\n   bash-18057 [000] 1.000000003",
+        "(24 bytes)\n   bash-18057 [000] 1.000000002: kernel_stack: <stack trace >\n=> add_dr (ffffffff81d59a09)\n   bash-18057 [000] 1.000000003",
+        1,
+    );
+    let import = import(&half);
+    assert_eq!(operations(&half), ["add", "add"]);
+    assert_eq!(import.statistics().unnamed, 2);
+    let lost: u64 = import
+        .events()
+        .map(|event| match event.kind {
+            EventKind::Loss(Loss { count, .. }) => count,
+            _ => 0,
+        })
+        .sum();
+    assert_eq!(lost, 2);
+    assert_eq!(import.problems().len(), 1);
+}
+
+#[test]
+fn perf_trace_prints_the_operations_address_too() {
+    let line = "0.000 bash/19023 dev:devres_log(devname: \"foo.0\", op: 0xa11, node: 0xff11000000000010, name: \"a\", size: 24)";
+    let error = text::read(line.as_bytes()).expect_err("it has no operation");
+    assert!(
+        error
+            .to_string()
+            .starts_with("1 event of devres_log has an address"),
+        "{error}"
+    );
 }

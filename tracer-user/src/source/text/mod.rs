@@ -71,6 +71,9 @@ pub struct Statistics {
     pub cut: u64,
     /// Events that the input itself says are missing.
     pub lost: u64,
+    /// Events of the tracepoint of which it can't be known what happened: with the address of the operation's name in its
+    /// place.
+    pub unnamed: u64,
 }
 
 /// Why a text is no source of events.
@@ -92,9 +95,29 @@ pub enum ImportError {
     /// There are only calls of which it is not known on which device.
     #[error("the text has no event of a known device: {0}")]
     Unusable(Unusable),
+    /// There are only events with the address of the operation's name in its place.
+    #[error(
+        "{} in place of ADD, REL or REM, as perf and trace-cmd print it: {UNNAMED_HINT}",
+        unnamed_lines(.statistics.unnamed)
+    )]
+    Unnamed {
+        /// How many lines there were.
+        statistics: Statistics,
+    },
     /// There is nothing in it.
     #[error("the input is empty")]
     Empty,
+}
+
+/// What to do about lines without their operation.
+const UNNAMED_HINT: &str = "record with call stacks (`trace-cmd record -T`, `perf record -g`), read the recording as root on the \
+                            machine that made it before that is booted again, or save /sys/kernel/tracing/trace";
+
+fn unnamed_lines(count: u64) -> String {
+    match count {
+        1 => "1 event of devres_log has an address".to_owned(),
+        count => format!("{count} events of devres_log have an address"),
+    }
 }
 
 fn none_of(lines: u64) -> String {
@@ -117,6 +140,10 @@ pub fn read(reader: impl BufRead) -> Result<Import, ImportError> {
     }
     if statistics.event_lines == 0 {
         return Err(ImportError::NoEvents { statistics });
+    }
+    let understood = statistics.kernel_log + statistics.tracepoint + statistics.functions;
+    if statistics.unnamed > 0 && understood + statistics.messages == 0 {
+        return Err(ImportError::Unnamed { statistics });
     }
     Ok(Import {
         coverage: coverage::coverage(&found.records),
@@ -153,6 +180,19 @@ impl Import {
     #[must_use]
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+
+    /// What keeps the events from being all there were, one sentence each.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let unnamed = self.statistics.unnamed;
+        let sentence = || {
+            format!(
+                "{} in place of ADD, REL or REM: {UNNAMED_HINT}",
+                unnamed_lines(unnamed)
+            )
+        };
+        (unnamed > 0).then(sentence).into_iter().collect()
     }
 
     /// How the machine died, where the text says.

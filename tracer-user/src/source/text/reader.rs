@@ -1,5 +1,6 @@
 //! From lines to records: finds the events among the lines and joins what a mail program has wrapped.
 
+mod unnamed;
 mod wrapped;
 
 use aho_corasick::AhoCorasick;
@@ -21,7 +22,9 @@ use super::{
         function_line::{self, Entries, FunctionLine},
         function_tracer::{FunctionTracer, Traced},
         kernel_log::{self, KernelLine},
-        loss, refusal,
+        loss,
+        operation_word::{OperationWord, Operations},
+        refusal,
         splat::{self, Seen, Splats},
         trace_line::{self, TraceLine},
     },
@@ -29,6 +32,7 @@ use super::{
     telling,
 };
 use crate::event::{Death, Hook, Role, raw_call::Phase};
+use unnamed::Waiting;
 use wrapped::{Held, Joined, may_begin};
 
 /// Bytes of a stack that are kept, about.
@@ -69,6 +73,9 @@ pub(super) struct Reader {
     tracer: FunctionTracer,
     /// A function event, to which arguments on the next line may belong.
     call: Option<(Head, Call)>,
+    operations: Operations,
+    /// An event whose operation is not known yet, and the lines behind it.
+    waiting: Option<Waiting>,
 }
 
 /// What a line is.
@@ -77,6 +84,8 @@ enum Line<'a> {
     Event(Option<&'a [u8]>),
     Cut,
     Other,
+    /// An event whose operation stands at this address.
+    Unnamed(u64),
 }
 
 /// An event as it was read.
@@ -116,6 +125,8 @@ impl Reader {
             tracer: FunctionTracer::default(),
             call: None,
             stack: None,
+            operations: Operations::default(),
+            waiting: None,
         }
     }
 
@@ -125,6 +136,7 @@ impl Reader {
             && self.held.is_none()
             && self.call.is_none()
             && self.stack.is_none()
+            && self.waiting.is_none()
             && !self.tracer.is_open()
             && !self.splats.expects_more()
     }
@@ -137,6 +149,9 @@ impl Reader {
 
     /// Takes a line that was `count` lines in the input.
     pub(super) fn line(&mut self, line: &[u8], count: u64) {
+        if self.waits_with(line, count) {
+            return;
+        }
         self.statistics.lines += count;
         self.count = count;
         if let Some((_, call)) = &mut self.call
@@ -171,6 +186,7 @@ impl Reader {
                     self.commit();
                 }
                 Line::Cut => return self.hold(line, true),
+                Line::Unnamed(address) => return self.wait(line, address),
                 Line::Other => return self.other(line),
             }
         }
@@ -180,6 +196,9 @@ impl Reader {
     fn event<'a>(&mut self, line: &'a [u8]) -> Line<'a> {
         match self.parse(line) {
             Parsed::Event((event, behind)) => {
+                if let Some(address) = self.is_unnamed(&event) {
+                    return Line::Unnamed(address);
+                }
                 self.take(event);
                 Line::Event(behind)
             }
@@ -215,8 +234,13 @@ impl Reader {
                 self.collector.kernel_line(&event);
             }
             Event::Trace(event) => {
+                let Some(operation) = self.operations.of(event.operation) else {
+                    self.statistics.unnamed += 1;
+                    self.collector.lost(1);
+                    return;
+                };
                 self.statistics.tracepoint += 1;
-                self.collector.trace_line(&event);
+                self.collector.trace_line(&event, operation);
                 self.stack = self
                     .collector
                     .stack_owner(None)
@@ -418,6 +442,9 @@ impl Reader {
     }
 
     pub(super) fn finish(mut self) -> Found {
+        while self.waiting.is_some() {
+            self.end_waiting();
+        }
         self.commit();
         self.count = 0;
         self.stack_goes_on(b"");

@@ -11,6 +11,7 @@ pub(super) mod function_tracer;
 pub(super) mod kernel_log;
 pub(super) mod loss;
 pub(super) mod message;
+pub(super) mod operation_word;
 pub(super) mod refusal;
 pub(super) mod resource;
 pub(super) mod splat;

@@ -5,7 +5,10 @@ mod perf_trace;
 
 use memchr::memmem::{self, Finder};
 
-use super::resource::{self, Operation, Resource};
+use super::{
+    operation_word::OperationWord,
+    resource::{self, Resource},
+};
 use crate::source::text::{
     Parsed,
     envelope::{
@@ -24,7 +27,7 @@ pub(in crate::source::text) struct TraceLine<'a> {
     pub(in crate::source::text) head: Head,
     /// The device's name; `None` for `(null)`.
     pub(in crate::source::text) device: Option<&'a [u8]>,
-    pub(in crate::source::text) operation: Operation,
+    pub(in crate::source::text) operation: OperationWord,
     pub(in crate::source::text) resource: Resource<'a>,
 }
 
@@ -92,7 +95,9 @@ pub(in crate::source::text) const BARE: &str = " bytes)";
 pub(in crate::source::text) fn read_bare(line: &[u8]) -> Option<TraceLine<'_>> {
     let (prefix, words) = prefix::split(line);
     let (device, operation, rest) = operation(words)?;
-    let resource = resource::read(rest).filter(Resource::is_plausible)?;
+    // Without anything that names the event, two addresses in a row may be anybody's.
+    let is_named = matches!(operation, OperationWord::Named(_));
+    let resource = resource::read(rest).filter(|node| is_named && node.is_plausible())?;
     let is_name = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'(' | b')' | b'{');
     let named = !device.is_empty() && device.iter().all(is_name);
     (named && rest.ends_with(resource::END)).then(|| TraceLine {
@@ -110,16 +115,31 @@ pub(in crate::source::text) fn read_bare(line: &[u8]) -> Option<TraceLine<'_>> {
 }
 
 /// The device's name, which may contain blanks, the operation and what follows it.
-fn operation(words: &[u8]) -> Option<(&[u8], Operation, &[u8])> {
+fn operation(words: &[u8]) -> Option<(&[u8], OperationWord, &[u8])> {
     let mut rest = words;
+    let mut unnamed = None;
     while let Some((first, behind)) = word(rest) {
-        if let Some(operation) = Operation::named(first) {
-            let device = words.get(..words.len() - behind.len() - first.len())?;
-            return Some((device.trim_ascii(), operation, behind));
+        let device = words.get(..words.len() - behind.len() - first.len())?;
+        let device = device.trim_ascii();
+        match OperationWord::read(first) {
+            Some(operation @ OperationWord::Named(_)) => return Some((device, operation, behind)),
+            Some(operation) if begins_with_node(behind) => {
+                if !device.is_empty() {
+                    return Some((device, operation, behind));
+                }
+                // The device has no name, or one that looks like an address.
+                unnamed = Some((device, operation, behind));
+            }
+            Some(_) | None => {}
         }
         rest = behind;
     }
-    None
+    unnamed
+}
+
+/// Whether words begin with an address. Otherwise the address in front of them is the node's, and the operation is missing.
+fn begins_with_node(words: &[u8]) -> bool {
+    word(words).is_some_and(|(first, _)| resource::pointer(first).is_some())
 }
 
 #[cfg(test)]
@@ -127,7 +147,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Comm, Task},
-        source::text::record::resource::Pointer,
+        source::text::record::resource::{Operation, Pointer},
     };
 
     fn task(comm: &str, thread: u32, process: u32) -> Task {
@@ -198,7 +218,7 @@ mod tests {
                 assert_eq!(found.head.task.tid, 124, "{line}");
                 assert_eq!(found.head.time, Some(1_000_000_000), "{line}");
                 assert_eq!(found.device, name.map(str::as_bytes), "{line}");
-                assert_eq!(found.operation, Operation::Release);
+                assert_eq!(found.operation, OperationWord::Named(Operation::Release));
                 assert_eq!(found.resource.node, Pointer::Long(0x1234_5678));
             }
         }

@@ -82,10 +82,14 @@ impl Collector {
         self.push(place, RecordKind::Node(node));
     }
 
-    /// A line of the tracepoint.
-    pub(in crate::source::text) fn trace_line(&mut self, line: &TraceLine<'_>) {
+    /// A line of the tracepoint, with the operation that it stands for.
+    pub(in crate::source::text) fn trace_line(
+        &mut self,
+        line: &TraceLine<'_>,
+        operation: Operation,
+    ) {
         let place = self.place(&line.head);
-        let node = self.node(line.operation, line.device, &line.resource);
+        let node = self.node(operation, line.device, &line.resource);
         let (real, facts) = self.pair(place, &node);
         if node.operation == Operation::Release
             && line.resource.name != Some(b"grp<")

@@ -2,7 +2,10 @@
 //! "devm_kzalloc_release", size: 40)`.
 
 use super::{
-    super::resource::{Operation, Pointer, Resource},
+    super::{
+        operation_word::OperationWord,
+        resource::{Pointer, Resource},
+    },
     TraceLine,
 };
 use crate::source::text::{
@@ -23,7 +26,7 @@ pub(in crate::source::text) fn read<'a>(
 }
 
 fn event<'a>(before: &'a [u8], fields: &'a [u8]) -> Option<TraceLine<'a>> {
-    let operation = Operation::named(field(fields, b"op: ")?)?;
+    let operation = OperationWord::read(field(fields, b"op: ")?)?;
     let node = field(fields, b"node: ")?;
     let node = hexadecimal(node.strip_prefix(b"0x").unwrap_or(node))?;
     // Kernels that have no text there have an address.
@@ -55,6 +58,7 @@ fn field<'a>(fields: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::text::record::resource::Operation;
 
     #[test]
     fn fields_are_read_by_their_names() {
@@ -63,7 +67,7 @@ mod tests {
         assert_eq!(found.head.time, Some(1_010_000));
         assert_eq!(found.head.task.tid, 171);
         assert_eq!(found.device, Some(&b"x y"[..]));
-        assert_eq!(found.operation, Operation::Add);
+        assert_eq!(found.operation, OperationWord::Named(Operation::Add));
         let resource = Resource {
             node: Pointer::Long(0xaaaa_0001),
             name: Some(b"a"),

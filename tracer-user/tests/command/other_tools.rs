@@ -1,0 +1,109 @@
+//! Files of other tools are read through these tools.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use super::{Place, Ran};
+
+/// What such a tool prints of a driver that probes and is unbound.
+const TEXT: &str = "\
+insmod-9 [000] 1.000000001: devres_log: foo.0 ADD 0000000011111111 devm_kzalloc_release (8 bytes)
+CPU:0 [LOST 3 EVENTS]
+insmod-9 [000] 1.000000005: devres_log: foo.0 REL 0000000011111111 devm_kzalloc_release (8 bytes)
+";
+
+/// Imports a file that begins so, where `tool` is all that is installed. Returns the tool's arguments as well.
+fn import(file: &str, beginning: &[u8], tool: &str, script: &str) -> (Ran, String) {
+    let place = Place::new();
+    place.write(file, beginning);
+    place.write("text", TEXT);
+    fs::create_dir(place.path("programs")).unwrap();
+    let tool = format!("programs/{tool}");
+    let directory = place.path("");
+    let directory = directory.display();
+    place.write(
+        &tool,
+        format!("#!/bin/sh\ncd {directory}\necho \"$*\" >arguments\n{script}\n"),
+    );
+    fs::set_permissions(place.path(&tool), fs::Permissions::from_mode(0o755)).unwrap();
+    let programs = place.path("programs").display().to_string();
+    let ran = place.run_among(&programs, &["import", "--json", file]);
+    let arguments = fs::read_to_string(place.path("arguments")).unwrap_or_default();
+    (ran, arguments)
+}
+
+/// Prints the text with what a shell has built in.
+const PRINT: &str = "while read -r line; do echo \"$line\"; done <text";
+
+#[test]
+fn each_is_read_with_the_options_that_lose_nothing() {
+    for (file, beginning, tool, expected) in [
+        (
+            "trace.dat",
+            &b"\x17\x08\x44tracing6\0"[..],
+            "trace-cmd",
+            "report -t -i trace.dat\n",
+        ),
+        (
+            "perf.data",
+            b"PERFILE2",
+            "perf",
+            "script -f --ns --show-lost-events -i perf.data\n",
+        ),
+        ("-log.gz", b"\x1f\x8b\x08\0", "zcat", "./-log.gz\n"),
+        (
+            "system.journal",
+            b"LPKSHHRH",
+            "journalctl",
+            "-k -o short-monotonic --file system.journal\n",
+        ),
+    ] {
+        let file = if file.starts_with('-') {
+            format!("./{file}")
+        } else {
+            file.to_owned()
+        };
+        let (ran, arguments) = import(&file, beginning, tool, PRINT);
+        assert_eq!(arguments, expected, "{}", ran.error);
+        assert_eq!(ran.code, 3, "{}", ran.error);
+        assert_eq!(ran.output.matches("\"event\":\"add\"").count(), 1, "{file}");
+        assert!(ran.output.contains("\"time\":1000000005"), "{}", ran.output);
+        assert!(ran.output.contains("\"lost\":3"), "{}", ran.output);
+    }
+}
+
+#[test]
+fn a_tool_that_is_missing_or_fails_is_named_with_its_words() {
+    let place = Place::new();
+    place.write("perf.data", b"PERFILE2");
+    let ran = place.run_among("", &["import", "perf.data"]);
+    assert_eq!(ran.code, 2);
+    let command = "`perf script -f --ns --show-lost-events -i FILE`";
+    assert_eq!(
+        ran.error,
+        format!(
+            "devres-tracer: perf.data is a recording of perf: use the output of {command}: {command} can't be run: No such file or directory (os error 2)\n"
+        )
+    );
+    let (ran, _) = import(
+        "perf.data",
+        b"PERFILE2",
+        "perf",
+        "echo 'no such event' >&2; exit 4",
+    );
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.error
+            .ends_with("failed (exit status: 4): no such event\n"),
+        "{}",
+        ran.error
+    );
+}
+
+#[test]
+fn what_a_tool_printed_before_it_failed_is_judged_and_never_clean() {
+    let script = format!("{PRINT}; echo 'it is cut off' >&2; exit 1");
+    let (ran, _) = import("trace.dat", b"\x17\x08\x44tracing6\0", "trace-cmd", &script);
+    assert_eq!(ran.output.matches("\"event\":\"add\"").count(), 1);
+    assert!(ran.output.contains("it is cut off"), "{}", ran.output);
+    assert!(ran.code >= 2, "{}", ran.output);
+}
