@@ -35,6 +35,9 @@ pub(in crate::guest_tests) static SESSION: Session = Session {
         echo 0x48 >$bus/delete_device
 
         load_test_module
+        # Whatever an earlier session had it do at its next binding.
+        echo devres-test.0 >/sys/bus/platform/drivers/devres-test-platform/unbind
+        echo devres-test.0 >/sys/bus/platform/drivers/devres-test-platform/bind
         check platform --exercise devres-test-platform --fail-probe
         echo unwind-register >$scenarios/run
         check wrong --exercise /sys/bus/platform/devices/devres-test-unwind --fail-probe
