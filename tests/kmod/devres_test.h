@@ -48,6 +48,7 @@ extern const struct dt_scenario dt_irq_scenarios[];
 extern const struct dt_scenario dt_growth_scenarios[];
 extern const struct dt_scenario dt_load_scenarios[];
 extern const struct dt_scenario dt_callback_scenarios[];
+extern const struct dt_scenario dt_unwind_scenarios[];
 
 /* The return type of a platform driver's remove(). */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
@@ -104,6 +105,7 @@ int dt_stacks_init(void);
 int dt_stacks_show(struct seq_file *seq, void *unused);
 int dt_platform_register(void);
 void dt_platform_unregister(void);
+void dt_unwind_unregister(void);
 int dt_lifetime_init(void);
 void dt_lifetime_exit(void);
 int dt_callback_init(void);

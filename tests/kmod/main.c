@@ -33,6 +33,7 @@ static const struct dt_scenario *const tables[] = {
 	dt_growth_scenarios,
 	dt_load_scenarios,
 	dt_callback_scenarios,
+	dt_unwind_scenarios,
 };
 
 static struct dentry *directory;
@@ -182,6 +183,7 @@ static void __exit devres_test_exit(void)
 {
 	debugfs_remove_recursive(directory);
 	dt_platform_unregister();
+	dt_unwind_unregister();
 	dt_callback_exit();
 	dt_lifetime_exit();
 	dt_irq_free(dt_irq);

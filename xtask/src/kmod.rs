@@ -1,4 +1,4 @@
-//! `cargo xtask kmod`: the test module of `tests/kmod`, built for a stock kernel.
+//! `cargo xtask kmod`: the test module of `tests/kmod`, and `kmod/devres_fail`, built for a stock kernel.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,6 +18,30 @@ pub(crate) const MODULE: &str = "devres_test.ko";
 /// A module that adds an action to a device of the first one; it lies beside it.
 pub(crate) const CALLBACK_MODULE: &str = "devres_test_callback.ko";
 
+/// The module that lets a probe's acquisitions fail.
+pub(crate) const FAIL_MODULE: &str = "devres_fail.ko";
+
+/// Modules that are built together.
+struct Sources {
+    /// Where they lie in the workspace.
+    directory: &'static str,
+    /// Where they are kept, among what is made of a kernel.
+    kept: &'static str,
+    modules: &'static [&'static str],
+}
+
+const TEST_SOURCES: Sources = Sources {
+    directory: "tests/kmod",
+    kept: "kmod",
+    modules: &[MODULE, CALLBACK_MODULE],
+};
+
+const FAIL_SOURCES: Sources = Sources {
+    directory: "kmod/devres_fail",
+    kept: "kmod-fail",
+    modules: &[FAIL_MODULE],
+};
+
 /// Arguments of `cargo xtask kmod`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -27,16 +51,24 @@ pub(crate) struct Args {
     /// Fetch the newest point release even if the cache has one of the series.
     #[arg(long)]
     update: bool,
+    /// Build `devres_fail`, which lets the acquisitions of a probe fail, instead.
+    #[arg(long)]
+    fail: bool,
     /// Debian mirror to fetch from, if the machine's apt is not configured for one.
     #[arg(long, value_name = "URL")]
     mirror: Option<String>,
 }
 
-/// Builds the module and prints its path.
+/// Builds a module and prints its path.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mirror = args.mirror.as_deref();
     let kernel = Kernel::obtain(&args.kernel, args.update, mirror)?;
-    println!("{}", build(&kernel, mirror)?.display());
+    let module = if args.fail {
+        build_fail(&kernel, mirror)?.context("devres_fail is for amd64 only")?
+    } else {
+        build(&kernel, mirror)?
+    };
+    println!("{}", module.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -45,15 +77,29 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 ///
 /// Compiler warnings are errors. On kernels whose headers come without BTF (up to 6.1) the module has none.
 pub(crate) fn build(kernel: &Kernel, mirror: Option<&str>) -> Result<PathBuf> {
-    let directory = kernel.derived_files()?.join("kmod");
-    let lock = File::create(directory.with_extension("lock"))
-        .context("cannot create the test module's lock")?;
-    lock.lock().context("cannot lock the test module")?;
+    Ok(build_all(kernel, &TEST_SOURCES, mirror)?.join(MODULE))
+}
 
-    let sources = read_files(&workspace::root().join("tests/kmod"))?;
+/// The path of `devres_fail.ko` for `kernel`, if it is for that architecture.
+pub(crate) fn build_fail(kernel: &Kernel, mirror: Option<&str>) -> Result<Option<PathBuf>> {
+    if kernel.architecture() != Architecture::Amd64 {
+        return Ok(None);
+    }
+    let directory = build_all(kernel, &FAIL_SOURCES, mirror)?;
+    Ok(Some(directory.join(FAIL_MODULE)))
+}
+
+/// The directory with these modules.
+fn build_all(kernel: &Kernel, wanted: &Sources, mirror: Option<&str>) -> Result<PathBuf> {
+    let directory = kernel.derived_files()?.join(wanted.kept);
+    let lock = File::create(directory.with_extension("lock"))
+        .context("cannot create the modules' lock")?;
+    lock.lock().context("cannot lock the modules")?;
+
+    let sources = read_files(&workspace::root().join(wanted.directory))?;
     let built = directory.join("built");
     if built.exists() && read_files(&directory.join("sources"))? == sources {
-        return Ok(built.join(MODULE));
+        return Ok(built);
     }
     let headers = Headers::obtain(kernel, mirror)?;
     tools::require(&[kernel.architecture().target().compiler(), "make"])?;
@@ -68,16 +114,16 @@ pub(crate) fn build(kernel: &Kernel, mirror: Option<&str>) -> Result<PathBuf> {
         write_files(copy, &sources)?;
     }
     make(kernel.architecture(), &headers, &work)
-        .with_context(|| format!("cannot build the test module for {}", kernel.release))?;
+        .with_context(|| format!("cannot build {} for {}", wanted.directory, kernel.release))?;
     let finished = directory.join("finished");
-    fs::create_dir_all(&finished).context("cannot create the test module's directory")?;
-    for module in [MODULE, CALLBACK_MODULE] {
+    fs::create_dir_all(&finished).context("cannot create the modules' directory")?;
+    for module in wanted.modules {
         fs::rename(work.join(module), finished.join(module))
             .with_context(|| format!("the build left no {module}"))?;
     }
     fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
-    fs::rename(&finished, &built).context("cannot move the test module into place")?;
-    Ok(built.join(MODULE))
+    fs::rename(&finished, &built).context("cannot move the modules into place")?;
+    Ok(built)
 }
 
 fn make(architecture: Architecture, headers: &Headers, work: &Path) -> Result<()> {

@@ -241,6 +241,7 @@ fn guest_tests(args: &Args) -> Result<Tally> {
                 // Debian 12's assembler is too old for the headers of its newer kernels.
                 Architecture::Riscv64 => None,
             },
+            fail_module: kmod::build_fail(&kernel, mirror)?,
         };
         prepared.push_back((kernel, programs));
     }

@@ -22,7 +22,7 @@ pub(super) enum Observation {
 }
 
 /// A driver is bound.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Bound {
     pub(super) place: Place,
     pub(super) time: Time,
@@ -39,6 +39,8 @@ pub(super) struct Ended {
     pub(super) was_bound: bool,
     /// What was released, in that order.
     pub(super) released: Vec<Entry>,
+    /// How many were released since the driver began to probe or to be unbound, also by whoever is called for it.
+    pub(super) unwound: usize,
     /// Whether the order of releases is the model's conclusion, and was not seen.
     pub(super) concluded: bool,
     /// What the device still owned when its PM domain was detached; `None` if none was.
@@ -71,6 +73,7 @@ struct Teardown {
     /// The place of its begin in the order of everything seen.
     sequence: u64,
     released: Vec<Entry>,
+    unwound: usize,
     concluded: bool,
     at_pm_detach: Option<Vec<Entry>>,
 }
@@ -85,8 +88,14 @@ impl Bindings {
     ) -> Option<Observation> {
         match change {
             Change::NodeAdded(id) => self.added(*id, model),
-            Change::NodeReleased { node, concluded } => self.released(*node, *concluded, model),
-            Change::NodeRemoved(node) => self.released(*node, false, model),
+            Change::NodeReleased { node, concluded } => {
+                if let Some(teardown) = self.released(*node, *concluded, model) {
+                    teardown.unwound += 1;
+                }
+            }
+            Change::NodeRemoved(node) => {
+                self.released(*node, false, model);
+            }
             Change::Entered(Entered {
                 hook: Hook::Unbind | Hook::Remove,
                 device: Some(id),
@@ -166,21 +175,18 @@ impl Bindings {
         }
     }
 
-    fn released(&mut self, id: NodeId, concluded: bool, model: &Model) {
-        let Some(node) = model.node(id).filter(|node| !node.kind().is_marker()) else {
-            return;
-        };
-        let Some(device) = model.owner(node) else {
-            return;
-        };
+    /// A resource is gone: in this teardown, if there is one.
+    fn released(&mut self, id: NodeId, concluded: bool, model: &Model) -> Option<&mut Teardown> {
+        let node = model.node(id).filter(|node| !node.kind().is_marker())?;
+        let device = model.owner(node)?;
         let watch = self.devices.entry(device.id()).or_default();
         watch.touched = true;
-        if let Some(teardown) = &mut watch.teardown
-            && matches!(device.state(), State::Removing | State::Cleanup)
-        {
+        let teardown = watch.teardown.as_mut()?;
+        if matches!(device.state(), State::Removing | State::Cleanup) {
             teardown.released.push(Entry::of(node));
             teardown.concluded |= concluded;
         }
+        Some(teardown)
     }
 
     fn detached(&mut self, id: DeviceId, model: &Model) {
@@ -237,16 +243,15 @@ impl Bindings {
         if !whole {
             record.doubt.clone_from(&doubt);
         }
-        let (released, concluded, at_pm_detach) = teardown
-            .map(|teardown| (teardown.released, teardown.concluded, teardown.at_pm_detach))
-            .unwrap_or_default();
+        let teardown = teardown.unwrap_or_else(|| Teardown::at(0));
         Some(Observation::Ended(Box::new(Ended {
             place: Place::of_device(device),
             time: model.now(),
             was_bound,
-            released,
-            concluded,
-            at_pm_detach,
+            released: teardown.released,
+            unwound: teardown.unwound,
+            concluded: teardown.concluded,
+            at_pm_detach: teardown.at_pm_detach,
             left: device.resources().map(Entry::of).collect(),
             doubt,
         })))
@@ -277,6 +282,7 @@ impl Teardown {
         Self {
             sequence,
             released: Vec::new(),
+            unwound: 0,
             concluded: false,
             at_pm_detach: None,
         }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     assertion::Sample,
-    binding::Observation,
+    attempts::Attempts,
+    binding::{Bound, Ended, Observation},
     exercise::{CycleClock, Exercised, Held, Wanted},
     results::{Group, GroupKind, Status, Test},
     selection::Place,
@@ -31,6 +32,7 @@ pub(super) struct Cycles {
     differences: Sample,
     left: Sample,
     doubts: Sample,
+    attempts: Attempts,
 }
 
 impl Cycles {
@@ -48,58 +50,75 @@ impl Cycles {
             differences: Sample::default(),
             left: Sample::default(),
             doubts: Sample::default(),
+            attempts: Attempts::default(),
         }
     }
 
     pub(super) fn observe(&mut self, observation: &Observation) {
         match observation {
             Observation::Bound(bound) if self.wanted.wants(&bound.place) => {
-                let cycle = self.clock.cycle_at(bound.time);
-                if cycle == 0 {
-                    return;
-                }
-                self.turn_to(cycle);
-                self.seen.insert(cycle);
-                let place = self.counterpart(&bound.place);
-                *self.current.1.entry(place.clone()).or_default() += 1;
-                let name = Escaped(&bound.place.device);
-                match (&bound.stack, self.first.get(&place)) {
-                    (Err(doubt), _) => self
-                        .doubts
-                        .push(|| format!("cycle {cycle}: {name}: {doubt}")),
-                    (Ok(stack), None) if cycle == 1 => {
-                        self.first.insert(place, stack.clone());
-                    }
-                    // That the first cycle did not bind it is said when the cycle is over.
-                    (Ok(_), None) => {}
-                    (Ok(stack), Some(first)) => {
-                        self.compared += 1;
-                        if let Some(difference) = first.difference(stack) {
-                            self.differences.push(|| {
-                                format!("cycle {cycle}: {name} is not as in cycle 1: {difference}")
-                            });
-                        }
-                    }
+                match self.clock.attempt_at(bound.time) {
+                    0 => self.bound(bound),
+                    attempt => self.attempts.bound(attempt, bound),
                 }
             }
-            Observation::Ended(ended) if ended.was_bound && self.wanted.wants(&ended.place) => {
-                let cycle = self.clock.cycle_at(ended.time);
-                if cycle == 0 {
-                    return;
-                }
-                self.torn_down += 1;
-                let name = Escaped(&ended.place.device);
-                if let Some(doubt) = &ended.doubt {
-                    self.doubts
-                        .push(|| format!("cycle {cycle}: {name}: {doubt}"));
-                } else if !ended.left.is_empty() {
-                    self.left.push(|| {
-                        let left = list(&ended.left);
-                        format!("cycle {cycle}: left on {name} after the unbind: {left}")
-                    });
+            Observation::Ended(ended) if self.wanted.wants(&ended.place) => {
+                if ended.was_bound {
+                    self.unbound(ended);
+                } else {
+                    self.attempts
+                        .failed(self.clock.attempt_at(ended.time), ended);
                 }
             }
             _ => {}
+        }
+    }
+
+    fn bound(&mut self, bound: &Bound) {
+        let cycle = self.clock.cycle_at(bound.time);
+        if cycle == 0 {
+            return;
+        }
+        self.turn_to(cycle);
+        self.seen.insert(cycle);
+        let place = self.counterpart(&bound.place);
+        *self.current.1.entry(place.clone()).or_default() += 1;
+        let name = Escaped(&bound.place.device);
+        match (&bound.stack, self.first.get(&place)) {
+            (Err(doubt), _) => self
+                .doubts
+                .push(|| format!("cycle {cycle}: {name}: {doubt}")),
+            (Ok(stack), None) if cycle == 1 => {
+                self.first.insert(place, stack.clone());
+            }
+            // That the first cycle did not bind it is said when the cycle is over.
+            (Ok(_), None) => {}
+            (Ok(stack), Some(first)) => {
+                self.compared += 1;
+                if let Some(difference) = first.difference(stack) {
+                    self.differences.push(|| {
+                        format!("cycle {cycle}: {name} is not as in cycle 1: {difference}")
+                    });
+                }
+            }
+        }
+    }
+
+    fn unbound(&mut self, ended: &Ended) {
+        let cycle = self.clock.cycle_at(ended.time);
+        if cycle == 0 {
+            return;
+        }
+        self.torn_down += 1;
+        let name = Escaped(&ended.place.device);
+        if let Some(doubt) = &ended.doubt {
+            self.doubts
+                .push(|| format!("cycle {cycle}: {name}: {doubt}"));
+        } else if !ended.left.is_empty() {
+            self.left.push(|| {
+                let left = list(&ended.left);
+                format!("cycle {cycle}: left on {name} after the unbind: {left}")
+            });
         }
     }
 
@@ -157,11 +176,19 @@ impl Cycles {
 
     /// The tests that the cycles come to.
     pub(super) fn conclude(mut self, exercised: &Exercised, gap: Option<&str>) -> Group {
+        let mut attempts = std::mem::take(&mut self.attempts);
+        if let Some(failed) = &exercised.failed_probes {
+            for bound in attempts.undisturbed(failed) {
+                self.bound(&bound);
+            }
+        }
         self.turn_to(usize::MAX);
         let done = exercised.done;
         let whole = exercised.problem.is_none() && done == exercised.wanted;
         let mut tests = vec![match (&exercised.problem, &exercised.stopped) {
-            (Some(problem), _) => failed("cycles", problem.clone(), vec![problem.clone()]),
+            (Some(problem), _) => {
+                Test::failed_exercise("cycles", problem.clone(), vec![problem.clone()])
+            }
             (None, Some(why)) => Test::new(
                 "cycles",
                 Status::Inconclusive,
@@ -190,7 +217,7 @@ impl Cycles {
         let open = open();
         tests.push(if !self.differences.is_empty() {
             let message = self.differences.first().to_owned();
-            failed("same stack", message, self.differences.into_lines())
+            Test::failed_exercise("same stack", message, self.differences.into_lines())
         } else if let Some(open) = &open {
             Test::new("same stack", Status::Inconclusive, open.clone())
         } else if self.compared == 0 {
@@ -215,7 +242,7 @@ impl Cycles {
         });
         tests.push(if !self.left.is_empty() {
             let message = self.left.first().to_owned();
-            failed("nothing left", message, self.left.into_lines())
+            Test::failed_exercise("nothing left", message, self.left.into_lines())
         } else if let Some(open) = open {
             Test::new("nothing left", Status::Inconclusive, open)
         } else if self.torn_down == 0 {
@@ -228,9 +255,14 @@ impl Cycles {
             )
         });
         tests.extend(of_held(&exercised.held));
+        if let Some(failed) = &exercised.failed_probes {
+            tests.push(attempts.conclude(failed, whole, gap));
+        }
         tests.push(match &exercised.not_restored {
             None => Test::new("restored", Status::Passed, "everything is bound as before"),
-            Some(problem) => failed("restored", problem.clone(), vec![problem.clone()]),
+            Some(problem) => {
+                Test::failed_exercise("restored", problem.clone(), vec![problem.clone()])
+            }
         });
         Group::new(GroupKind::Exercise, "exercise", tests)
     }
@@ -251,7 +283,7 @@ fn of_held(held: &[(u64, Held)]) -> Option<Test> {
         Some(format!("{splat} while a file was held: see its log"))
     });
     if let Some(splat) = splat {
-        return Some(failed(NAME, splat.clone(), vec![splat]));
+        return Some(Test::failed_exercise(NAME, splat.clone(), vec![splat]));
     }
     let waited = first(&|held| {
         held.waited
@@ -265,12 +297,4 @@ fn of_held(held: &[(u64, Held)]) -> Option<Test> {
         }
         (None, None) => return None,
     })
-}
-
-fn failed(name: &str, message: String, lines: Vec<String>) -> Test {
-    Test {
-        lines,
-        fingerprint: Some(format!("exercise/{}", name.replace(' ', "-"))),
-        ..Test::new(name, Status::Failed, message)
-    }
 }

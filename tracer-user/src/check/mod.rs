@@ -4,6 +4,7 @@
 //! events in and ends with [`Results`]. Reports are made of those, and of nothing else.
 
 mod assertion;
+mod attempts;
 mod binding;
 mod concluding;
 mod cycles;

@@ -99,6 +99,15 @@ impl Test {
             findings: Vec::new(),
         }
     }
+
+    /// A test of an exercise that has failed, which can be expected.
+    pub(super) fn failed_exercise(name: &str, message: String, lines: Vec<String>) -> Self {
+        Self {
+            lines,
+            fingerprint: Some(format!("exercise/{}", name.replace(' ', "-"))),
+            ..Self::new(name, Status::Failed, message)
+        }
+    }
 }
 
 /// A finding, and what the policy says of it.

@@ -1,8 +1,11 @@
 //! Unbinding and binding again while the running kernel is traced.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
@@ -33,6 +36,46 @@ impl RebindOptions {
     /// How many times it is bound again.
     pub(super) fn cycles(capture: &CaptureOptions) -> u64 {
         if capture.is_endless() { 2 } else { 1 }
+    }
+}
+
+/// What else is done to a device that is exercised.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct BesidesOptions {
+    /// Hold this file of the device open across each unbind, then use and close it: a device node or an attribute in sysfs;
+    /// can be repeated
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "exercise",
+        conflicts_with_all = ["command", "duration"],
+        help_heading = "Exercise"
+    )]
+    hold: Vec<PathBuf>,
+    /// After one rebind, let the probe fail at each of its managed acquisitions in turn, and judge how it unwinds. Needs the
+    /// module `devres_fail`
+    #[arg(
+        long,
+        requires = "exercise",
+        conflicts_with_all = ["command", "duration", "hold", "cycles"],
+        help_heading = "Exercise"
+    )]
+    fail_probe: bool,
+}
+
+impl BesidesOptions {
+    /// The exercise with that.
+    pub(super) fn added_to(&self, exercise: Exercise) -> Exercise {
+        if self.fail_probe {
+            exercise.failing_probes()
+        } else {
+            exercise.holding(self.hold.clone())
+        }
+    }
+
+    /// How many cycles there are, if that is given by it: one as ever, to compare with, and the one in which probes fail.
+    pub(super) fn cycles(&self) -> Option<u64> {
+        self.fail_probe.then_some(2)
     }
 }
 

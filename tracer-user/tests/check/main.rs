@@ -3,6 +3,7 @@
 mod assertions;
 mod cycles;
 mod expectations;
+mod failed_probes;
 #[path = "../support/mod.rs"]
 mod support;
 mod verdicts;

@@ -270,6 +270,10 @@ impl KernelRun<'_> {
                 (callback, format!("/{}", kmod::CALLBACK_MODULE)),
             ]);
         }
+        if let Some(module) = &self.programs.fail_module {
+            let path = format!("/{}", kmod::FAIL_MODULE);
+            guest.files.push((module.clone(), path));
+        }
         if self.kernel.architecture() == Architecture::Arm64 {
             guest.overlay = Some(workspace::root().join(genpd::OVERLAY));
         }

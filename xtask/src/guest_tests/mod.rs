@@ -60,6 +60,7 @@ const SESSIONS: [&Session; 20] = [
     &check::SESSION,
     &check::EXERCISE,
     &check::FAUX,
+    &check::fail_probe::SESSION,
     &check::EXAMPLE,
     &via_tracefs::SESSION,
     &devices::SESSION,
@@ -127,6 +128,8 @@ pub(crate) struct Programs {
     pub(crate) tracer: PathBuf,
     /// The test module, built for the kernel; not on RISC-V.
     pub(crate) module: Option<PathBuf>,
+    /// The module that lets acquisitions fail, built for the kernel; only for amd64.
+    pub(crate) fail_module: Option<PathBuf>,
 }
 
 /// How much is tested.

@@ -271,6 +271,8 @@ mod tests {
             "self-reference-clean",
             "platform-register",
             "platform-unregister",
+            "unwind-register",
+            "unwind-unregister",
             // These need a device tree: boards have tests of their own.
             "pm-detach-genpd",
             "pm-detach-genpd-ok",

@@ -2,7 +2,11 @@
 
 use std::{ffi::OsString, fs::OpenOptions, io::Write as _, process::Command};
 
-use super::{Roots, modules::Module};
+use super::{
+    Roots,
+    fail_probe::{Injector, Outcome},
+    modules::Module,
+};
 use crate::check::selection::Place;
 
 /// What an exercise does to the machine: a trait, so that it can be tried without one.
@@ -15,6 +19,12 @@ pub(super) trait Machine {
     fn unload(&self, module: &Module) -> Result<(), String>;
     /// Loads a module.
     fn load(&self, module: &Module) -> Result<(), String>;
+    /// Lets the acquisition with this number fail in the next probe of a device.
+    fn fail_nth(&self, place: &Place, number: u32) -> Result<(), String>;
+    /// What came of that probe.
+    fn outcome(&self) -> Result<Outcome, String>;
+    /// Lets nothing fail any more.
+    fn fail_nothing(&self) -> Result<(), String>;
 }
 
 /// This machine, through sysfs and kmod's programs.
@@ -63,6 +73,18 @@ impl Machine for ThisMachine {
             Some(file) => run("insmod", &[file.as_os_str().to_owned()]),
             None => run("modprobe", &[OsString::from(&module.name)]),
         }
+    }
+
+    fn fail_nth(&self, place: &Place, number: u32) -> Result<(), String> {
+        Injector(&self.roots).arm(place, number)
+    }
+
+    fn outcome(&self) -> Result<Outcome, String> {
+        Injector(&self.roots).outcome()
+    }
+
+    fn fail_nothing(&self) -> Result<(), String> {
+        Injector(&self.roots).disarm()
     }
 }
 

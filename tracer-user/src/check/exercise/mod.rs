@@ -1,7 +1,9 @@
 //! Exercise: a driver is unbound and bound again through sysfs, or a module unloaded and loaded, in cycles.
 
 mod affected;
+mod each_acquisition;
 mod every;
+mod fail_probe;
 mod hold;
 mod journal;
 mod machine;
@@ -15,6 +17,7 @@ mod wanted;
 use std::path::PathBuf;
 
 pub use every::Candidate;
+pub use fail_probe::{Attempt, FailedProbes, Outcome};
 pub use hold::Held;
 pub use journal::{Journal, JournalError};
 pub use rebind::Exercise;
@@ -37,6 +40,8 @@ pub struct Exercised {
     pub not_restored: Option<String>,
     /// What came of the files that were held open across each unbind, with the cycle's number.
     pub held: Vec<(u64, Held)>,
+    /// What came of the probes that were made to fail, if any were to be.
+    pub failed_probes: Option<FailedProbes>,
 }
 
 impl Exercised {
@@ -44,6 +49,13 @@ impl Exercised {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.gap().is_none()
+    }
+
+    /// Whether probes are to fail, and can be made to.
+    fn can_fail_probes(&self) -> bool {
+        self.failed_probes
+            .as_ref()
+            .is_some_and(|failed| failed.unable.is_none())
     }
 
     /// Why it was not done to its end, or what it left behind.

@@ -9,8 +9,9 @@ use std::{
 };
 
 use super::{
-    ExerciseError, Exercised, Held, Roots, Target,
+    ExerciseError, Exercised, Roots, Target,
     affected::{affected, bound_below},
+    fail_probe::Injector,
     hold::across,
     machine::{Machine, ThisMachine},
     modules::Module,
@@ -35,12 +36,21 @@ const SETTLED: Duration = Duration::from_millis(200);
 /// Something that can be done again and again, and undone.
 #[derive(Debug)]
 pub struct Exercise {
-    roots: Roots,
+    pub(super) roots: Roots,
     subject: Subject,
     /// What had a driver before, beside the targets, and may lose it.
     others: Vec<Place>,
     /// Files that are held open while a device is unbound.
     files: Vec<PathBuf>,
+    /// Probes are made to fail in the last cycle.
+    fails_probes: bool,
+}
+
+/// What every step of a run needs.
+pub(super) struct Running<'r> {
+    pub(super) machine: &'r dyn Machine,
+    pub(super) stop: &'r AtomicBool,
+    pub(super) clock: &'r CycleClock,
 }
 
 #[derive(Debug)]
@@ -78,6 +88,7 @@ impl Exercise {
             roots,
             subject: Subject::Devices(targets),
             files: Vec::new(),
+            fails_probes: false,
         }
     }
 
@@ -85,6 +96,15 @@ impl Exercise {
     #[must_use]
     pub fn holding(self, files: Vec<PathBuf>) -> Self {
         Self { files, ..self }
+    }
+
+    /// In the last cycle each device's probe fails, at each of its managed acquisitions in turn, before it is bound.
+    #[must_use]
+    pub fn failing_probes(self) -> Self {
+        Self {
+            fails_probes: true,
+            ..self
+        }
     }
 
     /// Whether there is such a module to unload and load, as far as can be known before that is tried.
@@ -131,6 +151,7 @@ impl Exercise {
             },
             others: Vec::new(),
             files: Vec::new(),
+            fails_probes: false,
             roots,
         };
         if !force && let Err(refused) = refuse(&exercise.roots, &devices) {
@@ -218,29 +239,54 @@ impl Exercise {
             wanted: cycles,
             ..Exercised::default()
         };
+        let loaded_here = self.fails_probes && self.get_injector(machine, &mut exercised);
+        let running = Running {
+            machine,
+            stop,
+            clock,
+        };
         for cycle in 1..=cycles {
             if stop.load(Ordering::Relaxed) {
                 exercised.stopped = Some("interrupted".to_owned());
                 break;
             }
             clock.begin(now());
-            if let Err(problem) = self.cycle(machine, cycle, &mut exercised.held) {
+            if let Err(problem) = self.cycle(&running, cycle, &mut exercised) {
                 exercised.problem = Some(format!("cycle {cycle}: {problem}"));
+                break;
+            }
+            if exercised.stopped.is_some() {
                 break;
             }
             exercised.done = cycle;
         }
-        exercised.not_restored = self.bring_back(machine);
+        let mut problems = self.bring_back(machine);
+        if exercised.can_fail_probes() {
+            let ended = if loaded_here {
+                machine.unload(&Injector::module())
+            } else {
+                machine.fail_nothing()
+            };
+            problems.extend(ended.err());
+        }
+        exercised.not_restored = (!problems.is_empty()).then(|| problems.join("; "));
         exercised
     }
 
     fn cycle(
         &self,
-        machine: &dyn Machine,
+        running: &Running<'_>,
         number: u64,
-        held: &mut Vec<(u64, Held)>,
+        exercised: &mut Exercised,
     ) -> Result<(), String> {
+        let machine = running.machine;
+        let fails = number == exercised.wanted && exercised.can_fail_probes();
         match &self.subject {
+            Subject::Devices(targets) if fails => {
+                for target in targets {
+                    self.fail_probes(running, &target.place, exercised)?;
+                }
+            }
             Subject::Devices(targets) => {
                 for target in targets {
                     let unbind = || machine.unbind(&target.place);
@@ -248,7 +294,7 @@ impl Exercise {
                         unbind()?;
                     } else {
                         let (unbound, how) = across(&self.files, &self.roots, unbind)?;
-                        held.push((number, how));
+                        exercised.held.push((number, how));
                         unbound?;
                     }
                     let bound = machine.bind(&target.place);
@@ -281,6 +327,10 @@ impl Exercise {
         Ok(())
     }
 
+    pub(super) fn is_bound(&self, place: &Place) -> bool {
+        self.driver_of(place).as_deref() == Some(&place.driver)
+    }
+
     fn count_devices(&self, module: &Module) -> usize {
         module
             .devices(&self.roots)
@@ -301,7 +351,11 @@ impl Exercise {
 
     /// Waits until a device has its driver. An order to bind that failed is an error only if it stays
     /// without.
-    fn wait_for(&self, place: &Place, ordered: Result<(), String>) -> Result<(), String> {
+    pub(super) fn wait_for(
+        &self,
+        place: &Place,
+        ordered: Result<(), String>,
+    ) -> Result<(), String> {
         /// How long to wait where the kernel has said that it failed: it may have been quicker by itself.
         const AFTER_FAILURE: Duration = Duration::from_millis(500);
         let patience = if ordered.is_ok() {
@@ -311,7 +365,7 @@ impl Exercise {
         };
         let deadline = Instant::now() + patience;
         loop {
-            if self.driver_of(place).as_deref() == Some(&place.driver) {
+            if self.is_bound(place) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -338,10 +392,10 @@ impl Exercise {
     }
 
     /// Brings back what was there before; says what could not be.
-    fn bring_back(&self, machine: &dyn Machine) -> Option<String> {
+    fn bring_back(&self, machine: &dyn Machine) -> Vec<String> {
         let mut problems = Vec::new();
         let mut bind = |place: &Place| {
-            if self.driver_of(place).as_deref() != Some(&place.driver) {
+            if !self.is_bound(place) {
                 let ordered = machine.bind(place);
                 problems.extend(self.wait_for(place, ordered).err());
             }
@@ -363,7 +417,7 @@ impl Exercise {
                     _ => None,
                 };
                 problems.extend(wrong);
-                return join(&problems);
+                return problems;
             }
         }
         for place in &self.others {
@@ -371,12 +425,8 @@ impl Exercise {
                 bind(place);
             }
         }
-        join(&problems)
+        problems
     }
-}
-
-fn join(problems: &[String]) -> Option<String> {
-    (!problems.is_empty()).then(|| problems.join("; "))
 }
 
 /// What has a driver beside the targets, and may lose it with them.

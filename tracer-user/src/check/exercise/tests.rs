@@ -12,7 +12,10 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::check::exercise::Candidate;
+use crate::check::exercise::{
+    Candidate,
+    fail_probe::{self, Outcome},
+};
 
 /// A machine made of directories and links.
 struct Tree {
@@ -26,6 +29,13 @@ struct Tree {
     /// Loading a module brings a device on the faux bus with this name and a new number.
     brings: Option<&'static str>,
     loads: Cell<usize>,
+    /// How many acquisitions a probe has.
+    acquisitions: u32,
+    /// Without this one it is bound all the same.
+    optional: Option<u32>,
+    /// Which is to fail next.
+    armed: Cell<Option<u32>>,
+    outcome: RefCell<Option<Outcome>>,
 }
 
 impl Tree {
@@ -47,6 +57,10 @@ impl Tree {
             stop_after: None,
             brings: None,
             loads: Cell::new(0),
+            acquisitions: 3,
+            optional: None,
+            armed: Cell::new(None),
+            outcome: RefCell::default(),
         }
     }
 
@@ -137,6 +151,22 @@ impl Machine for Tree {
         if self.failing_bind == Some(number) {
             return Err("no such device".to_owned());
         }
+        if let Some(number) = self.armed.take() {
+            let fails = number <= self.acquisitions;
+            let refuses = fails && self.optional != Some(number);
+            self.outcome.replace(Some(Outcome {
+                seen: number.min(self.acquisitions),
+                failed: if fails {
+                    vec!["devm_kmalloc".to_owned()]
+                } else {
+                    Vec::new()
+                },
+                returned: if refuses { 12 } else { 0 },
+            }));
+            if refuses {
+                return Err("out of memory".to_owned());
+            }
+        }
         let directory = self.roots.device(&place.bus, &place.device).unwrap();
         let own = self.roots.driver(&place.bus, &place.driver);
         let _ = fs::remove_file(own.join(&place.device));
@@ -163,9 +193,29 @@ impl Machine for Tree {
             self.loads.set(self.loads.get() + 1);
             let path = format!("faux/{name}.{}", self.loads.get());
             self.device("faux", &path, Some("faux_driver"));
+        } else if module.name == fail_probe::MODULE {
+            if self.acquisitions == 0 {
+                return Err("modprobe failed".to_owned());
+            }
         } else {
             self.make(&format!("module/{}/drivers/i2c:lm75", module.name));
         }
+        Ok(())
+    }
+
+    fn fail_nth(&self, place: &Place, number: u32) -> Result<(), String> {
+        self.order(format!("fail {number} of {}", place.device));
+        self.armed.set(Some(number));
+        Ok(())
+    }
+
+    fn outcome(&self) -> Result<Outcome, String> {
+        let outcome = self.outcome.take();
+        outcome.ok_or_else(|| "the probe has not run".to_owned())
+    }
+
+    fn fail_nothing(&self) -> Result<(), String> {
+        self.order("fail nothing".to_owned());
         Ok(())
     }
 }
@@ -545,4 +595,67 @@ fn of_every_device_what_is_needed_or_can_not_be_unbound_is_left_out() {
             "{name}: {why}"
         );
     }
+}
+
+#[test]
+fn a_probe_fails_at_each_acquisition_and_is_bound_in_the_end() {
+    let mut tree = Tree::new();
+    tree.optional = Some(2);
+    tree.device("i2c", "pci0/i2c-0/0-0048", Some("lm75"));
+    let clock = CycleClock::default();
+    let exercise = tree.exercise("lm75").unwrap().failing_probes();
+    let exercised = exercise.run_on(&tree, 2, &never(), &clock);
+    assert_eq!((exercised.done, exercised.gap()), (2, None));
+    let expected = [
+        "load devres_fail",
+        "unbind 0-0048",
+        "bind 0-0048",
+        "unbind 0-0048",
+        "fail 1 of 0-0048",
+        "bind 0-0048",
+        "fail 2 of 0-0048",
+        "bind 0-0048",
+        "unbind 0-0048",
+        "fail 3 of 0-0048",
+        "bind 0-0048",
+        "fail 4 of 0-0048",
+        "bind 0-0048",
+        "unload devres_fail",
+    ];
+    assert_eq!(tree.orders(), expected);
+    let failed = exercised.failed_probes.unwrap();
+    let bound: Vec<bool> = failed.probes.iter().map(|attempt| attempt.bound).collect();
+    assert_eq!(bound, [false, true, false, true]);
+    assert!(failed.probes[3].outcome.failed.is_empty());
+    assert_eq!(clock.attempt_at(now()), 4);
+}
+
+#[test]
+fn where_nothing_can_be_made_to_fail_that_is_said_and_the_rest_done() {
+    let mut tree = Tree::new();
+    tree.acquisitions = 0;
+    tree.device("i2c", "pci0/i2c-0/0-0048", Some("lm75"));
+    let exercise = tree.exercise("lm75").unwrap().failing_probes();
+    let exercised = exercise.run_on(&tree, 2, &never(), &CycleClock::default());
+    assert_eq!((exercised.done, exercised.gap()), (2, None));
+    let failed = exercised.failed_probes.unwrap();
+    assert!(failed.unable.unwrap().contains("modprobe failed") && failed.probes.is_empty());
+}
+
+#[test]
+fn a_module_that_was_there_before_stays_and_is_disarmed_and_a_stop_leaves_the_device_bound() {
+    let mut tree = Tree::new();
+    tree.write("module/devres_fail/initstate", "live\n");
+    tree.device("i2c", "pci0/i2c-0/0-0048", Some("lm75"));
+    tree.stop_after = Some((5, never()));
+    let exercise = tree.exercise("lm75").unwrap().failing_probes();
+    let (_, stop) = tree.stop_after.as_ref().unwrap();
+    let exercised = exercise.run_on(&tree, 2, stop, &CycleClock::default());
+    assert_eq!(
+        (exercised.done, &*exercised.stopped.unwrap()),
+        (1, "interrupted")
+    );
+    assert_eq!(exercised.not_restored, None);
+    let orders = tree.orders();
+    assert_eq!(orders[orders.len() - 2..], ["bind 0-0048", "fail nothing"]);
 }

@@ -4,26 +4,51 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{check::selection::Place, event::Time};
 
-/// When each cycle started, by the clock of the events. Whoever makes the cycles reports it; what looks at the
-/// events, which come later, asks it.
+/// When each cycle started, by the clock of the events, and each probe that something was to fail in. Whoever makes
+/// them reports it; what looks at the events, which come later, asks it.
 #[derive(Debug, Clone, Default)]
 pub struct CycleClock {
-    starts: Arc<Mutex<Vec<Time>>>,
+    cycles: Starts,
+    attempts: Starts,
 }
+
+#[derive(Debug, Clone, Default)]
+struct Starts(Arc<Mutex<Vec<Time>>>);
 
 impl CycleClock {
     /// The next cycle begins now.
     pub fn begin(&self, now: Time) {
-        self.starts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(now);
+        self.cycles.begin(now);
+    }
+
+    /// The next probe in which something is to fail begins now.
+    pub fn begin_attempt(&self, now: Time) {
+        self.attempts.begin(now);
     }
 
     /// The cycle, from 1 on, to which this time belongs; zero for what came before the first.
     #[must_use]
     pub fn cycle_at(&self, time: Time) -> usize {
-        let starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        self.cycles.at(time)
+    }
+
+    /// The same of the probes in which something was to fail.
+    #[must_use]
+    pub fn attempt_at(&self, time: Time) -> usize {
+        self.attempts.at(time)
+    }
+}
+
+impl Starts {
+    fn begin(&self, now: Time) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(now);
+    }
+
+    fn at(&self, time: Time) -> usize {
+        let starts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         starts.partition_point(|start| *start <= time)
     }
 }

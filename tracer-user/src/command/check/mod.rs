@@ -21,7 +21,7 @@ use reports::{Form, Judgement, OpenReport, Report};
 use super::{
     Exit,
     capture::CaptureOptions,
-    exercise::RebindOptions,
+    exercise::{BesidesOptions, RebindOptions},
     files::{self, OverwriteOption},
     judged::keep_wanted,
     policy, reading,
@@ -96,16 +96,8 @@ pub(super) struct Check {
         help_heading = "Exercise"
     )]
     exercise: Option<String>,
-    /// Hold this file of the device open across each unbind, then use and close it: a device node or an attribute in sysfs;
-    /// can be repeated
-    #[arg(
-        long,
-        value_name = "PATH",
-        requires = "exercise",
-        conflicts_with_all = ["command", "duration"],
-        help_heading = "Exercise"
-    )]
-    hold: Vec<PathBuf>,
+    #[command(flatten)]
+    besides: BesidesOptions,
     /// Unload and reload a module, given by name or file
     #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["command", "duration", "exercise", "exercise_all", "rebind"], group = "exercised", help_heading = "Exercise")]
     exercise_module: Option<String>,

@@ -34,7 +34,7 @@ impl Check {
         let exercise = match (&self.exercise, &self.exercise_module) {
             (Some(name), _) => {
                 let exercise = Exercise::of_devices(Roots::default(), name, self.force)?;
-                Some(exercise.holding(self.hold.clone()))
+                Some(self.besides.added_to(exercise))
             }
             (None, Some(name)) => {
                 Exercise::verify_module(&Roots::default(), name)?;
@@ -68,7 +68,7 @@ impl Check {
                 .watch_cycles(exercise.wanted(), clock.clone());
             let cycles = match self.rebind.rebind {
                 Some(_) => RebindOptions::cycles(&self.capture),
-                None => self.cycles,
+                None => self.besides.cycles().unwrap_or(self.cycles),
             };
             let exercised = run_cycles(&mut capture, &mut run, exercise, cycles, clock)
                 .await

@@ -1,6 +1,7 @@
 //! `devres-tracer check` in a stock kernel: what CI asks of it.
 
 mod exercises;
+pub(super) mod fail_probe;
 
 use std::fs;
 
@@ -26,6 +27,7 @@ macro_rules! check_function {
     "#
     };
 }
+use check_function;
 
 pub(super) static SESSION: Session = Session {
     name: "check",
