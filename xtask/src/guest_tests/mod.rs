@@ -42,7 +42,7 @@ use evidence::Evidence;
 use kernel_run::KernelRun;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 20] = [
+const SESSIONS: [&Session; 21] = [
     &command_line::SESSION,
     &pvpanic::SESSION,
     &pointers::SESSION,
