@@ -28,7 +28,8 @@ use crate::{
 /// Judges text: a kernel log with DEVRES lines or splats, or a trace of devres_log
 ///
 /// Reads dmesg and syslog with DEVRES lines or kernel reports (KASAN, oopses, warnings), and the output of ftrace,
-/// trace-cmd and perf script with devres_log and function events. Unrecognized lines are counted and skipped. Rules
+/// trace-cmd and perf with devres_log and function events. A trace.dat, a perf.data, a journal file and a compressed
+/// text are read through the tool that they are of, if it is installed. Unrecognized lines are counted and skipped. Rules
 /// that need what text doesn't contain stay silent, and the summary says so. --output X.dvrt converts the text to a
 /// trace file and judges nothing.
 #[derive(Debug, Args)]
