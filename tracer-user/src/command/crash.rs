@@ -18,7 +18,7 @@ use crate::{
     event::Death,
     run::{CrashWatch, Purpose, Run, Wanted},
     source::{
-        dead_kernel::{fields, places::Places, segment},
+        dead_kernel::{places::Places, segment},
         recording::{Recording, RecordingError},
         text::{self, ImportError},
     },
@@ -110,7 +110,6 @@ fn of_file(path: &std::path::Path) -> anyhow::Result<Evidence> {
     } else {
         text = fs::read(path).with_context(|| format!("{} can't be opened", path.display()))?;
     }
-    let text = fields::in_words(text);
     let segment = segment::died(&text);
     let text = text.get(segment.bytes).unwrap_or_default().to_vec();
     Ok(Evidence {

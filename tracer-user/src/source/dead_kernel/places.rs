@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{fields, messages};
+use super::messages;
 
 /// Something that was left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,10 +91,9 @@ impl Left {
     /// Its text. A part of a pstore dump has a line of its own that only numbers it.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         match self {
-            Self::Instance { trace: path, .. } | Self::Kept(path) => {
-                fs::read(path).map(fields::in_words)
+            Self::Instance { trace: path, .. } | Self::Kept(path) | Self::Messages(path) => {
+                fs::read(path)
             }
-            Self::Messages(path) => fs::read(path),
             Self::Pstore(parts) => {
                 let mut text = Vec::new();
                 for part in parts {

@@ -2,6 +2,8 @@
 
 mod wrapped;
 
+use std::mem;
+
 use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
 
@@ -17,6 +19,7 @@ use super::{
         records::Records,
     },
     record::{
+        by_fields::{self, Gathered},
         call_chain, death, failed_probe,
         function_line::{self, Entries, FunctionLine},
         function_tracer::{FunctionTracer, Traced},
@@ -69,6 +72,17 @@ pub(super) struct Reader {
     tracer: FunctionTracer,
     /// A function event, to which arguments on the next line may belong.
     call: Option<(Head, Call)>,
+    by_fields: ByFields,
+}
+
+/// Whether events are printed by their fields.
+enum ByFields {
+    /// None was until now.
+    NotYet,
+    /// The lines from the first such event on: what they mean, only all of them tell.
+    From(Gathered),
+    /// All of them were read.
+    Read,
 }
 
 /// What a line is.
@@ -116,6 +130,7 @@ impl Reader {
             tracer: FunctionTracer::default(),
             call: None,
             stack: None,
+            by_fields: ByFields::NotYet,
         }
     }
 
@@ -127,6 +142,7 @@ impl Reader {
             && self.stack.is_none()
             && !self.tracer.is_open()
             && !self.splats.expects_more()
+            && !matches!(self.by_fields, ByFields::From(_))
     }
 
     /// Passes over lines that tell nothing.
@@ -137,6 +153,10 @@ impl Reader {
 
     /// Takes a line that was `count` lines in the input.
     pub(super) fn line(&mut self, line: &[u8], count: u64) {
+        if let ByFields::From(gathered) = &mut self.by_fields {
+            gathered.push(line, count);
+            return;
+        }
         self.statistics.lines += count;
         self.count = count;
         if let Some((_, call)) = &mut self.call
@@ -170,9 +190,29 @@ impl Reader {
                     }
                     self.commit();
                 }
+                Line::Cut if self.is_by_fields(line) => return,
                 Line::Cut => return self.hold(line, true),
                 Line::Other => return self.other(line),
             }
+        }
+    }
+
+    /// Whether a line is an event that is printed by its fields: it and the lines behind it are read later.
+    fn is_by_fields(&mut self, line: &[u8]) -> bool {
+        if !(matches!(self.by_fields, ByFields::NotYet) && by_fields::is_one(line)) {
+            return false;
+        }
+        self.statistics.lines -= self.count;
+        let mut gathered = Gathered::default();
+        gathered.push(line, self.count);
+        self.by_fields = ByFields::From(gathered);
+        true
+    }
+
+    /// Reads the lines that were put off.
+    pub(super) fn read_gathered(&mut self) {
+        if let ByFields::From(gathered) = mem::replace(&mut self.by_fields, ByFields::Read) {
+            gathered.in_words(|line, count| self.line(line, count));
         }
     }
 
@@ -251,7 +291,7 @@ impl Reader {
             self.statistics.other_lines += self.count;
             return;
         }
-        if self.traced(line) {
+        if self.traced(line) || self.is_by_fields(line) {
             return;
         }
         self.death.line(line);
@@ -418,6 +458,7 @@ impl Reader {
     }
 
     pub(super) fn finish(mut self) -> Found {
+        self.read_gathered();
         self.commit();
         self.count = 0;
         self.stack_goes_on(b"");
