@@ -411,7 +411,7 @@ fn a_script_needs_only_what_every_initramfs_has() {
         ("last_boot_info", "1000 [kernel]\n"),
         ("set_event", ""),
         ("trace", left),
-        ("trace_clock", "[local] global mono\n"),
+        ("trace_clock", "local global [mono]\n"),
     ] {
         fs::write(instance.join(file), content).unwrap();
     }
@@ -433,6 +433,6 @@ fn a_script_needs_only_what_every_initramfs_has() {
     assert_eq!(fs::read_to_string(kept).unwrap(), left);
     let read = |file: &str| fs::read_to_string(instance.join(file)).unwrap();
     assert_eq!(read("trace"), "");
-    assert_eq!(read("trace_clock"), "mono\n");
+    assert_eq!(read("trace_clock"), "local\n");
     assert_eq!(read("events/dev/devres_log/enable"), "1\n");
 }
