@@ -139,6 +139,7 @@ const WISHES: SetupOptions = SetupOptions {
     stacks: false,
     persistent: None,
     dump: false,
+    free_irq: false,
 };
 
 fn target(directory: &Path, has: Has, asked: Option<Machine>) -> Result<Target, TargetError> {
