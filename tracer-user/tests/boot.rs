@@ -139,6 +139,7 @@ const WISHES: SetupOptions = SetupOptions {
     stacks: false,
     persistent: None,
     dump: false,
+    free_irq: false,
 };
 
 fn target(directory: &Path, has: Has, asked: Option<Machine>) -> Result<Target, TargetError> {
@@ -411,7 +412,7 @@ fn a_script_needs_only_what_every_initramfs_has() {
         ("last_boot_info", "1000 [kernel]\n"),
         ("set_event", ""),
         ("trace", left),
-        ("trace_clock", "[local] global mono\n"),
+        ("trace_clock", "local global [mono]\n"),
     ] {
         fs::write(instance.join(file), content).unwrap();
     }
@@ -433,6 +434,6 @@ fn a_script_needs_only_what_every_initramfs_has() {
     assert_eq!(fs::read_to_string(kept).unwrap(), left);
     let read = |file: &str| fs::read_to_string(instance.join(file)).unwrap();
     assert_eq!(read("trace"), "");
-    assert_eq!(read("trace_clock"), "mono\n");
+    assert_eq!(read("trace_clock"), "local\n");
     assert_eq!(read("events/dev/devres_log/enable"), "1\n");
 }

@@ -8,11 +8,7 @@ use devres_tracer::{
     engine::Engine,
     event::{DeviceAddress, Event, EventKind, NodeReference, Task, Time},
     rules::RuleSet,
-    source::{
-        dead_kernel::{fields, messages::tell_of_a_crash},
-        recording::Recording,
-        text,
-    },
+    source::{dead_kernel::messages::tell_of_a_crash, recording::Recording, text},
 };
 
 /// The end of a recording, as `crash` tells it; with the log's own words on how the machine died.
@@ -99,13 +95,30 @@ const BY_FIELDS: &str = "\
 
 #[test]
 fn a_kernel_that_ran_at_other_addresses_tells_as_much() {
-    let trace = fields::in_words(BY_FIELDS.as_bytes().to_vec());
-    let crash = crash(&String::from_utf8(trace).unwrap());
-    let words = words(&crash);
+    let words = words(&crash(BY_FIELDS));
     assert!(
         words.contains("at the end rmmod[12] was releasing devm_irq_release (interrupt) of acme.0 (driver acme), added by insmod[9]"),
         "{words}"
     );
+}
+
+#[test]
+fn events_by_their_fields_are_read_wherever_they_begin() {
+    let dull = "[    1.000000] usb 1-1: new device\n";
+    let text = format!("{}{BY_FIELDS}{dull}", dull.repeat(20));
+    let import = text::read(text.as_bytes()).unwrap();
+    let events = BY_FIELDS.lines().count() as u64;
+    let statistics = import.statistics();
+    assert_eq!(statistics.lines, 21 + events);
+    assert_eq!((statistics.event_lines, statistics.lost), (events, 0));
+    let shown = |wanted: fn(&EventKind) -> bool| {
+        let mut events = import.events();
+        events.any(|event| {
+            event.device == DeviceAddress(0xff11_0000_0000_0100) && wanted(&event.kind)
+        })
+    };
+    assert!(shown(|kind| matches!(kind, EventKind::Add(_))));
+    assert!(shown(|kind| matches!(kind, EventKind::Release(_))));
 }
 
 #[test]

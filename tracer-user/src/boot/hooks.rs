@@ -86,8 +86,8 @@ pub(super) enum Form {
     Symbol,
 }
 
-/// The hooks that are recorded, what the rules need most first.
-pub(super) fn wanted(tracepoint: bool) -> impl Iterator<Item = Hook> {
+/// The hooks that are recorded, what the rules need most first; with `optional` what is recorded on request only.
+pub(super) fn wanted(tracepoint: bool, optional: Option<Hook>) -> impl Iterator<Item = Hook> {
     let first: &[Hook] = if tracepoint {
         &[]
     } else {
@@ -98,7 +98,7 @@ pub(super) fn wanted(tracepoint: bool) -> impl Iterator<Item = Hook> {
         let told = tracepoint && hook.description().has(Trait::WithoutLog);
         !first.contains(hook) && (!told || **hook == Hook::AddDr)
     });
-    first.iter().chain(then).copied()
+    first.iter().chain(then).copied().chain(optional)
 }
 
 /// What is recorded when a function is entered.
@@ -138,6 +138,8 @@ fn is_understood(role: Role) -> bool {
             | Role::Release
             | Role::Action
             | Role::Data
+            | Role::Irq
+            | Role::DevId
     )
 }
 
@@ -220,7 +222,7 @@ mod tests {
     fn every_hook_on_a_function_is_recorded() {
         for hook in Hook::ALL {
             let description = hook.description();
-            let recorded = wanted(false).filter(|wanted| *wanted == hook).count();
+            let recorded = wanted(false, None).filter(|wanted| *wanted == hook).count();
             let expected = description.point == Point::Function && !hook.is_optional();
             assert_eq!(recorded, usize::from(expected), "{hook:?}");
         }

@@ -103,6 +103,7 @@ mod tests {
             stacks: false,
             persistent: None,
             dump: false,
+            free_irq: false,
         };
         Setup::of(&Target::unknown(machine), options)
     }

@@ -14,6 +14,8 @@ pub struct Probe {
     pub hook: Hook,
     /// The function.
     pub function: &'static str,
+    /// Where it is, where that is known: only of the running kernel.
+    pub address: Option<u64>,
     /// Whether it is on the return.
     pub returns: bool,
     /// `name=value`, as tracefs takes them.
@@ -35,12 +37,16 @@ impl Probe {
     /// The words of its definition without the event's name, as on a command line.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
+        self.words_at(self.function.to_owned())
+    }
+
+    fn words_at(&self, place: String) -> Vec<String> {
         let kind = if self.returns {
             format!("r{AWAITED}")
         } else {
             "p".to_owned()
         };
-        [kind, self.function.to_owned()]
+        [kind, place]
             .into_iter()
             .chain(self.arguments.iter().cloned())
             .collect()
@@ -49,22 +55,28 @@ impl Probe {
     /// The line that defines it in `kprobe_events`.
     #[must_use]
     pub fn line(&self) -> String {
-        self.named(&self.event())
+        named(self.words(), &self.event())
     }
 
     /// The line that defines it in a group of events.
     #[must_use]
     pub fn line_in(&self, group: &str) -> String {
-        self.named(&format!("{group}/{}", self.event()))
+        named(self.words(), &format!("{group}/{}", self.event()))
     }
 
-    fn named(&self, name: &str) -> String {
-        let mut words = self.words();
-        if let Some(kind) = words.first_mut() {
-            *kind = format!("{kind}:{name}");
-        }
-        words.join(" ")
+    /// The same by the function's address: for a kernel that takes no name which a module's function has as well.
+    #[must_use]
+    pub fn line_in_by_address(&self, group: &str) -> Option<String> {
+        let words = self.words_at(format!("{:#x}", self.address?));
+        Some(named(words, &format!("{group}/{}", self.event())))
     }
+}
+
+fn named(mut words: Vec<String>, name: &str) -> String {
+    if let Some(kind) = words.first_mut() {
+        *kind = format!("{kind}:{name}");
+    }
+    words.join(" ")
 }
 
 /// The argument as tracefs takes it; nothing where its offset is not known or the architecture isn't.

@@ -47,12 +47,13 @@ pub fn script(setup: &Setup) -> String {
         "\tevent=$1\n\tshift\n",
         "\techo \"$*\" >>\"$tracing/kprobe_events\" || echo \"devres: $event is not recorded\" >&2\n}\n",
     ));
-    text.push_str("buffer=$tracing\n");
+    text.push_str("buffer=$tracing\nclock=mono\n");
     if setup.options.persistent.is_some() {
         text.push_str(&KEEP_LAST_BOOT.replace("LAST_BOOT", LAST_BOOT_DIRECTORY));
         let _ = writeln!(
             text,
-            "if [ -e \"$tracing/instances/{PERSISTENT_INSTANCE}\" ]; then\n\tbuffer=$tracing/instances/{PERSISTENT_INSTANCE}\nfi"
+            "if [ -e \"$tracing/instances/{PERSISTENT_INSTANCE}\" ]; then\n\tbuffer=$tracing/instances/{PERSISTENT_INSTANCE}\n\t\
+             # With another clock, newer kernels empty the boot CPU's part of it at the next boot.\n\tclock=local\nfi"
         );
     }
     for probe in setup.all_probes() {
@@ -66,7 +67,7 @@ pub fn script(setup: &Setup) -> String {
     );
     // Setting the clock empties the buffer: not where it is set already.
     text.push_str(
-        "read -r clocks <\"$buffer/trace_clock\"\ncase $clocks in\n*'[mono]'*) ;;\n*) echo mono >\"$buffer/trace_clock\" ;;\nesac\n",
+        "read -r clocks <\"$buffer/trace_clock\"\ncase $clocks in\n*\"[$clock]\"*) ;;\n*) echo $clock >\"$buffer/trace_clock\" ;;\nesac\n",
     );
     if setup.options.stacks {
         // Of the tracepoint alone; on kernels that can't, of everything.

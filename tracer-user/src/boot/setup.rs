@@ -20,6 +20,8 @@ pub struct SetupOptions {
     pub persistent: Option<u64>,
     /// Whether the buffer is printed to the console when the kernel oopses or panics.
     pub dump: bool,
+    /// Whether each interrupt that is freed is recorded.
+    pub free_irq: bool,
 }
 
 /// What a kernel shall record.
@@ -110,7 +112,8 @@ impl Setup {
             shortfalls.push(Shortfall::NotPersistent);
         }
         let mut probes: Vec<Vec<Probe>> = Vec::new();
-        for hook in hooks::wanted(tracepoint).filter(|_| probe_events) {
+        let optional = options.free_irq.then_some(Hook::FreeIrq);
+        for hook in hooks::wanted(tracepoint, optional).filter(|_| probe_events) {
             let mut names = hook.description().candidates();
             let function = if target.knows_functions() {
                 names.find(|function| target.has(function))
@@ -147,6 +150,7 @@ fn pair(
     target: &Target,
     shortfalls: &mut Vec<Shortfall>,
 ) -> Vec<Probe> {
+    let address = target.address(function);
     let mut arguments = Vec::new();
     for argument in hooks::at_entry(hook) {
         match probe::argument(&argument, target) {
@@ -159,12 +163,14 @@ fn pair(
     let entry = Probe {
         hook,
         function,
+        address,
         returns: false,
         arguments,
     };
     let returned = hooks::at_return(hook).map(|returned| Probe {
         hook,
         function,
+        address,
         returns: true,
         arguments: returned
             .filter_map(|argument| probe::argument(&argument, target))

@@ -11,12 +11,21 @@ use crate::kernel::{KernelTypes, LayoutError};
 pub struct Target {
     machine: Option<Machine>,
     types: Option<KernelTypes>,
-    /// How often each function occurs outside of modules, of those whose number matters; only of the running kernel.
-    functions: Option<HashMap<String, u32>>,
+    /// The functions outside of modules; only of the running kernel.
+    functions: Option<HashMap<String, Found>>,
     /// Bytes of the command line that is there already.
     command_line: usize,
     /// Whether it is the running kernel.
     running: bool,
+}
+
+/// A function that the running kernel lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Found {
+    /// How many have its name.
+    count: u32,
+    /// Where the last one is; zero where the kernel keeps that to itself.
+    address: u64,
 }
 
 /// Why a target is not known.
@@ -184,10 +193,20 @@ impl Target {
     #[must_use]
     pub fn has(&self, function: &str) -> bool {
         match (&self.functions, &self.types) {
-            (Some(functions), _) => functions.get(function) == Some(&1),
+            (Some(functions), _) => functions
+                .get(function)
+                .is_some_and(|found| found.count == 1),
             (None, Some(types)) => types.has_function(function),
             (None, None) => false,
         }
+    }
+
+    /// Where the running kernel has this function, if it says so. Unlike its name, which a module may use for a function
+    /// of its own, that is unmistakable.
+    #[must_use]
+    pub fn address(&self, function: &str) -> Option<u64> {
+        let found = self.functions.as_ref()?.get(function)?;
+        Some(found.address).filter(|address| *address != 0)
     }
 
     /// Whether it is known which functions it has.
@@ -209,16 +228,20 @@ impl Target {
     }
 }
 
-/// How often each function occurs outside of modules, by the text of kallsyms.
-fn functions(symbols: &str) -> HashMap<String, u32> {
-    let mut functions = HashMap::new();
+/// The functions outside of modules, by the text of kallsyms.
+fn functions(symbols: &str) -> HashMap<String, Found> {
+    let mut functions: HashMap<String, Found> = HashMap::new();
     for line in symbols.lines() {
-        let mut words = line.split_ascii_whitespace().skip(1);
-        let (Some(kind), Some(name), None) = (words.next(), words.next(), words.next()) else {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(address), Some(kind), Some(name), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
             continue;
         };
         if matches!(kind, "t" | "T") {
-            *functions.entry(name.to_owned()).or_default() += 1;
+            let found = functions.entry(name.to_owned()).or_default();
+            found.count += 1;
+            found.address = u64::from_str_radix(address, 16).unwrap_or_default();
         }
     }
     functions
@@ -232,7 +255,7 @@ fn section(file: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::functions;
+    use super::{Found, functions};
 
     #[test]
     fn functions_of_modules_do_not_count() {
@@ -243,8 +266,15 @@ mod tests {
                        ffffffff81929000 t twice\n\
                        ffffffff82000000 D data\n";
         let functions = functions(symbols);
-        assert_eq!(functions.get("add_dr"), Some(&1));
-        assert_eq!(functions.get("twice"), Some(&2));
+        let found = |count, address| Some(Found { count, address });
+        assert_eq!(
+            functions.get("add_dr").copied(),
+            found(1, 0xffff_ffff_8192_8390)
+        );
+        assert_eq!(
+            functions.get("twice").copied(),
+            found(2, 0xffff_ffff_8192_9000)
+        );
         assert_eq!(functions.get("data"), None);
     }
 }

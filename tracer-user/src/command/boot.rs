@@ -81,6 +81,7 @@ impl Boot {
             stacks: self.stacks,
             persistent: self.persistent,
             dump: self.dump_on_oops,
+            free_irq: false,
         };
         let setup = Setup::of(&target, options);
         for shortfall in &setup.shortfalls {

@@ -57,6 +57,7 @@ impl ByItself {
             stacks: false,
             persistent: None,
             dump: false,
+            free_irq: false,
         };
         let setup = Setup::of(&target, options);
         let tracing = Path::new(TRACING);

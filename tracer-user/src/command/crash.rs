@@ -18,7 +18,7 @@ use crate::{
     event::Death,
     run::{CrashWatch, Purpose, Run, Wanted},
     source::{
-        dead_kernel::{fields, places::Places, segment},
+        dead_kernel::{places::Places, segment},
         recording::{Recording, RecordingError},
         text::{self, ImportError},
     },
@@ -50,8 +50,8 @@ struct Evidence {
     name: String,
     text: Vec<u8>,
     death: Option<Death>,
-    /// The machine was reset, and the log doesn't say why.
-    reset_without_a_word: bool,
+    /// What is known to be missing.
+    problems: Vec<String>,
 }
 
 impl CrashCommand {
@@ -92,10 +92,8 @@ impl CrashCommand {
         let purpose = Purpose::Judge(self.output.fail_on());
         let observers = (rules, CrashWatch::new(death));
         let mut run = Run::begin(&information, wanted, observers, purpose, sink.as_mut());
-        if evidence.reset_without_a_word {
-            run.problem(
-                "the log does not show why the machine was reset: a watchdog, an undetected hang, or power loss".to_owned(),
-            );
+        for problem in evidence.problems {
+            run.problem(problem);
         }
         Exit::of_run(run.replay(&mut recording))
     }
@@ -110,14 +108,17 @@ fn of_file(path: &std::path::Path) -> anyhow::Result<Evidence> {
     } else {
         text = fs::read(path).with_context(|| format!("{} can't be opened", path.display()))?;
     }
-    let text = fields::in_words(text);
     let segment = segment::died(&text);
     let text = text.get(segment.bytes).unwrap_or_default().to_vec();
     Ok(Evidence {
         name: path.display().to_string(),
         death: text::death(&text),
         text,
-        reset_without_a_word: segment.reset_without_a_word,
+        problems: segment
+            .reset_without_a_word
+            .then(|| "the log does not show why the machine was reset: a watchdog, an undetected hang, or power loss".to_owned())
+            .into_iter()
+            .collect(),
     })
 }
 
@@ -141,7 +142,7 @@ fn of_this_machine() -> anyhow::Result<Evidence> {
                 name: left.name(),
                 text,
                 death,
-                reset_without_a_word: false,
+                problems: left.destroyed().into_iter().collect(),
             });
             continue;
         };

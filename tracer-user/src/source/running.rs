@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     boot::SetupOptions,
-    event::Event,
+    event::{Event, Hook},
     evidence::{Coverage, LostBy, SourceInformation},
     kernel::Kernel,
 };
@@ -68,6 +68,7 @@ impl Running {
             stacks: options.stacks,
             persistent: None,
             dump: false,
+            free_irq: options.optional.contains(&Hook::FreeIrq),
         };
         let trace = Trace::start(Path::new(TRACING), setup)?;
         Ok(Self {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::boot_and_crash::{
     WITH_BUFFER, crash_is_told, json_lines, mortal_guest, mortal_parameters, of_console, succeed,
@@ -44,8 +45,6 @@ struct Keeper {
     set_up: &'static str,
     /// Shell that reads it after the reset; nothing where the console's log is read.
     read: Option<&'static str>,
-    /// How often it is tried.
-    tries: u32,
 }
 
 /// Every kernel with the tracepoint `devres_log`.
@@ -60,16 +59,17 @@ static BUFFER: Keeper = Keeper {
     modules: &[],
     set_up: "
         devres-tracer boot --persistent 4M --format tracefs-script >script
-        sh script",
+        sh script
+        # The next kernel may empty the buffer of the CPU that boots it.
+        taskset -p 1 $$",
     read: Some(
         "
         for file in last_boot_info trace per_cpu/cpu0/buffer_meta per_cpu/cpu1/buffer_meta; do
             cp /sys/kernel/tracing/instances/devres/$file $(echo $file | tr / .)
         done
-        devres-tracer crash --quiet --json >crash.jsonl 2>crash.stderr",
+        devres-tracer crash --quiet --json >crash.jsonl 2>crash.stderr
+        devres-tracer import --quiet --json /sys/kernel/tracing/instances/devres/trace >import.jsonl 2>import.stderr",
     ),
-    // The kernel may put something else in its place at a reset.
-    tries: 3,
 };
 
 /// The serial console.
@@ -80,7 +80,6 @@ static CONSOLE: Keeper = Keeper {
     modules: &[],
     set_up: "",
     read: None,
-    tries: 1,
 };
 
 /// Memory that the kernel leaves alone, with the end of its log.
@@ -98,7 +97,6 @@ static RAMOOPS: Keeper = Keeper {
         cp /sys/fs/pstore/* .
         devres-tracer crash --quiet --json >crash.jsonl 2>crash.stderr",
     ),
-    tries: 1,
 };
 
 /// The ways.
@@ -155,6 +153,17 @@ pub(super) static DEATHS: [Death; 5] = [
     },
 ];
 
+/// What `import` makes of the same events.
+fn reads_as_much(imported: &[Value], told: &[Value]) -> Result<()> {
+    let summaries = imported.last().zip(told.last());
+    let (imported, told) = summaries.context("import read nothing")?;
+    ensure!(
+        imported["events"] == told["events"] && told["events"].as_u64() > Some(0),
+        "import read {imported}"
+    );
+    Ok(())
+}
+
 impl Death {
     /// Why it can't be tested on a kernel, if so.
     pub(super) fn skipped(&self, series: Series) -> Option<&'static str> {
@@ -170,33 +179,14 @@ impl Death {
         series: Series,
         mirror: Option<&str>,
     ) -> Result<()> {
-        let mut result = Ok(());
-        for attempt in 1..=self.keeper.tries {
-            let directory = directory.join(format!("{}-{attempt}", self.name));
-            result = self.attempt(kernel, programs, &directory, series, mirror);
-            match &result {
-                Ok(()) => break,
-                Err(error) => eprintln!("{} ({}), {attempt}: {error:#}", self.name, kernel.release),
-            }
-        }
-        result
-    }
-
-    fn attempt(
-        &self,
-        kernel: &Kernel,
-        programs: &Programs,
-        directory: &Path,
-        series: Series,
-        mirror: Option<&str>,
-    ) -> Result<()> {
+        let directory = &directory.join(self.name);
         let keeper = self.keeper;
         let mut guest = mortal_guest(kernel, programs, directory, mirror)?;
         guest.boot = self.boot;
         guest.modules = keeper.modules.iter().map(|&name| name.to_owned()).collect();
         guest.append = format!(
             "{} {} {}",
-            mortal_parameters(&self.printed(kernel, programs)?),
+            mortal_parameters(&self.printed(kernel, programs)?, self.boot),
             keeper.parameters,
             self.parameters
         );
@@ -208,8 +198,12 @@ impl Death {
             Some(_) => json_lines(&directory.join("crash.jsonl"))?,
             None => of_console(&programs.tracer, &console)?,
         };
-        crash_is_told(&lines, series, self.told)
-            .with_context(|| format!("more is in {}", directory.display()))
+        let told = crash_is_told(&lines, series, self.told);
+        let told = told.and_then(|()| match directory.join("import.jsonl") {
+            path if path.exists() => reads_as_much(&json_lines(&path)?, &lines),
+            _ => Ok(()),
+        });
+        told.with_context(|| format!("more is in {}", directory.display()))
     }
 
     /// The parameters that the tracer prints for a kernel that it doesn't run on.

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{fields, messages};
+use super::messages;
+
+/// The clock of a new instance.
+const DEFAULT_CLOCK: &str = "local";
 
 /// Something that was left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,13 +91,32 @@ impl Left {
         }
     }
 
+    /// What of it this kernel has destroyed before anybody could read it, if so.
+    ///
+    /// Newer kernels remember the clock of such an instance. If that isn't the default one they set it again when they
+    /// make the instance, which empties the buffers of all CPUs that run by then: of the one that boots.
+    #[must_use]
+    pub fn destroyed(&self) -> Option<String> {
+        let Self::Instance { trace, .. } = self else {
+            return None;
+        };
+        let clocks = fs::read_to_string(trace.with_file_name("trace_clock")).ok()?;
+        let (_, rest) = clocks.split_once('[')?;
+        let (clock, _) = rest.split_once(']')?;
+        (clock != DEFAULT_CLOCK).then(|| {
+            format!(
+                "the buffer of the CPU that booted was emptied by this kernel, because the one before had recorded with the \
+                 clock `{clock}`, not `{DEFAULT_CLOCK}`"
+            )
+        })
+    }
+
     /// Its text. A part of a pstore dump has a line of its own that only numbers it.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         match self {
-            Self::Instance { trace: path, .. } | Self::Kept(path) => {
-                fs::read(path).map(fields::in_words)
+            Self::Instance { trace: path, .. } | Self::Kept(path) | Self::Messages(path) => {
+                fs::read(path)
             }
-            Self::Messages(path) => fs::read(path),
             Self::Pstore(parts) => {
                 let mut text = Vec::new();
                 for part in parts {
@@ -245,8 +267,14 @@ mod tests {
         instance("in-use", "text delta:\t0\n", "dev:devres_log\n", line);
         instance("of-this-boot", "# Current\n", "", line);
         write(&places.tracing.join("instances/plain/trace"), line);
-        let found: Vec<String> = places.find().iter().map(Left::name).collect();
-        assert_eq!(found, ["the persistent instance died"]);
+        let found = places.find();
+        let names: Vec<String> = found.iter().map(Left::name).collect();
+        assert_eq!(names, ["the persistent instance died"]);
+        let clock = places.tracing.join("instances/died/trace_clock");
+        for (clocks, destroyed) in [("[local] global\n", false), ("local [mono]\n", true)] {
+            write(&clock, clocks);
+            assert_eq!(found[0].destroyed().is_some(), destroyed, "{clocks}");
+        }
     }
 
     #[test]

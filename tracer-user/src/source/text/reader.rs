@@ -3,6 +3,8 @@
 mod unnamed;
 mod wrapped;
 
+use std::mem;
+
 use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
 
@@ -18,6 +20,7 @@ use super::{
         records::Records,
     },
     record::{
+        by_fields::{self, Gathered},
         call_chain, death, failed_probe,
         function_line::{self, Entries, FunctionLine},
         function_tracer::{FunctionTracer, Traced},
@@ -76,6 +79,17 @@ pub(super) struct Reader {
     operations: Operations,
     /// An event whose operation is not known yet, and the lines behind it.
     waiting: Option<Waiting>,
+    by_fields: ByFields,
+}
+
+/// Whether events are printed by their fields.
+enum ByFields {
+    /// None was until now.
+    NotYet,
+    /// The lines from the first such event on: what they mean, only all of them tell.
+    From(Gathered),
+    /// All of them were read.
+    Read,
 }
 
 /// What a line is.
@@ -127,6 +141,7 @@ impl Reader {
             stack: None,
             operations: Operations::default(),
             waiting: None,
+            by_fields: ByFields::NotYet,
         }
     }
 
@@ -139,6 +154,7 @@ impl Reader {
             && self.waiting.is_none()
             && !self.tracer.is_open()
             && !self.splats.expects_more()
+            && !matches!(self.by_fields, ByFields::From(_))
     }
 
     /// Passes over lines that say nothing.
@@ -149,6 +165,10 @@ impl Reader {
 
     /// Takes a line that was `count` lines in the input.
     pub(super) fn line(&mut self, line: &[u8], count: u64) {
+        if let ByFields::From(gathered) = &mut self.by_fields {
+            gathered.push(line, count);
+            return;
+        }
         if self.waits_with(line, count) {
             return;
         }
@@ -185,10 +205,30 @@ impl Reader {
                     }
                     self.commit();
                 }
+                Line::Cut if self.is_by_fields(line) => return,
                 Line::Cut => return self.hold(line, true),
                 Line::Unnamed(address) => return self.wait(line, address),
                 Line::Other => return self.other(line),
             }
+        }
+    }
+
+    /// Whether a line is an event that is printed by its fields: it and the lines behind it are read later.
+    fn is_by_fields(&mut self, line: &[u8]) -> bool {
+        if !(matches!(self.by_fields, ByFields::NotYet) && by_fields::is_one(line)) {
+            return false;
+        }
+        self.statistics.lines -= self.count;
+        let mut gathered = Gathered::default();
+        gathered.push(line, self.count);
+        self.by_fields = ByFields::From(gathered);
+        true
+    }
+
+    /// Reads the lines that were put off.
+    pub(super) fn read_gathered(&mut self) {
+        if let ByFields::From(gathered) = mem::replace(&mut self.by_fields, ByFields::Read) {
+            gathered.in_words(|line, count| self.line(line, count));
         }
     }
 
@@ -275,7 +315,7 @@ impl Reader {
             self.statistics.other_lines += self.count;
             return;
         }
-        if self.traced(line) {
+        if self.traced(line) || self.is_by_fields(line) {
             return;
         }
         self.death.line(line);
@@ -445,6 +485,7 @@ impl Reader {
         while self.waiting.is_some() {
             self.end_waiting();
         }
+        self.read_gathered();
         self.commit();
         self.count = 0;
         self.stack_goes_on(b"");

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::record::{
-    call_chain, death, failed_probe, function_tracer, loss, message, splat, trace_line,
+    by_fields, call_chain, death, failed_probe, function_tracer, loss, message, splat, trace_line,
 };
 
 /// One search for all of it, made once.
@@ -22,6 +22,7 @@ pub(super) fn words(deaths: bool) -> impl Iterator<Item = &'static [u8]> {
         .chain(message::WORDS)
         .chain(splat::telling())
         .chain(function_tracer::WORDS)
+        .chain(by_fields::WORDS)
         .chain([failed_probe::WORDS, call_chain::BEGINNING, trace_line::BARE]);
     words
         .chain(death::words().filter(move |_| deaths))

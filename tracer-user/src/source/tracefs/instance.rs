@@ -8,7 +8,7 @@ use std::{
     process,
 };
 
-use crate::boot::Setup;
+use crate::boot::{Probe, Setup};
 
 /// What our instances are called; behind it comes the number of the process.
 const INSTANCE: &str = "devres-tracer-";
@@ -114,8 +114,7 @@ impl Instance {
                     .is_ok();
         }
         for probe in setup.all_probes() {
-            let line = probe.line_in(&self.group);
-            if let Err(error) = append(&self.tracing.join("kprobe_events"), &line) {
+            if let Err(error) = self.define(probe) {
                 self.refused.push(format!("{}: {error}", probe.function));
                 continue;
             }
@@ -137,6 +136,15 @@ impl Instance {
             source,
         })?);
         self.write("tracing_on", "1")
+    }
+
+    /// Makes a probe event: by the function's name, or by its address where a module has a function of that name too.
+    fn define(&self, probe: &Probe) -> io::Result<()> {
+        let definitions = self.tracing.join("kprobe_events");
+        append(&definitions, &probe.line_in(&self.group)).or_else(|error| {
+            let line = probe.line_in_by_address(&self.group);
+            line.map_or(Err(error), |line| append(&definitions, &line))
+        })
     }
 
     /// Probe events that are recorded.

@@ -3,6 +3,7 @@
 
 pub(super) mod backtrace;
 pub(super) mod buses;
+pub(super) mod by_fields;
 pub(super) mod call_chain;
 pub(super) mod death;
 pub(super) mod failed_probe;

@@ -1,25 +1,30 @@
-//! Events of a kernel that ran at other addresses.
+//! Events that are printed by their fields, with the ftrace option `fields`, or by a kernel that ran at other addresses.
 //!
-//! The kernel that finds them in a persistent buffer can't follow the pointers in them. So it prints the fields of each
-//! event by their names, as the ftrace option `fields` does, instead of the event's own words:
+//! A kernel that finds them in a persistent buffer can't follow the pointers in them, so it prints the fields of each
+//! event by their names instead of the event's own words:
 //!
 //! ```text
 //! p_device_del_0: __probe_ip=0xffffffffb7725404 (-1217244156) dev=0xff1290f47e674c00 (-66831664690017280) name=x
 //! devres_log: devname=x dev=0x0 (0) op=(0xffffffffb8314a22) node=0xff1290f466a8e100 (-66831665088372480) name=y size=0x18 (24)
 //! ```
 //!
-//! [`in_words`] gives the events their words again. What `devres_log` logs, `op`, is such a pointer: which of them means
-//! what, the events around it prove, or it stays unknown.
+//! [`Gathered::in_words`] gives the events their words again. What `devres_log` logs, `op`, is such a pointer: which of them means
+//! what, the events around it prove, or it stays unknown. So all lines from the first such event on are [`Gathered`] first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use memchr::memmem;
+
+use crate::{event::Task, source::text::envelope::trace_head};
 
 /// What stands before the fields of the tracepoint.
 const LOGGED: &[u8] = b": devres_log: devname=";
 /// What ends the name of a probe event, and what begins its fields: on entry, on return.
-const ENTERED: &[u8] = b"_0: __probe_ip=";
-const RETURNED: &[u8] = b"_0: __probe_func=";
+const ENTERED: &str = "_0: __probe_ip=";
+const RETURNED: &str = "_0: __probe_func=";
+
+/// What stands in such lines, where nothing else tells of them.
+pub(in crate::source::text) const WORDS: [&str; 2] = [ENTERED, RETURNED];
 
 /// Functions that release what is on a device's list: nothing else logs a release.
 const RELEASING: [&[u8]; 2] = [b"devres_release_all", b"devres_release_group"];
@@ -67,24 +72,50 @@ impl Operation {
     }
 }
 
-/// A trace in the events' own words. Where an operation stays unknown a loss stands in its place.
-#[must_use]
-pub fn in_words(text: Vec<u8>) -> Vec<u8> {
-    let by_fields = [LOGGED, ENTERED, RETURNED]
-        .iter()
-        .any(|words| memmem::find(&text, words).is_some());
-    if !by_fields {
-        return text;
+/// The lines of a text from the first event on that is printed by its fields.
+#[derive(Debug, Default)]
+pub(in crate::source::text) struct Gathered {
+    text: Vec<u8>,
+    /// How many lines of the input each line was, where that is not one.
+    counts: BTreeMap<usize, u64>,
+    lines: usize,
+}
+
+impl Gathered {
+    /// Takes a line that was `count` lines in the input.
+    pub(in crate::source::text) fn push(&mut self, line: &[u8], count: u64) {
+        self.text.extend_from_slice(line);
+        self.text.push(b'\n');
+        if count != 1 {
+            self.counts.insert(self.lines, count);
+        }
+        self.lines += 1;
     }
-    let operations = operations(&text);
-    let mut words = Vec::with_capacity(text.len());
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        match read(line) {
-            Some(read) => write(&read, &operations, &mut words),
-            None => words.extend_from_slice(line),
+
+    /// The lines in the events' own words, each with its count.
+    pub(in crate::source::text) fn in_words(&self, mut each: impl FnMut(&[u8], u64)) {
+        let operations = operations(&self.text);
+        let mut words = Vec::new();
+        for (number, line) in self.text.split(|byte| *byte == b'\n').enumerate() {
+            if number == self.lines {
+                return;
+            }
+            let count = self.counts.get(&number).copied().unwrap_or(1);
+            match read(line) {
+                Some(read) => {
+                    words.clear();
+                    write(&read, &operations, &mut words);
+                    each(&words, count);
+                }
+                None => each(line, count),
+            }
         }
     }
-    words
+}
+
+/// Whether a line is an event that is printed by its fields.
+pub(in crate::source::text) fn is_one(line: &[u8]) -> bool {
+    read(line).is_some()
 }
 
 /// Reads a line of an event that is printed by its fields.
@@ -99,9 +130,9 @@ fn read(line: &[u8]) -> Option<Line<'_>> {
             fields,
         });
     }
-    let (at, returns) = match memmem::find(line, ENTERED) {
+    let (at, returns) = match memmem::find(line, ENTERED.as_bytes()) {
         Some(at) => (at, false),
-        None => (memmem::find(line, RETURNED)?, true),
+        None => (memmem::find(line, RETURNED.as_bytes())?, true),
     };
     let (before, rest) = line.split_at_checked(at)?;
     let name = before.iter().rposition(|byte| *byte == b' ')? + 1;
@@ -146,28 +177,17 @@ impl<'a> Line<'a> {
         fields.find(|(field, _)| *field == name).map(|(_, it)| *it)
     }
 
-    /// The last field of a name: the tracepoint has its own `name` behind the device's.
+    /// The number in a field.
     fn address(&self, name: &[u8]) -> Option<&'a [u8]> {
         number(self.field(name)?)
     }
 
-    /// The task, with its number.
-    fn task(&self) -> &'a [u8] {
-        let end = memchr::memrchr(b'[', self.head).unwrap_or(self.head.len());
-        self.head.get(..end).unwrap_or_default().trim_ascii()
+    fn task(&self) -> Task {
+        trace_head::head_of_any(self.head).task
     }
 
-    /// The CPU's number, as it stands there.
-    fn cpu(&self) -> &'a [u8] {
-        let begin = memchr::memrchr(b'[', self.head).map_or(self.head.len(), |at| at + 1);
-        let rest = self.head.get(begin..).unwrap_or_default();
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let digits = rest.get(..digits).unwrap_or_default();
-        let zeros = digits.iter().take_while(|byte| **byte == b'0').count();
-        match digits.get(zeros..) {
-            Some(b"") | None => b"0",
-            Some(number) => number,
-        }
+    fn cpu(&self) -> u16 {
+        trace_head::head_of_any(self.head).cpu
     }
 }
 
@@ -193,7 +213,7 @@ struct Before<'a> {
 /// Which operation each pointer means, as far as that is proved and nothing says otherwise.
 fn operations(text: &[u8]) -> BTreeMap<Vec<u8>, Operation> {
     let mut proofs: BTreeMap<Vec<u8>, Vec<Operation>> = BTreeMap::new();
-    let mut tasks: BTreeMap<&[u8], Before<'_>> = BTreeMap::new();
+    let mut tasks: HashMap<Task, Before<'_>> = HashMap::new();
     for line in text.split(|byte| *byte == b'\n').filter_map(read) {
         let before = tasks.entry(line.task()).or_default();
         match &line.event {
@@ -270,11 +290,8 @@ fn write(line: &Line<'_>, operations: &BTreeMap<Vec<u8>, Operation>, to: &mut Ve
             to.extend_from_slice(line.head);
             to.extend(words);
         } else {
-            to.extend_from_slice(b"CPU:");
-            to.extend_from_slice(line.cpu());
-            to.extend_from_slice(b" [LOST 1 EVENTS]");
+            to.extend_from_slice(format!("CPU:{} [LOST 1 EVENTS]", line.cpu()).as_bytes());
         }
-        to.push(b'\n');
         return;
     }
     to.extend_from_slice(line.head);
@@ -311,7 +328,6 @@ fn write(line: &Line<'_>, operations: &BTreeMap<Vec<u8>, Operation>, to: &mut Ve
             to.push(b'"');
         }
     }
-    to.push(b'\n');
 }
 
 /// `devres_log: x ADD ff1290f466a8e100 y (24 bytes)`, where its operation is known.
@@ -333,17 +349,21 @@ fn logged(line: &Line<'_>, operations: &BTreeMap<Vec<u8>, Operation>) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use super::in_words;
+    use super::{Gathered, is_one};
 
     const HEAD: &str = "           <...>-71      [001] d..1.     9.000100: ";
 
     fn rewritten(lines: &[&str]) -> Vec<String> {
-        let text = HEAD.to_owned() + &lines.join(&format!("\n{HEAD}")) + "\n";
-        String::from_utf8(in_words(text.into_bytes()))
-            .unwrap()
-            .lines()
-            .map(|line| line.strip_prefix(HEAD).unwrap_or(line).to_owned())
-            .collect()
+        let mut gathered = Gathered::default();
+        for line in lines {
+            gathered.push(format!("{HEAD}{line}").as_bytes(), 1);
+        }
+        let mut words = Vec::new();
+        gathered.in_words(|line, _| {
+            let line = String::from_utf8(line.to_vec()).unwrap();
+            words.push(line.strip_prefix(HEAD).unwrap_or(&line).to_owned());
+        });
+        words
     }
 
     fn added(node: &str) -> [String; 2] {
@@ -414,7 +434,19 @@ mod tests {
 
     #[test]
     fn what_has_its_words_is_left_alone() {
-        let text = "# tracer: nop\n sh-1 [000] ..... 1.0: devres_log: x REL 1 y (8 bytes)\n";
-        assert_eq!(in_words(text.as_bytes().to_vec()), text.as_bytes());
+        let line = "devres_log: x REL 1 y (8 bytes)";
+        assert!(!is_one(format!("{HEAD}{line}").as_bytes()));
+        assert_eq!(rewritten(&[RELEASE, line, ""])[1..], [line, ""]);
+    }
+
+    #[test]
+    fn lines_keep_their_counts() {
+        let mut gathered = Gathered::default();
+        for count in [1, 0, 3] {
+            gathered.push(RELEASE.as_bytes(), count);
+        }
+        let mut counts = Vec::new();
+        gathered.in_words(|_, count| counts.push(count));
+        assert_eq!(counts, [1, 0, 3]);
     }
 }
