@@ -285,6 +285,7 @@ impl Model {
                 value: returned.value,
                 pm: returned.pm,
                 inferred: false,
+                inside: 0,
             }));
             if let Some(id) = device {
                 if self.must_have_been_entered(id, hook) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use super::{DeviceId, InstanceKey, NodeId, SiteId, Taint};
+use super::{DeviceId, InstanceKey, NodeId, SiteId, Taint, bit};
 use crate::event::{
     GroupId, Hook, Loss, Message, ModuleCode, NodeAddress, PmDomain, StackId, Text, Time,
 };
@@ -165,9 +165,17 @@ pub struct Left {
     pub pm: Option<PmDomain>,
     /// Its return was not seen; it must have happened.
     pub inferred: bool,
+    /// The hooks of functions that were entered for the same device while it ran, as bits.
+    pub(super) inside: u64,
 }
 
 impl Left {
+    /// Whether this function was seen to be entered for the same device while it ran.
+    #[must_use]
+    pub fn called(&self, hook: Hook) -> bool {
+        self.inside & bit(hook) != 0
+    }
+
     /// The error with which `really_probe` failed, negative: it returns a driver's or a bus's error as a positive
     /// number, and one from before it called them as it is. `None` where it returned none, as old kernels do
     /// whatever the driver returned.

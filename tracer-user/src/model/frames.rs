@@ -64,6 +64,7 @@ impl Frame {
             value,
             pm,
             inferred,
+            inside: self.inside,
         }
     }
 }

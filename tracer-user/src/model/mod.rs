@@ -411,6 +411,7 @@ impl Model {
             Misplaced::Again => Taint::Repeated,
             Misplaced::Unfitting => Taint::Unfitting,
         };
+        self.misfit();
         for id in self.involved() {
             self.taint(id, reason, changes);
         }

@@ -55,6 +55,28 @@ impl Clocks {
     }
 }
 
+/// How far apart the clock and the place of an event can lie where another CPU comes in between: nanoseconds. What one
+/// task does on a device lies closer together, and what several do, one after the other, farther apart.
+const APART: u64 = 1_000_000;
+
+/// Whether an event of this kind comes where the task is: an interrupt comes in between, a message of the kernel when it
+/// is printed, and some the source itself adds.
+fn has_place(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Enter(call) => call.hook != Hook::IrqHandler,
+        EventKind::Snapshot(_) | EventKind::Message(_) | EventKind::Loss(_) => false,
+        EventKind::Device(_)
+        | EventKind::Stack(_)
+        | EventKind::Add(_)
+        | EventKind::Remove(_)
+        | EventKind::Release(_)
+        | EventKind::Replace(_)
+        | EventKind::RemoveAction { .. }
+        | EventKind::ModuleFree { .. }
+        | EventKind::Leave(_) => true,
+    }
+}
+
 /// What is wrong with an event's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Misplaced {
@@ -84,16 +106,21 @@ impl Record {
 impl Model {
     /// Compares the event's place with what was seen of its task and its device.
     pub(super) fn place(&mut self, event: &Event) -> Option<Misplaced> {
-        let act = Act::of(&event.kind)?;
-        // A stack is reported before the first event that has it.
-        let lacks_stack = event
-            .stack
-            .is_some_and(|stack| self.last_loss.is_none() && !self.stacks.contains_key(&stack));
         let (task, time) = (&event.task, event.time);
         let timed = self.coverage.times;
         // Of lines that don't give their task only those of one device are compared.
         let known = task.tid != 0 || task.comm != crate::event::Comm::default();
-        let mut late = timed && known && self.clocks.runs_backwards(task, event.cpu, time);
+        let mut late = timed
+            && known
+            && has_place(&event.kind)
+            && self.clocks.runs_backwards(task, event.cpu, time);
+        let Some(act) = Act::of(&event.kind) else {
+            return late.then_some(Misplaced::Late);
+        };
+        // A stack is reported before the first event that has it.
+        let lacks_stack = event
+            .stack
+            .is_some_and(|stack| self.last_loss.is_none() && !self.stacks.contains_key(&stack));
         let last = Last {
             time,
             tid: task.tid,
@@ -102,16 +129,18 @@ impl Model {
         if let Some(id) = self.devices.at(event.device)
             && let Some(record) = self.devices.get_mut(id)
         {
-            if let Some(before) = record.last.filter(|before| before.tid == last.tid) {
+            if let Some(before) = record.last {
+                let same_task = before.tid == last.tid;
                 let at_once = if timed {
                     before.time == time
                 } else {
                     act.is_once()
                 };
-                if before.act == act && at_once {
+                if same_task && before.act == act && at_once {
                     return Some(Misplaced::Again);
                 }
-                late |= timed && time < before.time;
+                let most = if same_task { 0 } else { APART };
+                late |= timed && before.time.since(time) > most;
             }
             record.last = Some(last);
             if record.lacks_marker(task.tid, &event.kind) {

@@ -100,6 +100,17 @@ impl PmDetach {
             && !node.kind().is_marker()
     }
 
+    /// Whether a resource that is live after the detach is of an earlier binding, as far as was seen. A probe begins with
+    /// an empty list: that of this binding was not seen to begin.
+    #[must_use]
+    pub fn is_of_unseen_probe(&self, node: &Node) -> bool {
+        node.binding() < self.binding
+            && node.phase() != State::Cleanup
+            && node.origin() == Origin::Seen
+            && !node.kind().is_marker()
+            && !is_pin_control(node)
+    }
+
     /// Whether a resource that was never seen to be added must have been there, where nothing else was missed: after
     /// the detach its addition would have been seen. Of memory nobody knows whose it is.
     #[must_use]

@@ -16,8 +16,8 @@ use crate::{
     event::{Hook, Time},
     finding::{self, Certainty, Doubt, Finding, Known, Report, RuleInfo, Severity, Step, Subject},
     model::{
-        Change, Detail, Device, DeviceId, Entered, Model, Node, Origin, PmDetach, State, Taint,
-        Teardown,
+        Change, Detail, Device, DeviceId, Entered, Left, Model, Node, Origin, PmDetach, State,
+        Taint, Teardown,
     },
 };
 
@@ -91,6 +91,11 @@ impl Rule for PmDetachBeforeRelease {
                 // released later is released by somebody else.
                 self.detached.remove(device);
             }
+            Change::Left(Left {
+                hook: Hook::PmDetach,
+                sequence: 0,
+                ..
+            }) => missed(model, report),
             Change::NodeReleased { node, .. } => {
                 if let Some(node) = model.node(*node) {
                     self.released(node, model, report);
@@ -227,7 +232,30 @@ impl PmDetachBeforeRelease {
             .any(|node| detach.at.is_outlived_by(node))
         {
             self.detached.insert(id, detach);
+        } else if device
+            .resources()
+            .any(|node| detach.at.is_of_unseen_probe(node))
+        {
+            detach.stay_silent(Doubt::DetachedAfterUnseenProbe, report);
         }
+    }
+}
+
+/// A detach returns that was not seen to be called. Of the device that is taken apart on the task, as far as is known.
+fn missed(model: &Model, report: &mut Report) {
+    let frames = model.frames(model.current_task()).iter().rev();
+    let around = frames.filter(|frame| {
+        matches!(
+            frame.hook(),
+            Hook::Probe | Hook::Unbind | Hook::Remove | Hook::Cleanup
+        )
+    });
+    let device = around.filter_map(|frame| frame.device()).next();
+    if let Some(device) = device.and_then(|id| model.device_by_id(id))
+        && device.resources().next().is_some()
+    {
+        let subject = Subject::of(device);
+        report.stay_silent(INFO.id, subject.key, Doubt::DetachMissed);
     }
 }
 

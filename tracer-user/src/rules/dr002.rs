@@ -68,6 +68,20 @@ impl Rule for PmDomainLeak {
             _ => {}
         }
     }
+
+    fn finish(&mut self, model: &Model, report: &mut Report) {
+        let mut running: Vec<_> = model
+            .running()
+            .filter(|(_, frame)| frame.hook() == Hook::Probe)
+            .filter_map(|(_, frame)| model.device_by_id(frame.device()?))
+            .filter(|device| device.pm().detaches() && device.state() == State::Probing)
+            .map(|device| Subject::of(device).key)
+            .collect();
+        running.sort_unstable();
+        for key in running {
+            report.stay_silent(INFO.id, key, Doubt::EndedInProbe);
+        }
+    }
 }
 
 /// A probe has returned; `without` is where it began, if the device had no domain then. A bus may set one by other

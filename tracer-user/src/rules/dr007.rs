@@ -81,13 +81,16 @@ impl Rule for ResourcesBeforeProbe {
                     device: Some(id),
                     ..
                 },
-            ) if !self.probes.is_empty() => {
-                if let Some(probe) = self.probes.remove(id)
-                    && left.value == Some(-EBUSY)
+            ) => {
+                let probe = self.probes.remove(id);
+                if left.value == Some(-EBUSY)
+                    && let Some(device) = model.device_by_id(*id)
                 {
-                    // The device may have been doubtful before; what is reported now is what the kernel says.
-                    let still = model.device_by_id(*id).is_some_and(Device::is_whole);
-                    probe.report(still, model.now(), report);
+                    match probe {
+                        // The device may have been doubtful before; what is reported now is what the kernel says.
+                        Some(probe) => probe.report(device.is_whole(), model.now(), report),
+                        None => refused_unseen(left, device, model, report),
+                    }
                 }
             }
             Change::KernelMessage {
@@ -180,6 +183,17 @@ impl ResourcesBeforeProbe {
                 self.runs.remove(&device);
             }
         }
+    }
+}
+
+/// A probe returned what it does when it is refused, and no resource is known. One that goes on and fails cleans up.
+fn refused_unseen(left: &Left, device: Device<'_>, model: &Model, report: &mut Report) {
+    let cleanup = [Hook::Cleanup, Hook::ReleaseAll]
+        .into_iter()
+        .find(|hook| model.coverage().sees(*hook));
+    if !left.inferred && cleanup.is_some_and(|hook| left.sequence > 0 && !left.called(hook)) {
+        let subject = Subject::of(device);
+        report.stay_silent(INFO.id, subject.key, Doubt::RefusedForUnseen);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         self, Adders, Certainty, Doubt, Finding, Known, Repeat, Report, RuleInfo, Severity, Step,
         Subject,
     },
-    model::{Change, Device, DeviceId, Hazard, Model, Node, NodeId, Origin, State},
+    model::{Change, Device, DeviceId, Hazard, Left, Model, Node, NodeId, Origin, State},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -64,6 +64,20 @@ impl Rule for UnboundOwnerLeak {
                 {
                     self.deleted.insert(*id, model.now());
                     not_given_up(device, model, report);
+                }
+            }
+            // Its entry was missed: what it left on the device is judged as if it went on living.
+            Change::Left(Left {
+                hook: Hook::Delete,
+                device: Some(id),
+                sequence: 0,
+                ..
+            }) => {
+                if let Some(device) = model.device_by_id(*id)
+                    && device.state() == State::Initialised
+                {
+                    let subject = Subject::of(device);
+                    report.stay_silent(INFO.id, subject.key, Doubt::DeletionMissed);
                 }
             }
             Change::NodeReleased { node, .. } if !self.deleted.is_empty() => {

@@ -93,7 +93,27 @@ impl Rule for ManagedFreeMiss {
                 let function = splat::missed(splat).unwrap_or_default();
                 warned(*device, function, Certainty::Likely, model, report);
             }
+            Message::Splat(splat) if splat::leaves_open(splat, Proof::Missed) => {
+                let subject = blame::told_of(*device, model);
+                report.stay_silent(INFO.id, subject.key, Doubt::FaultUnexplained);
+            }
             _ => {}
+        }
+    }
+
+    fn finish(&mut self, model: &Model, report: &mut Report) {
+        let mut running: Vec<_> = model
+            .running()
+            .filter(|(_, frame)| {
+                matches!(frame.hook(), Hook::Destroy | Hook::Release)
+                    && model.sees_return(frame.hook())
+            })
+            .filter_map(|(_, frame)| model.device_by_id(frame.device()?))
+            .map(|device| Subject::of(device).key)
+            .collect();
+        running.sort_unstable();
+        for key in running {
+            report.stay_silent(INFO.id, key, Doubt::EndedInFree);
         }
     }
 }

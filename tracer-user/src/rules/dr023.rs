@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     event::Message,
-    finding::{Report, RuleInfo, Severity},
+    finding::{Doubt, Report, RuleInfo, Severity},
     model::{Change, Model},
 };
 
@@ -34,10 +34,13 @@ impl Rule for EnabledAtPut {
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         if let Change::KernelMessage { device, message } = change
             && let Message::Splat(splat) = &**message
-            && splat::proof(splat) == Proof::EnabledAtPut
         {
             let subject = blame::told_of(*device, model);
-            report.submit(splat::enabled_at_put(&INFO, splat, &subject, model));
+            if splat::proof(splat) == Proof::EnabledAtPut {
+                report.submit(splat::enabled_at_put(&INFO, splat, &subject, model));
+            } else if splat::leaves_open(splat, Proof::EnabledAtPut) {
+                report.stay_silent(INFO.id, subject.key, Doubt::FaultUnexplained);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use devres_tracer::{
 };
 
 use super::{
-    DEVICE, accused, begin, innocent, silent_after_loss,
+    DEVICE, accused, begin, innocent, silent, silent_after_loss,
     support::{DOMAIN, NO_DOMAIN, Story},
 };
 
@@ -44,6 +44,9 @@ fn a_failed_probe_that_leaves_its_domain_attached_leaks_it() {
             "DR002/rpmsg/driver",
         );
     }
+    let mut unended = failed_probe(5, DOMAIN);
+    unended.events.pop();
+    silent(&unended, "DR002");
     innocent(&failed_probe(5, NO_DOMAIN), "DR002");
     innocent(&failed_probe(0, DOMAIN), "DR002");
     let no_callback = PmDomain {

@@ -2,7 +2,9 @@
 
 use devres_tracer::{event::Hook, finding::Severity};
 
-use super::{BLOCK, DEVICE, OTHER, accused, begin, innocent, silent_after_loss, support::Story};
+use super::{
+    BLOCK, DEVICE, OTHER, accused, begin, innocent, silent, silent_after_loss, support::Story,
+};
 
 /// A probe of a device with a resource, or without, that returns this.
 fn probe_with(resource: bool, value: i64) -> Story {
@@ -33,8 +35,17 @@ fn a_probe_that_is_refused_because_of_resources_is_an_error() {
     // Refused for another reason, and by the driver itself.
     innocent(&probe_with(true, -517), "DR007");
     innocent(&probe_with(true, 16), "DR007");
-    innocent(&probe_with(false, -16), "DR007");
-    // Without the resource's addition nothing was there as far as is known; with a loss after it, it is said.
+    // Refused, and for what is not known.
+    silent(&probe_with(false, -16), "DR007");
+    let mut failed = Story::new();
+    begin(&mut failed, DEVICE, "dev0");
+    failed
+        .named(DEVICE, "dev0", "spi", "driver")
+        .enter(DEVICE, Hook::Probe)
+        .enter(DEVICE, Hook::Cleanup)
+        .leave(DEVICE, Hook::Cleanup)
+        .returned(DEVICE, Hook::Probe, Some(-16));
+    innocent(&failed, "DR007");
     silent_after_loss(&probe_with(true, -16), 3, "DR007");
 }
 

@@ -1,10 +1,13 @@
 //! DR011: resources of devices that were never bound.
 
-use devres_tracer::{event::Hook, finding::Severity};
+use devres_tracer::{
+    event::{Event, EventKind, Hook},
+    finding::Severity,
+};
 
 use super::{
-    BLOCK, DEVICE, OTHER, accused, add_action_on, begin, innocent, nothing, probe, support::Story,
-    unbind,
+    BLOCK, DEVICE, OTHER, accused, add_action_on, begin, innocent, nothing, probe, silent,
+    support::Story, unbind,
 };
 
 /// A device without a driver gets an action, is deleted, and its last reference is put that much later. The
@@ -32,6 +35,15 @@ fn without_driver(by: Option<Hook>, microseconds: u64, data: u64) -> Story {
         story.enter(OTHER, Hook::Initialise);
     }
     story
+}
+
+#[test]
+fn a_deletion_whose_entry_was_missed_decides_nothing() {
+    let mut story = without_driver(Some(Hook::Delete), 200_000, 0);
+    let begins =
+        |event: &Event| matches!(&event.kind, EventKind::Enter(call) if call.hook == Hook::Delete);
+    story.events.retain(|event| !begins(event));
+    silent(&story, "DR011");
 }
 
 #[test]

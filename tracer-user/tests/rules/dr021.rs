@@ -1,6 +1,11 @@
 //! DR021: managed interrupts that are freed twice.
 
-use devres_tracer::{event::Hook, finding::Severity, rules::RuleSet};
+use devres_tracer::{
+    engine::{Reason, Verdict},
+    event::{Event, EventKind, Hook},
+    finding::{Certainty, Doubt, Severity},
+    rules::RuleSet,
+};
 
 use super::{
     accused, call_irq, innocent, nothing, outcome,
@@ -28,6 +33,37 @@ fn free_irq_of_a_managed_interrupt_frees_it_twice() {
     innocent(&with_irq(true, free(NUMBER, DEV_ID), nothing), "DR021");
     innocent(&with_irq(false, free(NUMBER, DEV_ID + 8), nothing), "DR021");
     innocent(&with_irq(false, free(NUMBER + 1, DEV_ID), nothing), "DR021");
+}
+
+#[test]
+fn an_interrupt_that_was_freed_is_freed_twice_only_if_its_release_runs() {
+    let events = with_irq(true, free(NUMBER, DEV_ID), nothing).events;
+    let removal = |event: &Event| matches!(event.kind, EventKind::Remove(_));
+    let freed = events.iter().position(removal).expect("it is removed");
+    // devm_free_irq() has called it, and the removal of the resource was not seen.
+    let mut story = Story::new();
+    story.events = [&events[..freed], &events[freed + 1..]].concat();
+    let outcome = story.judge_by("DR021", whole());
+    assert_eq!(outcome.findings, []);
+    let reasons: Vec<_> = outcome.undecided.iter().map(|one| &one.reason).collect();
+    assert_eq!(reasons, [&Reason::Doubt(Doubt::FreedIrqAfterMiss)]);
+    // The trace ends before its release.
+    let mut story = with_irq(false, free(NUMBER, DEV_ID), nothing);
+    let release = |event: &Event| matches!(event.kind, EventKind::Release(_));
+    let released = story
+        .events
+        .iter()
+        .position(release)
+        .expect("it is released");
+    story.events.truncate(released);
+    let outcome = super::outcome(&story, "DR021");
+    let found: Vec<_> = outcome
+        .findings
+        .iter()
+        .map(|finding| (finding.severity, finding.certainty))
+        .collect();
+    assert_eq!(found, [(Severity::Warn, Certainty::Likely)]);
+    assert_eq!(outcome.verdict(Severity::Error), Verdict::Inconclusive);
 }
 
 #[test]

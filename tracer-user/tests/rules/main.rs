@@ -152,6 +152,15 @@ fn innocent(story: &Story, rule: &str) {
     assert_eq!(outcome.undecided, []);
 }
 
+/// The rule finds nothing, and could not decide.
+#[track_caller]
+fn silent(story: &Story, rule: &str) {
+    let outcome = outcome(story, rule);
+    assert_eq!(outcome.findings, []);
+    let undecided: Vec<_> = outcome.undecided.iter().map(|one| one.rule).collect();
+    assert_eq!(undecided, [rule]);
+}
+
 /// The same story with events lost after `kept` of them: nothing is found, and the rule says that it could not
 /// decide.
 #[track_caller]

@@ -1,6 +1,7 @@
 //! Reports that are wrapped, cut, doubled or mixed with others.
 
 use devres_tracer::{
+    engine::Verdict,
     finding::{Certainty, Severity},
     rules::RuleSet,
     source::text,
@@ -8,7 +9,7 @@ use devres_tracer::{
 
 use super::{
     OPEN, PROVEN, log,
-    support::{judge, judge_by},
+    support::{self, judge, judge_by},
 };
 
 /// What others put around a log.
@@ -43,6 +44,29 @@ fn wrapped(log: &str) -> Vec<(&'static str, String)> {
                 )
             }),
         ),
+        (
+            "journalctl -o short-monotonic",
+            each(&|text| match text.split_once("] ") {
+                Some((time, message)) => format!("{time}] pc kernel: {message}"),
+                None => format!("[    1.000000] pc kernel: {text}"),
+            }),
+        ),
+        (
+            "dmesg -J",
+            each(&|text| {
+                let (time, message) = text.split_once("] ").unwrap_or(("1.0", text));
+                format!(
+                    "{{\n\"pri\": 4,\n\"time\": {},\n\"msg\": {}\n}},",
+                    time.trim_start_matches('[').trim(),
+                    serde_json::Value::from(message)
+                )
+            }),
+        ),
+        (
+            "a job's log",
+            each(&|text| format!("2024-01-02T03:04:05.678901Z 01O {text}")),
+        ),
+        ("lines apart", log.replace('\n', "\n\n")),
         (
             "web page",
             each(&|text| {
@@ -113,29 +137,136 @@ fn cut_and_doubled_reports_accuse_nobody_else() {
     }
 }
 
-#[test]
-fn two_reports_at_once_are_told_apart_by_who_wrote_them() {
-    let one = log("active-in-memory.log").replace("] ", "][  T101] ");
-    let two = log("irq-freed-twice.log").replace("] ", "][  T202] ");
-    let (mut one, mut two) = (one.lines(), two.lines());
-    let mut mixed = String::new();
-    loop {
-        let next = [one.next(), two.next()];
-        if next == [None, None] {
-            break;
-        }
-        for line in next.into_iter().flatten() {
-            mixed.push_str(line);
-            mixed.push('\n');
+/// A report whose lines follow each other in time, and say who writes them.
+fn written_by(log: &str, who: &str) -> Vec<String> {
+    let message = |text: &'_ str| {
+        text.split_once("] ")
+            .map_or(text, |(_, rest)| rest)
+            .to_owned()
+    };
+    log.lines()
+        .zip(0..)
+        .map(|(text, number)| format!("[   50.{number:06}]{who} {}", message(text)))
+        .collect()
+}
+
+/// The lines of one log among those of another.
+fn mixed(one: &[String], two: &[String]) -> String {
+    let mut text = String::new();
+    for number in 0..one.len().max(two.len()) {
+        for line in [one.get(number), two.get(number)].into_iter().flatten() {
+            text.push_str(line);
+            text.push('\n');
         }
     }
-    let mut found: Vec<_> = judge(&mixed)
+    text
+}
+
+fn accusations(log: &str) -> Vec<(String, Severity)> {
+    judge(log)
         .findings
         .into_iter()
-        .map(|finding| finding.rule)
+        .filter(|finding| finding.severity > Severity::Info)
+        .map(|finding| (finding.fingerprint, finding.severity))
+        .collect()
+}
+
+#[test]
+fn two_reports_at_once_are_told_apart_by_who_wrote_them() {
+    let names: Vec<&str> = PROVEN.iter().map(|proves| proves.0).collect();
+    for one in &names {
+        for two in names.iter().filter(|two| *two != one) {
+            let one_lines = written_by(&log(one), "[  T101]");
+            let two_lines = written_by(&log(two), "[  T202]");
+            let mut expected = accusations(&one_lines.join("\n"));
+            expected.extend(accusations(&two_lines.join("\n")));
+            let mut found = accusations(&mixed(&one_lines, &two_lines));
+            expected.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, expected, "{one} and {two}");
+        }
+    }
+}
+
+const WHOLE_KASAN: &str = "\
+BUG: KASAN: slab-use-after-free in acme_detach+0x58/0x220 [acme]
+Read of size 4 at addr ffff88810a2b3c28 by task rmmod/400
+CPU: 1 PID: 400 Comm: rmmod Not tainted 6.6.0 #3
+Call Trace:
+ <TASK>
+ kasan_report+0xb5/0xf0
+ acme_detach+0x58/0x220 [acme]
+ devm_action_release+0x12/0x20
+ release_nodes+0x3e/0xb0
+ devres_release_all+0x8e/0xc0
+ device_unbind_cleanup+0xe/0x70
+ device_release_driver_internal+0x1c0/0x200
+ </TASK>
+Freed by task 400:
+ kfree+0x74/0x120
+ acme_remove+0x2a/0x40 [acme]
+ platform_remove+0x2a/0x50
+ device_release_driver_internal+0x1c0/0x200
+";
+
+const WHOLE_HUNG: &str = "\
+INFO: task sh:512 blocked for more than 120 seconds.
+task:sh              state:D stack:0     pid:512   ppid:1
+Call Trace:
+ <TASK>
+ __schedule+0x351/0xa20
+ other_wait+0x12/0x20 [other]
+ devm_action_release+0x12/0x20
+ release_nodes+0x3e/0xb0
+ devres_release_all+0x8e/0xc0
+ device_unbind_cleanup+0xe/0x70
+ </TASK>
+";
+
+/// Nothing says who wrote which line: the function of one is not accused of what the other reports.
+#[test]
+fn reports_whose_lines_are_mixed_prove_nothing() {
+    let alone = accusations(WHOLE_KASAN);
+    assert_eq!(alone.len(), 1, "{alone:?}");
+    let (kasan, hung) = (written_by(WHOLE_KASAN, ""), written_by(WHOLE_HUNG, ""));
+    for behind in 0..kasan.len() {
+        let late = [vec![String::new(); behind], hung.clone()].concat();
+        let early = [vec![String::new(); behind], kasan.clone()].concat();
+        for text in [mixed(&kasan, &late), mixed(&early, &hung)] {
+            for (fingerprint, _) in accusations(&text) {
+                let own = fingerprint == "DR013/?/?/kasan/acme_detach"
+                    || fingerprint == "DR019/?/?/hung-task/other_wait";
+                assert!(own, "{behind}: {fingerprint}\n{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_report_about_memory_without_the_function_that_used_it_proves_nothing() {
+    let lost: String = WHOLE_KASAN
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with(" acme_detach"))
         .collect();
-    found.sort_unstable();
-    assert_eq!(found, ["DR013", "DR021"]);
+    assert_eq!(accusations(&lost), []);
+    for rule in ["DR013", "DR021"] {
+        let only = RuleSet::all().only(&[rule]).unwrap();
+        let verdict = judge_by(&support::import(&lost), only).verdict(Severity::Warn);
+        assert_eq!(verdict, Verdict::Inconclusive, "{rule}");
+    }
+}
+
+#[test]
+fn a_report_that_has_lost_its_first_line_leaves_open_what_it_could_prove() {
+    let whole = log("regulator-still-on.log");
+    let lost: String = whole
+        .split_inclusive('\n')
+        .filter(|line| !line.contains("WARNING"))
+        .collect();
+    let only = RuleSet::all().only(&["DR023"]).unwrap();
+    let outcome = judge_by(&support::import(&lost), only);
+    assert_eq!(outcome.findings, []);
+    assert_eq!(outcome.verdict(Severity::Warn), Verdict::Inconclusive);
 }
 
 #[test]

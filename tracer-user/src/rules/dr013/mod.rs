@@ -311,11 +311,14 @@ impl DanglingData {
 
 /// The kernel reported that memory was used that had been freed.
 fn told(device: Option<DeviceId>, message: &Message, model: &Model, report: &mut Report) {
-    if let Message::Splat(splat) = message
-        && splat::proof(splat) == Proof::Dangling
-    {
-        let subject = blame::told_of(device, model);
+    let Message::Splat(splat) = message else {
+        return;
+    };
+    let subject = blame::told_of(device, model);
+    if splat::proof(splat) == Proof::Dangling {
         report.submit(splat::dangling(&INFO, splat, &subject, model));
+    } else if splat::leaves_open(splat, Proof::Dangling) {
+        report.stay_silent(INFO.id, subject.key, Doubt::FaultUnexplained);
     }
 }
 

@@ -60,6 +60,29 @@ pub(super) fn proof(splat: &Splat) -> Proof {
     }
 }
 
+/// Whether a report that proves nothing may be one that proves this, and what would show it was lost.
+pub(super) fn leaves_open(splat: &Splat, what: Proof) -> bool {
+    let story = Story::of(splat);
+    if proof(splat) != Proof::Nothing {
+        return false;
+    }
+    match splat.kind {
+        SplatKind::Stack => true,
+        SplatKind::Warning => {
+            (splat.cut || splat.function.is_none())
+                && matches!(what, Proof::Missed | Proof::EnabledAtPut)
+        }
+        SplatKind::Kasan | SplatKind::Kfence | SplatKind::Slab => {
+            splat.memory_fault() != MemoryFault::Other
+                && matches!(what, Proof::Dangling | Proof::FreedTwice)
+        }
+        SplatKind::FreedActive | SplatKind::FreedLock => what == Proof::Dangling,
+        SplatKind::FreedIrq => what == Proof::FreedTwice,
+        SplatKind::Stall => what == Proof::Slow && story.release().is_some(),
+        _ => false,
+    }
+}
+
 /// The managed function that warned because it did not find what it was to give up.
 pub(super) fn missed(splat: &Splat) -> Option<&str> {
     let name = splat.function.as_deref()?.base_name()?;

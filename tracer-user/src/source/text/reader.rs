@@ -59,7 +59,9 @@ pub(super) struct Reader {
     death: death::Listener,
     /// How many lines the current one was in the input; none where it is the rest of another one.
     count: u64,
-    /// The line of the last event.
+    /// Lines so far, without those in which nothing is written: how far apart two are counts by these.
+    place: u64,
+    /// The place of the last event.
     last_event: u64,
     /// Finds what losses and messages contain; without it every line is looked at closely.
     telling: Option<&'static AhoCorasick>,
@@ -128,6 +130,7 @@ impl Reader {
             splats: Splats::default(),
             death: death::Listener::default(),
             count: 0,
+            place: 0,
             last_event: 0,
             telling: telling::ANYTHING.as_ref(),
             events: telling::EVENTS.as_ref(),
@@ -147,7 +150,7 @@ impl Reader {
 
     /// Whether the line before reported nothing, and none goes on with it.
     pub(super) fn is_idle(&self) -> bool {
-        self.last_event != self.statistics.lines
+        self.last_event != self.place
             && self.held.is_none()
             && self.call.is_none()
             && self.stack.is_none()
@@ -161,6 +164,7 @@ impl Reader {
     pub(super) fn skip(&mut self, count: u64) {
         self.statistics.lines += count;
         self.statistics.other_lines += count;
+        self.place += count;
     }
 
     /// Takes a line that was `count` lines in the input.
@@ -174,6 +178,9 @@ impl Reader {
         }
         self.statistics.lines += count;
         self.count = count;
+        if line.iter().any(u8::is_ascii_alphanumeric) {
+            self.place += count;
+        }
         if let Some((_, call)) = &mut self.call
             && call::continues(prefix::unquote(line))
         {
@@ -197,7 +204,7 @@ impl Reader {
             match self.event(line) {
                 Line::Event(behind) => {
                     self.statistics.event_lines += self.count;
-                    self.last_event = self.statistics.lines;
+                    self.last_event = self.place;
                     self.count = 0;
                     match behind {
                         Some(behind) => line = behind,
@@ -332,7 +339,7 @@ impl Reader {
         if let Some(event) = trace_line::read_bare(line) {
             self.take(Event::Trace(event));
             self.statistics.event_lines += self.count;
-            self.last_event = self.statistics.lines;
+            self.last_event = self.place;
             return;
         }
         if let Some((before, _)) = around(line, call_chain::BEGINNING.as_bytes())
@@ -363,7 +370,7 @@ impl Reader {
             return;
         } else {
             if let Some(who) = failed_probe::read(line) {
-                self.collector.probe_failed(who, self.statistics.lines);
+                self.collector.probe_failed(who, self.place);
             }
             self.splat(line, self.count);
         }
@@ -382,7 +389,7 @@ impl Reader {
             self.statistics.other_lines += self.count;
         } else {
             self.statistics.event_lines += self.count;
-            self.last_event = self.statistics.lines;
+            self.last_event = self.place;
         }
         for traced in traced {
             let (hook, returns) = match traced {
@@ -436,7 +443,7 @@ impl Reader {
     /// Takes a line for a part of a report of the kernel. Whether it is an event, and so its lines, is known only when
     /// the report is over.
     fn splat(&mut self, line: &[u8], count: u64) {
-        let number = self.statistics.lines;
+        let number = self.place;
         let seen = self.splats.look(line, number, count);
         self.take_splats();
         if let Seen::Begins(beginning) = seen {
@@ -482,10 +489,9 @@ impl Reader {
     }
 
     pub(super) fn finish(mut self) -> Found {
-        while self.waiting.is_some() {
-            self.end_waiting();
-        }
+        self.end_all_waiting();
         self.read_gathered();
+        self.end_all_waiting();
         self.commit();
         self.count = 0;
         self.stack_goes_on(b"");

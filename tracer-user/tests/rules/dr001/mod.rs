@@ -4,12 +4,13 @@
 mod innocents;
 
 use devres_tracer::{
-    engine::Verdict,
-    event::{EventKind, Hook, PmDomain},
-    finding::{Certainty, Severity, text::Text},
+    engine::{Reason, Verdict},
+    event::{Event, EventKind, Hook, PmDomain},
+    evidence::Coverage,
+    finding::{Certainty, Doubt, Severity, text::Text},
 };
 
-use super::support::{DOMAIN, Dev, Story, added, only, whole, without};
+use super::support::{DOMAIN, Dev, Story, added, only, recorded, whole, without};
 use innocents::innocent;
 
 const DEVICE: Dev = Dev(0xff11_0000_0500_0000);
@@ -204,6 +205,36 @@ fn a_probe_that_was_seen_halfway_is_judged_from_the_attach_on() {
     let outcome = story.judge_by("DR001", coverage);
     let finding = only(&outcome, Severity::Error);
     assert_eq!(finding.certainty, Certainty::Confirmed);
+}
+
+#[test]
+fn a_detach_whose_call_was_missed_decides_nothing() {
+    let mut story = inverted(&["devm_irq_release"]);
+    let detaches = |event: &Event| matches!(&event.kind, EventKind::Enter(call) if call.hook == Hook::PmDetach);
+    story.events.retain(|event| !detaches(event));
+    // A kretprobe does not tell the device.
+    for event in &mut story.events {
+        if matches!(&event.kind, EventKind::Leave(returned) if returned.hook == Hook::PmDetach) {
+            event.device = Dev(0).address();
+        }
+    }
+    is_silent(&story, &whole(), Doubt::DetachMissed);
+}
+
+#[test]
+fn a_probe_whose_begin_was_missed_decides_nothing() {
+    let mut story = inverted(&["devm_irq_release"]);
+    let probes =
+        |event: &Event| matches!(&event.kind, EventKind::Enter(call) if call.hook == Hook::Probe);
+    story.events.retain(|event| !probes(event));
+    is_silent(&story, &recorded(), Doubt::DetachedAfterUnseenProbe);
+}
+
+fn is_silent(story: &Story, coverage: &Coverage, doubt: Doubt) {
+    let outcome = story.judge_by("DR001", coverage.clone());
+    assert_eq!(outcome.findings, []);
+    let reasons: Vec<_> = outcome.undecided.iter().map(|one| &one.reason).collect();
+    assert_eq!(reasons, [&Reason::Doubt(doubt)]);
 }
 
 #[test]

@@ -47,7 +47,7 @@ const fn is_digit(byte: u8) -> bool {
 }
 
 /// Every form. Of several that fit, the first one counts.
-static FORMS: [Form; 17] = [
+static FORMS: [Form; 18] = [
     Form {
         begins: |byte| matches!(byte, b'>' | b'|'),
         read: |rest, _| rest.get(1..),
@@ -89,6 +89,13 @@ static FORMS: [Form; 17] = [
         mark: Mark::Log,
         example: "(126.886032) ",
         seen: "consoles of test machines",
+    },
+    Form {
+        begins: |byte| byte.is_ascii_alphanumeric(),
+        read: |rest, prefix| hosted(rest, prefix.time?),
+        mark: Mark::Log,
+        example: "[  126.886032] pc kernel: ",
+        seen: "journalctl -o short-monotonic; loggers that leave the kernel's time in front",
     },
     Form {
         begins: |byte| byte.is_ascii_digit() || byte.is_ascii_uppercase(),
@@ -336,6 +343,7 @@ fn dated<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
         message
             .or(alone.then_some(&[][..]))
             .or_else(|| vendor::android(behind))
+            .or_else(|| wrapper::stream(behind))
             .or_else(|| wrapper::structured(behind))
             .unwrap_or(behind),
     )
@@ -371,6 +379,13 @@ fn unix<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
     let message = memmem::find(near, b" kernel: ")?;
     prefix.time = prefix.time.or(Some(Stamp::At(time)));
     behind.get(message + 9..)
+}
+
+/// `host kernel: ` behind a time.
+fn hosted(rest: &[u8], _: Stamp) -> Option<&[u8]> {
+    let (_, behind) = word(rest.get(..rest.len().min(FAR))?)?;
+    let host = rest.len().min(FAR) - behind.len();
+    rest.get(host..)?.strip_prefix(b" kernel: ")
 }
 
 /// `CRIT KERN`, as some consoles write.

@@ -60,6 +60,18 @@ pub(in crate::source::text) fn fields<'a>(rest: &'a [u8], prefix: &mut Prefix) -
     }
 }
 
+/// ` 00O `, ` 01E+`: the stream behind the date of a job's log, of GitLab's runner.
+pub(in crate::source::text) fn stream(rest: &[u8]) -> Option<&[u8]> {
+    match rest.trim_ascii_start() {
+        [a, b, b'O' | b'E', b' ' | b'+', rest @ ..]
+            if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() =>
+        {
+            Some(rest)
+        }
+        _ => None,
+    }
+}
+
 /// ` pc kernel - - - `: host, program, process, sort and data, as RFC 5424 has them behind the date.
 pub(in crate::source::text) fn structured(rest: &[u8]) -> Option<&[u8]> {
     let (_, rest) = word(rest)?;

@@ -116,6 +116,15 @@ impl Meaning {
         }
     }
 
+    /// Whether it is an address, and no small number.
+    fn is_address(self) -> bool {
+        match self {
+            Self::Device | Self::Node | Self::Release | Self::Called => true,
+            Self::Word(role) => !matches!(role, Role::Size | Role::Irq | Role::Returned),
+            _ => false,
+        }
+    }
+
     fn of_exactly(name: &[u8], hook: Hook) -> Self {
         match name {
             b"dev" | b"device" if hook == Hook::FreeIrq => Self::Word(Role::DevId),
@@ -221,18 +230,25 @@ impl Call {
         self.raw.phase == Phase::Leave
     }
 
-    /// Reads `name=value` pairs. What is not understood is kept by name.
+    /// Reads `name=value` pairs. What is not understood is kept by name. `wide` is whether addresses are known to have 64
+    /// bits.
     pub(in crate::source::text) fn take(
         &mut self,
         arguments: &[u8],
         names: &mut Names,
         strange: &mut Strange,
+        wide: &mut bool,
     ) {
         let mut rest = arguments;
         while let Some((name, value, behind)) = argument(rest) {
             rest = behind;
             let (hook, phase) = (self.raw.hook, self.raw.phase);
             let meaning = Meaning::of(name, hook, phase);
+            *wide |= meaning == Meaning::Device && value.is_wide();
+            let ends = rest.trim_ascii().is_empty();
+            if value.open || ends && *wide && meaning.is_address() && value.is_cut_address() {
+                return;
+            }
             match meaning {
                 Meaning::Device => match value.number() {
                     // The address may stand under another name.
@@ -336,6 +352,8 @@ struct Value<'a> {
     /// Without quotation marks.
     bytes: &'a [u8],
     quoted: bool,
+    /// The quotation mark at its end is missing: it was cut off.
+    open: bool,
 }
 
 impl Value<'_> {
@@ -355,6 +373,19 @@ impl Value<'_> {
             return hexadecimal(self.bytes);
         }
         decimal
+    }
+
+    /// Whether it is an address of a 64-bit kernel.
+    fn is_wide(self) -> bool {
+        self.number().is_some_and(|number| number >> 63 == 1)
+    }
+
+    /// Whether it can be the beginning of one and nothing else: they begin with ones.
+    fn is_cut_address(self) -> bool {
+        let digits = self.bytes.strip_prefix(b"0x").unwrap_or(self.bytes);
+        digits.len() < 16
+            && matches!(digits.first(), None | Some(b'f'))
+            && digits.iter().all(u8::is_ascii_hexdigit)
     }
 
     fn text(self, names: &mut Names) -> Option<NameId> {
@@ -383,13 +414,12 @@ fn argument(bytes: &[u8]) -> Option<(&[u8], Value<'_>, &[u8])> {
         }
         let behind = behind.get(1..)?;
         if let Some(quoted) = behind.strip_prefix(b"\"") {
-            let end = quoted
-                .iter()
-                .position(|byte| *byte == b'"')
-                .unwrap_or(quoted.len());
+            let closed = quoted.iter().position(|byte| *byte == b'"');
+            let end = closed.unwrap_or(quoted.len());
             let value = Value {
                 bytes: quoted.get(..end)?,
                 quoted: true,
+                open: closed.is_none(),
             };
             return Some((name, value, quoted.get(end + 1..).unwrap_or_default()));
         }
@@ -402,6 +432,7 @@ fn argument(bytes: &[u8]) -> Option<(&[u8], Value<'_>, &[u8])> {
         let value = Value {
             bytes: value.strip_suffix(b",").unwrap_or(value),
             quoted: false,
+            open: false,
         };
         return Some((name, value, behind));
     }

@@ -62,6 +62,8 @@ pub(in crate::source::text) struct Records {
     pub(in crate::source::text) unusable: BTreeMap<Hook, Unusable>,
     /// Whether any line has a time.
     pub(in crate::source::text) timed: bool,
+    /// Whether a device's address with 64 bits occurs.
+    pub(in crate::source::text) wide: bool,
     /// Bytes from a node to its payload, where `devres_add` and `add_dr` reported it.
     pub(in crate::source::text) payload_offset: Option<u64>,
 }
@@ -69,7 +71,12 @@ pub(in crate::source::text) struct Records {
 impl Records {
     /// Reads a call's arguments.
     pub(in crate::source::text) fn read(&mut self, arguments: &[u8], call: &mut Call) {
-        call.take(arguments, &mut self.names, &mut self.strange);
+        call.take(
+            arguments,
+            &mut self.names,
+            &mut self.strange,
+            &mut self.wide,
+        );
     }
 
     /// Keeps what a call has and what it lacks.

@@ -69,9 +69,9 @@ impl Spool {
         self.recent.push_back(record);
     }
 
-    /// The last record.
-    pub(in crate::source::text) fn last(&self) -> Option<&Record> {
-        self.recent.back()
+    /// The last records, the last one first.
+    pub(in crate::source::text) fn latest(&self) -> impl Iterator<Item = &Record> {
+        self.recent.iter().rev()
     }
 
     /// The record with this number, unless many have come since.

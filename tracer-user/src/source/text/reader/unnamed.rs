@@ -94,6 +94,13 @@ impl Reader {
         false
     }
 
+    /// Nothing follows that could show what an event waits for.
+    pub(super) fn end_all_waiting(&mut self) {
+        while self.waiting.is_some() {
+            self.end_waiting();
+        }
+    }
+
     /// Takes in what the stack shows that was read last.
     fn learn(&mut self) {
         let stack = self

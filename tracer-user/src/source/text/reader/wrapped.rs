@@ -42,7 +42,7 @@ impl Reader {
         {
             self.take(event);
             self.statistics.event_lines += held.lines + self.count;
-            self.last_event = self.statistics.lines;
+            self.last_event = self.place;
             self.count = 0;
             return Joined::Before(behind);
         }
@@ -95,7 +95,7 @@ impl Reader {
             self.held = Some(held);
         } else {
             self.statistics.event_lines += held.lines;
-            self.last_event = self.statistics.lines;
+            self.last_event = self.place;
         }
         Joined::Done
     }

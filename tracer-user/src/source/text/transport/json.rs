@@ -104,14 +104,14 @@ impl Records {
             }
             (Form::None, _) if field(text).is_none() => each(line, count),
             (Form::Pretty, _) => match pretty(text) {
-                Some((name, value)) => self.field(&name, &value, (line, count), each),
+                Some((name, value)) => self.field(&name, &value, count, each),
                 None => each(line, count),
             },
             (Form::None | Form::Export, _) => {
                 if let Some((name, value)) = field(text) {
                     self.form = Form::Export;
                     let name = String::from_utf8_lossy(name);
-                    self.field(&name, value, (line, count), each);
+                    self.field(&name, value, count, each);
                 } else {
                     self.finish(&mut each);
                     each(line, count);
@@ -133,13 +133,7 @@ impl Records {
         *self = Self::default();
     }
 
-    fn field(
-        &mut self,
-        name: &str,
-        value: &[u8],
-        (line, count): (&[u8], u64),
-        mut each: impl FnMut(&[u8], u64),
-    ) {
+    fn field(&mut self, name: &str, value: &[u8], count: u64, mut each: impl FnMut(&[u8], u64)) {
         match name {
             "MESSAGE" | "msg" if self.message.is_none() => {
                 self.message = Some((value.to_vec(), count));
@@ -153,7 +147,8 @@ impl Records {
             "time" => self.time = seconds(value).or(self.time),
             _ => {}
         }
-        each(line, count);
+        // Nothing is told by it any more, and it keeps no message apart from the next one.
+        each(b"", count);
     }
 }
 

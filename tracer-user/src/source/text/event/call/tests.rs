@@ -8,12 +8,18 @@ struct Learned {
 }
 
 fn call_of(hook: Hook, phase: Phase, arguments: &str) -> (Call, Learned) {
+    call_among(false, hook, phase, arguments)
+}
+
+/// A call in a text that has shown addresses of 64 bits, or not yet.
+fn call_among(mut wide: bool, hook: Hook, phase: Phase, arguments: &str) -> (Call, Learned) {
     let mut learned = Learned::default();
     let mut call = Call::new(hook, phase);
     call.take(
         arguments.as_bytes(),
         &mut learned.names,
         &mut learned.strange,
+        &mut wide,
     );
     (call, learned)
 }
@@ -123,4 +129,51 @@ fn lines_that_go_on_begin_with_an_argument() {
     assert!(!continues(b"A=1"));
     assert!(!continues(b"= 1"));
     assert!(!continues(b"init-1 [000] x=1"));
+}
+
+#[test]
+fn what_was_cut_off_at_the_end_of_a_line_is_not_told() {
+    let group = |wide, arguments| {
+        let (call, _) = call_among(wide, Hook::ReleaseGroup, Phase::Enter, arguments);
+        (call.device, call.raw.get(Role::Group))
+    };
+    let device = 0xff11_0000_0513_1010;
+    for (wide, arguments, expected) in [
+        (
+            false,
+            "dev=0xff11000005131010 id=0xff11000001000100",
+            (device, Some(0xff11_0000_0100_0100)),
+        ),
+        (
+            false,
+            "dev=0xff11000005131010 id=0xff11000001",
+            (device, None),
+        ),
+        (
+            false,
+            "dev=0xff11000005131010 id=0xff110000",
+            (device, None),
+        ),
+        (false, "dev=0xff11000005131010 id=0x", (device, None)),
+        (false, "dev=0xff11000005131010 id=0x0", (device, Some(0))),
+        (
+            false,
+            "dev=0xff11000005131010 id=0x7a",
+            (device, Some(0x7a)),
+        ),
+        (true, "dev=0xff1100000513", (0, None)),
+        // A 32-bit kernel's.
+        (
+            false,
+            "dev=0xf0001000 id=0xf0002000",
+            (0xf000_1000, Some(0xf000_2000)),
+        ),
+    ] {
+        assert_eq!(group(wide, arguments), expected, "{arguments}");
+    }
+    let (call, learned) = call(r#"dev=0xff11000005131010 name="QEMU0001:00" drv="pvpan"#);
+    assert_eq!(name(&learned, call.name), "QEMU0001:00");
+    assert_eq!(call.driver, None);
+    let (call, _) = call_among(true, Hook::Probe, Phase::Leave, "ret=0xfffffff0");
+    assert_eq!(call.raw.get(Role::Returned), Some(0xffff_fff0));
 }

@@ -24,6 +24,9 @@ use crate::{
 /// consoles take some hundredths of a second for a line.
 const ONE_BREATH: u64 = 1_000_000_000;
 
+/// Records of other threads that may stand between a release and the report about it.
+const MOST_BETWEEN: usize = 16;
+
 /// Lines behind a failed probe within which a report after a failed probe is taken for one of that.
 const RIGHT_AFTER_PROBE: u64 = 4;
 
@@ -66,7 +69,7 @@ impl Collector {
         let failed = self
             .failed_probe
             .filter(|(.., said)| line.saturating_sub(*said) <= RIGHT_AFTER_PROBE);
-        let behind = match self.last_record() {
+        let behind = match self.last_of(beginning.thread) {
             Some(RecordKind::Node(node))
                 if close
                     && node.operation == Operation::Release
@@ -152,9 +155,20 @@ impl Collector {
         }
     }
 
-    /// The last record of which something is known.
-    fn last_record(&self) -> Option<RecordKind> {
-        Some(self.records.all.last()?.kind)
+    /// The last record, of this thread where the lines tell of threads.
+    fn last_of(&self, thread: Option<u32>) -> Option<RecordKind> {
+        let latest = || self.records.all.latest().take(MOST_BETWEEN);
+        let by = |record: &Record| match record.kind {
+            RecordKind::Message(_) | RecordKind::Lost(_) => 0,
+            RecordKind::Node(_) | RecordKind::Call(_) => self.records.tasks.get(record.task).tid,
+        };
+        let last = match thread {
+            Some(thread) if latest().any(|record| by(record) != 0) => {
+                latest().find(|record| by(record) == thread)?
+            }
+            _ => latest().next()?,
+        };
+        Some(last.kind)
     }
 }
 

@@ -84,6 +84,8 @@ struct At {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::text) struct Beginning {
     pub(in crate::source::text) time: Option<Stamp>,
+    /// The thread that reports, where the line tells; zero where it is written outside of any.
+    pub(in crate::source::text) thread: Option<u32>,
 }
 
 /// What a line has to do with reports.
@@ -117,6 +119,8 @@ pub(in crate::source::text) struct Over {
 pub(in crate::source::text) struct Splats {
     open: SmallVec<[Box<Open>; 1]>,
     over: Vec<Over>,
+    /// The last line that only says that a report begins.
+    cut_here: Option<u64>,
 }
 
 impl Splats {
@@ -130,6 +134,9 @@ impl Splats {
         let place = At { number, count };
         let (prefix, text) = kernel_log::beginning(line);
         let caller = (prefix.thread, prefix.cpu);
+        if memchr::memmem::find(text, b"[ cut here ]").is_some() {
+            self.cut_here = Some(number);
+        }
         self.close_old(number);
         let known = self.position(caller);
         if let Some(open) = known.and_then(|known| self.open.get_mut(known))
@@ -143,8 +150,16 @@ impl Splats {
             {
                 return Seen::Part;
             }
+            let mut open = Open::new(header, caller, place);
+            if caller == (None, None)
+                && let Some(before) = known.and_then(|known| self.open.get(known))
+            {
+                let between = u64::from(self.cut_here == Some(number.saturating_sub(1)));
+                let behind = number.saturating_sub(before.last);
+                open.mixed = before.cut_into(behind <= 1 + between);
+            }
             self.close(known);
-            return self.begin(Open::new(header, caller, place), prefix.time);
+            return self.begin(open, prefix.time);
         }
         match known.and_then(|known| self.open.get_mut(known)) {
             Some(open) => match open.part(text, place) {
@@ -187,8 +202,10 @@ impl Splats {
         if self.open.len() >= MOST_OPEN {
             self.close(Some(0));
         }
+        let (thread, cpu) = open.caller;
+        let thread = thread.or(cpu.map(|_| 0));
         self.open.push(Box::new(open));
-        Seen::Begins(Beginning { time })
+        Seen::Begins(Beginning { time, thread })
     }
 
     /// The report of the same writer; where nobody is named, the one that there is.

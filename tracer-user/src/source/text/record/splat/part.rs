@@ -32,6 +32,8 @@ pub(super) enum Part {
     Code(bool),
     /// The address of the last page fault.
     FaultAddress(u64),
+    /// The stack of a task begins or ends.
+    Bound(bool),
     /// What belongs to it and says nothing.
     Filling,
     /// It ends here.
@@ -91,10 +93,9 @@ pub(super) fn read(line: &[u8]) -> Part {
         return part;
     }
     match line {
-        b"<TASK>" | b"TASK>" | b"</TASK>" | b"/TASK>" | b"<IRQ>" | b"IRQ>" | b"<NMI>" | b"..."
-        | b"" => {
-            return Part::Filling;
-        }
+        b"<TASK>" | b"TASK>" => return Part::Bound(true),
+        b"</TASK>" | b"/TASK>" => return Part::Bound(false),
+        b"<IRQ>" | b"IRQ>" | b"<NMI>" | b"..." | b"" => return Part::Filling,
         b"</IRQ>" | b"/IRQ>" | b"<EOI>" | b"</NMI>" | b"</SOFTIRQ>" | b"<EOE>" | b"<<EOE>>" => {
             return Part::Interrupted;
         }

@@ -28,6 +28,10 @@ pub(super) struct Open {
     header: Header,
     /// Nothing but a part of it was seen yet: its first lines are missing.
     pub(super) cut: bool,
+    /// Whether lines of another report are among its own, and nothing tells them apart.
+    pub(super) mixed: Mixed,
+    /// A stack was said to begin, and not to end.
+    within: bool,
     stacks: Vec<Building>,
     module: Option<Text>,
     signs: Signs,
@@ -53,6 +57,15 @@ struct Signs {
     near_null: bool,
 }
 
+/// Whether lines of another report are among those of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mixed {
+    No,
+    /// It began before the stack of another one had come.
+    Perhaps,
+    Yes,
+}
+
 /// What became of a line.
 pub(super) enum Took {
     Part,
@@ -70,6 +83,8 @@ impl Open {
             fatal: header.fatal,
             header,
             cut: false,
+            mixed: Mixed::No,
+            within: false,
             stacks: Vec::new(),
             module: None,
             signs: Signs::default(),
@@ -94,6 +109,18 @@ impl Open {
     fn count(&mut self, at: At) {
         self.last = at.number;
         self.lines += at.count;
+    }
+
+    /// What it is for a report that begins now, right behind a line of this one or not, if nobody says who writes: the
+    /// rest of this one may follow among the lines of that.
+    pub(super) fn cut_into(&self, right_behind: bool) -> Mixed {
+        match (self.has_frames(), self.stacks.is_empty()) {
+            _ if self.ended => Mixed::No,
+            (true, _) if self.within && right_behind => Mixed::Yes,
+            (true, _) => Mixed::No,
+            (false, true) => Mixed::Perhaps,
+            (false, false) => Mixed::Yes,
+        }
     }
 
     fn has_frames(&self) -> bool {
@@ -169,6 +196,11 @@ impl Open {
                 self.count(at);
             }
             Part::Stack(role, tid) => {
+                let is_second = role == Role::Report
+                    && self.stacks.iter().any(|stack| stack.role == Role::Report);
+                if is_second && self.mixed == Mixed::Perhaps {
+                    self.mixed = Mixed::Yes;
+                }
                 if role == Role::Report && self.is_complete() {
                     return Took::Another;
                 }
@@ -198,6 +230,11 @@ impl Open {
                 return Took::Nothing.or_part(self.place.is_none());
             }
             Part::Task(who) => {
+                let known = self.header.tid;
+                let is_other = who.tid.is_some() && known.is_some() && known != who.tid;
+                if is_other && !self.is_of_several_tasks() {
+                    self.mixed = Mixed::Yes;
+                }
                 if !self.has_frames() || self.header.tid.is_none() {
                     self.header.tid = who.tid.or(self.header.tid);
                     self.header.comm = who.comm.or(self.header.comm);
@@ -227,6 +264,10 @@ impl Open {
                 self.ended = self.has_frames();
                 return Took::Nothing;
             }
+            Part::Bound(begins) => {
+                self.within = begins;
+                return Took::Nothing;
+            }
             Part::Filling | Part::Other => return Took::Nothing,
         }
         Took::Part
@@ -238,11 +279,15 @@ impl Open {
             .stacks
             .iter()
             .any(|stack| stack.role == Role::Report && !stack.frames.is_empty());
-        reported
-            && !matches!(
-                self.header.kind,
-                SplatKind::Lockup | SplatKind::Stall | SplatKind::Lockdep | SplatKind::Kfence
-            )
+        reported && !self.is_of_several_tasks() && self.header.kind != SplatKind::Kfence
+    }
+
+    /// Whether such a report shows the stacks of several tasks.
+    fn is_of_several_tasks(&self) -> bool {
+        matches!(
+            self.header.kind,
+            SplatKind::Hung | SplatKind::Lockup | SplatKind::Stall | SplatKind::Lockdep
+        )
     }
 
     fn stack(&mut self, role: Role, tid: Option<u32>) {
@@ -300,6 +345,17 @@ impl Open {
     pub(super) fn over(mut self) -> Option<Over> {
         let place = self.place?;
         self.split_interrupted();
+        if self.mixed == Mixed::Yes || self.lacks_its_function() {
+            // Whose stack it is, nobody knows.
+            self.header = Header {
+                tid: self.header.tid,
+                comm: self.header.comm,
+                cpu: self.header.cpu,
+                ..Header::default()
+            };
+            self.signs = Signs::default();
+            self.cut = true;
+        }
         let kind = self.kind();
         let function = self.header.function.take().map(Arc::new);
         // The function in which it happened has no frame of its own on x86.
@@ -358,6 +414,18 @@ impl Open {
                 stacks,
             },
         })
+    }
+
+    /// Whether the function that its first line names, and that its stack must have, is not on that: the stack is
+    /// another one's, or has lost its beginning.
+    fn lacks_its_function(&self) -> bool {
+        let stack = self.stacks.iter().find(|stack| stack.role == Role::Report);
+        match (&self.header.function, stack) {
+            (Some(function), Some(stack)) if self.header.kind.watches_memory() => {
+                !stack.frames.is_empty() && !stack.frames.iter().any(|frame| is_of(frame, function))
+            }
+            _ => false,
+        }
     }
 
     /// What it reports; of one whose first lines are missing as far as the rest shows it.
