@@ -167,7 +167,7 @@ mod tests {
             ("trace", "all events it caused are read before the verdict"),
             ("record", "even if the recorder is killed"),
             ("export", "ui.perfetto.dev"),
-            ("import", "perf script"),
+            ("import", "perf.data"),
             ("check", "1  something failed"),
             ("report", "Devices that held nothing are only counted"),
             ("diff", "Addresses, times and tasks are ignored"),
