@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use devres_tracer::{
     engine::Engine,
-    event::{AddedNode, Event, EventKind, Hook},
+    event::{AddedNode, Event, EventKind, Hook, Time},
     model::Model,
     rules::RuleSet,
 };
@@ -92,10 +92,17 @@ fn rules_keep_nothing_of_what_has_gone() {
     for stack in stacks {
         engine.apply(stack);
     }
+    let length = events.last().map_or(0, |event| event.time.0) + 1;
+    let mut begin = 0;
     let mut round = || {
         for event in &events {
-            engine.apply(event);
+            let time = Time(begin + event.time.0);
+            engine.apply(&Event {
+                time,
+                ..Event::clone(event)
+            });
         }
+        begin += length;
         ALLOCATED.current_usage()
     };
     // Each round has new lives of which something is missing. The first ten thousand on which a rule has to stay
