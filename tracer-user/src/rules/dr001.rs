@@ -243,14 +243,11 @@ impl PmDetachBeforeRelease {
 
 /// A detach returns that was not seen to be called. Of the device that is taken apart on the task, as far as is known.
 fn missed(model: &Model, report: &mut Report) {
-    let frames = model.frames(model.current_task()).iter().rev();
-    let around = frames.filter(|frame| {
-        matches!(
-            frame.hook(),
-            Hook::Probe | Hook::Unbind | Hook::Remove | Hook::Cleanup
-        )
+    let mut frames = model.frames(model.current_task()).iter().rev();
+    let device = frames.find_map(|frame| match frame.hook() {
+        Hook::Probe | Hook::Unbind | Hook::Remove | Hook::Cleanup => frame.device(),
+        _ => None,
     });
-    let device = around.filter_map(|frame| frame.device()).next();
     if let Some(device) = device.and_then(|id| model.device_by_id(id))
         && device.resources().next().is_some()
     {

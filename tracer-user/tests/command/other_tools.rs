@@ -16,7 +16,7 @@ fn import(file: &str, beginning: &[u8], tool: &str, script: &str) -> (Ran, Strin
     let place = Place::new();
     place.write(file, beginning);
     place.write("text", TEXT);
-    fs::create_dir(place.path("programs")).unwrap();
+    fs::create_dir(place.path("programs")).expect("a directory can be made");
     let tool = format!("programs/{tool}");
     let directory = place.path("");
     let directory = directory.display();
@@ -24,7 +24,8 @@ fn import(file: &str, beginning: &[u8], tool: &str, script: &str) -> (Ran, Strin
         &tool,
         format!("#!/bin/sh\ncd {directory}\necho \"$*\" >arguments\n{script}\n"),
     );
-    fs::set_permissions(place.path(&tool), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(place.path(&tool), fs::Permissions::from_mode(0o755))
+        .expect("a script can be run");
     let programs = place.path("programs").display().to_string();
     let ran = place.run_among(&programs, &["import", "--json", file]);
     let arguments = fs::read_to_string(place.path("arguments")).unwrap_or_default();

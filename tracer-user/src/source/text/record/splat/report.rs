@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     At, Caller, Over,
     forms::Header,
-    part::{self, Machine, Part},
+    part::{self, Machine, Part, Who},
     warning,
 };
 use crate::event::{
@@ -20,6 +20,10 @@ const MOST_STACKS: usize = 12;
 
 /// A report of which more may come.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is something that is or is not so of a report, whatever the others are"
+)]
 pub(super) struct Open {
     pub(super) place: Option<u32>,
     pub(super) caller: Caller,
@@ -195,19 +199,7 @@ impl Open {
                 }
                 self.count(at);
             }
-            Part::Stack(role, tid) => {
-                let is_second = role == Role::Report
-                    && self.stacks.iter().any(|stack| stack.role == Role::Report);
-                if is_second && self.mixed == Mixed::Perhaps {
-                    self.mixed = Mixed::Yes;
-                }
-                if role == Role::Report && self.is_complete() {
-                    return Took::Another;
-                }
-                self.stack(role, tid);
-                self.last = at.number;
-                return Took::Nothing.or_part(self.place.is_none());
-            }
+            Part::Stack(role, tid) => return self.begin_stack(role, tid, at),
             Part::StackAt(role, frame) => {
                 self.stack(role, None);
                 self.frame(frame);
@@ -230,16 +222,7 @@ impl Open {
                 return Took::Nothing.or_part(self.place.is_none());
             }
             Part::Task(who) => {
-                let known = self.header.tid;
-                let is_other = who.tid.is_some() && known.is_some() && known != who.tid;
-                if is_other && !self.is_of_several_tasks() {
-                    self.mixed = Mixed::Yes;
-                }
-                if !self.has_frames() || self.header.tid.is_none() {
-                    self.header.tid = who.tid.or(self.header.tid);
-                    self.header.comm = who.comm.or(self.header.comm);
-                    self.header.cpu = who.cpu.or(self.header.cpu);
-                }
+                self.task(&who);
                 self.count(at);
             }
             Part::Modules(module) => {
@@ -271,6 +254,35 @@ impl Open {
             Part::Filling | Part::Other => return Took::Nothing,
         }
         Took::Part
+    }
+
+    /// A stack begins at this line, unless that is of another report.
+    fn begin_stack(&mut self, role: Role, tid: Option<u32>, at: At) -> Took {
+        let mut stacks = self.stacks.iter();
+        let is_second = role == Role::Report && stacks.any(|stack| stack.role == Role::Report);
+        if is_second && self.mixed == Mixed::Perhaps {
+            self.mixed = Mixed::Yes;
+        }
+        if role == Role::Report && self.is_complete() {
+            return Took::Another;
+        }
+        self.stack(role, tid);
+        self.last = at.number;
+        Took::Nothing.or_part(self.place.is_none())
+    }
+
+    /// Takes in which task it was. If that is another one than before, another report is among its lines.
+    fn task(&mut self, who: &Who) {
+        let known = self.header.tid;
+        let is_other = who.tid.is_some() && known.is_some() && known != who.tid;
+        if is_other && !self.is_of_several_tasks() {
+            self.mixed = Mixed::Yes;
+        }
+        if !self.has_frames() || self.header.tid.is_none() {
+            self.header.tid = who.tid.or(self.header.tid);
+            self.header.comm = who.comm.or(self.header.comm);
+            self.header.cpu = who.cpu.or(self.header.cpu);
+        }
     }
 
     /// Whether a further stack of what happened would be of another report.
