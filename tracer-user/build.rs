@@ -14,6 +14,9 @@ use std::process::Command;
 const OBJECT_VARIABLE: &str = "DEVRES_TRACER_EBPF_OBJECT";
 const COMMIT_VARIABLE: &str = "DEVRES_TRACER_COMMIT";
 
+/// The object is compressed once, as well as can be.
+const LEVEL: i32 = 19;
+
 /// Architectures that the probes are built for. All of them are 64-bit and little-endian.
 const ARCHITECTURES: [&str; 3] = ["x86_64", "aarch64", "riscv64"];
 
@@ -24,7 +27,10 @@ fn main() {
     let origin = match object() {
         Ok(Some((path, origin))) => {
             println!("cargo::rerun-if-changed={path}");
-            println!("cargo::rustc-env={OBJECT_VARIABLE}={path}");
+            if let Err(message) = compress(&path) {
+                println!("cargo::error={message}");
+                return;
+            }
             println!("cargo::rustc-cfg=probes");
             origin
         }
@@ -55,6 +61,14 @@ fn object() -> Result<Option<(String, String)>, String> {
         .map_err(|path| format!("the path {} is not UTF-8", path.display()))?;
     let arch = variable("CARGO_CFG_TARGET_ARCH")?;
     Ok(Some((path, format!("{arch}, {origin}"))))
+}
+
+/// Leaves the object compressed where the library embeds it from: it is a seventh of its size then.
+fn compress(path: &str) -> Result<(), String> {
+    let object = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    let compressed = zstd::bulk::compress(&object, LEVEL).map_err(|error| error.to_string())?;
+    let place = Path::new(&variable("OUT_DIR")?).join("probes.zst");
+    fs::write(&place, compressed).map_err(|error| format!("{}: {error}", place.display()))
 }
 
 /// The commit that is built: as told, or as cargo recorded it in a package, or as git knows it. A build for development

@@ -4,15 +4,21 @@ use object::{Object as _, ObjectSection as _, SectionKind, read::File};
 use tracer_ebpf::KernelFunction;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The probes, built from `tracer-ebpf`; empty on an architecture without probes.
+/// The probes, built from `tracer-ebpf` and compressed; empty on an architecture without probes.
 #[cfg(probes)]
-static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("DEVRES_TRACER_EBPF_OBJECT"));
+static COMPRESSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/probes.zst"));
 #[cfg(not(probes))]
-static OBJECT: &[u8] = &[];
+static COMPRESSED: &[u8] = &[];
 
 /// Whether this program carries probes for its architecture.
 pub(super) const fn has_probes() -> bool {
-    !OBJECT.is_empty()
+    !COMPRESSED.is_empty()
+}
+
+/// The probes as they were built; empty where there are none.
+fn object() -> Vec<u8> {
+    // The build has compressed it. If that had gone wrong, the loader would refuse what is no object.
+    zstd::decode_all(COMPRESSED).unwrap_or_default()
 }
 
 /// An eBPF object, aligned as the ELF reader wants it.
@@ -25,18 +31,19 @@ impl FittedObject {
     /// The probes with calls of those kernel functions that `number_of` knows in the kernel's BTF, and with nothing
     /// in the place of the others.
     pub(super) fn new(number_of: impl Fn(KernelFunction) -> Option<u32>) -> Self {
+        let object = object();
         let mut fitted = Self {
-            words: vec![0; OBJECT.len().div_ceil(8)],
-            bytes: OBJECT.len(),
+            words: vec![0; object.len().div_ceil(8)],
+            bytes: object.len(),
         };
-        if let Some(place) = fitted.words.as_mut_bytes().get_mut(..OBJECT.len()) {
-            place.copy_from_slice(OBJECT);
+        if let Some(place) = fitted.words.as_mut_bytes().get_mut(..object.len()) {
+            place.copy_from_slice(&object);
         }
         let all: Option<Vec<_>> = KernelFunction::ALL
             .into_iter()
             .map(|function| Some((function, number_of(function)?)))
             .collect();
-        for (begin, length) in code(OBJECT) {
+        for (begin, length) in code(&object) {
             let code = fitted.words.as_mut_bytes().get_mut(begin..begin + length);
             for word in code
                 .unwrap_or_default()
@@ -156,7 +163,7 @@ mod tests {
 
     #[test]
     fn placeholders_become_calls_of_the_kernels_functions() {
-        let placeholders = calls_of_all(OBJECT, KernelFunction::placeholder, 0);
+        let placeholders = calls_of_all(&object(), KernelFunction::placeholder, 0);
         assert!(placeholders.into_iter().all(|calls| calls > 0));
         let number = |function: KernelFunction| function.placeholder() - 0x7d00_0000 + 4711;
         let fitted = FittedObject::new(|function| Some(number(function)));
@@ -180,6 +187,6 @@ mod tests {
             [0; 4]
         );
         assert_eq!(calls(fitted.bytes(), Instruction::KERNEL_FUNCTION, 4711), 0);
-        assert_eq!(fitted.bytes().len(), OBJECT.len());
+        assert_eq!(fitted.bytes().len(), object().len());
     }
 }
