@@ -371,7 +371,7 @@ fn no_line_is_forgotten_while_others_wait() {
             "sh-1 [000] {number}.5: devres_log: x {operation:016x} 0xff110000{number:08x} a (8 bytes)\n"
         )
     };
-    for (lines, kinds) in [(5000, 1), (5000, 3), (30_000, 40)] {
+    for (lines, kinds) in [(20_000, 1), (20_000, 3), (18_000, 40)] {
         let text: String = (1..=lines).map(|number| line(number, kinds)).collect();
         let stack =
             "sh-1 [000] 90000.5: kernel_stack: <stack trace >\n=> add_dr (ffffffff81d59a09)\n";
@@ -382,4 +382,87 @@ fn no_line_is_forgotten_while_others_wait() {
             assert_eq!(statistics.unnamed, u64::from(lines), "{kinds} addresses");
         }
     }
+}
+
+const BY_FIELDS_HEAD: &str = "   <...>-71 [001] d..1. 9.0001";
+
+/// A call that a kernel which ran at other addresses prints by its fields.
+fn called(number: u32, event: &str, fields: &str) -> String {
+    format!("{BY_FIELDS_HEAD}{number:02}: {event}_0: {fields}\n")
+}
+
+/// The same of an event of the tracepoint.
+fn logged(number: u32, operation: &str, node: u64) -> String {
+    format!(
+        "{BY_FIELDS_HEAD}{number:02}: devres_log: devname=a b dev=0x0 (0) op=({operation}) node={node:#x} (1) name=c size=0x18 (24)\n"
+    )
+}
+
+fn adds(number: u32, node: u64) -> String {
+    let fields = format!(
+        "__probe_ip=0xffffffffa1000000 (-1593835520) dev=0xff11000000000001 (1) node={node:#x} (1) rel=0x20 (32)"
+    );
+    called(number, "p_add_dr", &fields)
+}
+
+fn releases(number: u32) -> String {
+    called(
+        number,
+        "p_devres_release_all",
+        "__probe_ip=0xffffffffa1000100 (-1593835264) dev=0xff11000000000001 (1)",
+    )
+}
+
+/// What the tracepoint's events were, and how many of them are lost.
+fn known(text: &str) -> (Vec<&'static str>, u64) {
+    match text::read(text.as_bytes()) {
+        Ok(import) if import.statistics().tracepoint > 0 => {
+            (operations(text), import.statistics().unnamed)
+        }
+        Ok(import) => (Vec::new(), import.statistics().unnamed),
+        Err(text::ImportError::Unnamed { statistics }) => (Vec::new(), statistics.unnamed),
+        Err(error) => panic!("{error}: {text}"),
+    }
+}
+
+#[test]
+fn an_operation_that_is_an_address_is_known_by_the_calls_around() {
+    let (add, release) = ("0xa11", "0xa22");
+    let node = 0xff11_0000_0000_ff00;
+    let all = [
+        adds(1, node),
+        logged(2, add, node),
+        releases(3),
+        logged(4, release, node),
+    ]
+    .concat();
+    assert_eq!(known(&all), (vec!["add", "release"], 0));
+    // What comes later shows what was logged before.
+    let later = [logged(0, add, node + 0x100), all.clone()].concat();
+    assert_eq!(known(&later), (vec!["add", "add", "release"], 0));
+    let named = [logged(1, "0xa33:REM", node)].concat();
+    assert_eq!(known(&named), (vec!["remove"], 0));
+    // Nothing proves it.
+    assert_eq!(known(&logged(1, add, node)), (vec![], 1));
+    // Proved to be two things.
+    let contradiction = [
+        adds(1, node),
+        logged(2, add, node),
+        releases(3),
+        logged(4, add, node),
+    ]
+    .concat();
+    assert_eq!(known(&contradiction), (vec![], 2));
+    // One thing at two addresses.
+    let twice = [
+        adds(1, node),
+        logged(2, add, node),
+        adds(3, node),
+        logged(4, release, node),
+    ]
+    .concat();
+    assert_eq!(known(&twice), (vec![], 2));
+    // The node that add_dr() adds is another one: what it has logged is missing.
+    let other = [adds(1, node + 0x100), logged(2, add, node)].concat();
+    assert_eq!(known(&other), (vec![], 1));
 }

@@ -3,8 +3,6 @@
 mod unnamed;
 mod wrapped;
 
-use std::mem;
-
 use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
 
@@ -20,13 +18,12 @@ use super::{
         records::Records,
     },
     record::{
-        by_fields::{self, Gathered},
-        call_chain, death, failed_probe,
+        by_fields, call_chain, death, failed_probe,
         function_line::{self, Entries, FunctionLine},
         function_tracer::{FunctionTracer, Traced},
         kernel_log::{self, KernelLine},
         loss,
-        operation_word::{OperationWord, Operations},
+        operation_word::Operations,
         refusal,
         splat::{self, Seen, Splats},
         trace_line::{self, TraceLine},
@@ -81,17 +78,6 @@ pub(super) struct Reader {
     operations: Operations,
     /// An event whose operation is not known yet, and the lines behind it.
     waiting: Option<Waiting>,
-    by_fields: ByFields,
-}
-
-/// Whether events are printed by their fields.
-enum ByFields {
-    /// None was until now.
-    NotYet,
-    /// The lines from the first such event on: what they mean, only all of them tell.
-    From(Gathered),
-    /// All of them were read.
-    Read,
 }
 
 /// What a line is.
@@ -144,7 +130,6 @@ impl Reader {
             stack: None,
             operations: Operations::default(),
             waiting: None,
-            by_fields: ByFields::NotYet,
         }
     }
 
@@ -157,7 +142,6 @@ impl Reader {
             && self.waiting.is_none()
             && !self.tracer.is_open()
             && !self.splats.expects_more()
-            && !matches!(self.by_fields, ByFields::From(_))
     }
 
     /// Passes over lines that say nothing.
@@ -169,10 +153,6 @@ impl Reader {
 
     /// Takes a line that was `count` lines in the input.
     pub(super) fn line(&mut self, line: &[u8], count: u64) {
-        if let ByFields::From(gathered) = &mut self.by_fields {
-            gathered.push(line, count);
-            return;
-        }
         if self.waits_with(line, count) {
             return;
         }
@@ -212,7 +192,7 @@ impl Reader {
                     }
                     self.commit();
                 }
-                Line::Cut if self.is_by_fields(line) => return,
+                Line::Cut if self.by_fields(line) => return,
                 Line::Cut => return self.hold(line, true),
                 Line::Unnamed(address) => return self.wait(line, address),
                 Line::Other => return self.other(line),
@@ -220,23 +200,20 @@ impl Reader {
         }
     }
 
-    /// Whether a line is an event that is printed by its fields: it and the lines behind it are read later.
-    fn is_by_fields(&mut self, line: &[u8]) -> bool {
-        if !(matches!(self.by_fields, ByFields::NotYet) && by_fields::is_one(line)) {
+    /// Takes a line for an event that is printed by its fields, if it is one.
+    fn by_fields(&mut self, line: &[u8]) -> bool {
+        let Some(words) = by_fields::in_words(line) else {
             return false;
+        };
+        match self.event(&words) {
+            Line::Event(_) => {
+                self.statistics.event_lines += self.count;
+                self.last_event = self.place;
+            }
+            Line::Unnamed(address) => self.wait(&words, address),
+            Line::Cut | Line::Other => self.statistics.other_lines += self.count,
         }
-        self.statistics.lines -= self.count;
-        let mut gathered = Gathered::default();
-        gathered.push(line, self.count);
-        self.by_fields = ByFields::From(gathered);
         true
-    }
-
-    /// Reads the lines that were put off.
-    pub(super) fn read_gathered(&mut self) {
-        if let ByFields::From(gathered) = mem::replace(&mut self.by_fields, ByFields::Read) {
-            gathered.in_words(|line, count| self.line(line, count));
-        }
     }
 
     /// Takes a line for an event, if it is one.
@@ -322,7 +299,7 @@ impl Reader {
             self.statistics.other_lines += self.count;
             return;
         }
-        if self.traced(line) || self.is_by_fields(line) {
+        if self.traced(line) || self.by_fields(line) {
             return;
         }
         self.death.line(line);
@@ -489,8 +466,6 @@ impl Reader {
     }
 
     pub(super) fn finish(mut self) -> Found {
-        self.end_all_waiting();
-        self.read_gathered();
         self.end_all_waiting();
         self.commit();
         self.count = 0;

@@ -55,7 +55,7 @@ impl Stream {
         if !line.is_empty() {
             self.reader.line(line.trim_ascii_end(), 1);
         }
-        self.reader.read_gathered();
+        self.reader.end_all_waiting();
         // What the last line began is whole.
         self.reader.line(b"", 0);
     }

@@ -1,24 +1,31 @@
-//! Events whose operation stands at an address: they wait until a stack shows what is logged there.
+//! Events whose operation stands at an address: they wait until a stack or the calls around show what is logged there.
 
-use super::{Event, OperationWord, Parsed, Reader};
+use std::collections::HashMap;
+
+use super::{Event, Parsed, Reader, phase};
 use crate::source::text::{
     envelope::trace_head,
-    record::call_chain,
+    event::{call::Call, collect::LogsNext, records::Records},
+    record::{by_fields, call_chain},
     scan::{around, last_word},
 };
 
-/// Lines that wait for the stack that tells.
-const MOST_LINES: usize = 2000;
+/// Lines that wait for what may show it.
+const MOST_LINES: usize = 1 << 14;
 
-/// An event, the lines behind it, and the stack that is being read among them.
+/// An event, the lines behind it, and what these show.
 pub(super) struct Waiting {
     /// Where its operation stands.
     address: u64,
     lines: Vec<(Vec<u8>, u64)>,
     stack: Option<Stack>,
+    /// What tasks can only log next, by the lines that wait.
+    tasks: HashMap<u32, LogsNext>,
+    /// Nothing but room for names in the arguments of calls.
+    scratch: Records,
 }
 
-/// The stack of one of the events that wait.
+/// The stack of one of the events that wait, while its frames come.
 struct Stack {
     address: u64,
     tid: u32,
@@ -42,12 +49,9 @@ impl Waiting {
 impl Reader {
     /// Where the operation of an event stands, if only that is known, and it may still be found out.
     pub(super) fn is_unnamed(&mut self, event: &Event<'_>) -> Option<u64> {
-        let Event::Trace(line) = event else {
-            return None;
-        };
-        match line.operation {
-            OperationWord::At(address) if self.operations.is_open(address) => Some(address),
-            OperationWord::Named(_) | OperationWord::At(_) => None,
+        match event {
+            Event::Trace(line) => line.address().filter(|at| self.operations.is_open(*at)),
+            Event::Kernel(_) | Event::Function(_) => None,
         }
     }
 
@@ -56,88 +60,103 @@ impl Reader {
         self.statistics.lines -= self.count;
         self.waiting = Some(Waiting {
             address,
-            lines: vec![(line.to_vec(), self.count)],
-            stack: self.unnamed_stack(line),
+            lines: Vec::new(),
+            stack: None,
+            tasks: HashMap::new(),
+            scratch: Records::default(),
         });
+        self.waits_with(line, self.count);
     }
 
-    /// Whether a line waits with an event before it. What the stack in front of the line shows is taken in.
+    /// Whether a line waits with an event before it. What it shows is taken in.
     pub(super) fn waits_with(&mut self, line: &[u8], count: u64) -> bool {
         // Among the lines that waited there may be another event that waits, and the line with it.
-        while let Some(waiting) = &mut self.waiting {
-            if waiting.lines.len() >= MOST_LINES {
-                self.end_waiting();
-                continue;
-            }
-            if call_chain::is_frame(line)
-                && let Some(stack) = &mut waiting.stack
-            {
-                stack.text.extend_from_slice(line);
-                stack.text.push(b'\n');
-            } else if !waiting.is_before_stack(line) {
-                let address = waiting.address;
-                self.learn();
-                if !self.operations.is_open(address) {
-                    self.end_waiting();
-                    continue;
-                }
-                let stack = self.unnamed_stack(line);
-                if let Some(waiting) = &mut self.waiting {
-                    waiting.stack = stack;
+        while let Some(mut waiting) = self.waiting.take() {
+            let is_full = waiting.lines.len() >= MOST_LINES;
+            if !is_full {
+                self.look(&mut waiting, line);
+                if self.operations.is_open(waiting.address) {
+                    waiting.lines.push((line.to_vec(), count));
+                    self.waiting = Some(waiting);
+                    return true;
                 }
             }
-            if let Some(waiting) = &mut self.waiting {
-                waiting.lines.push((line.to_vec(), count));
-            }
-            return true;
+            self.end_waiting(waiting);
         }
         false
     }
 
-    /// Nothing follows that could show what an event waits for.
-    pub(super) fn end_all_waiting(&mut self) {
-        while self.waiting.is_some() {
-            self.end_waiting();
+    /// Takes in what a line shows of the operations.
+    fn look(&mut self, waiting: &mut Waiting, line: &[u8]) {
+        if call_chain::is_frame(line)
+            && let Some(stack) = &mut waiting.stack
+        {
+            stack.text.extend_from_slice(line);
+            stack.text.push(b'\n');
+            return;
         }
+        if waiting.is_before_stack(line) {
+            return;
+        }
+        self.learn(waiting);
+        let words = by_fields::in_words(line);
+        match self.parse(words.as_deref().unwrap_or(line)) {
+            Parsed::Event((Event::Trace(event), _)) => {
+                let tid = event.head.task.tid;
+                let next = self.next_of(waiting, tid);
+                let proved = next.proves(event.resource.node.value());
+                next.logged();
+                let Some(address) = event.address() else {
+                    return;
+                };
+                if let Some(operation) = proved
+                    && self.operations.is_open(address)
+                {
+                    self.operations.proved(address, operation);
+                }
+                waiting.stack = Some(Stack {
+                    address,
+                    tid,
+                    text: Vec::new(),
+                });
+            }
+            Parsed::Event((Event::Function(event), _)) => {
+                let mut call = Call::new(event.hook, phase(event.returns));
+                waiting.scratch.read(event.arguments, &mut call);
+                self.next_of(waiting, event.head.task.tid).call(&call);
+            }
+            Parsed::Event((Event::Kernel(_), _)) | Parsed::Cut | Parsed::Other => {}
+        }
+    }
+
+    /// What a task can only log next, by the lines that wait and those before.
+    fn next_of<'w>(&self, waiting: &'w mut Waiting, tid: u32) -> &'w mut LogsNext {
+        let before = || self.collector.logs_next(tid);
+        waiting.tasks.entry(tid).or_insert_with(before)
     }
 
     /// Takes in what the stack shows that was read last.
-    fn learn(&mut self) {
-        let stack = self
-            .waiting
-            .as_mut()
-            .and_then(|waiting| waiting.stack.take());
-        if let Some(stack) = stack {
+    fn learn(&mut self, waiting: &mut Waiting) {
+        if let Some(stack) = waiting.stack.take() {
             let frames = call_chain::read(&stack.text);
-            self.operations.learn(stack.address, &frames);
-        }
-    }
-
-    /// A stack that may follow the line, if that is an event whose operation stands at an address.
-    fn unnamed_stack(&self, line: &[u8]) -> Option<Stack> {
-        let Parsed::Event((Event::Trace(event), _)) = self.parse(line) else {
-            return None;
-        };
-        match event.operation {
-            OperationWord::At(address) => Some(Stack {
-                address,
-                tid: event.head.task.tid,
-                text: Vec::new(),
-            }),
-            OperationWord::Named(_) => None,
+            self.operations.logged_on(stack.address, &frames);
         }
     }
 
     /// Reads the lines that wait, with what is known by now: an event whose operation is not is a loss. Among them may be
     /// another one that waits.
-    pub(super) fn end_waiting(&mut self) {
-        self.learn();
-        let Some(waiting) = self.waiting.take() else {
-            return;
-        };
-        self.operations.give_up(waiting.address);
+    fn end_waiting(&mut self, mut waiting: Waiting) {
+        self.learn(&mut waiting);
+        self.operations.settle(waiting.address);
         for (line, count) in waiting.lines {
             self.line(&line, count);
+        }
+    }
+
+    /// Nothing follows that could show what an event waits for.
+    pub(in crate::source::text) fn end_all_waiting(&mut self) {
+        while let Some(waiting) = self.waiting.take() {
+            self.end_waiting(waiting);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The operation in a line of the tracepoint: a word, or the address of that word. The tracepoint's record keeps only a
 //! pointer to it (`REC->op`), and tools that print the record later, outside the kernel, print that pointer: `perf script`,
-//! `perf trace` and `trace-cmd report`.
+//! `perf trace` and `trace-cmd report`, and a kernel that finds what the one before has recorded.
+
+use smallvec::SmallVec;
 
 use super::resource::{Operation, Pointer, pointer};
 use crate::{event::StackFrame, kernel};
@@ -31,14 +33,22 @@ impl OperationWord {
 /// The operations that stand at addresses.
 #[derive(Debug, Default)]
 pub(in crate::source::text) struct Operations {
-    places: Vec<(u64, Place)>,
+    places: Vec<Place>,
 }
 
-/// What stands at an address.
+/// An address, and what is known of it.
+#[derive(Debug)]
+struct Place {
+    address: u64,
+    state: State,
+    /// What the calls around its events prove, each once.
+    proved: SmallVec<[Operation; 1]>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum State {
     Known(Operation),
-    /// A stack may still show it.
+    /// What is still to come may show it.
     Open,
     Hopeless,
 }
@@ -53,18 +63,18 @@ impl Operations {
     pub(in crate::source::text) fn of(&self, word: OperationWord) -> Option<Operation> {
         match word {
             OperationWord::Named(operation) => Some(operation),
-            OperationWord::At(address) => match self.place(address) {
-                Some(Place::Known(operation)) => Some(operation),
-                Some(Place::Open | Place::Hopeless) | None => None,
+            OperationWord::At(address) => match self.place(address)?.state {
+                State::Known(operation) => Some(operation),
+                State::Open | State::Hopeless => None,
             },
         }
     }
 
-    /// Whether a stack may still show what stands at an address. One that was not heard of yet is looked up in the running
+    /// Whether it may still be shown what stands at an address. One that was not heard of yet is looked up in the running
     /// kernel: if the text was recorded on this machine since it was booted, the name stands there.
     pub(in crate::source::text) fn is_open(&mut self, address: u64) -> bool {
         if let Some(place) = self.place(address) {
-            return place == Place::Open;
+            return place.state == State::Open;
         }
         if self.places.len() >= MOST {
             return false;
@@ -73,34 +83,57 @@ impl Operations {
             let end = bytes.iter().position(|byte| *byte == 0)?;
             Operation::named(bytes.get(..end)?)
         });
-        self.places
-            .push((address, here.map_or(Place::Open, Place::Known)));
+        self.places.push(Place {
+            address,
+            state: here.map_or(State::Open, State::Known),
+            proved: SmallVec::new(),
+        });
         here.is_none()
     }
 
-    /// The event at this address was logged on this stack, innermost frame first.
-    pub(in crate::source::text) fn learn(&mut self, address: u64, stack: &[StackFrame]) {
-        if let Some(operation) = stack.iter().find_map(by_function) {
-            self.settle(address, Place::Known(operation));
+    /// The event at this address was logged on this stack, innermost frame first: that settles it.
+    pub(in crate::source::text) fn logged_on(&mut self, address: u64, stack: &[StackFrame]) {
+        if let Some(operation) = stack.iter().find_map(by_function)
+            && let Some(place) = self.open_place(address)
+        {
+            place.state = State::Known(operation);
         }
     }
 
-    /// Nothing that may show what stands there comes any more.
-    pub(in crate::source::text) fn give_up(&mut self, address: u64) {
-        self.settle(address, Place::Hopeless);
-    }
-
-    fn place(&self, address: u64) -> Option<Place> {
-        let mut places = self.places.iter();
-        places.find_map(|(known, place)| (*known == address).then_some(*place))
-    }
-
-    fn settle(&mut self, address: u64, settled: Place) {
-        for (known, place) in &mut self.places {
-            if *known == address && *place == Place::Open {
-                *place = settled;
-            }
+    /// The calls before an event at this address prove what it is, unless one of them is missing from the text.
+    pub(in crate::source::text) fn proved(&mut self, address: u64, operation: Operation) {
+        if let Some(place) = self.open_place(address)
+            && !place.proved.contains(&operation)
+        {
+            place.proved.push(operation);
         }
+    }
+
+    /// Nothing more comes that may show what stands there: it is what was proved, if that was one thing, and that
+    /// of no other address. A name has one.
+    pub(in crate::source::text) fn settle(&mut self, address: u64) {
+        let operation = self.place(address).and_then(|place| match *place.proved {
+            [operation] => Some(operation),
+            _ => None,
+        });
+        let operation = operation.filter(|operation| {
+            let others = self.places.iter().filter(|place| place.address != address);
+            !others.into_iter().any(|other| {
+                other.proved.contains(operation) || other.state == State::Known(*operation)
+            })
+        });
+        if let Some(place) = self.open_place(address) {
+            place.state = operation.map_or(State::Hopeless, State::Known);
+        }
+    }
+
+    fn place(&self, address: u64) -> Option<&Place> {
+        self.places.iter().find(|place| place.address == address)
+    }
+
+    fn open_place(&mut self, address: u64) -> Option<&mut Place> {
+        let mut places = self.places.iter_mut();
+        places.find(|place| place.address == address && place.state == State::Open)
     }
 }
 
@@ -169,8 +202,30 @@ mod tests {
             let mut operations = Operations::default();
             // No kernel has a name there.
             assert!(operations.is_open(0x10));
-            operations.learn(0x10, &call_chain::read(stack.as_bytes()));
+            operations.logged_on(0x10, &call_chain::read(stack.as_bytes()));
             assert_eq!(operations.of(OperationWord::At(0x10)), expected, "{stack}");
+        }
+    }
+
+    #[test]
+    fn what_calls_prove_must_be_one_thing_at_one_address() {
+        use Operation::{Add, Release};
+        let at = |address| OperationWord::At(address);
+        for (proofs, expected) in [
+            (&[(0x10, Add)][..], [Some(Add), None]),
+            (&[(0x10, Add), (0x20, Release)], [Some(Add), Some(Release)]),
+            (&[(0x10, Add), (0x10, Release)], [None, None]),
+            (&[(0x10, Add), (0x20, Add)], [None, None]),
+        ] {
+            let mut operations = Operations::default();
+            assert!(operations.is_open(0x10) && operations.is_open(0x20));
+            for (address, operation) in proofs {
+                operations.proved(*address, *operation);
+            }
+            assert_eq!(operations.of(at(0x10)), None, "more may come");
+            operations.settle(0x10);
+            operations.settle(0x20);
+            assert_eq!([operations.of(at(0x10)), operations.of(at(0x20))], expected);
         }
     }
 

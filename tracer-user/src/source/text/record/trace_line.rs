@@ -31,6 +31,16 @@ pub(in crate::source::text) struct TraceLine<'a> {
     pub(in crate::source::text) resource: Resource<'a>,
 }
 
+impl TraceLine<'_> {
+    /// The address of the operation's name, where that stands in its place.
+    pub(in crate::source::text) fn address(&self) -> Option<u64> {
+        match self.operation {
+            OperationWord::At(address) => Some(address),
+            OperationWord::Named(_) => None,
+        }
+    }
+}
+
 /// Where [`EVENT`], which `finder` finds, stands as an event's name.
 pub(in crate::source::text) fn find(line: &[u8], finder: &Finder<'_>) -> Option<usize> {
     finder

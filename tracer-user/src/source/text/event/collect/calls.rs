@@ -11,7 +11,7 @@ use super::{
         names::NameId,
         records::Records,
     },
-    Collector, MOST_TASKS, Place,
+    Collector, LogsNext, MOST_TASKS, Place,
 };
 use crate::{
     event::{Comm, Hook, Role},
@@ -39,6 +39,7 @@ pub(super) struct Context {
     pub(super) told: Vec<u32>,
     /// The last record of the tracepoint.
     pub(super) last_node: Option<u32>,
+    pub(super) logs_next: LogsNext,
 }
 
 /// A function that was entered.
@@ -91,6 +92,7 @@ impl Collector {
         self.learn_name(record, &call);
         let context = context(&mut self.contexts, place.tid);
         context.added = None;
+        context.logs_next.call(&call);
         // A stack that follows is this call's, of which none is kept.
         context.last_node = None;
         let mut missing = 0;

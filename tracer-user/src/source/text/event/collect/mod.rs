@@ -5,6 +5,7 @@
 //! there on, and the device is called by its address.
 
 mod calls;
+mod logs_next;
 mod messages;
 
 use std::num::NonZeroU32;
@@ -29,6 +30,7 @@ use crate::{
     },
 };
 use calls::{Context, context};
+pub(in crate::source::text) use logs_next::LogsNext;
 
 /// Tasks about which something is remembered at the same time.
 const MOST_TASKS: usize = 4096;
@@ -104,8 +106,16 @@ impl Collector {
             ..node
         };
         let record = self.next_record();
-        context(&mut self.contexts, place.tid).last_node = Some(record);
+        let context = context(&mut self.contexts, place.tid);
+        context.last_node = Some(record);
+        context.logs_next.logged();
         self.push(place, RecordKind::Node(node));
+    }
+
+    /// What a task can only log next.
+    pub(in crate::source::text) fn logs_next(&self, tid: u32) -> LogsNext {
+        let context = self.contexts.get(&tid);
+        context.map_or_else(LogsNext::default, |context| context.logs_next)
     }
 
     /// The record to which a stack belongs that begins at this line, or that follows the last line.
