@@ -93,11 +93,7 @@ impl Rule for ManagedFreeMiss {
                 let function = splat::missed(splat).unwrap_or_default();
                 warned(*device, function, Certainty::Likely, model, report);
             }
-            Message::Splat(splat) if splat::leaves_open(splat, Proof::Missed) => {
-                let subject = blame::told_of(*device, model);
-                report.stay_silent(INFO.id, subject.key, Doubt::FaultUnexplained);
-            }
-            _ => {}
+            message => splat::judge(&INFO, Proof::Missed, *device, message, model, report),
         }
     }
 

@@ -110,14 +110,7 @@ impl Rule for SlowRelease {
             ) if !self.tasks.is_empty() => self.left(left, model, report),
             Change::Lost(_) => self.tasks.clear(),
             Change::KernelMessage { device, message } => {
-                if let Message::Splat(splat) = &**message {
-                    let subject = blame::told_of(*device, model);
-                    if splat::proof(splat) == Proof::Slow {
-                        report.submit(splat::slow(&INFO, splat, &subject, model));
-                    } else if splat::leaves_open(splat, Proof::Slow) {
-                        report.stay_silent(INFO.id, subject.key, Doubt::FaultUnexplained);
-                    }
-                }
+                splat::judge(&INFO, Proof::Slow, *device, message, model, report);
             }
             _ => {}
         }

@@ -9,7 +9,7 @@ use super::{
     splat::{self, Proof},
 };
 use crate::{
-    event::{Hook, Message},
+    event::Hook,
     finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
@@ -90,14 +90,7 @@ impl Rule for DoubleFreeManaged {
                 }
             }
             Change::KernelMessage { device, message } => {
-                if let Message::Splat(splat) = &**message {
-                    let subject = blame::told_of(*device, model);
-                    if splat::proof(splat) == Proof::FreedTwice {
-                        report.submit(splat::freed_twice(&INFO, splat, &subject, model));
-                    } else if splat::leaves_open(splat, Proof::FreedTwice) {
-                        report.stay_silent(INFO.id, subject.key, Doubt::FaultUnexplained);
-                    }
-                }
+                splat::judge(&INFO, Proof::FreedTwice, *device, message, model, report);
             }
             _ => {}
         }

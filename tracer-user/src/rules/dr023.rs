@@ -1,12 +1,11 @@
 //! DR023 enabled-at-put: a managed regulator is released while it is still enabled.
 
 use super::{
-    Rule, blame,
+    Rule,
     splat::{self, Proof},
 };
 use crate::{
-    event::Message,
-    finding::{Doubt, Report, RuleInfo, Severity},
+    finding::{Report, RuleInfo, Severity},
     model::{Change, Model},
 };
 
@@ -32,15 +31,8 @@ impl Rule for EnabledAtPut {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        if let Change::KernelMessage { device, message } = change
-            && let Message::Splat(splat) = &**message
-        {
-            let subject = blame::told_of(*device, model);
-            if splat::proof(splat) == Proof::EnabledAtPut {
-                report.submit(splat::enabled_at_put(&INFO, splat, &subject, model));
-            } else if splat::leaves_open(splat, Proof::EnabledAtPut) {
-                report.stay_silent(INFO.id, subject.key, Doubt::FaultUnexplained);
-            }
+        if let Change::KernelMessage { device, message } = change {
+            splat::judge(&INFO, Proof::EnabledAtPut, *device, message, model, report);
         }
     }
 }

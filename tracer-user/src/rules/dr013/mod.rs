@@ -142,13 +142,20 @@ impl Rule for DanglingData {
                 {
                     freed_active(*device, object, hint.as_deref(), block, model, report);
                 } else {
-                    told(Some(*device), message, model, report);
+                    splat::judge(
+                        &INFO,
+                        Proof::Dangling,
+                        Some(*device),
+                        message,
+                        model,
+                        report,
+                    );
                 }
             }
             Change::KernelMessage {
                 device: None,
                 message,
-            } => told(None, message, model, report),
+            } => splat::judge(&INFO, Proof::Dangling, None, message, model, report),
             Change::DeviceGone { device, .. } => {
                 let left = model
                     .device_by_id(*device)
@@ -306,19 +313,6 @@ impl DanglingData {
                     .extend(dangling(node, device, end, model, report));
             }
         }
-    }
-}
-
-/// The kernel reported that memory was used that had been freed.
-fn told(device: Option<DeviceId>, message: &Message, model: &Model, report: &mut Report) {
-    let Message::Splat(splat) = message else {
-        return;
-    };
-    let subject = blame::told_of(device, model);
-    if splat::proof(splat) == Proof::Dangling {
-        report.submit(splat::dangling(&INFO, splat, &subject, model));
-    } else if splat::leaves_open(splat, Proof::Dangling) {
-        report.stay_silent(INFO.id, subject.key, Doubt::FaultUnexplained);
     }
 }
 

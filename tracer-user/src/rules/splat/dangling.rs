@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What DR013 says of it.
-pub(in crate::rules) fn dangling(
+pub(super) fn dangling(
     info: &RuleInfo,
     splat: &Splat,
     subject: &Subject,

@@ -18,7 +18,7 @@ pub(super) fn is_enabled_at_put(splat: &Splat) -> bool {
 }
 
 /// What DR023 says of it.
-pub(in crate::rules) fn enabled_at_put(
+pub(super) fn enabled_at_put(
     info: &RuleInfo,
     splat: &Splat,
     subject: &Subject,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What DR021 says of it.
-pub(in crate::rules) fn freed_twice(
+pub(super) fn freed_twice(
     info: &RuleInfo,
     splat: &Splat,
     subject: &Subject,

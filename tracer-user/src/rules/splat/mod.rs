@@ -7,21 +7,20 @@ mod next;
 mod open;
 mod slow;
 
+use super::blame;
 use crate::{
     event::{
-        Function, StackFrame,
+        Function, Message, StackFrame,
         splat::{
             Given, MemoryFault, Phase, Release, Role, Splat, SplatKind, Story, is_freeing,
             is_of_allocator, is_of_reporting,
         },
     },
-    finding::{Cause, Step, Subject},
-    model::Model,
+    finding::{Cause, Doubt, Report, RuleInfo, Step, Subject},
+    model::{DeviceId, Model},
 };
 
-pub(super) use {
-    dangling::dangling, enabled::enabled_at_put, freed_twice::freed_twice, open::open, slow::slow,
-};
+pub(super) use open::open;
 
 /// What a splat proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +59,37 @@ pub(super) fn proof(splat: &Splat) -> Proof {
     }
 }
 
+/// What the rule of `info`, which is about `what`, makes of a message: a finding, if that is a splat that proves it, and
+/// nothing for certain, if it leaves it open.
+pub(super) fn judge(
+    info: &RuleInfo,
+    what: Proof,
+    device: Option<DeviceId>,
+    message: &Message,
+    model: &Model,
+    report: &mut Report,
+) {
+    let Message::Splat(splat) = message else {
+        return;
+    };
+    let subject = blame::told_of(device, model);
+    if leaves_open(splat, what) {
+        report.stay_silent(info.id, subject.key, Doubt::FaultUnexplained);
+    } else if proof(splat) == what {
+        let make = match what {
+            Proof::Dangling => dangling::dangling,
+            Proof::FreedTwice => freed_twice::freed_twice,
+            Proof::Slow => slow::slow,
+            Proof::EnabledAtPut => enabled::enabled_at_put,
+            // The rule itself knows more of it, or there is none.
+            Proof::Missed | Proof::Nothing => return,
+        };
+        report.submit(make(info, splat, &subject, model));
+    }
+}
+
 /// Whether a report that proves nothing may be one that proves this, and what would show it was lost.
-pub(super) fn leaves_open(splat: &Splat, what: Proof) -> bool {
+fn leaves_open(splat: &Splat, what: Proof) -> bool {
     let story = Story::of(splat);
     if proof(splat) != Proof::Nothing {
         return false;

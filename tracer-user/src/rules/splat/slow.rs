@@ -9,12 +9,7 @@ use crate::{
 };
 
 /// What DR019 says of it.
-pub(in crate::rules) fn slow(
-    info: &RuleInfo,
-    splat: &Splat,
-    subject: &Subject,
-    model: &Model,
-) -> Finding {
+pub(super) fn slow(info: &RuleInfo, splat: &Splat, subject: &Subject, model: &Model) -> Finding {
     let story = Story::of(splat);
     let who = story
         .release()
