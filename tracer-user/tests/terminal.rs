@@ -46,9 +46,11 @@ fn ends_well_by(signal: Signal) {
     let terminal = openpty(Some(&size), None).expect("there are terminals");
     let before = settings(&terminal.slave);
     let end = || Stdio::from(terminal.slave.try_clone().expect("it can be shared"));
-    let mut program = Command::new(env!("CARGO_BIN_EXE_devres-tracer"));
+    // In a shell's background and under nohup signals are ignored that the program must get here.
+    let mut program = Command::new("env");
     program
-        .args(["live", RECORDING])
+        .arg("--default-signal=HUP,INT,QUIT,TERM,ABRT")
+        .args([env!("CARGO_BIN_EXE_devres-tracer"), "live", RECORDING])
         .env("TERM", "xterm")
         .stdin(end())
         .stdout(end())
