@@ -36,8 +36,8 @@ impl fmt::Display for Packed {
     }
 }
 
-/// `trace-cmd report` rounds times to microseconds without `-t`. `perf script` does so without `--ns`, passes over what
-/// was lost without `--show-lost-events`, and refuses another user's file without `-f`.
+/// `trace-cmd report` rounds times to microseconds without `-t`. `perf script` does so without `--ns`, and passes over
+/// what was lost without `--show-lost-events`. Its `-f` is left out: perf refuses another user's file for a reason.
 static KNOWN: [Kind; 10] = [
     kind(b"\x1f\x8b", "compressed with gzip", &["zcat"]),
     kind(b"BZh", "compressed with bzip2", &["bzcat"]),
@@ -58,7 +58,7 @@ static KNOWN: [Kind; 10] = [
         &["journalctl", "-k", "-o", "short-monotonic", "--file"],
     ),
 ];
-const PERF_SCRIPT: [&str; 6] = ["perf", "script", "-f", "--ns", "--show-lost-events", "-i"];
+const PERF_SCRIPT: [&str; 5] = ["perf", "script", "--ns", "--show-lost-events", "-i"];
 
 const fn kind(magic: &'static [u8], name: &'static str, tool: &'static [&'static str]) -> Kind {
     Kind { magic, name, tool }

@@ -48,7 +48,7 @@ fn each_is_read_with_the_options_that_lose_nothing() {
             "perf.data",
             b"PERFILE2",
             "perf",
-            "script -f --ns --show-lost-events -i perf.data\n",
+            "script --ns --show-lost-events -i perf.data\n",
         ),
         ("-log.gz", b"\x1f\x8b\x08\0", "zcat", "./-log.gz\n"),
         (
@@ -78,7 +78,7 @@ fn a_tool_that_is_missing_or_fails_is_named_with_its_words() {
     place.write("perf.data", b"PERFILE2");
     let ran = place.run_among("", &["import", "perf.data"]);
     assert_eq!(ran.code, 2);
-    let command = "`perf script -f --ns --show-lost-events -i FILE`";
+    let command = "`perf script --ns --show-lost-events -i FILE`";
     assert_eq!(
         ran.error,
         format!(
