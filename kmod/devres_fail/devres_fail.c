@@ -15,7 +15,7 @@
  * process that has written to `arm`. Probes that run inside it, of other
  * devices, are left alone. While nothing is armed the module does nothing. An
  * empty line disarms it. N may be more than the probe acquires: then it is not
- * disturbed, and `result` tells how many acquisitions there were.
+ * disturbed, and `result` shows how many acquisitions there were.
  *
  * `result` is "idle", "armed", "running", or what came of the probe:
  *
@@ -43,7 +43,7 @@
 #error "arguments and return address are only known of x86-64"
 #endif
 
-/* How many callers are told. */
+/* How many callers are shown. */
 #define CALLERS 8
 /* The stack of the probe handler itself lies on top of those. */
 #define MOST_FRAMES 48

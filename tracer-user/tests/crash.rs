@@ -11,7 +11,7 @@ use devres_tracer::{
     source::{dead_kernel::messages::tell_of_a_crash, recording::Recording, text},
 };
 
-/// The end of a recording, as `crash` tells it; with the log's own words on how the machine died.
+/// The end of a recording, as `crash` reports it; with the log's own words on how the machine died.
 fn crash(trace: &str) -> Crash {
     let import = text::read(trace.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{trace}"));
     let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());

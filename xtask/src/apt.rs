@@ -317,7 +317,7 @@ fn acquire_settings(dump: &str) -> String {
     settings
 }
 
-/// Writes `text` to `path` unless it is there already; tells whether it wrote.
+/// Writes `text` to `path` unless it is there already; returns whether it wrote.
 fn write_if_changed(path: &Path, text: &str) -> Result<bool> {
     if fs::read_to_string(path).is_ok_and(|present| present == text) {
         return Ok(false);

@@ -123,7 +123,7 @@ impl Tools {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Fails, and tells how to get the toolchain of the `committed` objects, unless these are the same tools.
+    /// Fails, and says how to get the toolchain of the `committed` objects, unless these are the same tools.
     fn ensure_same(&self, committed: &Self) -> Result<()> {
         if self == committed {
             return Ok(());

@@ -97,7 +97,7 @@ impl Machine<'_> {
             "none",
         ]);
         if self.reboots {
-            // Where pvpanic tells of a panic, QEMU would end before the kernel has said all of it.
+            // Where pvpanic reports a panic, QEMU would end before the kernel has said all of it.
             command.args(["-action", "panic=none"]);
         } else {
             command.arg("-no-reboot");

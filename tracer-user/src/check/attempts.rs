@@ -59,8 +59,7 @@ impl Attempts {
             .collect()
     }
 
-    /// The test that they come to. `whole` tells whether they were done to their end, and `gap` why something may have
-    /// been missed.
+    /// The test of all attempts. `whole`: all were done; `gap`: why something may have been missed.
     pub(super) fn conclude(self, failed: &FailedProbes, whole: bool, gap: Option<&str>) -> Test {
         if let Some(unable) = &failed.unable {
             return Test::new(NAME, Status::Inconclusive, unable.clone());

@@ -51,7 +51,7 @@ pub(super) struct CaptureOptions {
 }
 
 impl CaptureOptions {
-    /// What is wrong with the command, as far as can be told before it is run and anything is written.
+    /// What is wrong with the command, as far as can be known before it is run and anything is written.
     pub(super) fn verify(&self) -> Result<(), UsageError> {
         match self.command.first() {
             Some(program) => child::verify(program, self.user.as_deref()),

@@ -2,7 +2,7 @@
 
 use super::{Exit, say::say};
 
-/// An error for which the one who typed the command is to be told, with the exit code 2. Commands return it
+/// A mistake in what was typed, with the exit code 2. Commands return it
 /// like any other error.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

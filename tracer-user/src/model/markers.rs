@@ -29,7 +29,7 @@ impl Model {
         let Some(record) = self.devices.get_mut(id) else {
             return;
         };
-        // The call tells exactly; what was read from the marker only where that was not seen.
+        // The call says it exactly; what was read from the marker only where that was not seen.
         let group = called
             .or(told)
             .filter(|group| group.0 != 0)

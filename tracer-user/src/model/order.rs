@@ -55,12 +55,12 @@ impl Clocks {
     }
 }
 
-/// How far apart the clock and the place of an event can lie where another CPU comes in between: nanoseconds. What one
-/// task does on a device lies closer together, and what several do, one after the other, farther apart.
+/// By how much, in nanoseconds, an event may be older than the one before it if another task on another CPU wrote that.
+/// Events of one task are never older.
 const APART: u64 = 1_000_000;
 
 /// Whether an event of this kind comes where the task is: an interrupt comes in between, a message of the kernel when it
-/// is printed, and who a device is and what it owned the source tells itself.
+/// is printed, and a device's identity and snapshot come from the source itself.
 fn has_place(kind: &EventKind) -> bool {
     match kind {
         EventKind::Enter(call) => call.hook != Hook::IrqHandler,

@@ -13,13 +13,13 @@ use crate::{
 pub(super) enum Attribution {
     /// The driver's own code called the function that adds.
     Driver,
-    /// A module did that is the driver's as far as can be told: what the other device's driver consists of is not
+    /// A module did that is the driver's as far as is known: what the other device's driver consists of is not
     /// known.
     Likely,
     /// A part of the kernel, or the other device's driver, did so for a purpose of its own: the PCI core that sets up
     /// the interrupts of a device whose child asks for some, a codec's driver whose card is being probed.
     Other,
-    /// There is no stack to tell by.
+    /// There is no stack to judge by.
     Unknown,
 }
 

@@ -157,7 +157,7 @@ pub(super) fn reported_caller<'m>(function: &str, model: &'m Model) -> Option<&'
     caller(model.current_stack()?, function)
 }
 
-/// What tells a message of the kernel about `function` from others: the caller, or else the function itself.
+/// What distinguishes a message of the kernel about `function`: the caller, or else the function itself.
 pub(super) fn reported_as(sort: &str, function: &str, caller: Option<&str>) -> String {
     let parts = [Some(sort), Some(function), caller];
     let words: Vec<&str> = parts

@@ -96,7 +96,7 @@ fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &m
     }
     let subject = Subject::of(device);
     if within == Hook::Unbind {
-        // Before 5.18 only the stack tells what remove does from the resume and suspend that come with an unbind.
+        // Before 5.18 only the stack distinguishes what remove does from the resume and suspend that come with an unbind.
         let Some(stack) = node.stack() else {
             report.stay_silent(INFO.id, subject.key, Doubt::AddedInUnbindWithoutStack);
             return;

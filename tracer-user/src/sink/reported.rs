@@ -1,4 +1,4 @@
-//! What a sink has told of each finding, so that it need not tell it again.
+//! What a sink has said of each finding, so that it need not repeat it.
 
 use std::collections::BTreeMap;
 

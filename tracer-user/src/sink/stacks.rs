@@ -298,7 +298,7 @@ impl StackEntry {
         }
     }
 
-    /// Who opened the group: the frame that tells it, else the task.
+    /// Who opened the group: the frame that shows it, else the task.
     fn opener(&self) -> String {
         let frame = telling(&self.added_by).first().or(self.task.as_ref());
         frame.map_or_else(String::new, |frame| format!(" by {}", Escaped(frame)))

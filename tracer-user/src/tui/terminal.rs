@@ -44,7 +44,7 @@ pub(super) struct Use {
 /// A terminal that is taken over, until this value goes away.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
-    /// The size, where the terminal doesn't tell it.
+    /// The size, where the terminal doesn't know it.
     fixed: Option<Rect>,
     usage: Use,
 }

@@ -1,4 +1,4 @@
-//! The command line where a transcript can't show it: files that are written, and bytes that are no text.
+//! The command line where a transcript can't show it: files that are written, bytes that are not text, other programs.
 
 mod inputs;
 mod other_tools;

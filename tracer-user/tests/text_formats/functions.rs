@@ -238,7 +238,7 @@ fn kernels_without_the_tracepoint_are_read_in_reduced_mode() {
                 node.payload_address & 0xfff,
                 node.name.as_deref(),
             )),
-            EventKind::Remove(_) | EventKind::Loss(_) => panic!("no line tells of it: {kind:?}"),
+            EventKind::Remove(_) | EventKind::Loss(_) => panic!("no line reports it: {kind:?}"),
             _ => None,
         })
         .collect();

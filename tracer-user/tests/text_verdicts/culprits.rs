@@ -79,7 +79,7 @@ fn the_same_is_found_in_every_form_of_log() {
         ),
         (
             each(&|line| message(line) + "\n"),
-            // Without times nothing tells a bind that fails from an unbind.
+            // Without times a failed bind can't be told from an unbind.
             Severity::Warn,
         ),
         (

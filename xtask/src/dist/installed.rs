@@ -323,7 +323,7 @@ fn goes(debian: &CleanDebian) -> Result<()> {
     Ok(())
 }
 
-/// The program of another machine tells its version, judges the recording of the demo, and says what it can't trace.
+/// The program of another machine prints its version, judges the recording of the demo, and says what it can't trace.
 fn emulated(target: Target, program: &Path) -> Result<()> {
     let emulator = target.emulator().context("this is the host's machine")?;
     tools::require(&[emulator])?;

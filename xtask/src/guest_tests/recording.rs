@@ -23,7 +23,7 @@ pub(super) struct Recording {
     pub(super) summary: Value,
 }
 
-/// An addition, a removal, a release or a replacement, as `devres_log` tells it.
+/// An addition, a removal, a release or a replacement, as `devres_log` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NodeEvent {
     /// Nanoseconds of the monotonic clock.

@@ -53,7 +53,7 @@ pub(super) static SESSION: Session = Session {
     ],
 };
 
-/// A node as both tell it: what one of them leaves out is `None`.
+/// A node as both show it: what one of them leaves out is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Node {
     address: u64,

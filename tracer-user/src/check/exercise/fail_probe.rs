@@ -75,7 +75,7 @@ impl Outcome {
         }
     }
 
-    /// As the module tells it; an error if the probe has not run.
+    /// As the module prints it; an error if the probe has not run.
     fn parse(text: &str) -> Result<Self, String> {
         let mut outcome = Self::default();
         let wrong = || format!("{MODULE} says {:?} of the probe", text.trim());

@@ -68,7 +68,7 @@ impl Failure {
         }
     }
 
-    /// Whether those who read standard output are to be told as well: a mistake on the command line is one of whoever
+    /// Whether those who read standard output are to see it as well: a mistake on the command line is one of whoever
     /// typed it.
     pub(super) const fn concerns_everyone(&self) -> bool {
         matches!(self, Self::Here(_) | Self::Run(_))

@@ -166,7 +166,7 @@ impl Lines {
         let ended = groups.remove(position);
         for group in groups.iter_mut().filter(|group| group.sequence < sequence) {
             group.inner_until = now;
-            // Where it went without a word nothing says when.
+            // If its removal was not observed, nothing says when it happened.
             group.bound_until = when.unwrap_or(ended.bound_until);
         }
         if groups.is_empty() {

@@ -167,7 +167,7 @@ fn beside(comparison: &BindingComparison<'_>, which: Which, word: &str, place: u
     }
 }
 
-/// A sentence that can be told of several resources at once.
+/// A sentence that can be said of several resources at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sentence {
     /// What it is about; empty where the rest is the whole sentence.

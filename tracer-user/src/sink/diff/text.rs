@@ -136,7 +136,7 @@ fn is_alone(binding: &BindingComparison<'_>) -> bool {
     binding.good.is_none() || binding.bad.is_none()
 }
 
-/// What differs in a binding, in sentences: what can be told of several resources at once, of all of them.
+/// What differs in a binding, in sentences: what can be said of several resources at once, of all of them.
 /// Sizes are reported once for the device.
 fn sentences(binding: &BindingComparison<'_>) -> Vec<(bool, String)> {
     let mut told: Vec<(bool, Sentence, Vec<String>)> = Vec::new();

@@ -333,7 +333,7 @@ fn sight(session: &Session) -> Vec<(String, Style)> {
     facts
 }
 
-/// What is being typed, what is to be told, or what can be pressed.
+/// What is being typed, what is to be shown, or what can be pressed.
 fn hints(session: &Session, room: usize, is_small: bool) -> Line<'static> {
     let theme = session.configuration.theme;
     let cut = theme.signs.cut;

@@ -212,7 +212,7 @@ fn a_detach_whose_call_was_missed_decides_nothing() {
     let mut story = inverted(&["devm_irq_release"]);
     let detaches = |event: &Event| matches!(&event.kind, EventKind::Enter(call) if call.hook == Hook::PmDetach);
     story.events.retain(|event| !detaches(event));
-    // A kretprobe does not tell the device.
+    // A kretprobe does not have the device.
     for event in &mut story.events {
         if matches!(&event.kind, EventKind::Leave(returned) if returned.hook == Hook::PmDetach) {
             event.device = Dev(0).address();

@@ -15,7 +15,7 @@ pub(in crate::source::text) struct Prefix {
     pub(in crate::source::text) logged: bool,
 }
 
-/// A time as a prefix tells it, in nanoseconds.
+/// A time as a prefix has it, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::text) enum Stamp {
     /// Since the kernel began, or since 1970 where only a date is given.

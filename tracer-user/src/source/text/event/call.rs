@@ -3,7 +3,7 @@
 //! Whoever sets up a probe chooses their names. An argument is known by its name as the kernel or a person writes it
 //! ([`Meaning::of`]), by its place where the name only counts (`arg1`, `a0`, `di`, `x0`), and by the form of its
 //! value: `devp=0xffff888001000000 dev="foo"` is a device's address and its name. What is not understood is kept by
-//! name, so that it can be told.
+//! name, so that it can be reported.
 //!
 //! Numbers are decimal, or hexadecimal with `0x` or where tools leave that out before an address.
 
@@ -315,7 +315,7 @@ impl Call {
         let about_pm = row.has(Trait::PmDomain);
         if self.returns() {
             check(Role::Returned, self.raw.get(Role::Returned).is_some());
-            // What a probe leaves behind is to be told; what attach and detach do, their entries tell.
+            // What a probe leaves behind is to be reported; what attach and detach do, their entries show.
             let leaves = row.hook == Hook::Probe;
             check(Role::PmDomain, !leaves || self.raw.pm().is_some());
             return untold;

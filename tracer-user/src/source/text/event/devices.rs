@@ -1,7 +1,7 @@
 //! Which device a name or an address means at a place in the input.
 //!
 //! The tracepoint and the kernel's log know a device's name, function events its address and sometimes
-//! its name. A device is called by its address where the input tells it anywhere, and else by a small
+//! its name. A device is called by its address where the input has it anywhere, and else by a small
 //! number that stands for the name. Both names and addresses are used again, so what is learned holds
 //! from where it is learned on; before that, the first thing that will be learned holds.
 
@@ -89,7 +89,7 @@ impl Devices {
         DeviceAddress(found.map_or(0, |(_, address)| *address))
     }
 
-    /// The name of the device at `address` at `record`, if the input tells it while that device lives.
+    /// The name of the device at `address` at `record`, if the input has it while that device lives.
     pub(in crate::source::text) fn name(&self, address: u64, record: u32) -> Option<NameId> {
         let names = self.names.get(&address)?;
         let later = names.partition_point(|(from, _)| *from <= record);

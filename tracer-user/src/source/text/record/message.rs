@@ -14,7 +14,7 @@ pub(in crate::source::text) const WORDS: [&str; 2] = [REFUSED, BEGINNING];
 /// The file of which every report is an event, whatever its stack.
 pub(in crate::source::text) const SOURCE: &str = "drivers/base/devres.c:";
 
-/// Whether a line has all that tells of a message, or of a report from drivers/base/devres.c.
+/// Whether a line has all that a message has, or of a report from drivers/base/devres.c.
 pub(in crate::source::text) fn is_whole(line: &[u8]) -> bool {
     [REFUSED, SOURCE]
         .iter()

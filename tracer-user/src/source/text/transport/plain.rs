@@ -4,7 +4,7 @@ use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 use crate::source::text::scan::last_word;
 
-/// Leaves out what is no text: the terminal's colours, the mark at the beginning of a file that tells its
+/// Leaves out what is no text: the terminal's colours, the mark at the beginning of a file that names its
 /// encoding, and the zeros by which UTF-16 makes two bytes of one.
 pub(in crate::source::text) fn plain<'a>(line: &'a [u8], space: &'a mut Vec<u8>) -> &'a [u8] {
     let line = [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"]

@@ -155,7 +155,7 @@ impl Collector {
         }
     }
 
-    /// The last record, of this thread where the lines tell of threads.
+    /// The last record, of this thread where the lines name threads.
     fn last_of(&self, thread: Option<u32>) -> Option<RecordKind> {
         let latest = || self.records.all.latest().take(MOST_BETWEEN);
         let by = |record: &Record| match record.kind {

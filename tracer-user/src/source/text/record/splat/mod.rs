@@ -84,7 +84,7 @@ struct At {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::text) struct Beginning {
     pub(in crate::source::text) time: Option<Stamp>,
-    /// The thread that reports, where the line tells; zero where it is written outside of any.
+    /// The thread that reports, where the line names it; zero where it is written outside of any.
     pub(in crate::source::text) thread: Option<u32>,
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Open {
     header: Header,
     /// Nothing but a part of it was seen yet: its first lines are missing.
     pub(super) cut: bool,
-    /// Whether lines of another report are among its own, and nothing tells them apart.
+    /// Whether lines of another report are among its own and can't be told apart.
     pub(super) mixed: Mixed,
     /// A stack was said to begin, and not to end.
     within: bool,
