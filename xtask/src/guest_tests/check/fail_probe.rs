@@ -11,12 +11,7 @@ pub(in crate::guest_tests) static SESSION: Session = Session {
     script: concat!(
         check_function!(),
         r#"
-        modprobe i2c-stub chip_addr=0x48
-        modprobe lm75
-        name=$(grep -l 'SMBus stub' /sys/bus/i2c/devices/i2c-*/name)
-        bus=${name%/name}
-        sensor=${bus##*-}-0048
-        echo lm75 0x48 >$bus/new_device
+        make_sensor
         # It is not installed for this kernel, and so can't be loaded by its name.
         check unable --exercise lm75 --fail-probe
 

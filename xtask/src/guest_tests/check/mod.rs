@@ -98,12 +98,7 @@ pub(super) static EXERCISE: Session = Session {
     script: concat!(
         check_function!(),
         r#"
-        modprobe i2c-stub chip_addr=0x48
-        modprobe lm75
-        name=$(grep -l 'SMBus stub' /sys/bus/i2c/devices/i2c-*/name)
-        bus=${name%/name}
-        sensor=${bus##*-}-0048
-        echo lm75 0x48 >$bus/new_device
+        make_sensor
         check lm75 --exercise lm75 --cycles 200
         [ -e /sys/bus/i2c/drivers/lm75/$sensor ]
         check sensor --exercise i2c/$sensor --cycles 3 --driver lm75
