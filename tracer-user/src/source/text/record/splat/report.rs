@@ -1,16 +1,16 @@
 //! One report, while its lines come.
 
-use std::sync::Arc;
+mod over;
 
 use super::{
-    At, Caller, Over,
+    At, Caller,
     forms::Header,
     part::{self, Machine, Part, Who},
     warning,
 };
 use crate::event::{
     Function, StackFrame, Text,
-    splat::{Role, Splat, SplatKind, SplatStack, is_interrupt_entry, is_of_reporting},
+    splat::{Role, SplatKind},
 };
 
 /// Frames of a stack that are kept.
@@ -352,144 +352,6 @@ impl Open {
             self.header.function = function;
         }
     }
-
-    /// What it was, when all of it was seen.
-    pub(super) fn over(mut self) -> Option<Over> {
-        let place = self.place?;
-        self.split_interrupted();
-        if self.mixed == Mixed::Yes || self.lacks_its_function() {
-            // Whose stack it is, nobody knows.
-            self.header = Header {
-                tid: self.header.tid,
-                comm: self.header.comm,
-                cpu: self.header.cpu,
-                ..Header::default()
-            };
-            self.signs = Signs::default();
-            self.cut = true;
-        }
-        let kind = self.kind();
-        let function = self.header.function.take().map(Arc::new);
-        // The function in which it happened has no frame of its own on x86.
-        let first = self
-            .stacks
-            .iter_mut()
-            .find(|stack| stack.role == Role::Report);
-        if let (Some(function), Some(stack)) = (&function, first)
-            && !matches!(kind, SplatKind::Hung | SplatKind::Stall)
-            && !kind.watches_memory()
-            && !stack.frames.iter().any(|frame| is_of(frame, function))
-            && !stack.frames.is_empty()
-        {
-            stack.frames.insert(
-                0,
-                StackFrame {
-                    address: 0,
-                    function: Some(Arc::clone(function)),
-                    offset: 0,
-                },
-            );
-        }
-        let tid = self.header.tid;
-        let stacks: Vec<SplatStack> = self
-            .stacks
-            .into_iter()
-            .filter(|stack| !stack.frames.is_empty())
-            .map(|stack| SplatStack {
-                role: stack.role,
-                tid: stack.tid.or(tid.filter(|_| stack.role == Role::Report)),
-                frames: stack.frames.into(),
-            })
-            .collect();
-        let frames = stacks
-            .iter()
-            .find(|stack| stack.role == Role::Report)
-            .map(|stack| without_reporting(&stack.frames))
-            .unwrap_or_default();
-        Some(Over {
-            place,
-            frames,
-            tid,
-            comm: self.header.comm,
-            cpu: self.header.cpu.or(self.caller.1),
-            lines: self.lines,
-            splat: Splat {
-                kind,
-                detail: self.header.detail,
-                place: self.header.place,
-                function,
-                hint: self.header.hint,
-                number: self.header.number,
-                module: self.module,
-                fatal: self.fatal,
-                cut: self.cut,
-                stacks,
-            },
-        })
-    }
-
-    /// Whether the function that its first line names, and that its stack must have, is not on that: the stack is
-    /// another one's, or has lost its beginning.
-    fn lacks_its_function(&self) -> bool {
-        let stack = self.stacks.iter().find(|stack| stack.role == Role::Report);
-        match (&self.header.function, stack) {
-            (Some(function), Some(stack)) if self.header.kind.watches_memory() => {
-                !stack.frames.is_empty() && !stack.frames.iter().any(|frame| is_of(frame, function))
-            }
-            _ => false,
-        }
-    }
-
-    /// What it reports; of one whose first lines are missing as far as the rest shows it.
-    fn kind(&self) -> SplatKind {
-        match (self.header.kind, self.signs) {
-            (SplatKind::Stack, signs) if self.roles(Role::Freed) && signs.machine.is_none() => {
-                SplatKind::Kasan
-            }
-            (SplatKind::Stack, signs) => match (signs.reports, signs.machine) {
-                (Some(true), _) => SplatKind::Warning,
-                (Some(false), _) | (_, Some(Machine::Other)) => SplatKind::Oops,
-                (None, Some(_)) if signs.near_null => SplatKind::Oops,
-                _ => SplatKind::Stack,
-            },
-            // A panic is nothing but the end of the report before it.
-            (kind, _) => kind,
-        }
-    }
-
-    fn roles(&self, role: Role) -> bool {
-        self.stacks
-            .iter()
-            .any(|stack| stack.role == role && !stack.frames.is_empty())
-    }
-
-    /// What lies outward of an interrupt's entry was interrupted.
-    fn split_interrupted(&mut self) {
-        let mut stacks = Vec::with_capacity(self.stacks.len());
-        for mut stack in std::mem::take(&mut self.stacks) {
-            let entry = stack.frames.iter().rposition(|frame| {
-                let function = frame.function.as_deref();
-                function.is_some_and(|function| {
-                    function.module.is_none()
-                        && function.base_name().is_some_and(is_interrupt_entry)
-                })
-            });
-            let outward = match entry {
-                Some(at) if stack.role == Role::Report => stack.frames.split_off(at + 1),
-                _ => Vec::new(),
-            };
-            let tid = stack.tid;
-            stacks.push(stack);
-            if !outward.is_empty() {
-                stacks.push(Building {
-                    role: Role::Interrupted,
-                    tid,
-                    frames: outward,
-                });
-            }
-        }
-        self.stacks = stacks;
-    }
 }
 
 impl Took {
@@ -497,28 +359,6 @@ impl Took {
     fn or_part(self, begins: bool) -> Self {
         if begins { Self::Part } else { self }
     }
-}
-
-/// The frames from the one on in which it happened: without those that print the report.
-fn without_reporting(frames: &[StackFrame]) -> Vec<StackFrame> {
-    let reports = |frame: &StackFrame| {
-        let function = frame.function.as_deref();
-        function
-            .and_then(Function::base_name)
-            .is_some_and(|name| is_of_reporting(name) || name.starts_with("debug_print_"))
-    };
-    let first = frames.iter().position(|frame| !reports(frame));
-    frames
-        .get(first.unwrap_or(0)..)
-        .unwrap_or_default()
-        .to_vec()
-}
-
-fn is_of(frame: &StackFrame, function: &Function) -> bool {
-    frame
-        .function
-        .as_deref()
-        .is_some_and(|known| known.name == function.name)
 }
 
 /// How much a first line says: of several of one report the one that says most says what it is.
