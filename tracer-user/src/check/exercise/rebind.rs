@@ -472,5 +472,5 @@ fn settled<Devices: PartialEq>(devices: impl Fn() -> Devices) -> Devices {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+#[path = "tests/mod.rs"]
 mod tests;
