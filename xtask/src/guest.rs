@@ -28,6 +28,13 @@ const INIT: &str = include_str!("../guest/init.sh");
 const PARAMETERS: &str =
     "panic=-1 rcupdate.rcu_expedited=1 tsc=reliable clocksource=tsc lpj=4000000 mitigations=off";
 
+/// What has QEMU's monitor interrupt all processors at once. A kernel with the parameter `unknown_nmi_panic` says then
+/// what each of them is doing, and panics.
+const INTERRUPT: &str = r#"{"execute":"qmp_capabilities"}{"execute":"inject-nmi"}"#;
+
+/// How long a kernel that was interrupted may take to say where it hangs.
+const LAST_WORDS: Duration = Duration::from_secs(20);
+
 /// How often the guest's state is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -67,6 +74,8 @@ pub(crate) struct Guest {
     pub(crate) timeout: Duration,
     /// How long neither its kernel nor its script may print anything; `None` if that is no sign of a hang.
     pub(crate) silence: Option<Duration>,
+    /// How long its script may print nothing, whatever its kernel says meanwhile; `None` if that is no sign of a hang.
+    pub(crate) step: Option<Duration>,
     /// The Debian mirror, as in [`crate::apt::AptRoot::open`], should the busybox be missing in the cache.
     pub(crate) mirror: Option<String>,
 }
@@ -117,6 +126,7 @@ impl Guest {
             append: String::new(),
             timeout: Duration::from_secs(600),
             silence: Some(Duration::from_secs(120)),
+            step: None,
             mirror: None,
         }
     }
@@ -164,7 +174,8 @@ impl Guest {
         let mut command = self.machine_command(&directory, false)?;
         let log = File::create(directory.path("qemu.log")).context("cannot create QEMU's log")?;
         command
-            .stdin(Stdio::null())
+            .args(["-qmp", "stdio"])
+            .stdin(Stdio::piped())
             .stdout(log.try_clone().context("cannot share QEMU's log")?)
             .stderr(log);
         let mut machine = Running::start(&mut command)?;
@@ -187,6 +198,7 @@ impl Guest {
                 break status;
             }
             if let Some(fault) = patience.ended(&directory) {
+                machine.interrupt();
                 drop(machine);
                 forward()?;
                 bail!(
@@ -328,6 +340,21 @@ impl Running {
     fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.0.try_wait().context("cannot wait for QEMU")
     }
+
+    /// Interrupts a machine that hangs, and gives its kernel the time to say where. One that can't be interrupted, or
+    /// says nothing, is no worse than before.
+    fn interrupt(&mut self) {
+        let Some(mut monitor) = self.0.stdin.take() else {
+            return;
+        };
+        if monitor.write_all(INTERRUPT.as_bytes()).is_err() {
+            return;
+        }
+        let interrupted = Instant::now();
+        while interrupted.elapsed() < LAST_WORDS && matches!(self.ended(), Ok(None)) {
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
 }
 
 impl Drop for Running {
@@ -342,9 +369,12 @@ impl Drop for Running {
 struct Patience {
     timeout: Duration,
     silence: Option<Duration>,
+    step: Option<Duration>,
     started: Instant,
-    /// What was printed until when.
+    /// How many bytes were printed until when.
     printed: (u64, Instant),
+    /// The same of the script alone.
+    script_printed: (u64, Instant),
 }
 
 impl Patience {
@@ -353,8 +383,10 @@ impl Patience {
         Self {
             timeout: guest.timeout,
             silence: guest.silence,
+            step: guest.step,
             started,
             printed: (0, started),
+            script_printed: (0, started),
         }
     }
 
@@ -366,14 +398,24 @@ impl Patience {
                 self.timeout.as_secs()
             ));
         }
-        let silence = self.silence?;
-        let printed = directory.printed();
-        if printed != self.printed.0 {
-            self.printed = (printed, Instant::now());
-        }
-        (self.printed.1.elapsed() > silence)
-            .then(|| format!("printed nothing for {} s", silence.as_secs()))
+        let script = directory.script_printed();
+        let all = script + directory.kernel_printed();
+        still(all, &mut self.printed, self.silence)
+            .map(|seconds| format!("printed nothing for {seconds} s"))
+            .or_else(|| {
+                still(script, &mut self.script_printed, self.step)
+                    .map(|seconds| format!("hangs: its script printed nothing for {seconds} s"))
+            })
     }
+}
+
+/// For how many seconds not more than before was printed, if that is too long.
+fn still(printed: u64, before: &mut (u64, Instant), limit: Option<Duration>) -> Option<u64> {
+    if printed != before.0 {
+        *before = (printed, Instant::now());
+    }
+    let limit = limit?;
+    (before.1.elapsed() > limit).then_some(limit.as_secs())
 }
 
 /// A file that the guest appends to.

@@ -85,13 +85,14 @@ impl RunDirectory {
         text(&self.path(name))
     }
 
-    /// Bytes that the guest's kernel and script have printed.
-    pub(crate) fn printed(&self) -> u64 {
-        let (stdout, stderr) = (self.path("job/stdout"), self.path("job/stderr"));
-        [&self.console, &stdout, &stderr]
-            .into_iter()
-            .filter_map(|path| Some(fs::metadata(path).ok()?.len()))
-            .sum()
+    /// Bytes that the guest's kernel has printed.
+    pub(crate) fn kernel_printed(&self) -> u64 {
+        length(&self.console)
+    }
+
+    /// Bytes that the guest's script has printed.
+    pub(crate) fn script_printed(&self) -> u64 {
+        length(&self.path("job/stdout")) + length(&self.path("job/stderr"))
     }
 
     /// What is known about a guest that did not end well.
@@ -138,6 +139,11 @@ fn text(path: &Path) -> String {
     fs::read(path)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
+}
+
+/// A file's length in bytes; 0 if it is not there.
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
 }
 
 fn last_lines(text: &str) -> String {

@@ -101,6 +101,18 @@ fn a_guest_that_hangs_or_crashes_is_an_error_that_shows_its_logs() -> Result<()>
         .to_string();
     assert!(silent.contains("printed nothing for 8 s"), "{silent}");
 
+    guest.silence = None;
+    guest.step = Some(Duration::from_secs(8));
+    "unknown_nmi_panic".clone_into(&mut guest.append);
+    let still = guest
+        .run("while sleep 1; do echo here >/dev/kmsg; done")
+        .expect_err("the script says nothing")
+        .to_string();
+    assert!(
+        still.contains("its script printed nothing for 8 s") && still.contains("NMI"),
+        "{still}"
+    );
+
     guest.load = vec!["i2c-stub".to_owned()];
     let setup = guest
         .run("true")

@@ -21,11 +21,13 @@ use crate::{kmod, soak, tmux, tracer, workspace};
 /// Functions for the sessions' scripts.
 const PRELUDE: &str = include_str!("prelude.sh");
 
-/// What the guest runs. Each session has its directory on the share, and is ended if it hangs.
+/// What the guest runs. Each session has its directory on the share, and is ended if it hangs. That it begins is
+/// printed, by which a kernel that hangs is known.
 const ALL_SESSIONS: &str = r"
     cd /mnt/share
     for session in $(cat sessions); do
         cd /mnt/share/$session
+        echo $session
         cut -d ' ' -f 1 /proc/uptime >begin
         timeout 300 sh script >script.stdout 2>script.stderr
         code=$?
@@ -285,8 +287,8 @@ impl KernelRun<'_> {
                 .files
                 .extend(tmux::files(self.kernel.architecture(), self.mirror)?);
         }
-        // Addresses that ftrace prints are to be compared.
-        "no_hash_pointers".clone_into(&mut guest.append);
+        // Addresses that ftrace prints are to be compared; and a kernel that hangs is to say where when it is asked.
+        "no_hash_pointers unknown_nmi_panic panic_print=1".clone_into(&mut guest.append);
         guest.share = Some(self.directory.clone());
         guest.console_log = Some(self.directory.join(CONSOLE_LOG));
         guest.mirror = self.mirror.map(str::to_owned);
@@ -294,6 +296,7 @@ impl KernelRun<'_> {
             BOOT_TIME + SESSION_TIME * u32::try_from(sessions.len()).unwrap_or(u32::MAX);
         // What a session prints goes to its directory.
         guest.silence = None;
+        guest.step = Some(BOOT_TIME + SESSION_TIME);
         let run = guest.run(ALL_SESSIONS)?;
         ensure!(
             run.exit_code == 0,
