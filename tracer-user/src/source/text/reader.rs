@@ -34,7 +34,7 @@ use super::{
     scan::{around, last_word},
     telling,
 };
-use crate::event::{Death, Hook, Role, raw_call::Phase};
+use crate::event::{Death, Role, raw_call::Phase};
 use unnamed::Waiting;
 use wrapped::{Held, Joined, may_begin};
 
@@ -299,8 +299,8 @@ impl Reader {
                 let mut call = Call::new(event.hook, phase(event.returns));
                 call.caller = event.caller;
                 self.collector.records.read(event.arguments, &mut call);
-                if call.hook() == Hook::OpenGroup {
-                    self.collector.opened_by(&event);
+                if event.returns {
+                    self.collector.called_from(&event);
                 }
                 self.call = Some((event.head, call));
             }
@@ -485,6 +485,10 @@ impl Reader {
     fn commit(&mut self) {
         if let Some((head, call)) = self.call.take() {
             self.collector.call(&head, call);
+            self.stack = self
+                .collector
+                .stack_owner(None)
+                .map(|record| (record, Vec::new()));
         }
     }
 
