@@ -60,13 +60,15 @@ impl Clocks {
 const APART: u64 = 1_000_000;
 
 /// Whether an event of this kind comes where the task is: an interrupt comes in between, a message of the kernel when it
-/// is printed, and some the source itself adds.
+/// is printed, and who a device is and what it owned the source tells itself.
 fn has_place(kind: &EventKind) -> bool {
     match kind {
         EventKind::Enter(call) => call.hook != Hook::IrqHandler,
-        EventKind::Snapshot(_) | EventKind::Message(_) | EventKind::Loss(_) => false,
         EventKind::Device(_)
-        | EventKind::Stack(_)
+        | EventKind::Snapshot(_)
+        | EventKind::Message(_)
+        | EventKind::Loss(_) => false,
+        EventKind::Stack(_)
         | EventKind::Add(_)
         | EventKind::Remove(_)
         | EventKind::Release(_)
