@@ -197,7 +197,7 @@ impl Reader {
             match self.join(held, line) {
                 Joined::Done => return,
                 Joined::Before(rest) => line = rest,
-                Joined::No(held) => self.give_up(&held),
+                Joined::No(held) => self.give_up_within(&held),
             }
         }
         loop {
@@ -268,10 +268,16 @@ impl Reader {
             return trace_line::read(line, at)
                 .map(|event| (Event::Trace(event), trace_line::behind(line, at)));
         }
-        match function_line::find(line, &self.function) {
-            Some(at) => function_line::read(line, at).map(|event| (Event::Function(event), None)),
-            None => Parsed::Other,
+        // A line that has lost its end has another one behind it.
+        let mut found = Parsed::Other;
+        for at in function_line::places(line, &self.function) {
+            match function_line::read(line, at) {
+                Parsed::Event(event) => return Parsed::Event((Event::Function(event), None)),
+                Parsed::Cut => found = Parsed::Cut,
+                Parsed::Other => {}
+            }
         }
+        found
     }
 
     fn take(&mut self, event: Event<'_>) {
