@@ -1,7 +1,7 @@
 //! What stands around an event: encodings, prefixes, mails, wrapped lines, what was cut off.
 
 use devres_tracer::{
-    event::{DeviceAddress, Event, EventKind, Task, Time},
+    event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
     source::text::{self, ImportError},
 };
 
