@@ -68,7 +68,9 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
     let other_module = match (caller, opener) {
         // What a module's initialisation did can't be told: its function is no more.
         (Some(caller), Some(opener)) => {
-            caller.module != opener.module && opener.base_name() != Some("do_one_initcall")
+            caller.module != opener.module
+                && caller.base_name() != opener.base_name()
+                && opener.base_name() != Some("do_one_initcall")
         }
         _ => false,
     };

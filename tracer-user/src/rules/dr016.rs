@@ -204,34 +204,26 @@ fn missed(left: &Left, id: DeviceId, model: &Model, report: &mut Report) {
         stay_silent(Doubt::NotFoundAfterMiss);
         return;
     }
-    let Some(call) = Call::of(left, model) else {
+    let call = Call::of(left, model).and_then(|call| Some((call.caller?, call)));
+    let Some((caller, call)) = call else {
         stay_silent(Doubt::NotFoundByUnknown);
         return;
     };
     let function = left.hook.symbol();
-    let what = call
-        .caller
-        .and_then(Function::base_name)
-        .unwrap_or(function);
+    let what = caller.base_name().unwrap_or(function);
     if PREPARED.contains(&what) || what.ends_with("_nowarn") {
         return;
     }
-    let lasting = call
-        .caller
-        .and_then(|caller| call.stack.lasting_name(caller))
-        .unwrap_or(function);
-    let who = call
-        .caller
-        .map_or_else(|| "Somebody".to_owned(), ToString::to_string);
+    let lasting = call.stack.lasting_name(caller).unwrap_or(function);
     report.submit(Finding {
         summary: format!(
-            "{who} called {function}() on {}, which found no such resource.",
+            "{caller} called {function}() on {}, which found no such resource.",
             subject.name()
         ),
         meaning: "Nothing was freed: the resource is on another device, was freed before, or the wrong function \
                   looked for it. It stays until its device is released, or is freed twice."
             .to_owned(),
-        order: vec![Step::at(model.now(), format!("{who} calls {function}(), which returns -ENOENT"))],
+        order: vec![Step::at(model.now(), format!("{caller} calls {function}(), which returns -ENOENT"))],
         expected: vec![
             "the resource is added to the device".to_owned(),
             format!("{function}() finds it there, once, and returns 0"),

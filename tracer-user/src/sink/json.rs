@@ -37,6 +37,8 @@ pub struct JsonSink<W> {
     writer: W,
     events: bool,
     told: Reported,
+    /// Events and losses that were written.
+    number: u64,
 }
 
 impl<W: Write> JsonSink<W> {
@@ -46,6 +48,7 @@ impl<W: Write> JsonSink<W> {
             writer,
             events,
             told: Reported::new(),
+            number: 0,
         }
     }
 
@@ -59,6 +62,9 @@ impl<W: Write> JsonSink<W> {
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "event")]
 pub(crate) struct EventLine<'a> {
+    /// Its place among the events and losses of the stream, from one; streams of older versions have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +78,9 @@ pub(crate) struct EventLine<'a> {
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename = "loss")]
 pub(crate) struct LossLine {
+    /// Its place among the events and losses of the stream, from one; streams of older versions have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
     time: Time,
     count: u64,
     cause: LossCause,
@@ -84,7 +93,9 @@ impl<W: Write> Sink for JsonSink<W> {
 
     fn event(&mut self, event: &Event, model: &Model) -> io::Result<()> {
         if let EventKind::Loss(Loss { count, cause }) = event.kind {
+            self.number += 1;
             return self.line(&LossLine {
+                number: Some(self.number),
                 time: event.time,
                 count,
                 cause,
@@ -93,12 +104,14 @@ impl<W: Write> Sink for JsonSink<W> {
         if !self.events {
             return Ok(());
         }
+        self.number += 1;
         let identity = match &event.kind {
             // Whose it is, is not known yet: of the life that is there, or of the one that begins next.
             EventKind::Device(identity) => Some(&**identity),
             _ => model.device(event.device).map(Device::identity),
         };
         self.line(&EventLine {
+            number: Some(self.number),
             device: identity.and_then(|identity| identity.name.as_deref()),
             driver: identity.and_then(|identity| identity.driver.as_deref()),
             bus: identity.and_then(|identity| identity.bus.as_deref()),

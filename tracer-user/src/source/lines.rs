@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read as _};
 
+use memchr::memmem;
 use serde::Deserialize;
 
 use crate::{
@@ -33,6 +34,8 @@ pub enum LinesError {
 
 /// The most bytes that a line may have: more than a snapshot of a device with a hundred thousand resources.
 const LONGEST: u64 = 64 << 20;
+/// How far from its beginning the tracer writes a line's number.
+const NEAR: usize = 24;
 /// Lines that can't be read and are reported one by one; the others are counted.
 const MOST_BAD_LINES: usize = 10;
 
@@ -53,6 +56,74 @@ pub struct Lines<R> {
     bad: u64,
     told: Vec<String>,
     problem: Option<&'static str>,
+    order: Order,
+    /// What comes behind the loss that was returned last.
+    next: Option<Event>,
+}
+
+/// Whether the lines are there as they were written, by their numbers. Older streams have none.
+#[derive(Default)]
+struct Order {
+    /// The number of the last one.
+    last: u64,
+    /// Lines that could not be read since.
+    bad: u64,
+    /// Lines that are missing, and were reported as lost.
+    missing: u64,
+    /// Lines that were there before, or come too late: they are passed over.
+    again: u64,
+    /// Other streams that begin within this one.
+    others: u64,
+}
+
+/// What a line's number says of its place.
+enum Place {
+    Next,
+    /// So many are missing before it.
+    Behind(u64),
+    Again,
+}
+
+impl Order {
+    fn place(&mut self, number: Option<u64>) -> Place {
+        let Some(number) = number else {
+            return Place::Next;
+        };
+        if number <= self.last {
+            self.again += 1;
+            return Place::Again;
+        }
+        let missing = (number - self.last - 1).saturating_sub(self.bad);
+        self.last = number;
+        self.bad = 0;
+        self.missing = self.missing.saturating_add(missing);
+        if missing == 0 {
+            Place::Next
+        } else {
+            Place::Behind(missing)
+        }
+    }
+
+    fn problems(&self) -> impl Iterator<Item = String> {
+        let lines = |count: u64, one: &str, many: &str| match count {
+            0 => None,
+            1 => Some(format!("1 line {one}")),
+            count => Some(format!("{count} lines {many}")),
+        };
+        let missing = lines(
+            self.missing,
+            "is missing, by the numbers of the others",
+            "are missing, by the numbers of the others",
+        );
+        let again = lines(
+            self.again,
+            "is there twice or too late, and was skipped",
+            "are there twice or too late, and were skipped",
+        );
+        let others = (self.others > 0)
+            .then(|| "another stream begins in it: read each from a file of its own".to_owned());
+        missing.into_iter().chain(again).chain(others)
+    }
 }
 
 /// What the first line says of the stream's form.
@@ -77,8 +148,34 @@ enum Object {
         #[serde(default)]
         chosen_events: Option<u64>,
     },
+    Source,
     #[serde(other)]
     Other,
+}
+
+/// The place of a line among the events and losses of its stream.
+#[derive(Deserialize)]
+struct Numbered {
+    number: Option<u64>,
+}
+
+/// The number of a line; none in older streams.
+fn number(line: &[u8]) -> Option<u64> {
+    const NAME: &[u8] = b"\"number\"";
+    let at = memmem::find(line, NAME)?;
+    // Where the tracer writes it; whoever has rewritten the line may have put it elsewhere.
+    let behind = line.get(at + NAME.len()..)?;
+    if at < NEAR
+        && let Some(digits) = behind.strip_prefix(b":")
+        && let Some(end) = digits.iter().position(|byte| !byte.is_ascii_digit())
+        && let Some(number) = digits
+            .get(..end)
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+        && let Ok(number) = number.parse()
+    {
+        return Some(number);
+    }
+    serde_json::from_slice::<Numbered>(line).ok()?.number
 }
 
 impl<R: BufRead> Lines<R> {
@@ -107,6 +204,8 @@ impl<R: BufRead> Lines<R> {
             bad: 0,
             told: Vec::new(),
             problem: None,
+            order: Order::default(),
+            next: None,
         })
     }
 
@@ -125,6 +224,7 @@ impl<R: BufRead> Lines<R> {
             let lines = if more == 1 { "line" } else { "lines" };
             problems.push(format!("{more} more {lines} can't be read"));
         }
+        problems.extend(self.order.problems());
         problems.extend(self.problem.map(str::to_owned));
         problems
     }
@@ -133,6 +233,9 @@ impl<R: BufRead> Lines<R> {
     /// the events. A line that can't be read is a loss. Where the stream was cut off, or has fewer events than
     /// there were, the last event is a loss.
     pub fn next_event(&mut self) -> Result<Option<Event>, LinesError> {
+        if let Some(event) = self.next.take() {
+            return Ok(Some(event));
+        }
         loop {
             self.text.clear();
             self.line += 1;
@@ -161,14 +264,21 @@ impl<R: BufRead> Lines<R> {
             };
             match object {
                 Object::Event(event) => {
-                    self.events += 1;
-                    self.time = event.time;
-                    return Ok(Some(*event));
+                    if let Some(event) = self.placed(*event) {
+                        self.events += 1;
+                        return Ok(Some(event));
+                    }
                 }
                 Object::Loss { time, count, cause } => {
-                    self.losses += 1;
-                    self.time = time;
-                    return Ok(Some(Event::loss(time, count, cause)));
+                    if let Some(event) = self.placed(Event::loss(time, count, cause)) {
+                        self.losses += 1;
+                        return Ok(Some(event));
+                    }
+                }
+                Object::Source => {
+                    self.order.others += 1;
+                    self.order.last = 0;
+                    return Ok(Some(Event::loss(self.time, 1, LossCause::Input)));
                 }
                 Object::Summary {
                     events,
@@ -186,7 +296,7 @@ impl<R: BufRead> Lines<R> {
 
     /// The loss of what is missing, where so many events were written.
     fn compare(&mut self, written: u64) -> Option<Event> {
-        let read = self.events + self.losses + self.bad;
+        let read = self.events + self.losses + self.bad + self.order.missing;
         let missing = written.saturating_sub(read);
         if missing == 0 {
             None
@@ -203,11 +313,29 @@ impl<R: BufRead> Lines<R> {
     /// The loss of the line that was read.
     fn unreadable(&mut self, why: &str) -> Event {
         self.bad += 1;
+        self.order.bad += 1;
         if self.told.len() < MOST_BAD_LINES {
             let line = self.line;
             self.told.push(format!("line {line} can't be read: {why}"));
         }
         Event::loss(self.time, 1, LossCause::Input)
+    }
+
+    /// What comes next where the line of this event was read: itself, or first the loss of what is missing before it;
+    /// nothing if it was there before.
+    fn placed(&mut self, event: Event) -> Option<Event> {
+        match self.order.place(number(&self.text)) {
+            Place::Again => return None,
+            Place::Next => {}
+            Place::Behind(missing) => {
+                let loss = Event::loss(self.time, missing, LossCause::Input);
+                self.time = event.time;
+                self.next = Some(event);
+                return Some(loss);
+            }
+        }
+        self.time = event.time;
+        Some(event)
     }
 
     /// The loss of what is missing, if that was not reported yet.

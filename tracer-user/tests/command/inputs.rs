@@ -57,7 +57,51 @@ fn events_that_are_missing_count_as_lost() {
     let (_, summary) = place.judged(&["thinned"]);
     assert_eq!(summary["lost"], 5, "{summary}");
     let problems = summary["problems"].to_string();
+    assert!(problems.contains("5 lines are missing"), "{problems}");
+    // Streams of older versions have no numbers.
+    let unnumbered = |line: &String| match line.split_once("\"number\":") {
+        Some((before, rest)) => {
+            format!("{before}{}", rest.split_once(',').expect("more follows").1)
+        }
+        None => line.clone(),
+    };
+    let older: Vec<String> = lines.iter().map(unnumbered).collect();
+    place.write("older", older.join("\n"));
+    let (_, summary) = place.judged(&["older"]);
+    assert_eq!(summary["lost"], 5, "{summary}");
+    let problems = summary["problems"].to_string();
     assert!(problems.contains("fewer events"), "{problems}");
+}
+
+#[test]
+fn lines_that_are_there_twice_or_in_another_place_are_known() {
+    let place = Place::new();
+    let whole = place.judged(&["whole.jsonl"]);
+    let told = |lines: Vec<String>| {
+        place.write("changed", lines.join("\n"));
+        place.judged(&["changed"])
+    };
+    let mut doubled = place.lines();
+    doubled.insert(27, doubled[25].clone());
+    let (code, summary) = told(doubled);
+    assert_eq!((code, &summary["lost"]), (whole.0, &whole.1["lost"]));
+    assert_eq!(summary["events"], whole.1["events"]);
+    let problems = summary["problems"].to_string();
+    assert!(
+        problems.contains("1 line is there twice or too late"),
+        "{problems}"
+    );
+    let mut swapped = place.lines();
+    swapped.swap(25, 26);
+    let (_, summary) = told(swapped);
+    assert_eq!(summary["lost"], 1, "{summary}");
+    let (_, summary) = told([place.lines(), place.lines()].concat());
+    assert_eq!(summary["lost"], 1, "{summary}");
+    let problems = summary["problems"].to_string();
+    assert!(
+        problems.contains("another stream begins in it"),
+        "{problems}"
+    );
 }
 
 #[test]

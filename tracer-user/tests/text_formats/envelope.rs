@@ -1,7 +1,7 @@
 //! What stands around an event: encodings, prefixes, mails, wrapped lines, what was cut off.
 
 use devres_tracer::{
-    event::{DeviceAddress, Event, EventKind, Task, Time},
+    event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
     source::text::{self, ImportError},
 };
 
@@ -289,7 +289,12 @@ fn cut_beginnings_and_ends_are_counted() {
                 [ 3.0] x y: DEVRES REL 00000000000";
     let import = import(text);
     let kinds: Vec<_> = import.events().map(|event| event.kind).collect();
-    assert_eq!(kinds, [identity("y", "x", ""), add(1, "a", 8)]);
+    // The last one is where the text ends: nothing more is known of what came then.
+    let lost = EventKind::Loss(Loss {
+        count: 1,
+        cause: LossCause::Input,
+    });
+    assert_eq!(kinds, [lost, identity("y", "x", ""), add(1, "a", 8)]);
     let statistics = import.statistics();
     assert_eq!((statistics.lines, statistics.event_lines), (4, 1));
     assert_eq!((statistics.other_lines, statistics.cut), (3, 2));

@@ -1,5 +1,8 @@
 //! The kernel's own tracing as a source: it finds what the probes find, or says that it can't, and leaves nothing behind.
 
+use std::cell::RefCell;
+use std::fmt::Write as _;
+
 use anyhow::{Result, ensure};
 
 use super::evidence::Evidence;
@@ -65,24 +68,27 @@ fn all_is_found(evidence: &Evidence) -> Result<()> {
     let mut rows = scenarios::rows()?;
     rows.retain(|row| traced.contains(&row.scenario));
     ensure!(rows.len() == traced.len(), "not what was traced: {rows:?}");
-    scenarios::compare(evidence, &rows, |row, rule, recording| {
+    let otherwise = RefCell::new(String::new());
+    let compared = scenarios::compare(evidence, &rows, |row, rule, recording| {
         let listed = lacking
             .iter()
             .find(|lacking| (lacking.scenario, lacking.rule) == (row.scenario, rule));
+        let Some(listed) = listed else {
+            return Ok(false);
+        };
         let undecided = is_undecided(recording, rule);
-        match listed.map(|listed| listed.said) {
-            None => Ok(false),
-            Some(Said::Perhaps) => Ok(undecided),
-            Some(said) => {
-                ensure!(
-                    undecided == (said == Said::Undecided),
-                    "{}: what is said of {rule} is not what the table of reasons says",
-                    row.scenario
-                );
-                Ok(true)
-            }
+        if undecided != (listed.said == Said::Undecided) {
+            writeln!(
+                otherwise.borrow_mut(),
+                "{}: what is said of {rule} is not what the table of reasons says",
+                row.scenario
+            )?;
         }
-    })
+        Ok(true)
+    });
+    let otherwise = otherwise.into_inner();
+    ensure!(otherwise.is_empty(), "{otherwise}{compared:?}");
+    compared
 }
 
 fn is_undecided(recording: &Recording, rule: &str) -> bool {
@@ -100,8 +106,6 @@ enum Said {
     Undecided,
     /// Nothing.
     Silent,
-    /// On some machines that it is undecided; on others it finds it.
-    Perhaps,
 }
 
 /// A row of the table of reasons.
@@ -123,7 +127,6 @@ fn lacking() -> Result<Vec<Lacking>> {
             let said = match *said {
                 "undecided" => Said::Undecided,
                 "silent" => Said::Silent,
-                "perhaps" => Said::Perhaps,
                 _ => anyhow::bail!("what the run says is unknown: {line:?}"),
             };
             Ok(Lacking {

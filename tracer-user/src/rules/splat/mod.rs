@@ -96,12 +96,17 @@ fn leaves_open(splat: &Splat, what: Proof) -> bool {
     }
     match splat.kind {
         SplatKind::Stack => true,
-        SplatKind::Warning => {
-            (splat.cut || splat.function.is_none())
-                && matches!(what, Proof::Missed | Proof::EnabledAtPut)
-        }
+        SplatKind::Warning => match splat.function.as_deref().and_then(Function::base_name) {
+            // Its other line, which names the interrupt, was lost.
+            Some("__free_irq") => what == Proof::FreedTwice,
+            _ if enabled::is_enabled_at_put(splat) => what == Proof::EnabledAtPut,
+            Some(_) if !splat.cut => false,
+            _ => matches!(what, Proof::Missed | Proof::EnabledAtPut),
+        },
         SplatKind::Kasan | SplatKind::Kfence | SplatKind::Slab => {
-            splat.memory_fault() != MemoryFault::Other
+            // Its first line, which says what was wrong, ends too early.
+            let is_cut = splat.kind != SplatKind::Slab && splat.function.is_none();
+            (splat.memory_fault() != MemoryFault::Other || is_cut)
                 && matches!(what, Proof::Dangling | Proof::FreedTwice)
         }
         SplatKind::FreedActive | SplatKind::FreedLock => what == Proof::Dangling,

@@ -31,7 +31,7 @@ use super::{
     scan::{around, last_word},
     telling,
 };
-use crate::event::{Death, Hook, Role, raw_call::Phase};
+use crate::event::{Death, Role, raw_call::Phase};
 use unnamed::Waiting;
 use wrapped::{Held, Joined, may_begin};
 
@@ -177,7 +177,7 @@ impl Reader {
             match self.join(held, line) {
                 Joined::Done => return,
                 Joined::Before(rest) => line = rest,
-                Joined::No(held) => self.give_up(&held),
+                Joined::No(held) => self.give_up_within(&held),
             }
         }
         loop {
@@ -245,10 +245,16 @@ impl Reader {
             return trace_line::read(line, at)
                 .map(|event| (Event::Trace(event), trace_line::behind(line, at)));
         }
-        match function_line::find(line, &self.function) {
-            Some(at) => function_line::read(line, at).map(|event| (Event::Function(event), None)),
-            None => Parsed::Other,
+        // A line that has lost its end has another one behind it.
+        let mut found = Parsed::Other;
+        for at in function_line::places(line, &self.function) {
+            match function_line::read(line, at) {
+                Parsed::Event(event) => return Parsed::Event((Event::Function(event), None)),
+                Parsed::Cut => found = Parsed::Cut,
+                Parsed::Other => {}
+            }
         }
+        found
     }
 
     fn take(&mut self, event: Event<'_>) {
@@ -276,8 +282,8 @@ impl Reader {
                 let mut call = Call::new(event.hook, phase(event.returns));
                 call.caller = event.caller;
                 self.collector.records.read(event.arguments, &mut call);
-                if call.hook() == Hook::OpenGroup {
-                    self.collector.opened_by(&event);
+                if event.returns {
+                    self.collector.called_from(&event);
                 }
                 self.call = Some((event.head, call));
             }
@@ -462,6 +468,10 @@ impl Reader {
     fn commit(&mut self) {
         if let Some((head, call)) = self.call.take() {
             self.collector.call(&head, call);
+            self.stack = self
+                .collector
+                .stack_owner(None)
+                .map(|record| (record, Vec::new()));
         }
     }
 

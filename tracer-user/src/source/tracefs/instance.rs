@@ -8,7 +8,11 @@ use std::{
     process,
 };
 
-use crate::boot::{Probe, Setup};
+use crate::{
+    boot::{Probe, Setup},
+    event::Hook,
+    kernel::Kernel,
+};
 
 /// What our instances are called; behind it comes the number of the process.
 const INSTANCE: &str = "devres-tracer-";
@@ -16,6 +20,17 @@ const INSTANCE: &str = "devres-tracer-";
 const GROUP: &str = "devres_";
 /// What a process that has an instance is called.
 const PROCESS: &str = "devres-tracer";
+
+/// Whose callers the rules want to know.
+const WITH_STACK: [Hook; 7] = [
+    Hook::AddDr,
+    Hook::OpenGroup,
+    Hook::CloseGroup,
+    Hook::RemoveGroup,
+    Hook::ReleaseGroup,
+    Hook::Destroy,
+    Hook::Release,
+];
 
 /// Why the kernel's own tracing can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,11 +79,15 @@ pub struct Instance {
     group: String,
     /// Probe events that were defined.
     events: Vec<String>,
+    /// Those of which the kernel counts how many calls it did not observe.
+    counted: Vec<String>,
     /// What the kernel would not take, in words.
     refused: Vec<String>,
-    /// Whether each event of the tracepoint has its stack.
+    /// Whether additions have their stacks.
     stacks: bool,
     pipe: Option<File>,
+    /// Whether the kernel counts each argument that it can't read as a call that it has not observed.
+    counts_faults: bool,
     /// Calls that the kernel had not observed before this was made, of events that are called as ours.
     missed_before: u64,
 }
@@ -92,12 +111,13 @@ impl Instance {
             directory,
             group: format!("{GROUP}{}", process::id()),
             events: Vec::new(),
+            counted: Vec::new(),
             refused: Vec::new(),
             stacks: false,
             pipe: None,
+            counts_faults: counts_faults(&Kernel::running().release),
             missed_before: 0,
         };
-        instance.missed_before = instance.missed_by_now();
         instance.set_up(setup)?;
         Ok(instance)
     }
@@ -108,15 +128,14 @@ impl Instance {
         self.write("buffer_size_kb", &(setup.options.buffer >> 10).to_string())?;
         if setup.tracepoint {
             self.write("events/dev/devres_log/enable", "1")?;
-            self.stacks = setup.options.stacks
-                && self
-                    .write("events/dev/devres_log/trigger", "stacktrace")
-                    .is_ok();
         }
         for probe in setup.all_probes() {
             if let Err(error) = self.define(probe) {
                 self.refused.push(format!("{}: {error}", probe.function));
                 continue;
+            }
+            if probe.hook != Hook::PmDetach || !self.counts_faults {
+                self.counted.push(probe.event());
             }
             self.events.push(probe.event());
         }
@@ -125,6 +144,9 @@ impl Instance {
         }
         if self.events.is_empty() && !setup.tracepoint {
             return Err(TracefsError::Nothing);
+        }
+        if setup.options.stacks {
+            self.take_stacks(setup);
         }
         let pipe = self.directory.join("trace_pipe");
         let opened = OpenOptions::new()
@@ -135,7 +157,23 @@ impl Instance {
             path: pipe.display().to_string(),
             source,
         })?);
+        self.missed_before = self.missed_by_now();
         self.write("tracing_on", "1")
+    }
+
+    /// Has the kernel's stack printed behind what the rules want to know the caller of. Where it can't be had behind
+    /// `add_dr`, it is behind each line of the tracepoint.
+    fn take_stacks(&mut self, setup: &Setup) {
+        let mut adders = false;
+        for probe in setup.all_probes().filter(|probe| !probe.returns) {
+            let wanted = WITH_STACK.contains(&probe.hook) && self.events.contains(&probe.event());
+            let trigger = format!("events/{}/{}/trigger", self.group, probe.event());
+            if wanted && self.write(&trigger, "stacktrace").is_ok() {
+                adders |= probe.hook == Hook::AddDr;
+            }
+        }
+        let log = "events/dev/devres_log/trigger";
+        self.stacks = adders || setup.tracepoint && self.write(log, "stacktrace").is_ok();
     }
 
     /// Makes a probe event: by the function's name, or by its address where a module has a function of that name too.
@@ -153,7 +191,7 @@ impl Instance {
         &self.events
     }
 
-    /// Whether each event of the tracepoint has its stack.
+    /// Whether additions have their stacks.
     #[must_use]
     pub fn stacks(&self) -> bool {
         self.stacks
@@ -222,7 +260,7 @@ impl Instance {
             .filter_map(|line| {
                 let mut words = line.split_ascii_whitespace();
                 let (event, _, missed) = (words.next()?, words.next()?, words.next()?);
-                self.events
+                self.counted
                     .iter()
                     .any(|own| own == event)
                     .then(|| missed.parse::<u64>().ok())?
@@ -296,6 +334,16 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
     file.write_all(format!("{line}\n").as_bytes())
 }
 
+/// Whether a kernel counts a fault in reading an argument as a call that was missed: before 5.14. What `pm_domain` points to
+/// is such an argument where there is no PM domain.
+fn counts_faults(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (5, 14),
+        _ => false,
+    }
+}
+
 /// The events that a buffer of one CPU has lost.
 fn lost_in(statistics: &str) -> u64 {
     statistics
@@ -308,7 +356,13 @@ fn lost_in(statistics: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::lost_in;
+    use super::{counts_faults, lost_in};
+
+    #[test]
+    fn faults_are_no_missed_calls() {
+        assert!(counts_faults("5.10.0-46-amd64") && counts_faults("4.19.1"));
+        assert!(!counts_faults("5.14.0") && !counts_faults("6.1.0-9-amd64") && !counts_faults("x"));
+    }
 
     #[test]
     fn statistics_tell_what_was_lost() {

@@ -15,12 +15,18 @@ use crate::{
 /// Bytes that are read at once.
 const AT_ONCE: usize = 64 * 1024;
 
+/// Bytes of which events are made at the latest. Until no more come, later lines may tell something of earlier ones: a
+/// stack, or what a function returns.
+const MOST_HELD: usize = 1 << 20;
+
 /// The running kernel, recorded by its own tracing.
 pub struct Trace {
     instance: Instance,
     stream: Stream,
     coverage: Coverage,
     space: Vec<u8>,
+    /// Bytes that were read, and of which no events were made yet.
+    held: usize,
     /// Losses that were handed on.
     lost_told: u64,
     missed_told: u64,
@@ -42,6 +48,7 @@ impl Trace {
             instance,
             coverage,
             space: vec![0; AT_ONCE],
+            held: 0,
             lost_told: 0,
             missed_told: 0,
             last: Time(0),
@@ -54,16 +61,19 @@ impl Trace {
         &self.coverage
     }
 
-    /// Hands on what was recorded until now, but not more than some thousand events. Returns whether there may be more.
+    /// Takes in some of what was recorded until now, and hands it on once that is all, or much. Returns whether there may
+    /// be more.
     pub fn drain(&mut self, each: &mut dyn FnMut(Event)) -> Result<bool, TracefsError> {
         let count = self.instance.read(&mut self.space)?;
-        if count > 0 {
-            // Before what it may be the cause of.
-            self.tell_missed(each);
-        }
         self.stream
             .bytes(self.space.get(..count).unwrap_or_default());
-        self.hand_on(each);
+        self.held += count;
+        if self.held > 0 && (count == 0 || self.held >= MOST_HELD) {
+            self.held = 0;
+            // Before what it may be the cause of.
+            self.tell_missed(each);
+            self.hand_on(each);
+        }
         Ok(count > 0)
     }
 

@@ -19,7 +19,7 @@ pub(in crate::source::text) fn concluded(records: &Records) -> bool {
 pub(in crate::source::text) fn sees(records: &Records, hook: Hook) -> bool {
     match hook {
         Hook::DevresLog => records.pointers.any(),
-        _ => records.hooks & (1 << hook as u64) != 0,
+        _ => hook.is_in(records.entered),
     }
 }
 
@@ -37,6 +37,9 @@ pub(in crate::source::text) fn coverage(records: &Records) -> Coverage {
     let state = |hook| {
         if sees(records, hook) {
             return HookState::Attached(Attachment::Recorded);
+        }
+        if hook.is_in(records.returned) {
+            return HookState::Missing("the text has only returns of it".to_owned());
         }
         HookState::Missing(match records.unusable.get(&hook) {
             Some(unusable) => unusable.to_string(),

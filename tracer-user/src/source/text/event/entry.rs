@@ -6,7 +6,7 @@ use super::{
     call::{Call, Release},
     names::NameId,
 };
-use crate::source::text::record::resource::Operation;
+use crate::{event::Role, source::text::record::resource::Operation};
 
 /// One event of the input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,4 +74,19 @@ pub(in crate::source::text) struct Facts {
     pub(in crate::source::text) words: Option<[u64; 2]>,
     pub(in crate::source::text) action_data: u64,
     pub(in crate::source::text) group: u64,
+}
+
+impl From<&Call> for Facts {
+    /// What `add_dr` tells of the node that it adds.
+    fn from(added: &Call) -> Self {
+        let [first, second] = added.words;
+        Self {
+            release: added.release,
+            payload: added.raw.get(Role::Payload).unwrap_or_default(),
+            action: added.action,
+            words: first.zip(second).map(|(first, second)| [first, second]),
+            action_data: added.raw.get(Role::Data).or(first).unwrap_or_default(),
+            group: added.raw.get(Role::Group).unwrap_or_default(),
+        }
+    }
 }

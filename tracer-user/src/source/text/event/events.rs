@@ -209,23 +209,10 @@ impl<'a> Events<'a> {
         let kind = match node.operation {
             Operation::Add => EventKind::Add(AddedNode {
                 node: address,
-                function: self.called(&facts),
-                action: self.is_action(facts.release),
-                action_data: if self.is_action(facts.release) {
-                    facts.action_data
-                } else {
-                    0
-                },
                 payload_address: self.payload(node.real, &facts, reference.name.as_deref()),
-                payload: match facts.words {
-                    Some([first, second]) if !self.is_action(facts.release) => {
-                        [first, second, 0, 0]
-                    }
-                    _ => [0; 4],
-                },
                 name: reference.name,
                 size: reference.size,
-                group: (facts.group != 0).then_some(GroupId(facts.group)),
+                ..self.told(&facts)
             }),
             Operation::Remove => EventKind::Remove(reference),
             Operation::Release => EventKind::Release(reference),
@@ -234,6 +221,24 @@ impl<'a> Events<'a> {
         let stack = self.printed_stack(record);
         let task = records.tasks.get(record.task);
         self.push_by(task, record, device, stack, kind);
+    }
+
+    /// What function events tell of an added node.
+    fn told(&mut self, facts: &Facts) -> AddedNode {
+        let action = self.is_action(facts.release);
+        let (action_data, payload) = match facts.words {
+            _ if action => (facts.action_data, [0; 4]),
+            Some([first, second]) => (0, [first, second, 0, 0]),
+            None => (0, [0; 4]),
+        };
+        AddedNode {
+            function: self.called(facts),
+            action,
+            action_data,
+            payload,
+            group: (facts.group != 0).then_some(GroupId(facts.group)),
+            ..AddedNode::default()
+        }
     }
 
     /// The function that runs on release, of an action the one that it calls.
@@ -314,7 +319,9 @@ impl<'a> Events<'a> {
             self.introduce(record, device, told);
         }
         if let Some(kind) = self.event_of(call) {
-            self.push(record, device, kind);
+            let stack = self.printed_stack(record);
+            let task = self.records.tasks.get(record.task);
+            self.push_by(task, record, device, stack, kind);
         }
         if late {
             self.introduce(record, device, told);
@@ -363,19 +370,18 @@ impl<'a> Events<'a> {
             _ => symbol.clone(),
         };
         let is_marker = symbol.is_some_and(|symbol| symbol.starts_with("group_"));
-        let payload = match (call.raw.get(Role::Payload), self.records.payload_offset) {
-            (Some(payload), _) => payload,
-            (None, Some(offset)) if !is_marker => call.node.wrapping_add(offset),
+        let facts = Facts::from(call);
+        let payload_address = match self.records.payload_offset {
+            _ if facts.payload != 0 => facts.payload,
+            Some(offset) if !is_marker => call.node.wrapping_add(offset),
             _ => 0,
         };
         AddedNode {
             node: NodeAddress(call.node),
             name,
             size: call.raw.get(Role::Size),
-            function: call.release.and_then(|release| self.released_by(release)),
-            action: self.is_action(call.release),
-            payload_address: payload,
-            ..AddedNode::default()
+            payload_address,
+            ..self.told(&facts)
         }
     }
 

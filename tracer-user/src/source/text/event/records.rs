@@ -53,6 +53,8 @@ pub(in crate::source::text) struct Records {
     pub(in crate::source::text) pointers: Pointers,
     /// A bit for each hook whose function occurs.
     pub(in crate::source::text) hooks: u64,
+    /// Those of which an entry occurs.
+    pub(in crate::source::text) entered: u64,
     /// Those of which a return occurs.
     pub(in crate::source::text) returned: u64,
     /// For each hook, by its number, what some of its calls lack: a set of roles.
@@ -85,6 +87,8 @@ impl Records {
         self.hooks |= hook.bit();
         if call.returns() {
             self.returned |= hook.bit();
+        } else {
+            self.entered |= hook.bit();
         }
         self.untold.resize(Hook::COUNT + 1, 0);
         if let Some(untold) = self.untold.get_mut(hook as usize) {

@@ -8,6 +8,7 @@ use super::{
     },
     Reader,
 };
+use crate::event::Task;
 
 /// Lines that a wrapped one may have become.
 const MOST_JOINED: u64 = 6;
@@ -53,6 +54,9 @@ impl Reader {
             || function_line::goes_on(rest)
             || refusal::goes_on(rest)
             || timed;
+        if self.is_whole_call(line) {
+            return Joined::No(held);
+        }
         // What only may be the beginning of an event needs a line that reports one.
         if (prefix::split(line).0.logged && !timed) || has_own == held.is_event {
             return Joined::No(held);
@@ -111,6 +115,32 @@ impl Reader {
     pub(super) fn give_up(&mut self, held: &Held) {
         self.statistics.cut += u64::from(held.is_event);
         self.statistics.other_lines += held.lines;
+    }
+
+    /// What was held is followed by something else: it stays cut off, and its event is missing at this place.
+    pub(super) fn give_up_within(&mut self, held: &Held) {
+        if held.is_event && self.is_timed(&held.text) {
+            self.collector.lost(1);
+        }
+        self.give_up(held);
+    }
+
+    /// Whether a line is a function event with its task in front of it: nothing of it is missing.
+    fn is_whole_call(&self, line: &[u8]) -> bool {
+        let at = function_line::find(line, &self.function);
+        let call = at.map(|at| function_line::read(line, at));
+        matches!(call, Some(Parsed::Event(call)) if call.head.task != Task::default())
+    }
+
+    /// Whether the time of an event stands before it: what only talks about events has none.
+    fn is_timed(&self, line: &[u8]) -> bool {
+        let before = |at: Option<usize>| line.get(..at?);
+        let head = before(trace_line::find(line, &self.tracepoint))
+            .or_else(|| before(function_line::find(line, &self.function)));
+        match head {
+            Some(head) => trace_head::head_of_any(head).time.is_some(),
+            None => prefix::split(line).0.time.is_some(),
+        }
     }
 }
 

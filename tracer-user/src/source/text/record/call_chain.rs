@@ -31,11 +31,16 @@ pub(in crate::source::text) fn is_frame(line: &[u8]) -> bool {
 
 /// Reads frames, one a line, without those of the tracing itself.
 pub(in crate::source::text) fn read(lines: &[u8]) -> Vec<StackFrame> {
-    lines
-        .split(|byte| *byte == b'\n')
-        .filter_map(frame)
-        .filter(|frame| !is_tracing(frame))
-        .collect()
+    let mut frames = Vec::new();
+    let mut tracing = false;
+    for frame in lines.split(|byte| *byte == b'\n').filter_map(frame) {
+        // What called it may be code that the kernel has made for it, without a name.
+        tracing = is_tracing(&frame) || tracing && frame.function.is_none();
+        if !tracing {
+            frames.push(frame);
+        }
+    }
+    frames
 }
 
 fn frame(line: &[u8]) -> Option<StackFrame> {
@@ -49,6 +54,9 @@ fn frame(line: &[u8]) -> Option<StackFrame> {
     {
         (address, place, rest) = (number, symbol, behind);
     }
+    // ftrace, where no function is.
+    let nowhere = place.strip_prefix(b"0x").and_then(hexadecimal);
+    address = nowhere.unwrap_or(address);
     let mut module = None;
     while let Some((note, behind)) = word(rest) {
         rest = behind;
@@ -74,7 +82,8 @@ fn frame(line: &[u8]) -> Option<StackFrame> {
         None => (place, 0),
     };
     let text = |bytes: &[u8]| Text::from(String::from_utf8_lossy(bytes));
-    let known = !name.is_empty() && name != b"[unknown]";
+    // Also `[unknown/kretprobe'd]`, behind which older kernels see nothing.
+    let known = !name.is_empty() && nowhere.is_none() && !name.starts_with(b"[unknown");
     Some(StackFrame {
         address,
         function: known.then(|| {
@@ -95,8 +104,17 @@ fn is_tracing(frame: &StackFrame) -> bool {
         .as_ref()
         .and_then(|function| function.name.as_deref())
         .unwrap_or_default();
+    let beginnings = [
+        "trace_event_",
+        "__traceiter_",
+        "perf_trace_",
+        "ftrace_",
+        "kprobe_",
+        "aggr_pre_handler",
+        "optimized_callback",
+    ];
     name == "devres_log"
-        || ["trace_event_", "__traceiter_", "perf_trace_", "ftrace_"]
+        || beginnings
             .iter()
             .any(|beginning| name.starts_with(beginning))
 }
@@ -146,5 +164,9 @@ mod tests {
         let stack = b"=> trace_event_raw_event_devres_log\n=> __traceiter_devres_log\n=> add_dr\n";
         let frames: Vec<_> = read(stack).iter().map(ToString::to_string).collect();
         assert_eq!(frames, ["add_dr+0x0"]);
+        let stack = b"=> kprobe_dispatcher\n=> ftrace_ops_assist_func\n=> 0xffffffffc01eb0c8\n=> add_dr\n=> 0xffffffffc0000010\n";
+        let frames: Vec<_> = read(stack).iter().map(ToString::to_string).collect();
+        assert_eq!(frames[0], "add_dr+0x0");
+        assert_eq!(frames.len(), 2);
     }
 }

@@ -47,9 +47,17 @@ pub(in crate::source::text) struct FunctionLine<'a> {
     pub(in crate::source::text) arguments: &'a [u8],
 }
 
-/// Where [`OPENING`], which `finder` finds, follows an event's name and a colon.
+/// Where [`OPENING`], which `finder` finds, follows an event's name and a colon, for the first time.
 pub(in crate::source::text) fn find(line: &[u8], finder: &Finder<'_>) -> Option<usize> {
-    finder.find_iter(line).find(|at| {
+    places(line, finder).next()
+}
+
+/// Every place where [`OPENING`], which `finder` finds, follows an event's name and a colon.
+pub(in crate::source::text) fn places<'a>(
+    line: &'a [u8],
+    finder: &'a Finder<'_>,
+) -> impl Iterator<Item = usize> {
+    finder.find_iter(line).filter(|at| {
         line.get(..*at)
             .is_some_and(|before| before.trim_ascii_end().ends_with(b":"))
     })

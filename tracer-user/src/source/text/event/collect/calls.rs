@@ -6,15 +6,15 @@ use hashbrown::HashMap;
 
 use super::{
     super::{
-        call::Call,
+        call::{Call, Release},
         entry::{Facts, NodeRecord, Real, RecordKind},
-        names::NameId,
+        names::{NameId, Names},
         records::Records,
     },
     Collector, LogsNext, MOST_TASKS, Place,
 };
 use crate::{
-    event::{Comm, Hook, Role},
+    event::{Comm, Hook, Role, StackFrame},
     source::text::{
         envelope::trace_head::Head,
         record::{backtrace, function_line::FunctionLine, resource::Operation},
@@ -27,8 +27,8 @@ const MOST_FRAMES: usize = 128;
 /// What was just seen on a task.
 #[derive(Debug, Default)]
 pub(super) struct Context {
-    /// `add_dr` was entered, and nothing else happened since.
-    added: Option<Call>,
+    /// `add_dr` was entered, of which this is the record, and nothing else happened since.
+    added: Option<(u32, Call)>,
     /// `devres_add` was entered with this device and payload.
     payload: Option<(u64, u64)>,
     /// `devres_open_group` was entered with this id, and adds the marker of this record.
@@ -37,8 +37,8 @@ pub(super) struct Context {
     frames: Vec<Frame>,
     /// For each of them, the releases that the tracepoint reported while it was the innermost.
     pub(super) told: Vec<u32>,
-    /// The last record of the tracepoint.
-    pub(super) last_node: Option<u32>,
+    /// The last record.
+    pub(super) last: Option<u32>,
     pub(super) logs_next: LogsNext,
 }
 
@@ -93,8 +93,6 @@ impl Collector {
         let context = context(&mut self.contexts, place.tid);
         context.added = None;
         context.logs_next.call(&call);
-        // A stack that follows is this call's, of which none is kept.
-        context.last_node = None;
         let mut missing = 0;
         let told = |role| call.raw.get(role);
         match (call.hook(), call.returns()) {
@@ -108,26 +106,30 @@ impl Collector {
                     call.raw.set(Role::Payload, payload);
                     self.offset_differs |= learn_offset(&mut self.records, payload, call.node);
                 }
-                context.added = Some(call);
+                if let Some((id, marker)) = context.opening.as_mut()
+                    && is_opening_marker(&call, &self.records.names)
+                {
+                    *marker = Some(record);
+                    call.raw.set(Role::Group, *id);
+                }
+                context.added = Some((record, call));
             }
             (Hook::OpenGroup, false) => {
                 context.opening = Some((told(Role::Group).unwrap_or_default(), None));
             }
             (Hook::OpenGroup, true) => {
                 let id = told(Role::Group).or(told(Role::Returned));
-                if let (Some((0, Some(marker))), Some(id)) = (context.opening.take(), id)
-                    && let Some(facts) = facts_of(&mut self.records, marker)
-                {
-                    facts.group = id;
+                if let (Some((0, Some(marker))), Some(id)) = (context.opening.take(), id) {
+                    name_group(&mut self.records, marker, id);
                 }
             }
-            (hook, false) if hook.is_frame() => context.enter(Frame {
+            (hook, false) if is_awaited(hook) => context.enter(Frame {
                 record,
                 hook,
                 device: call.device,
                 name: call.name,
             }),
-            (hook, true) if hook.is_frame() => {
+            (hook, true) if is_awaited(hook) => {
                 missing = context.leave(&mut call, &mut self.records);
             }
             _ => {}
@@ -135,6 +137,9 @@ impl Collector {
         if missing > 0 && self.records.pointers.any() {
             self.push(place, RecordKind::Lost(missing));
         }
+        // A stack that follows is this call's.
+        let record = self.next_record();
+        super::calls::context(&mut self.contexts, place.tid).last = Some(record);
         self.push(place, RecordKind::Call(call));
     }
 
@@ -159,29 +164,43 @@ impl Collector {
         }
     }
 
-    /// `devres_open_group` returns: the address it returns to shows who opened the group that was just added.
-    pub(in crate::source::text) fn opened_by(&mut self, event: &FunctionLine<'_>) {
-        let opening = self
-            .contexts
-            .get(&event.head.task.tid)
-            .and_then(|context| context.opening.as_ref());
-        if let Some((_, Some(marker))) = opening
-            && let marker = *marker
-            && let Some(returns_to) = event.returns_to
+    /// A function returns: the address it returns to shows who called it. That is kept where it matters who does, unless a stack was printed
+    /// that shows it too.
+    pub(in crate::source::text) fn called_from(&mut self, event: &FunctionLine<'_>) {
+        let (Some(context), Some(returns_to)) =
+            (self.contexts.get(&event.head.task.tid), event.returns_to)
+        else {
+            return;
+        };
+        let record = match event.hook {
+            Hook::OpenGroup => context.opening.as_ref().and_then(|(_, marker)| *marker),
+            Hook::ReleaseGroup | Hook::Destroy | Hook::Release => {
+                let mut frames = context.frames.iter();
+                let entered = frames.rfind(|frame| frame.hook == event.hook);
+                entered.map(|frame| frame.record)
+            }
+            _ => None,
+        };
+        if let Some(record) = record
             && let Some(caller) = backtrace::frame(returns_to)
         {
-            let frames = vec![backtrace::at_entry("devres_open_group"), caller];
-            let number = self.stack_number(&[b"<- ", returns_to].concat(), || frames);
-            if let Some(record) = self.records.all.recent_mut(marker) {
+            let function = event.hook.symbol();
+            let written = [b"<- ", returns_to, b" ", function.as_bytes()].concat();
+            let frames = vec![backtrace::at_entry(function), caller];
+            let number = self.stack_number(&written, || frames);
+            let Records { all, stacks, .. } = &mut self.records;
+            if let Some(record) = all.recent_mut(record)
+                && !record.stack.is_some_and(|stack| has_caller(stacks, stack))
+            {
                 record.stack = NonZeroU32::new(number);
             }
         }
     }
 
     /// What function events reported about the node that a line of the tracepoint names.
-    pub(super) fn pair(&mut self, place: Place, node: &NodeRecord) -> (Real, Option<Facts>) {
+    pub(super) fn pair(&mut self, place: Place, node: &NodeRecord) -> Paired {
         if self.records.hooks == 0 {
-            return (Real::default(), None);
+            return Paired::default();
         }
         let record = self.next_record();
         let context = context(&mut self.contexts, place.tid);
@@ -191,7 +210,10 @@ impl Collector {
             if node.operation != Operation::Replace {
                 self.printed.remove(&node.node);
             }
-            return (known.unwrap_or_default(), None);
+            return Paired {
+                real: known.unwrap_or_default(),
+                ..Paired::default()
+            };
         }
         self.printed.remove(&node.node);
         let is_group = node
@@ -200,23 +222,19 @@ impl Collector {
             .is_some_and(|name| &*name == "grp<");
         let opening = context.opening.as_mut().filter(|_| is_group);
         if added.is_none() && opening.is_none() {
-            return (Real::default(), None);
+            return Paired::default();
         }
+        let stack = added
+            .and_then(|(entered, _)| self.records.all.recent_mut(entered))
+            .and_then(|record| record.stack);
+        let added = added.map(|(_, call)| call);
         let real = added.map_or_else(Real::default, |call| Real {
             device: call.device,
             node: call.node,
         });
         let facts = Facts {
-            release: added.and_then(|call| call.release),
-            payload: added
-                .and_then(|call| call.raw.get(Role::Payload))
-                .unwrap_or_default(),
-            action: added.and_then(|call| call.action),
-            words: added.and_then(words),
-            action_data: added
-                .and_then(|call| call.raw.get(Role::Data).or(call.words[0]))
-                .unwrap_or_default(),
             group: opening.as_ref().map_or(0, |(id, _)| *id),
+            ..added.map_or_else(Facts::default, |call| Facts::from(&call))
         };
         if let Some(opening) = opening {
             opening.1 = Some(record);
@@ -233,14 +251,43 @@ impl Collector {
                 self.records.nameless.named(added.device);
             }
         }
-        (real, Some(facts))
+        Paired {
+            real,
+            facts: Some(facts),
+            stack,
+        }
     }
 }
 
-/// The first words of an added node's payload, where they are reported.
-fn words(added: Call) -> Option<[u64; 2]> {
-    let [first, second] = added.words;
-    Some([first?, second?])
+/// What function events reported about the node of a line.
+#[derive(Debug, Default)]
+pub(super) struct Paired {
+    pub(super) real: Real,
+    pub(super) facts: Option<Facts>,
+    /// Where `add_dr` was called from, if a stack was printed there.
+    pub(super) stack: Option<NonZeroU32>,
+}
+
+/// Whether a stack goes beyond devres itself. Kernels before 5.14 see nothing behind a function whose return is probed.
+fn has_caller(stacks: &[Vec<StackFrame>], number: NonZeroU32) -> bool {
+    let frames = stacks.get(number.get() as usize - 1);
+    frames.into_iter().flatten().any(|frame| {
+        let name = frame.function.as_ref().and_then(|it| it.name.as_deref());
+        name.is_some_and(|name| name != "add_dr" && !name.starts_with("devres_"))
+    })
+}
+
+/// Whether the return of a function says something about its call.
+fn is_awaited(hook: Hook) -> bool {
+    hook.is_frame() || hook == Hook::DevresRemove
+}
+
+/// Whether `add_dr` adds the marker of a group that opens.
+fn is_opening_marker(added: &Call, names: &Names) -> bool {
+    let Some(Release::Symbol(symbol, _)) = added.release else {
+        return false;
+    };
+    names.text(symbol).as_deref() == Some("group_open_release")
 }
 
 /// How many releases a function that returns has counted, and the tracepoint has not shown.
@@ -281,11 +328,20 @@ fn foretell(records: &mut Records, entered: u32, left: &Call) {
     }
 }
 
-/// What function events reported about the node that a recent record adds.
-fn facts_of(records: &mut Records, record: u32) -> Option<&mut Facts> {
-    match &mut records.all.recent_mut(record)?.kind {
-        RecordKind::Node(node) => node.facts.as_mut(),
-        _ => None,
+/// The marker that a recent record adds belongs to this group.
+fn name_group(records: &mut Records, record: u32, group: u64) {
+    match records
+        .all
+        .recent_mut(record)
+        .map(|record| &mut record.kind)
+    {
+        Some(RecordKind::Node(node)) => {
+            if let Some(facts) = node.facts.as_mut() {
+                facts.group = group;
+            }
+        }
+        Some(RecordKind::Call(call)) => call.raw.set(Role::Group, group),
+        _ => {}
     }
 }
 

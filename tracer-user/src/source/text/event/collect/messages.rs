@@ -15,7 +15,7 @@ use crate::{
             kernel_log::Who,
             refusal::Refused,
             resource::Operation,
-            splat::{self, Beginning, Over},
+            splat::{self, Beginning, Caller, Over},
         },
     },
 };
@@ -69,7 +69,7 @@ impl Collector {
         let failed = self
             .failed_probe
             .filter(|(.., said)| line.saturating_sub(*said) <= RIGHT_AFTER_PROBE);
-        let behind = match self.last_of(beginning.thread) {
+        let behind = match self.last_of(beginning.caller) {
             Some(RecordKind::Node(node))
                 if close
                     && node.operation == Operation::Release
@@ -155,18 +155,24 @@ impl Collector {
         }
     }
 
-    /// The last record, of this thread where the lines name threads.
-    fn last_of(&self, thread: Option<u32>) -> Option<RecordKind> {
+    /// The last record; where the lines name who writes them, of this writer.
+    fn last_of(&self, (thread, cpu): Caller) -> Option<RecordKind> {
         let latest = || self.records.all.latest().take(MOST_BETWEEN);
-        let by = |record: &Record| match record.kind {
-            RecordKind::Message(_) | RecordKind::Lost(_) => 0,
-            RecordKind::Node(_) | RecordKind::Call(_) => self.records.tasks.get(record.task).tid,
-        };
-        let last = match thread {
-            Some(thread) if latest().any(|record| by(record) != 0) => {
-                latest().find(|record| by(record) == thread)?
+        let is_by = |record: &Record| {
+            let is_event = matches!(record.kind, RecordKind::Node(_) | RecordKind::Call(_));
+            let tid = self.records.tasks.get(record.task).tid;
+            match (thread, cpu) {
+                (Some(thread), _) => is_event && tid == thread,
+                (None, Some(cpu)) => is_event && tid == 0 && record.cpu == cpu,
+                (None, None) => true,
             }
-            _ => latest().next()?,
+        };
+        let tells =
+            |record: &Record| record.cpu != 0 || self.records.tasks.get(record.task).tid != 0;
+        let last = if latest().any(tells) {
+            latest().find(|record| is_by(record))?
+        } else {
+            latest().next()?
         };
         Some(last.kind)
     }

@@ -92,7 +92,7 @@ impl Collector {
     ) {
         let place = self.place(&line.head);
         let node = self.node(operation, line.device, &line.resource);
-        let (real, facts) = self.pair(place, &node);
+        let paired = self.pair(place, &node);
         if node.operation == Operation::Release
             && line.resource.name != Some(b"grp<")
             && let Some(context) = self.contexts.get_mut(&place.tid)
@@ -101,15 +101,20 @@ impl Collector {
             *told = told.saturating_add(1);
         }
         let node = NodeRecord {
-            real,
-            facts,
+            real: paired.real,
+            facts: paired.facts,
             ..node
         };
         let record = self.next_record();
         let context = context(&mut self.contexts, place.tid);
-        context.last_node = Some(record);
+        context.last = Some(record);
         context.logs_next.logged();
         self.push(place, RecordKind::Node(node));
+        if paired.stack.is_some()
+            && let Some(record) = self.records.all.recent_mut(record)
+        {
+            record.stack = paired.stack;
+        }
     }
 
     /// What a task can only log next.
@@ -121,7 +126,7 @@ impl Collector {
     /// The record to which a stack belongs that begins at this line, or that follows the last line.
     pub(in crate::source::text) fn stack_owner(&self, head: Option<&Head>) -> Option<u32> {
         match head {
-            Some(head) => self.contexts.get(&head.task.tid)?.last_node,
+            Some(head) => self.contexts.get(&head.task.tid)?.last,
             None => self.records.all.len().checked_sub(1),
         }
     }

@@ -71,7 +71,7 @@ pub(in crate::source::text) fn introduces_stack(line: &[u8]) -> bool {
 }
 
 /// Who wrote a line (`CONFIG_PRINTK_CALLER`): a thread or a CPU.
-type Caller = (Option<u32>, Option<u16>);
+pub(in crate::source::text) type Caller = (Option<u32>, Option<u16>);
 
 /// A line's place in the input, and how many lines it was there.
 #[derive(Debug, Clone, Copy)]
@@ -84,8 +84,8 @@ struct At {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::text) struct Beginning {
     pub(in crate::source::text) time: Option<Stamp>,
-    /// The thread that reports, where the line names it; zero where it is written outside of any.
-    pub(in crate::source::text) thread: Option<u32>,
+    /// Who writes it.
+    pub(in crate::source::text) caller: Caller,
 }
 
 /// What a line has to do with reports.
@@ -202,10 +202,9 @@ impl Splats {
         if self.open.len() >= MOST_OPEN {
             self.close(Some(0));
         }
-        let (thread, cpu) = open.caller;
-        let thread = thread.or(cpu.map(|_| 0));
+        let caller = open.caller;
         self.open.push(Box::new(open));
-        Seen::Begins(Beginning { time, thread })
+        Seen::Begins(Beginning { time, caller })
     }
 
     /// The report of the same writer; where nobody is named, the one that there is.

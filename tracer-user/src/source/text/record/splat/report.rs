@@ -99,7 +99,7 @@ impl Open {
 
     /// Whether the line is the rest of a first line that was wrapped.
     pub(super) fn goes_on(&mut self, text: &[u8], at: At) -> bool {
-        if !std::mem::take(&mut self.header.wrapped) {
+        if text.is_empty() || !std::mem::take(&mut self.header.wrapped) {
             return false;
         }
         let Some(header) = warning::continued(&self.header, text) else {
