@@ -10,4 +10,5 @@ mod data;
 mod forms;
 mod inert;
 mod perfetto;
+mod redacted;
 mod same;
