@@ -336,8 +336,7 @@ impl Redaction {
 fn is_address(word: u64) -> bool {
     const NARROW_ERRORS: u64 = ERRORS & 0xffff_ffff;
     match word {
-        0x4000_0000..NARROW_ERRORS => true,
-        0x1000_0000_0000..0x1_0000_0000_0000 => true,
+        0x4000_0000..NARROW_ERRORS | 0x1000_0000_0000..0x1_0000_0000_0000 => true,
         _ => (TOKENS..ERRORS).contains(&word),
     }
 }
