@@ -79,9 +79,8 @@ fn judged(read: &Read) -> String {
     });
     let undecided = outcome.undecided.iter();
     let undecided = undecided.map(|one| format!("{} undecided\n", one.rule));
-    let mut text: String = findings.chain(undecided).collect();
-    text += &format!("{:?}\n", outcome.verdict(Severity::Warn));
-    text
+    let verdict = format!("{:?}\n", outcome.verdict(Severity::Warn));
+    findings.chain(undecided).chain([verdict]).collect()
 }
 
 /// Every address of a 64-bit kernel that the events have.
