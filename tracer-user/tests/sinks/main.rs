@@ -11,3 +11,4 @@ mod forms;
 mod inert;
 mod perfetto;
 mod same;
+mod writers;
