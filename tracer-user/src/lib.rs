@@ -108,6 +108,7 @@ pub mod glob;
 pub mod history;
 pub mod kernel;
 pub mod model;
+pub mod output_file;
 pub mod rules;
 pub mod run;
 pub mod sink;

@@ -3,18 +3,20 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
 use clap::Args;
-use nix::libc;
 
 use super::{say::shown, usage::UsageError};
-use crate::trace_file::{self, Rotation};
+use crate::{
+    output_file::{self, Refusal},
+    trace_file::{self, Rotation},
+};
 
 /// What becomes of a recording or policy that is there already. A report can be made again and is replaced; these can't.
 #[derive(Debug, Clone, Copy, Args)]
@@ -40,7 +42,8 @@ impl OverwriteOption {
             if !self.overwrite {
                 return Err(there_already(&part).into());
             }
-            fs::remove_file(&part).with_context(|| format!("{} can't be removed", shown(&part)))?;
+            output_file::remove(&part)
+                .with_context(|| format!("{} can't be removed", shown(&part)))?;
         }
         Ok(())
     }
@@ -48,8 +51,7 @@ impl OverwriteOption {
     /// Creates a file for a recording.
     pub(super) fn create(self, path: &Path) -> anyhow::Result<File> {
         self.refuse_existing(Some(path))?;
-        trace_file::create(path, self.overwrite)
-            .with_context(|| format!("{} can't be written", shown(path)))
+        told(path, trace_file::create(path, self.overwrite))
     }
 }
 
@@ -91,43 +93,36 @@ fn parts(recording: &Path) -> Vec<PathBuf> {
     parts
 }
 
-/// Standard output, or a file that is begun anew, for its owner alone: it has every event, with the kernel's addresses.
+/// Standard output, or a file that is begun anew.
 pub(super) fn create(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
     Ok(match path {
-        Some(path) => Box::new(create_with(path, 0o600)?),
+        Some(path) => Box::new(create_file(path)?),
         None => Box::new(io::stdout()),
     })
 }
 
-/// A report, begun anew. A link is followed only to what keeps nothing, such as a terminal: where it leads to a file,
-/// somebody else may have put it there.
+/// A report, begun anew, for its owner alone: it may have addresses of the kernel.
 pub(super) fn create_file(path: &Path) -> anyhow::Result<File> {
-    create_with(path, 0o666)
+    create_with(path, output_file::PRIVATE)
+}
+
+/// What says nothing of this kernel, such as a policy or a manual page, begun anew.
+pub(super) fn create_public(path: &Path) -> anyhow::Result<File> {
+    create_with(path, output_file::PUBLIC)
 }
 
 fn create_with(path: &Path, mode: u32) -> anyhow::Result<File> {
-    let open = |flags| {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .custom_flags(flags)
-            .open(path)
-    };
-    let mut file = open(libc::O_NOFOLLOW);
-    if matches!(&file, Err(error) if error.raw_os_error() == Some(libc::ELOOP)) {
-        let leads_to_file = fs::metadata(path).map_or(true, |metadata| metadata.is_file());
-        if leads_to_file && !path.starts_with("/dev") && !path.starts_with("/proc") {
-            let problem = format!(
-                "{} is a symbolic link: give the name of the file itself",
-                shown(path)
-            );
-            return Err(UsageError::new(problem).into());
+    told(path, output_file::rewrite(path, mode))
+}
+
+/// What opening a file to be written came to: that what is there isn't used is a usage error.
+fn told(path: &Path, opened: io::Result<File>) -> anyhow::Result<File> {
+    opened.map_err(|error| match Refusal::of(&error) {
+        Some(refusal) => {
+            UsageError::new(format!("{} can't be written: {refusal}", shown(path))).into()
         }
-        file = open(0);
-    }
-    file.with_context(|| format!("{} can't be written", shown(path)))
+        None => anyhow::Error::new(error).context(format!("{} can't be written", shown(path))),
+    })
 }
 
 /// Refuses outputs that are the input (`-` is standard input), or the same as another one.

@@ -15,7 +15,9 @@ use clap_mangen::{
     roff::{Roff, roman},
 };
 
-use super::{Arguments, Exit, pager::unless_unread, say::shown, topics::TOPICS};
+use super::{
+    Arguments, Exit, files::create_public, pager::unless_unread, say::shown, topics::TOPICS,
+};
 
 /// The program's name, in paths and as completions call it.
 const PROGRAM: &str = "devres-tracer";
@@ -105,7 +107,9 @@ fn write_pages_of(directory: &Path, command: &clap::Command) -> anyhow::Result<(
 
 fn write_page(directory: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
     let path = directory.join(format!("{name}.1"));
-    fs::write(&path, bytes).with_context(|| format!("{} can't be written", shown(&path)))
+    create_public(&path)?
+        .write_all(bytes)
+        .with_context(|| format!("{} can't be written", shown(&path)))
 }
 
 /// To standard output.

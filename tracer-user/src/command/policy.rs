@@ -64,7 +64,7 @@ fn init(file: Option<&Path>, overwrite: OverwriteOption) -> anyhow::Result<()> {
     };
     let name = shown(file);
     overwrite.refuse_existing(Some(file))?;
-    let mut new = files::create_file(file)?;
+    let mut new = files::create_public(file)?;
     new.write_all(TEMPLATE.as_bytes())
         .with_context(|| format!("{name} can't be written"))
 }

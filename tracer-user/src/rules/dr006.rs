@@ -25,9 +25,24 @@ static INFO: RuleInfo = RuleInfo {
     page: include_str!("dr006.md"),
 };
 
-/// The rule. It keeps nothing.
+/// The rule. It keeps only what was called a moment ago.
 #[derive(Debug, Default)]
-pub struct NullIdPicksOther;
+pub struct NullIdPicksOther {
+    unproven: Vec<Unproven>,
+}
+
+/// A group function was called with NULL, and by all that was seen before it selects this group. What the kernel does then
+/// shows whether it does.
+#[derive(Debug)]
+struct Unproven {
+    hook: Hook,
+    device: DeviceId,
+    selected: NodeId,
+    tid: u32,
+    /// The place of the call in the order of everything seen.
+    sequence: u64,
+    finding: Box<Finding>,
+}
 
 impl Rule for NullIdPicksOther {
     fn info(&self) -> &'static RuleInfo {
@@ -35,6 +50,9 @@ impl Rule for NullIdPicksOther {
     }
 
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        if !self.unproven.is_empty() {
+            self.follow(change, model, report);
+        }
         if let Change::Entered(Entered {
             hook: hook @ (Hook::CloseGroup | Hook::ReleaseGroup | Hook::RemoveGroup),
             device: Some(device),
@@ -46,15 +64,93 @@ impl Rule for NullIdPicksOther {
                 },
         }) = change
         {
-            called(*hook, *device, *selected, model, report);
+            let finding = called(*hook, *device, *selected, model, report);
+            self.unproven.extend(finding.map(|finding| Unproven {
+                hook: *hook,
+                device: *device,
+                selected: *selected,
+                tid: model.current_task().tid,
+                sequence: model.sequence(),
+                finding: Box::new(finding),
+            }));
+        }
+    }
+
+    fn finish(&mut self, _model: &Model, report: &mut Report) {
+        for unproven in self.unproven.drain(..) {
+            report.submit(*unproven.finding);
         }
     }
 }
 
-fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mut Report) {
-    let (Some(device), Some(marker)) = (model.device_by_id(id), model.node(selected)) else {
-        return;
-    };
+impl NullIdPicksOther {
+    /// Looks whether a change shows which group a call has selected.
+    fn follow(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        let mut index = 0;
+        while let Some(unproven) = self.unproven.get(index) {
+            match unproven.shown_by(change, model) {
+                None => index += 1,
+                Some(selected) => {
+                    let finding = self.unproven.swap_remove(index).finding;
+                    if selected {
+                        report.submit(*finding);
+                    } else {
+                        let doubt = Doubt::NullSelectedForUnknown;
+                        report.stay_silent(INFO.id, finding.instance, doubt);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Unproven {
+    /// Whether a change shows that the group was selected; `None` if it shows neither.
+    fn shown_by(&self, change: &Change, model: &Model) -> Option<bool> {
+        match change {
+            // The kernel has done something else, or whatever was missed may have been a younger group.
+            Change::Lost(_) => return Some(false),
+            Change::Tainted { device, .. } if *device == self.device => return Some(false),
+            _ => {}
+        }
+        if model.current_task().tid != self.tid || model.sequence() == self.sequence {
+            return None;
+        }
+        match (self.hook, change) {
+            (Hook::CloseGroup, Change::NodeAdded(node)) => {
+                let device = model.device_by_id(self.device);
+                Some(device.is_some_and(|device| device.opening(*node) == Some(self.selected)))
+            }
+            (Hook::RemoveGroup, Change::NodeRemoved(node)) => Some(*node == self.selected),
+            // A release that the kernel does otherwise taints the device at the latest now.
+            (Hook::ReleaseGroup, Change::Left(left))
+                if left.hook == self.hook && left.device == Some(self.device) =>
+            {
+                let device = model.device_by_id(self.device);
+                Some(device.is_some_and(|device| !device.is_tainted()))
+            }
+            (Hook::ReleaseGroup, _) => None,
+            // The kernel need not report markers that it takes away.
+            (
+                hook,
+                Change::NodeAdded(_)
+                | Change::NodeRemoved(_)
+                | Change::Entered(_)
+                | Change::Left(_),
+            ) => Some(hook == Hook::RemoveGroup),
+            _ => None,
+        }
+    }
+}
+
+fn called(
+    hook: Hook,
+    id: DeviceId,
+    selected: NodeId,
+    model: &Model,
+    report: &mut Report,
+) -> Option<Finding> {
+    let (device, marker) = (model.device_by_id(id)?, model.node(selected)?);
     let function = hook.symbol();
     let caller = model
         .current_stack()
@@ -75,17 +171,17 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
         _ => false,
     };
     if !named && !other_module {
-        return;
+        return None;
     }
     // component.c opens by name and closes by NULL right after.
     if caller.is_some_and(blame::is_component_core) {
-        return;
+        return None;
     }
     let subject = Subject::of(device);
     let whole = device.is_whole_since(marker.sequence()) && !device.is_tainted();
     let Some(caller) = caller.filter(|_| whole) else {
         report.stay_silent(INFO.id, subject.key, Doubt::NullSelectedForUnknown);
-        return;
+        return None;
     };
     let origin = if named {
         "opened with its own identifier".to_owned()
@@ -96,7 +192,7 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
         .current_stack()
         .and_then(|stack| stack.lasting_name(caller))
         .unwrap_or("?");
-    report.submit(Finding {
+    Some(Finding {
         summary: format!("{caller} called {function}(NULL) on {}, which selected a group {origin}.", subject.name()),
         meaning: "NULL selects the most recently opened group that is still open. If another one was meant, \
                   this one is closed or released instead."
@@ -111,5 +207,5 @@ fn called(hook: Hook, id: DeviceId, selected: NodeId, model: &Model, report: &mu
         resources: vec![finding::live_resource(marker)],
         caused_by: blame::caller_as_cause(&subject, model),
         ..subject.finding(&INFO, Severity::Warn, what, model.now())
-    });
+    })
 }

@@ -1,36 +1,29 @@
 //! Creating a recording: for its owner alone, and never in place of something else by accident.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-};
+use std::{fs::File, io, path::Path};
+
+use crate::output_file;
 
 /// Creates a file for a recording. Only its owner can read it, because it holds kernel addresses.
 ///
 /// What is there already is an error ([`io::ErrorKind::AlreadyExists`]) unless `overwrite`, and a symbolic link is never
 /// followed to a file. A pipe or a device, which keep nothing, are opened as they are.
 pub fn create(path: &Path, overwrite: bool) -> io::Result<File> {
-    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return OpenOptions::new().write(true).open(path);
+    if let Some(stream) = output_file::open_stream(path)? {
+        return Ok(stream);
     }
     if overwrite {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        output_file::remove(path)?;
     }
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
+    output_file::create(path, output_file::PRIVATE)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
 
     use super::*;
 

@@ -61,15 +61,19 @@ impl Place {
 
     /// The same where programs are looked for in these directories only.
     fn run_among(&self, programs: &str, arguments: &[&str]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_devres-tracer"))
+        let output = self.command(arguments).env("PATH", programs).output();
+        Ran::of(&output.expect("it can be run"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_devres-tracer"));
+        command
             .args(arguments)
-            .env("PATH", programs)
             .current_dir(&self.directory)
             .env("COLUMNS", "100")
-            .stdin(Stdio::null())
-            .output()
-            .expect("it can be run");
-        Ran::of(&output)
+            .env_remove("SUDO_UID")
+            .stdin(Stdio::null());
+        command
     }
 
     /// The summary of `trace --json --from`, with the exit code.

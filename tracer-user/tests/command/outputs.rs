@@ -1,6 +1,11 @@
 //! What is written: reports, recordings, pages, colours.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -119,6 +124,113 @@ fn a_recording_is_private_and_replaced_only_if_asked_for() {
     // A report is replaced.
     for _ in 0..2 {
         assert_eq!(place.run(&["demo", "--quiet", "-o", "report"]).code, 1);
+    }
+}
+
+/// Each way to have a file written, with its name.
+const WRITTEN: [(&str, &[&str]); 10] = [
+    (
+        "events",
+        &["trace", "--from", "whole.jsonl", "-o", "events"],
+    ),
+    (
+        "lines",
+        &["export", "whole.jsonl", "--format", "json", "-o", "lines"],
+    ),
+    (
+        "spans",
+        &["export", "whole.jsonl", "--format", "chrome", "-o", "spans"],
+    ),
+    (
+        "tracks",
+        &[
+            "export",
+            "whole.jsonl",
+            "--format",
+            "perfetto",
+            "-o",
+            "tracks",
+        ],
+    ),
+    (
+        "import.dvrt",
+        &["import", "whole.jsonl", "-o", "import.dvrt"],
+    ),
+    ("page", &["report", "whole.jsonl", "--html", "page"]),
+    ("page2", &["check", "whole.jsonl", "--html", "page2"]),
+    (
+        "junit",
+        &["check", "whole.jsonl", "--report", "junit=junit"],
+    ),
+    (
+        "sarif",
+        &["check", "whole.jsonl", "--report", "sarif=sarif"],
+    ),
+    ("demo", &["demo", "--output", "demo"]),
+];
+
+#[test]
+fn what_may_hold_addresses_is_private_and_follows_no_link() {
+    let place = Place::new();
+    let mode = |name: &str| {
+        let metadata = fs::metadata(place.path(name));
+        metadata.map(|it| it.permissions().mode() & 0o777).ok()
+    };
+    for (name, arguments) in WRITTEN {
+        let ran = place.run(arguments);
+        assert!(ran.code < 2, "{arguments:?}: {}", ran.error);
+        assert_eq!(mode(name), Some(0o600), "{arguments:?}");
+        fs::remove_file(place.path(name)).expect("it is there");
+        place.write("kept", "kept");
+        let _ = std::os::unix::fs::symlink("kept", place.path(name));
+        let ran = place.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.error);
+        assert_eq!(place.read("kept"), "kept", "{arguments:?}");
+    }
+    // A policy is for everybody, as far as the umask goes.
+    assert_eq!(place.run(&["policy", "init", "policy.toml"]).code, 0);
+    assert_ne!(mode("policy.toml"), Some(0o600));
+}
+
+#[test]
+fn in_a_shared_directory_files_are_the_callers_and_those_of_others_stay() {
+    let place = Place::new();
+    let directory = place.directory.path();
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o1777)).expect("it is ours");
+    place.write("theirs", "theirs");
+    if std::os::unix::fs::chown(place.path("theirs"), Some(1234), Some(123)).is_err() {
+        eprintln!("SKIPPED: only root can give a file away");
+        return;
+    }
+    for arguments in [
+        &["export", "whole.jsonl", "--format", "json", "-o", "theirs"][..],
+        &["report", "whole.jsonl", "--html", "theirs"],
+        &["check", "whole.jsonl", "--report", "junit=theirs"],
+        &["import", "whole.jsonl", "-o", "theirs", "--overwrite"],
+    ] {
+        let ran = place.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.error);
+        assert_eq!(ran.error.lines().count(), 1, "{}", ran.error);
+        assert!(
+            ran.error.contains("belongs to another user (uid 1234)"),
+            "{}",
+            ran.error
+        );
+        assert_eq!(place.read("theirs"), "theirs", "{arguments:?}");
+    }
+    let owner = |name: &str| {
+        let metadata = fs::metadata(place.path(name)).expect("it is there");
+        (metadata.uid(), metadata.gid())
+    };
+    for (name, arguments) in WRITTEN {
+        let through_sudo = place
+            .command(arguments)
+            .env("SUDO_UID", "1234")
+            .env("SUDO_GID", "123")
+            .output();
+        let ran = Ran::of(&through_sudo.expect("it can be run"));
+        assert!(ran.code < 2, "{arguments:?}: {}", ran.error);
+        assert_eq!(owner(name), (1234, 123), "{arguments:?}");
     }
 }
 

@@ -1,8 +1,13 @@
 //! DR006: NULL that selects another group.
 
-use devres_tracer::finding::Severity;
+use devres_tracer::{event::Hook, finding::Severity};
 
-use super::{DEVICE, accused, innocent, scenes::bound, silent_after_loss};
+use super::{
+    DEVICE, accused, innocent,
+    scenes::bound,
+    silent_after_loss,
+    support::{Story, recorded},
+};
 
 #[test]
 fn null_that_selects_a_named_or_a_foreign_group_is_reported() {
@@ -42,4 +47,40 @@ fn null_that_selects_a_named_or_a_foreign_group_is_reported() {
     );
     // A module's initialisation has no name left.
     innocent(&null(0, "do_one_initcall", "cleanup_module@vgem"), "DR006");
+}
+
+#[test]
+fn what_the_kernel_does_shows_whether_null_has_selected_the_group() {
+    // In a text an event may be missing without a word.
+    let is_accused = |story: &Story| {
+        let outcome = story.judge_by("DR006", recorded());
+        let undecided = outcome.undecided.iter().any(|one| one.rule == "DR006");
+        assert_ne!(undecided, !outcome.findings.is_empty());
+        !undecided
+    };
+    let released = |group: u64| {
+        bound(move |story| {
+            story
+                .stack(&["add_dr", "devres_open_group", "setup@driver"])
+                .open_group(DEVICE, 1, 0x100)
+                .stack(&["devres_release_group", "setup@driver"])
+                .release_group(DEVICE, 0)
+                .rel(DEVICE, group, "grp<", 0)
+                .returned(DEVICE, Hook::ReleaseGroup, Some(0));
+        })
+    };
+    assert!(is_accused(&released(0x100)));
+    // Another group was opened meanwhile, and its opening is missing.
+    assert!(!is_accused(&released(0x200)));
+    let closed = |group: u64| {
+        bound(move |story| {
+            story
+                .stack(&["add_dr", "devres_open_group", "setup@driver"])
+                .open_group(DEVICE, 1, 0x100)
+                .stack(&["devres_close_group", "setup@driver"])
+                .close_group(DEVICE, 0, group);
+        })
+    };
+    assert!(is_accused(&closed(0x100)));
+    assert!(!is_accused(&closed(0x200)));
 }

@@ -5,16 +5,19 @@
 //! written down before it is unbound. One without a status is what the machine was doing when the run ended.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, BufRead as _, BufReader, Write as _},
     path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{
-    results::{Status, Test},
-    selection::Place,
+use crate::{
+    check::{
+        results::{Status, Test},
+        selection::Place,
+    },
+    output_file,
 };
 
 /// The file, open for what comes.
@@ -62,11 +65,7 @@ impl Journal {
     /// Opens the file, and makes it if it is not there. A last line that was not written to its end is no error: the
     /// machine may have died of what it was about to say.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)?;
+        let file = output_file::append(path)?;
         let (mut known, mut whole) = (Vec::new(), 0);
         let mut reader = BufReader::new(&file);
         let mut line = Vec::new();

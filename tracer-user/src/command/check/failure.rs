@@ -50,6 +50,14 @@ impl Failure {
         }
     }
 
+    /// From what opening a report came to.
+    pub(super) fn of_output(error: anyhow::Error) -> Self {
+        match error.downcast::<UsageError>() {
+            Ok(usage) => usage.into(),
+            Err(error) => Self::Run(error),
+        }
+    }
+
     /// What is said of it.
     pub(super) fn message(&self) -> String {
         match self {

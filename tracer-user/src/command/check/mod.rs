@@ -153,7 +153,7 @@ impl Check {
             .try_for_each(|report| OpenReport::open(report).map(|open| reports.push(open)));
         let judged = match opened {
             Ok(()) => self.judge().await,
-            Err(error) => Err(Failure::Run(error)),
+            Err(error) => Err(Failure::of_output(error)),
         };
         match judged {
             Ok((policy, judgement)) => Ok(self.conclude(reports, &policy, &judgement)),
@@ -268,7 +268,7 @@ impl Check {
         let results = &judgement.results;
         let mut written = reports::write_all(reports, judgement);
         if let Some(path) = &self.write_expectations {
-            let expected = files::create_file(path).and_then(|mut file| {
+            let expected = files::create_public(path).and_then(|mut file| {
                 file.write_all(write_expectations(results, policy).as_bytes())
                     .with_context(|| format!("{} can't be written", shown(path)))
             });
