@@ -72,7 +72,7 @@ pub fn create(path: &Path, mode: u32) -> io::Result<File> {
 pub fn rewrite(path: &Path, mode: u32) -> io::Result<File> {
     match create(path, mode) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        created => return created,
+        result => return result,
     }
     let file = open_existing(OpenOptions::new().write(true), path)?;
     if file.metadata()?.is_file() {
@@ -90,7 +90,7 @@ pub fn append(path: &Path) -> io::Result<File> {
     let options = || OpenOptions::new().read(true).append(true).clone();
     match create_with(&mut options(), path, PRIVATE) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        created => return created,
+        made => return made,
     }
     let file = open_existing(&mut options(), path)?;
     if file.metadata()?.is_file() {

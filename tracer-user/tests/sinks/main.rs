@@ -12,3 +12,4 @@ mod inert;
 mod perfetto;
 mod redacted;
 mod same;
+mod writers;
