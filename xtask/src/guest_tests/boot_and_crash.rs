@@ -171,6 +171,7 @@ pub(super) fn board_is_recorded(
         &format!(
             "cd /mnt/share
             cp /sys/kernel/tracing/trace boot.trace
+            echo 1 >/proc/sys/net/core/bpf_jit_enable
             devres-tracer stacks --json --device {clock} >boot.stacks
             devres-tracer import --quiet --json /sys/kernel/tracing/trace >boot.jsonl
             exit 0"
