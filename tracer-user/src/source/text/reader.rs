@@ -205,6 +205,7 @@ impl Reader {
         let Some(words) = by_fields::in_words(line) else {
             return false;
         };
+        self.collector.distrust_names();
         match self.event(&words) {
             Line::Event(_) => {
                 self.statistics.event_lines += self.count;

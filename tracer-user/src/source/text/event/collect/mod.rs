@@ -48,6 +48,8 @@ pub(in crate::source::text) struct Collector {
     of_unnamed: HashMap<u64, NameId>,
     /// Names of tasks that are in the events themselves: a buffer that outlived a reset has no others.
     comms: HashMap<u32, Comm>,
+    /// The names in front of the lines may be those of other tasks.
+    names_are_of_other_tasks: bool,
     /// The stacks by their text.
     stacks: HashMap<Vec<u8>, u32>,
     clock: u64,
@@ -185,9 +187,18 @@ impl Collector {
         }
     }
 
+    /// The names in front of the lines count no longer: a kernel that finds events of its predecessor in a persistent buffer
+    /// looks their tasks' numbers up among its own. What an event itself says of its task's name does.
+    pub(in crate::source::text) fn distrust_names(&mut self) {
+        self.names_are_of_other_tasks = true;
+    }
+
     fn place(&mut self, head: &Head) -> Place {
         self.at(head.time);
         let mut task = head.task;
+        if self.names_are_of_other_tasks {
+            task.comm = Comm::default();
+        }
         if task.comm == Comm::default()
             && let Some(comm) = self.comms.get(&task.tid)
         {
