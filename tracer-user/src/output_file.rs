@@ -72,7 +72,7 @@ pub fn create(path: &Path, mode: u32) -> io::Result<File> {
 pub fn rewrite(path: &Path, mode: u32) -> io::Result<File> {
     match create(path, mode) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => return made,
+        result => return result,
     }
     let file = open_existing(OpenOptions::new().write(true), path)?;
     if file.metadata()?.is_file() {

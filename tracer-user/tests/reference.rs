@@ -12,6 +12,7 @@ use devres_tracer::{
     finding::Severity,
     model::{Change, Model},
     rules::RuleSet,
+    source::redaction::Redaction,
 };
 use proptest::{collection::vec, prelude::*};
 use support::{
@@ -142,6 +143,37 @@ fn judge_with(events: &[Event], coverage: Coverage) -> Outcome {
     engine.finish()
 }
 
+/// What was found, on which device and how often.
+fn findings(outcome: &Outcome) -> Vec<(&str, &str, Severity, u64)> {
+    let found = outcome.findings.iter();
+    let found = found.map(|one| (&*one.fingerprint, &*one.device, one.severity, one.count));
+    found.collect()
+}
+
+/// The events with their small addresses where a kernel has its memory.
+fn lifted(events: &[Event]) -> Vec<Event> {
+    fn lift(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::String(text) => {
+                let digits = text.strip_prefix("0x");
+                let word = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+                if let Some(word) = word.filter(|word| (0x100..1 << 32).contains(word)) {
+                    *text = format!("{:#x}", word + 0xffff_8880_0000_0000);
+                }
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(lift),
+            serde_json::Value::Object(members) => members.values_mut().for_each(lift),
+            _ => {}
+        }
+    }
+    let lifted = |event: &Event| {
+        let mut value = serde_json::to_value(event).unwrap();
+        lift(&mut value);
+        serde_json::from_value(value).unwrap()
+    };
+    events.iter().map(lifted).collect()
+}
+
 fn judge(events: &[Event]) -> Outcome {
     judge_with(events, whole())
 }
@@ -157,6 +189,19 @@ proptest! {
     #[test]
     fn the_model_concludes_what_the_kernel_does_not_log(operations in operations(60)) {
         follow(&kernel(&operations, false, false), reduced())?;
+    }
+
+    #[test]
+    fn what_is_redacted_is_judged_the_same(operations in operations(60), logs: bool) {
+        let events = lifted(&kernel(&operations, logs, true).story.events);
+        let coverage = if logs { whole() } else { reduced() };
+        let mut redaction = Redaction::new();
+        let redacted: Vec<Event> = events.iter().map(|event| redaction.event(event)).collect();
+        let (plain, redacted) = (judge_with(&events, coverage.clone()), judge_with(&redacted, coverage));
+        prop_assert_eq!(findings(&redacted), findings(&plain));
+        prop_assert_eq!(redacted.verdict(Severity::Warn), plain.verdict(Severity::Warn));
+        prop_assert_eq!(redacted.desync_details.len(), plain.desync_details.len());
+        prop_assert_eq!(redacted.undecided.len(), plain.undecided.len());
     }
 
     #[test]

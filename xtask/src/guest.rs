@@ -96,6 +96,15 @@ pub(crate) struct GuestRun {
     _directory: RunDirectory,
 }
 
+/// A guest that was given up.
+#[derive(Debug, thiserror::Error)]
+#[error("the guest ({release}) {fault}\n{report}")]
+pub(crate) struct Hang {
+    release: String,
+    fault: String,
+    report: String,
+}
+
 /// Where the script's output goes while it runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Output {
@@ -134,7 +143,7 @@ impl Guest {
     /// Boots the guest and runs `script` in it with `sh`, as root and in `/`.
     ///
     /// A script that fails is a result like any other. An error means that the guest could not be started, could not
-    /// start the script, crashed, or ran out of time; it shows the end of the kernel's log.
+    /// start the script, crashed, or was given up, which is a [`Hang`]; it shows the end of the kernel's log.
     pub(crate) fn run(&self, script: &str) -> Result<GuestRun> {
         self.run_to(script, Output::Collected)
     }
@@ -201,11 +210,12 @@ impl Guest {
                 machine.interrupt();
                 drop(machine);
                 forward()?;
-                bail!(
-                    "the guest ({}) {fault}\n{}",
-                    self.kernel.release,
-                    directory.report()
-                );
+                return Err(Hang {
+                    release: self.kernel.release.clone(),
+                    fault,
+                    report: directory.report(),
+                }
+                .into());
             }
             thread::sleep(POLL_INTERVAL);
         };

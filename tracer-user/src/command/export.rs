@@ -1,18 +1,21 @@
 //! `devres-tracer export`.
 
 use std::{
-    io::{BufWriter, Write as _},
+    io::{self, BufWriter, Write as _},
     path::PathBuf,
 };
 
 use clap::{Args, ValueEnum};
 
 use super::{
-    Exit, files,
+    Exit,
+    files::{self, OverwriteOption},
+    import,
     judged::keep_wanted,
     reading,
     say::{say, shown},
     source_options::FilterOptions,
+    usage::UsageError,
 };
 use crate::{
     command::pager::unless_unread,
@@ -32,7 +35,8 @@ use crate::{
 /// json is what `trace --json` writes. perfetto is for ui.perfetto.dev and its trace processor: each device is a track with
 /// its phases, resources, findings and counters of what it holds. chrome is the trace event format for chrome://tracing and
 /// others: the same spans, and functions, additions and releases on their tasks. If only some devices are exported, the
-/// output says so. Nothing is judged: exit code 0 if everything was read, 3 if something is missing from the output.
+/// output says so. dvrt is a trace file, for --redact. Nothing is judged: exit code 0 if everything was read, 3 if something is
+/// missing from the output.
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
 pub(super) struct Export {
@@ -41,9 +45,15 @@ pub(super) struct Export {
     /// The format
     #[arg(long, value_enum)]
     format: Format,
+    /// Write tokens instead of addresses, serials, host name, boot and command line: the same token wherever the value
+    /// occurs, so that every rule decides as before
+    #[arg(long)]
+    redact: bool,
     /// Write to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteOption,
     /// The recording, or - for standard input
     file: PathBuf,
 }
@@ -56,6 +66,8 @@ enum Format {
     Perfetto,
     /// Chrome's trace event format
     Chrome,
+    /// A trace file
+    Dvrt,
 }
 
 impl Export {
@@ -63,9 +75,16 @@ impl Export {
         let filter = self.filter.filter()?;
         files::refuse_same(Some(&self.file), self.output.as_deref())?;
         let mut recording = reading::open_for(&self.file, self.output.is_none())?;
+        let name = if self.redact {
+            recording.redact()
+        } else {
+            self.file.display().to_string()
+        };
         let wanted = Wanted::of_recording(filter.clone(), &recording);
-        let writer = files::create(self.output.as_deref())?;
-        let mut writer = BufWriter::with_capacity(1 << 16, writer);
+        let writer = || {
+            let writer = files::create(self.output.as_deref())?;
+            anyhow::Ok(BufWriter::with_capacity(1 << 16, writer))
+        };
         let information = wanted.of_source(recording.information());
         let observer = HistoryObserver::new(Limits::for_a_picture(), Window::default(), false);
         let finish = |concluded: Concluded<HistoryObserver>| {
@@ -75,13 +94,13 @@ impl Export {
         };
         let (summary, histories) = match self.format {
             Format::Json => {
-                let mut sink = JsonSink::new(writer, true);
+                let mut sink = JsonSink::new(writer()?, true);
                 let concluded = replay(&mut recording, wanted, (), &mut sink);
                 unless_unread(concluded.written)?;
                 (concluded.summary, None)
             }
             Format::Chrome => {
-                let mut sink = ChromeSink::new(writer);
+                let mut sink = ChromeSink::new(writer()?);
                 let mut concluded = replay(&mut recording, wanted, observer, &mut sink);
                 let written = std::mem::replace(&mut concluded.written, Ok(()));
                 let summary = concluded.summary.clone();
@@ -90,12 +109,13 @@ impl Export {
                 (summary, Some(histories))
             }
             Format::Perfetto => {
+                let mut writer = writer()?;
                 let mut concluded = replay(&mut recording, wanted, observer, &mut Nowhere);
                 let findings = std::mem::take(&mut concluded.findings);
                 let summary = concluded.summary.clone();
                 let histories = finish(concluded);
                 let report = Report {
-                    name: &self.file.display().to_string(),
+                    name: &name,
                     source: &information,
                     histories: &histories,
                     findings: &findings,
@@ -106,6 +126,7 @@ impl Export {
                 unless_unread(written.and_then(|()| writer.flush()))?;
                 (summary, Some(histories))
             }
+            Format::Dvrt => return self.write_trace_file(&mut recording),
         };
         let gaps = summary.problems.into_iter().chain(summary.reasons);
         let gaps: Vec<String> = gaps.chain(histories.as_ref().and_then(not_kept)).collect();
@@ -113,6 +134,33 @@ impl Export {
             say(format_args!("{}: {gap}", shown(&self.file)));
         }
         Ok(if gaps.is_empty() {
+            Exit::Clean
+        } else {
+            Exit::Inconclusive
+        })
+    }
+}
+
+impl Export {
+    fn write_trace_file(&self, recording: &mut Recording) -> anyhow::Result<Exit> {
+        if self.filter.is_given() {
+            let problem =
+                "--device, --driver and --bus have no effect on a trace file (--format dvrt)";
+            return Err(UsageError::new(problem).into());
+        }
+        let writer: Box<dyn io::Write> = match self.output.as_deref() {
+            Some(path) => Box::new(self.overwrite.create(path)?),
+            None => Box::new(io::stdout()),
+        };
+        let name = self
+            .output
+            .as_deref()
+            .map_or_else(|| "standard output".to_owned(), shown);
+        let problems = import::write_trace_file(recording, writer, &name)?;
+        for problem in &problems {
+            say(format_args!("{}: {problem}", shown(&self.file)));
+        }
+        Ok(if problems.is_empty() {
             Exit::Clean
         } else {
             Exit::Inconclusive

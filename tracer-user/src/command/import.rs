@@ -1,7 +1,7 @@
 //! `devres-tracer import`.
 
 use std::{
-    io::BufWriter,
+    io::{BufWriter, Write},
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -95,13 +95,26 @@ fn convert(
     path: &Path,
     overwrite: OverwriteOption,
 ) -> anyhow::Result<Exit> {
-    let unwritable = || format!("{} can't be written", shown(path));
-    let file = BufWriter::with_capacity(1 << 16, overwrite.create(path)?);
+    let file = Box::new(overwrite.create(path)?);
+    for problem in write_trace_file(recording, file, &shown(path))? {
+        say(format_args!("the input: {problem}"));
+    }
+    Ok(Exit::Clean)
+}
+
+/// Writes the events as a trace file, which errors call by this name. Yields what keeps them from being all there were.
+pub(super) fn write_trace_file(
+    recording: &mut Recording,
+    writer: Box<dyn Write>,
+    name: &str,
+) -> anyhow::Result<Vec<String>> {
+    let unwritable = || format!("{name} can't be written");
+    let writer = BufWriter::with_capacity(1 << 16, writer);
     let header = recording.header().cloned().unwrap_or_else(|| Header {
         lines: recording.line_counts(),
         ..Header::of_recording(recording.information().clone())
     });
-    let mut writer = TraceFileWriter::begin(file, &header).with_context(unwritable)?;
+    let mut writer = TraceFileWriter::begin(writer, &header).with_context(unwritable)?;
     let mut written = Ok(());
     let source = recording.replay(|event| {
         written = writer.event(event);
@@ -117,11 +130,9 @@ fn convert(
         lost_by: record::lost_at(&source.lost_by),
         ended: Some(EndedBy::Run),
         problems: problems.clone(),
+        until: source.until.map(|until| until.0),
         ..End::default()
     };
     writer.finish(end).with_context(unwritable)?;
-    for problem in problems {
-        say(format_args!("the input: {problem}"));
-    }
-    Ok(Exit::Clean)
+    Ok(problems)
 }

@@ -26,6 +26,8 @@ pub(super) struct ReportOptions {
     pub(super) limits: Limits,
     /// Whether devices are kept that never held anything.
     pub(super) all: bool,
+    /// Whether tokens stand for addresses and serials.
+    pub(super) redact: bool,
 }
 
 /// A recording's lives, findings and verdict.
@@ -57,6 +59,11 @@ impl Judged {
         beside: O,
     ) -> anyhow::Result<(Self, O)> {
         let mut recording = reading::open(file)?;
+        let name = if options.redact {
+            recording.redact()
+        } else {
+            file.display().to_string()
+        };
         let information = recording.information().clone();
         let wanted =
             Wanted::of_recording(options.filter.clone(), &recording).within(options.window);
@@ -74,7 +81,7 @@ impl Judged {
         // It lists no events: how many were wanted says nothing here.
         summary.chosen_events = None;
         let judged = Self {
-            name: file.display().to_string(),
+            name,
             header: recording.header().cloned(),
             information,
             histories,

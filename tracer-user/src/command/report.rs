@@ -82,6 +82,9 @@ pub(super) struct Report {
         conflicts_with_all = ["json", "html", "mail", "all", "since", "until"]
     )]
     resource: Option<String>,
+    /// Show tokens instead of addresses, serials and host name: the same token wherever the value occurs
+    #[arg(long)]
+    redact: bool,
     /// The lowest severity of findings that count: info, warn or error
     #[arg(long, value_name = "SEVERITY", default_value = "error", value_parser = severity)]
     fail_on: Severity,
@@ -133,6 +136,7 @@ impl Report {
             fail_on: self.fail_on,
             limits,
             all: self.all,
+            redact: self.redact,
         })
     }
 

@@ -6,6 +6,7 @@ pub mod lines;
 pub mod live;
 mod packed;
 pub mod recording;
+pub mod redaction;
 pub mod running;
 pub mod text;
 pub mod tracefs;

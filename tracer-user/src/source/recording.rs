@@ -12,6 +12,7 @@ use super::{
     encoding::{self, Encoding},
     lines::{Lines, LinesError},
     packed::{self, Packed, UnpackError, Unpacking},
+    redaction::Redaction,
     text::{self, Import, ImportError},
     tracefs::Recorded,
 };
@@ -28,6 +29,8 @@ pub struct Recording {
     content: Content,
     /// The tool through which it is read, until that has ended.
     unpacking: Option<Unpacking>,
+    /// What stands for what it says, if that is not to be shown.
+    redaction: Option<Redaction>,
 }
 
 enum Content {
@@ -223,7 +226,23 @@ impl Recording {
             name,
             content,
             unpacking: None,
+            redaction: None,
         })
+    }
+
+    /// From here on it shows tokens instead of addresses, serials and what else only this machine has. Yields what it is
+    /// called then: without directories.
+    pub fn redact(&mut self) -> String {
+        let mut redaction = Redaction::new();
+        redaction.information(&mut self.information);
+        if let Content::File(header, _) = &mut self.content {
+            redaction.header(header);
+        }
+        let name = Path::new(&self.name).file_name().unwrap_or_default();
+        let mut name = name.to_string_lossy().into_owned();
+        redaction.words(&mut name);
+        self.redaction = Some(redaction);
+        name
     }
 
     /// What its beginning says of the source.
@@ -300,13 +319,17 @@ impl Recording {
     /// Shows `each` every event, in order, until it says that this is enough. Returns what there is to say at the end.
     pub fn replay(&mut self, each: impl FnMut(&Event) -> ControlFlow<()>) -> SourceEnd {
         let damage = self.for_each(each).err().map(|error| chain(&error));
-        SourceEnd {
+        let mut end = SourceEnd {
             lost_by: self.lost_by(),
             lines: self.line_counts(),
             problems: self.problems(),
             damage,
             until: self.until(),
+        };
+        if let Some(redaction) = &mut self.redaction {
+            redaction.end(&mut end);
         }
+        end
     }
 
     /// Like [`replay`](Self::replay), for those to whom a recording that can't be read to its end is of no use.
@@ -314,7 +337,15 @@ impl Recording {
         &mut self,
         mut each: impl FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<(), RecordingError> {
-        if self.each_event(&mut each)?.is_break() {
+        let shown = match self.redaction.take() {
+            None => self.each_event(&mut each),
+            Some(mut redaction) => {
+                let shown = self.each_event(&mut |event| each(&redaction.event(event)));
+                self.redaction = Some(redaction);
+                shown
+            }
+        };
+        if shown?.is_break() {
             return Ok(());
         }
         let Some(mut unpacking) = self.unpacking.take() else {
@@ -329,7 +360,7 @@ impl Recording {
     /// Shows `each` every event; whether it was enough before the end.
     fn each_event(
         &mut self,
-        each: &mut impl FnMut(&Event) -> ControlFlow<()>,
+        each: &mut dyn FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, RecordingError> {
         match &mut self.content {
             Content::Lines(lines) => loop {

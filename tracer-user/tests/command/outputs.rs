@@ -437,3 +437,44 @@ fn a_picture_has_more_room_than_a_text() {
     assert_eq!(page.matches("\"hidden\":").count(), 1);
     assert!(page.contains("\"hidden\":0"));
 }
+
+#[test]
+fn a_redacted_trace_file_is_judged_the_same() {
+    let place = Place::new();
+    let export = |more: &[&str]| {
+        let arguments = ["export", DEMO, "--format", "dvrt", "-o", "tokens.dvrt"];
+        place.run(&[&arguments[..], more].concat())
+    };
+    assert_eq!(export(&["--redact"]).code, 0);
+    let again = export(&[]);
+    assert_eq!(again.code, 2, "{}", again.error);
+    assert!(again.error.contains("--overwrite"), "{}", again.error);
+    let findings = |file: &str| {
+        let report = place.run(&["trace", "--from", file, "--json"]);
+        let lines = report.output.lines();
+        let values = lines.map(|line| serde_json::from_str(line).expect("each line is JSON"));
+        let findings = values.filter(|value: &Value| value["type"] == "finding");
+        let told: Vec<_> = findings
+            .map(|value| (value["fingerprint"].clone(), value["severity"].clone()))
+            .collect();
+        (report.code, told)
+    };
+    let (code, told) = findings(DEMO);
+    assert_eq!((code, told.len()), (1, 1));
+    assert_eq!(findings("tokens.dvrt"), (code, told));
+    let text = |arguments: &[&str]| place.run(arguments).output;
+    let plain = text(&["export", DEMO, "--format", "json"]);
+    let tokens = text(&["export", "tokens.dvrt", "--format", "json"]);
+    let header = text(&["report", "tokens.dvrt", "--mail"]);
+    for secret in ["0xff", "0xffff"] {
+        assert!(
+            plain.contains(secret) && !tokens.contains(secret),
+            "{secret}"
+        );
+    }
+    // The command line is not there.
+    assert!(header.contains("Command:    unknown"), "{header}");
+    // Without the option it is a copy.
+    assert_eq!(export(&["--overwrite"]).code, 0);
+    assert_eq!(text(&["export", "tokens.dvrt", "--format", "json"]), plain);
+}

@@ -10,4 +10,6 @@ mod data;
 mod forms;
 mod inert;
 mod perfetto;
+mod redacted;
 mod same;
+mod writers;

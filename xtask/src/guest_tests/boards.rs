@@ -40,6 +40,8 @@ pub(super) static ARM64: Session = Session {
 pub(super) static RISCV64: Session = Session {
     name: "riscv64",
     script: r"
+        run interpreted devres-tracer doctor
+        echo 1 >/proc/sys/net/core/bpf_jit_enable
         run doctor devres-tracer doctor
         run stacks devres-tracer stacks --json --device 101000.rtc
         trace_script rebind '
@@ -52,6 +54,11 @@ pub(super) static RISCV64: Session = Session {
             name: "riscv64_is_traced_completely",
             skipped: never,
             check: everything_is_traced,
+        },
+        Test {
+            name: "riscv64_says_how_to_switch_the_compiler_on",
+            skipped: never,
+            check: compiler_is_missed,
         },
         Test {
             name: "riscv64_snapshot_has_the_clock",
@@ -74,6 +81,12 @@ const CLOCKS: [(&str, &str, &str); 2] = [
 
 fn everything_is_traced(evidence: &Evidence) -> Result<()> {
     evidence.exited("doctor", 0)
+}
+
+fn compiler_is_missed(evidence: &Evidence) -> Result<()> {
+    let said = evidence.text("interpreted.stdout")?;
+    ensure!(said.contains("sysctl net.core.bpf_jit_enable=1"), "{said}");
+    Ok(())
 }
 
 fn the_clock_owns_resources(evidence: &Evidence) -> Result<()> {

@@ -29,6 +29,11 @@ pub enum LiveError {
         "lockdown is in confidentiality mode, so eBPF can't read kernel memory: boot with lockdown=integrity or none"
     )]
     LockedDown,
+    /// The kernel would interpret eBPF programs, but not those that call functions of the kernel.
+    #[error(
+        "the eBPF compiler is switched off, and the probes need it: sysctl net.core.bpf_jit_enable=1"
+    )]
+    NoCompiler,
     /// The limits of this process leave no room for another thread.
     #[error(
         "cannot start a thread: {0}; raise the limits (ulimit -u for processes, -v for memory)"

@@ -34,7 +34,7 @@ use super::{
     skipped::Skipped,
     snapshot::{BpfMemory, Memory, NoMemory, Walk},
     stacks::Stacks,
-    switches::Switches,
+    switches::{self, Switches},
     symbol_service::SymbolService,
     timing::{Step, StopWatch, Timing},
     unnamed::Unnamed,
@@ -345,6 +345,9 @@ fn ensure_possible(options: &Options) -> Result<(), LiveError> {
     }
     if locked_down() {
         return Err(LiveError::LockedDown);
+    }
+    if switches::compiler_is_off() {
+        return Err(LiveError::NoCompiler);
     }
     limits::suffice_for_stacks()?;
     if options.attach {

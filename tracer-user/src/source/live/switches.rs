@@ -17,6 +17,8 @@ use crate::{
 const KPROBES: &str = "/sys/kernel/debug/kprobes/enabled";
 /// The sysctl `kernel.ftrace_enabled`.
 const FTRACE: &str = "/proc/sys/kernel/ftrace_enabled";
+/// The sysctl `net.core.bpf_jit_enable`. Debian's kernels for RISC-V boot with 0.
+const COMPILER: &str = "/proc/sys/net/core/bpf_jit_enable";
 
 /// Where the kernel lists the kinds of file systems that it has.
 const FILE_SYSTEMS: &str = "/proc/filesystems";
@@ -42,6 +44,11 @@ fn is_off(switch: &File) -> bool {
 
 fn is_off_at(path: &str) -> bool {
     File::open(path).is_ok_and(|switch| is_off(&switch))
+}
+
+/// Whether the kernel does not compile eBPF programs. A kernel that always does has no such switch.
+pub(super) fn compiler_is_off() -> bool {
+    is_off_at(COMPILER)
 }
 
 /// Why nothing that is attached in this way would fire at this moment, if so.

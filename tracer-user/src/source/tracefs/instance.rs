@@ -164,6 +164,8 @@ impl Instance {
     /// Has the kernel's stack printed behind what the rules want to know the caller of. Where it can't be had behind
     /// `add_dr`, it is behind each line of the tracepoint.
     fn take_stacks(&mut self, setup: &Setup) {
+        // Without offsets, older kernels print no modules either.
+        let _ = self.write("options/sym-offset", "1");
         let mut adders = false;
         for probe in setup.all_probes().filter(|probe| !probe.returns) {
             let wanted = WITH_STACK.contains(&probe.hook) && self.events.contains(&probe.event());

@@ -376,12 +376,20 @@ impl<'a> Events<'a> {
             Some(offset) if !is_marker => call.node.wrapping_add(offset),
             _ => 0,
         };
+        let mut added = self.told(&facts);
+        // Kernels without the tracepoint keep the function of an action as the second word of its payload. Who removes the
+        // action names it by that address.
+        if let (true, Some([_, address]), Some(function)) =
+            (added.action, facts.words, added.function.as_mut())
+        {
+            Arc::make_mut(function).address = address;
+        }
         AddedNode {
             node: NodeAddress(call.node),
             name,
             size: call.raw.get(Role::Size),
             payload_address,
-            ..self.told(&facts)
+            ..added
         }
     }
 

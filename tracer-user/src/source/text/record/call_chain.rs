@@ -29,6 +29,14 @@ pub(in crate::source::text) fn is_frame(line: &[u8]) -> bool {
         })
 }
 
+/// Where a function whose return is probed seems to return to. Kernels before 5.14 see nothing behind it, newer ones
+/// mostly do.
+const RETURN_TRAMPOLINES: [&[u8]; 3] = [
+    b"kretprobe_trampoline",
+    b"__kretprobe_trampoline",
+    b"arch_rethook_trampoline",
+];
+
 /// Reads frames, one a line, without those of the tracing itself.
 pub(in crate::source::text) fn read(lines: &[u8]) -> Vec<StackFrame> {
     let mut frames = Vec::new();
@@ -82,8 +90,11 @@ fn frame(line: &[u8]) -> Option<StackFrame> {
         None => (place, 0),
     };
     let text = |bytes: &[u8]| Text::from(String::from_utf8_lossy(bytes));
-    // Also `[unknown/kretprobe'd]`, behind which older kernels see nothing.
-    let known = !name.is_empty() && nowhere.is_none() && !name.starts_with(b"[unknown");
+    // Also `[unknown/kretprobe'd]`.
+    let known = !name.is_empty()
+        && nowhere.is_none()
+        && !name.starts_with(b"[unknown")
+        && !RETURN_TRAMPOLINES.contains(&name);
     Some(StackFrame {
         address,
         function: known.then(|| {
@@ -168,5 +179,9 @@ mod tests {
         let frames: Vec<_> = read(stack).iter().map(ToString::to_string).collect();
         assert_eq!(frames[0], "add_dr+0x0");
         assert_eq!(frames.len(), 2);
+        for frame in ["[unknown/kretprobe'd]", "kretprobe_trampoline+0x0/0x20"] {
+            let frames = read(format!("=> devres_open_group+0x1/0x9\n=> {frame}\n").as_bytes());
+            assert_eq!(frames[1].function, None, "{frame:?}");
+        }
     }
 }
