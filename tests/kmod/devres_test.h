@@ -49,6 +49,7 @@ extern const struct dt_scenario dt_growth_scenarios[];
 extern const struct dt_scenario dt_load_scenarios[];
 extern const struct dt_scenario dt_callback_scenarios[];
 extern const struct dt_scenario dt_unwind_scenarios[];
+extern const struct dt_scenario dt_power_scenarios[];
 
 /* The return type of a platform driver's remove(). */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
@@ -108,6 +109,8 @@ void dt_platform_unregister(void);
 void dt_unwind_unregister(void);
 int dt_lifetime_init(void);
 void dt_lifetime_exit(void);
+int dt_power_init(void);
+void dt_power_exit(void);
 int dt_callback_init(void);
 void dt_callback_exit(void);
 

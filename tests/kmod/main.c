@@ -34,6 +34,7 @@ static const struct dt_scenario *const tables[] = {
 	dt_load_scenarios,
 	dt_callback_scenarios,
 	dt_unwind_scenarios,
+	dt_power_scenarios,
 };
 
 static struct dentry *directory;
@@ -152,9 +153,12 @@ static int __init devres_test_init(void)
 	ret = dt_lifetime_init();
 	if (ret)
 		goto free_irq;
-	ret = dt_callback_init();
+	ret = dt_power_init();
 	if (ret)
 		goto exit_lifetime;
+	ret = dt_callback_init();
+	if (ret)
+		goto exit_power;
 	if (platform) {
 		ret = dt_platform_register();
 		if (ret)
@@ -172,6 +176,8 @@ static int __init devres_test_init(void)
 
 exit_callback:
 	dt_callback_exit();
+exit_power:
+	dt_power_exit();
 exit_lifetime:
 	dt_lifetime_exit();
 free_irq:
@@ -185,6 +191,7 @@ static void __exit devres_test_exit(void)
 	dt_platform_unregister();
 	dt_unwind_unregister();
 	dt_callback_exit();
+	dt_power_exit();
 	dt_lifetime_exit();
 	dt_irq_free(dt_irq);
 }

@@ -34,6 +34,39 @@ macro_rules! hooks {
             IrqHandler = 32: tracepoint ["irq_handler_entry"] (Irq, DevId) -> Nothing,
                 by_hand irq_handler_entry raw_irq_handler_entry, [Optional],
                 "whether an interrupt is handled after the driver's remove is unknown";
+            /// Tracepoint `clk:clk_enable(core)`: a clock that was off goes on, in a task that probes or unbinds a device.
+            /// This one and those that follow are reported for that device.
+            ClkEnable = 34: tracepoint ["clk_enable"] (Supply) -> Nothing,
+                by_hand clk_enable clk_enable, [Optional Beside Stack],
+                "clocks that are switched by hand are not seen";
+            /// Tracepoint `clk:clk_disable(core)`: a clock goes off.
+            ClkDisable = 35: tracepoint ["clk_disable"] (Supply) -> Nothing,
+                by_hand clk_disable clk_disable, [Optional Beside Stack],
+                "clocks that are switched by hand are not seen";
+            /// Tracepoint `clk:clk_prepare(core)`.
+            ClkPrepare = 36: tracepoint ["clk_prepare"] (Supply) -> Nothing,
+                by_hand clk_prepare clk_prepare, [Optional Beside Stack],
+                "clocks that are switched by hand are not seen";
+            /// Tracepoint `clk:clk_unprepare(core)`.
+            ClkUnprepare = 37: tracepoint ["clk_unprepare"] (Supply) -> Nothing,
+                by_hand clk_unprepare clk_unprepare, [Optional Beside Stack],
+                "clocks that are switched by hand are not seen";
+            /// Tracepoint `regulator:regulator_enable(name)`.
+            RegulatorEnable = 38: tracepoint ["regulator_enable"] (Supply) -> Nothing,
+                by_hand regulator_enable regulator_enable, [Optional Beside Stack],
+                "regulators that are switched by hand are not seen";
+            /// Tracepoint `regulator:regulator_disable(name)`: a regulator goes off.
+            RegulatorDisable = 39: tracepoint ["regulator_disable"] (Supply) -> Nothing,
+                by_hand regulator_disable regulator_disable, [Optional Beside Stack],
+                "regulators that are switched by hand are not seen";
+            /// Tracepoint `rpm:rpm_resume(dev, flags)`: a device is to be resumed, in a task that probes or unbinds one.
+            RpmResume = 40: tracepoint ["rpm_resume"] (Device, Flags) -> Nothing,
+                by_hand rpm_resume rpm_resume, [Optional Beside],
+                "runtime PM is not seen";
+            /// Tracepoint `rpm:rpm_suspend(dev, flags)`: a device is to be suspended.
+            RpmSuspend = 41: tracepoint ["rpm_suspend"] (Device, Flags) -> Nothing,
+                by_hand rpm_suspend rpm_suspend, [Optional Beside],
+                "runtime PM is not seen";
             /// `add_dr(dev, node)`: every addition, on kernels without the tracepoint.
             AddDr = 3: function ["add_dr"] (Device, Node) -> Nothing,
                 by_hand enter_add_dr kprobe_add_dr, [WithoutLog Stack],
@@ -196,12 +229,14 @@ pub enum Trait {
     Unfiltered,
     /// Where a function of the other name exists, that one is attached to.
     AliasFirst,
+    /// It is seen only in a task that probes or unbinds a device, and has nothing to do with devres.
+    Beside,
 }
 
 /// The names of two programs that observe the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Programs {
-    /// The fentry or fexit program; of a tracepoint the one that is typed by BTF.
+    /// The fentry or fexit program; of a tracepoint the one that is typed by BTF, if there is one.
     pub best: &'static str,
     /// The kprobe or kretprobe program; of a tracepoint the raw one.
     pub plain: &'static str,

@@ -51,6 +51,8 @@ pub struct Layout {
     pub kallsyms_symtab: u32,
     /// `irqaction.dev_id`.
     pub irqaction_dev_id: u32,
+    /// `clk_core.name`; zero where the kernel has no clocks.
+    pub clk_core_name: u32,
     /// `devres_node.release`.
     pub node_release: u32,
     /// Size of `struct devres_node`: what a kind of node adds to it begins here.
@@ -66,6 +68,8 @@ pub struct Layout {
     pub logged: u32,
     /// One where kernel stacks are wanted.
     pub stacks: u32,
+    /// One where it is to be known which task probes or unbinds a device, for the hooks beside devres.
+    pub beside: u32,
     /// One where the probes' own diagnostics are wanted.
     pub log: u32,
     /// Unread bytes in the ring buffer from which on userspace is woken at once.

@@ -75,6 +75,8 @@ roles! {
     Irq "irq",
     /// What its handler is called with.
     DevId "dev_id",
+    /// The name of a clock or regulator.
+    Supply "name",
     /// The `struct aggregate_device *`.
     Aggregate "adev",
     /// The `struct component *`.

@@ -13,6 +13,8 @@ pub const SHORT_NODE_NAME: usize = 24;
 pub const DEVICE_NAME_CAPACITY: usize = 64;
 /// Longest driver or bus name that a record carries, with its terminating zero.
 pub const DRIVER_NAME_CAPACITY: usize = 32;
+/// Longest name of a clock or regulator that a record carries, with its terminating zero.
+pub const SUPPLY_NAME_CAPACITY: usize = 48;
 /// Longest module name (`MODULE_NAME_LEN`).
 pub const MODULE_NAME_CAPACITY: usize = 56;
 /// Size of the pieces of kernel memory that a [`PageRecord`] carries, and what their addresses are multiples of.
@@ -48,6 +50,8 @@ pub enum Kind {
     Module = 9,
     /// [`PageRecord`].
     Page = 10,
+    /// [`NamedCallRecord`], a function was entered.
+    EnterNamed = 11,
 }
 
 impl Kind {
@@ -65,6 +69,7 @@ impl Kind {
             8 => Self::Stack,
             9 => Self::Module,
             10 => Self::Page,
+            11 => Self::EnterNamed,
             _ => return None,
         })
     }
@@ -160,6 +165,16 @@ pub struct CallRecord {
     pub pm_detach: u64,
 }
 
+/// A function that was entered, for something that has a name and is no device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct NamedCallRecord {
+    /// The beginning of every record; the device is the one that the task probes or unbinds.
+    pub header: Header,
+    /// The name.
+    pub name: [u8; SUPPLY_NAME_CAPACITY],
+}
+
 /// A kernel stack that found no place in the stack map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -211,6 +226,7 @@ const _: () = {
     assert!(size_of::<AddRecord>() == 128);
     assert!(size_of::<NodeRecord>() == 72);
     assert!(size_of::<CallRecord>() == 88);
+    assert!(size_of::<NamedCallRecord>() == 104);
     assert!(size_of::<StackRecord>() == 56 + 8 * STACK_DEPTH);
     assert!(size_of::<ModuleRecord>() == 160);
     assert!(size_of::<PageRecord>() == 64 + PAGE);

@@ -16,6 +16,7 @@ use tracer_ebpf::{
 
 use crate::{
     arguments::{Context, kernel_word, registers, returned, words},
+    beside::{frame_begins, frame_ends},
     device::{announce, forget},
     maps::layout,
     preemption::uninterrupted,
@@ -56,11 +57,24 @@ fn left(context: Context, hook: Hook, device: u64, value: u64) {
 }
 
 #[inline(never)]
-fn call(context: Context, hook_and_direction: u64, device: u64, first: u64, second: u64) {
+pub(crate) fn call(
+    context: Context,
+    hook_and_direction: u64,
+    device: u64,
+    first: u64,
+    second: u64,
+) {
     let Some(hook) = Hook::from_number(hook_and_direction as u8) else {
         return;
     };
     let leaving = hook_and_direction & LEAVE != 0;
+    if matches!(hook, Hook::Probe | Hook::Unbind) {
+        if leaving {
+            frame_ends();
+        } else {
+            frame_begins(device);
+        }
+    }
     // A kretprobe doesn't know its function's arguments, and a device that has just been released can't
     // be looked at any more.
     if device != 0 && !(leaving && matches!(hook, Hook::FinalPut)) {

@@ -26,6 +26,7 @@
 )]
 
 mod arguments;
+mod beside;
 mod calls;
 mod device;
 mod maps;

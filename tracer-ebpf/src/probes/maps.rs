@@ -152,6 +152,7 @@ static LAYOUT: Layout = Layout {
     module_kallsyms: 0,
     kallsyms_symtab: 0,
     irqaction_dev_id: 0,
+    clk_core_name: 0,
     node_release: 0,
     node_size: 0,
     payload: 0,
@@ -159,6 +160,7 @@ static LAYOUT: Layout = Layout {
     release_behind_node: 0,
     logged: 1,
     stacks: 1,
+    beside: 0,
     log: 0,
     wake_up_at: 0,
 };

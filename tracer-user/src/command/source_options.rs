@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use tracer_ebpf::Trait;
+
 use super::usage::UsageError;
 use crate::{
     event::Hook,
@@ -58,9 +60,10 @@ pub(super) struct ProbeOptions {
     /// Record no kernel stacks: cheaper, but findings don't show who added a resource
     #[arg(long)]
     no_stacks: bool,
-    /// Attach this optional probe: `free_irq` or `irq_handler_entry`; comma-separated or repeated
-    #[arg(long, value_name = "HOOK", value_delimiter = ',', value_parser = optional_hook)]
-    with: Vec<Hook>,
+    /// Attach this optional probe: `free_irq`, `irq_handler_entry`, one of those by which drivers switch clocks, regulators
+    /// and runtime PM by hand, or all of these: `power`; comma-separated or repeated
+    #[arg(long, value_name = "HOOK", value_delimiter = ',', value_parser = optional_hooks)]
+    with: Vec<OptionalHooks>,
     /// Print the probes' diagnostics on standard error
     #[arg(long)]
     pub(super) probe_log: bool,
@@ -82,20 +85,33 @@ impl ProbeOptions {
             } else {
                 self.attach.clone()
             },
-            optional: self.with.clone(),
+            optional: self.with.iter().flat_map(|some| some.0.clone()).collect(),
             filters: filter.for_probes(),
             attach: true,
         }
     }
 }
 
-fn optional_hook(text: &str) -> Result<Hook, String> {
-    let mut optional = Hook::ALL.into_iter().filter(|hook| hook.is_optional());
-    let known = optional.clone().find(|hook| hook.symbol() == text);
-    known.ok_or_else(|| {
-        let names: Vec<&str> = optional.by_ref().map(Hook::symbol).collect();
-        format!("the optional probes are {}", names.join(", "))
-    })
+/// Hooks that are attached on request.
+#[derive(Debug, Clone)]
+struct OptionalHooks(Vec<Hook>);
+
+/// All of what drivers switch by hand.
+const POWER: &str = "power";
+
+fn optional_hooks(text: &str) -> Result<OptionalHooks, String> {
+    let optional = || Hook::ALL.into_iter().filter(|hook| hook.is_optional());
+    let chosen: Vec<Hook> = optional()
+        .filter(|hook| {
+            let is_beside = hook.description().has(Trait::Beside);
+            hook.symbol() == text || text == POWER && is_beside
+        })
+        .collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = optional().map(Hook::symbol).chain([POWER]).collect();
+        return Err(format!("the optional probes are {}", names.join(", ")));
+    }
+    Ok(OptionalHooks(chosen))
 }
 
 fn way(text: &str) -> Result<Attachment, String> {

@@ -103,6 +103,7 @@ fn detail(text: &mut String, detail: &CallDetail) -> fmt::Result {
             write!(text, " fn={function:#x} data={data:#x}")
         }
         CallDetail::Irq { number, dev_id } => write!(text, " irq={number} dev_id={dev_id:#x}"),
+        CallDetail::Supply(name) => write!(text, " name=\"{}\"", Plain(name)),
     }
 }
 

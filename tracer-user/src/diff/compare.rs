@@ -11,7 +11,7 @@ use super::{
     sequences::differences,
 };
 use crate::{
-    event::Hook,
+    event::{Hook, switched},
     history::{Item, Step, StepKind},
     model::State,
 };
@@ -106,6 +106,10 @@ fn tokens(
                             | StepKind::Splat(label),
                         ..
                     }) => Some(told.names.text(*label).to_owned()),
+                    Entry::Step(Step {
+                        kind: StepKind::Switched(hook, label),
+                        ..
+                    }) => switched(*hook, told.names.text(*label)),
                     _ => None,
                 },
                 phase: if entry.is_turn() {

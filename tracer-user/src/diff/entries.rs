@@ -73,6 +73,7 @@ impl View {
             StepKind::Cleanup => Hook::Cleanup,
             StepKind::PmAttached(_) => Hook::PmAttach,
             StepKind::PmDetached(_) => Hook::PmDetach,
+            StepKind::Switched(hook, _) => hook,
             StepKind::Deleted => Hook::Delete,
             StepKind::Gone => Hook::FinalPut,
         };

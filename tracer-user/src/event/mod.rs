@@ -15,6 +15,7 @@ pub(crate) mod raw_call;
 pub(crate) mod role_name;
 pub mod splat;
 mod stack;
+mod switched;
 mod task;
 
 use std::{fmt, sync::Arc};
@@ -27,6 +28,7 @@ pub use device::{DeviceAddress, DeviceIdentity, DeviceSnapshot, PmDomain};
 pub use message::Message;
 pub use node::{AddedNode, GroupId, NodeAddress, NodeReference};
 pub use stack::{Function, StackDefinition, StackFrame, StackId};
+pub use switched::switched;
 pub use task::{Comm, Task};
 pub use tracer_ebpf::{Hook, Role};
 
@@ -233,6 +235,8 @@ pub enum CallDetail {
         #[schemars(with = "hex::Hexadecimal")]
         dev_id: u64,
     },
+    /// The name of the clock or regulator that is switched.
+    Supply(Text),
     /// `devres_release_all`: how many resources it goes on to release, where the source has read its return already.
     Releases(u32),
 }

@@ -58,6 +58,9 @@ pub enum Doubt {
     FreedAloneAfterMiss,
     GrowthAfterMiss,
     FaultUnexplained,
+    SwitchedAfterMiss,
+    SwitchedBackUnseen,
+    SwitchedInUnbindWithoutStack,
 }
 
 impl fmt::Display for Doubt {
@@ -115,6 +118,9 @@ impl fmt::Display for Doubt {
             Self::FreedAloneAfterMiss => "a resource was freed explicitly on a device with missing events",
             Self::GrowthAfterMiss => "resources grew in number on a device with missing events",
             Self::FaultUnexplained => "the kernel reported a fault, and the report does not show the cause",
+            Self::SwitchedAfterMiss => "a clock or regulator went off on a device with missing events",
+            Self::SwitchedBackUnseen => "a clock or regulator went off, and whether it goes on again was not traced (`--with power`)",
+            Self::SwitchedInUnbindWithoutStack => "a clock or regulator went off in an unbind, and without kernel stacks it is unknown by whom",
         })
     }
 }

@@ -338,6 +338,8 @@ pub enum StepKind {
     PmAttached(Option<bool>),
     /// `dev_pm_domain_detach` was entered; whether there was something to detach.
     PmDetached(bool),
+    /// A clock or regulator with this name, or runtime PM, was switched by hand: the tracepoint.
+    Switched(Hook, LabelId),
     /// `device_del`.
     Deleted,
     /// The last reference went.
@@ -398,6 +400,7 @@ impl StepKind {
             Self::Cleanup => "cleanup",
             Self::PmAttached(_) => "pm_attached",
             Self::PmDetached(_) => "pm_detached",
+            Self::Switched(..) => "switched",
             Self::Deleted => "deleted",
             Self::Gone => "gone",
             Self::Doubtful(_) => "doubtful",

@@ -7,7 +7,7 @@ use super::{
     frames::{Frame, Work},
     group::GroupCall,
 };
-use crate::event::{Call, CallDetail, DeviceAddress, GroupId, Hook, Return};
+use crate::event::{Call, CallDetail, DeviceAddress, GroupId, Hook, PmDomain, Return};
 
 impl Model {
     pub(super) fn enter(&mut self, call: &Call, changes: &mut Changes) {
@@ -27,6 +27,7 @@ impl Model {
                 number: *number,
                 dev_id: *dev_id,
             },
+            (CallDetail::Supply(name), _) => Detail::Supply(Arc::clone(name)),
             _ => Detail::None,
         };
         let mut work = Work::Nothing;
@@ -79,6 +80,10 @@ impl Model {
         detail: Detail,
         changes: &mut Changes,
     ) {
+        let pm = match detail {
+            Detail::Pm(pm) => Some(pm),
+            _ => None,
+        };
         changes.push(Change::Entered(Entered {
             hook,
             device,
@@ -86,8 +91,8 @@ impl Model {
         }));
         let Some(id) = device else { return };
         let sequence = self.sequence;
-        let attached = hook == Hook::PmAttach && !matches!(detail, Detail::Pm(pm) if pm.detaches());
-        if let Detail::Pm(pm) = detail {
+        let attached = hook == Hook::PmAttach && !pm.is_some_and(PmDomain::detaches);
+        if let Some(pm) = pm {
             if hook == Hook::PmDetach
                 && let Some(record) = self.devices.get_mut(id)
             {

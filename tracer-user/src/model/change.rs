@@ -122,7 +122,7 @@ pub struct Entered {
 }
 
 /// What is known of a function's arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detail {
     /// Nothing.
     None,
@@ -137,6 +137,8 @@ pub enum Detail {
         /// Whether that group is closed.
         closed: bool,
     },
+    /// The name of a clock or regulator.
+    Supply(Text),
     /// `free_irq`, or a handler's run.
     Irq {
         /// The interrupt's number.

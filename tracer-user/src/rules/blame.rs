@@ -49,6 +49,24 @@ pub(super) fn in_runtime_pm(stack: &StackDefinition) -> bool {
     })
 }
 
+/// Whether the stack is that of an interrupt, which has nothing to do with the task that it interrupts.
+pub(super) fn in_interrupt(stack: &StackDefinition) -> bool {
+    functions(stack).any(|function| {
+        function.module.is_none()
+            && is_named(function, |name| {
+                matches!(
+                    name,
+                    "__do_softirq"
+                        | "handle_softirqs"
+                        | "common_interrupt"
+                        | "handle_irq_event"
+                        | "el1_irq"
+                ) || name.starts_with("asm_sysvec_")
+                    || name.starts_with("el1h_64_irq")
+            })
+    })
+}
+
 /// The functions on a stack, innermost first.
 pub(super) fn functions(stack: &StackDefinition) -> impl Iterator<Item = &Function> {
     stack

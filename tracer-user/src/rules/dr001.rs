@@ -75,7 +75,7 @@ impl Rule for PmDetachBeforeRelease {
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Entered(entered) if entered.hook == Hook::PmDetach => {
-                match (entered.device, entered.detail) {
+                match (entered.device, &entered.detail) {
                     (Some(id), Detail::Pm(pm)) if pm.detaches() => self.detach(id, model, report),
                     (_, Detail::Pm(_)) | (None, _) => {}
                     (Some(id), _) => untold(id, model, report),

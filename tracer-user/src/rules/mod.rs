@@ -26,6 +26,7 @@ mod dr020;
 mod dr021;
 mod dr022;
 mod dr023;
+mod dr024;
 mod interrupt;
 pub mod known;
 mod splat;
@@ -62,6 +63,7 @@ pub use dr020::ReleaseFunctionUnloaded;
 pub use dr021::DoubleFreeManaged;
 pub use dr022::KernelReport;
 pub use dr023::EnabledAtPut;
+pub use dr024::PowerOffBeforeQuiesce;
 
 /// The contents of resources: of which a rule says what they stand for.
 const CONTENTS: &[(Hook, Role)] = &[
@@ -128,6 +130,7 @@ impl RuleSet {
                 Box::<DoubleFreeManaged>::default(),
                 Box::<KernelReport>::default(),
                 Box::<EnabledAtPut>::default(),
+                Box::<PowerOffBeforeQuiesce>::default(),
             ],
             named: false,
         }

@@ -426,6 +426,7 @@ pub(crate) fn words(kind: &EventKind) -> Option<String> {
                 "dev_pm_domain_detach: nothing to detach".to_owned()
             }
             (CallDetail::Irq { number, .. }, hook) => format!("{}(irq {number})", hook.symbol()),
+            (CallDetail::Supply(name), hook) => format!("{}({})", hook.symbol(), Escaped(name)),
             (_, hook) => hook.symbol().to_owned(),
         },
         EventKind::Leave(left) => match left.value {

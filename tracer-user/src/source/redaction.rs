@@ -161,10 +161,14 @@ impl Redaction {
     }
 
     fn text(&mut self, text: &mut Option<Text>) {
-        if let Some(text) = text
-            && let Some(replaced) = self.replaced(text)
-        {
-            *text = replaced.into();
+        if let Some(text) = text {
+            self.name(text);
+        }
+    }
+
+    fn name(&mut self, name: &mut Text) {
+        if let Some(replaced) = self.replaced(name) {
+            *name = replaced.into();
         }
     }
 
@@ -242,6 +246,7 @@ impl Redaction {
             | CallDetail::Pointer(word)
             | CallDetail::Irq { dev_id: word, .. } => self.in_place(word),
             CallDetail::Pm(pm) => self.pm(pm),
+            CallDetail::Supply(name) => self.name(name),
             CallDetail::Match { function, data } => {
                 self.in_place(function);
                 self.in_place(data);

@@ -235,6 +235,10 @@ impl Decoder {
                     number: cursor.small()?,
                     dev_id: self.tables.word(cursor)?,
                 },
+                detail::SUPPLY => {
+                    let name = self.tables.text(cursor)?;
+                    CallDetail::Supply(name.ok_or(Malformed("a clock or regulator has no name"))?)
+                }
                 detail::RELEASES => CallDetail::Releases(cursor.small()?),
                 _ => return Err(Malformed("a call has arguments of an unknown kind")),
             },

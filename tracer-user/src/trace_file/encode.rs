@@ -76,6 +76,7 @@ pub(super) mod detail {
     pub(in crate::trace_file) const MATCH: u8 = 4;
     pub(in crate::trace_file) const IRQ: u8 = 5;
     pub(in crate::trace_file) const RELEASES: u8 = 6;
+    pub(in crate::trace_file) const SUPPLY: u8 = 7;
 }
 
 /// What is there of a return.
@@ -417,6 +418,10 @@ impl Encoder {
                 bytes.push(detail::IRQ);
                 bytes.put_varint(u64::from(*number));
                 tables.put_word(bytes, *dev_id);
+            }
+            CallDetail::Supply(name) => {
+                bytes.push(detail::SUPPLY);
+                tables.put_text(bytes, Some(name));
             }
             CallDetail::Releases(count) => {
                 bytes.push(detail::RELEASES);

@@ -7,7 +7,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::row::Row;
 use crate::{
-    event::{Hook, Time},
+    event::{Hook, Time, switched},
     finding::label,
     model::{Change, Detail, Device, DeviceId, InstanceKey, Model, Node, NodeId, Origin},
 };
@@ -151,7 +151,7 @@ impl Traces {
                 if let Some(device) = entered.device.and_then(|id| model.device_by_id(id)) {
                     self.changed.insert(device.id());
                     self.touch(device, model);
-                    self.entered(entered.hook, entered.detail, device, model);
+                    self.entered(entered.hook, &entered.detail, device, model);
                 }
             }
             Change::Left(left) => {
@@ -248,8 +248,13 @@ impl Traces {
         }
     }
 
-    fn entered(&mut self, hook: Hook, detail: Detail, device: Device<'_>, model: &Model) {
+    fn entered(&mut self, hook: Hook, detail: &Detail, device: Device<'_>, model: &Model) {
+        let switched = match detail {
+            Detail::Supply(name) => switched(hook, name),
+            _ => switched(hook, ""),
+        };
         let what = match (hook, detail) {
+            _ if switched.is_some() => switched.as_deref().unwrap_or_default(),
             (Hook::Unbind, _) => "unbind begins",
             (Hook::Remove, _) => "remove() of driver and bus runs",
             (Hook::Cleanup, _) => "device_unbind_cleanup() begins",

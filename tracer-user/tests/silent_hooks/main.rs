@@ -112,6 +112,14 @@ fn by_functions() -> Vec<Hook> {
         Hook::ModuleLoad,
         Hook::ModuleFree,
         Hook::IrqHandler,
+        Hook::ClkEnable,
+        Hook::ClkDisable,
+        Hook::ClkPrepare,
+        Hook::ClkUnprepare,
+        Hook::RegulatorEnable,
+        Hook::RegulatorDisable,
+        Hook::RpmResume,
+        Hook::RpmSuspend,
     ];
     Hook::ALL
         .into_iter()

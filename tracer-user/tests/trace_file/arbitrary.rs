@@ -165,6 +165,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
         (word(), word()).prop_map(|(function, data)| CallDetail::Match { function, data }),
         (any::<u32>(), word()).prop_map(|(number, dev_id)| CallDetail::Irq { number, dev_id }),
         any::<u32>().prop_map(CallDetail::Releases),
+        text().prop_map(CallDetail::Supply),
     ];
     let returned = (
         hook(),

@@ -65,7 +65,7 @@ impl HistoryObserver {
     pub(super) fn entered(&mut self, entered: &Entered, model: &Model) {
         self.happened(model.now());
         let Some(id) = entered.device else { return };
-        let kind = match (entered.hook, entered.detail) {
+        let kind = match (entered.hook, &entered.detail) {
             (Hook::Unbind, _) => {
                 if model
                     .device_by_id(id)
@@ -87,6 +87,10 @@ impl HistoryObserver {
                     own: id.0 != 0 && marker.is_some_and(|marker| marker.address().0 == id.0),
                     found: selected.is_some(),
                 })
+            }
+            (hook, Detail::Supply(name)) => StepKind::Switched(hook, self.names.of_text(name)),
+            (hook @ (Hook::RpmResume | Hook::RpmSuspend), _) => {
+                StepKind::Switched(hook, LabelId::NONE)
             }
             _ => return,
         };

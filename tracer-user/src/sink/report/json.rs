@@ -331,9 +331,10 @@ impl StepLine {
             },
             reason: match step.kind {
                 StepKind::Doubtful(taint) => Some(taint.to_string()),
-                StepKind::Warned(..) | StepKind::FreedActive(_) | StepKind::Splat(_) => {
-                    Some(words::step(step, names))
-                }
+                StepKind::Warned(..)
+                | StepKind::FreedActive(_)
+                | StepKind::Splat(_)
+                | StepKind::Switched(..) => Some(words::step(step, names)),
                 _ => None,
             },
             added_by: match step.kind {

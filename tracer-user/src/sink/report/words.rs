@@ -6,7 +6,7 @@ use super::super::page::counted;
 use crate::{
     errno,
     escape::{Escaped, escape},
-    event::{Hook, Time},
+    event::{Hook, Time, switched},
     history::{Held, Holdings, LabelId, Marker, Names, Step, StepKind, TaskId},
 };
 
@@ -191,6 +191,14 @@ pub fn step(step: &Step, names: &Names) -> String {
         StepKind::PmAttached(None) => "dev_pm_domain_attach".to_owned(),
         StepKind::PmDetached(true) => "PM domain detached (dev_pm_domain_detach)".to_owned(),
         StepKind::PmDetached(false) => "dev_pm_domain_detach: nothing to detach".to_owned(),
+        StepKind::Switched(hook, name) => {
+            let name = if name == LabelId::NONE {
+                String::new()
+            } else {
+                resource(name, names)
+            };
+            switched(hook, &name).unwrap_or_default()
+        }
         StepKind::Deleted => "deleted (device_del)".to_owned(),
         StepKind::Gone => "gone: its last reference was put".to_owned(),
         StepKind::Refused => {

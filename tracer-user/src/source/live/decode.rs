@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tracer_ebpf::{
     Hook, Layout, Role, Trait,
     wire::{
-        AddRecord, CallRecord, DeviceRecord, Header, Kind, ModuleRecord, NO_STACK, NodeRecord,
-        PageRecord, STACK_BEFORE, StackRecord,
+        AddRecord, CallRecord, DeviceRecord, Header, Kind, ModuleRecord, NO_STACK, NamedCallRecord,
+        NodeRecord, PageRecord, STACK_BEFORE, StackRecord,
     },
 };
 use zerocopy::FromBytes;
@@ -22,8 +22,9 @@ use super::{
 };
 use crate::{
     event::{
-        AddedNode, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Function, GroupId, Loss,
-        LossCause, ModuleCode, NodeAddress, NodeReference, StackId, Task, Text, Time,
+        AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind,
+        Function, GroupId, Loss, LossCause, ModuleCode, NodeAddress, NodeReference, StackId, Task,
+        Text, Time,
         raw_call::{Phase, RawCall, Reading},
     },
     kernel::ModuleLayout,
@@ -163,6 +164,17 @@ impl Decoder {
                 if let Some(kind) = raw_call(hook, Phase::Leave, &call).event(self.reading()) {
                     sink(event(header, None, kind));
                 }
+            }
+            Kind::EnterNamed => {
+                let (call, _) = NamedCallRecord::read_from_prefix(record).ok()?;
+                let name = self.texts.get(&call.name);
+                let detail = name.map_or(CallDetail::None, CallDetail::Supply);
+                let stack = self.stack(header, sink);
+                sink(event(
+                    header,
+                    stack,
+                    EventKind::Enter(Call { hook, detail }),
+                ));
             }
             Kind::Stack => {
                 let (stack, _) = StackRecord::read_from_prefix(record).ok()?;

@@ -18,7 +18,7 @@ use nix::{
     unistd::chroot,
 };
 use tokio::io::unix::AsyncFd;
-use tracer_ebpf::{Hook, Layout};
+use tracer_ebpf::{Hook, Layout, Trait};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -427,6 +427,8 @@ fn load<'data>(
 fn layout(types: &KernelTypes, options: &Options) -> Result<Layout, LiveError> {
     let mut layout = types.layout()?;
     layout.stacks = u32::from(options.stacks);
+    let is_beside = |hook: &Hook| hook.description().has(Trait::Beside);
+    layout.beside = u32::from(options.optional.iter().any(is_beside));
     layout.log = u32::from(options.probe_log);
     layout.wake_up_at = options.ring_bytes / 4;
     Ok(layout)
