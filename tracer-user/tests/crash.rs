@@ -80,17 +80,17 @@ fn the_release_that_never_ended_is_told_with_its_adder() {
     assert!(words.contains("acme: no way out"), "{words}");
 }
 
-/// As a kernel prints it that runs at other addresses than the dead one did.
+/// As a kernel prints it that runs at other addresses than the dead one did, and calls tasks as its own are called.
 const BY_FIELDS: &str = "\
-   <...>-9  [000] ..... 1.000000: p_really_probe_0: __probe_ip=0xffffffffb7000010 (-1224736752) dev=0xff11000000000100 (-1) name=acme.0 drv=acme bus=platform comm=insmod
-   <...>-9  [000] d..1. 1.000100: p_add_dr_0: __probe_ip=0xffffffffb7000020 (-1224736736) dev=0xff11000000000100 (-1) node=0xff11000000002000 (-1) rel=0xffffffffb7000030 (-1)
-   <...>-9  [000] d..1. 1.000101: devres_log: devname=acme.0 dev=0x0 (0) op=(0xffffffffb8000010) node=0xff11000000002000 (-1) name=devm_irq_release size=0x10 (16)
-   <...>-9  [000] ..... 1.000200: p_driver_bound_0: __probe_ip=0xffffffffb7000040 (-1224736704) dev=0xff11000000000100 (-1)
-   <...>-9  [000] ..... 1.000300: r_really_probe_0: __probe_func=0xffffffffb7000010 (-1) __probe_ret_ip=0xffffffffb7000050 (-1) ret=0x0 (0)
-   <...>-12 [001] ..... 2.000000: p_device_release_driver_internal_0: __probe_ip=0xffffffffb7000060 (-1) dev=0xff11000000000100 (-1) name=acme.0 comm=rmmod
-   <...>-12 [001] ..... 2.000100: p_device_unbind_cleanup_0: __probe_ip=0xffffffffb7000070 (-1) dev=0xff11000000000100 (-1)
-   <...>-12 [001] ..... 2.000200: p_devres_release_all_0: __probe_ip=0xffffffffb7000080 (-1) dev=0xff11000000000100 (-1)
-   <...>-12 [001] ..... 2.000300: devres_log: devname=acme.0 dev=0x0 (0) op=(0xffffffffb8000020) node=0xff11000000002000 (-1) name=devm_irq_release size=0x10 (16)
+  kswapd-9  [000] ..... 1.000000: p_really_probe_0: __probe_ip=0xffffffffb7000010 (-1224736752) dev=0xff11000000000100 (-1) name=acme.0 drv=acme bus=platform comm=insmod
+  kswapd-9  [000] d..1. 1.000100: p_add_dr_0: __probe_ip=0xffffffffb7000020 (-1224736736) dev=0xff11000000000100 (-1) node=0xff11000000002000 (-1) rel=0xffffffffb7000030 (-1)
+  kswapd-9  [000] d..1. 1.000101: devres_log: devname=acme.0 dev=0x0 (0) op=(0xffffffffb8000010) node=0xff11000000002000 (-1) name=devm_irq_release size=0x10 (16)
+  kswapd-9  [000] ..... 1.000200: p_driver_bound_0: __probe_ip=0xffffffffb7000040 (-1224736704) dev=0xff11000000000100 (-1)
+  kswapd-9  [000] ..... 1.000300: r_really_probe_0: __probe_func=0xffffffffb7000010 (-1) __probe_ret_ip=0xffffffffb7000050 (-1) ret=0x0 (0)
+ kthreadd-12 [001] ..... 2.000000: p_device_release_driver_internal_0: __probe_ip=0xffffffffb7000060 (-1) dev=0xff11000000000100 (-1) name=acme.0 comm=rmmod
+ kthreadd-12 [001] ..... 2.000100: p_device_unbind_cleanup_0: __probe_ip=0xffffffffb7000070 (-1) dev=0xff11000000000100 (-1)
+ kthreadd-12 [001] ..... 2.000200: p_devres_release_all_0: __probe_ip=0xffffffffb7000080 (-1) dev=0xff11000000000100 (-1)
+ kthreadd-12 [001] ..... 2.000300: devres_log: devname=acme.0 dev=0x0 (0) op=(0xffffffffb8000020) node=0xff11000000002000 (-1) name=devm_irq_release size=0x10 (16)
 ";
 
 #[test]

@@ -114,9 +114,10 @@ impl Left {
     /// Its text. A part of a pstore dump has a line of its own that only numbers it.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         match self {
-            Self::Instance { trace: path, .. } | Self::Kept(path) | Self::Messages(path) => {
-                fs::read(path)
+            Self::Instance { trace: path, .. } | Self::Kept(path) => {
+                Ok(without_names(fs::read(path)?))
             }
+            Self::Messages(path) => fs::read(path),
             Self::Pstore(parts) => {
                 let mut text = Vec::new();
                 for part in parts {
@@ -134,6 +135,23 @@ impl Left {
             }
         }
     }
+}
+
+/// A trace without its tasks' names. A buffer holds their numbers, and the kernel that prints it looks these up among its
+/// own tasks.
+fn without_names(mut trace: Vec<u8>) -> Vec<u8> {
+    /// The kernel prints `%16s-%d`.
+    const UNKNOWN: &[u8; 16] = b"           <...>";
+    let mut rest = trace.as_mut_slice();
+    while !rest.is_empty() {
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        let (line, behind) = rest.split_at_mut(end.map_or(rest.len(), |end| end + 1));
+        if let Some((name, [b'-', b'0'..=b'9', ..])) = line.split_first_chunk_mut() {
+            *name = *UNKNOWN;
+        }
+        rest = behind;
+    }
+    trace
 }
 
 /// Whether an instance holds what the kernel before this one has recorded: its buffer outlives a reset, nothing is
@@ -237,6 +255,16 @@ fn file_name(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_tasks_are_those_of_the_kernel_that_prints_them() {
+        let trace = "# tracer: nop\n kworker/R-scsi_-155     [000] d..1.  1.0: x: y-2 z\n => y-7\n\n              sh-9";
+        let expected = "# tracer: nop\n           <...>-155     [000] d..1.  1.0: x: y-2 z\n => y-7\n\n           <...>-9";
+        assert_eq!(
+            String::from_utf8(without_names(trace.into())).unwrap(),
+            expected
+        );
+    }
 
     fn write(path: &Path, content: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
