@@ -93,15 +93,22 @@ impl KernelRun<'_> {
                 tally += self.judge(session);
             }
             remaining = unfinished;
+            let may_be_the_emulator = |error: &anyhow::Error| error.is::<Hang>() || emulated_badly;
+            let Some(session) = remaining.first() else {
+                // All is done, and yet the guest has not ended well: there is nothing to be run once more.
+                if let Err(error) = end {
+                    println!("{}, after its last session: {error:#}", self.kernel.release);
+                    if !may_be_the_emulator(&error) {
+                        trouble.push(format!("{error:#}"));
+                    }
+                }
+                break;
+            };
             let error = end
                 .err()
                 .unwrap_or_else(|| anyhow::anyhow!("the guest ended before the script did"));
-            let Some(session) = remaining.first() else {
-                break;
-            };
             // An emulated machine can hang by itself, though rarely; a tracer that makes it hang does so again.
-            let may_be_the_emulator = error.is::<Hang>() || emulated_badly;
-            if may_be_the_emulator && !hung.contains(&session.name) {
+            if may_be_the_emulator(&error) && !hung.contains(&session.name) {
                 hung.push(session.name);
                 println!("{}, once more: {error:#}", session.name);
                 workspace::remove_if_present(&self.directory(session))?;
