@@ -163,7 +163,7 @@ impl PowerOffBeforeQuiesce {
         let dark = self.devices.get(&id);
         if dark.is_some_and(|dark| dark.has_borrowed(hook, supply))
             || stack.is_some_and(blame::in_interrupt)
-            // Before 5.18 only the stack tells what remove does from the suspend that comes with an unbind.
+            // Before 5.18 only the stack distinguishes what remove does from the suspend that comes with an unbind.
             || within == Hook::Unbind && stack.is_some_and(blame::in_runtime_pm)
         {
             return;

@@ -1,6 +1,7 @@
-//! Takes out of a recording what tells where its kernel lies, and which of many equal machines it is of: addresses, the
-//! boot's identifier, the command line, the host's name, and the serials in names. Each is replaced by a token that is the
-//! same wherever the value occurs, so that every rule decides as it did.
+//! Takes out of a recording what shows where its kernel is in memory, and which machine it is from: addresses, the boot's
+//! identifier, the command line, the host's name, and the serials in names. Each is replaced by a token that is the same
+//! wherever the value occurs, so that every rule decides as it did; but an object across a boundary of a gigabyte is taken
+//! apart, and a finding about what points into it may be missing.
 
 use std::sync::Arc;
 

@@ -77,7 +77,7 @@ pub(in crate::source::text) struct Facts {
 }
 
 impl From<&Call> for Facts {
-    /// What `add_dr` tells of the node that it adds.
+    /// What `add_dr` shows of the node that it adds.
     fn from(added: &Call) -> Self {
         let [first, second] = added.words;
         Self {

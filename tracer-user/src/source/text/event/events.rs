@@ -223,7 +223,7 @@ impl<'a> Events<'a> {
         self.push_by(task, record, device, stack, kind);
     }
 
-    /// What function events tell of an added node.
+    /// What function events show of an added node.
     fn told(&mut self, facts: &Facts) -> AddedNode {
         let action = self.is_action(facts.release);
         let (action_data, payload) = match facts.words {

@@ -167,9 +167,9 @@ impl Collector {
                 (None, None) => true,
             }
         };
-        let tells =
+        let has_writer =
             |record: &Record| record.cpu != 0 || self.records.tasks.get(record.task).tid != 0;
-        let last = if latest().any(tells) {
+        let last = if latest().any(has_writer) {
             latest().find(|record| is_by(record))?
         } else {
             latest().next()?
