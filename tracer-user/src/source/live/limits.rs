@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use nix::libc::RLIM_INFINITY;
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::error::LiveError;
@@ -20,7 +21,10 @@ const MOST_FRAMES: &str = "/proc/sys/kernel/perf_event_max_stack";
 
 /// Refuses to begin where it would end halfway.
 pub(super) fn suffice(ring_bytes: u32) -> Result<(), LiveError> {
-    let limit = |resource| getrlimit(resource).map_or(u64::MAX, |(soft, _)| soft);
+    let limit = |resource| match getrlimit(resource) {
+        Ok((soft, _)) if soft != RLIM_INFINITY => widened(soft),
+        _ => u64::MAX,
+    };
     // The ring buffer's data is mapped twice, one behind the other.
     let memory = MEMORY + 2 * u64::from(ring_bytes);
     verify(
@@ -28,6 +32,11 @@ pub(super) fn suffice(ring_bytes: u32) -> Result<(), LiveError> {
         limit(Resource::RLIMIT_AS),
         memory,
     )
+}
+
+/// On 32-bit machines limits have 32 bits.
+fn widened(limit: impl Into<u64>) -> u64 {
+    limit.into()
 }
 
 fn verify(files: u64, memory: u64, needed: u64) -> Result<(), LiveError> {
