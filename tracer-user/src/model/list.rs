@@ -9,8 +9,9 @@ use super::{
 };
 use crate::event::{GroupId, NodeAddress};
 
-/// Bytes between a group's two markers: the size of `struct devres_node` on the kernels that there are.
-const MARKER_DISTANCES: [u64; 3] = [0x18, 0x28, 0x30];
+/// Bytes between a group's two markers: the size of `struct devres_node` on the kernels that there are, 64-bit ones first;
+/// the newest 32-bit ones have the first again.
+const MARKER_DISTANCES: [u64; 5] = [0x18, 0x28, 0x30, 0xc, 0x14];
 
 impl Record {
     /// The group that the kernel's `find_group` selects: for an id the newest with it, open or closed; for NULL the
