@@ -61,6 +61,13 @@ impl Machine {
         }
     }
 
+    /// Whether a stack that a probe event takes leads to the callers of its function. On 32-bit ARM it ends in the page in
+    /// which the kernel runs the optimised probe, `kprobe_optinsn_page`.
+    #[must_use]
+    pub const fn unwinds_from_probes(self) -> bool {
+        !matches!(self, Self::Arm)
+    }
+
     /// A member of `struct pt_regs` (of `struct user_pt_regs` on 64-bit ARM) that only this architecture has.
     pub(super) const fn of_registers(self) -> (&'static str, &'static str) {
         match self {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    hooks,
+    Machine, hooks,
     probe::{self, Probe},
     target::Target,
 };
@@ -31,6 +31,8 @@ pub struct Setup {
     pub tracepoint: bool,
     /// The probe events on each function, what the rules need most first.
     pub probes: Vec<Vec<Probe>>,
+    /// Whether a stack that a probe event takes leads to the callers of its function.
+    pub probes_see_callers: bool,
     /// What is wanted of it.
     pub options: SetupOptions,
     /// What it can't do.
@@ -129,6 +131,7 @@ impl Setup {
         Self {
             tracepoint,
             probes,
+            probes_see_callers: target.machine().is_none_or(Machine::unwinds_from_probes),
             options: SetupOptions {
                 persistent: options.persistent.filter(|_| target.can_persist()),
                 ..options

@@ -166,9 +166,11 @@ impl Target {
     /// Whether it has the tracepoint `devres_log`. Where nothing is known it is taken to: kernels from 5.15 on have it.
     #[must_use]
     pub fn has_tracepoint(&self) -> bool {
-        self.types
-            .as_ref()
-            .is_none_or(|types| types.has_tracepoint("devres_log"))
+        match (&self.types, &self.functions) {
+            (Some(types), _) => types.has_tracepoint("devres_log"),
+            (None, Some(functions)) => functions.contains_key("__traceiter_devres_log"),
+            (None, None) => true,
+        }
     }
 
     /// Whether it can probe functions (`CONFIG_KPROBE_EVENTS`). Where nothing is known it is taken to.
@@ -184,9 +186,12 @@ impl Target {
     /// Whether memory can be reserved by name for a buffer that outlives a reset (`reserve_mem=`, from 6.12 on).
     #[must_use]
     pub fn can_persist(&self) -> bool {
-        self.types
-            .as_ref()
-            .is_none_or(|types| types.has_function("reserve_mem_find_by_name"))
+        const FINDS_RESERVED: &str = "reserve_mem_find_by_name";
+        match (&self.types, &self.functions) {
+            (Some(types), _) => types.has_function(FINDS_RESERVED),
+            (None, Some(functions)) => functions.contains_key(FINDS_RESERVED),
+            (None, None) => true,
+        }
     }
 
     /// Whether a probe on this function finds it, and only it.

@@ -168,7 +168,9 @@ impl Instance {
         let _ = self.write("options/sym-offset", "1");
         let mut adders = false;
         for probe in setup.all_probes().filter(|probe| !probe.returns) {
-            let wanted = WITH_STACK.contains(&probe.hook) && self.events.contains(&probe.event());
+            let wanted = setup.probes_see_callers
+                && WITH_STACK.contains(&probe.hook)
+                && self.events.contains(&probe.event());
             let trigger = format!("events/{}/{}/trigger", self.group, probe.event());
             if wanted && self.write(&trigger, "stacktrace").is_ok() {
                 adders |= probe.hook == Hook::AddDr;
