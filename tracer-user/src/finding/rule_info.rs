@@ -24,7 +24,7 @@ pub struct RuleInfo {
     /// The hooks with which it can say more. Where one is missing, it says less, and that is no gap.
     pub sharpened_by: &'static [Hook],
     /// Whether it needs hooks that are not attached unless wanted. Without them it is off, and that is a gap
-    /// only if the rule was asked for by name.
+    /// only if the rule was asked for by name; with them it is like any other rule.
     pub optional: bool,
     /// What it means, what to do about it and how it can be wrong, in Markdown.
     pub page: &'static str,
@@ -36,6 +36,14 @@ impl RuleInfo {
     pub fn worst(&self) -> Severity {
         let worst = self.severities.iter().max();
         worst.copied().unwrap_or(Severity::Info)
+    }
+
+    /// Whether the optional hooks that it needs are there.
+    #[must_use]
+    pub fn is_on(&self, coverage: &Coverage) -> bool {
+        let optional = |any: &&&[Hook]| any.iter().any(|hook| hook.is_optional());
+        let served = |any: &&[Hook]| any.iter().any(|hook| coverage.serves(*hook));
+        self.needs.iter().filter(optional).all(served)
     }
 
     /// What it needs and doesn't have: hooks, or what they should report.

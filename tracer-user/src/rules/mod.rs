@@ -198,13 +198,13 @@ impl RuleSet {
     }
 
     /// The rules that can't decide with this coverage, each with what it misses. Optional rules
-    /// count only where they were asked for by name.
+    /// count only where they were asked for by name, or where their optional hooks are there.
     pub fn undecided<'c>(
         &self,
         coverage: &'c Coverage,
     ) -> impl Iterator<Item = (&'static RuleInfo, Gap)> + use<'_, 'c> {
         self.infos()
-            .filter(|info| self.named || !info.optional)
+            .filter(|info| self.named || !info.optional || info.is_on(coverage))
             .flat_map(|info| info.missing(coverage).map(move |gap| (info, gap)))
     }
 
