@@ -11,22 +11,35 @@ pub(crate) enum Architecture {
     Arm64,
     /// 64-bit RISC-V.
     Riscv64,
+    /// 32-bit ARM. There are no probes for it.
+    Armhf,
 }
 
 impl Architecture {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Amd64, Self::Arm64, Self::Riscv64];
+    pub(crate) const ALL: [Self; 4] = [Self::Amd64, Self::Arm64, Self::Riscv64, Self::Armhf];
 
-    /// The architecture of a target; `None` if there are no probes for it.
-    pub(crate) fn of(target: Target) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|architecture| architecture.target() == target)
+    /// The architecture of a target.
+    pub(crate) fn of(target: Target) -> Self {
+        match target {
+            Target::Amd64 => Self::Amd64,
+            Target::Arm64 => Self::Arm64,
+            Target::Riscv64 => Self::Riscv64,
+            Target::Armhf => Self::Armhf,
+        }
     }
 
-    /// Debian's name, with which kernel releases end.
+    /// Debian's name.
     pub(crate) fn debian(self) -> &'static str {
         self.target().debian()
+    }
+
+    /// What releases of Debian's kernels end with.
+    pub(crate) fn flavour(self) -> &'static str {
+        match self {
+            Self::Amd64 | Self::Arm64 | Self::Riscv64 => self.debian(),
+            Self::Armhf => "armmp",
+        }
     }
 
     /// The architecture that a kernel's release, or the name that asks for one, ends with: x86-64 if it ends with
@@ -35,7 +48,9 @@ impl Architecture {
         Self::ALL
             .into_iter()
             .find_map(|architecture| {
-                let rest = name.strip_suffix(architecture.debian())?;
+                let rest = [architecture.flavour(), architecture.debian()]
+                    .into_iter()
+                    .find_map(|end| name.strip_suffix(end))?;
                 Some((architecture, rest.strip_suffix('-')?))
             })
             .unwrap_or((Self::Amd64, name))
@@ -47,6 +62,7 @@ impl Architecture {
             Self::Amd64 => Target::Amd64,
             Self::Arm64 => Target::Arm64,
             Self::Riscv64 => Target::Riscv64,
+            Self::Armhf => Target::Armhf,
         }
     }
 
@@ -56,6 +72,7 @@ impl Architecture {
             Self::Amd64 => "x86_64",
             Self::Arm64 => "arm64",
             Self::Riscv64 => "riscv",
+            Self::Armhf => "arm",
         }
     }
 
@@ -65,6 +82,7 @@ impl Architecture {
             Self::Amd64 => "",
             Self::Arm64 => "-arm64",
             Self::Riscv64 => "-riscv64",
+            Self::Armhf => "-armhf",
         }
     }
 
@@ -74,6 +92,7 @@ impl Architecture {
             Self::Amd64 => "qemu-system-x86_64",
             Self::Arm64 => "qemu-system-aarch64",
             Self::Riscv64 => "qemu-system-riscv64",
+            Self::Armhf => "qemu-system-arm",
         }
     }
 
@@ -82,6 +101,8 @@ impl Architecture {
         match self {
             Self::Amd64 => "q35",
             Self::Arm64 | Self::Riscv64 => "virt",
+            // Such a kernel sees no PCI configuration space above 4 GiB.
+            Self::Armhf => "virt,highmem=off",
         }
     }
 
@@ -91,6 +112,7 @@ impl Architecture {
             Self::Amd64 => "max",
             Self::Arm64 => "cortex-a72",
             Self::Riscv64 => "rv64",
+            Self::Armhf => "cortex-a15",
         }
     }
 
@@ -98,7 +120,7 @@ impl Architecture {
     pub(crate) fn console(self) -> &'static str {
         match self {
             Self::Amd64 | Self::Riscv64 => "ttyS0",
-            Self::Arm64 => "ttyAMA0",
+            Self::Arm64 | Self::Armhf => "ttyAMA0",
         }
     }
 }
@@ -109,13 +131,15 @@ mod tests {
 
     #[test]
     fn a_name_ends_with_its_architecture_or_is_of_x86() {
-        use Architecture::{Amd64, Arm64};
+        use Architecture::{Amd64, Arm64, Armhf};
         for (name, expected) in [
             ("6.1", (Amd64, "6.1")),
             ("6.1.0-56-amd64", (Amd64, "6.1.0-56")),
             ("6.1-arm64", (Arm64, "6.1")),
             ("6.12.107+deb13-arm64", (Arm64, "6.12.107+deb13")),
             ("newest-arm64", (Arm64, "newest")),
+            ("6.1-armhf", (Armhf, "6.1")),
+            ("6.1.0-50-armmp", (Armhf, "6.1.0-50")),
         ] {
             assert_eq!(Architecture::of_kernel(name), expected, "{name}");
         }

@@ -158,7 +158,7 @@ impl Guest {
         let directory = self.run_directory()?;
         directory.write("job/terminal", &terminal::size())?;
         let line = match self.kernel.architecture() {
-            Architecture::Arm64 => "ttyS0",
+            Architecture::Arm64 | Architecture::Armhf => "ttyS0",
             Architecture::Amd64 | Architecture::Riscv64 => "ttyS1",
         };
         directory.write("job/terminal-line", line)?;

@@ -29,7 +29,7 @@ const LOADER: &str = "ld-linux-x86-64.so.2";
 fn compiler_script(architecture: Architecture) -> String {
     let without_cold = match architecture {
         Architecture::Arm64 => " -D__cold__=",
-        Architecture::Amd64 | Architecture::Riscv64 => "",
+        Architecture::Amd64 | Architecture::Riscv64 | Architecture::Armhf => "",
     };
     format!(
         "#!/bin/bash\nexec {} \"${{@/#-fmin-function-alignment=/-falign-functions=}}\" -Wno-attributes{without_cold}\n",

@@ -138,7 +138,7 @@ impl KernelOffer {
             );
         }
         let mut offers: Vec<Self> = Vec::new();
-        let pattern = format!("linux-image-*-{}", apt.architecture().debian());
+        let pattern = format!("linux-image-*-{}", apt.architecture().flavour());
         for package in apt.find(&pattern)? {
             let Some(release) = release_of(&package.name) else {
                 continue;
@@ -351,7 +351,7 @@ fn arrange(unpacked: &Path, directory: &Path, release: &str) -> Result<()> {
             vmlinux::unpack(&directory.join("vmlinuz"), &directory.join("vmlinux"))
         }
         // QEMU boots it as it is.
-        Architecture::Arm64 | Architecture::Riscv64 => Ok(()),
+        Architecture::Arm64 | Architecture::Riscv64 | Architecture::Armhf => Ok(()),
     }
 }
 
@@ -400,6 +400,7 @@ mod tests {
             "7.2.13+deb14-amd64",
             "7.3-amd64",
             "6.1.0-50-arm64",
+            "6.1.0-50-armmp",
         ]
         .map(offer)
         .to_vec()
@@ -415,6 +416,7 @@ mod tests {
     fn a_short_name_means_the_newest_of_its_series() {
         assert_eq!(chosen("6.1").as_deref(), Some("6.1.0-56-amd64"));
         assert_eq!(chosen("6.1-arm64").as_deref(), Some("6.1.0-50-arm64"));
+        assert_eq!(chosen("6.1-armhf").as_deref(), Some("6.1.0-50-armmp"));
         assert_eq!(chosen("7-arm64"), None);
         assert_eq!(chosen("6.12").as_deref(), Some("6.12.117+deb13-amd64"));
         assert_eq!(chosen("7").as_deref(), Some("7.3-amd64"));

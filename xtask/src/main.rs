@@ -6,6 +6,7 @@ mod bpf_linker;
 mod bpf_sysroot;
 mod build_ebpf;
 mod build_tracer;
+mod clean_debian;
 mod command;
 mod compare;
 mod debian_programs;

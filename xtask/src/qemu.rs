@@ -133,7 +133,7 @@ impl Machine<'_> {
             match self.architecture {
                 Architecture::Amd64 => command.args(["-serial", "chardev:terminal"]),
                 // The machine has one serial line of its own.
-                Architecture::Arm64 | Architecture::Riscv64 => {
+                Architecture::Arm64 | Architecture::Riscv64 | Architecture::Armhf => {
                     command.args(["-device", "pci-serial,chardev=terminal"])
                 }
             };
@@ -151,7 +151,7 @@ impl Machine<'_> {
         if self.standard_devices {
             let pc: &[&str] = match self.architecture {
                 Architecture::Amd64 => PC_DEVICES,
-                Architecture::Arm64 | Architecture::Riscv64 => &[],
+                Architecture::Arm64 | Architecture::Riscv64 | Architecture::Armhf => &[],
             };
             let devices = pc.iter().chain(STANDARD_DEVICES);
             command.args(devices.flat_map(|device| device.split(' ')));

@@ -74,6 +74,11 @@ impl Target {
         }
     }
 
+    /// Whether there are probes for its kernels.
+    pub(crate) const fn has_probes(self) -> bool {
+        !matches!(self, Self::Armhf)
+    }
+
     const fn cross(self) -> Option<Cross> {
         Some(match self {
             Self::Amd64 => return None,

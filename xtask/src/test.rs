@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::architecture::Architecture;
-use crate::guest_tests::{self, Extent, Programs};
+use crate::guest_tests::{self, Extent, Programs, initramfs_boot};
 use crate::kernel::Kernel;
 use crate::tracer::{self, Purpose};
 use crate::{command, kmod, report_tests, toolchain};
@@ -24,8 +24,16 @@ use crate::{command, kmod, report_tests, toolchain};
 const KERNELS: [&str; 2] = ["6.1", "7"];
 
 /// The kernels that are tested as well where all are asked for: the newer of the stable releases; one without the
-/// tracepoint `devres_log`; two for 64-bit ARM, the older of them without fentry; and one for 64-bit RISC-V.
-const OTHER_KERNELS: [&str; 5] = ["6.12", "5.10", "6.1-arm64", "7-arm64", "7-riscv64"];
+/// tracepoint `devres_log`; two for 64-bit ARM, the older of them without fentry; one for 64-bit RISC-V; and one for
+/// 32-bit ARM, which has no probes.
+const OTHER_KERNELS: [&str; 6] = [
+    "6.12",
+    "5.10",
+    "6.1-arm64",
+    "7-arm64",
+    "7-riscv64",
+    "6.1-armhf",
+];
 
 /// Tests of the workspace that take long: `--quick` leaves them out.
 const SLOW: [&str; 6] = [
@@ -60,13 +68,17 @@ pub(crate) struct Args {
     /// Test on this kernel instead of 6.1 and 7.x for x86-64. The name is as in `cargo xtask vm`. Can be repeated.
     #[arg(long, value_name = "NAME")]
     kernel: Vec<String>,
-    /// Test on 5.10, 6.1, 6.12 and 7.x for x86-64, on 6.1 and 7.x for arm64, and on 7.x for riscv64; takes twice as long.
+    /// Test on 5.10, 6.1, 6.12 and 7.x for x86-64, on 6.1 and 7.x for arm64, on 7.x for riscv64 and on 6.1 for armhf; takes twice as long.
     #[arg(long, conflicts_with_all = ["kernel", "host_only"])]
     all_kernels: bool,
     /// Run what a change needs before it is committed: the workspace's tests without the slow ones, and those of
     /// one device on 6.1.
     #[arg(long, conflicts_with_all = ["kernel", "all_kernels", "guest_only", "filter"])]
     quick: bool,
+    /// Run only the tests of the scripts for an initramfs: a Debian is made with each tool and booted. Takes some ten
+    /// minutes.
+    #[arg(long, conflicts_with_all = ["host_only", "guest_only", "kernel", "all_kernels", "quick"])]
+    initramfs: bool,
     /// Run only the tests whose name contains this.
     #[arg(long, value_name = "SUBSTRING")]
     filter: Option<String>,
@@ -110,6 +122,11 @@ impl fmt::Display for Tally {
 
 /// Runs the task.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.initramfs {
+        let tally = initramfs_boot::run(args.filter.as_deref(), args.mirror.as_deref())?;
+        println!("{tally}");
+        return Ok(ExitCode::from(u8::from(tally.failed > 0)));
+    }
     let mut tally = if args.guest_only {
         Tally::default()
     } else {
@@ -237,7 +254,9 @@ fn guest_tests(args: &Args) -> Result<Tally> {
         let programs = Programs {
             tracer: tracer::build_static_for(architecture.target(), Purpose::Guest)?,
             module: match architecture {
-                Architecture::Amd64 | Architecture::Arm64 => Some(kmod::build(&kernel, mirror)?),
+                Architecture::Amd64 | Architecture::Arm64 | Architecture::Armhf => {
+                    Some(kmod::build(&kernel, mirror)?)
+                }
                 // Debian 12's assembler is too old for the headers of its newer kernels.
                 Architecture::Riscv64 => None,
             },

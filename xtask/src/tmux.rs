@@ -45,7 +45,7 @@ pub(crate) fn files(
             if name.starts_with("ld-linux") {
                 let place = match architecture {
                     Architecture::Amd64 => "/lib64",
-                    Architecture::Arm64 | Architecture::Riscv64 => "/lib",
+                    Architecture::Arm64 | Architecture::Riscv64 | Architecture::Armhf => "/lib",
                 };
                 files.push((entry.clone(), format!("{place}/{name}")));
             }
@@ -60,6 +60,7 @@ fn triplet(architecture: Architecture) -> &'static str {
         Architecture::Amd64 => "x86_64-linux-gnu",
         Architecture::Arm64 => "aarch64-linux-gnu",
         Architecture::Riscv64 => "riscv64-linux-gnu",
+        Architecture::Armhf => "arm-linux-gnueabihf",
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) const ARMHF_LIBRARY: &str = "/usr/arm-linux-gnueabihf/include/stdio.h
 pub(crate) const RISCV64_LIBRARY: &str = "/usr/riscv64-linux-gnu/include/stdio.h";
 
 /// The programs, or other files by their absolute paths, with their packages.
-const PACKAGES: [(&str, &str); 18] = [
+const PACKAGES: [(&str, &str); 20] = [
     (ARM64_LIBRARY, "libc6-dev-arm64-cross"),
     (ARMHF_LIBRARY, "libc6-dev-armhf-cross"),
     (RISCV64_LIBRARY, "libc6-dev-riscv64-cross"),
@@ -27,11 +27,13 @@ const PACKAGES: [(&str, &str); 18] = [
     ("depmod", "kmod"),
     ("dtc", "device-tree-compiler"),
     ("fdtoverlay", "device-tree-compiler"),
+    ("mke2fs", "e2fsprogs"),
     ("pip3", "python3-pip"),
     ("qemu-aarch64-static", "qemu-user-static"),
     ("qemu-arm-static", "qemu-user-static"),
     ("qemu-riscv64-static", "qemu-user-static"),
     ("qemu-system-aarch64", "qemu-system-arm"),
+    ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv64", "qemu-system-misc"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu"),

@@ -26,12 +26,20 @@ now() {
 	echo "$now"
 }
 
+# What the last tool has left is cleared away: an option that `trace-cmd record -T` leaves set, and memory that was freed and
+# that the kernel has yet to get ready.
+prepare() {
+	rm -f $peers/tmp/out*
+	echo nostacktrace >/sys/kernel/tracing/trace_options
+	chroot $peers /tmp/work
+	echo 0 >/sys/kernel/debug/devres_test/took
+}
+
 # under NAME COMMAND...: does the work under a tool.
 under() {
 	name=$1
 	shift
-	rm -f $peers/tmp/out*
-	echo 0 >/sys/kernel/debug/devres_test/took
+	prepare
 	if chroot $peers "$@" >$share/$name.log 2>&1; then :; else echo "exit code $?" >>$share/$name.log; fi
 	took
 }
@@ -60,6 +68,7 @@ shown() {
 live() {
 	name=$1
 	shift
+	prepare
 	tmux -u -L compare -f /dev/null new-session -d -x 120 -y 40 "/usr/local/bin/devres-tracer live $*"
 	tries=0
 	until tmux -u -L compare capture-pane -p >$share/$name.log 2>&1 && grep -q LIVE $share/$name.log; do

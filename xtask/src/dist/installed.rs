@@ -1,14 +1,15 @@
-//! Tests of the packages as users get them: installed in a clean Debian, in a stock kernel of each machine that has probes,
-//! and by emulation of the others.
+//! Tests of the packages as users get them: installed in a clean Debian, by emulation of other machines,
+//! and in a stock kernel of each.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::apt::{self, AptRoot};
+use crate::apt;
 use crate::architecture::Architecture;
+use crate::clean_debian::CleanDebian;
 use crate::guest::Guest;
 use crate::kernel::Kernel;
 use crate::target::Target;
@@ -19,7 +20,7 @@ use crate::{command, tools, tracer, workspace};
 const SUITE: &str = "trixie";
 
 /// What the package needs there to be tried: a reader of manual pages, and what asks for completions.
-const READERS: &str = "man-db,bash-completion";
+const READERS: [&str; 2] = ["man-db", "bash-completion"];
 
 /// The kernel in which the packaged program runs.
 const KERNEL: &str = "7";
@@ -46,7 +47,7 @@ const REBIND: &str = r#"
     device=$(basename "${generator%/*}")
     devres-tracer --version
     devres-tracer doctor >/mnt/share/doctor || echo "doctor: $?"
-    devres-tracer trace --device "$device" -- sh -c "echo $device >unbind; echo $device >bind"
+    devres-tracer trace --via $via --device "$device" -- sh -c "echo $device >unbind; echo $device >bind"
 "#;
 
 /// A package that was built.
@@ -93,10 +94,8 @@ pub(super) fn test(packages: &[Package], mirror: Option<&str>) -> Result<Tally> 
                 emulated(target, &program),
             );
         }
-        if let Some(architecture) = Architecture::of(target) {
-            let result = traces_in_guest(architecture, &program, mirror);
-            judge("program_traces_in_a_guest", target, result);
-        }
+        let result = traces_in_guest(target, &program, mirror);
+        judge("program_traces_in_a_guest", target, result);
     }
     Ok(tally)
 }
@@ -120,11 +119,6 @@ fn same_files(package: &Package, unpacked: &Path) -> Result<()> {
     .map(drop)
 }
 
-/// A Debian in which nothing but the package was installed.
-struct CleanDebian {
-    directory: tempfile::TempDir,
-}
-
 /// A test in a clean Debian.
 type Check = fn(&CleanDebian) -> Result<()>;
 
@@ -133,9 +127,8 @@ type Ended = (&'static str, Result<()>);
 
 /// The tests in a clean Debian, in this order: each needs what the ones before it did.
 fn in_clean_debian(package: &Package, mirror: Option<&str>) -> Result<Vec<Ended>> {
-    let debian = CleanDebian::new(mirror)?;
-    fs::copy(&package.deb, debian.directory.path().join(&PACKAGE[1..]))
-        .context("cannot copy the package")?;
+    let debian = CleanDebian::new(SUITE, &READERS, mirror)?;
+    fs::copy(&package.deb, debian.root().join(&PACKAGE[1..])).context("cannot copy the package")?;
     let tests: [(&str, Check); 8] = [
         ("package_installs", installs),
         ("package_program_tells_its_version", tells_its_version),
@@ -150,92 +143,6 @@ fn in_clean_debian(package: &Package, mirror: Option<&str>) -> Result<Vec<Ended>
         .into_iter()
         .map(|(name, test)| (name, test(&debian)))
         .collect())
-}
-
-impl CleanDebian {
-    /// Unpacks one. The archive of it is kept in the cache.
-    fn new(mirror: Option<&str>) -> Result<Self> {
-        let cache = workspace::cache()?.join("clean-debian");
-        fs::create_dir_all(&cache).context("cannot create the cache of the clean Debian")?;
-        let lock = File::create(cache.join("lock")).context("cannot create its lock")?;
-        lock.lock().context("cannot lock the clean Debian")?;
-        let archive = cache.join(format!("{SUITE}.tar"));
-        if !archive.exists() {
-            Self::make(&archive, mirror)?;
-        }
-        let directory = tempfile::tempdir_in(&cache).context("cannot create a directory")?;
-        command::output(
-            Command::new("tar")
-                .args(["--extract", "--exclude=./dev/*", "--file"])
-                .arg(&archive)
-                .arg("--directory")
-                .arg(directory.path()),
-        )?;
-        Ok(Self { directory })
-    }
-
-    fn make(archive: &Path, mirror: Option<&str>) -> Result<()> {
-        tools::require(&["mmdebstrap"])?;
-        eprintln!("installing a clean Debian ({SUITE})");
-        let partial = archive.with_extension("partial.tar");
-        let mut mmdebstrap = tools::command("mmdebstrap");
-        for setting in apt::host_acquire_settings()?.lines() {
-            mmdebstrap.arg(format!("--aptopt={setting}"));
-        }
-        mmdebstrap
-            .args(["--variant=minbase", "--architectures=amd64"])
-            .arg(format!("--include={READERS}"))
-            .arg(SUITE)
-            .arg(&partial)
-            .args(
-                AptRoot::open(&workspace::cache()?, mirror)?
-                    .sources_list(SUITE)
-                    .lines(),
-            );
-        command::output(&mut mmdebstrap)?;
-        fs::rename(&partial, archive).context("cannot keep the clean Debian")
-    }
-
-    /// Runs a line of bash in it, with `/proc`, `/sys` and `/dev` as they are here.
-    fn run(&self, line: &str) -> Result<Output> {
-        const ENTER: &str = r#"
-            for directory in proc sys dev; do mount --rbind /$directory "$0/$directory"; done
-            exec chroot "$0" /bin/bash -c "$1"
-        "#;
-        command::run(
-            tools::command("unshare")
-                .args(["--mount", "sh", "-c", ENTER])
-                .arg(self.directory.path())
-                .arg(line)
-                .env_clear()
-                .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-                .env("LC_ALL", "C.UTF-8"),
-        )
-    }
-
-    /// What a line of bash prints, which must end with `code`.
-    fn output(&self, line: &str, code: i32) -> Result<String> {
-        let output = self.run(line)?;
-        ensure!(
-            output.status.code() == Some(code),
-            "`{}` ended with {} instead of {code}: {}",
-            line.trim(),
-            output.status,
-            command::error_text(&output)
-        );
-        String::from_utf8(output.stdout).context("it printed something that is not UTF-8")
-    }
-
-    /// Fails unless a line of bash that succeeds prints `expected`, among other things.
-    fn prints(&self, line: &str, expected: &str) -> Result<()> {
-        let printed = self.output(line, 0)?;
-        ensure!(
-            printed.contains(expected),
-            "`{}` printed: {printed}",
-            line.trim()
-        );
-        Ok(())
-    }
 }
 
 fn installs(debian: &CleanDebian) -> Result<()> {
@@ -340,7 +247,7 @@ fn emulated(target: Target, program: &Path) -> Result<()> {
         demo.status,
         command::error_text(&demo)
     );
-    if Architecture::of(target).is_none() {
+    if !target.has_probes() {
         let trace = run(&["trace", "--", "true"])?;
         let text = command::error_text(&trace);
         ensure!(
@@ -362,13 +269,18 @@ fn emulated(target: Target, program: &Path) -> Result<()> {
 }
 
 /// The program traces a kernel of its machine.
-fn traces_in_guest(architecture: Architecture, program: &Path, mirror: Option<&str>) -> Result<()> {
-    let name = format!("{KERNEL}{}", architecture.suffix());
+fn traces_in_guest(target: Target, program: &Path, mirror: Option<&str>) -> Result<()> {
+    let name = format!("{KERNEL}{}", Architecture::of(target).suffix());
     let mut guest = Guest::new(Kernel::obtain(&name, false, mirror)?);
     guest.files = vec![(program.to_owned(), tracer::PATH_IN_GUEST.to_owned())];
     guest.timeout = std::time::Duration::from_secs(600);
     guest.mirror = mirror.map(str::to_owned);
-    let run = guest.run(REBIND)?;
+    let via = if target.has_probes() {
+        "probes"
+    } else {
+        "tracefs"
+    };
+    let run = guest.run(&format!("via={via}\n{REBIND}"))?;
     ensure!(
         run.exit_code == 0 && run.stdout.contains("CLEAN") && !run.stdout.contains("doctor:"),
         "the guest ended with {} and printed {}{}",

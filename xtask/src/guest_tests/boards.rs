@@ -1,11 +1,11 @@
-//! The tracer on 64-bit ARM and RISC-V: whether everything can be traced there, and the real-time clock of QEMU's machine:
-//! on ARM a device on the bus amba, on RISC-V a platform device. Neither has a PM domain.
+//! The tracer on ARM and RISC-V: whether everything can be traced there, and the real-time clock of QEMU's machine: on ARM
+//! a device on the bus amba, on RISC-V a platform device. Neither has a PM domain. 32-bit ARM is traced by the kernel alone.
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use super::evidence::Evidence;
-use super::recording::{operation, text};
+use super::recording::{Recording, operation, text};
 use super::{Session, Test, never};
 
 pub(super) static ARM64: Session = Session {
@@ -73,6 +73,30 @@ pub(super) static RISCV64: Session = Session {
     ],
 };
 
+pub(super) static ARMHF: Session = Session {
+    name: "armhf",
+    script: r"
+        run doctor devres-tracer doctor
+        run probes devres-tracer trace --for 1s
+        trace_script rebind '
+            echo 9010000.pl031 >/sys/bus/amba/drivers/rtc-pl031/unbind
+            echo 9010000.pl031 >/sys/bus/amba/drivers/rtc-pl031/bind
+        ' --via tracefs
+    ",
+    tests: &[
+        Test {
+            name: "armhf_is_traced_by_the_kernel",
+            skipped: never,
+            check: tracefs_is_proposed,
+        },
+        Test {
+            name: "armhf_amba_order_is_seen",
+            skipped: never,
+            check: order_is_seen_without_types,
+        },
+    ],
+};
+
 /// The clocks, with driver and bus.
 const CLOCKS: [(&str, &str, &str); 2] = [
     ("9010000.pl031", "rtc-pl031", "amba"),
@@ -81,6 +105,16 @@ const CLOCKS: [(&str, &str, &str); 2] = [
 
 fn everything_is_traced(evidence: &Evidence) -> Result<()> {
     evidence.exited("doctor", 0)
+}
+
+/// There are no probes: whoever asks for them is told what there is.
+fn tracefs_is_proposed(evidence: &Evidence) -> Result<()> {
+    evidence.exited("probes", 4)?;
+    for said in ["probes.stderr", "doctor.stdout"] {
+        let text = evidence.text(said)?;
+        ensure!(text.contains("--via tracefs"), "{said}: {text}");
+    }
+    Ok(())
 }
 
 fn compiler_is_missed(evidence: &Evidence) -> Result<()> {
@@ -114,6 +148,20 @@ fn order_is_seen(evidence: &Evidence) -> Result<()> {
     recording.ensure_nothing_wrong()?;
     recording.ensure_whole()?;
     recording.ensure_exited(0)?;
+    is_in_order(evidence, &recording)
+}
+
+/// Debian's kernel for 32-bit ARM has no BTF, so that nobody knows whether there was a PM domain.
+fn order_is_seen_without_types(evidence: &Evidence) -> Result<()> {
+    let recording = evidence.recording("rebind")?;
+    recording.ensure_nothing_wrong()?;
+    recording.ensure_nothing_missing()?;
+    recording.ensure_exited(3)?;
+    ensure!(recording.is_undecided("DR001"), "DR001 is decided");
+    is_in_order(evidence, &recording)
+}
+
+fn is_in_order(evidence: &Evidence, recording: &Recording) -> Result<()> {
     let is_clock = |name| CLOCKS.iter().any(|(clock, ..)| *clock == name);
     let position = |wanted: &dyn Fn(&Value) -> bool| {
         recording

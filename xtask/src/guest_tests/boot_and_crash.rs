@@ -161,7 +161,7 @@ pub(super) fn board_is_recorded(
 ) -> Result<()> {
     let clock = match kernel.architecture() {
         Architecture::Riscv64 => "101000.rtc",
-        Architecture::Amd64 | Architecture::Arm64 => "9010000.pl031",
+        Architecture::Amd64 | Architecture::Arm64 | Architecture::Armhf => "9010000.pl031",
     };
     let mut guest = guest(kernel, programs, directory, mirror)?;
     let parameters = printed_in(&guest, "")?;
@@ -178,7 +178,11 @@ pub(super) fn board_is_recorded(
         ),
     )?;
     boot_is_read(directory)?;
-    adders_are_named(directory)
+    // The snapshot needs probes.
+    if kernel.architecture().target().has_probes() {
+        adders_are_named(directory)?;
+    }
+    Ok(())
 }
 
 /// What `devres-tracer boot` has printed, for such a guest; and a panic gives the serial line time.
@@ -241,7 +245,7 @@ impl Evidence {
 }
 
 /// The whole of the kernel's own record is read. Returns what was made of it.
-fn boot_is_read(directory: &Path) -> Result<Vec<Value>> {
+pub(super) fn boot_is_read(directory: &Path) -> Result<Vec<Value>> {
     let trace = fs::read_to_string(directory.join("boot.trace"))
         .context("there is no trace of the boot")?;
     ensure!(

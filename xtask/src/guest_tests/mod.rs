@@ -16,6 +16,7 @@ mod files;
 mod genpd;
 mod hanging;
 mod i2c;
+pub(crate) mod initramfs_boot;
 mod kernel_run;
 mod live;
 mod loss;
@@ -69,9 +70,10 @@ const SESSIONS: [&Session; 21] = [
 /// Sessions that take long: they run only where [`Extent::Full`] is wanted.
 const LONG_SESSIONS: [&Session; 1] = [&via_tracefs::ALL];
 
-/// The sessions of kernels for 64-bit ARM and RISC-V, whose machines have other devices.
+/// The sessions of kernels for ARM and RISC-V, whose machines have other devices. Those for 32-bit ARM have no probes.
 const ARM64_SESSIONS: [&Session; 2] = [&boards::ARM64, &genpd::SESSION];
 const RISCV64_SESSIONS: [&Session; 1] = [&boards::RISCV64];
+const ARMHF_SESSIONS: [&Session; 2] = [&boards::ARMHF, &via_tracefs::SESSION];
 
 /// The name of the test of the kernel's log.
 const LOG_TEST: &str = "kernel_stays_well";
@@ -150,6 +152,7 @@ fn sessions(
         Architecture::Amd64 => (&SESSIONS, &LONG_SESSIONS),
         Architecture::Arm64 => (&ARM64_SESSIONS, &[]),
         Architecture::Riscv64 => (&RISCV64_SESSIONS, &[]),
+        Architecture::Armhf => (&ARMHF_SESSIONS, &LONG_SESSIONS),
     };
     let long = if extent == Extent::Full { long } else { &[] };
     long.iter().chain(always).copied()
@@ -245,20 +248,16 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let sessions = || {
-            SESSIONS
-                .iter()
-                .chain(&LONG_SESSIONS)
-                .chain(&ARM64_SESSIONS)
-                .chain(&RISCV64_SESSIONS)
-        };
-        let tests: Vec<&str> = sessions()
-            .flat_map(|session| session.tests)
-            .map(|test| test.name)
-            .collect();
-        assert_eq!(tests.iter().collect::<BTreeSet<_>>().len(), tests.len());
-        let names: BTreeSet<&str> = sessions().map(|session| session.name).collect();
-        assert_eq!(names.len(), sessions().count());
+        for architecture in Architecture::ALL {
+            let sessions = || sessions(architecture, Extent::Full);
+            let tests: Vec<&str> = sessions()
+                .flat_map(|session| session.tests)
+                .map(|test| test.name)
+                .collect();
+            assert_eq!(tests.iter().collect::<BTreeSet<_>>().len(), tests.len());
+            let names: BTreeSet<&str> = sessions().map(|session| session.name).collect();
+            assert_eq!(names.len(), sessions().count());
+        }
     }
 
     #[test]

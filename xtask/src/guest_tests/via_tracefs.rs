@@ -13,6 +13,9 @@ use super::{Session, Test, never};
 /// What can't be found this way, and why.
 const LACKING: &str = include_str!("via_tracefs.table");
 
+/// What can't be found besides where the kernel has no BTF.
+const LACKING_WITHOUT_BTF: &str = include_str!("via_tracefs_without_btf.table");
+
 /// Some scenarios, and what is left behind.
 pub(super) static SESSION: Session = Session {
     name: "via-tracefs",
@@ -59,7 +62,8 @@ pub(super) static ALL: Session = Session {
 
 /// Everything is found but what the table of reasons names; and that is said to be undecided.
 fn all_is_found(evidence: &Evidence) -> Result<()> {
-    let lacking = lacking()?;
+    let without_btf = lacking(LACKING_WITHOUT_BTF)?;
+    let always = lacking(LACKING)?;
     let traced = evidence.text("table")?;
     let traced: Vec<&str> = traced
         .lines()
@@ -70,13 +74,19 @@ fn all_is_found(evidence: &Evidence) -> Result<()> {
     ensure!(rows.len() == traced.len(), "not what was traced: {rows:?}");
     let otherwise = RefCell::new(String::new());
     let compared = scenarios::compare(evidence, &rows, |row, rule, recording| {
-        let listed = lacking
+        let further = if has_types(recording) {
+            &[]
+        } else {
+            without_btf.as_slice()
+        };
+        let listed = further
             .iter()
+            .chain(&always)
             .find(|lacking| (lacking.scenario, lacking.rule) == (row.scenario, rule));
         let Some(listed) = listed else {
             return Ok(false);
         };
-        let undecided = is_undecided(recording, rule);
+        let undecided = recording.is_undecided(rule);
         if undecided != (listed.said == Said::Undecided) {
             writeln!(
                 otherwise.borrow_mut(),
@@ -91,12 +101,13 @@ fn all_is_found(evidence: &Evidence) -> Result<()> {
     compared
 }
 
-fn is_undecided(recording: &Recording, rule: &str) -> bool {
-    let undecided = recording.summary["undecided"].as_array();
-    undecided
+/// Whether the kernel has BTF: without, nothing says where a device has its PM domain.
+fn has_types(recording: &Recording) -> bool {
+    let untold = recording.source["coverage"]["untold"].as_array();
+    !untold
         .into_iter()
         .flatten()
-        .any(|one| text(one, "/rule") == rule)
+        .any(|one| text(one, "/role") == "pm_domain")
 }
 
 /// What a run says of a rule that does not find what it should.
@@ -115,8 +126,8 @@ struct Lacking {
     said: Said,
 }
 
-fn lacking() -> Result<Vec<Lacking>> {
-    LACKING
+fn lacking(table: &'static str) -> Result<Vec<Lacking>> {
+    table
         .lines()
         .filter(|line| !line.starts_with('#'))
         .map(|line| {
