@@ -95,7 +95,7 @@ impl Machine for ThisMachine {
     }
 
     fn fail_nth(&self, place: &Place, number: u32) -> Result<(), String> {
-        Injector(&self.roots).arm(place, number)
+        Injector(&self.roots).arm(place, number, &mut self.orders.borrow_mut())
     }
 
     fn outcome(&self) -> Result<Outcome, String> {
