@@ -3,10 +3,13 @@
  * Devices that stay, whose probe is right as long as nothing in it fails: for
  * probes that are made to fail. Where its last acquisition fails, the wrong
  * driver frees by hand a block that a live interrupt still points to (DR013);
- * the twin frees the interrupt before that. All kernels alike.
+ * the twin frees the interrupt before that. All kernels alike. While the
+ * module's parameter `hanging` is set, the unbind of the wrong one never ends.
  */
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/interrupt.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 
 #include "devres_test.h"
@@ -17,6 +20,19 @@ struct unwinding {
 	int irq;
 	bool correct;
 };
+
+/* While this is set, the release of the first device's last resource does not end. */
+static bool hanging;
+module_param(hanging, bool, 0644);
+MODULE_PARM_DESC(hanging, "the unbind of devres-test-unwind does not end");
+
+static void wait_while_hanging(void *data)
+{
+	struct unwinding *own = data;
+
+	while (!own->correct && READ_ONCE(hanging))
+		msleep(20);
+}
 
 static int unwind_probe(struct device *dev)
 {
@@ -30,7 +46,7 @@ static int unwind_probe(struct device *dev)
 	ret = dt_irq_request(dev, own->irq, queue);
 	if (ret)
 		return ret;
-	ret = devm_add_action(dev, dt_stop_queue, dev);
+	ret = devm_add_action(dev, wait_while_hanging, own);
 	if (ret) {
 		if (own->correct)
 			devm_free_irq(dev, own->irq, queue);

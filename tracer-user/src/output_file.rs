@@ -104,14 +104,22 @@ pub fn append(path: &Path) -> io::Result<File> {
 /// # Errors
 /// A [`Refusal`] among others.
 pub fn remove(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) => Directory::of(path)?.verify_owner(&metadata)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    }
+    may_be_removed(path)?;
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Whether what lies under a name would be removed, if anything does: to say so before anything else is done.
+///
+/// # Errors
+/// A [`Refusal`] among others.
+pub fn may_be_removed(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Directory::of(path)?.verify_owner(&metadata)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,196 +1,28 @@
-//! The decoder takes whatever lies in the ring buffer: events or a loss come of it, and nothing breaks, neither here nor
-//! in what the events go through.
-
-use std::sync::Arc;
+//! What the decoder makes of what a loaded module's record refers to: its symbols, and those at the ends of memory. What it
+//! makes of any record is fuzzed (`tests/fuzz`).
 
 use devres_tracer::{
-    engine::Engine,
-    event::{Event, EventKind, Hook, LossCause},
-    evidence::{Attachment, Before, Coverage, HookCoverage, HookState},
+    event::{Event, Hook},
     kernel::ModuleLayout,
-    rules::RuleSet,
-    source::live::{Decoder, Memory, NoMemory, Stacks, SymbolService, Symbols, Unreadable},
+    source::live::{Decoder, Memory, NoMemory, Stacks, SymbolService, Symbols},
 };
-use proptest::{collection::vec, prelude::*};
 use tracer_ebpf::{
     Layout,
-    wire::{
-        AddRecord, CallRecord, DeviceRecord, Header, Kind, ModuleRecord, NodeRecord, PAGE,
-        PageRecord, StackRecord,
-    },
+    wire::{Kind, ModuleRecord, PAGE, PageRecord},
 };
-use zerocopy::{FromBytes as _, FromZeros as _, IntoBytes as _};
+use zerocopy::{FromZeros as _, IntoBytes as _};
 
 /// A symbol table with functions at both ends of what an address can be.
 const SYMBOLS: &str = "\
 0000000000000001 t first
-ffffffff81001000 t devm_action_release
-ffffffff81002000 t dr_node_release
-ffffffff81003000 t group_open_release
-ffffffffc0001000 t drv_probe\t[drv]
 ffffffffffffffff t last
 ";
-
-/// Memory that answers everything, with words that mean nothing.
-#[derive(Debug, Clone, Copy)]
-struct Noise(u64);
-
-impl Memory for Noise {
-    fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), Unreadable> {
-        for byte in into {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(address | 1);
-            *byte = (self.0 >> 56) as u8;
-            // Tables of a size that a module may have, now and then.
-            if self.0.is_multiple_of(4) {
-                *byte = 0;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn decoder(modules: bool, payload: u32) -> Decoder {
-    let mut layout = Layout::new_zeroed();
-    layout.payload = payload;
-    layout.module_text = u32::MAX;
-    let modules = modules.then_some(ModuleLayout {
-        kallsyms: u64::MAX,
-        symbols: 0,
-        count: 8,
-        strings: u64::MAX,
-    });
-    let symbols = Symbols::read(SYMBOLS.as_bytes()).unwrap_or_default();
-    let symbols = SymbolService::fixed(symbols);
-    Decoder::new(layout, modules, true, symbols, Stacks::new(None))
-}
-
-/// Numbers as they break things: at the ends, around known functions, and any.
-fn word() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        3 => any::<u64>(),
-        2 => prop::sample::select(vec![
-            0,
-            1,
-            u64::MAX,
-            u64::MAX - 1,
-            u64::MAX - 40,
-            1 << 63,
-            0xffff_ffff_8100_1000,
-            0xffff_ffff_8100_2000,
-            0xffff_ffff_8100_3000,
-            0xffff_ffff_c000_1000,
-        ]),
-        2 => 0_u64..64,
-    ]
-}
-
-/// A record that begins with a header of which kind and hook exist, and goes on with anything.
-fn record() -> impl Strategy<Value = Vec<u8>> {
-    let sizes = [
-        size_of::<CallRecord>(),
-        size_of::<AddRecord>() + 24,
-        size_of::<NodeRecord>() + 24,
-        size_of::<DeviceRecord>(),
-        size_of::<StackRecord>(),
-        size_of::<ModuleRecord>(),
-    ];
-    let longest = sizes.into_iter().max().unwrap_or_default();
-    (
-        (
-            0_u8..=11,
-            0_u8..=40,
-            prop::sample::select(vec![-2, -1, 0, 7]),
-            any::<u32>(),
-        ),
-        (1_u32..4, word(), word()),
-        vec(word(), longest / 8),
-        0..=longest,
-    )
-        .prop_map(
-            |((kind, hook, stack, lost), (task, time, device), words, length)| {
-                let mut header = Header::new_zeroed();
-                header.time = time;
-                header.device = device;
-                header.tid = task;
-                header.tgid = task;
-                header.stack = stack;
-                header.lost = lost & 3;
-                header.kind = kind;
-                header.hook = hook;
-                let mut bytes = header.as_bytes().to_vec();
-                bytes.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
-                bytes.truncate(length.max(8));
-                bytes
-            },
-        )
-}
-
-fn coverage() -> Coverage {
-    let hooks = Hook::ALL.into_iter().map(|hook| HookCoverage {
-        hook,
-        state: HookState::Attached(Attachment::Fentry),
-    });
-    Coverage {
-        hooks: hooks.collect(),
-        stacks: true,
-        times: true,
-        before: Before::Snapshot,
-        ..Coverage::default()
-    }
-}
 
 /// What comes of a record.
 fn decoded(decoder: &mut Decoder, record: &[u8], memory: &mut dyn Memory) -> Vec<Event> {
     let mut events = Vec::new();
     decoder.decode(record, memory, &mut |event| events.push(event));
     events
-}
-
-fn is_undecodable(event: &Event) -> bool {
-    matches!(&event.kind, EventKind::Loss(loss) if loss.cause == LossCause::Undecodable)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_bytes_are_events_or_a_loss(records in vec(vec(any::<u8>(), 0..400), 1..20)) {
-        let mut decoder = decoder(true, 40);
-        for record in &records {
-            let events = decoded(&mut decoder, record, &mut NoMemory);
-            let known = Header::read_from_prefix(record).is_ok_and(|(header, _)| {
-                Kind::from_number(header.kind).is_some() && Hook::from_number(header.hook).is_some()
-            });
-            if !known {
-                prop_assert!(events.last().is_some_and(is_undecodable), "{:?}", events);
-            }
-        }
-    }
-
-    #[test]
-    fn any_record_goes_through_the_judge(
-        records in vec(record(), 1..40),
-        modules: bool,
-        payload in prop::sample::select(vec![0, 24, 40, 128, u32::MAX]),
-        seed: u64,
-    ) {
-        let mut decoder = decoder(modules, payload);
-        let mut engine = Engine::new(Arc::new(coverage()), RuleSet::all());
-        let mut memory = Noise(seed);
-        let mut lost = 0;
-        for record in &records {
-            for event in decoded(&mut decoder, record, &mut memory) {
-                if let EventKind::Loss(loss) = &event.kind {
-                    lost += loss.count;
-                }
-                engine.apply(&event);
-            }
-        }
-        prop_assert_eq!(engine.finish().lost, lost);
-    }
 }
 
 /// Where the module of the test below has its symbols, and where its functions begin.

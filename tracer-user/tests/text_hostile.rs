@@ -1,13 +1,10 @@
 //! Whatever the bytes, reading ends, every line is counted, and every event can be judged.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
-use std::{io::BufReader, sync::Arc};
+#[path = "support/any_text.rs"]
+mod any_text;
 
-use devres_tracer::{
-    engine::Engine,
-    rules::RuleSet,
-    source::text::{self, ImportError},
-};
+use devres_tracer::source::text;
 use proptest::{collection::vec, prelude::*};
 
 /// Lines of all formats, to be mutated.
@@ -111,57 +108,8 @@ const DULL: &[&str] = &[
     "one\rtwo",
 ];
 
-/// How many lines these are: a carriage return ends one where text follows it.
-fn lines(input: &[u8]) -> usize {
-    let ends = |at: usize| match input[at] {
-        b'\n' => true,
-        b'\r' => input
-            .get(at + 1)
-            .is_some_and(|next| !matches!(next, b'\n' | b'\r' | 0)),
-        _ => false,
-    };
-    let ended = (0..input.len()).filter(|at| ends(*at)).count();
-    let unended = input.len().checked_sub(1).is_some_and(|last| !ends(last));
-    ended + usize::from(unended)
-}
-
 fn check(input: &[u8]) {
-    let lines = lines(input);
-    match text::read(input) {
-        Ok(import) => {
-            let statistics = import.statistics();
-            assert_eq!(statistics.lines, lines as u64);
-            assert_eq!(
-                statistics.event_lines + statistics.other_lines,
-                statistics.lines
-            );
-            let events: Vec<_> = import.events().collect();
-            assert!(import.events().eq(events));
-            // Of a buffer that never has a whole line, none is passed over without a look.
-            let slowly = text::read(BufReader::with_capacity(1, input)).unwrap();
-            assert_eq!(slowly.statistics(), statistics);
-            assert_eq!(slowly.coverage(), import.coverage());
-            assert!(slowly.events().eq(import.events()));
-            let mut engine = Engine::new(Arc::new(import.coverage().clone()), RuleSet::all());
-            for event in import.events() {
-                engine.apply(&event);
-            }
-            drop(engine.finish());
-        }
-        Err(ImportError::Empty) => assert_eq!(lines, 0),
-        Err(ImportError::NoEvents { statistics }) => {
-            assert_eq!(
-                (statistics.lines, statistics.other_lines),
-                (lines as u64, lines as u64)
-            );
-        }
-        Err(ImportError::Unusable(_)) => assert!(lines > 0),
-        Err(ImportError::Unnamed { statistics }) => {
-            assert_eq!(statistics.lines, lines as u64);
-            assert!(statistics.unnamed > 0);
-        }
-        Err(ImportError::Read(error)) => panic!("{error}"),
-    }
+    drop(any_text::read(input));
 }
 
 /// A change to a line.

@@ -14,6 +14,7 @@ mod deny;
 mod device_tree;
 mod dist;
 mod ebpf_object;
+mod fuzz;
 mod guest;
 mod guest_tests;
 mod headers;
@@ -63,6 +64,8 @@ enum Task {
     Dist(dist::Args),
     /// Checks licences, sources and versions of the dependencies.
     Deny(deny::Args),
+    /// Feeds the readers, the model and the rules inputs that libFuzzer makes up.
+    Fuzz(fuzz::Args),
     /// Runs commands, or a shell, in a stock Debian kernel under QEMU.
     Vm(Box<vm::Args>),
     /// Builds the kernel module that makes devres situations on demand, for a stock Debian kernel.
@@ -87,6 +90,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::BuildEbpf(args) => build_ebpf::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Dist(args) => dist::run(&args),
         Task::Deny(args) => deny::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run(*args),
         Task::Kmod(args) => kmod::run(&args),
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),

@@ -24,6 +24,7 @@ use crate::{
     finding::Finding,
     history::{Histories, HistoryObserver, Limits, Window},
     model::Model,
+    rules::RuleSet,
 };
 
 /// A run under a policy.
@@ -132,8 +133,8 @@ impl Examination {
         });
     }
 
-    /// The exercise of one of several devices is over: the test that it comes to. Its findings fail it as they fail the
-    /// device's own tests, so that it can be kept for a later run.
+    /// The exercise of one of several devices is over: the test that it comes to. What fails the run or leaves it open
+    /// meanwhile does the same to the test, so that a later run can go by it.
     #[must_use]
     pub fn end_exercise(
         &mut self,
@@ -146,14 +147,34 @@ impl Examination {
         let gap = (tally.lost > 0)
             .then(|| lost(tally.lost))
             .or_else(|| (tally.misfits > 0).then(|| misfits(tally.misfits)));
-        let found = self.failing_on(place, since, today);
+        let found = self.failing(since, today);
         let cycles = self.cycles.take();
         let tests = cycles.map(|cycles| cycles.conclude(exercised, gap.as_deref()).tests);
-        exercise_test(place, tests.unwrap_or_default(), found)
+        let mut tests = tests.unwrap_or_default();
+        tests.extend(self.undecided_on(place));
+        exercise_test(place, tests, found)
     }
 
-    /// Sentences on what was found on a device since then that fails the run.
-    fn failing_on(&self, place: &Place, since: Time, today: Date) -> Vec<String> {
+    /// What rules could not decide on a device, where that leaves the run open.
+    fn undecided_on(&self, place: &Place) -> Option<Test> {
+        let Policy {
+            levels, fail_on, ..
+        } = &self.policy;
+        let rules = RuleSet::all();
+        let matters = |rule| {
+            let info = rules.find(rule);
+            info.is_some_and(|info| levels.matters(info, false, *fail_on))
+        };
+        let is_here = |instance| self.records.place_of(instance) == Some(place);
+        let (rule, _, doubt) = self
+            .engine
+            .doubts()
+            .find(|(rule, instance, _)| is_here(*instance) && matters(rule))?;
+        Some(Test::new(rule, Status::Inconclusive, doubt.to_string()))
+    }
+
+    /// Sentences on what was found since then that fails the run.
+    fn failing(&self, since: Time, today: Date) -> Vec<String> {
         let policy = &self.policy;
         let fails = |finding: &&Finding| {
             finding.last >= since
@@ -162,8 +183,7 @@ impl Examination {
                     .fails(finding.rule, finding.severity, policy.fail_on)
                 && places_of(finding)
                     .iter()
-                    .any(|one| (&one.bus, &one.device) == (&place.bus, &place.device))
-                && !policy.excuses(finding, place, today)
+                    .any(|one| policy.wants(one) && !policy.excuses(finding, one, today))
         };
         let findings = self.engine.findings().iter().filter(fails);
         findings

@@ -25,6 +25,8 @@ pub struct RunEnd {
     pub exercised: Option<Exercised>,
     /// What the exercise of each of several devices came to.
     pub exercised_each: Vec<(Place, Test)>,
+    /// How many of these an earlier run has judged.
+    pub judged_before: usize,
 }
 
 impl RunEnd {
@@ -39,6 +41,7 @@ impl RunEnd {
             lost_by: Vec::new(),
             exercised: None,
             exercised_each: Vec::new(),
+            judged_before: 0,
         }
     }
 }

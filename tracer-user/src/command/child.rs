@@ -3,13 +3,18 @@
 use std::{
     env,
     ffi::{CString, OsStr, OsString},
-    fs,
+    fs, io,
     os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
     path::Path,
 };
 
 use anyhow::{Context as _, bail};
-use nix::unistd::{Gid, Uid, User, getgrouplist, setgid, setgroups, setuid};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::prctl,
+    unistd::{Gid, Uid, User, getgrouplist, setgid, setgroups, setuid},
+};
 use tokio::process::{Child, Command};
 
 use super::{say::shown, usage::UsageError};
@@ -53,7 +58,7 @@ fn is_executable(metadata: &fs::Metadata) -> bool {
 }
 
 /// Starts the command. Its input and output stay its own, and it runs with this process's identity, or as
-/// `user`.
+/// `user`, with no way back.
 pub(super) fn start(command: &[OsString], user: Option<&str>) -> anyhow::Result<Child> {
     let Some((program, arguments)) = command.split_first() else {
         bail!("no command to run");
@@ -86,8 +91,53 @@ fn become_user(process: &mut Command, name: &str) -> anyhow::Result<()> {
             setgroups(&groups)?;
             setgid(gid)?;
             setuid(uid)?;
-            Ok(())
+            keep_no_privileges()
         });
     }
     Ok(())
+}
+
+/// Gives up what a change of the user leaves: capabilities that a process without root hands on, and those that a program
+/// with a set-user-ID bit, or with capabilities of its own, would give back.
+fn keep_no_privileges() -> io::Result<()> {
+    let (clear, unused): (libc::c_ulong, libc::c_ulong) = (libc::PR_CAP_AMBIENT_CLEAR_ALL as _, 0);
+    // SAFETY: this operation takes numbers only. It is a system call, and so async-signal-safe.
+    let cleared = unsafe { libc::prctl(libc::PR_CAP_AMBIENT, clear, unused, unused, unused) };
+    Errno::result(cleared)?;
+    Ok(prctl::set_no_new_privs()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_of_another_user_keeps_nothing_of_root() {
+        if !Uid::effective().is_root() {
+            eprintln!("SKIPPED: only root can become another user");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let everybody = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(directory.path(), everybody).unwrap();
+        let path = directory.path().join("status");
+        let script = format!("cat /proc/self/status >{}", path.display());
+        let command = ["sh", "-c", &script].map(OsString::from);
+        let mut child = start(&command, Some("nobody")).unwrap();
+        assert!(child.wait().await.unwrap().success());
+        let user = User::from_name("nobody").unwrap().unwrap();
+        let status = fs::read_to_string(path).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().split_whitespace().collect::<Vec<_>>()
+        };
+        let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
+        assert_eq!(field("Uid:"), vec![uid; 4]);
+        assert_eq!(field("Gid:"), vec![gid.clone(); 4]);
+        assert_eq!(field("Groups:"), [gid]);
+        for set in ["CapPrm:", "CapEff:", "CapAmb:"] {
+            assert_eq!(field(set), ["0000000000000000"], "{set}");
+        }
+        assert_eq!(field("NoNewPrivs:"), ["1"]);
+    }
 }

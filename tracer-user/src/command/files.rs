@@ -9,7 +9,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
 use clap::Args;
 
 use super::{say::shown, usage::UsageError};
@@ -27,11 +26,19 @@ pub(super) struct OverwriteOption {
 }
 
 impl OverwriteOption {
-    /// Refuses to write a recording or policy in place of a file.
+    /// Refuses to write a recording or policy in place of a file, or of one that somebody else may have put there.
     pub(super) fn refuse_existing(self, recording: Option<&Path>) -> Result<(), UsageError> {
-        match recording {
-            Some(path) if !self.overwrite && is_kept(path) => Err(there_already(path)),
-            _ => Ok(()),
+        let Some(path) = recording.filter(|path| is_kept(path)) else {
+            return Ok(());
+        };
+        if !self.overwrite {
+            return Err(there_already(path));
+        }
+        // What else is in the way is said when the file is made.
+        let refusal = output_file::may_be_removed(path).err();
+        match refusal.as_ref().and_then(Refusal::of) {
+            Some(refusal) => Err(refused(path, refusal)),
+            None => Ok(()),
         }
     }
 
@@ -42,8 +49,7 @@ impl OverwriteOption {
             if !self.overwrite {
                 return Err(there_already(&part).into());
             }
-            output_file::remove(&part)
-                .with_context(|| format!("{} can't be removed", shown(&part)))?;
+            told(&part, output_file::remove(&part))?;
         }
         Ok(())
     }
@@ -115,12 +121,14 @@ fn create_with(path: &Path, mode: u32) -> anyhow::Result<File> {
     told(path, output_file::rewrite(path, mode))
 }
 
-/// What opening a file to be written came to: that what is there isn't used is a usage error.
-fn told(path: &Path, opened: io::Result<File>) -> anyhow::Result<File> {
-    opened.map_err(|error| match Refusal::of(&error) {
-        Some(refusal) => {
-            UsageError::new(format!("{} can't be written: {refusal}", shown(path))).into()
-        }
+fn refused(path: &Path, refusal: Refusal) -> UsageError {
+    UsageError::new(format!("{} can't be written: {refusal}", shown(path)))
+}
+
+/// What making room for a file, or opening it to be written, came to: that what is there isn't used is a usage error.
+fn told<T>(path: &Path, done: io::Result<T>) -> anyhow::Result<T> {
+    done.map_err(|error| match Refusal::of(&error) {
+        Some(refusal) => refused(path, refusal).into(),
         None => anyhow::Error::new(error).context(format!("{} can't be written", shown(path))),
     })
 }

@@ -174,6 +174,15 @@ impl Engine {
         self.report.findings()
     }
 
+    /// What rules could not decide so far, on which instances of devices, and why.
+    pub fn doubts(&self) -> impl Iterator<Item = (&'static str, InstanceKey, Doubt)> {
+        let silence = self.report.silence().iter();
+        silence.flat_map(|(rule, silence)| {
+            let devices = silence.devices.iter();
+            devices.map(|(instance, doubt)| (*rule, *instance, *doubt))
+        })
+    }
+
     /// What occurred with the last event, with the finding's place among [`findings`](Self::findings).
     #[must_use]
     pub fn occurred(&self) -> &[(usize, Occurrence)] {

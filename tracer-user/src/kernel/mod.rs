@@ -6,9 +6,11 @@ mod memory;
 mod running;
 mod system;
 mod types;
+mod waits;
 
 pub use clock::now;
 pub use memory::memory;
 pub use running::{Kernel, lockdown};
 pub use system::{System, taints};
 pub use types::{DeviceSetLayout, KERNEL_BTF, KernelTypes, LayoutError, ModuleLayout};
+pub use waits::where_task_waits;

@@ -98,3 +98,34 @@ impl Ran {
 }
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/pvpanic-6.1.dvrt");
+
+/// Started by a name that nobody types, the program writes what it is told where it is told, and answers with the error.
+#[test]
+fn orders_to_the_kernel_are_carried_out_and_answered() {
+    use std::{io::Write as _, os::unix::process::CommandExt as _};
+
+    let directory = TempDir::new().expect("a directory can be made");
+    let path = directory.path().join("unbind");
+    fs::write(&path, "").expect("the file can be written");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_devres-tracer"))
+        .arg0("devres-tracer-orders")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut orders = program.stdin.take().expect("it reads");
+    let path = path.to_str().expect("the path is text");
+    write!(orders, "{path}\n0-0048\n{path}/none\n0-0048\n").expect("it listens");
+    drop(orders);
+    let ended = program.wait_with_output().expect("it ends");
+    let not_a_directory = "20";
+    assert_eq!(
+        String::from_utf8_lossy(&ended.stdout),
+        format!("0\n{not_a_directory}\n")
+    );
+    assert!(ended.status.success());
+    assert_eq!(
+        fs::read_to_string(path).expect("the file can be read"),
+        "0-0048"
+    );
+}

@@ -207,6 +207,7 @@ fn in_a_shared_directory_files_are_the_callers_and_those_of_others_stay() {
         &["report", "whole.jsonl", "--html", "theirs"],
         &["check", "whole.jsonl", "--report", "junit=theirs"],
         &["import", "whole.jsonl", "-o", "theirs", "--overwrite"],
+        &["record", "-o", "theirs", "--overwrite", "--", "true"],
     ] {
         let ran = place.run(arguments);
         assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.error);

@@ -284,6 +284,18 @@ const OPEN: &[(&str, &[&str])] = &[
             "devres-tracer record -o 0000-c1-00.0.dvrt -- ",
         ],
     ),
+    (
+        "irq-number-freed.log",
+        &[
+            "A warning (interrupt 45 still has a handler) in remove_proc_entry, during an unbind.",
+            "If devm_request_irq() requested it",
+            "modprobe -r acme",
+        ],
+    ),
+    (
+        "powerpc-oops.log",
+        &["An oops in the release acme_disable [acme], during an unbind."],
+    ),
 ];
 
 #[test]

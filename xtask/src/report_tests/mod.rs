@@ -1,7 +1,9 @@
 //! Tests of reports by what others have made to read them: the kernel's own KTAP parser, the schemas of JUnit's XML and of
-//! SARIF, those of the CI services for the jobs in `docs/ci`, and a browser.
+//! SARIF, those of the CI services for the jobs in `docs/ci`, and a browser; and of the scripts there by the runners that they
+//! are for.
 
 mod page;
+mod wrappers;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -48,11 +50,15 @@ pub(crate) fn run(filter: Option<&str>, mirror: Option<&str>) -> Tally {
         .into_iter()
         .filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter)))
         .collect();
+    let wrappers: Vec<_> = wrappers::TESTS
+        .into_iter()
+        .filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter)))
+        .collect();
     let mut tally = page::run(filter);
-    if wanted.is_empty() {
+    let count = (wanted.len() + wrappers.len()) as u64;
+    if count == 0 {
         return tally;
     }
-    let count = wanted.len() as u64;
     let is_ci = std::env::var_os("CI").is_some();
     if let Err(error) = tools::require(&["python3", "pip3"])
         && !is_ci
@@ -63,8 +69,11 @@ pub(crate) fn run(filter: Option<&str>, mirror: Option<&str>) -> Tally {
     }
     let prepared = Readers::provide(mirror)
         .context("cannot get the readers of reports")
-        .and_then(|readers| Ok((readers, Reports::make_all().context("cannot make reports")?)));
-    let (readers, reports) = match prepared {
+        .and_then(|readers| {
+            let reports = Reports::make_all().context("cannot make reports")?;
+            Ok((readers, reports, wrappers::Place::make()?))
+        });
+    let (readers, reports, place) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             println!("FAILED {count} tests of reports: {error:#}");
@@ -76,18 +85,26 @@ pub(crate) fn run(filter: Option<&str>, mirror: Option<&str>) -> Tally {
         let result = reports.iter().try_for_each(|reports| {
             test(&readers, reports).with_context(|| format!("reports in {}", reports.0.display()))
         });
-        match result {
-            Ok(()) => {
-                println!("ok {name}");
-                tally.passed += 1;
-            }
-            Err(error) => {
-                println!("FAILED {name}: {error:#}");
-                tally.failed += 1;
-            }
-        }
+        tell(&mut tally, name, result);
+    }
+    for (name, test) in wrappers {
+        tell(&mut tally, name, test(&readers, &place));
     }
     tally
+}
+
+/// Prints how a test ended, and counts it.
+fn tell(tally: &mut Tally, name: &str, result: Result<()>) {
+    match result {
+        Ok(()) => {
+            println!("ok {name}");
+            tally.passed += 1;
+        }
+        Err(error) => {
+            println!("FAILED {name}: {error:#}");
+            tally.failed += 1;
+        }
+    }
 }
 
 /// Programs and schemas that others have made.

@@ -3,6 +3,7 @@
     validate.py ktap  KUNIT_DIRECTORY REPORT
     validate.py junit SCHEMA REPORT
     validate.py sarif REPORT
+    validate.py yaml  FILE
 """
 
 import contextlib
@@ -86,6 +87,14 @@ def sarif(report):
     }
 
 
+def yaml(path):
+    """What is in a file of YAML."""
+    from ruamel.yaml import YAML
+
+    with open(path, encoding="utf-8") as file:
+        return {"complaints": [], "content": YAML(typ="safe").load(file)}
+
+
 if __name__ == "__main__":
     what, *arguments = sys.argv[1:]
-    json.dump({"ktap": ktap, "junit": junit, "sarif": sarif}[what](*arguments), sys.stdout)
+    json.dump({"ktap": ktap, "junit": junit, "sarif": sarif, "yaml": yaml}[what](*arguments), sys.stdout)

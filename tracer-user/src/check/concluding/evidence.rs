@@ -11,6 +11,8 @@ use crate::{
     evidence::Before,
 };
 
+const SOMETHING: &str = "something to judge";
+
 impl Concluding<'_> {
     /// Whether everything was seen that the policy asks for.
     pub(in crate::check) fn evidence(&self, ending: &RunEnd) -> Group {
@@ -73,11 +75,19 @@ impl Concluding<'_> {
             .iter()
             .filter(|(place, record)| record.is_active() && self.policy.wants(place))
             .count();
-        tests.push(verdict(
-            "something to judge",
-            (active == 0).then(|| "no judged device gained or lost a resource".to_owned()),
-            Vec::new(),
-        ));
+        tests.push(match (active, ending.judged_before) {
+            (0, 0) => verdict(
+                SOMETHING,
+                Some("no judged device gained or lost a resource".to_owned()),
+                Vec::new(),
+            ),
+            (0, before) => Test::new(
+                SOMETHING,
+                Status::Passed,
+                format!("all that there was, an earlier run has judged ({before} devices)"),
+            ),
+            _ => verdict(SOMETHING, None, Vec::new()),
+        });
         tests.extend(self.undecided_everywhere());
         tests.extend(self.required());
         Group::new(GroupKind::Evidence, "evidence", tests)

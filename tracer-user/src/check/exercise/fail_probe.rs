@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Roots, modules::Module};
+use super::{Roots, modules::Module, orders::Orders};
 use crate::{check::selection::Place, errno};
 
 /// The module that does it, which is part of this project.
@@ -105,10 +105,17 @@ impl Injector<'_> {
         }
     }
 
-    /// Lets the acquisition with this number fail in the next probe of a device that this process asks for.
-    pub(super) fn arm(&self, place: &Place, number: u32) -> Result<(), String> {
+    /// Lets the acquisition with this number fail in the next probe of a device that the process asks for which carries
+    /// out this order.
+    pub(super) fn arm(
+        &self,
+        place: &Place,
+        number: u32,
+        orders: &mut Orders,
+    ) -> Result<(), String> {
         let order = format!("{number}/{}/{}", place.device, place.driver);
-        fs::write(self.path("arm"), order).map_err(|error| format!("{MODULE}: arm: {error}"))
+        let armed = orders.write(&self.path("arm"), &order);
+        armed.map_err(|error| format!("{MODULE}: arm: {error}"))
     }
 
     /// Lets nothing fail any more.

@@ -1,7 +1,7 @@
 //! What was exercised already, in a file, so that a run over every device can be resumed: also one that the machine did
 //! not survive.
 //!
-//! Each line is a JSON object: `device`, `driver`, and once it is done `status`, `message` and `lines`. A device is
+//! Each line is a JSON object: `bus`, `device`, `driver`, `kernel`, and once it is done `status`, `message` and `lines`. A device is
 //! written down before it is unbound. One without a status is what the machine was doing when the run ended.
 
 use std::{
@@ -25,6 +25,7 @@ use crate::{
 pub struct Journal {
     file: File,
     known: Vec<Entry>,
+    kernel: String,
 }
 
 /// Why a file can't be resumed from.
@@ -48,6 +49,9 @@ struct Entry {
     bus: String,
     device: String,
     driver: String,
+    /// The release of the kernel that it was exercised on.
+    #[serde(default)]
+    kernel: String,
     /// None while it is exercised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     done: Option<Done>,
@@ -63,8 +67,9 @@ struct Done {
 
 impl Journal {
     /// Opens the file, and makes it if it is not there. A last line that was not written to its end is no error: the
-    /// machine may have died of what it was about to say.
-    pub fn open(path: &Path) -> Result<Self, JournalError> {
+    /// machine may have died of what it was about to say. What was exercised on another kernel than this release counts
+    /// for nothing.
+    pub fn open(path: &Path, kernel: &str) -> Result<Self, JournalError> {
         let file = output_file::append(path)?;
         let (mut known, mut whole) = (Vec::new(), 0);
         let mut reader = BufReader::new(&file);
@@ -83,15 +88,19 @@ impl Journal {
             whole += length as u64;
         }
         file.set_len(whole)?;
-        Ok(Self { file, known })
+        Ok(Self {
+            file,
+            known,
+            kernel: kernel.to_owned(),
+        })
     }
 
     /// What an earlier run came to on this device, if it got there. What that left open is tried again.
     #[must_use]
     pub fn earlier(&self, place: &Place) -> Option<Test> {
-        let entries = || self.known.iter().filter(|entry| entry.is_about(place));
+        let is_known = |entry: &&Entry| entry.is_about(place) && entry.kernel == self.kernel;
         let test = |status, message: &str| Test::new(place.name(), status, message);
-        let last = entries().next_back()?;
+        let last = self.known.iter().rfind(is_known)?;
         match &last.done {
             Some(done) if done.status == Status::Inconclusive => None,
             Some(done) => Some(Test {
@@ -103,6 +112,26 @@ impl Journal {
                 "an earlier run ended while this device was exercised: the machine may not have survived it",
             )),
         }
+    }
+
+    /// Every device that an earlier run has exercised or was about to, once.
+    #[must_use]
+    pub fn places(&self) -> Vec<Place> {
+        let mut places: Vec<Place> = Vec::new();
+        for entry in self
+            .known
+            .iter()
+            .filter(|entry| entry.kernel == self.kernel)
+        {
+            if !places.iter().any(|place| entry.is_about(place)) {
+                places.push(Place {
+                    bus: entry.bus.clone(),
+                    device: entry.device.clone(),
+                    driver: entry.driver.clone(),
+                });
+            }
+        }
+        places
     }
 
     /// The device is about to be exercised. That is on the disk when this returns.
@@ -127,6 +156,7 @@ impl Journal {
             bus: place.bus.clone(),
             device: place.device.clone(),
             driver: place.driver.clone(),
+            kernel: self.kernel.clone(),
             done,
         };
         let mut line = serde_json::to_vec(&entry)?;
@@ -160,7 +190,7 @@ mod tests {
     fn what_was_done_is_known_again_and_what_killed_the_machine_is_not_tried_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("resume");
-        let mut journal = Journal::open(&path).unwrap();
+        let mut journal = Journal::open(&path, "6.1.0").unwrap();
         let good = place("0000:00:01.0");
         assert!(journal.earlier(&good).is_none());
         journal.begin(&good).unwrap();
@@ -174,7 +204,7 @@ mod tests {
         fs::write(&path, &text).unwrap();
 
         let third = place("0000:00:03.0");
-        let mut journal = Journal::open(&path).unwrap();
+        let mut journal = Journal::open(&path, "6.1.0").unwrap();
         let known = journal.earlier(&good).unwrap();
         assert_eq!(
             (known.status, &*known.message),
@@ -185,8 +215,14 @@ mod tests {
         assert!(journal.earlier(&third).is_none());
         journal.begin(&third).unwrap();
         journal.end(&third, &result).unwrap();
-        let journal = Journal::open(&path).unwrap();
+        let journal = Journal::open(&path, "6.1.0").unwrap();
         assert_eq!(journal.earlier(&third).unwrap().status, Status::Passed);
+        assert_eq!(
+            journal.places(),
+            [good, place("0000:00:02.0"), third.clone()]
+        );
+        let elsewhere = Journal::open(&path, "6.12.0").unwrap();
+        assert!(elsewhere.earlier(&third).is_none() && elsewhere.places().is_empty());
     }
 
     #[test]
@@ -195,7 +231,7 @@ mod tests {
         let path = directory.path().join("policy.toml");
         fs::write(&path, "[limits]\nx = 1\n").unwrap();
         assert!(matches!(
-            Journal::open(&path),
+            Journal::open(&path, "6.1.0"),
             Err(JournalError::Strange { line: 1, .. })
         ));
         assert_eq!(fs::read_to_string(&path).unwrap(), "[limits]\nx = 1\n");

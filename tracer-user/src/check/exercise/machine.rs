@@ -1,11 +1,14 @@
 //! What an exercise does to the machine.
 
-use std::{ffi::OsString, fs::OpenOptions, io::Write as _, process::Command};
+use std::{cell::RefCell, ffi::OsString, process::Command, time::Duration};
+
+use nix::libc;
 
 use super::{
     Roots,
     fail_probe::{Injector, Outcome},
     modules::Module,
+    orders::{OrderError, Orders},
 };
 use crate::check::selection::Place;
 
@@ -28,39 +31,55 @@ pub(super) trait Machine {
 }
 
 /// This machine, through sysfs and kmod's programs.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct ThisMachine {
-    pub(super) roots: Roots,
+    roots: Roots,
+    orders: RefCell<Orders>,
+    /// Devices of which an order has not returned. Another one would wait for that.
+    stuck: RefCell<Vec<Place>>,
 }
 
 impl ThisMachine {
-    fn write(&self, place: &Place, attribute: &str) -> std::io::Result<()> {
+    /// The machine below these roots. An unbind or bind that takes longer than `patience` is given up.
+    pub(super) fn new(roots: Roots, patience: Duration) -> Self {
+        Self {
+            roots,
+            orders: RefCell::new(Orders::new(patience)),
+            stuck: RefCell::default(),
+        }
+    }
+
+    fn write(&self, place: &Place, attribute: &str) -> Result<(), OrderError> {
         let path = self.roots.driver(&place.bus, &place.driver).join(attribute);
-        // In one write: each is an order of its own.
-        OpenOptions::new()
-            .write(true)
-            .open(path)?
-            .write_all(place.device.as_bytes())
+        let done = self.orders.borrow_mut().write(&path, &place.device);
+        if let Err(OrderError::Hangs { .. }) = done {
+            self.stuck.borrow_mut().push(place.clone());
+        }
+        done
+    }
+
+    fn refuse_stuck(&self, place: &Place) -> Result<(), String> {
+        if self.stuck.borrow().contains(place) {
+            return Err(format!("{} is left as it hangs", place.name()));
+        }
+        Ok(())
     }
 }
 
 impl Machine for ThisMachine {
     fn unbind(&self, place: &Place) -> Result<(), String> {
+        self.refuse_stuck(place)?;
         self.write(place, "unbind")
-            .map_err(|error| format!("unbinding {} failed: {error}", place.name()))
+            .map_err(|error| format!("unbinding {} {error}", place.name()))
     }
 
     fn bind(&self, place: &Place) -> Result<(), String> {
+        self.refuse_stuck(place)?;
         match self.write(place, "bind") {
             // The probe is deferred: the driver core tries again by itself.
-            Err(error) if error.raw_os_error() == Some(nix::libc::EAGAIN) => Ok(()),
-            other => other.map_err(|error| {
-                format!(
-                    "rebinding {} to {} failed: {error}",
-                    place.name(),
-                    place.driver
-                )
-            }),
+            Err(OrderError::Refused(error)) if error.raw_os_error() == Some(libc::EAGAIN) => Ok(()),
+            other => other
+                .map_err(|error| format!("rebinding {} to {} {error}", place.name(), place.driver)),
         }
     }
 
@@ -76,7 +95,7 @@ impl Machine for ThisMachine {
     }
 
     fn fail_nth(&self, place: &Place, number: u32) -> Result<(), String> {
-        Injector(&self.roots).arm(place, number)
+        Injector(&self.roots).arm(place, number, &mut self.orders.borrow_mut())
     }
 
     fn outcome(&self) -> Result<Outcome, String> {
@@ -102,4 +121,52 @@ fn run(program: &str, arguments: &[OsString]) -> Result<(), String> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(format!("{program} failed: {}", said.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::orders::HANGS, *};
+
+    fn machine(script: &'static [&'static str; 2], patience: Duration) -> ThisMachine {
+        ThisMachine {
+            orders: RefCell::new(Orders::by_script(script, patience)),
+            ..ThisMachine::new(Roots::default(), patience)
+        }
+    }
+
+    fn place(device: &str) -> Place {
+        Place {
+            bus: "i2c".to_owned(),
+            device: device.to_owned(),
+            driver: "lm75".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_device_that_hangs_is_left_alone_and_others_are_not() {
+        let machine = machine(HANGS, Duration::from_secs(2));
+        let error = machine.unbind(&place("hangs")).unwrap_err();
+        assert!(
+            error.starts_with("unbinding i2c/hangs has not ended within 2 s"),
+            "{error}"
+        );
+        assert_eq!(
+            machine.bind(&place("hangs")).unwrap_err(),
+            "i2c/hangs is left as it hangs"
+        );
+        machine.unbind(&place("0-0048")).unwrap();
+        machine.bind(&place("0-0048")).unwrap();
+    }
+
+    #[test]
+    fn a_deferred_probe_is_no_error_and_every_other_is() {
+        let deferred = machine(&["-c", "read -r path; echo 11"], Duration::from_secs(30));
+        deferred.bind(&place("0-0048")).unwrap();
+        let missing = machine(&["-c", "read -r path; echo 19"], Duration::from_secs(30));
+        let error = missing.bind(&place("0-0048")).unwrap_err();
+        assert!(
+            error.starts_with("rebinding i2c/0-0048 to lm75 failed: No such device"),
+            "{error}"
+        );
+    }
 }

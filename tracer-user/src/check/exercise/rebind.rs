@@ -44,6 +44,8 @@ pub struct Exercise {
     files: Vec<PathBuf>,
     /// Probes are made to fail in the last cycle.
     fails_probes: bool,
+    /// How long the kernel may take to unbind or bind a device.
+    timeout: Duration,
 }
 
 /// What every step of a run needs.
@@ -70,6 +72,9 @@ enum Subject {
 }
 
 impl Exercise {
+    /// How long the kernel may take to unbind or bind a device, unless it is given: half of what it calls hung itself.
+    pub const TIMEOUT: Duration = Duration::from_secs(60);
+
     /// Unbinds a driver's devices, or a device, and binds them again. What the machine needs is refused
     /// unless `force`.
     pub fn of_devices(roots: Roots, name: &str, force: bool) -> Result<Self, ExerciseError> {
@@ -89,6 +94,7 @@ impl Exercise {
             subject: Subject::Devices(targets),
             files: Vec::new(),
             fails_probes: false,
+            timeout: Self::TIMEOUT,
         }
     }
 
@@ -107,6 +113,12 @@ impl Exercise {
         }
     }
 
+    /// An unbind or bind that takes longer than this is given up.
+    #[must_use]
+    pub fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// Whether there is such a module to unload and load, as far as can be known before that is tried.
     pub fn verify_module(roots: &Roots, name: &str) -> Result<(), ExerciseError> {
         let module = Module::named(name)?;
@@ -121,9 +133,7 @@ impl Exercise {
     /// Unloads a module and loads it again. One that is not loaded yet is loaded now, and unloaded when the
     /// exercise is over.
     pub fn of_module(roots: Roots, name: &str, force: bool) -> Result<Self, ExerciseError> {
-        let machine = ThisMachine {
-            roots: roots.clone(),
-        };
+        let machine = ThisMachine::new(roots.clone(), Self::TIMEOUT);
         Self::with_module(roots, name, force, &machine)
     }
 
@@ -152,6 +162,7 @@ impl Exercise {
             others: Vec::new(),
             files: Vec::new(),
             fails_probes: false,
+            timeout: Self::TIMEOUT,
             roots,
         };
         if !force && let Err(refused) = refuse(&exercise.roots, &devices) {
@@ -222,9 +233,7 @@ impl Exercise {
     /// to `clock` when it begins.
     #[must_use]
     pub fn run(&self, cycles: u64, stop: &AtomicBool, clock: &CycleClock) -> Exercised {
-        let machine = ThisMachine {
-            roots: self.roots.clone(),
-        };
+        let machine = ThisMachine::new(self.roots.clone(), self.timeout);
         self.run_on(&machine, cycles, stop, clock)
     }
 

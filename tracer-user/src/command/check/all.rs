@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Check, Failure, today, tracing::CheckRun};
 use crate::{
     check::{
-        CycleClock, Place, Policy, Status, Test,
+        CycleClock, Place, Policy, RunEnd, Status, Test,
         exercise::{Candidate, Exercise, Exercised, Journal, Roots, Target},
     },
     command::{
@@ -18,41 +18,50 @@ use crate::{
         say::{remark, shown},
     },
     escape::Escaped,
-    kernel::now,
+    kernel::{Kernel, now},
 };
 
 impl Check {
     /// What was exercised already, where that is kept.
     pub(super) fn journal(&self) -> Result<Option<Journal>, Failure> {
-        let open = |path| Journal::open(path).with_context(|| shown(path));
+        let kernel = Kernel::running().release;
+        let open = |path| Journal::open(path, &kernel).with_context(|| shown(path));
         let journal = self.resume.as_deref().map(open).transpose();
         journal.map_err(Failure::Input)
     }
 
-    /// Exercises each device, and says what came of it: one test each.
+    /// Exercises each device, and keeps for the end what came of it: one test each.
     pub(super) async fn exercise_each(
         &self,
         policy: &Policy,
         capture: &mut Capture,
         run: &mut CheckRun,
         mut journal: Option<&mut Journal>,
-    ) -> Result<Vec<(Place, Test)>, Failure> {
+        ending: &mut RunEnd,
+    ) -> Result<(), Failure> {
         let roots = Roots::default();
         let mut candidates = Candidate::every(&roots)?;
         candidates.retain(|candidate| policy.wants(&candidate.place));
-        if candidates.is_empty() {
+        // What an earlier run has left unbound, or hanging, must not be forgotten.
+        let mut gone = journal
+            .as_ref()
+            .map_or_else(Vec::new, |known| known.places());
+        gone.retain(|place| {
+            policy.wants(place) && !candidates.iter().any(|candidate| candidate.place == *place)
+        });
+        if candidates.is_empty() && gone.is_empty() {
             return Err(Failure::Run(anyhow!(
                 "no device that is judged has a driver"
             )));
         }
         let progress = Progress::of(candidates.len());
-        let mut tests = Vec::new();
         let mut stopped = None;
         for candidate in candidates {
             let place = candidate.place.clone();
             progress.next(&place);
             let test = if let Some(test) = journal.as_ref().and_then(|known| known.earlier(&place))
             {
+                ending.judged_before += 1;
                 test
             } else if let Some(why) = &stopped {
                 let why = format!("not exercised: {why}");
@@ -70,9 +79,18 @@ impl Check {
                     }
                 }
             };
-            tests.push((place, test));
+            ending.exercised_each.push((place, test));
         }
-        Ok(tests)
+        for place in gone {
+            let earlier = journal.as_ref().and_then(|known| known.earlier(&place));
+            ending.judged_before += usize::from(earlier.is_some());
+            let test = earlier.unwrap_or_else(|| {
+                let why = "an earlier run left it open, and it has no driver now";
+                Test::new(place.name(), Status::Inconclusive, why)
+            });
+            ending.exercised_each.push((place, test));
+        }
+        Ok(())
     }
 
     async fn exercise_one(
@@ -82,7 +100,7 @@ impl Check {
         run: &mut CheckRun,
     ) -> Result<(Test, Exercised), Failure> {
         let place = target.place.clone();
-        let exercise = Exercise::of_targets(Roots::default(), vec![target]);
+        let exercise = Exercise::of_targets(Roots::default(), vec![target]).within(self.timeout);
         let clock = CycleClock::default();
         run.examination
             .watch_cycles(exercise.wanted(), clock.clone());

@@ -9,6 +9,7 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
     ops::ControlFlow,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -31,6 +32,7 @@ use super::{
 };
 use crate::{
     check::{Date, Examination, Lives, Policy, Results, RunEnd, write_expectations},
+    duration,
     evidence::CommandEnd,
     filter::DeviceFilter,
     finding::Severity,
@@ -117,6 +119,10 @@ pub(super) struct Check {
     /// Number of cycles
     #[arg(long, value_name = "N", default_value_t = 10, requires = "exercised", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Exercise")]
     cycles: u64,
+    /// How long the kernel may take to unbind or bind a device: what takes longer fails, with the functions where it waits,
+    /// and its device is left as it is
+    #[arg(long, value_name = "TIME", default_value = "60s", requires = "exercised", value_parser = duration::parse_with_seconds, help_heading = "Exercise")]
+    timeout: Duration,
     #[command(flatten)]
     rebind: RebindOptions,
     /// Exercise even what the machine needs: disks in use, the only network, the console

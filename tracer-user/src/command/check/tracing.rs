@@ -58,8 +58,8 @@ impl Check {
         let mut ending = RunEnd::on(today());
         let mut goes_on = exercise.is_none() && !self.exercise_all;
         if self.exercise_all {
-            ending.exercised_each = self
-                .exercise_each(policy, &mut capture, &mut run, journal.as_mut())
+            let journal = journal.as_mut();
+            self.exercise_each(policy, &mut capture, &mut run, journal, &mut ending)
                 .await?;
         }
         if let Some(exercise) = exercise {
@@ -70,6 +70,7 @@ impl Check {
                 Some(_) => RebindOptions::cycles(&self.capture),
                 None => self.besides.cycles().unwrap_or(self.cycles),
             };
+            let exercise = exercise.within(self.timeout);
             let exercised = run_cycles(&mut capture, &mut run, exercise, cycles, clock)
                 .await
                 .map_err(Failure::Run)?;

@@ -156,6 +156,18 @@ pub(crate) fn is_of_reporting(name: &str) -> bool {
             | "warn"
             | "warn_slowpath_fmt"
             | "warn_slowpath_null"
+            | "warn_slowpath_common"
+            | "WARN_trap"
+            | "schedule_bug"
+            | "might_resched"
+            | "might_sleep"
+            | "arm64_serror_panic"
+            | "do_serror"
+            | "el1h_64_error"
+            | "el1h_64_error_handler"
+            | "do_bp"
+            | "handle_bp"
+            | "lock_release"
             | "warn_printk"
             | "report_bug"
             | "handle_bug"
@@ -210,6 +222,8 @@ pub(crate) fn is_of_reporting(name: &str) -> bool {
         "ubsan_handle_",
         "print_circular_bug",
         "print_unlock_imbalance",
+        "kmsan_",
+        "msan_",
     ]
     .iter()
     .any(|beginning| plain.starts_with(beginning))
@@ -230,6 +244,11 @@ pub(crate) fn is_interrupt_entry(name: &str) -> bool {
                 | "el1_interrupt"
                 | "__irq_svc"
                 | "do_irq"
+                | "do_vint"
+                | "ext_int_handler"
+                | "io_int_handler"
+                | "hardware_interrupt_common_virt"
+                | "decrementer_common_virt"
                 | "plat_irq_dispatch"
         )
 }

@@ -266,3 +266,14 @@ fn titled(splat: &Splat) -> String {
     };
     format!("{article} {title}")
 }
+
+/// With a capital letter, at the beginning of a sentence.
+fn capital(text: &str) -> String {
+    // A function's name stays as it is.
+    for (small, large) in [("the ", "The "), ("a ", "A "), ("somebody", "Somebody")] {
+        if let Some(rest) = text.strip_prefix(small) {
+            return format!("{large}{rest}");
+        }
+    }
+    text.to_owned()
+}

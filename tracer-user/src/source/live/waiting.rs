@@ -3,13 +3,14 @@
 //! A task that waits makes no event. Once nothing was heard of one that releases for a while, its stack is read, once,
 //! and reported as an event of its own, so that a recording has it as well.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
 use super::stacks::Stacks;
-use crate::event::{
-    DeviceAddress, Event, EventKind, Function, Hook, Message, StackFrame, Task, Text, Time,
+use crate::{
+    event::{DeviceAddress, Event, EventKind, Hook, Message, Task, Time},
+    kernel::where_task_waits,
 };
 
 /// How long nothing was heard of a task before it is looked at: nanoseconds. Whoever judges waits a little longer.
@@ -84,10 +85,7 @@ impl Waiting {
                 continue;
             }
             releasing.told = true;
-            let Ok(text) = fs::read_to_string(format!("/proc/{tid}/stack")) else {
-                continue;
-            };
-            let frames = frames(&text);
+            let frames = where_task_waits(*tid);
             if frames.is_empty() {
                 continue;
             }
@@ -112,42 +110,10 @@ fn releases(hook: Hook) -> bool {
     matches!(hook, Hook::ReleaseAll | Hook::ReleaseGroup)
 }
 
-/// The frames of `/proc/TID/stack`, innermost first: `[<0>] msleep+0x2d/0x40 [module]`.
-fn frames(text: &str) -> Vec<StackFrame> {
-    let frame = |line: &str| {
-        let (_, named) = line.split_once("] ")?;
-        let (place, module) = match named.split_once(" [") {
-            Some((place, module)) => (place, module.strip_suffix(']')),
-            None => (named, None),
-        };
-        let (name, offsets) = place.split_once("+0x")?;
-        let offset = offsets.split('/').next()?;
-        Some(StackFrame {
-            address: 0,
-            function: Some(Arc::new(Function {
-                address: 0,
-                name: Some(Text::from(name)),
-                module: module.map(Text::from),
-            })),
-            offset: u64::from_str_radix(offset, 16).ok()?,
-        })
-    };
-    text.lines().filter_map(frame).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::{Call, CallDetail, Return};
-
-    #[test]
-    fn frames_are_read_as_the_kernel_writes_them() {
-        let text =
-            "[<0>] msleep+0x2d/0x40\n[<0>] slow_action+0x1a/0x30 [devres_test]\n[<0>] 0xffffffff\n";
-        let words: Vec<String> = frames(text).iter().map(ToString::to_string).collect();
-        assert_eq!(words, ["msleep+0x2d", "slow_action+0x1a [devres_test]"]);
-        assert!(frames("").is_empty());
-    }
 
     #[test]
     fn only_a_task_that_releases_and_is_quiet_is_looked_at() {

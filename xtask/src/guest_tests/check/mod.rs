@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Session, Test, evidence::Evidence, never, recording::text, without_log};
 use exercises::{
     catches_growth, ensure_exercised, exercises_every_device, exercises_faux, exercises_lm75,
-    exercises_pvpanic, holds_a_file, stops_and_restores, without_faux_devices,
+    exercises_pvpanic, gives_up_what_hangs, holds_a_file, stops_and_restores, without_faux_devices,
 };
 
 /// A function for the scripts.
@@ -139,6 +139,13 @@ END
         echo 0 >/sys/module/devres_test/parameters/growing
         check small --ring-size 4096 -- sh -c 'echo many 100000 >$scenarios/run'
 
+        echo unwind-register >$scenarios/run
+        echo 1 >/sys/module/devres_test/parameters/hanging
+        check hanging --exercise-all --driver 'devres-test-*' --cycles 1 --timeout 5s --resume hanging.journal
+        check hung --exercise-all --driver 'devres-test-*' --cycles 1 --timeout 5s --resume hanging.journal
+        echo 0 >/sys/module/devres_test/parameters/hanging
+        echo unwind-unregister >$scenarios/run
+
         # Whatever the console hangs on, and can be unbound.
         read -r consoles </sys/class/tty/console/active
         port=$(readlink -f /sys/class/tty/${consoles##* })
@@ -152,6 +159,11 @@ END
             name: "check_exercises_lm75",
             skipped: without_log,
             check: exercises_lm75,
+        },
+        Test {
+            name: "check_gives_up_a_device_that_hangs",
+            skipped: without_log,
+            check: gives_up_what_hangs,
         },
         Test {
             name: "check_holds_a_file",

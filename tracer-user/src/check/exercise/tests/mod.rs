@@ -252,24 +252,6 @@ fn a_driver_is_unbound_and_bound_device_by_device() {
 }
 
 #[test]
-fn this_machine_is_told_by_one_write() {
-    let tree = Tree::new();
-    tree.device("i2c", "0-0048", Some("lm75"));
-    let machine = ThisMachine {
-        roots: tree.roots.clone(),
-    };
-    let place = Target::find(&tree.roots, "0-0048").unwrap().remove(0).place;
-    machine.unbind(&place).unwrap();
-    let driver = tree.roots.driver("i2c", "lm75");
-    assert_eq!(fs::read_to_string(driver.join("unbind")).unwrap(), "0-0048");
-    machine.bind(&place).unwrap();
-    assert_eq!(fs::read_to_string(driver.join("bind")).unwrap(), "0-0048");
-    fs::remove_file(driver.join("bind")).unwrap();
-    let error = machine.bind(&place).unwrap_err();
-    assert!(error.contains("i2c/0-0048"), "{error}");
-}
-
-#[test]
 fn a_failed_bind_ends_it_and_is_tried_again() {
     let mut tree = Tree::new();
     tree.device("i2c", "0-0048", Some("lm75"));
