@@ -79,7 +79,7 @@ impl fmt::Display for Doubt {
             Self::DetachMissed => "dev_pm_domain_detach() returned, and its call was not seen",
             Self::DetachedAfterUnseenProbe => "a PM domain was detached from a device whose probe was not seen to begin",
             Self::ForeignReleaseAfterMiss => "a group was released by another driver on a device with missing events",
-            Self::OpenerUnknown => "a group was released by another driver, and without kernel stacks its opener is unknown",
+            Self::OpenerUnknown => "a group was released by another driver, and no kernel stacks show who opened it and who added its resources",
             Self::ReleaserUnknown => "the other driver's device is unknown",
             Self::LoneReleaseAfterMiss => "a group was released outside of any unbind on a device with missing events",
             Self::MasterReleasedByUnknown => "an open group of a component master was released, and the log does not show in whose unbind",

@@ -333,6 +333,9 @@ impl Model {
         let Some(record) = self.devices.get(id) else {
             return false;
         };
+        if hook == Hook::Unbind && record.unbind_dropped {
+            return false;
+        }
         // A filter by driver lets the return of these through when the driver has gone, and not the entry.
         let chosen = match hook {
             Hook::Delete => false,

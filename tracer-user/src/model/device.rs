@@ -117,6 +117,8 @@ pub(super) struct Record {
     pub(super) binding_began: Time,
     pub(super) was_bound: bool,
     pub(super) binding_ended: bool,
+    /// Its unbind was taken to be over with its cleanup, as no return of any was seen: one may follow.
+    pub(super) unbind_dropped: bool,
     pub(super) pm: PmDomain,
     /// The entry of the `dev_pm_domain_attach` that gave the device its domain; zero if not seen.
     pub(super) attach_sequence: u64,
@@ -162,6 +164,7 @@ impl Record {
             binding_began: Time(0),
             was_bound: false,
             binding_ended: false,
+            unbind_dropped: false,
             pm: PmDomain::default(),
             attach_sequence: 0,
             detach_sequence: 0,

@@ -161,8 +161,9 @@ impl Model {
             State::Unbound
         };
         self.end_binding(id, phase, changes);
-        if self.was_recorded(Hook::Unbind) {
-            self.drop_frame(id, Hook::Unbind);
+        let dropped = self.was_recorded(Hook::Unbind) && self.drop_frame(id, Hook::Unbind);
+        if let Some(record) = self.devices.get_mut(id) {
+            record.unbind_dropped = dropped;
         }
     }
 

@@ -11,6 +11,8 @@ use devres_tracer::{
     model::{Change, Model},
 };
 
+use devres_tracer::source::text::Import;
+
 use super::{
     added, attached, enter, events, frame, identity, kinds, leave, reference, some,
     support::{import, judge},
@@ -322,4 +324,42 @@ init-1 [000] .... 1.300000: ra: (devm_remove_action+0x0/0x25 <ffffffff81000000>)
         action,
     ];
     assert_eq!(kinds[kinds.len() - 3..], expected);
+}
+
+/// `tp_printk` prints the events of all probes into the kernel's log, where their times and tasks stand elsewhere.
+#[test]
+fn the_kernels_log_shows_the_same_as_the_trace() {
+    let timed = |import: &Import| -> Vec<_> {
+        let events = import.events();
+        events
+            .map(|event| (event.time, event.task.tid, event.kind))
+            .collect()
+    };
+    let mut log = String::new();
+    for line in CAPTURE.lines() {
+        let (head, event) = line.split_once(": ").unwrap();
+        let time = head.rsplit(' ').next().unwrap();
+        let thread = head.split([' ', '-']).nth(1).unwrap();
+        log.push_str(&format!(
+            "[{time:>12}][ {:>5}] {event}\n",
+            format!("T{thread}")
+        ));
+    }
+    assert_eq!(timed(&import(&log)), timed(&import(CAPTURE)));
+}
+
+/// Whether an unbind's return was recorded is known only when the first one is there.
+#[test]
+fn an_unbind_may_have_its_return_recorded() {
+    let unbind = "\
+init-1 [001] ..... 2.000008: dr: (device_remove+0x0/0x60) dev=0xff11000000000010
+init-1 [001] ..... 2.000009: dr_ret: (device_release_driver_internal+0x10/0x230 <- device_remove)
+init-1 [001] ..... 2.000010: uc: (device_unbind_cleanup+0x0/0x60) dev=0xff11000000000010
+init-1 [001] ..... 2.000011: ra: (devres_release_all+0x0/0x60) dev=0xff11000000000010
+init-1 [001] ..... 2.000012: ra_ret: (device_unbind_cleanup+0x10/0x60 <- devres_release_all) cnt=0
+init-1 [001] ..... 2.000013: uc_ret: (device_release_driver_internal+0x20/0x230 <- device_unbind_cleanup)
+init-1 [001] ..... 2.000014: rd_ret: (device_driver_detach+0x10/0x80 <- device_release_driver_internal)
+";
+    let outcome = judge(&[CAPTURE, unbind].concat());
+    assert_eq!((outcome.misfits, outcome.tainted), (0, 0));
 }

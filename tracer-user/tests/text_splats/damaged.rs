@@ -277,3 +277,107 @@ fn a_name_in_a_report_is_no_command() {
         assert!(!command.contains("reboot"), "{command}");
     }
 }
+
+/// A mail breaks lines between words: those that begin a report say the same as before.
+#[test]
+fn first_lines_may_be_wrapped_anywhere() {
+    let names = PROVEN.iter().map(|proves| proves.0);
+    let begins = |line: &str| {
+        ["BUG: K", "ODEBUG: ", "WARNING: ", "already-free"]
+            .iter()
+            .any(|words| line.contains(words))
+    };
+    let mut tried = 0;
+    for name in names {
+        let whole = log(name);
+        let found = |log: &str| -> Vec<_> {
+            let findings = judge(log).findings.into_iter();
+            findings
+                .map(|finding| (finding.fingerprint, finding.summary))
+                .collect()
+        };
+        let expected = found(&whole);
+        for line in whole.lines().filter(|line| begins(line)) {
+            // As far behind the beginning as a line is full.
+            for (at, _) in line.match_indices(' ').filter(|(at, _)| *at >= 50) {
+                let (first, rest) = line.split_at(at);
+                for mark in ["", "> "] {
+                    let broken = format!("{mark}{first}\n{mark}{}", &rest[1..]);
+                    let log = whole.replacen(line, &broken, 1);
+                    assert_eq!(found(&log), expected, "{name}: {broken}");
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert!(tried > 20, "{tried}");
+}
+
+/// What runs in which release is in the order of the frames: where that is not the order of their times, nothing is.
+#[test]
+fn frames_that_are_out_of_order_prove_nothing() {
+    let stack = |time: u32, frames: &[&str]| -> Vec<String> {
+        let frames = frames.iter().enumerate();
+        frames
+            .map(|(at, frame)| format!("[  12.{:06}]  {frame}+0x1c/0x40\n", time + at as u32))
+            .collect()
+    };
+    let release = |inner: &[&'static str]| -> Vec<&'static str> {
+        let outer = [
+            "acme_disable",
+            "devm_action_release",
+            "release_nodes",
+            "devres_release_all",
+        ];
+        [inner, &outer].concat()
+    };
+    let log = |used: &[String], freed: &[String]| {
+        let head = "[  12.000000] BUG: KASAN: slab-use-after-free in acme_disable+0x1c/0x40\n\
+                    [  12.000001] CPU: 0 PID: 9 Comm: rmmod Not tainted 6.1.0 #1\n[  12.000002] Call Trace:\n";
+        let between = "[  12.000100] Freed by task 9:\n";
+        let end =
+            "[  12.000200] ==================================================================\n";
+        [head, &used.concat(), between, &freed.concat(), end].concat()
+    };
+    let used = stack(10, &release(&["print_report", "kasan_report"]));
+    let freed = stack(110, &release(&["kasan_save_stack", "kfree"]));
+    let accused = |log: &str| {
+        judge(log)
+            .findings
+            .iter()
+            .any(|finding| finding.severity > Severity::Info)
+    };
+    assert!(!accused(&log(&used, &freed)));
+    for at in 0..used.len() - 1 {
+        let (mut swapped, mut other) = (used.clone(), freed.clone());
+        swapped.swap(at, at + 1);
+        other.swap(at, at + 1);
+        assert!(!accused(&log(&swapped, &freed)), "{at}");
+        assert!(!accused(&log(&used, &other)), "{at}");
+    }
+}
+
+/// On s390 the last branch follows the stack, and is no part of it.
+#[test]
+fn what_follows_a_stack_is_no_part_of_it() {
+    let log = "\
+[   91.000000] Unable to handle kernel pointer dereference in virtual kernel address space\n\
+[   91.000100] Failing address: 0000000000000000 TEID: 0000000000000483\n\
+[   91.000200] Oops: 0004 ilc:3 [#1] SMP\n\
+[   91.000300] Modules linked in: acme(-)\n\
+[   91.000400] CPU: 1 PID: 1190 Comm: rmmod Not tainted 6.1.0 #1\n\
+[   91.000500] Krnl PSW : 0704c00180000000 000003ff8012345a (acme_disable+0x1a/0x60 [acme])\n\
+[   91.000600]            R:0 T:1 IO:1 EX:1 Key:0 M:1 W:0 P:0 AS:3 CC:0 PM:0 RI:0 EA:3\n\
+[   91.000700] Call Trace:\n\
+[   91.000800]  [<000003ff8012345a>] acme_disable+0x1a/0x60 [acme] \n\
+[   91.000900]  [<000003ff80123512>] acme_remove+0x22/0x50 [acme] \n\
+[   91.001000]  [<00000000125c1a2c>] device_release_driver_internal+0x1ac/0x230 \n\
+[   91.001100] Last Breaking-Event-Address:\n\
+[   91.001200]  [<00000000125c2b3c>] devm_action_release+0x2c/0x38\n\
+[   91.001300] Kernel panic - not syncing: Fatal exception: panic_on_oops\n\
+";
+    assert!(
+        text::read(log.as_bytes())
+            .is_err_and(|error| matches!(error, text::ImportError::NoEvents { .. }))
+    );
+}

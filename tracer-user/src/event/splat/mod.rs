@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Function, StackFrame, Text};
 
-pub use frames::{Given, is_devres, is_freeing, is_managed};
+pub use frames::{Given, is_devres, is_freeing, is_managed, warns_of_miss};
 pub(crate) use frames::{is_interrupt_entry, is_of_allocator, is_of_reporting};
 pub use story::{Phase, Release, Story};
 
@@ -133,11 +133,13 @@ pub enum SplatKind {
     DuplicateName,
     /// A kobject was misused.
     Kobject,
+    /// `unregister_irq_proc()`: an interrupt's number is freed, and its handler is not.
+    LiveIrq,
 }
 
 impl SplatKind {
     /// Every kind, by the numbers that trace files give them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Stack,
         Self::Warning,
         Self::Bug,
@@ -159,6 +161,7 @@ impl SplatKind {
         Self::List,
         Self::DuplicateName,
         Self::Kobject,
+        Self::LiveIrq,
     ];
 
     /// In a word, for fingerprints: stable.
@@ -186,6 +189,7 @@ impl SplatKind {
             Self::List => "list-corruption",
             Self::DuplicateName => "duplicate-name",
             Self::Kobject => "kobject",
+            Self::LiveIrq => "live-irq",
         }
     }
 
@@ -286,6 +290,10 @@ impl Splat {
             SplatKind::List => with("list corruption report"),
             SplatKind::DuplicateName => with("sysfs warning: a name is taken"),
             SplatKind::Kobject => with("kobject warning"),
+            SplatKind::LiveIrq => match self.number {
+                Some(number) => format!("warning (interrupt {number} still has a handler)"),
+                None => "warning (an interrupt still has a handler)".to_owned(),
+            },
         }
     }
 }

@@ -245,9 +245,12 @@ impl<'a> Story<'a> {
             .find_map(|frames| frames::named(frames).find_map(|(_, _, name)| frames::bus_of(name)))
     }
 
-    /// Whether devres occurs in it at all.
+    /// Whether devres occurs in it at all, or what managed resources are released too late for.
     #[must_use]
     pub fn is_of_devres(&self) -> bool {
+        if self.splat.kind == SplatKind::LiveIrq && self.phase() != Phase::Unknown {
+            return true;
+        }
         let stuck = self.splat.kind.is_stuck();
         self.splat
             .stacks

@@ -63,7 +63,7 @@ struct Release {
     swallowed_count: usize,
     /// What it did add.
     own: usize,
-    /// What may have been added by either.
+    /// What may have been added by either: no stack shows it.
     unknown: usize,
 }
 
@@ -281,8 +281,9 @@ impl Release {
         }
         // Of what was there before the trace began nobody knows who added it: give it the benefit.
         let is_openers = self.opener.as_ref().is_some_and(|opener| {
-            node.stack()
-                .is_none_or(|stack| blame::passes_through(stack, opener))
+            node.stack().map_or(node.origin() != Origin::Seen, |stack| {
+                blame::passes_through(stack, opener)
+            })
         });
         let is_releasers = match &self.by {
             By::Frame { opened_in_it, .. } => *opened_in_it && node.task().tid == self.tid,
@@ -294,7 +295,7 @@ impl Release {
             self.own += 1;
             return;
         }
-        if self.opener.is_none() {
+        if self.opener.is_none() || node.stack().is_none() {
             self.unknown += 1;
             return;
         }

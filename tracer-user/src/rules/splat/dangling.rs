@@ -1,6 +1,6 @@
 //! Memory that was freed and used later, by the kernel's own word (DR013).
 
-use super::{cause, mark, name, released, step, when};
+use super::{capital, cause, mark, name, released, step, when};
 use crate::{
     event::splat::{Given, Release, Role, Splat, SplatKind, Story},
     finding::{Certainty, Finding, RuleInfo, Severity, Step, Subject},
@@ -217,14 +217,4 @@ fn order(story: &Story<'_>, who: &str, freer: &str, by_devres: bool, model: &Mod
     };
     order.push(step(model, format!("{by}{}", when(story.phase()))));
     order
-}
-
-fn capital(text: &str) -> String {
-    // A function's name stays as it is.
-    for (small, large) in [("the ", "The "), ("a ", "A "), ("somebody", "Somebody")] {
-        if let Some(rest) = text.strip_prefix(small) {
-            return format!("{large}{rest}");
-        }
-    }
-    text.to_owned()
 }

@@ -1,6 +1,6 @@
 //! Something managed that was freed by hand and by its release, by the kernel's own word (DR021).
 
-use super::{mark, name, released, step, when};
+use super::{capital, mark, name, released, step, when};
 use crate::{
     event::splat::{Splat, SplatKind, Story},
     finding::{Certainty, Finding, RuleInfo, Severity, Subject},
@@ -87,11 +87,14 @@ fn memory(finding: Finding, splat: &Splat, model: &Model) -> Finding {
         },
     ));
     let summary = match &first {
-        Some(first) => format!("{who} freed memory{phase} that {first} had freed before."),
-        None => format!("{who} freed managed memory explicitly{phase}."),
+        Some(first) => format!(
+            "{} freed memory that {first} had freed before{phase}.",
+            capital(&who)
+        ),
+        None => format!("{} freed managed memory explicitly{phase}.", capital(&who)),
     };
     Finding {
-        summary: summary.replacen("the release", "The release", 1),
+        summary,
         meaning: "The release frees managed memory. An explicit kfree() frees it twice, or frees a pointer that the \
                   allocator never returned: managed memory starts after its devres header."
             .to_owned(),

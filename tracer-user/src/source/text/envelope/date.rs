@@ -35,11 +35,12 @@ fn without_year(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((since_1970(1970, month, day)?.checked_add(time)?, rest))
 }
 
-/// `2023-03-10T21:52:21.123456+01:00`, `2023-03-10 21:52:21`.
+/// `2023-03-10T21:52:21.123456+01:00`, `2023-03-10 21:52:21`, `2023/03/10 21:52:21`.
 fn numeric(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (year, rest) = digits(bytes)?;
-    let (month, rest) = digits(rest.strip_prefix(b"-")?)?;
-    let (day, rest) = digits(rest.strip_prefix(b"-")?)?;
+    let separator = rest.get(..1).filter(|byte| matches!(byte, [b'-' | b'/']))?;
+    let (month, rest) = digits(rest.strip_prefix(separator)?)?;
+    let (day, rest) = digits(rest.strip_prefix(separator)?)?;
     let rest = rest.strip_prefix(b"T").or(rest.strip_prefix(b" "))?;
     let (time, rest) = time_of_day(rest)?;
     // A time zone.
@@ -116,6 +117,7 @@ mod tests {
         for (text, time, rest) in [
             ("1970-01-01T00:00:00Z x", 0, " x"),
             ("2024-03-01 00:00:00 x", 19_783 * day, " x"),
+            ("2024/03/01 00:00:00 x", 19_783 * day, " x"),
             (
                 "Fri Mar 10 00:00:01 2023 x",
                 19_426 * day + 1_000_000_000,

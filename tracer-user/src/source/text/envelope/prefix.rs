@@ -77,10 +77,10 @@ static FORMS: [Form; 18] = [
         seen: "dmesg in all its formats of time; CONFIG_PRINTK_CALLER",
     },
     Form {
-        begins: |byte| byte == b'(',
+        begins: |byte| matches!(byte, b'(' | b'.' | b'-'),
         read: vendor::task,
         mark: Mark::Log,
-        example: "[  126.886032] (1)[45:kworker/1:0] ",
+        example: "[  126.886032] .(1)[45:kworker/1:0] ",
         seen: "kernels of MediaTek",
     },
     Form {

@@ -8,10 +8,11 @@ use crate::source::text::scan::{decimal, digits, word};
 /// Longest content of brackets that is looked at.
 const FAR: usize = 64;
 
-/// `(1)[45:kworker/1:0]`: the CPU and the task.
+/// `(1)[45:kworker/1:0]`, `.(1)[45:kworker/1:0]`: whether interrupts are on, the CPU and the task.
 pub(in crate::source::text) fn task<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
     prefix.time?;
-    let (cpu, behind) = digits(rest.strip_prefix(b"(")?)?;
+    let marked = rest.strip_prefix(b".").or(rest.strip_prefix(b"-"));
+    let (cpu, behind) = digits(marked.unwrap_or(rest).strip_prefix(b"(")?)?;
     let behind = behind.strip_prefix(b")")?;
     prefix.cpu = u16::try_from(cpu).ok();
     let Some(task) = behind.strip_prefix(b"[") else {

@@ -114,7 +114,7 @@ pub(in crate::source::text) fn read(line: &[u8], at: usize) -> Parsed<FunctionLi
         return Parsed::Other;
     };
     Parsed::Event(FunctionLine {
-        head: trace_head::head(before),
+        head: trace_head::head_of_any(before),
         hook,
         returns: caller.is_some(),
         caller: caller.and_then(calling),

@@ -145,8 +145,8 @@ pub(in crate::source::text) fn subject(before: &[u8]) -> Option<(Prefix, Who<'_>
 pub(in crate::source::text) fn beginning(line: &[u8]) -> (Prefix, &[u8]) {
     let (prefix, rest) = prefix::split(line);
     let mut before = rest;
-    // The thread's brackets follow the time's.
-    for _ in 0..2 {
+    // Behind the time's brackets are the thread's, and those of a frame's module.
+    for _ in 0..4 {
         let Some(bracket) = memrchr(b'[', before) else {
             break;
         };
@@ -258,6 +258,15 @@ mod tests {
             "[ 1.0] a b: c[ 1.5][  T12] lm75 0-0048: DEVRES ADD 00000000323ccdc5 x (8 bytes)",
         );
         assert_eq!(line.prefix.time, Some(Stamp::At(1_500_000_000)));
+    }
+
+    #[test]
+    fn a_time_is_found_behind_what_is_unknown() {
+        let line = b"console/3: [    1.500000][  T12]  demo_off+0x14/0x40 [demo]";
+        let (prefix, rest) = beginning(line);
+        assert_eq!(prefix.time, Some(Stamp::At(1_500_000_000)));
+        assert_eq!(prefix.thread, Some(12));
+        assert_eq!(rest, b"demo_off+0x14/0x40 [demo]");
     }
 
     #[test]

@@ -19,6 +19,17 @@ pub(super) const FORMS: &[Form] = &[
         seen: "kernel/irq/manage.c: before or below its WARNING line",
     },
     Form {
+        words: "removing non-empty directory 'irq/",
+        read: |_, rest| {
+            Some(Header {
+                number: digits(rest).map(|(number, _)| number),
+                ..Header::of(SplatKind::LiveIrq)
+            })
+        },
+        example: "remove_proc_entry: removing non-empty directory 'irq/126', leaking at least 'demo'",
+        seen: "fs/proc/generic.c, below unregister_irq_proc()",
+    },
+    Form {
         words: "ODEBUG: free active",
         read: freed_active,
         example: "ODEBUG: free active (active state 0) object: ffff88811b79fb00 object type: work_struct hint: demo_work+0x0/0x230",
@@ -192,7 +203,6 @@ fn freed_active(_: &[u8], rest: &[u8]) -> Option<Header> {
         .filter(|hint| !hint.starts_with(b"0x"));
     Some(Header {
         hint: name.and_then(words),
-        wrapped: hint.is_some_and(<[u8]>::is_empty),
         ..Header::saying(SplatKind::FreedActive, object)
     })
 }

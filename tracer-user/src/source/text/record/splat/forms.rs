@@ -35,8 +35,6 @@ pub(super) struct Header {
     pub(super) comm: Option<Comm>,
     pub(super) cpu: Option<u16>,
     pub(super) fatal: bool,
-    /// The line ends where more should stand: the rest was wrapped to the next one.
-    pub(super) wrapped: bool,
 }
 
 impl Header {

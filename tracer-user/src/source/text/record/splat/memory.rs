@@ -23,6 +23,19 @@ pub(super) const FORMS: &[Form] = &[
         seen: "mm/kasan/report.c, within an oops",
     },
     Form {
+        words: "BUG: KMSAN: ",
+        read: |_, rest| {
+            let sort = around(rest, b" in ").map_or(rest, |(sort, _)| sort);
+            let place = around(rest, b" in ").map_or(rest, |(_, place)| place);
+            Some(Header {
+                function: function(place),
+                ..Header::saying(SplatKind::Bug, &[b"KMSAN: ", sort].concat())
+            })
+        },
+        example: "BUG: KMSAN: uninit-value in demo_detach+0x58/0x220 [demo]",
+        seen: "mm/kmsan/report.c",
+    },
+    Form {
         words: "BUG: KFENCE: ",
         read: |_, rest| Some(sort_and_function(SplatKind::Kfence, rest)),
         example: "BUG: KFENCE: use-after-free read in demo_detach+0x58/0x220",

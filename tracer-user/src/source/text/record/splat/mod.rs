@@ -21,6 +21,7 @@ use self::{
     forms::Header,
     part::Part,
     report::{Open, Took},
+    table::First,
 };
 use super::kernel_log;
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
         Comm, StackFrame,
         splat::{Role, Splat, is_devres},
     },
-    source::text::envelope::prefix::Stamp,
+    source::text::envelope::prefix::{Prefix, Stamp, unquote},
 };
 pub(in crate::source::text) use meaning::meaning;
 
@@ -121,12 +122,27 @@ pub(in crate::source::text) struct Splats {
     over: Vec<Over>,
     /// The last line that only says that a report begins.
     cut_here: Option<u64>,
+    /// The last line, if it is a first one of a report: its rest may have been wrapped to the next.
+    begun: Option<Begun>,
 }
+
+/// A first line of a report whose end may have been wrapped to the next line.
+#[derive(Debug)]
+struct Begun {
+    text: Vec<u8>,
+    /// What it says alone; nothing if it only contains the words of a form.
+    says: Option<Header>,
+    prefix: Prefix,
+    number: u64,
+}
+
+/// Shortest first line that is wrapped.
+const FULL: usize = 40;
 
 impl Splats {
     /// Whether the next line may belong to a report, whatever it contains.
     pub(in crate::source::text) fn expects_more(&self) -> bool {
-        !self.open.is_empty()
+        !self.open.is_empty() || self.begun.is_some()
     }
 
     /// Looks at a line that is no event, the last one of `count` that it was in the input.
@@ -134,17 +150,30 @@ impl Splats {
         let place = At { number, count };
         let (prefix, text) = kernel_log::beginning(line);
         let caller = (prefix.thread, prefix.cpu);
+        let time = prefix.time;
         if memchr::memmem::find(text, b"[ cut here ]").is_some() {
             self.cut_here = Some(number);
         }
         self.close_old(number);
-        let known = self.position(caller);
-        if let Some(open) = known.and_then(|known| self.open.get_mut(known))
-            && open.goes_on(text, place)
+        if let Some(begun) = self.begun.take()
+            && prefix.time.is_none()
+            && let Some(seen) = self.goes_on(begun, unquote(line), place)
         {
-            return Seen::Part;
+            return seen;
         }
-        if let Some(header) = table::read(line) {
+        let known = self.position(caller);
+        let first = table::read(line);
+        let begins = !matches!(first, First::No);
+        let header = first.header();
+        if begins && line.len() >= FULL {
+            self.begun = Some(Begun {
+                text: line.to_vec(),
+                says: header.clone(),
+                prefix,
+                number,
+            });
+        }
+        if let Some(header) = header {
             if let Some(open) = known.and_then(|known| self.open.get_mut(known))
                 && open.merge(&header, place)
             {
@@ -159,11 +188,14 @@ impl Splats {
                 open.mixed = before.cut_into(behind <= 1 + between);
             }
             self.close(known);
-            return self.begin(open, prefix.time);
+            return self.begin(open, time);
         }
         match known.and_then(|known| self.open.get_mut(known)) {
             Some(open) => match open.part(text, place) {
-                Took::Part => return Seen::Part,
+                Took::Part => {
+                    open.seen_at(time);
+                    return Seen::Part;
+                }
                 Took::Nothing => return Seen::Nothing,
                 Took::Another => self.close(known),
             },
@@ -174,9 +206,42 @@ impl Splats {
         open.cut = true;
         open.lines = 0;
         if matches!(open.part(text, place), Took::Part) {
-            return self.begin(open, prefix.time);
+            return self.begin(open, time);
         }
         Seen::Nothing
+    }
+
+    /// Takes the line together with the one before, which begins a report, if it is the rest of that.
+    fn goes_on(&mut self, begun: Begun, text: &[u8], place: At) -> Option<Seen> {
+        // Among lines that have a time nothing else has none, and nothing else begins with a module.
+        let certain = begun.prefix.time.is_some() || text.starts_with(b"[");
+        let follows = begun.number + place.count == place.number;
+        // What begins a report is no rest of another line.
+        if !follows || text.is_empty() || !matches!(table::read(text), First::No) {
+            return None;
+        }
+        let whole_text = [&begun.text, &b" "[..], text].concat();
+        let whole = table::read(&whole_text).header()?;
+        let caller = (begun.prefix.thread, begun.prefix.cpu);
+        let seen = match (&begun.says, self.position(caller)) {
+            (Some(alone), Some(known)) => {
+                let open = self.open.get_mut(known)?;
+                open.complete(alone, whole.clone(), certain, place)
+                    .then_some(Seen::Part)?
+            }
+            (Some(_), None) => return None,
+            (None, known) => {
+                self.close(known);
+                self.begin(Open::new(whole.clone(), caller, place), begun.prefix.time)
+            }
+        };
+        self.begun = Some(Begun {
+            text: whole_text,
+            says: Some(whole),
+            number: place.number,
+            ..begun
+        });
+        Some(seen)
     }
 
     /// Where the report that has just begun is kept.

@@ -52,23 +52,36 @@ pub(super) struct Who {
     pub(super) cpu: Option<u16>,
 }
 
-/// What the registers show of the machine.
+/// Of which reports a machine prints its registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Machine {
-    X86,
-    Arm64,
-    /// Registers are printed only of what the kernel doesn't survive, or the task.
-    Other,
+    /// Of warnings, too.
+    TellsOfAll,
+    /// Only of what the kernel doesn't survive.
+    TellsAtItsEnd,
 }
 
-/// What registers are introduced by.
-const REGISTERS: [(&[u8], Machine); 6] = [
-    (b"RIP: 0010:", Machine::X86),
-    (b"RIP: e030:", Machine::X86),
-    (b"EIP: ", Machine::X86),
-    (b"pc : ", Machine::Arm64),
-    (b"PC is at ", Machine::Other),
-    (b"epc : ", Machine::Other),
+/// What the line begins with that names the function in which it happened.
+const REGISTERS: [(&[u8], Machine); 15] = [
+    (b"RIP: 0010:", Machine::TellsOfAll),
+    (b"RIP: e030:", Machine::TellsOfAll),
+    (b"EIP: ", Machine::TellsOfAll),
+    // x86 before 5.0.
+    (b"IP: ", Machine::TellsAtItsEnd),
+    (b"EIP is at ", Machine::TellsOfAll),
+    // arm64; arm has another one in front.
+    (b"pc : ", Machine::TellsOfAll),
+    (b"PC is at ", Machine::TellsAtItsEnd),
+    // riscv; mips has more blanks.
+    (b"epc : ", Machine::TellsOfAll),
+    (b"epc   : ", Machine::TellsAtItsEnd),
+    // powerpc, s390, loongarch, parisc, sparc, alpha.
+    (b"NIP [", Machine::TellsOfAll),
+    (b"Krnl PSW : ", Machine::TellsOfAll),
+    (b"ERA: ", Machine::TellsOfAll),
+    (b"IAOQ[0]: ", Machine::TellsOfAll),
+    (b"TPC: <", Machine::TellsOfAll),
+    (b"pc is at ", Machine::TellsAtItsEnd),
 ];
 
 /// Reads a line, without its prefix.
@@ -77,7 +90,11 @@ pub(super) fn read(line: &[u8]) -> Part {
     if let Some(part) = stack(line) {
         return part;
     }
-    if line.starts_with(b"---[ end trace") || line.starts_with(b"---[ end Kernel panic") {
+    // On s390 the last branch follows, which is no part of the stack.
+    if line.starts_with(b"---[ end trace")
+        || line.starts_with(b"---[ end Kernel panic")
+        || line.starts_with(b"Last Breaking-Event-Address")
+    {
         return Part::End;
     }
     if line.len() >= 20 && line.iter().all(|byte| *byte == b'=') {
@@ -87,7 +104,7 @@ pub(super) fn read(line: &[u8]) -> Part {
         .iter()
         .find_map(|(name, machine)| Some((line.strip_prefix(*name)?, *machine)))
     {
-        return Part::Registers(machine, forms::function(at));
+        return Part::Registers(machine, forms::function(behind_addresses(at)));
     }
     if let Some(part) = facts(line) {
         return part;
@@ -105,6 +122,21 @@ pub(super) fn read(line: &[u8]) -> Part {
         return Part::Frame(None);
     }
     frame(line)
+}
+
+/// What follows the addresses that some machines write in front of a function: `[<ffffffffa0001014>] `,
+/// `c008000001a30014] `.
+fn behind_addresses(text: &[u8]) -> &[u8] {
+    let mut rest = text;
+    while let Some((first, behind)) = word(rest) {
+        let is_of_digits =
+            |byte: &u8| matches!(byte, b'[' | b']' | b'<' | b'>') || byte.is_ascii_hexdigit();
+        if first.len() < 8 || !first.iter().all(is_of_digits) {
+            break;
+        }
+        rest = behind;
+    }
+    rest.trim_ascii_start()
 }
 
 /// A frame; its first line on 32-bit ARM has two.
@@ -169,6 +201,7 @@ fn stack(line: &[u8]) -> Option<Part> {
     if line.starts_with(b"Last potentially related work creation")
         || line.starts_with(b"Second to last potentially related")
         || line.starts_with(b"Last call_rcu()")
+        || line.starts_with(b"Uninit was ")
         || line.starts_with(b"-> #")
         || line.starts_with(b"kfence-#")
         || line.starts_with(b"last unloaded: ")
@@ -276,6 +309,31 @@ mod tests {
             ("Code: Unable to access opcode bytes", Part::Other),
         ] {
             assert_eq!(read(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_function_is_read_from_the_registers_of_all_machines() {
+        for line in [
+            "RIP: 0010:demo_off+0x14/0x40 [demo]",
+            "RIP: 0010:[<ffffffffa0001014>]  [<ffffffffa0001014>] demo_off+0x14/0x40 [demo]",
+            "IP: [<ffffffffa0001014>] demo_off+0x14/0x40 [demo]",
+            "EIP is at demo_off+0x14/0x40 [demo]",
+            "pc : demo_off+0x14/0x40 [demo]",
+            "PC is at demo_off+0x14/0x40 [demo]",
+            "epc : demo_off+0x14/0x40 [demo]",
+            "epc   : 82e90044 demo_off+0x14/0x40 [demo]",
+            "NIP [c008000001a30014] demo_off+0x14/0x40 [demo]",
+            "Krnl PSW : 0704c00180000000 000003ff8012345a (demo_off+0x14/0x40 [demo])",
+            "  ERA: ffff800002101054 demo_off+0x14/0x40 [demo]",
+            " IAOQ[0]: demo_off+0x14/0x40 [demo]",
+            "TPC: <demo_off+0x14/0x40 [demo]>",
+            "pc is at demo_off+0x14/0x40 [demo]",
+        ] {
+            let Part::Registers(_, Some(function)) = read(line.as_bytes()) else {
+                panic!("{line}");
+            };
+            assert_eq!(function.to_string(), "demo_off [demo]", "{line}");
         }
     }
 

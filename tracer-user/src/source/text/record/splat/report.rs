@@ -6,12 +6,12 @@ use super::{
     At, Caller,
     forms::Header,
     part::{self, Machine, Part, Who},
-    warning,
 };
 use crate::event::{
     Function, StackFrame, Text,
-    splat::{Role, SplatKind},
+    splat::{Role, SplatKind, is_of_reporting},
 };
+use crate::source::text::envelope::prefix::Stamp;
 
 /// Frames of a stack that are kept.
 const MOST_FRAMES: usize = 64;
@@ -29,10 +29,12 @@ pub(super) struct Open {
     pub(super) caller: Caller,
     /// Its last line that says something.
     pub(super) last: u64,
+    /// The time of that.
+    time: Option<u64>,
     header: Header,
     /// Nothing but a part of it was seen yet: its first lines are missing.
     pub(super) cut: bool,
-    /// Whether lines of another report are among its own and can't be told apart.
+    /// Whether lines of another report are among its own and can't be told apart, or its own are out of order.
     pub(super) mixed: Mixed,
     /// A stack was said to begin, and not to end.
     within: bool,
@@ -84,6 +86,7 @@ impl Open {
             place: None,
             caller,
             last: at.number,
+            time: None,
             fatal: header.fatal,
             header,
             cut: false,
@@ -97,17 +100,47 @@ impl Open {
         }
     }
 
-    /// Whether the line is the rest of a first line that was wrapped.
-    pub(super) fn goes_on(&mut self, text: &[u8], at: At) -> bool {
-        if text.is_empty() || !std::mem::take(&mut self.header.wrapped) {
+    /// Takes in what a first line says together with the rest of it, which was wrapped to the next, if that is more
+    /// than it says alone. What may be anything else must complete what is only begun.
+    pub(super) fn complete(
+        &mut self,
+        alone: &Header,
+        whole: Header,
+        certain: bool,
+        at: At,
+    ) -> bool {
+        let completes = alone.function.is_none() && whole.function.is_some()
+            || alone.place.is_none() && whole.place.is_some()
+            || alone.hint.is_none() && whole.hint.is_some()
+            || rank(alone.kind) < rank(whole.kind);
+        if !completes && !(certain && *alone != whole) {
             return false;
         }
-        let Some(header) = warning::continued(&self.header, text) else {
-            return false;
-        };
-        self.header = header;
+        let own = &mut self.header;
+        if own.kind == alone.kind {
+            own.kind = whole.kind;
+        }
+        if own.detail == alone.detail {
+            own.detail = whole.detail;
+        }
+        if own.function == alone.function {
+            own.function = whole.function;
+        }
+        own.place = own.place.take().or(whole.place);
+        own.hint = own.hint.take().or(whole.hint);
+        own.number = own.number.or(whole.number);
+        own.tid = own.tid.or(whole.tid);
         self.count(at);
         true
+    }
+
+    /// A line that says something has this time. If that is before another one's, the lines are out of order.
+    pub(super) fn seen_at(&mut self, time: Option<Stamp>) {
+        let Some(Stamp::At(time)) = time else { return };
+        if self.time.is_some_and(|last| time < last) {
+            self.mixed = Mixed::Yes;
+        }
+        self.time = Some(time);
     }
 
     fn count(&mut self, at: At) {
@@ -159,7 +192,6 @@ impl Open {
         own.tid = header.tid.or(own.tid);
         own.comm = header.comm.or(own.comm);
         own.cpu = header.cpu.or(own.cpu);
-        own.wrapped = header.wrapped;
         if own.detail.is_none() && rank(header.kind) == rank(own.kind) {
             own.detail.clone_from(&header.detail);
         }
@@ -341,6 +373,7 @@ impl Open {
         self.header.kind == SplatKind::Warning
             && !self.has_frames()
             && own.is_some_and(|own| own.name != other.name)
+            && !other.base_name().is_some_and(is_of_reporting)
     }
 
     fn registers(&mut self, machine: Machine, function: Option<Function>) {
@@ -349,7 +382,8 @@ impl Open {
         }
         self.signs.machine = self.signs.machine.or(Some(machine));
         if self.header.function.is_none() {
-            self.header.function = function;
+            self.header.function =
+                function.filter(|function| !function.base_name().is_some_and(is_of_reporting));
         }
     }
 }
@@ -376,15 +410,18 @@ const fn rank(kind: SplatKind) -> u8 {
 /// Whether a first line can be of the same report as the one before it.
 fn fits(before: SplatKind, next: SplatKind) -> bool {
     use SplatKind::{
-        Abort, Bug, DuplicateName, FreedActive, FreedIrq, Kasan, Kobject, List, Oops, Panic,
-        Refcount, Stack, Warning,
+        Abort, Bug, DuplicateName, FreedActive, FreedIrq, Kasan, Kobject, List, LiveIrq, Oops,
+        Panic, Refcount, Stack, Warning,
     };
     match next {
         Panic => true,
-        FreedIrq | FreedActive | Refcount | Kobject | DuplicateName | List => {
+        FreedIrq | LiveIrq | FreedActive | Refcount | Kobject | DuplicateName | List => {
             matches!(before, Warning | Stack)
         }
-        Warning => matches!(before, FreedIrq | FreedActive | Refcount | List | Kobject),
+        Warning => matches!(
+            before,
+            FreedIrq | LiveIrq | FreedActive | Refcount | List | Kobject
+        ),
         Bug => matches!(
             before,
             FreedIrq | FreedActive | Refcount | Kobject | Oops | Abort | Bug | List | Panic | Stack

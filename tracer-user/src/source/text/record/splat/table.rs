@@ -19,13 +19,41 @@ pub(super) fn all() -> impl Iterator<Item = &'static Form> {
     .flatten()
 }
 
+/// What a line is of a report.
+pub(super) enum First {
+    /// Its first line.
+    Whole(Header),
+    /// It has the words of one, and lacks something.
+    Begun,
+    /// Nothing that begins one.
+    No,
+}
+
 /// Reads a line, if it is the first one of a report.
-pub(super) fn read(line: &[u8]) -> Option<Header> {
-    all().find_map(|form| {
-        let at = memchr::memmem::find(line, form.words.as_bytes())?;
-        let (before, found) = line.split_at_checked(at)?;
-        (form.read)(before, found.get(form.words.len()..)?)
-    })
+pub(super) fn read(line: &[u8]) -> First {
+    let mut first = First::No;
+    for form in all() {
+        let Some(at) = memchr::memmem::find(line, form.words.as_bytes()) else {
+            continue;
+        };
+        first = First::Begun;
+        let (before, found) = line.split_at(at);
+        let rest = found.get(form.words.len()..).unwrap_or_default();
+        if let Some(header) = (form.read)(before, rest) {
+            return First::Whole(header);
+        }
+    }
+    first
+}
+
+impl First {
+    /// What it says.
+    pub(super) fn header(self) -> Option<Header> {
+        match self {
+            Self::Whole(header) => Some(header),
+            Self::Begun | Self::No => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -35,7 +63,7 @@ mod tests {
     #[test]
     fn every_form_reads_its_own_example() {
         for form in all() {
-            let header = read(form.example.as_bytes());
+            let header = read(form.example.as_bytes()).header();
             assert!(header.is_some(), "{}", form.example);
             assert!(!form.seen.is_empty(), "{}", form.example);
         }

@@ -27,16 +27,14 @@ fn warned(_: &[u8], rest: &[u8]) -> Option<Header> {
     let mut header = Header::of(SplatKind::Warning);
     let number = |name: &[u8], text| around(text, name).and_then(|(_, behind)| digits(behind));
     let Some((before, place, behind)) = place(rest) else {
-        // The place was wrapped to the next line.
-        header.wrapped = is_task(rest) && !rest.trim_ascii().is_empty();
+        // The place was wrapped to the next line, or cut off.
         task(rest, &mut header);
-        return header.wrapped.then_some(header);
+        return (is_task(rest) && !rest.trim_ascii().is_empty()).then_some(header);
     };
     task(before, &mut header);
     header.place = words(place);
     let behind = behind.trim_ascii_start();
     let behind = behind.strip_prefix(b"at ").unwrap_or(behind);
-    header.wrapped = behind.is_empty();
     header.function = function(behind);
     if let Some((_, task)) = around(behind, b"CPU#") {
         header.cpu = digits(task).and_then(|(cpu, _)| u16::try_from(cpu).ok());
@@ -69,32 +67,11 @@ fn stopped(before: &[u8], rest: &[u8]) -> Option<Header> {
     }
     let mut header = Header::of(SplatKind::Bug);
     if rest.trim_ascii().is_empty() {
-        header.wrapped = true;
         return Some(header);
     }
     let (_, place, behind) = place(rest)?;
     header.place = words(place);
     behind.starts_with(b"!").then_some(header)
-}
-
-/// What continues a first line that was wrapped.
-pub(super) fn continued(header: &Header, line: &[u8]) -> Option<Header> {
-    let mut header = header.clone();
-    header.wrapped = false;
-    if header.kind == SplatKind::FreedActive {
-        let hint = function(line)?;
-        header.hint = hint.name;
-        return Some(header);
-    }
-    if header.place.is_none() {
-        let (before, place, behind) = place(line)?;
-        let is_beginning = before.trim_ascii().is_empty() || before.trim_ascii() == b"at";
-        header.place = words(place);
-        header.function = function(behind.trim_ascii_start());
-        return is_beginning.then_some(header);
-    }
-    header.function = Some(function(line)?);
-    Some(header)
 }
 
 /// A file of the kernel's source with a line, what stands before it, and what follows it.

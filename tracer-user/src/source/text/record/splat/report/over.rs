@@ -107,7 +107,7 @@ impl Open {
             }
             (SplatKind::Stack, signs) => match (signs.reports, signs.machine) {
                 (Some(true), _) => SplatKind::Warning,
-                (Some(false), _) | (_, Some(Machine::Other)) => SplatKind::Oops,
+                (Some(false), _) | (_, Some(Machine::TellsAtItsEnd)) => SplatKind::Oops,
                 (None, Some(_)) if signs.near_null => SplatKind::Oops,
                 _ => SplatKind::Stack,
             },
