@@ -50,6 +50,7 @@ extern const struct dt_scenario dt_load_scenarios[];
 extern const struct dt_scenario dt_callback_scenarios[];
 extern const struct dt_scenario dt_unwind_scenarios[];
 extern const struct dt_scenario dt_power_scenarios[];
+extern const struct dt_scenario dt_enabled_scenarios[];
 
 /* The return type of a platform driver's remove(). */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
@@ -111,6 +112,8 @@ int dt_lifetime_init(void);
 void dt_lifetime_exit(void);
 int dt_power_init(void);
 void dt_power_exit(void);
+int dt_enabled_init(void);
+void dt_enabled_exit(void);
 int dt_callback_init(void);
 void dt_callback_exit(void);
 

@@ -35,6 +35,7 @@ static const struct dt_scenario *const tables[] = {
 	dt_callback_scenarios,
 	dt_unwind_scenarios,
 	dt_power_scenarios,
+	dt_enabled_scenarios,
 };
 
 static struct dentry *directory;
@@ -156,9 +157,12 @@ static int __init devres_test_init(void)
 	ret = dt_power_init();
 	if (ret)
 		goto exit_lifetime;
-	ret = dt_callback_init();
+	ret = dt_enabled_init();
 	if (ret)
 		goto exit_power;
+	ret = dt_callback_init();
+	if (ret)
+		goto exit_enabled;
 	if (platform) {
 		ret = dt_platform_register();
 		if (ret)
@@ -176,6 +180,8 @@ static int __init devres_test_init(void)
 
 exit_callback:
 	dt_callback_exit();
+exit_enabled:
+	dt_enabled_exit();
 exit_power:
 	dt_power_exit();
 exit_lifetime:
@@ -191,6 +197,7 @@ static void __exit devres_test_exit(void)
 	dt_platform_unregister();
 	dt_unwind_unregister();
 	dt_callback_exit();
+	dt_enabled_exit();
 	dt_power_exit();
 	dt_lifetime_exit();
 	dt_irq_free(dt_irq);

@@ -67,6 +67,16 @@ macro_rules! hooks {
             RpmSuspend = 41: tracepoint ["rpm_suspend"] (Device, Flags) -> Nothing,
                 by_hand rpm_suspend rpm_suspend, [Optional Beside],
                 "runtime PM is not seen";
+            /// `clk_put(clk)`: a clock is given back while it is on, and nobody else has it who could have switched it on. The
+            /// name is read from the clock.
+            ClkPut = 42: function ["clk_put"] (Supply) -> Nothing,
+                by_hand enter_clk_put kprobe_clk_put, [Optional Beside Stack],
+                "clocks that are given back while they are on are not seen";
+            /// `regulator_put(regulator)`: a regulator is given back by a user that has enabled it, and not disabled it. The
+            /// name is what the user calls it.
+            RegulatorPut = 43: function ["regulator_put"] (Supply) -> Nothing,
+                by_hand enter_regulator_put kprobe_regulator_put, [Optional Beside Stack],
+                "regulators that are given back while they are enabled are not seen";
             /// `add_dr(dev, node)`: every addition, on kernels without the tracepoint.
             AddDr = 3: function ["add_dr"] (Device, Node) -> Nothing,
                 by_hand enter_add_dr kprobe_add_dr, [WithoutLog Stack],

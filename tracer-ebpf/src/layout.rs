@@ -53,6 +53,24 @@ pub struct Layout {
     pub irqaction_dev_id: u32,
     /// `clk_core.name`; zero where the kernel has no clocks.
     pub clk_core_name: u32,
+    /// `clk_core.hw`.
+    pub clk_core_hw: u32,
+    /// `clk_core.flags`.
+    pub clk_core_flags: u32,
+    /// `clk_core.enable_count`; zero where the kernel has no clocks.
+    pub clk_core_enable_count: u32,
+    /// `clk_core.children`.
+    pub clk_core_children: u32,
+    /// `clk_core.clks`: the users of the clock.
+    pub clk_core_clks: u32,
+    /// `clk.clks_node`.
+    pub clk_clks_node: u32,
+    /// `clk_hw.clk`: the user that is the clock's own driver.
+    pub clk_hw_clk: u32,
+    /// `regulator.enable_count`; zero where the kernel has no regulators.
+    pub regulator_enable_count: u32,
+    /// `regulator.supply_name`.
+    pub regulator_supply_name: u32,
     /// `devres_node.release`.
     pub node_release: u32,
     /// Size of `struct devres_node`: what a kind of node adds to it begins here.

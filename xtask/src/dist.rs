@@ -131,7 +131,7 @@ fn package(target: Target, output: &Path) -> Result<Package> {
     let staging = output.join(format!("staging-{}", target.debian()));
     workspace::remove_if_present(&staging)?;
     let tree = staging.join("tree");
-    lay_out(&program, &tree)?;
+    lay_out(target, &program, &tree)?;
     let time = commit_time()?;
     let package = Package {
         target,
@@ -143,7 +143,7 @@ fn package(target: Target, output: &Path) -> Result<Package> {
 }
 
 /// Everything that is installed, as it lies below the root.
-fn lay_out(program: &Path, tree: &Path) -> Result<()> {
+fn lay_out(target: Target, program: &Path, tree: &Path) -> Result<()> {
     install(program, &tree.join("usr/bin/devres-tracer"), 0o755)?;
     // The host's build of the same source knows the same commands.
     let writes = host_program()?;
@@ -167,7 +167,12 @@ fn lay_out(program: &Path, tree: &Path) -> Result<()> {
     }
     let policy = command::output(Command::new(&writes).args(["policy", "init"]))?;
     write(&documents.join("examples/policy.toml"), &policy)?;
-    write(&documents.join("copyright"), &licences::account()?)
+    install(
+        Path::new(licences::LGPL),
+        &documents.join("LICENSE-LGPL-2.1"),
+        0o644,
+    )?;
+    write(&documents.join("copyright"), &licences::account(target)?)
 }
 
 /// The tracer as the host runs it, for what it writes about itself.

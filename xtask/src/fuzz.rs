@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: libFuzzer on a target of `fuzz/`, with the stable compiler.
 //!
-//! cargo-fuzz does the same with a nightly one and AddressSanitizer, which code without `unsafe` has little use for.
+//! cargo-fuzz does the same with a nightly one and with checks of memory, which code without `unsafe` has little use for.
 
 use std::fs;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub(crate) struct Args {
 }
 
 /// A program of `fuzz/`.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Target {
     TraceFile,
@@ -61,14 +61,16 @@ impl Target {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.len().saturating_sub(1));
-    let seconds = match unit {
+    let number = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let seconds = match &text[number.len()..] {
         "s" => 1,
         "m" => 60,
         "h" => 3600,
         _ => return Err("give a duration such as 90s, 5m or 1h".to_owned()),
     };
-    let number: u32 = number.parse().map_err(|error| format!("{error}"))?;
+    let number: u32 = number
+        .parse()
+        .map_err(|_| "the number is too large, or there is none".to_owned())?;
     Ok(Duration::from_secs(u64::from(number) * seconds))
 }
 
@@ -127,4 +129,21 @@ fn fuzz(program: &PathBuf, name: &str, time: Duration) -> Result<()> {
             .arg("-print_final_stats=1")
             .args([corpus, seeds]),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::duration;
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
+        for wrong in ["", "5", "m", "5 m", "5\u{b5}", "99999999999s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -4,9 +4,9 @@
 use aya_ebpf::{
     EbpfContext as _,
     helpers::bpf_get_current_pid_tgid,
-    macros::{map, raw_tracepoint},
+    macros::{fentry, kprobe, map, raw_tracepoint},
     maps::LruHashMap,
-    programs::RawTracePointContext,
+    programs::{FEntryContext, ProbeContext, RawTracePointContext},
 };
 use tracer_ebpf::{
     Hook,
@@ -14,7 +14,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    arguments::{Context, kernel_string, kernel_word, words},
+    arguments::{Context, kernel_string, kernel_word, registers, words},
     calls::call,
     device::announce,
     maps::layout,
@@ -157,6 +157,90 @@ fn runtime_pm(context: Context, hook: Hook) {
         call(context, hook as u64, device, flags, 0);
     }
 }
+
+/// The kernel's `CLK_IS_CRITICAL`: the clock is on without a user.
+const CRITICAL: u64 = 1 << 11;
+
+/// Where a member lies.
+#[inline(always)]
+fn member(structure: u64, offset: u32) -> u64 {
+    structure.wrapping_add(u64::from(offset))
+}
+
+/// A clock is given back by one of its users. That it is on is told only where no other user can have switched it on: none
+/// but this one and the clock's own driver has it, no other clock hangs on it, and the kernel does not need it.
+#[inline(never)]
+fn clock_put(context: Context, clock: u64) {
+    let count = layout!(clk_core_enable_count);
+    if count == 0 || device_in_hand(Hook::ClkPut) == 0 {
+        return;
+    }
+    // `clk.core` is its first member.
+    let core = kernel_word(clock);
+    if kernel_word(member(core, count)) as u32 == 0
+        || kernel_word(member(core, layout!(clk_core_children))) != 0
+        || kernel_word(member(core, layout!(clk_core_flags))) & CRITICAL != 0
+    {
+        return;
+    }
+    let own = kernel_word(member(
+        kernel_word(member(core, layout!(clk_core_hw))),
+        layout!(clk_hw_clk),
+    ));
+    let mut user = kernel_word(member(core, layout!(clk_core_clks)));
+    for _ in 0..2 {
+        let known = [clock, own].map(|known| member(known, layout!(clk_clks_node)));
+        if user != known[0] && user != known[1] {
+            break;
+        }
+        user = kernel_word(user);
+    }
+    if user == 0 {
+        let name = member(core, layout!(clk_core_name));
+        switched(context, Hook::ClkPut as u64, kernel_word(name));
+    }
+}
+
+/// A regulator is given back by one of its users, who may have left it enabled: the kernel counts that for each.
+#[inline(never)]
+fn regulator_put(context: Context, regulator: u64) {
+    let count = layout!(regulator_enable_count);
+    if count == 0
+        || device_in_hand(Hook::RegulatorPut) == 0
+        || kernel_word(member(regulator, count)) as u32 == 0
+    {
+        return;
+    }
+    let name = member(regulator, layout!(regulator_supply_name));
+    switched(context, Hook::RegulatorPut as u64, kernel_word(name));
+}
+
+/// A function whose first argument is all that is wanted.
+macro_rules! function {
+    ($function:literal, $enter:ident, $kprobe:ident, $handler:ident) => {
+        #[fentry(function = $function)]
+        pub(crate) fn $enter(context: FEntryContext) -> i32 {
+            let [first] = words(context.as_ptr());
+            uninterrupted(|| $handler(context.as_ptr(), first));
+            0
+        }
+
+        #[kprobe]
+        pub(crate) fn $kprobe(context: ProbeContext) -> u32 {
+            let [first, _, _] = registers(&context);
+            $handler(context.as_ptr(), first);
+            0
+        }
+    };
+}
+
+function!("clk_put", enter_clk_put, kprobe_clk_put, clock_put);
+function!(
+    "regulator_put",
+    enter_regulator_put,
+    kprobe_regulator_put,
+    regulator_put
+);
 
 /// A tracepoint. Its arguments are read as words in any case, so that nothing is gained by their types.
 macro_rules! tracepoint {

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    child,
+    child, privileges,
     say::{detail, remark, say},
     usage::UsageError,
 };
@@ -118,6 +118,8 @@ pub(super) struct Capture {
     kernel: Running,
     /// What was there before was handed on.
     begun: bool,
+    /// No other command is started.
+    is_last: bool,
     interrupted: Signal,
     terminated: Signal,
     /// `None` where this process was started to live on when its terminal is gone.
@@ -195,6 +197,7 @@ impl Capture {
         Ok(Self {
             kernel,
             begun: false,
+            is_last: false,
             interrupted,
             terminated,
             hung_up,
@@ -204,6 +207,17 @@ impl Capture {
     /// What is said of this source at the beginning of a stream.
     pub(super) fn information(&self) -> SourceInformation {
         self.kernel.information()
+    }
+
+    /// Like [`run`](Self::run), of which this is the last: when the command has been started, this process gives up the
+    /// privileges that the rest does not take.
+    pub(super) async fn run_last(
+        &mut self,
+        options: &CaptureOptions,
+        receiver: &mut dyn Receiver,
+    ) -> anyhow::Result<Captured> {
+        self.is_last = true;
+        self.run(options, receiver).await
     }
 
     /// Starts the command, if there is one, and hands on what happens until it ends, the time is over or
@@ -220,6 +234,9 @@ impl Capture {
             [] => None,
             command => Some(child::start(command, options.user.as_deref())?),
         };
+        if self.is_last {
+            privileges::keep_for_tracing();
+        }
         let has_command = child.is_some();
         // The terminal sends Ctrl-C to the command as well: what it does about it is part of the run.
         let mut asked = None;
@@ -334,6 +351,9 @@ impl Capture {
             // What was read still counts; that something may be missing must be known behind it.
             say(format_args!("the rest of the trace is lost: {error}"));
             receiver.event(&rest_lost());
+        }
+        if let Some(reason) = self.kernel.nameless() {
+            say(format_args!("functions have no names: {reason}"));
         }
         self.kernel.lost()
     }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{
-    Exit, manner, reading,
+    Exit, manner, privileges, reading,
     rules::RuleOptions,
     say::{plainly, say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
@@ -109,6 +109,9 @@ impl Live {
         let probes = self.probes.options(&filter);
         let file = self.file;
         let is_live = file.is_none();
+        if !is_live {
+            privileges::keep_for_reading();
+        }
         let result = tui::run(options, || {
             let source = match file {
                 Some(path) => Source::recording(path)?,

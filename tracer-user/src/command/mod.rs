@@ -23,6 +23,7 @@ mod manner;
 mod manual;
 mod pager;
 mod policy;
+mod privileges;
 mod progress;
 mod reading;
 mod record;

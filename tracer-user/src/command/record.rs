@@ -127,7 +127,7 @@ impl Record {
             recorder,
             sighting: Sighting::new(filter),
         };
-        let captured = match capture.run(&self.capture, &mut recording).await {
+        let captured = match capture.run_last(&self.capture, &mut recording).await {
             Ok(captured) => captured,
             Err(error) => return Err(self.too_small(error)),
         };

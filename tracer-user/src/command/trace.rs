@@ -219,7 +219,7 @@ impl Trace {
             goes_on = rebind(exercise, &self.capture, &mut capture, &mut judged).await?;
         }
         let captured = if goes_on {
-            Some(capture.run(&self.capture, &mut judged).await?)
+            Some(capture.run_last(&self.capture, &mut judged).await?)
         } else {
             None
         };

@@ -156,6 +156,8 @@ impl KernelTypes {
             .module_text(MOD_INIT_TEXT, "init_layout")
             .unwrap_or((0, 0));
         let release_behind_node = self.offset("devres", &["release"]).is_ok();
+        // Zero stands for what the kernel does not have.
+        let optional = |name, member| self.word(name, &[member]).unwrap_or(0);
         Ok(Layout {
             device_name: self.word("device", &["kobj", "name"])?,
             device_init_name: self.word("device", &["init_name"])?,
@@ -177,7 +179,16 @@ impl KernelTypes {
             module_kallsyms: self.word("module", &["kallsyms"]).unwrap_or(0),
             kallsyms_symtab: self.word("mod_kallsyms", &["symtab"]).unwrap_or(0),
             irqaction_dev_id: self.word("irqaction", &["dev_id"])?,
-            clk_core_name: self.word("clk_core", &["name"]).unwrap_or(0),
+            clk_core_name: optional("clk_core", "name"),
+            clk_core_hw: optional("clk_core", "hw"),
+            clk_core_flags: optional("clk_core", "flags"),
+            clk_core_enable_count: optional("clk_core", "enable_count"),
+            clk_core_children: optional("clk_core", "children"),
+            clk_core_clks: optional("clk_core", "clks"),
+            clk_clks_node: optional("clk", "clks_node"),
+            clk_hw_clk: optional("clk_hw", "clk"),
+            regulator_enable_count: optional("regulator", "enable_count"),
+            regulator_supply_name: optional("regulator", "supply_name"),
             node_release: self.word("devres_node", &["release"])?,
             node_size: word(self.size("devres_node")?)?,
             payload: self.word("devres", &["data"])?,

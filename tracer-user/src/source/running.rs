@@ -162,6 +162,14 @@ impl Running {
         }
     }
 
+    /// Why functions have no names, if they have none. The kernel's own tracing names them itself.
+    pub fn nameless(&mut self) -> Option<String> {
+        match &mut self.way {
+            Way::Probes(live) => live.nameless(),
+            Way::Tracefs(_) => None,
+        }
+    }
+
     /// What found no room.
     #[must_use]
     pub fn lost(&self) -> Vec<LostBy> {

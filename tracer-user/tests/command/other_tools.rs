@@ -73,6 +73,31 @@ fn each_is_read_with_the_options_that_lose_nothing() {
 }
 
 #[test]
+fn a_tool_has_what_reading_takes_and_can_gain_nothing() {
+    let status = "while read -r line; do echo \"$line\"; done </proc/self/status >status";
+    let place = Place::new();
+    let script = format!("cd {}\n{status}\n{PRINT}", place.path("").display());
+    place.write("text", TEXT);
+    let (ran, _) = import("trace.dat", b"\x17\x08\x44tracing6\0", "trace-cmd", &script);
+    assert_eq!(ran.code, 3, "{}", ran.error);
+    let status = place.read("status");
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    assert_eq!(field("NoNewPrivs:"), "1");
+    // CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, SYSLOG.
+    let most = 0b1111_u64 | 1 << 34;
+    for set in ["CapPrm:", "CapEff:", "CapAmb:"] {
+        let has = u64::from_str_radix(&field(set), 16);
+        assert!(
+            has.as_ref().is_ok_and(|has| has & !most == 0),
+            "{set} {has:?}"
+        );
+    }
+}
+
+#[test]
 fn a_tool_that_is_missing_or_fails_is_named_with_its_words() {
     let place = Place::new();
     place.write("perf.data", b"PERFILE2");

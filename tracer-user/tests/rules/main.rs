@@ -21,6 +21,7 @@ mod dr018;
 mod dr019;
 mod dr020;
 mod dr021;
+mod dr023;
 mod dr024;
 mod scenes;
 mod several;

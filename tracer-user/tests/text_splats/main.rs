@@ -224,6 +224,66 @@ fn what_a_report_proves_is_the_rules_finding() {
     }
 }
 
+#[test]
+fn every_managed_free_that_warns_of_what_is_not_there_is_a_miss() {
+    for (function, file) in [
+        ("devm_free_irq", "kernel/irq/devres.c"),
+        ("devm_iounmap", "lib/devres.c"),
+        ("devm_ioport_unmap", "lib/devres.c"),
+        ("devm_memunmap", "kernel/iomem.c"),
+        ("devm_release_resource", "kernel/resource.c"),
+        ("__devm_release_region", "kernel/resource.c"),
+        ("dmam_free_coherent", "kernel/dma/mapping.c"),
+        ("dmam_pool_destroy", "mm/dmapool.c"),
+        ("pcim_iounmap", "drivers/pci/devres.c"),
+        ("devm_clk_put", "drivers/clk/clk-devres.c"),
+        ("devm_of_clk_del_provider", "drivers/clk/clk.c"),
+        ("devm_gpiod_put", "drivers/gpio/gpiolib-devres.c"),
+        ("devm_gpiod_put_array", "drivers/gpio/gpiolib-devres.c"),
+        ("devm_pinctrl_put", "drivers/pinctrl/core.c"),
+        ("devm_regulator_put", "drivers/regulator/devres.c"),
+        (
+            "devm_regmap_del_irq_chip",
+            "drivers/base/regmap/regmap-irq.c",
+        ),
+        ("devm_phy_put", "drivers/phy/phy-core.c"),
+        ("devm_rtc_device_unregister", "drivers/rtc/class.c"),
+        ("devm_led_classdev_unregister", "drivers/leds/led-class.c"),
+        ("devm_of_platform_depopulate", "drivers/of/platform.c"),
+        ("devm_device_remove_group", "drivers/base/core.c"),
+        ("input_unregister_device", "drivers/input/input.c"),
+    ] {
+        let log = log("irq-not-there.log")
+            .replace("kernel/irq/devres.c", file)
+            .replace("devm_free_irq", function);
+        let found = finding(&log, "DR016");
+        assert_eq!(
+            found.fingerprint,
+            format!("DR016/?/?/{function}/acme_remove")
+        );
+        assert!(found.summary.contains(function), "{}", found.summary);
+    }
+    // A warning in what acquires, or in a release that devres itself calls, is no miss.
+    for function in [
+        "devm_clk_get",
+        "devm_regulator_release",
+        "input_register_device",
+    ] {
+        let log = log("irq-not-there.log").replace("devm_free_irq", function);
+        let of_rule = |finding: &Finding| finding.rule == "DR016";
+        assert!(!judge_or_nothing(&log).iter().any(of_rule), "{function}");
+    }
+}
+
+/// What is found in a log, which may have nothing of devres in it.
+fn judge_or_nothing(log: &str) -> Vec<Finding> {
+    match text::read(log.as_bytes()) {
+        Ok(_) => judge(log).findings,
+        Err(ImportError::NoEvents { .. }) => Vec::new(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// From these no rule follows: what is said of them, and what to run.
 const OPEN: &[(&str, &[&str])] = &[
     (

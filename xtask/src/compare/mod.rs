@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use crate::architecture::Architecture;
 use crate::guest::Guest;
 use crate::kernel::Kernel;
-use crate::{debian_programs, kmod, tmux, tracer, workspace};
+use crate::{debian_programs, guest_programs, kmod, tracer, workspace};
 use table::Measured;
 
 /// The suite that the others are taken from.
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     ];
     guest
         .files
-        .extend(tmux::files(kernel.architecture(), mirror)?);
+        .extend(guest_programs::files(kernel.architecture(), mirror)?);
     guest.share = Some(directory.clone());
     guest.qemu_arguments = [
         "-fsdev".to_owned(),

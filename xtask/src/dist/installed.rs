@@ -209,7 +209,7 @@ fn diagnoses(debian: &CleanDebian) -> Result<()> {
 fn is_documented(debian: &CleanDebian) -> Result<()> {
     debian.output(
         "cd /usr/share/doc/devres-tracer && test -s copyright -a -s LICENSE-MIT -a -s LICENSE-APACHE \
-         -a -s LICENSE-GPL-2.0 -a -s README.md -a -s docs/install.md",
+         -a -s LICENSE-GPL-2.0 -a -s LICENSE-LGPL-2.1 -a -s README.md -a -s docs/install.md",
         0,
     )?;
     debian.output(

@@ -10,13 +10,13 @@ use anyhow::{Context, Result, ensure};
 use super::evidence::Evidence;
 use super::{
     Extent, LOG_TEST, Programs, SOAK_TEST, Series, Session, Test, boot_and_crash, deaths, genpd,
-    is_wanted, is_wanted_name, live, sessions, troubled_lines,
+    is_wanted, is_wanted_name, live, sessions, troubled_lines, unprivileged,
 };
 use crate::architecture::Architecture;
 use crate::guest::{Guest, Hang};
 use crate::kernel::Kernel;
 use crate::test::Tally;
-use crate::{kmod, soak, tmux, tracer, workspace};
+use crate::{guest_programs, kmod, soak, tracer, workspace};
 
 /// Functions for the sessions' scripts.
 const PRELUDE: &str = include_str!("prelude.sh");
@@ -308,13 +308,15 @@ impl KernelRun<'_> {
         if self.kernel.architecture() == Architecture::Arm64 {
             guest.overlay = Some(workspace::root().join(genpd::OVERLAY));
         }
+        let wants_programs = [live::SESSION.name, unprivileged::SESSION.name];
         if sessions
             .iter()
-            .any(|session| session.name == live::SESSION.name)
+            .any(|session| wants_programs.contains(&session.name))
         {
-            guest
-                .files
-                .extend(tmux::files(self.kernel.architecture(), self.mirror)?);
+            guest.files.extend(guest_programs::files(
+                self.kernel.architecture(),
+                self.mirror,
+            )?);
         }
         // Addresses that ftrace prints are to be compared; and a kernel that hangs is to say where when it is asked.
         "no_hash_pointers unknown_nmi_panic panic_print=1".clone_into(&mut guest.append);

@@ -29,6 +29,7 @@ pub(crate) mod scenarios;
 mod silent;
 mod snapshot;
 mod truth;
+mod unprivileged;
 mod via_tracefs;
 
 use std::path::PathBuf;
@@ -43,8 +44,9 @@ use evidence::Evidence;
 use kernel_run::KernelRun;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 21] = [
+const SESSIONS: [&Session; 22] = [
     &command_line::SESSION,
+    &unprivileged::SESSION,
     &pvpanic::SESSION,
     &pointers::SESSION,
     &fallback::SESSION,

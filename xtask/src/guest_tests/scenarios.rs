@@ -52,8 +52,8 @@ pub(super) static SESSION: Session = Session {
     ],
 };
 
-/// In this scenario the kernel prints a warning during a release, which on a slow console makes that a slow one.
-const WARNED_OF_IN_RELEASE: &str = "irq-double-free";
+/// In these scenarios the kernel prints a warning during a release, which on a slow console makes that a slow one.
+const WARNED_OF_IN_RELEASE: [&str; 2] = ["irq-double-free", "regulator-enabled-at-put"];
 
 /// What must be found in one scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +197,7 @@ pub(super) fn compare(
             }
             for (key, findings) in found {
                 let (rule, severity) = key;
-                let slow_console = *rule == "DR019" && row.scenario == WARNED_OF_IN_RELEASE;
+                let slow_console = *rule == "DR019" && WARNED_OF_IN_RELEASE.contains(&row.scenario);
                 // What can't be found as it is may be found as less.
                 let lesser = expected.iter().any(|(expected, _)| expected == rule)
                     && lacks(row, rule, &recorded.recording)?;

@@ -41,11 +41,12 @@ const SCRIPT: &str = r#"
 "#;
 
 /// The scenarios that are about a warning of the kernel.
-const WARNING_SCENARIOS: [&str; 4] = [
+const WARNING_SCENARIOS: [&str; 5] = [
     "group-close-unknown-id",
     "group-remove-unknown-id",
     "group-release-unknown-id",
     "irq-double-free",
+    "regulator-enabled-at-put",
 ];
 
 /// What the kernel's log says when something is broken.

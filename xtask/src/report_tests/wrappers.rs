@@ -1,6 +1,7 @@
 //! The scripts of `docs/ci` for test runners: each is run on recordings that pass, fail and are inconclusive, on one that
 //! can't be read, and without a tracer.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -132,9 +133,9 @@ fn lava(readers: &Readers, place: &Place) -> Result<()> {
         let mut script = "set -e\n".to_owned();
         for (name, value) in found["content"]["params"].as_object().into_iter().flatten() {
             let value = value.as_str().unwrap_or_default();
-            script.push_str(&format!("{name}='{value}'\n"));
+            writeln!(script, "{name}='{value}'")?;
         }
-        script.push_str(&format!("RECORDING='{recording}'\n{}\n", steps.join("\n")));
+        writeln!(script, "RECORDING='{recording}'\n{}", steps.join("\n"))?;
         let said = ended(&place.run("sh", &["-c", &script])?, 0, recording)?;
         let last = said.lines().last().unwrap_or_default();
         ensure!(

@@ -25,7 +25,7 @@ use super::{
     exercise::{BesidesOptions, RebindOptions},
     files::{self, OverwriteOption},
     judged::keep_wanted,
-    policy, reading,
+    policy, privileges, reading,
     say::{say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
@@ -250,6 +250,7 @@ impl Check {
         policy: &Policy,
         filter: &DeviceFilter,
     ) -> Result<(Results, Option<Lives>), Failure> {
+        privileges::keep_for_reading();
         let mut recording = reading::told(Recording::open(file)).map_err(Failure::of_input)?;
         let wanted = Wanted::of_recording(filter.clone(), &recording);
         let mut ending = RunEnd::on(today());

@@ -61,6 +61,8 @@ pub fn is_freeing(name: &str) -> bool {
                 | "destroy"
                 | "unregister"
                 | "deregister"
+                | "del"
+                | "depopulate"
                 | "unmap"
                 | "iounmap"
                 | "memunmap"
@@ -83,6 +85,20 @@ pub fn is_freeing(name: &str) -> bool {
             "match" | "get" | "add" | "reset" | "register" | "enable" | "enabled"
         );
     !is_callback && words.iter().skip(1).any(gives_up)
+}
+
+/// Functions that warn where something managed is not there, and whose names don't say that they free it.
+const FREEING_UNSAID: &[&str] = &[
+    "input_free_device",
+    "input_unregister_device",
+    "scmi_devm_notifier_unregister",
+    "scmi_devm_protocol_put",
+];
+
+/// Whether a warning in this function says that the managed resource which it was to free is not there.
+#[must_use]
+pub fn warns_of_miss(name: &str) -> bool {
+    is_freeing(name) || FREEING_UNSAID.contains(&name)
 }
 
 /// Whether a function passes on the release of one resource, and is not that release itself.
@@ -379,6 +395,25 @@ mod tests {
             "pcim_iounmap",
             "dmam_free_coherent",
             "devm_release_resource",
+            "devm_free_percpu",
+            "devm_free_pages",
+            "devm_ioport_unmap",
+            "devm_memunmap",
+            "devm_gpiod_put_array",
+            "devm_usb_put_phy",
+            "devm_pinctrl_unregister",
+            "devm_device_remove_groups",
+            "devm_clk_release_clkdev",
+            "devm_of_clk_del_provider",
+            "devm_regmap_del_irq_chip",
+            "devm_of_platform_depopulate",
+            "devm_rtc_device_unregister",
+            "devm_thermal_of_zone_unregister",
+            "devm_hwspin_lock_unregister",
+            "devm_acpi_dma_controller_free",
+            "devm_devfreq_remove_device",
+            "dmam_pool_destroy",
+            "__devm_release_region",
         ] {
             assert!(is_freeing(name), "{name}");
         }
@@ -396,6 +431,8 @@ mod tests {
             "devm_pinctrl_register",
             "devm_get_free_pages",
             "devm_request_free_mem_region",
+            "devm_delayed_work_autocancel",
+            "devm_of_platform_populate",
         ] {
             assert!(!is_freeing(name), "{name}");
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Function, StackFrame, Text};
 
-pub use frames::{Given, is_devres, is_freeing, is_managed};
+pub use frames::{Given, is_devres, is_freeing, is_managed, warns_of_miss};
 pub(crate) use frames::{is_interrupt_entry, is_of_allocator, is_of_reporting};
 pub use story::{Phase, Release, Story};
 

@@ -25,38 +25,88 @@ pub(super) fn enabled_at_put(
     model: &Model,
 ) -> Finding {
     let story = Story::of(splat);
-    let phase = when(story.phase());
     let who = story
         .release()
         .map_or_else(|| "a release".to_owned(), |release| released(&release));
     let callback = story.release().and_then(|release| release.callback);
-    let mark = callback.and_then(Function::base_name).unwrap_or_default();
-    let missing = match story.phase() {
-        Phase::FailedProbe => {
-            "the probe enables the regulator, fails later, and does not disable it"
-        }
-        _ => "remove does not disable the regulator, and no release before this one does",
+    let put = Put {
+        what: "regulator",
+        name: None,
+        who,
+        phase: story.phase(),
+        seen: "the kernel warns that it is enabled",
     };
+    let mark = callback.and_then(Function::base_name).unwrap_or_default();
     Finding {
         certainty: Certainty::Likely,
-        summary: format!("A regulator was still enabled when {who} put it{phase}."),
-        meaning: "The supply stays on for a device that has no driver, and the regulator's users are counted wrong from \
-                  here on. Nobody disabled it, or an action that does was added before the regulator was acquired, and \
-                  so is released after it."
-            .to_owned(),
-        order: vec![
-            step(model, missing.to_owned()),
-            step(
-                model,
-                format!("{who} puts the regulator, and the kernel warns that it is enabled{phase}"),
-            ),
-        ],
-        expected: vec![
-            "the regulator is acquired, and then enabled with an action that disables it".to_owned(),
-            "that action is released first and disables it".to_owned(),
-            "the regulator is put".to_owned(),
-        ],
         caused_by: blame::caller_as_cause(subject, model),
-        ..subject.finding(info, Severity::Warn, mark, model.now())
+        ..put.finding(info, subject, mark, model)
+    }
+}
+
+/// Something that was put while it was enabled, however that is known.
+pub(in crate::rules) struct Put<'p> {
+    /// What it is.
+    pub(in crate::rules) what: &'static str,
+    /// Its name, if known.
+    pub(in crate::rules) name: Option<&'p str>,
+    /// What has put it.
+    pub(in crate::rules) who: String,
+    /// When.
+    pub(in crate::rules) phase: Phase,
+    /// How it shows that it was enabled.
+    pub(in crate::rules) seen: &'static str,
+}
+
+impl Put<'_> {
+    /// The finding, which its `mark` tells from others.
+    pub(in crate::rules) fn finding(
+        &self,
+        info: &RuleInfo,
+        subject: &Subject,
+        mark: &str,
+        model: &Model,
+    ) -> Finding {
+        let Self {
+            what, who, seen, ..
+        } = self;
+        let phase = when(self.phase);
+        let named = self
+            .name
+            .map_or_else(String::new, |name| format!(" {name}"));
+        let missing = match self.phase {
+            Phase::FailedProbe => {
+                format!("the probe enables the {what}, fails later, and does not disable it")
+            }
+            _ => {
+                format!("remove does not disable the {what}, and no release before this one does")
+            }
+        };
+        Finding {
+            summary: format!("A {what} was still enabled when {who} put it{phase}."),
+            meaning: format!(
+                "{} for a device that has no driver, and the {what}'s users are counted wrong from here on. Nobody \
+                 disabled it, or an action that does was added before the {what} was acquired, and so is released after \
+                 it.",
+                if *what == "clock" {
+                    "The clock stays on"
+                } else {
+                    "The supply stays on"
+                },
+            ),
+            order: vec![
+                step(model, missing),
+                step(
+                    model,
+                    format!("{who} puts the {what}{named}, and {seen}{phase}"),
+                ),
+            ],
+            expected: vec![
+                format!("the {what} is acquired, and then enabled with an action that disables it"),
+                "that action is released first and disables it".to_owned(),
+                format!("the {what} is put"),
+            ],
+            ..subject.finding(info, Severity::Warn, mark, model.now())
+        }
     }
 }

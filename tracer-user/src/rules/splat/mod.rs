@@ -13,13 +13,14 @@ use crate::{
         Function, Message, StackFrame,
         splat::{
             Given, MemoryFault, Phase, Release, Role, Splat, SplatKind, Story, is_freeing,
-            is_of_allocator, is_of_reporting,
+            is_of_allocator, is_of_reporting, warns_of_miss,
         },
     },
     finding::{Cause, Doubt, Report, RuleInfo, Step, Subject},
     model::{DeviceId, Model},
 };
 
+pub(super) use enabled::Put;
 pub(super) use open::open;
 
 /// What a splat proves.
@@ -119,7 +120,7 @@ fn leaves_open(splat: &Splat, what: Proof) -> bool {
 /// The managed function that warned because it did not find what it was to give up.
 pub(super) fn missed(splat: &Splat) -> Option<&str> {
     let name = splat.function.as_deref()?.base_name()?;
-    (splat.kind == SplatKind::Warning && !splat.cut && is_freeing(name)).then_some(name)
+    (splat.kind == SplatKind::Warning && !splat.cut && warns_of_miss(name)).then_some(name)
 }
 
 fn reports(splat: &Splat) -> usize {

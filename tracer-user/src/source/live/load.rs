@@ -176,6 +176,11 @@ impl Live {
         self.uninterrupted
     }
 
+    /// Why functions have no names, if they have none.
+    pub fn nameless(&mut self) -> Option<String> {
+        self.decoder.symbols().error().map(ToString::to_string)
+    }
+
     /// How long the steps of the start took.
     #[must_use]
     pub fn timing(&self) -> &Timing {

@@ -22,8 +22,8 @@ pub(super) const TARGET: Target = Target {
     name: "wire",
     run,
     size: <[u8]>::len,
-    held: Bound::new(1 << 20, 60),
-    asked_for: Bound::new(1 << 20, 200),
+    held: Bound::new(16 << 20, 60),
+    asked_for: Bound::new(16 << 20, 200),
 };
 
 /// A symbol table with functions at both ends of what an address can be.
@@ -39,19 +39,30 @@ ffffffffffffffff t last
 /// Where a payload lies behind its node.
 const PAYLOADS: [u32; 5] = [0, 24, 40, 128, u32::MAX];
 
-/// Memory that answers everything, with words that mean nothing.
-struct Noise(u64);
+/// Memory that answers everything, with words that mean nothing, until it has answered enough: it is no part of the input.
+struct Noise {
+    word: u64,
+    left: usize,
+}
+
+/// Bytes of memory that are answered, within what the bounds allow besides the input.
+const ANSWERED: usize = 1 << 18;
 
 impl Memory for Noise {
     fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), Unreadable> {
+        let left = self.left.checked_sub(into.len());
+        self.left = left.unwrap_or(0);
+        if left.is_none() {
+            return Err(Unreadable(address));
+        }
         for byte in into {
-            self.0 = self
-                .0
+            self.word = self
+                .word
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(address | 1);
             // Tables of a size that a module may have, now and then.
-            let small = self.0.is_multiple_of(4);
-            *byte = if small { 0 } else { self.0.to_le_bytes()[7] };
+            let small = self.word.is_multiple_of(4);
+            *byte = if small { 0 } else { self.word.to_le_bytes()[7] };
         }
         Ok(())
     }
@@ -77,7 +88,10 @@ fn run(input: &[u8]) -> String {
     let (&[kernel, seed], mut rest) = input.split_first_chunk().unwrap_or((&[0, 0], &[]));
     let payload = PAYLOADS[usize::from(kernel / 2) % PAYLOADS.len()];
     let mut decoder = decoder(kernel % 2 > 0, payload);
-    let mut memory = Noise(u64::from(seed));
+    let mut memory = Noise {
+        word: u64::from(seed),
+        left: ANSWERED,
+    };
     let mut engine = Engine::new(Arc::new(whole()), RuleSet::all());
     let mut lost = 0_u64;
     while let Some((length, behind)) = rest.split_first_chunk() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Over;
 use crate::{
     event::{
-        Message, NodeReference, StackFrame, Text,
-        splat::{Phase, Splat, SplatKind, Story, is_devres},
+        Function, Message, NodeReference, StackFrame, Text,
+        splat::{Phase, Splat, SplatKind, Story, is_devres, warns_of_miss},
     },
     model::kind::plain_name,
     source::text::record::message::SOURCE,
@@ -69,12 +69,19 @@ pub(in crate::source::text) fn meaning(
     let of_release = block.is_some_and(|block| is_about(splat, &block));
     let of_devres = of_release
         || Story::of(splat).is_of_devres()
-        || splat.function.as_deref().is_some_and(is_devres);
+        || splat.function.as_deref().is_some_and(is_devres)
+        || splat.kind == SplatKind::Warning && is_miss(splat);
     of_devres.then(|| Meaning {
         message: Message::Splat(Box::new(splat.clone())),
         of_release,
         of_failed_probe: Story::of(splat).phase() == Phase::FailedProbe,
     })
+}
+
+/// Whether the function that reports is one that does so where something managed is not there.
+fn is_miss(splat: &Splat) -> bool {
+    let function = splat.function.as_deref().and_then(Function::base_name);
+    function.is_some_and(warns_of_miss)
 }
 
 /// The report of drivers/base/devres.c itself, if it is one: a warning, or a BUG.

@@ -1,4 +1,5 @@
-//! Debian's tmux with what it needs, for guests in which a terminal's screen is looked at.
+//! Programs of Debian's, with what they need, for guests in which busybox is not enough: tmux, where a terminal's screen is
+//! looked at, and setpriv, where the tracer runs with few privileges.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,15 @@ use crate::debian_programs;
 /// The suite that it is taken from: a stable one, so that it rarely changes.
 const SUITE: &str = "trixie";
 
-/// The packages, besides those that they depend on: tmux, the descriptions of terminals, and the locale in which
-/// everything can be shown.
-const PACKAGES: [&str; 3] = ["tmux", "ncurses-base", "libc-bin"];
+/// The packages, besides those that they depend on: with the descriptions of terminals, and the locale in which everything
+/// can be shown.
+const PACKAGES: [&str; 4] = ["tmux", "util-linux", "ncurses-base", "libc-bin"];
+
+/// The programs, with their places in the guest. Busybox has a setpriv of its own, which can't change the user.
+const PROGRAMS: [(&str, &str); 2] = [
+    ("usr/bin/tmux", "/bin/tmux"),
+    ("usr/bin/setpriv", "/usr/local/bin/setpriv"),
+];
 
 /// The directories whose files go into the guest, with their places there. Of the libraries' directory the name differs by
 /// architecture.
@@ -28,8 +35,11 @@ pub(crate) fn files(
     architecture: Architecture,
     mirror: Option<&str>,
 ) -> Result<Vec<(PathBuf, String)>> {
-    let root = debian_programs::unpacked("tmux", architecture, SUITE, &PACKAGES, mirror)?;
-    let mut files = vec![(root.join("usr/bin/tmux"), "/bin/tmux".to_owned())];
+    let root = debian_programs::unpacked("guest-programs", architecture, SUITE, &PACKAGES, mirror)?;
+    let mut files: Vec<_> = PROGRAMS
+        .iter()
+        .map(|(from, to)| (root.join(from), (*to).to_owned()))
+        .collect();
     for (from, to) in TREES {
         collect(&root.join(from), to, &mut files)?;
     }
