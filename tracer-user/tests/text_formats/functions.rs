@@ -363,3 +363,63 @@ init-1 [001] ..... 2.000014: rd_ret: (device_driver_detach+0x10/0x80 <- device_r
     let outcome = judge(&[CAPTURE, unbind].concat());
     assert_eq!((outcome.misfits, outcome.tainted), (0, 0));
 }
+
+/// A line that ends within the name of a function is an event that is lost there; what only talks of one is none.
+#[test]
+fn a_function_whose_name_is_cut_off_is_a_loss() {
+    let losses = |text: &str| {
+        let import = import(text);
+        let events = import.events();
+        events
+            .filter(|event| matches!(event.kind, EventKind::Loss(_)))
+            .count()
+    };
+    let (before, behind) = CAPTURE.split_once("init-1 [001] ..... 2.000002").unwrap();
+    for (cut, expected) in [
+        ("init-1 [001] ..... 2.000002: pd: (dev_pm_doma\n", 1),
+        (
+            "init-1 [001] ..... 2.000002: pd: (dev_pm_domain_detach\n",
+            1,
+        ),
+        ("init-1 [001] ..... 2.000002: pd: (dev\n", 0),
+        ("foo foo.0: see the driver: (dev_pm_doma\n", 0),
+    ] {
+        let (_, rest) = behind.split_once('\n').unwrap();
+        assert_eq!(losses(&[before, cut, rest].concat()), expected, "{cut}");
+    }
+}
+
+/// With `tp_printk` and `devres.log=1` the kernel's log has the tracepoint's event and the message.
+#[test]
+fn an_event_that_the_log_has_twice_is_one() {
+    let mut twice = String::new();
+    for (number, line) in CAPTURE.lines().enumerate() {
+        let (_, event) = line.split_once(": ").unwrap();
+        let time = number as f64 / 1e5;
+        twice.push_str(&format!("[{time:12.6}] {event}\n"));
+        if let Some(words) = event.strip_prefix("devres_log: foo.0 ") {
+            twice.push_str(&format!(
+                "[{:12.6}] foo foo.0: DEVRES {words}\n",
+                time + 2e-6
+            ));
+        }
+    }
+    let traced: String = twice
+        .lines()
+        .filter(|line| !line.contains("DEVRES"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let kinds = |text: &str| -> Vec<_> {
+        let import = import(text);
+        import.events().map(|event| event.kind).collect()
+    };
+    assert_eq!(kinds(&twice), kinds(&traced));
+    // Two resources alike are two.
+    let add = "ADD 0000000000000001 x (8 bytes)";
+    let log = format!(
+        "[ 1.0] devres_log: foo.0 {add}\n[ 1.1] foo foo.0: DEVRES {add}\n[ 1.2] foo foo.0: DEVRES {add}\n"
+    );
+    assert_eq!(import(&log).statistics().event_lines, 3);
+    let added = |kind: &EventKind| matches!(kind, EventKind::Add(_));
+    assert_eq!(kinds(&log).iter().filter(|kind| added(kind)).count(), 2);
+}

@@ -381,3 +381,22 @@ fn what_follows_a_stack_is_no_part_of_it() {
             .is_err_and(|error| matches!(error, text::ImportError::NoEvents { .. }))
     );
 }
+
+/// The device is that of the release right before, however often the first line came.
+#[test]
+fn a_first_line_that_came_twice_is_one() {
+    let release =
+        "[    9.000001] acme acme.0: DEVRES REL 00000000aaaa0002 devm_irq_release (16 bytes)\n";
+    let first = "[    9.000002] Trying to free already-free IRQ 44\n";
+    let rest = log("irq-freed-twice.log");
+    let (_, rest) = rest.split_once("already-free IRQ").unwrap();
+    let (_, rest) = rest.split_once('\n').unwrap();
+    for lines in [
+        release.to_owned() + first,
+        release.to_owned() + first + first,
+    ] {
+        let findings = judge(&(lines.clone() + rest)).findings;
+        let devices: Vec<_> = findings.iter().map(|finding| &*finding.device).collect();
+        assert_eq!(devices, ["acme.0"], "{lines}");
+    }
+}

@@ -5,6 +5,7 @@ use super::{
         Parsed,
         envelope::{prefix, trace_head},
         record::{function_line, kernel_log, message, refusal, trace_line},
+        scan::last_word,
     },
     Reader,
 };
@@ -135,8 +136,9 @@ impl Reader {
     /// Whether the time of an event stands before it: what only talks about events has none.
     fn is_timed(&self, line: &[u8]) -> bool {
         let before = |at: Option<usize>| line.get(..at?);
-        let head = before(trace_line::find(line, &self.tracepoint))
-            .or_else(|| before(function_line::find(line, &self.function)));
+        // The event's own name follows the head, too.
+        let call = before(function_line::find(line, &self.function)).and_then(last_word);
+        let head = before(trace_line::find(line, &self.tracepoint)).or(call.map(|(head, _)| head));
         match head {
             Some(head) => trace_head::head_of_any(head).time.is_some(),
             None => prefix::split(line).0.time.is_some(),

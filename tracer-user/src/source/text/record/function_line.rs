@@ -30,6 +30,9 @@ pub(in crate::source::text) const OPENING: &[u8] = b" (";
 /// call that tracing patches.
 const ENTRY: u64 = 16;
 
+/// The beginning of a function's name that is taken for one.
+const SHORTEST: usize = 6;
+
 /// A function event.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::source::text) struct FunctionLine<'a> {
@@ -93,7 +96,7 @@ pub(in crate::source::text) fn read(line: &[u8], at: usize) -> Parsed<FunctionLi
     };
     let place = place.get(OPENING.len()..).unwrap_or_default();
     let Some(end) = memchr(b')', place) else {
-        let known = is_place(place);
+        let known = is_place(place) || begins_function(place);
         let returning = memmem::find(place, b" <- ").is_some();
         return if known || returning {
             Parsed::Cut
@@ -137,6 +140,16 @@ fn function(place: &[u8]) -> Option<Hook> {
         }
     }
     hook(name)
+}
+
+/// Whether nothing follows but the beginning of the name of a function that has a hook.
+fn begins_function(text: &[u8]) -> bool {
+    let text = text.trim_ascii_end();
+    text.len() >= SHORTEST
+        && Hook::ALL
+            .into_iter()
+            .flat_map(|hook| hook.description().symbols)
+            .any(|symbol| symbol.as_bytes().starts_with(text))
 }
 
 /// The hook on the function of `device_del+0x297/0x410`, at whatever offset.

@@ -34,6 +34,10 @@ pub(in crate::source::text) use logs_next::LogsNext;
 
 /// Tasks about which something is remembered at the same time.
 const MOST_TASKS: usize = 4096;
+/// Events of the tracepoint that the log may report once more.
+const MOST_TRACED: usize = 8;
+/// Within how many nanoseconds: a slow console prints what is in front of the message first.
+const AGAIN: u64 = 1_000_000_000;
 
 /// Collects what lines say.
 #[derive(Debug, Default)]
@@ -53,6 +57,9 @@ pub(in crate::source::text) struct Collector {
     /// The stacks by their text.
     stacks: HashMap<Vec<u8>, u32>,
     clock: u64,
+    /// The last records of the tracepoint that the log has not repeated.
+    traced: [Option<u32>; MOST_TRACED],
+    traced_next: usize,
     offset_differs: bool,
     /// Places kept for reports whose lines have times.
     timed_places: u32,
@@ -80,6 +87,9 @@ impl Collector {
         });
         let cpu = line.prefix.cpu.unwrap_or_default();
         let driver = line.who.driver.map(|name| self.records.names.intern(name));
+        if self.is_traced(line, driver) {
+            return;
+        }
         let node = self.node(line.operation, line.who.device, &line.resource);
         let node = NodeRecord { driver, ..node };
         let place = Place { task, tid, cpu };
@@ -108,6 +118,10 @@ impl Collector {
             ..node
         };
         let record = self.next_record();
+        if let Some(traced) = self.traced.get_mut(self.traced_next % MOST_TRACED) {
+            *traced = Some(record);
+            self.traced_next += 1;
+        }
         let context = context(&mut self.contexts, place.tid);
         context.last = Some(record);
         context.logs_next.logged();
@@ -117,6 +131,36 @@ impl Collector {
         {
             record.stack = paired.stack;
         }
+    }
+
+    /// Whether the tracepoint has reported the same before: with `tp_printk` and `devres.log=1` the log has every event
+    /// twice. The address may be printed in another way.
+    fn is_traced(&mut self, line: &KernelLine<'_>, driver: Option<NameId>) -> bool {
+        let (Some(device), Some(name)) = (line.who.device, line.resource.name) else {
+            return false;
+        };
+        if self.traced_next == 0 {
+            return false;
+        }
+        let names = &mut self.records.names;
+        let (device, name) = (names.intern(device), names.intern(name));
+        for traced in &mut self.traced {
+            let Some(record) = traced.and_then(|record| self.records.all.recent_mut(record)) else {
+                continue;
+            };
+            let recent = self.clock.abs_diff(record.time) <= AGAIN;
+            let RecordKind::Node(node) = &mut record.kind else {
+                continue;
+            };
+            let same = node.operation == line.operation
+                && (node.device, node.name, node.size) == (device, Some(name), line.resource.size);
+            if same && recent {
+                node.driver = driver;
+                *traced = None;
+                return true;
+            }
+        }
+        false
     }
 
     /// What a task can only log next.

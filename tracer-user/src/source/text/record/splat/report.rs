@@ -175,7 +175,9 @@ impl Open {
             self.count(at);
             return true;
         }
-        if self.has_frames() || self.ended || !fits(self.header.kind, header.kind) {
+        // A line that came twice is one.
+        let is_again = *header == self.header && self.last + at.count == at.number;
+        if self.has_frames() || self.ended || !is_again && !fits(self.header.kind, header.kind) {
             return false;
         }
         self.fatal |= header.fatal;
