@@ -1,6 +1,6 @@
 //! Functions beside the tracepoint, and without it.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use devres_tracer::{
     event::{
@@ -340,10 +340,7 @@ fn the_kernels_log_shows_the_same_as_the_trace() {
         let (head, event) = line.split_once(": ").unwrap();
         let time = head.rsplit(' ').next().unwrap();
         let thread = head.split([' ', '-']).nth(1).unwrap();
-        log.push_str(&format!(
-            "[{time:>12}][ {:>5}] {event}\n",
-            format!("T{thread}")
-        ));
+        writeln!(log, "[{time:>12}][    T{thread}] {event}").unwrap();
     }
     assert_eq!(timed(&import(&log)), timed(&import(CAPTURE)));
 }
@@ -393,21 +390,18 @@ fn a_function_whose_name_is_cut_off_is_a_loss() {
 #[test]
 fn an_event_that_the_log_has_twice_is_one() {
     let mut twice = String::new();
-    for (number, line) in CAPTURE.lines().enumerate() {
+    for (number, line) in (0..).step_by(10).zip(CAPTURE.lines()) {
         let (_, event) = line.split_once(": ").unwrap();
-        let time = number as f64 / 1e5;
-        twice.push_str(&format!("[{time:12.6}] {event}\n"));
+        writeln!(twice, "[    1.{number:06}] {event}").unwrap();
         if let Some(words) = event.strip_prefix("devres_log: foo.0 ") {
-            twice.push_str(&format!(
-                "[{:12.6}] foo foo.0: DEVRES {words}\n",
-                time + 2e-6
-            ));
+            let again = number + 2;
+            writeln!(twice, "[    1.{again:06}] foo foo.0: DEVRES {words}").unwrap();
         }
     }
     let traced: String = twice
         .lines()
         .filter(|line| !line.contains("DEVRES"))
-        .map(|line| format!("{line}\n"))
+        .map(|line| line.to_owned() + "\n")
         .collect();
     let kinds = |text: &str| -> Vec<_> {
         let import = import(text);

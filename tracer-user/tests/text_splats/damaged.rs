@@ -317,9 +317,9 @@ fn first_lines_may_be_wrapped_anywhere() {
 #[test]
 fn frames_that_are_out_of_order_prove_nothing() {
     let stack = |time: u32, frames: &[&str]| -> Vec<String> {
-        let frames = frames.iter().enumerate();
-        frames
-            .map(|(at, frame)| format!("[  12.{:06}]  {frame}+0x1c/0x40\n", time + at as u32))
+        (time..)
+            .zip(frames)
+            .map(|(time, frame)| format!("[  12.{time:06}]  {frame}+0x1c/0x40\n"))
             .collect()
     };
     let release = |inner: &[&'static str]| -> Vec<&'static str> {

@@ -157,7 +157,7 @@ impl Splats {
         self.close_old(number);
         if let Some(begun) = self.begun.take()
             && prefix.time.is_none()
-            && let Some(seen) = self.goes_on(begun, unquote(line), place)
+            && let Some(seen) = self.goes_on(&begun, unquote(line), place)
         {
             return seen;
         }
@@ -212,7 +212,7 @@ impl Splats {
     }
 
     /// Takes the line together with the one before, which begins a report, if it is the rest of that.
-    fn goes_on(&mut self, begun: Begun, text: &[u8], place: At) -> Option<Seen> {
+    fn goes_on(&mut self, begun: &Begun, text: &[u8], place: At) -> Option<Seen> {
         // Among lines that have a time nothing else has none, and nothing else begins with a module.
         let certain = begun.prefix.time.is_some() || text.starts_with(b"[");
         let follows = begun.number + place.count == place.number;
@@ -238,8 +238,8 @@ impl Splats {
         self.begun = Some(Begun {
             text: whole_text,
             says: Some(whole),
+            prefix: begun.prefix,
             number: place.number,
-            ..begun
         });
         Some(seen)
     }

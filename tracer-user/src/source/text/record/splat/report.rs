@@ -113,7 +113,7 @@ impl Open {
             || alone.place.is_none() && whole.place.is_some()
             || alone.hint.is_none() && whole.hint.is_some()
             || rank(alone.kind) < rank(whole.kind);
-        if !completes && !(certain && *alone != whole) {
+        if !(completes || certain && *alone != whole) {
             return false;
         }
         let own = &mut self.header;
