@@ -1,5 +1,4 @@
 //! Whatever the bytes, reading ends, every line is counted, and every event can be judged.
-#![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 #[path = "support/any_text.rs"]
 mod any_text;

@@ -61,7 +61,7 @@ impl<'s> Mutator<'s> {
             // The same again and again.
             _ => {
                 let piece = &input[place..place + length.min(400)];
-                let times = 1 << self.random % 9;
+                let times = 1 << (self.random % 9);
                 let repeated = piece.repeat(times);
                 drop(input.splice(place..place, repeated));
             }

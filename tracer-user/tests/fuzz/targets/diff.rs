@@ -31,7 +31,7 @@ const CHANGE: usize = 3;
 /// The first two bytes say what the second recording is: the other half of the input, or the first with changes.
 fn run(input: &[u8]) -> String {
     let (&[how, changes], story) = input.split_first_chunk().unwrap_or((&[0, 0], &[]));
-    let (good, bad) = if how % 4 == 0 {
+    let (good, bad) = if how.is_multiple_of(4) {
         let (good, bad) = story.split_at(story.len() / 2);
         (good.to_vec(), bad.to_vec())
     } else {

@@ -35,7 +35,7 @@ fn run(input: &[u8]) -> String {
     let mut engine = Engine::new(Arc::new(coverage), RuleSet::all());
     for (number, event) in events.iter().enumerate() {
         engine.apply(event);
-        if number % (events.len() / MOST_LOOKS + 1) == 0 {
+        if number.is_multiple_of(events.len() / MOST_LOOKS + 1) {
             is_whole(engine.model());
         }
     }

@@ -31,7 +31,7 @@ const TODAY: Date = Date::constant(2026, 3, 1);
 
 fn policy(input: &[u8]) -> String {
     match Policy::read("policy.toml", &String::from_utf8_lossy(input)) {
-        Ok(policy) => reports(policy),
+        Ok(policy) => reports(&policy),
         Err(error) => error.to_string(),
     }
 }
@@ -39,13 +39,13 @@ fn policy(input: &[u8]) -> String {
 fn expectations(input: &[u8]) -> String {
     let mut policy = Policy::default();
     match policy.add_expectations("expectations.toml", &String::from_utf8_lossy(input)) {
-        Ok(()) => reports(policy),
+        Ok(()) => reports(&policy),
         Err(error) => error.to_string(),
     }
 }
 
 /// The run in all forms of reports. Expectations that are written of it can be read.
-fn reports(policy: Policy) -> String {
+fn reports(policy: &Policy) -> String {
     let Ok(mut recording) = recording(RUN) else {
         panic!("the recording can't be read");
     };
@@ -61,7 +61,7 @@ fn reports(policy: Policy) -> String {
             panic!("{}: {error}", format.name());
         }
     }
-    let written = write_expectations(&results, &policy);
+    let written = write_expectations(&results, policy);
     if let Err(error) = Policy::default().add_expectations("written.toml", &written) {
         panic!("{error}: {written}");
     }

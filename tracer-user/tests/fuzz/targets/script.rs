@@ -115,7 +115,7 @@ fn kind(what: u8, first: u8, second: u8) -> EventKind {
                 .map(|number| node_of(first.wrapping_add(number), second))
                 .collect(),
             pm: DOMAIN,
-            consistent: first % 4 > 0,
+            consistent: !first.is_multiple_of(4),
         })),
         230..235 => EventKind::RemoveAction {
             function: CODE + u64::from(first % 4),
@@ -123,7 +123,7 @@ fn kind(what: u8, first: u8, second: u8) -> EventKind {
         },
         235..240 => EventKind::ModuleFree {
             module: Text::from(module(first)),
-            code: (second % 2 > 0).then_some(ModuleCode {
+            code: (!second.is_multiple_of(2)).then_some(ModuleCode {
                 begin: CODE,
                 size: u64::from(second),
             }),
@@ -156,7 +156,7 @@ fn node_of(first: u8, second: u8) -> AddedNode {
     node.payload = [u64::from(second % 16), node.payload_address, 0, CODE];
     if first >= 0x80 {
         node.function = Some(function(second));
-        node.action = second % 2 > 0;
+        node.action = !second.is_multiple_of(2);
         node.action_data = u64::from(second % 64) * 0x40 + 0x28;
     }
     node
@@ -165,8 +165,8 @@ fn node_of(first: u8, second: u8) -> AddedNode {
 fn function(number: u8) -> Arc<Function> {
     Arc::new(Function {
         address: CODE + u64::from(number % 4),
-        name: (number % 3 > 0).then(|| Text::from("acme_stop")),
-        module: (number % 2 > 0).then(|| Text::from(module(number))),
+        name: (!number.is_multiple_of(3)).then(|| Text::from("acme_stop")),
+        module: (!number.is_multiple_of(2)).then(|| Text::from(module(number))),
     })
 }
 
@@ -195,10 +195,10 @@ fn detail(number: u8) -> CallDetail {
     match number % 8 {
         0 => CallDetail::None,
         1 => CallDetail::Group(GroupId(low % 4)),
-        2 => CallDetail::Pm(if low % 2 > 0 {
-            DOMAIN
-        } else {
+        2 => CallDetail::Pm(if low.is_multiple_of(2) {
             PmDomain::default()
+        } else {
+            DOMAIN
         }),
         3 => CallDetail::Pointer(low * 0x40 + 0x20),
         4 => CallDetail::Match {
@@ -218,11 +218,11 @@ fn identity(first: u8, second: u8) -> DeviceIdentity {
     let some = |wanted: bool, text: &str| wanted.then(|| Text::from(text));
     DeviceIdentity {
         name: some(
-            first % 8 > 0,
+            !first.is_multiple_of(8),
             ["acme.0", "acme.1", "0-0048"][usize::from(first % 3)],
         ),
-        driver: some(second % 2 > 0, module(second / 2)),
-        bus: some(second % 4 > 0, "platform"),
+        driver: some(!second.is_multiple_of(2), module(second / 2)),
+        bus: some(!second.is_multiple_of(4), "platform"),
         parent: DeviceAddress(u64::from(second % 4) * 0x800),
     }
 }
@@ -232,12 +232,12 @@ fn message(first: u8, second: u8) -> Message {
         0 => Message::ProbeRefused,
         1 => Message::Waits,
         2 => Message::Warning {
-            function: (second % 2 > 0).then(|| Text::from("devm_kfree")),
-            line: (second % 3 > 0).then_some(u64::from(second)),
+            function: (!second.is_multiple_of(2)).then(|| Text::from("devm_kfree")),
+            line: (!second.is_multiple_of(3)).then_some(u64::from(second)),
         },
         _ => Message::FreedActive {
             object: Text::from("work_struct"),
-            hint: (second % 2 > 0).then(|| Text::from("acme_work")),
+            hint: (!second.is_multiple_of(2)).then(|| Text::from("acme_work")),
             block: reference(u64::from(second % 64) * 0x40, NAMES[2], 8),
         },
     }

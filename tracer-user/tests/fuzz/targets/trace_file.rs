@@ -93,7 +93,7 @@ fn from_blocks(file: &[u8]) -> String {
         Ok(trace) => trace,
         Err(error) => return error.to_string(),
     };
-    let mut told = format!("{:?}", trace.blocks());
+    let mut told = vec![format!("{:?}", trace.blocks())];
     for block in trace.blocks().iter().take(MOST) {
         let Ok(mut events) = trace.events_from(block) else {
             continue;
@@ -104,9 +104,10 @@ fn from_blocks(file: &[u8]) -> String {
         {
             first.push(event);
         }
-        told += &format!("{:?}", judge(&trace.header().source.coverage, &first));
+        let outcome = judge(&trace.header().source.coverage, &first);
+        told.push(format!("{outcome:?}"));
     }
-    told
+    told.concat()
 }
 
 /// Where blocks seem to begin.

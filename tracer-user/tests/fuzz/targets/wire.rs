@@ -87,7 +87,7 @@ fn decoder(modules: bool, payload: u32) -> Decoder {
 fn run(input: &[u8]) -> String {
     let (&[kernel, seed], mut rest) = input.split_first_chunk().unwrap_or((&[0, 0], &[]));
     let payload = PAYLOADS[usize::from(kernel / 2) % PAYLOADS.len()];
-    let mut decoder = decoder(kernel % 2 > 0, payload);
+    let mut decoder = decoder(!kernel.is_multiple_of(2), payload);
     let mut memory = Noise {
         word: u64::from(seed),
         left: ANSWERED,
