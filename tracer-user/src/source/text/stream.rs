@@ -56,7 +56,11 @@ impl Stream {
             self.reader.line(line.trim_ascii_end(), 1);
         }
         self.reader.end_all_waiting();
-        // What the last line began is whole.
+        self.complete();
+    }
+
+    /// What the last line began is whole: no stack follows it.
+    pub fn complete(&mut self) {
         self.reader.line(b"", 0);
     }
 
@@ -94,8 +98,9 @@ mod tests {
                 kinds.push(std::mem::discriminant(&event.kind));
             });
         }
+        // A stack may follow the last one.
         let before = kinds.len();
-        stream.end();
+        stream.complete();
         stream.for_each(&mut |event| {
             assert!(matches!(event.kind, EventKind::Leave(_)), "{event:?}");
             devices.push(event.device.0);
@@ -106,6 +111,7 @@ mod tests {
             devices.iter().all(|device| *device == 0xff10),
             "{devices:x?}"
         );
+        stream.end();
         stream.for_each(&mut |event| panic!("{event:?} a second time"));
     }
 }

@@ -27,6 +27,8 @@ pub struct Trace {
     space: Vec<u8>,
     /// Bytes that were read, and of which no events were made yet.
     held: usize,
+    /// Whether the last event waits for a stack that may follow it.
+    waiting: bool,
     /// Losses that were handed on.
     lost_told: u64,
     missed_told: u64,
@@ -49,6 +51,7 @@ impl Trace {
             coverage,
             space: vec![0; AT_ONCE],
             held: 0,
+            waiting: false,
             lost_told: 0,
             missed_told: 0,
             last: Time(0),
@@ -70,8 +73,14 @@ impl Trace {
         self.held += count;
         if self.held > 0 && (count == 0 || self.held >= MOST_HELD) {
             self.held = 0;
+            self.waiting = true;
             // Before what it may be the cause of.
             self.tell_missed(each);
+            self.hand_on(each);
+        } else if count == 0 && self.waiting {
+            // Its stack would have come with it, and the machine may die before another event does.
+            self.waiting = false;
+            self.stream.complete();
             self.hand_on(each);
         }
         Ok(count > 0)
