@@ -36,9 +36,8 @@ const OTHER_KERNELS: [&str; 6] = [
 ];
 
 /// Tests of the workspace that take long: `--quick` leaves them out.
-const SLOW: [&str; 6] = [
+const SLOW: [&str; 5] = [
     "history_memory",
-    "hostile",
     "memory",
     "perturbation",
     "text_damaged",

@@ -175,7 +175,7 @@ impl Splats {
         }
         if let Some(header) = header {
             if let Some(open) = known.and_then(|known| self.open.get_mut(known))
-                && open.merge(&header, place)
+                && open.merge(&header, time, place)
             {
                 return Seen::Part;
             }
@@ -263,11 +263,12 @@ impl Splats {
         }
     }
 
-    fn begin(&mut self, open: Open, time: Option<Stamp>) -> Seen {
+    fn begin(&mut self, mut open: Open, time: Option<Stamp>) -> Seen {
         if self.open.len() >= MOST_OPEN {
             self.close(Some(0));
         }
         let caller = open.caller;
+        open.began = time;
         self.open.push(Box::new(open));
         Seen::Begins(Beginning { time, caller })
     }

@@ -31,6 +31,8 @@ pub(super) struct Open {
     pub(super) last: u64,
     /// The time of that.
     time: Option<u64>,
+    /// The time of its first line.
+    pub(super) began: Option<Stamp>,
     header: Header,
     /// Nothing but a part of it was seen yet: its first lines are missing.
     pub(super) cut: bool,
@@ -87,6 +89,7 @@ impl Open {
             caller,
             last: at.number,
             time: None,
+            began: None,
             fatal: header.fatal,
             header,
             cut: false,
@@ -165,7 +168,7 @@ impl Open {
     }
 
     /// Takes another first line in, if it is one of the same report: most have two or three of them.
-    pub(super) fn merge(&mut self, header: &Header, at: At) -> bool {
+    pub(super) fn merge(&mut self, header: &Header, time: Option<Stamp>, at: At) -> bool {
         if header.fatal && self.has_frames() {
             // What the kernel says at last: a report whose first lines are missing has nothing better.
             self.fatal = true;
@@ -175,8 +178,9 @@ impl Open {
             self.count(at);
             return true;
         }
-        // A line that came twice is one.
-        let is_again = *header == self.header && self.last + at.count == at.number;
+        // A line that came twice, at the same time, is one.
+        let at_once = time.is_some() && time == self.began;
+        let is_again = at_once && *header == self.header && self.last + at.count == at.number;
         if self.has_frames() || self.ended || !is_again && !fits(self.header.kind, header.kind) {
             return false;
         }
