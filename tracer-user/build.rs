@@ -2,7 +2,7 @@
 //!
 //! Ordinarily the object is the one in `ebpf/` for the target's architecture. Where `DEVRES_TRACER_EBPF_OBJECT` is set, it
 //! is the object that the variable names: `cargo xtask build --from-source` does so. On an architecture without probes
-//! there is none, and the tool reads and judges recordings only.
+//! there is none, and the tool traces with `--via tracefs` only.
 //!
 //! The commit comes from `DEVRES_TRACER_COMMIT`, or else from the package or git.
 
@@ -34,7 +34,7 @@ fn main() {
             println!("cargo::rustc-cfg=probes");
             origin
         }
-        Ok(None) => "none, reads and judges recordings only".to_owned(),
+        Ok(None) => "none, traces with --via tracefs only".to_owned(),
         Err(message) => {
             println!("cargo::error={message}");
             return;

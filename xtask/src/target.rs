@@ -70,7 +70,7 @@ impl Target {
             Self::Amd64 => "probes: x86_64, committed",
             Self::Arm64 => "probes: aarch64, committed",
             Self::Riscv64 => "probes: riscv64, committed",
-            Self::Armhf => "probes: none, reads and judges recordings only",
+            Self::Armhf => "probes: none, traces with --via tracefs only",
         }
     }
 

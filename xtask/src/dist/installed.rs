@@ -275,14 +275,17 @@ fn traces_in_guest(target: Target, program: &Path, mirror: Option<&str>) -> Resu
     guest.files = vec![(program.to_owned(), tracer::PATH_IN_GUEST.to_owned())];
     guest.timeout = std::time::Duration::from_secs(600);
     guest.mirror = mirror.map(str::to_owned);
-    let via = if target.has_probes() {
-        "probes"
+    // Debian's kernel without probes has no BTF either: what it records leaves DR001 undecided.
+    let (via, exit_code, verdict, doctor) = if target.has_probes() {
+        ("probes", 0, "CLEAN", false)
     } else {
-        "tracefs"
+        ("tracefs", 3, "INCONCLUSIVE: 0 errors", true)
     };
     let run = guest.run(&format!("via={via}\n{REBIND}"))?;
     ensure!(
-        run.exit_code == 0 && run.stdout.contains("CLEAN") && !run.stdout.contains("doctor:"),
+        run.exit_code == exit_code
+            && run.stdout.contains(verdict)
+            && run.stdout.contains("doctor:") == doctor,
         "the guest ended with {} and printed {}{}",
         run.exit_code,
         run.stdout,
