@@ -13,6 +13,9 @@ const FILES: CapabilitySet = CapabilitySet::CHOWN
 /// To see the kernel's addresses: `perf` and `trace-cmd` look for what those in a recording mean.
 const ADDRESSES: CapabilitySet = CapabilitySet::SYSLOG;
 
+/// To read the running kernel's memory (`/proc/kcore`): what `devres_log` points to is looked up there.
+const MEMORY: CapabilitySet = CapabilitySet::SYS_RAWIO;
+
 /// To ask the probes' maps and counters, and to read kernel memory through programs that are loaded.
 const PROBES: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON);
 
@@ -24,7 +27,7 @@ const ENDING: CapabilitySet = CapabilitySet::KILL;
 pub(super) fn keep_for_reading() {
     // Where a sandbox forbids to give up something, that is still no reason not to read.
     let _ = set_no_new_privs(true);
-    let _ = keep(FILES | ADDRESSES);
+    let _ = keep(FILES | ADDRESSES | MEMORY);
 }
 
 /// Gives up all that tracing does not take once the probes are attached and the command runs, which has what it has.

@@ -104,10 +104,9 @@ fn all_is_found(evidence: &Evidence) -> Result<()> {
 /// Whether the kernel has BTF: without, nothing says where a device has its PM domain.
 fn has_types(recording: &Recording) -> bool {
     let untold = recording.source["coverage"]["untold"].as_array();
-    !untold
-        .into_iter()
-        .flatten()
-        .any(|one| text(one, "/role") == "pm_domain")
+    !untold.into_iter().flatten().any(|one| {
+        text(one, "/hook") == "dev_pm_domain_detach" && text(one, "/role") == "pm_domain"
+    })
 }
 
 /// What a run says of a rule that does not find what it should.
