@@ -7,6 +7,7 @@ use std::{
     os::{fd::AsFd as _, unix::process::CommandExt as _},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -204,9 +205,20 @@ impl Process {
     }
 }
 
+/// How often to look where a process waits, and how long to wait in between: one that wakes now and then shows no stack while it is
+/// awake.
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(7);
+
 /// The functions that a process is in, from the innermost one to what the write to sysfs called.
 fn place(process: u32) -> Vec<String> {
-    let frames = where_task_waits(process);
+    let look = |again| {
+        if again > 0 {
+            thread::sleep(BETWEEN_LOOKS);
+        }
+        Some(where_task_waits(process)).filter(|frames| !frames.is_empty())
+    };
+    let frames = (0..LOOKS).find_map(look).unwrap_or_default();
     let functions = frames.iter().filter_map(|frame| frame.function.as_deref());
     let is_below = |function: &&crate::event::Function| {
         let name = function.base_name().unwrap_or_default();
