@@ -209,8 +209,8 @@ impl Capture {
         self.kernel.information()
     }
 
-    /// Like [`run`](Self::run), of which this is the last: when the command has been started, this process gives up the
-    /// privileges that the rest does not take.
+    /// Like [`run`](Self::run), of which this is the last: once the command has been started, this process drops the
+    /// privileges that the rest doesn't need.
     pub(super) async fn run_last(
         &mut self,
         options: &CaptureOptions,

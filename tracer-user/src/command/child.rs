@@ -97,7 +97,7 @@ fn become_user(process: &mut Command, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives up what a change of the user leaves: capabilities that a process without root hands on, and those that a program
+/// Drops what a change of the user leaves: capabilities that a process without root hands on, and those that a program
 /// with a set-user-ID bit, or with capabilities of its own, would give back.
 fn keep_no_privileges() -> io::Result<()> {
     let (clear, unused): (libc::c_ulong, libc::c_ulong) = (libc::PR_CAP_AMBIENT_CLEAR_ALL as _, 0);

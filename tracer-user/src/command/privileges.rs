@@ -1,4 +1,4 @@
-//! What this process may do: no more than what it goes on to do takes.
+//! The privileges of this process: it drops those that the rest of its work doesn't need.
 
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs,
@@ -22,15 +22,15 @@ const PROBES: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON);
 /// To end a command that runs as another user.
 const ENDING: CapabilitySet = CapabilitySet::KILL;
 
-/// Gives up all that reading a recording does not take, for this process and what it starts: a tool that makes text of the
-/// recording, a pager. Comes before anything of the recording is looked at.
+/// Drops every capability that reading a recording doesn't need, for this process and what it starts: a tool that makes text of
+/// the recording, a pager. To be called before the recording is opened.
 pub(super) fn keep_for_reading() {
-    // Where a sandbox forbids to give up something, that is still no reason not to read.
+    // A sandbox that forbids dropping them is no reason not to read.
     let _ = set_no_new_privs(true);
     let _ = keep(FILES | ADDRESSES | MEMORY);
 }
 
-/// Gives up all that tracing does not take once the probes are attached and the command runs, which has what it has.
+/// Drops every capability that tracing doesn't need once the probes are attached and the command runs.
 pub(super) fn keep_for_tracing() {
     let _ = keep(FILES | ADDRESSES | PROBES | ENDING);
 }

@@ -40,7 +40,7 @@ pub(super) struct ThisMachine {
 }
 
 impl ThisMachine {
-    /// The machine below these roots. An unbind or bind that takes longer than `patience` is given up.
+    /// The machine below these roots. An unbind or bind that takes longer than `patience` is no longer waited for.
     pub(super) fn new(roots: Roots, patience: Duration) -> Self {
         Self {
             roots,

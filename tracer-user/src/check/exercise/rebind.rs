@@ -113,7 +113,7 @@ impl Exercise {
         }
     }
 
-    /// An unbind or bind that takes longer than this is given up.
+    /// An unbind or bind that takes longer than this is no longer waited for.
     #[must_use]
     pub fn within(self, timeout: Duration) -> Self {
         Self { timeout, ..self }

@@ -81,8 +81,8 @@ fn facts(story: &Story<'_>) -> Vec<String> {
 
 fn meaning(splat: &Splat, story: &Story<'_>) -> String {
     if splat.kind == SplatKind::LiveIrq {
-        return "The interrupt's number is given up, and its handler is still requested. If devm_request_irq() requested \
-                it, its release comes only after the driver's remove. Give the number up in a release that is added \
+        return "The interrupt's number is freed while its handler is still registered. If devm_request_irq() requested \
+                it, its release comes only after the driver's remove. Free the number in a release that is added \
                 before the interrupt is requested, or call devm_free_irq() first."
             .to_owned();
     }
