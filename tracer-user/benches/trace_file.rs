@@ -1,6 +1,7 @@
 //! How fast trace files are written, read and judged, how large they are, and how much memory that takes.
 
 mod cycle;
+mod recording;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -14,10 +15,9 @@ use std::{
 
 use devres_tracer::{
     engine::Engine,
-    event::{DeviceAddress, Event, EventKind, NodeAddress},
-    evidence::SourceInformation,
+    event::Event,
     rules::RuleSet,
-    trace_file::{Events, Header, Recorder, RecorderOptions, TraceFile},
+    trace_file::{Events, TraceFile},
 };
 use nix::time::{ClockId, clock_gettime};
 use peak_alloc::PeakAlloc;
@@ -32,7 +32,9 @@ const EVENTS: usize = 10_000_000;
 fn main() {
     let path = std::env::temp_dir().join(format!("bench-{}.dvrt", std::process::id()));
     let cycle = cycle::cycle();
-    measured("written", || write(&path, &cycle));
+    measured("written", || {
+        println!("{:?}", recording::write(&path, &cycle, EVENTS));
+    });
     let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
     #[expect(clippy::cast_precision_loss, reason = "a length is shown")]
     let each = bytes as f64 / EVENTS as f64;
@@ -82,40 +84,6 @@ fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
         .expect("every kernel has this clock")
         .into()
-}
-
-/// Each round has addresses and times of its own.
-fn write(path: &Path, cycle: &[Event]) {
-    let header = Header::of_recording(SourceInformation {
-        tool: "bench".to_owned(),
-        kernel: None,
-        machine: None,
-        coverage: whole(),
-        filters: Vec::new(),
-    });
-    let options = RecorderOptions {
-        overwrite: true,
-        ..RecorderOptions::default()
-    };
-    let mut recorder = Recorder::start(path, header, options).expect("there is room");
-    for number in 0..EVENTS {
-        let (round, position) = (number / cycle.len(), number % cycle.len());
-        let mut event = cycle[position].clone();
-        // As if by chance: real times and addresses don't repeat.
-        let chance = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
-        let shift = (round as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44 << 12;
-        event.time.0 += round as u64 * 1_000_000_000 + chance;
-        event.device = DeviceAddress(event.device.0 + shift);
-        match &mut event.kind {
-            EventKind::Add(node) => node.node = NodeAddress(node.node.0 + shift),
-            EventKind::Release(node) | EventKind::Remove(node) => {
-                node.node = NodeAddress(node.node.0 + shift);
-            }
-            _ => {}
-        }
-        recorder.event(&event);
-    }
-    println!("{:?}", recorder.finish(Vec::new()).expect("there is room"));
 }
 
 fn read(path: &Path, mut each: impl FnMut(&Event)) {

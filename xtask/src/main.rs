@@ -20,6 +20,7 @@ mod guest_programs;
 mod guest_tests;
 mod headers;
 mod initramfs;
+mod instructions;
 mod kernel;
 mod kmod;
 mod kvm;
@@ -76,6 +77,8 @@ enum Task {
     RulesDocument,
     /// Compares the cost with other tracers: the same work under each of them, in a stock kernel.
     Compare(compare::Args),
+    /// Counts the instructions of the work on each event, and compares them with the figures in the tree.
+    Instructions(instructions::Args),
     /// Binds and unbinds every driver that QEMU has a device for, with all rules applied.
     Soak(soak::Args),
     /// Draws the pictures of the live view for the documents, from a real recording.
@@ -96,6 +99,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
         Task::RulesDocument => rules_document::run().map(|()| ExitCode::SUCCESS),
         Task::Compare(args) => compare::run(&args),
+        Task::Instructions(args) => instructions::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Screenshots => screenshots::run().map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::run(&args),

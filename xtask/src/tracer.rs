@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::command;
 use crate::target::Target;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace;
@@ -59,6 +60,35 @@ pub(crate) fn build_static() -> Result<PathBuf> {
 /// Warnings are left to the ordinary build.
 pub(crate) fn build_static_for(target: Target, purpose: Purpose) -> Result<PathBuf> {
     target.prepare()?;
+    let (mut cargo, programs) = static_cargo(target, purpose)?;
+    cargo.args(["--package", "devres-tracer", "--bin", "devres-tracer"]);
+    match purpose {
+        Purpose::Guest => {
+            cargo.env("DEVRES_TRACER_COMMIT", "built for tests");
+        }
+        Purpose::Package => make_small(&mut cargo, target)?,
+    }
+    eprintln!("building the tracer for {}", target.debian());
+    let status = cargo.status().context("cannot run cargo")?;
+    ensure!(
+        status.success(),
+        "the static build of devres-tracer failed ({status})"
+    );
+    Ok(programs.join("devres-tracer"))
+}
+
+/// Builds the program of `benches/instructions`, of the same objects as the tracer for guests of x86-64.
+pub(crate) fn build_instructions() -> Result<PathBuf> {
+    let (mut cargo, programs) = static_cargo(Target::Amd64, Purpose::Guest)?;
+    cargo
+        .args(["--package", "instructions"])
+        .env("DEVRES_TRACER_COMMIT", "built for tests");
+    command::show(&mut cargo)?;
+    Ok(programs.join("instructions"))
+}
+
+/// A call of `cargo rustc` that links statically, and where it leaves its programs.
+fn static_cargo(target: Target, purpose: Purpose) -> Result<(Command, PathBuf)> {
     let directory = workspace::root().join("target/guest");
     let cargo_home = toolchain::cargo_home()?;
     let flags = [
@@ -75,28 +105,13 @@ pub(crate) fn build_static_for(target: Target, purpose: Purpose) -> Result<PathB
     let mut cargo = toolchain::cargo();
     cargo
         .args(["rustc", "--locked", "--profile", purpose.profile()])
-        .args(["--package", "devres-tracer", "--bin", "devres-tracer"])
         .args(["--target", target.rust()])
         .env("CARGO_TARGET_DIR", &directory)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env_remove("DEVRES_TRACER_EBPF_OBJECT")
         .envs(target.linker());
-    match purpose {
-        Purpose::Guest => {
-            cargo.env("DEVRES_TRACER_COMMIT", "built for tests");
-        }
-        Purpose::Package => make_small(&mut cargo, target)?,
-    }
-    eprintln!("building the tracer for {}", target.debian());
-    let status = cargo.status().context("cannot run cargo")?;
-    ensure!(
-        status.success(),
-        "the static build of devres-tracer failed ({status})"
-    );
-    Ok(directory
-        .join(target.rust())
-        .join(purpose.profile())
-        .join("devres-tracer"))
+    let programs = directory.join(target.rust()).join(purpose.profile());
+    Ok((cargo, programs))
 }
 
 /// Lets a call of `cargo rustc` build a small program. The linker is the one that comes with Rust, whatever the target.

@@ -54,9 +54,9 @@ pub(super) struct ProbeOptions {
     /// How to trace the kernel
     #[arg(long, value_enum, default_value_t = Via::Probes, value_name = "WAY")]
     via: Via,
-    /// Ring buffer size, such as 64M
-    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = ring_size)]
-    ring_size: u32,
+    /// Ring buffer size, such as 64M [default: a 64th of the memory, from 8M to 64M]
+    #[arg(long, value_name = "SIZE", value_parser = ring_size)]
+    ring_size: Option<u32>,
     /// Record no kernel stacks: cheaper, but findings don't show who added a resource
     #[arg(long)]
     no_stacks: bool,
@@ -77,7 +77,7 @@ impl ProbeOptions {
     pub(super) fn options(&self, filter: &DeviceFilter) -> Options {
         Options {
             via: self.via,
-            ring_bytes: self.ring_size,
+            ring_bytes: self.ring_size.unwrap_or_else(Options::default_ring_bytes),
             stacks: !self.no_stacks,
             probe_log: self.probe_log,
             ways: if self.attach.is_empty() {

@@ -4,23 +4,6 @@
 #   NAME.size    kB that it wrote in the last round
 #   NAME.events  events of the work that it has of the last round, as it shows them itself
 #   NAME.read    seconds that it took to show them
-set -u
-export LC_ALL=C.UTF-8
-share=/mnt/share
-peers=/mnt/peers
-mkdir -p $peers
-mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,ro peers $peers
-for place in proc sys dev; do mount --rbind /$place $peers/$place; done
-mount -t tmpfs -o size=2G tmpfs $peers/tmp
-insmod /devres_test.ko
-cp /usr/local/bin/devres-tracer $peers/tmp/
-
-cat >$peers/tmp/work <<END
-#!/usr/bin/busybox sh
-echo many $resources >/sys/kernel/debug/devres_test/run
-END
-chmod +x $peers/tmp/work
-
 now() {
 	read -r now _ </proc/uptime
 	echo "$now"

@@ -239,18 +239,35 @@ fn said_to_be_lost(log: &str) -> String {
     count.unwrap_or_default().to_owned()
 }
 
-/// Where the tables stand in the document.
-const BEGIN: &str = "<!-- compared: written by cargo xtask compare -->\n";
-const END: &str = "<!-- end of what was compared -->\n";
+/// Where tables stand in the document: between these lines.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    begin: &'static str,
+    end: &'static str,
+}
 
-/// Puts the tables where the last ones stand.
-pub(super) fn replace(document: &str, tables: &str) -> Result<String> {
-    let parts = document
-        .split_once(BEGIN)
-        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    ensure!(parts.is_some(), "the document has no place for the tables");
-    let (before, after) = parts.unwrap_or_default();
-    Ok(format!("{before}{BEGIN}\n{tables}\n{END}{after}"))
+impl Place {
+    /// What tracing costs.
+    pub(super) const COMPARED: Self = Self {
+        begin: "<!-- compared: written by cargo xtask compare -->\n",
+        end: "<!-- end of what was compared -->\n",
+    };
+    /// What reading costs.
+    pub(super) const OFFLINE: Self = Self {
+        begin: "<!-- read: written by cargo xtask compare --offline -->\n",
+        end: "<!-- end of what was read -->\n",
+    };
+
+    /// Puts the tables where the last ones stand.
+    pub(super) fn replace(self, document: &str, tables: &str) -> Result<String> {
+        let Self { begin, end } = self;
+        let parts = document
+            .split_once(begin)
+            .and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
+        ensure!(parts.is_some(), "the document has no place for the tables");
+        let (before, after) = parts.unwrap_or_default();
+        Ok(format!("{before}{begin}\n{tables}\n{end}{after}"))
+    }
 }
 
 #[cfg(test)]
@@ -267,10 +284,12 @@ mod tests {
 
     #[test]
     fn tables_take_the_place_of_the_last_ones() {
-        let document = format!("before\n{BEGIN}old\n{END}after\n");
-        let replaced = replace(&document, "new\n").unwrap();
-        assert_eq!(replaced, format!("before\n{BEGIN}\nnew\n\n{END}after\n"));
-        assert!(replace("nothing", "new").is_err());
+        let place = Place::COMPARED;
+        let Place { begin, end } = place;
+        let document = format!("before\n{begin}old\n{end}after\n");
+        let replaced = place.replace(&document, "new\n").unwrap();
+        assert_eq!(replaced, format!("before\n{begin}\nnew\n\n{end}after\n"));
+        assert!(Place::OFFLINE.replace(&document, "new").is_err());
     }
 
     #[test]
