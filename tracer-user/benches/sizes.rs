@@ -28,7 +28,7 @@ const ONE: &str = "--one";
 /// The commands, with what comes before the file; `diff` has the file twice.
 const COMMANDS: [(&str, &[&str]); 4] = [
     ("report", &["report"]),
-    ("check", &["check", "--from"]),
+    ("check", &["check"]),
     ("stacks", &["stacks"]),
     ("diff", &["diff"]),
 ];

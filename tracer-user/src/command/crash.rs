@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use super::{
-    Exit,
+    Exit, privileges,
     rules::RuleOptions,
     say::{say, shown},
     source_options::FilterOptions,
@@ -66,7 +66,10 @@ impl CrashCommand {
             return Err(UsageError::new(problem).into());
         }
         let mut evidence = match &self.file {
-            Some(path) => of_file(path)?,
+            Some(path) => {
+                privileges::keep_for_reading(self.output.file());
+                of_file(path)?
+            }
             None => of_this_machine()?,
         };
         if let Some(path) = &self.log {

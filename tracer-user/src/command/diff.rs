@@ -12,7 +12,7 @@ use super::{
     Exit,
     judged::keep_wanted,
     pager::{PagerOptions, colours, unless_unread},
-    reading,
+    privileges, reading,
     source_options::FilterOptions,
     usage::UsageError,
 };
@@ -98,6 +98,7 @@ impl Diff {
         if self.good.as_os_str() == "-" && self.bad.as_os_str() == "-" {
             return Err(UsageError::new("only one of the two can be standard input").into());
         }
+        privileges::keep_for_reading(None);
         let (good, bad) = (read(&self.good, &filter)?, read(&self.bad, &filter)?);
         for (old, new) in &self.map {
             for (name, side, read) in [(old, "GOOD", &good), (new, "BAD", &bad)] {

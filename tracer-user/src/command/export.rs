@@ -12,7 +12,7 @@ use super::{
     files::{self, OverwriteOption},
     import,
     judged::keep_wanted,
-    reading,
+    privileges, reading,
     say::{say, shown},
     source_options::FilterOptions,
     usage::UsageError,
@@ -74,6 +74,7 @@ impl Export {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
         files::refuse_same(Some(&self.file), self.output.as_deref())?;
+        privileges::keep_for_reading(self.output.as_deref());
         let mut recording = reading::open_for(&self.file, self.output.is_none())?;
         let name = if self.redact {
             recording.redact()

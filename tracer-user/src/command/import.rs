@@ -12,7 +12,7 @@ use clap::Args;
 use super::{
     Exit,
     files::{self, OverwriteOption},
-    reading, record,
+    privileges, reading, record,
     rules::RuleOptions,
     say::{say, shown},
     source_options::FilterOptions,
@@ -61,6 +61,7 @@ impl Import {
             ))
             .into());
         }
+        privileges::keep_for_reading(self.output.file());
         let mut recording =
             reading::open_for(&self.file, self.output.writes_events_to_standard_output())?;
         if let Some(path) = trace_file {

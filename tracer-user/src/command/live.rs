@@ -1,6 +1,9 @@
 //! `devres-tracer live`, and `devres-tracer` without a command.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -110,7 +113,8 @@ impl Live {
         let file = self.file;
         let is_live = file.is_none();
         if !is_live {
-            privileges::keep_for_reading();
+            // What is saved goes where its user says.
+            privileges::keep_for_reading([Path::new("/")]);
         }
         let result = tui::run(options, || {
             let source = match file {

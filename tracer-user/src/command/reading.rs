@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{
-    privileges, progress,
+    progress,
     say::{detail, shown},
     usage::UsageError,
 };
@@ -19,7 +19,6 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Recording> {
 
 /// Like [`open`], for a command that writes lines to standard output while it reads, if that is so.
 pub(super) fn open_for(path: &Path, writes_lines: bool) -> anyhow::Result<Recording> {
-    privileges::keep_for_reading();
     let began = std::time::Instant::now();
     let opened = told(progress::open(path, writes_lines));
     detail(format_args!(

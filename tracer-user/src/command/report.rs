@@ -13,6 +13,7 @@ use super::{
     files::{create_file, refuse_same},
     judged::{Judged, ReportOptions},
     pager::{PagerOptions, colours, unless_unread},
+    privileges,
     rules::RuleOptions,
     say::shown,
     source_options::FilterOptions,
@@ -98,6 +99,7 @@ impl Report {
         for file in &self.files {
             refuse_same(Some(file), self.html.as_deref())?;
         }
+        privileges::keep_for_reading(self.html.as_deref());
         if let Some(page) = &self.html {
             return self.write_page(page);
         }

@@ -10,7 +10,9 @@ use std::{
 
 use clap::Args;
 
-use super::{Exit, after_boot::AfterBoot, reading, say::say, source_options::FilterOptions};
+use super::{
+    Exit, after_boot::AfterBoot, privileges, reading, say::say, source_options::FilterOptions,
+};
 use crate::{
     command::time::{Extent, HOW, TimeArgument},
     event::{EventKind, Time},
@@ -95,6 +97,7 @@ impl Stacks {
 
     /// The state that a recording shows at the time that is asked for.
     fn recorded(&self, file: &Path, filter: DeviceFilter) -> anyhow::Result<Found> {
+        privileges::keep_for_reading(None);
         let mut until = None;
         if let Some(at) = self.at {
             reading::can_be_read_twice(file)?;

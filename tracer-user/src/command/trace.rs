@@ -16,7 +16,7 @@ use super::{
     files::{self, OverwriteOption},
     manner,
     pager::{colours, width},
-    reading, record,
+    privileges, reading, record,
     rules::RuleOptions,
     say::{plainly, say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
@@ -168,6 +168,7 @@ impl Trace {
         files::refuse_same(self.from.as_deref(), outputs.into_iter().flatten())?;
         self.overwrite.refuse_existing(self.record.as_deref())?;
         if let Some(path) = &self.from {
+            privileges::keep_for_reading(self.output.file());
             let mut recording =
                 reading::open_for(path, self.output.writes_events_to_standard_output())?;
             let information = recording.information().clone();

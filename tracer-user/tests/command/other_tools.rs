@@ -2,6 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
+use landlock::{
+    ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
+};
+
 use super::{Place, Ran};
 
 /// What such a tool prints of a driver that probes and is unbound.
@@ -16,6 +20,14 @@ fn import(file: &str, beginning: &[u8], tool: &str, script: &str) -> (Ran, Strin
     let place = Place::new();
     place.write(file, beginning);
     place.write("text", TEXT);
+    let programs = install(&place, tool, script);
+    let ran = place.run_among(&programs, &["import", "--json", file]);
+    let arguments = fs::read_to_string(place.path("arguments")).unwrap_or_default();
+    (ran, arguments)
+}
+
+/// Makes a script the only program; yields where programs are to be looked for.
+fn install(place: &Place, tool: &str, script: &str) -> String {
     fs::create_dir(place.path("programs")).expect("a directory can be made");
     let tool = format!("programs/{tool}");
     let directory = place.path("");
@@ -26,10 +38,7 @@ fn import(file: &str, beginning: &[u8], tool: &str, script: &str) -> (Ran, Strin
     );
     fs::set_permissions(place.path(&tool), fs::Permissions::from_mode(0o755))
         .expect("a script can be run");
-    let programs = place.path("programs").display().to_string();
-    let ran = place.run_among(&programs, &["import", "--json", file]);
-    let arguments = fs::read_to_string(place.path("arguments")).unwrap_or_default();
-    (ran, arguments)
+    place.path("programs").display().to_string()
 }
 
 /// Prints the text with what a shell has built in.
@@ -95,6 +104,45 @@ fn a_tool_has_what_reading_takes_and_can_gain_nothing() {
             "{set} {has:?}"
         );
     }
+}
+
+#[test]
+fn nothing_is_written_but_outputs_by_whatever_reads_a_recording() {
+    // Not where temporary files lie: there they may be written.
+    let elsewhere = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("there is room");
+    let stranger = elsewhere.path().join("written");
+    let script = format!("(echo x >{}) 2>/dev/null\n{PRINT}", stranger.display());
+    for arguments in [
+        &["import", "trace.dat"][..],
+        &["report", "trace.dat"],
+        &["export", "--format", "json", "trace.dat"],
+        &["diff", "trace.dat", "trace.dat"],
+        &["stacks", "trace.dat"],
+        &["trace", "--from", "trace.dat"],
+        &["check", "trace.dat"],
+    ] {
+        let place = Place::new();
+        place.write("trace.dat", b"\x17\x08\x44tracing6\0");
+        place.write("text", TEXT);
+        let ran = place.run_among(&install(&place, "trace-cmd", &script), arguments);
+        assert!(ran.code <= 3, "{arguments:?}: {}", ran.error);
+        assert!(place.path("arguments").exists(), "{arguments:?}");
+        assert_eq!(stranger.exists(), !landlock_works(), "{arguments:?}");
+    }
+    let page = elsewhere.path().join("page.html");
+    let place = Place::new();
+    place.write("text.log", TEXT);
+    let ran = place.run(&["report", "--html", &page.display().to_string(), "text.log"]);
+    assert!(ran.code <= 3 && page.exists(), "{}", ran.error);
+}
+
+/// Whether this kernel has landlock, and nobody has switched it off.
+fn landlock_works() -> bool {
+    Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_write(ABI::V1))
+        .and_then(Ruleset::create)
+        .is_ok()
 }
 
 #[test]

@@ -181,18 +181,12 @@ impl Check {
         if let Some(conflict) = Report::conflict(&self.report, !self.capture.command.is_empty()) {
             return Err(UsageError::new(conflict));
         }
-        let reports = self.report.iter().filter_map(|report| report.file.as_ref());
-        let written = reports
-            .chain(&self.record)
-            .chain(&self.resume)
-            .map(PathBuf::as_path);
-        let all = || written.clone().chain(self.write_expectations.as_deref());
         self.overwrite.refuse_existing(self.record.as_deref())?;
-        files::refuse_same(self.file.as_deref(), all())?;
-        files::refuse_same(self.policy.as_deref(), all())?;
+        files::refuse_same(self.file.as_deref(), self.outputs())?;
+        files::refuse_same(self.policy.as_deref(), self.outputs())?;
         // Expectations may be made anew of what is found, but nothing else may take their place.
         for expectations in &self.expectations {
-            files::refuse_same(Some(expectations), written.clone())?;
+            files::refuse_same(Some(expectations), self.outputs_but_expectations())?;
         }
         let exercises = self.exercise.is_some()
             || self.exercise_module.is_some()
@@ -208,6 +202,20 @@ impl Check {
             ));
         }
         Ok(())
+    }
+
+    /// The files that are written.
+    fn outputs(&self) -> impl Iterator<Item = &Path> {
+        self.outputs_but_expectations()
+            .chain(self.write_expectations.as_deref())
+    }
+
+    fn outputs_but_expectations(&self) -> impl Iterator<Item = &Path> {
+        let reports = self.report.iter().filter_map(|report| report.file.as_ref());
+        reports
+            .chain(&self.record)
+            .chain(&self.resume)
+            .map(PathBuf::as_path)
     }
 
     async fn judge(&self) -> Result<(Policy, Judgement), Failure> {
@@ -250,7 +258,7 @@ impl Check {
         policy: &Policy,
         filter: &DeviceFilter,
     ) -> Result<(Results, Option<Lives>), Failure> {
-        privileges::keep_for_reading();
+        privileges::keep_for_reading(self.outputs());
         let mut recording = reading::told(Recording::open(file)).map_err(Failure::of_input)?;
         let wanted = Wanted::of_recording(filter.clone(), &recording);
         let mut ending = RunEnd::on(today());
