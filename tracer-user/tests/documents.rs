@@ -9,10 +9,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use clap::CommandFactory as _;
-use devres_tracer::{command::Arguments, rules::RuleSet};
+use devres_tracer::{command::Arguments, rules::RuleSet, sink::lab};
+
+/// Held by who writes documents.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// Ends the output of each command of a block.
 const MARK: &str = "\u{1}end of output\u{1}";
@@ -144,6 +148,7 @@ fn fits(shown: &[&str], printed: &[&str]) -> bool {
 #[test]
 fn console_blocks_show_what_the_commands_print() {
     let update = std::env::var_os("UPDATE_DOCUMENTS").is_some();
+    let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     // Commands that write do so beside the documents, not into them.
     let directory = tempfile::tempdir().unwrap();
     for name in ["docs", "tracer-user"] {
@@ -265,6 +270,26 @@ fn links_lead_somewhere() {
             let found = path.parent().unwrap().join(file);
             assert!(found.exists(), "{}: {target}", path.display());
         }
+    }
+}
+
+#[test]
+fn the_tables_of_a_lab_are_described() {
+    let path = root().join("docs/lab.md");
+    let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let document = fs::read_to_string(&path).unwrap();
+    let (before, rest) = document.split_once("<!-- tables: ").unwrap();
+    let (note, rest) = rest.split_once("-->\n").unwrap();
+    let (_, after) = rest.split_once("<!-- end of tables -->").unwrap();
+    let tables = lab::document();
+    let whole = format!("{before}<!-- tables: {note}-->\n\n{tables}<!-- end of tables -->{after}");
+    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+        fs::write(&path, whole).unwrap();
+    } else {
+        assert!(
+            document == whole,
+            "docs/lab.md does not describe the tables: run UPDATE_DOCUMENTS=1"
+        );
     }
 }
 

@@ -24,6 +24,7 @@ mod instructions;
 mod kernel;
 mod kmod;
 mod kvm;
+mod lab_tests;
 mod mirror;
 mod modules;
 mod qemu;

@@ -17,7 +17,7 @@ use crate::architecture::Architecture;
 use crate::guest_tests::{self, Extent, Programs, initramfs_boot};
 use crate::kernel::Kernel;
 use crate::tracer::{self, Purpose};
-use crate::{command, kmod, report_tests, toolchain};
+use crate::{command, kmod, lab_tests, report_tests, toolchain};
 
 /// The kernels that are tested unless others are named: the older of Debian's stable releases, whose driver core releases
 /// resources too late in places, and the newest.
@@ -78,6 +78,9 @@ pub(crate) struct Args {
     /// minutes.
     #[arg(long, conflicts_with_all = ["host_only", "guest_only", "kernel", "all_kernels", "quick"])]
     initramfs: bool,
+    /// Run only the tests of the tables of a lab: DuckDB and Spark are installed and queried. Takes some minutes.
+    #[arg(long, conflicts_with_all = ["host_only", "guest_only", "kernel", "all_kernels", "quick", "initramfs"])]
+    lab: bool,
     /// Run only the tests whose name contains this.
     #[arg(long, value_name = "SUBSTRING")]
     filter: Option<String>,
@@ -123,6 +126,11 @@ impl fmt::Display for Tally {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.initramfs {
         let tally = initramfs_boot::run(args.filter.as_deref(), args.mirror.as_deref())?;
+        println!("{tally}");
+        return Ok(ExitCode::from(u8::from(tally.failed > 0)));
+    }
+    if args.lab {
+        let tally = lab_tests::run(args.filter.as_deref())?;
         println!("{tally}");
         return Ok(ExitCode::from(u8::from(tally.failed > 0)));
     }

@@ -27,6 +27,7 @@ const PACKAGES: [(&str, &str); 21] = [
     ("depmod", "kmod"),
     ("dtc", "device-tree-compiler"),
     ("fdtoverlay", "device-tree-compiler"),
+    ("java", "openjdk-17-jre-headless"),
     ("mke2fs", "e2fsprogs"),
     ("pip3", "python3-pip"),
     ("qemu-aarch64-static", "qemu-user-static"),

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufWriter, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueEnum};
@@ -12,6 +12,7 @@ use super::{
     files::{self, OverwriteOption},
     import,
     judged::keep_wanted,
+    lab::{LabExport, LabOptions},
     privileges, reading,
     say::{say, shown},
     source_options::FilterOptions,
@@ -19,8 +20,9 @@ use super::{
 };
 use crate::{
     command::pager::unless_unread,
-    engine::Observer,
-    history::{HistoryObserver, Limits, Window},
+    engine::{Observer, Summary},
+    filter::DeviceFilter,
+    history::{Histories, HistoryObserver, Limits, Window},
     rules::RuleSet,
     run::{Concluded, Purpose, Run, Wanted},
     sink::{
@@ -35,8 +37,9 @@ use crate::{
 /// json is what `trace --json` writes. perfetto is for ui.perfetto.dev and its trace processor: each device is a track with
 /// its phases, resources, findings and counters of what it holds. chrome is the trace event format for chrome://tracing and
 /// others: the same spans, and functions, additions and releases on their tasks. If only some devices are exported, the
-/// output says so. dvrt is a trace file, for --redact. Nothing is judged: exit code 0 if everything was read, 3 if something is
-/// missing from the output.
+/// output says so. dvrt is a trace file, for --redact. parquet takes any number of recordings and adds them to a directory of
+/// tables for DuckDB, Spark and the like; a recording that is exported again replaces itself. The exit code is no verdict: 0 if
+/// everything was read, 3 if something is missing from the output.
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
 pub(super) struct Export {
@@ -49,13 +52,16 @@ pub(super) struct Export {
     /// occurs, so that every rule decides as before
     #[arg(long)]
     redact: bool,
-    /// Write to this file instead of standard output
-    #[arg(long, short, value_name = "FILE")]
+    /// Write to this file instead of standard output; with parquet, the directory of the tables
+    #[arg(long, short, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteOption,
-    /// The recording, or - for standard input
-    file: PathBuf,
+    #[command(flatten)]
+    lab: LabOptions,
+    /// The recording, or - for standard input; with parquet several, which must be files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -68,71 +74,48 @@ enum Format {
     Chrome,
     /// A trace file
     Dvrt,
+    /// Tables of Parquet files
+    Parquet,
 }
 
 impl Export {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
-        files::refuse_same(Some(&self.file), self.output.as_deref())?;
         privileges::keep_for_reading(self.output.as_deref());
-        let mut recording = reading::open_for(&self.file, self.output.is_none())?;
+        if matches!(self.format, Format::Parquet) {
+            let lab = LabExport {
+                filter: &filter,
+                redact: self.redact,
+                options: &self.lab,
+                directory: self.output.as_deref(),
+                files: &self.files,
+            };
+            return lab.run();
+        }
+        if self.lab.is_given() {
+            let problem = "--machine and --recorded are for the tables of --format parquet";
+            return Err(UsageError::new(problem).into());
+        }
+        let [file] = self.files.as_slice() else {
+            let problem =
+                "several recordings can only be exported with --format parquet: give one FILE";
+            return Err(UsageError::new(problem).into());
+        };
+        files::refuse_same(Some(file), self.output.as_deref())?;
+        let mut recording = reading::open_for(file, self.output.is_none())?;
         let name = if self.redact {
             recording.redact()
         } else {
-            self.file.display().to_string()
+            file.display().to_string()
         };
-        let wanted = Wanted::of_recording(filter.clone(), &recording);
-        let writer = || {
-            let writer = files::create(self.output.as_deref())?;
-            anyhow::Ok(BufWriter::with_capacity(1 << 16, writer))
-        };
-        let information = wanted.of_source(recording.information());
-        let observer = HistoryObserver::new(Limits::for_a_picture(), Window::default(), false);
-        let finish = |concluded: Concluded<HistoryObserver>| {
-            let mut histories = concluded.observer.finish(concluded.engine.model());
-            keep_wanted(&mut histories, &filter);
-            histories
-        };
-        let (summary, histories) = match self.format {
-            Format::Json => {
-                let mut sink = JsonSink::new(writer()?, true);
-                let concluded = replay(&mut recording, wanted, (), &mut sink);
-                unless_unread(concluded.written)?;
-                (concluded.summary, None)
-            }
-            Format::Chrome => {
-                let mut sink = ChromeSink::new(writer()?);
-                let mut concluded = replay(&mut recording, wanted, observer, &mut sink);
-                let written = std::mem::replace(&mut concluded.written, Ok(()));
-                let summary = concluded.summary.clone();
-                let histories = finish(concluded);
-                unless_unread(written.and_then(|()| sink.close(&histories)))?;
-                (summary, Some(histories))
-            }
-            Format::Perfetto => {
-                let mut writer = writer()?;
-                let mut concluded = replay(&mut recording, wanted, observer, &mut Nowhere);
-                let findings = std::mem::take(&mut concluded.findings);
-                let summary = concluded.summary.clone();
-                let histories = finish(concluded);
-                let report = Report {
-                    name: &name,
-                    source: &information,
-                    histories: &histories,
-                    findings: &findings,
-                    summary: &summary,
-                    damage: None,
-                };
-                let written = write_perfetto(&report, &mut writer);
-                unless_unread(written.and_then(|()| writer.flush()))?;
-                (summary, Some(histories))
-            }
-            Format::Dvrt => return self.write_trace_file(&mut recording),
-        };
+        if matches!(self.format, Format::Dvrt) {
+            return self.write_trace_file(file, &mut recording);
+        }
+        let (summary, histories) = self.transcribe(&mut recording, &name, &filter)?;
         let gaps = summary.problems.into_iter().chain(summary.reasons);
         let gaps: Vec<String> = gaps.chain(histories.as_ref().and_then(not_kept)).collect();
         for gap in &gaps {
-            say(format_args!("{}: {gap}", shown(&self.file)));
+            say(format_args!("{}: {gap}", shown(file)));
         }
         Ok(if gaps.is_empty() {
             Exit::Clean
@@ -140,10 +123,59 @@ impl Export {
             Exit::Inconclusive
         })
     }
+
+    /// Writes JSON or a picture. Returns what is said of the whole, and what a picture shows.
+    fn transcribe(
+        &self,
+        recording: &mut Recording,
+        name: &str,
+        filter: &DeviceFilter,
+    ) -> anyhow::Result<(Summary, Option<Histories>)> {
+        let wanted = Wanted::of_recording(filter.clone(), recording);
+        let writer = files::create(self.output.as_deref())?;
+        let mut writer = BufWriter::with_capacity(1 << 16, writer);
+        let information = wanted.of_source(recording.information());
+        let observer = HistoryObserver::new(Limits::for_a_picture(), Window::default(), false);
+        let finish = |concluded: Concluded<HistoryObserver>| {
+            let mut histories = concluded.observer.finish(concluded.engine.model());
+            keep_wanted(&mut histories, filter);
+            histories
+        };
+        if matches!(self.format, Format::Json) {
+            let mut sink = JsonSink::new(writer, true);
+            let concluded = replay(recording, wanted, (), &mut sink);
+            unless_unread(concluded.written)?;
+            return Ok((concluded.summary, None));
+        }
+        if matches!(self.format, Format::Chrome) {
+            let mut sink = ChromeSink::new(writer);
+            let mut concluded = replay(recording, wanted, observer, &mut sink);
+            let written = std::mem::replace(&mut concluded.written, Ok(()));
+            let summary = concluded.summary.clone();
+            let histories = finish(concluded);
+            unless_unread(written.and_then(|()| sink.close(&histories)))?;
+            return Ok((summary, Some(histories)));
+        }
+        let mut concluded = replay(recording, wanted, observer, &mut Nowhere);
+        let findings = std::mem::take(&mut concluded.findings);
+        let summary = concluded.summary.clone();
+        let histories = finish(concluded);
+        let report = Report {
+            name,
+            source: &information,
+            histories: &histories,
+            findings: &findings,
+            summary: &summary,
+            damage: None,
+        };
+        let written = write_perfetto(&report, &mut writer);
+        unless_unread(written.and_then(|()| writer.flush()))?;
+        Ok((summary, Some(histories)))
+    }
 }
 
 impl Export {
-    fn write_trace_file(&self, recording: &mut Recording) -> anyhow::Result<Exit> {
+    fn write_trace_file(&self, file: &Path, recording: &mut Recording) -> anyhow::Result<Exit> {
         if self.filter.is_given() {
             let problem =
                 "--device, --driver and --bus have no effect on a trace file (--format dvrt)";
@@ -159,7 +191,7 @@ impl Export {
             .map_or_else(|| "standard output".to_owned(), shown);
         let problems = import::write_trace_file(recording, writer, &name)?;
         for problem in &problems {
-            say(format_args!("{}: {problem}", shown(&self.file)));
+            say(format_args!("{}: {problem}", shown(file)));
         }
         Ok(if problems.is_empty() {
             Exit::Clean

@@ -18,6 +18,7 @@ mod files;
 mod import;
 mod judged;
 mod known;
+mod lab;
 mod live;
 mod manner;
 mod manual;

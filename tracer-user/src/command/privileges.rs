@@ -75,34 +75,15 @@ fn forbid_writing<'a>(outputs: impl IntoIterator<Item = &'a Path>) -> Result<(),
         .map(drop)
 }
 
-/// Where a new file of this name lies, and where the file lies that it leads to: `/dev/stdout` may be anywhere.
+/// Where a new file or directory of this name lies, and where the file lies that it leads to: `/dev/stdout` may be anywhere.
 fn directories_of(output: &Path) -> impl Iterator<Item = PathBuf> {
-    let file = fs::canonicalize(output);
-    let directory = |path: &Path| match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-        Some(parent) => parent.to_owned(),
-        None => path.to_owned(),
-    };
-    [
-        Some(directory(output)),
-        file.ok().map(|file| directory(&file)),
-    ]
-    .into_iter()
-    .flatten()
-}
-
-fn keep(kept: CapabilitySet) -> rustix::io::Result<()> {
-    let CapabilitySets {
-        effective,
-        permitted,
-        inheritable,
-    } = capabilities(None)?;
-    set_capabilities(
-        None,
-        CapabilitySets {
-            effective: effective & kept,
-            permitted: permitted & kept,
-            inheritable: inheritable & kept,
-        },
-    )
+    let target = fs::canonicalize(output).ok();
+    let named = env::current_dir().map(|here| here.join(output)).ok();
+    [named, target].into_iter().flatten().filter_map(|path| {
+        let above = path.ancestors().skip(1);
+        above
+            .chain([path.as_path()])
+            .find(|directory| directory.is_dir())
+            .map(Path::to_path_buf)
+    })
 }

@@ -59,6 +59,9 @@ Accepted input, recognized by content, not by name:
                             removed
 The file name - is standard input. Decompress files first.
 
+Tables of a lab (export --format parquet), for DuckDB and Spark: TABLE/kernel=RELEASE/machine=NAME/HASH.parquet
+with the tables recordings, bindings, resources, findings and events. A recording replaces itself.
+
 System files that are read:
   /sys/kernel/btf/vmlinux   the layout of the running kernel's structures
   /sys/kernel/tracing       tracepoints and their state

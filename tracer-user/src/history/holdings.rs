@@ -96,7 +96,7 @@ pub(super) fn group_releases(device: Device<'_>, model: &Model) -> usize {
 }
 
 /// The innermost function of drivers/base/devres.c that runs for this device.
-pub(super) fn frame(device: Device<'_>, frames: &[Frame]) -> Option<Hook> {
+pub(crate) fn frame(device: Device<'_>, frames: &[Frame]) -> Option<Hook> {
     frames
         .iter()
         .rev()
@@ -116,7 +116,7 @@ pub(super) fn frame(device: Device<'_>, frames: &[Frame]) -> Option<Hook> {
 }
 
 /// The device whose probe, unbind or end it is that runs on the task, where that is another one.
-pub(super) fn foreign(device: Device<'_>, frames: &[Frame], model: &Model) -> Option<Text> {
+pub(crate) fn foreign(device: Device<'_>, frames: &[Frame], model: &Model) -> Option<Text> {
     let frame = frames.iter().rev().find(|frame| {
         matches!(
             frame.hook(),

@@ -12,6 +12,7 @@ mod sought;
 
 use std::sync::Arc;
 
+pub(crate) use holdings::{foreign, frame};
 pub use names::{Label, LabelId, Names, TaskId};
 pub use observer::HistoryObserver;
 pub use sought::{ResourceSearch, Sought, Wish};

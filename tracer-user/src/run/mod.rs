@@ -62,6 +62,8 @@ pub struct Concluded<O> {
     pub engine: Engine,
     /// The observer, which has seen everything.
     pub observer: O,
+    /// That nothing happened that could be judged, if that is so.
+    pub idleness: Option<String>,
     /// Whether all of it could be written. A reader that has gone away is for the caller to judge.
     pub written: io::Result<()>,
     damage: Option<String>,
@@ -235,8 +237,9 @@ impl<'sink, O: Observer> Run<'sink, O> {
         }
         self.observer.conclude(self.engine.model(), &mut summary);
         let judges = self.purpose != Purpose::Transcribe;
-        let idleness = self.wanted.idleness().filter(|_| judges);
-        let gaps = self.wanted.gaps().into_iter().chain(idleness);
+        let idleness = self.wanted.idleness();
+        let idle = idleness.clone().filter(|_| judges);
+        let gaps = self.wanted.gaps().into_iter().chain(idle);
         for gap in gaps.chain(self.doubts) {
             summary.doubt(gap);
         }
@@ -254,6 +257,7 @@ impl<'sink, O: Observer> Run<'sink, O> {
             findings: outcome.findings,
             engine: self.engine,
             observer: self.observer,
+            idleness,
             written,
             damage,
         }

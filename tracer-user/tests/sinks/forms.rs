@@ -8,6 +8,7 @@ use devres_tracer::{
     sink::reports::Format,
 };
 
+use super::lab::parquet;
 use super::writers::{
     check, check_html, chrome, diff_json, diff_text, expectations, explain, findings, json, live,
     perfetto, report_html, report_json, report_mail, report_resource, report_text, several_html,
@@ -53,7 +54,7 @@ pub(crate) struct Form {
     files: &'static [&'static str],
 }
 
-pub(crate) const FORMS: [Form; 25] = [
+pub(crate) const FORMS: [Form; 26] = [
     form("text", Reader::Lines, text, &["text.rs", "reported.rs"]),
     form("finding", Reader::Lines, findings, &[]),
     form(
@@ -68,6 +69,24 @@ pub(crate) const FORMS: [Form; 25] = [
         Reader::Perfetto,
         perfetto,
         &["perfetto/mod.rs", "perfetto/messages.rs"],
+    ),
+    form(
+        "parquet",
+        Reader::Lines,
+        parquet,
+        &[
+            "lab/bindings.rs",
+            "lab/directory.rs",
+            "lab/events.rs",
+            "lab/lives.rs",
+            "lab/mod.rs",
+            "lab/recordings.rs",
+            "lab/resources.rs",
+            "lab/schema.rs",
+            "lab/schema/columns.rs",
+            "lab/table.rs",
+            "lab/words.rs",
+        ],
     ),
     form(
         "stacks",

@@ -43,7 +43,7 @@ const HOSTILE: [&str; 26] = [
     "\u{fffd}\u{e0041}\u{ad}",
 ];
 
-fn hostile() -> Vec<String> {
+pub(crate) fn hostile() -> Vec<String> {
     let mut names: Vec<String> = HOSTILE.map(str::to_owned).to_vec();
     // Long ones: with blanks, and without, where a line is broken anywhere.
     names.push("::error::long ".repeat(300));

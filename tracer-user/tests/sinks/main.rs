@@ -9,6 +9,7 @@ mod support;
 mod data;
 mod forms;
 mod inert;
+mod lab;
 mod perfetto;
 mod redacted;
 mod same;
