@@ -51,6 +51,8 @@ extern const struct dt_scenario dt_callback_scenarios[];
 extern const struct dt_scenario dt_unwind_scenarios[];
 extern const struct dt_scenario dt_power_scenarios[];
 extern const struct dt_scenario dt_enabled_scenarios[];
+extern const struct dt_scenario dt_freed_scenarios[];
+extern const struct dt_scenario dt_pending_scenarios[];
 
 /* The return type of a platform driver's remove(). */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)

@@ -36,6 +36,8 @@ static const struct dt_scenario *const tables[] = {
 	dt_unwind_scenarios,
 	dt_power_scenarios,
 	dt_enabled_scenarios,
+	dt_freed_scenarios,
+	dt_pending_scenarios,
 };
 
 static struct dentry *directory;

@@ -80,6 +80,20 @@ macro_rules! hooks {
             RegulatorPut = 43: function ["regulator_put"] (Supply) -> Nothing,
                 by_hand enter_regulator_put kprobe_regulator_put, [Optional Beside Stack],
                 "regulators that are given back while they are enabled are not seen";
+            /// Tracepoint `kmem:kfree(call_site, ptr)`: memory is freed in a task that probes or unbinds a device, and a
+            /// resource has pointed to its beginning. Reported for that device.
+            Free = 44: tracepoint ["kfree"] (Memory) -> Nothing,
+                by_hand memory_free memory_free, [Optional Beside Stack],
+                "memory that is freed by hand is not seen";
+            /// Tracepoint `timer:timer_start(timer, ...)`. Reported when memory is released in which a timer is pending, with
+            /// the name of what it calls, right before that release.
+            TimerStart = 45: tracepoint ["timer_start"] (Callback) -> Nothing,
+                by_hand timer_start timer_start, [Optional WithLog],
+                "timers in memory that is released are not seen";
+            /// Tracepoint `workqueue:workqueue_queue_work(cpu, pwq, work)`. The same of a work item that is queued.
+            QueueWork = 46: tracepoint ["workqueue_queue_work"] (Callback) -> Nothing,
+                by_hand queue_work queue_work, [Optional WithLog],
+                "work items in memory that is released are not seen";
             /// `add_dr(dev, node)`: every addition, on kernels without the tracepoint.
             AddDr = 3: function ["add_dr"] (Device, Node) -> Nothing,
                 by_hand enter_add_dr kprobe_add_dr, [WithoutLog Stack],

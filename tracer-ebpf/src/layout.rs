@@ -88,6 +88,10 @@ pub struct Layout {
     pub stacks: u32,
     /// One where it is to be known which task probes or unbinds a device, for the hooks beside devres.
     pub beside: u32,
+    /// One where frees of memory are wanted to which resources point.
+    pub frees: u32,
+    /// One where timers and work items are wanted that are pending in memory that is released.
+    pub pending: u32,
     /// One where the probes' own diagnostics are wanted.
     pub log: u32,
     /// Unread bytes in the ring buffer from which on userspace is woken at once.

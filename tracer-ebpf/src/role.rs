@@ -77,6 +77,10 @@ roles! {
     DevId "dev_id",
     /// The name of a clock or regulator.
     Supply "name",
+    /// Where memory begins that is freed.
+    Memory "ptr",
+    /// The function that a timer or work item calls, which is read, not passed.
+    Callback "function",
     /// The `struct aggregate_device *`.
     Aggregate "adev",
     /// The `struct component *`.

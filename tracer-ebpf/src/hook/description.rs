@@ -30,6 +30,8 @@ pub enum Trait {
     Optional,
     /// Needed only on kernels without the `devres_log` tracepoint, where functions report additions and removals.
     WithoutLog,
+    /// Of use only on kernels with the `devres_log` tracepoint, which reports how large each payload is.
+    WithLog,
     /// Its entry shows who is responsible for what follows, so that a stack is taken there.
     Stack,
     /// It has to do with the device's PM domain, of which two words are read.
@@ -81,7 +83,13 @@ impl Description {
         let passed = self.arguments.iter().copied().filter(|role| {
             matches!(
                 role,
-                Role::Device | Role::Kobject | Role::Node | Role::Group | Role::Irq | Role::DevId
+                Role::Device
+                    | Role::Kobject
+                    | Role::Node
+                    | Role::Group
+                    | Role::Irq
+                    | Role::DevId
+                    | Role::Memory
             )
         });
         let besides: &[Role] = match self.hook {

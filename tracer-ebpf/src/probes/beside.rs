@@ -5,7 +5,7 @@ use aya_ebpf::{
     EbpfContext as _,
     helpers::bpf_get_current_pid_tgid,
     macros::{fentry, kprobe, map, raw_tracepoint},
-    maps::LruHashMap,
+    maps::{Array, LruHashMap},
     programs::{FEntryContext, ProbeContext, RawTracePointContext},
 };
 use tracer_ebpf::{
@@ -17,7 +17,7 @@ use crate::{
     arguments::{Context, kernel_string, kernel_word, registers, words},
     calls::call,
     device::announce,
-    maps::layout,
+    maps::{count, count_down, layout, value_of},
     preemption::uninterrupted,
     record::{begin, lost, reserve, stack, wake_up},
 };
@@ -25,6 +25,11 @@ use crate::{
 /// The devices that a task probes or unbinds, by its thread id.
 #[map]
 static TASKS: LruHashMap<u32, Frames> = LruHashMap::with_max_entries(1024, 0);
+
+/// How many tasks are in [`TASKS`]: where something fires all the time, that is asked first. One that is pushed out of there
+/// stays counted, which costs a look into it.
+#[map]
+static BUSY: Array<u64> = Array::with_max_entries(1, 0);
 
 /// How many frames of a task are told apart. What is switched further inside is counted as lost.
 const MOST: usize = 8;
@@ -52,7 +57,9 @@ pub(crate) fn frame_begins(device: u64) {
             depth: 1,
             devices: [device, 0, 0, 0, 0, 0, 0, 0],
         };
-        let _ = TASKS.insert(task, first, 0);
+        if TASKS.insert(task, first, 0).is_ok() {
+            count(&BUSY);
+        }
         return;
     };
     // SAFETY: the place is a map's value, which only its task writes.
@@ -78,15 +85,21 @@ pub(crate) fn frame_ends() {
             (*frames).depth = (*frames).depth.wrapping_sub(1);
             (*frames).depth
         };
-        if depth == 0 || depth > 64 {
-            let _ = TASKS.remove(task);
+        if (depth == 0 || depth > 64) && TASKS.remove(task).is_ok() {
+            count_down(&BUSY);
         }
     }
 }
 
+/// Whether any task probes or unbinds a device.
+#[inline(always)]
+pub(crate) fn is_any_busy() -> bool {
+    value_of(&BUSY) != 0
+}
+
 /// The device that the current task probes or unbinds; zero if it does neither.
 #[inline(always)]
-fn device_in_hand(hook: Hook) -> u64 {
+pub(crate) fn device_in_hand(hook: Hook) -> u64 {
     let task = bpf_get_current_pid_tgid() as u32;
     let Some(frames) = TASKS.get_ptr_mut(task) else {
         return 0;

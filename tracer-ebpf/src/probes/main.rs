@@ -33,6 +33,8 @@ mod maps;
 mod memory;
 mod modules;
 mod nodes;
+mod pending;
+mod pointers;
 mod preemption;
 mod record;
 

@@ -116,17 +116,30 @@ pub(crate) fn count(counter: &Array<u64>) {
     }
 }
 
-/// Adds one atomically: a probe can be preempted by another on the same CPU. The target's core library has
-/// no atomic addition.
+/// Takes one from a counter.
+#[inline(always)]
+pub(crate) fn count_down(counter: &Array<u64>) {
+    if let Some(place) = counter.get_ptr_mut(0) {
+        add(place, u64::MAX);
+    }
+}
+
+/// Adds one atomically: a probe can be preempted by another on the same CPU.
 #[inline(always)]
 pub(crate) fn add_one(counter: *mut u64) {
+    add(counter, 1);
+}
+
+/// The target's core library has no atomic addition.
+#[inline(always)]
+fn add(counter: *mut u64, value: u64) {
     #[cfg(target_arch = "bpf")]
     // SAFETY: the counter is an aligned word of a map's value.
     unsafe {
-        core::arch::asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
+        core::arch::asm!("lock *(u64 *)({counter} + 0) += {value}", counter = in(reg) counter, value = in(reg) value);
     }
     #[cfg(not(target_arch = "bpf"))]
-    let _ = counter;
+    let _ = (counter, value);
 }
 
 /// Offsets and switches, set by userspace before loading.
@@ -170,6 +183,8 @@ static LAYOUT: Layout = Layout {
     logged: 1,
     stacks: 1,
     beside: 0,
+    frees: 0,
+    pending: 0,
     log: 0,
     wake_up_at: 0,
 };

@@ -15,6 +15,7 @@ use crate::{
     arguments::{Beginning, Context, arguments, kernel_string, registers, words},
     device::{announce, announce_typed},
     maps::{KNOWN_NAMES, KnownName, MODULES_CHANGED, NAMES, Name, OPERATIONS, layout, value_of},
+    pending, pointers,
     preemption::uninterrupted,
     record::{begin, lost, reserve, stack, wake_up},
 };
@@ -196,6 +197,8 @@ fn add(context: Context, device: u64, node: u64, name: u64, size: u64) {
             device,
         );
     }
+    pointers::hold([payload[0], payload[1], behind[0]]);
+    pending::manage(node, size);
     let facts = [device, node, size, release];
     if name.length <= SHORT {
         fill_add::<SHORT_NODE_NAME>(hook, stack, facts, behind, payload, &name.text);
@@ -242,6 +245,7 @@ fn remove(context: Context, kind: Kind, [device, node, name, size]: [u64; 4]) {
     let Some(name) = name_at(name) else {
         return;
     };
+    pending::unmanage(device, node, size);
     let facts = [device, node, size];
     if name.length <= SHORT {
         fill_remove::<SHORT_NODE_NAME>(kind, stack, facts, &name.text);

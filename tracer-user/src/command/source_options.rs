@@ -61,7 +61,8 @@ pub(super) struct ProbeOptions {
     #[arg(long)]
     no_stacks: bool,
     /// Attach this optional probe: `free_irq`, `irq_handler_entry`, one of those by which drivers switch clocks, regulators
-    /// and runtime PM by hand, or all of these: `power`; comma-separated or repeated
+    /// and runtime PM by hand, or all of these: `power`; `frees`: memory that is freed by hand; `registrations`: timers and
+    /// work items in memory that is released; comma-separated or repeated
     #[arg(long, value_name = "HOOK", value_delimiter = ',', value_parser = optional_hooks)]
     with: Vec<OptionalHooks>,
     /// Print the probes' diagnostics on standard error
@@ -96,19 +97,28 @@ impl ProbeOptions {
 #[derive(Debug, Clone)]
 struct OptionalHooks(Vec<Hook>);
 
-/// All of what drivers switch by hand.
-const POWER: &str = "power";
+/// Names for what belongs together: what drivers switch by hand, what they free by hand, what they leave pending.
+const GROUPS: [&str; 3] = ["power", "frees", "registrations"];
+
+/// The group to which an optional probe belongs.
+fn group(hook: Hook) -> Option<&'static str> {
+    let row = hook.description();
+    let [power, frees, registrations] = GROUPS;
+    match hook {
+        Hook::Free => Some(frees),
+        _ if row.has(Trait::Beside) => Some(power),
+        _ if row.has(Trait::WithLog) => Some(registrations),
+        _ => None,
+    }
+}
 
 fn optional_hooks(text: &str) -> Result<OptionalHooks, String> {
     let optional = || Hook::ALL.into_iter().filter(|hook| hook.is_optional());
     let chosen: Vec<Hook> = optional()
-        .filter(|hook| {
-            let is_beside = hook.description().has(Trait::Beside);
-            hook.symbol() == text || text == POWER && is_beside
-        })
+        .filter(|hook| hook.symbol() == text || group(*hook) == Some(text))
         .collect();
     if chosen.is_empty() {
-        let names: Vec<&str> = optional().map(Hook::symbol).chain([POWER]).collect();
+        let names: Vec<&str> = optional().map(Hook::symbol).chain(GROUPS).collect();
         return Err(format!("the optional probes are {}", names.join(", ")));
     }
     Ok(OptionalHooks(chosen))

@@ -208,7 +208,7 @@ pub enum CallDetail {
     Group(GroupId),
     /// The device's PM domain at the entry of `dev_pm_domain_attach` or `_detach`.
     Pm(PmDomain),
-    /// `devm_krealloc`, `devm_kfree`: the payload's address.
+    /// `devm_krealloc`, `devm_kfree`: the payload's address. `kfree`: that of the memory.
     Pointer(
         #[serde(with = "hex")]
         #[schemars(with = "hex::Hexadecimal")]
@@ -235,7 +235,7 @@ pub enum CallDetail {
         #[schemars(with = "hex::Hexadecimal")]
         dev_id: u64,
     },
-    /// The name of the clock or regulator that is switched.
+    /// The name of the clock or regulator that is switched, or of the function that a pending timer or work item calls.
     Supply(Text),
     /// `devres_release_all`: how many resources it goes on to release, where the source has read its return already.
     Releases(u32),

@@ -114,6 +114,7 @@ impl RawCall {
                 })
             }
             Hook::Krealloc | Hook::DevresAdd => self.get(Role::Payload).map(CallDetail::Pointer),
+            Hook::Free => self.get(Role::Memory).map(CallDetail::Pointer),
             Hook::FreePages => self.get(Role::Pages).map(CallDetail::Pointer),
             Hook::FreePercpu => self.get(Role::Percpu).map(CallDetail::Pointer),
             Hook::Destroy | Hook::Release => self.get(Role::Release).map(|function| {

@@ -61,6 +61,9 @@ pub enum Doubt {
     SwitchedAfterMiss,
     SwitchedBackUnseen,
     SwitchedInUnbindWithoutStack,
+    FreedUnderAfterMiss,
+    FreedUnderAtEnd,
+    PendingAfterMiss,
 }
 
 impl fmt::Display for Doubt {
@@ -121,6 +124,9 @@ impl fmt::Display for Doubt {
             Self::SwitchedAfterMiss => "a clock or regulator went off on a device with missing events",
             Self::SwitchedBackUnseen => "a clock or regulator went off, and whether it goes on again was not traced (`--with power`)",
             Self::SwitchedInUnbindWithoutStack => "a clock or regulator went off in an unbind, and without kernel stacks it is unknown by whom",
+            Self::FreedUnderAfterMiss => "memory was freed to which an action or interrupt of a device with missing events may point",
+            Self::FreedUnderAtEnd => "memory was freed to which an action or interrupt points that was still live when the trace ended",
+            Self::PendingAfterMiss => "a timer or work item was pending in memory of a device with missing events",
         })
     }
 }

@@ -196,6 +196,8 @@ impl KernelTypes {
             release_behind_node: u32::from(release_behind_node),
             logged: u32::from(self.has_tracepoint("devres_log")),
             beside: 0,
+            frees: 0,
+            pending: 0,
             stacks: 1,
             log: 0,
             wake_up_at: 0,

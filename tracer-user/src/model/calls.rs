@@ -28,6 +28,7 @@ impl Model {
                 dev_id: *dev_id,
             },
             (CallDetail::Supply(name), _) => Detail::Supply(Arc::clone(name)),
+            (CallDetail::Pointer(memory), _) if hook == Hook::Free => Detail::Memory(*memory),
             _ => Detail::None,
         };
         let mut work = Work::Nothing;

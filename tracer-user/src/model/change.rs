@@ -137,8 +137,10 @@ pub enum Detail {
         /// Whether that group is closed.
         closed: bool,
     },
-    /// The name of a clock or regulator.
+    /// The name of a clock or regulator, or of what a pending timer or work item calls.
     Supply(Text),
+    /// Where memory begins that is freed.
+    Memory(u64),
     /// `free_irq`, or a handler's run.
     Irq {
         /// The interrupt's number.

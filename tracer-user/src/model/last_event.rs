@@ -21,7 +21,7 @@ impl Act {
             EventKind::Remove(node) => Some(Self::Remove(node.node)),
             EventKind::Release(node) => Some(Self::Release(node.node)),
             EventKind::Replace(node) => Some(Self::Replace(node.node)),
-            EventKind::Enter(call) if call.hook == Hook::IrqHandler => None,
+            EventKind::Enter(call) if matches!(call.hook, Hook::IrqHandler | Hook::Free) => None,
             EventKind::Enter(call) => Some(Self::Enter(call.hook)),
             EventKind::Leave(returned) => Some(Self::Leave(returned.hook)),
             EventKind::Device(_)

@@ -59,11 +59,11 @@ impl Clocks {
 /// Events of one task are never older.
 const APART: u64 = 1_000_000;
 
-/// Whether an event of this kind comes where the task is: an interrupt comes in between, a message of the kernel when it
+/// Whether an event of this kind comes where the task is: an interrupt comes in between, and may free memory; a message of the kernel when it
 /// is printed, and a device's identity and snapshot come from the source itself.
 fn has_place(kind: &EventKind) -> bool {
     match kind {
-        EventKind::Enter(call) => call.hook != Hook::IrqHandler,
+        EventKind::Enter(call) => !matches!(call.hook, Hook::IrqHandler | Hook::Free),
         EventKind::Device(_)
         | EventKind::Snapshot(_)
         | EventKind::Message(_)

@@ -27,6 +27,8 @@ mod dr021;
 mod dr022;
 mod dr023;
 mod dr024;
+mod dr025;
+mod dr026;
 mod interrupt;
 pub mod known;
 mod splat;
@@ -64,6 +66,8 @@ pub use dr021::DoubleFreeManaged;
 pub use dr022::KernelReport;
 pub use dr023::EnabledAtPut;
 pub use dr024::PowerOffBeforeQuiesce;
+pub use dr025::FreedUnderLive;
+pub use dr026::RegisteredInManagedMemory;
 
 /// The contents of resources: of which a rule says what they stand for.
 const CONTENTS: &[(Hook, Role)] = &[
@@ -131,6 +135,8 @@ impl RuleSet {
                 Box::<KernelReport>::default(),
                 Box::<EnabledAtPut>::default(),
                 Box::<PowerOffBeforeQuiesce>::default(),
+                Box::<FreedUnderLive>::default(),
+                Box::<RegisteredInManagedMemory>::default(),
             ],
             named: false,
         }

@@ -426,6 +426,13 @@ pub(crate) fn words(kind: &EventKind) -> Option<String> {
                 "dev_pm_domain_detach: nothing to detach".to_owned()
             }
             (CallDetail::Irq { number, .. }, hook) => format!("{}(irq {number})", hook.symbol()),
+            (CallDetail::Pointer(memory), Hook::Free) => format!("kfree({memory:#x})"),
+            (CallDetail::Supply(name), Hook::TimerStart) => {
+                format!("in what is released next a timer is pending: {}", Escaped(name))
+            }
+            (CallDetail::Supply(name), Hook::QueueWork) => {
+                format!("in what is released next work is queued: {}", Escaped(name))
+            }
             (CallDetail::Supply(name), hook) => format!("{}({})", hook.symbol(), Escaped(name)),
             (_, hook) => hook.symbol().to_owned(),
         },

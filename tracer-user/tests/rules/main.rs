@@ -23,6 +23,8 @@ mod dr020;
 mod dr021;
 mod dr023;
 mod dr024;
+mod dr025;
+mod dr026;
 mod scenes;
 mod several;
 #[path = "../support/mod.rs"]
@@ -181,7 +183,7 @@ fn silent_after_loss(story: &Story, kept: usize, rule: &str) {
 #[test]
 fn every_rule_has_a_page_that_says_what_to_do() {
     let rules = RuleSet::all();
-    assert_eq!(rules.infos().count(), 24);
+    assert_eq!(rules.infos().count(), 26);
     for info in rules.infos() {
         let title = format!("# {} {}\n", info.id, info.name);
         assert!(info.page.starts_with(&title), "{}", info.id);

@@ -120,6 +120,9 @@ fn by_functions() -> Vec<Hook> {
         Hook::RegulatorDisable,
         Hook::RpmResume,
         Hook::RpmSuspend,
+        Hook::Free,
+        Hook::TimerStart,
+        Hook::QueueWork,
     ];
     Hook::ALL
         .into_iter()

@@ -89,7 +89,7 @@ impl HistoryObserver {
                 })
             }
             (hook, Detail::Supply(name)) => StepKind::Switched(hook, self.names.of_text(name)),
-            (hook @ (Hook::RpmResume | Hook::RpmSuspend), _) => {
+            (hook @ (Hook::RpmResume | Hook::RpmSuspend | Hook::Free), _) => {
                 StepKind::Switched(hook, LabelId::NONE)
             }
             _ => return,

@@ -225,7 +225,8 @@ fn held(id: NodeId, model: &Model) -> Option<(u64, Holder)> {
     Some((pointer, holder))
 }
 
-fn is_block(node: &Node) -> bool {
+/// Whether it is memory that its release only gives back.
+pub(super) fn is_block(node: &Node) -> bool {
     node.payload_address() != 0 && node.name().is_some_and(|name| BLOCKS.contains(&&**name))
 }
 

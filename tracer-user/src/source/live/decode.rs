@@ -155,7 +155,15 @@ impl Decoder {
             Kind::Enter => {
                 let (call, _) = CallRecord::read_from_prefix(record).ok()?;
                 let stack = self.stack(header, sink);
-                if let Some(kind) = raw_call(hook, Phase::Enter, &call).event(self.reading()) {
+                let kind = if matches!(hook, Hook::TimerStart | Hook::QueueWork) {
+                    let function = self.symbols.function(call.first);
+                    let name = function.name.as_deref().unwrap_or("an unknown function");
+                    let detail = CallDetail::Supply(self.texts.of(name));
+                    Some(EventKind::Enter(Call { hook, detail }))
+                } else {
+                    raw_call(hook, Phase::Enter, &call).event(self.reading())
+                };
+                if let Some(kind) = kind {
                     sink(event(header, stack, kind));
                 }
             }

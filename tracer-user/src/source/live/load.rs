@@ -39,6 +39,7 @@ use super::{
     timing::{Step, StopWatch, Timing},
     unnamed::Unnamed,
     waiting::Waiting,
+    watched,
 };
 use crate::{
     event::{Event, EventKind},
@@ -134,11 +135,12 @@ impl Live {
             unread_switches: switches.unread().to_vec(),
             ..coverage(hooks, concluded, options.stacks)
         };
+        let skipped = Skipped::open(&ebpf);
         let mut live = Self {
             ebpf,
             ring,
             lost,
-            skipped: Skipped::open(),
+            skipped,
             switches,
             uninterrupted,
             held: None,
@@ -160,6 +162,7 @@ impl Live {
             timing,
         };
         live.take_snapshot(&layout, &set);
+        watched::begin(&mut live.ebpf, options, live.first.as_slice());
         Ok(live)
     }
 
@@ -401,6 +404,7 @@ fn load<'data>(
     loader
         .override_global("LAYOUT", layout.as_bytes(), true)
         .map_max_entries("RECORDS", options.ring_bytes);
+    watched::make_room(&mut loader, options);
     let ProbeFilters {
         device,
         driver,
@@ -434,6 +438,9 @@ fn layout(types: &KernelTypes, options: &Options) -> Result<Layout, LiveError> {
     layout.stacks = u32::from(options.stacks);
     let is_beside = |hook: &Hook| hook.description().has(Trait::Beside);
     layout.beside = u32::from(options.optional.iter().any(is_beside));
+    layout.frees = u32::from(watched::frees(options));
+    // Without sizes nothing is known to lie in a payload.
+    layout.pending = u32::from(watched::pending(options) && layout.logged != 0);
     layout.log = u32::from(options.probe_log);
     layout.wake_up_at = options.ring_bytes / 4;
     Ok(layout)

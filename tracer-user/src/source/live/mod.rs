@@ -23,6 +23,7 @@ mod timing;
 mod unnamed;
 mod variables;
 mod waiting;
+mod watched;
 
 pub use attach::WAYS;
 pub use cost::CostError;

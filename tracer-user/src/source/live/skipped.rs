@@ -5,14 +5,24 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::FileExt as _,
+    os::{
+        fd::{AsFd as _, AsRawFd as _},
+        unix::fs::FileExt as _,
+    },
     str,
 };
+
+use aya::{Ebpf, programs::Program};
+use tracer_ebpf::Hook;
 
 use crate::{
     event::{Event, LossCause, Time},
     kernel::now,
 };
+
+/// Hooks that fire all the time, in interrupts as well. What the kernel skips of them came in an interrupt that hit the probe
+/// while it ran, or, where probes can be preempted, in another task. Nothing is concluded from what they don't report.
+const UNCOUNTED: [Hook; 3] = [Hook::Free, Hook::TimerStart, Hook::QueueWork];
 
 /// The counts of this process's programs and links.
 #[derive(Debug, Default)]
@@ -29,7 +39,11 @@ struct Counter {
 
 impl Skipped {
     /// The counts of what this process has loaded and attached by now.
-    pub(super) fn open() -> Self {
+    pub(super) fn open(ebpf: &Ebpf) -> Self {
+        let uncounted: Vec<Identity> = UNCOUNTED
+            .into_iter()
+            .filter_map(|hook| identity(ebpf, hook))
+            .collect();
         let Ok(descriptors) = fs::read_dir("/proc/self/fdinfo") else {
             return Self::default();
         };
@@ -41,6 +55,7 @@ impl Skipped {
             // Several descriptors may stand for one program.
             if let Some((identity, _)) = read(&information)
                 && counters.iter().all(|(known, _)| *known != identity)
+                && !uncounted.contains(&identity)
             {
                 counters.push((
                     identity,
@@ -84,6 +99,17 @@ impl Skipped {
 enum Identity {
     Program(u64),
     Link(u64),
+}
+
+/// Which program observes a tracepoint, if it is loaded.
+fn identity(ebpf: &Ebpf, hook: Hook) -> Option<Identity> {
+    let programs = hook.description().enter?;
+    let Program::RawTracePoint(program) = ebpf.program(programs.plain)? else {
+        return None;
+    };
+    let descriptor = program.fd().ok()?.as_fd().as_raw_fd();
+    let information = File::open(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+    read(&information).map(|(identity, _)| identity)
 }
 
 /// What an `fdinfo` file shows at this moment, if it has a count.

@@ -1,0 +1,128 @@
+//! DR026 registered-in-managed-memory: a block of memory goes in which a timer is pending or a work item is queued.
+
+use hashbrown::HashMap;
+
+use super::{Rule, blame, dr013};
+use crate::{
+    event::{Hook, Text},
+    finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
+    model::{Change, Detail, DeviceId, Entered, Model, NodeId},
+};
+
+static INFO: RuleInfo = RuleInfo {
+    id: "DR026",
+    name: "registered-in-managed-memory",
+    severities: &[Severity::Error],
+    description: "Managed memory is freed in which a timer is pending or a work item is queued.",
+    needs: &[&[Hook::DevresLog], &[Hook::TimerStart, Hook::QueueWork]],
+    details: &[
+        (Hook::TimerStart, crate::event::Role::Callback),
+        (Hook::QueueWork, crate::event::Role::Callback),
+    ],
+    sharpened_by: &[],
+    optional: true,
+    page: include_str!("dr026.md"),
+};
+
+/// The rule. What is pending is reported right before the memory goes, by the same task.
+#[derive(Debug, Default)]
+pub struct RegisteredInManagedMemory {
+    /// By the task's thread id.
+    pending: HashMap<u32, Pending>,
+}
+
+/// A timer or work item.
+#[derive(Debug)]
+struct Pending {
+    device: DeviceId,
+    hook: Hook,
+    calls: Text,
+}
+
+impl Rule for RegisteredInManagedMemory {
+    fn info(&self) -> &'static RuleInfo {
+        &INFO
+    }
+
+    fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        match change {
+            Change::Entered(Entered {
+                hook: hook @ (Hook::TimerStart | Hook::QueueWork),
+                device: Some(device),
+                detail: Detail::Supply(calls),
+            }) => {
+                let pending = Pending {
+                    device: *device,
+                    hook: *hook,
+                    calls: Text::clone(calls),
+                };
+                self.pending.insert(model.current_task().tid, pending);
+            }
+            _ if self.pending.is_empty() => {}
+            Change::NodeReleased { node, .. } => self.goes(*node, "released", model, report),
+            Change::NodeRemoved(node) => self.goes(*node, "freed", model, report),
+            Change::NodeReplaced { node, .. } => {
+                self.goes(*node, "moved by devm_krealloc()", model, report);
+            }
+            Change::Lost(_) => {
+                for (_, pending) in self.pending.drain() {
+                    if let Some(device) = model.device_by_id(pending.device) {
+                        report.stay_silent(INFO.id, device.key(), Doubt::PendingAfterMiss);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl RegisteredInManagedMemory {
+    /// This is what the pending timer or work item lies in.
+    fn goes(&mut self, id: NodeId, how: &str, model: &Model, report: &mut Report) {
+        let Some(pending) = self.pending.remove(&model.current_task().tid) else {
+            return;
+        };
+        let Some((node, device)) = model
+            .node(id)
+            .and_then(|node| Some((node, model.owner(node)?)))
+        else {
+            return;
+        };
+        // Any other release may stop what is in its resource.
+        if device.id() != pending.device || !dr013::is_block(node) && how != "moved by devm_krealloc()" {
+            return;
+        }
+        let subject = Subject::of(device);
+        if !device.is_whole_since(node.sequence()) {
+            report.stay_silent(INFO.id, subject.key, Doubt::PendingAfterMiss);
+            return;
+        }
+        let (what, is) = match pending.hook {
+            Hook::TimerStart if &*pending.calls == "delayed_work_timer_fn" => {
+                ("delayed work".to_owned(), "was queued")
+            }
+            Hook::TimerStart => (format!("a timer that calls {}", pending.calls), "was pending"),
+            _ => (format!("work that calls {}", pending.calls), "was queued"),
+        };
+        let name = subject.name();
+        let mark = format!("{}/{}", finding::mark(node), pending.calls);
+        let resource = finding::resource(node, Some(model.now()), model.now());
+        report.submit(Finding {
+            summary: format!("Memory of {name} was {how} in which {what} {is}."),
+            meaning: "The kernel goes on to use it there: it corrupts its lists, or calls whatever the next owner of the \
+                      memory has put in its place."
+                .to_owned(),
+            order: vec![
+                Step::at(node.added(), format!("the memory is added to {name}")),
+                Step::at(model.now(), format!("the memory is {how}; {what} is in it")),
+            ],
+            expected: vec![
+                "what is pending in the memory is stopped for good, and what could start it again before that".to_owned(),
+                format!("the memory is {how}"),
+            ],
+            resources: vec![resource],
+            caused_by: blame::caller_as_cause(&subject, model),
+            ..subject.finding(&INFO, Severity::Error, &mark, model.now())
+        });
+    }
+}
