@@ -221,10 +221,15 @@ fn freed(
     };
     let finding = Finding {
         certainty: Certainty::Confirmed,
-        summary: format!("{place} freed the {passed} of {what} on {name} with kfree() while {what} was still live."),
+        summary: format!(
+            "{place} freed the {passed} of {what} on {name} with kfree() while {what} was still live."
+        ),
         order: vec![
             Step::at(node.added(), format!("{what} is added to {name}")),
-            Step::at(model.now(), format!("{place} frees {holds} with kfree(){by}")),
+            Step::at(
+                model.now(),
+                format!("{place} frees {holds} with kfree(){by}"),
+            ),
         ],
         expected: vec![
             format!("{what} is released or removed"),

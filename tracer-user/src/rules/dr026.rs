@@ -89,7 +89,9 @@ impl RegisteredInManagedMemory {
             return;
         };
         // Any other release may stop what is in its resource.
-        if device.id() != pending.device || !dr013::is_block(node) && how != "moved by devm_krealloc()" {
+        if device.id() != pending.device
+            || !dr013::is_block(node) && how != "moved by devm_krealloc()"
+        {
             return;
         }
         let subject = Subject::of(device);
@@ -101,7 +103,10 @@ impl RegisteredInManagedMemory {
             Hook::TimerStart if &*pending.calls == "delayed_work_timer_fn" => {
                 ("delayed work".to_owned(), "was queued")
             }
-            Hook::TimerStart => (format!("a timer that calls {}", pending.calls), "was pending"),
+            Hook::TimerStart => (
+                format!("a timer that calls {}", pending.calls),
+                "was pending",
+            ),
             _ => (format!("work that calls {}", pending.calls), "was queued"),
         };
         let name = subject.name();

@@ -428,7 +428,10 @@ pub(crate) fn words(kind: &EventKind) -> Option<String> {
             (CallDetail::Irq { number, .. }, hook) => format!("{}(irq {number})", hook.symbol()),
             (CallDetail::Pointer(memory), Hook::Free) => format!("kfree({memory:#x})"),
             (CallDetail::Supply(name), Hook::TimerStart) => {
-                format!("in what is released next a timer is pending: {}", Escaped(name))
+                format!(
+                    "in what is released next a timer is pending: {}",
+                    Escaped(name)
+                )
             }
             (CallDetail::Supply(name), Hook::QueueWork) => {
                 format!("in what is released next work is queued: {}", Escaped(name))

@@ -8,8 +8,8 @@ use devres_tracer::{
 
 use super::{
     DEVICE, IRQ, OTHER, accused, add_action_on, begin, call_irq, innocent, nothing, outcome, probe,
-    silent_after_loss,
     scenes::{DEV_ID, NUMBER, with_irq},
+    silent_after_loss,
     support::{Dev, Story, added, whole, without},
     unbind,
 };
@@ -220,11 +220,7 @@ fn an_interrupt_counts_from_its_request_to_its_end() {
 
 #[test]
 fn what_is_still_live_at_the_end_is_undecided_and_without_frees_the_rule_is_off() {
-    let mut story = with_action(
-        |story| free(story, DEVICE, MEMORY),
-        nothing,
-        nothing,
-    );
+    let mut story = with_action(|story| free(story, DEVICE, MEMORY), nothing, nothing);
     let released = story
         .events
         .iter()
