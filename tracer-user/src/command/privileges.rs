@@ -87,3 +87,19 @@ fn directories_of(output: &Path) -> impl Iterator<Item = PathBuf> {
             .map(Path::to_path_buf)
     })
 }
+
+fn keep(kept: CapabilitySet) -> rustix::io::Result<()> {
+    let CapabilitySets {
+        effective,
+        permitted,
+        inheritable,
+    } = capabilities(None)?;
+    set_capabilities(
+        None,
+        CapabilitySets {
+            effective: effective & kept,
+            permitted: permitted & kept,
+            inheritable: inheritable & kept,
+        },
+    )
+}

@@ -12,7 +12,7 @@ use crate::{
     event::{Hook, Time},
     evidence::Addresses,
     finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
-    model::{Change, Detail, DeviceId, Entered, Model, Node, NodeId},
+    model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
 
 static INFO: RuleInfo = RuleInfo {

@@ -2,9 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use landlock::{
-    ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
-};
+use landlock::{ABI, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _};
 
 use super::{Place, Ran};
 
