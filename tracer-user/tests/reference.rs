@@ -1,6 +1,7 @@
 //! The model against a plain implementation of drivers/base/devres.c.
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
+mod operations;
 mod support;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -14,11 +15,11 @@ use devres_tracer::{
     rules::RuleSet,
     source::redaction::Redaction,
 };
+use operations::{DEVICES, Operation, operations, ordinary};
 use proptest::{collection::vec, prelude::*};
 use support::{
     Dev,
     devres::{Checkpoint, Kernel},
-    operations::{DEVICES, Operation, operations, ordinary},
     reduced, whole,
 };
 

@@ -6,11 +6,10 @@ use devres_tracer::{event::Event, evidence::Coverage, source::recording::Recordi
 use proptest::test_runner::TestRunner;
 
 use crate::{
-    Tally, judge, judge_events, perturb,
-    support::{
-        operations::{busy, ordinary},
-        reduced, whole,
-    },
+    Tally, judge, judge_events,
+    operations::{busy, ordinary},
+    perturb,
+    support::{reduced, whole},
 };
 
 fn file(name: &str) -> Vec<u8> {

@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 mod events;
+#[path = "../operations/mod.rs"]
+mod operations;
 mod perturb;
 mod render;
 #[path = "../support/mod.rs"]

@@ -5,9 +5,10 @@ use std::{fs, path::PathBuf};
 use proptest::test_runner::TestRunner;
 
 use crate::{
-    Tally, judge, perturb,
+    Tally, judge,
+    operations::{busy, ordinary},
+    perturb,
     render::{self, Style},
-    support::operations::{busy, ordinary},
 };
 
 /// The files with one of these endings in a directory of the package, in the order of their names.

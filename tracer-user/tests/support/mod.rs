@@ -7,9 +7,6 @@
 )]
 
 pub(crate) mod devres;
-// Benchmarks make nothing up, and are built without what does.
-#[cfg(test)]
-pub(crate) mod operations;
 
 use std::sync::Arc;
 

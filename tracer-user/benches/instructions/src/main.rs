@@ -38,7 +38,7 @@ const TEXT: usize = 200_000;
 /// A kind of work: its name, and what does it so many times. It returns how many events or bytes a round has.
 type Work = (&'static str, fn(usize) -> usize);
 
-const WORKS: [Work; 7] = [
+const WORKS: [Work; 9] = [
     ("decode", decode),
     ("model", |rounds| judge(rounds, RuleSet::none())),
     ("rules", |rounds| judge(rounds, RuleSet::all())),
@@ -47,6 +47,12 @@ const WORKS: [Work; 7] = [
     ("text", |rounds| import(rounds, lines::kernel_log)),
     ("other-text", |rounds| {
         import(rounds, lines::kernel_log_of_other_things)
+    }),
+    ("text-like-functions", |rounds| {
+        import(rounds, lines::kernel_log_like_functions)
+    }),
+    ("functions", |rounds| {
+        import(rounds, lines::functions_and_tracepoint)
     }),
 ];
 

@@ -1,8 +1,13 @@
 //! What devices are made to do, at random.
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test program uses its own part of it"
+)]
 
 use proptest::{collection::vec, prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
-use super::{
+use crate::support::{
     Dev,
     devres::{Callback, Kernel},
 };
