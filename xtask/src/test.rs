@@ -36,8 +36,9 @@ const OTHER_KERNELS: [&str; 6] = [
 ];
 
 /// Tests of the workspace that take long: `--quick` leaves them out.
-const SLOW: [&str; 5] = [
+const SLOW: [&str; 6] = [
     "history_memory",
+    "lab_memory",
     "memory",
     "perturbation",
     "text_damaged",

@@ -89,6 +89,8 @@ impl Bindings {
         let binding = self.open.entry(device.id()).or_default();
         binding.outcome = Outcome::Bound;
         binding.bound = Some(now);
+        // What a probe gives back by itself is no part of what it leaves.
+        binding.released = 0;
         binding.held = Some(held(device));
         binding.number = device.binding();
         binding.knows(device);

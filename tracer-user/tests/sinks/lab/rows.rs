@@ -90,7 +90,7 @@ fn each_resource_has_its_life() {
             .collect()
         };
         assert_eq!(life("added_at", &|_| true), added, "{name}");
-        let by_release = |row: &Row| cell(row, "end") == Some("released");
+        let by_release = |row: &Row| cell(row, "ended") == Some("released");
         assert_eq!(life("ended_at", &by_release), released, "{name}");
         assert!(!added.is_empty(), "{name}");
         let sequences: BTreeSet<_> = rows.iter().map(|row| cell(row, "sequence")).collect();
@@ -237,7 +237,7 @@ fn a_release_lasts_until_the_next_one_or_the_return() {
     let told: Vec<_> = rows
         .iter()
         .map(|row| {
-            ["name", "release_order", "release_took", "ended_in", "end"]
+            ["name", "release_order", "release_took", "ended_in", "ended"]
                 .map(|column| cell(row, column))
         })
         .collect();

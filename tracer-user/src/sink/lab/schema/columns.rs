@@ -161,7 +161,7 @@ pub(in crate::sink::lab) const BINDINGS: Schema = Schema {
         .or_null(),
         number(
             "released",
-            "resources released or removed since the unbind or the probe began",
+            "resources released or removed in the unbind, or in the probe that failed",
         ),
         number(
             "resources_left",
@@ -216,7 +216,7 @@ pub(in crate::sink::lab) const RESOURCES: Schema = Schema {
         text("call_site", "the frame that asked for it").or_null(),
         text("stack", "the call stack of its addition, innermost first").or_null(),
         text(
-            "end",
+            "ended",
             "`released`, `removed`, `missed` (removal not observed), `left` (the device is gone) or `held`",
         ),
         number("ended_at", "when that was; NULL if it is held").or_null(),
