@@ -14,7 +14,10 @@ static INFO: RuleInfo = RuleInfo {
     name: "registered-in-managed-memory",
     severities: &[Severity::Error],
     description: "Managed memory is freed in which a timer is pending or a work item is queued.",
-    needs: &[&[Hook::DevresLog], &[Hook::TimerStart, Hook::QueueWork]],
+    needs: &[
+        &[Hook::DevresLog, Hook::AddDr],
+        &[Hook::TimerStart, Hook::QueueWork],
+    ],
     details: &[
         (Hook::TimerStart, crate::event::Role::Callback),
         (Hook::QueueWork, crate::event::Role::Callback),
