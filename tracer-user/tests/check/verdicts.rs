@@ -100,7 +100,7 @@ fn levels_say_what_findings_do() {
     assert!(off.tests().all(|(_, test)| test.name != "DR001"));
     let all = check(&story(&[Unbind::Right]), "[rules]\nothers = \"all\"");
     let rules = all.tests().filter(|(_, test)| test.name.len() == 5).count();
-    assert_eq!(rules, 24);
+    assert_eq!(rules, 26);
 }
 
 #[test]
