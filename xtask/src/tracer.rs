@@ -105,7 +105,7 @@ fn static_cargo(target: Target, purpose: Purpose) -> Result<(Command, PathBuf)> 
     let mut cargo = toolchain::cargo();
     cargo
         .args(["rustc", "--locked", "--profile", purpose.profile()])
-        .args(["--target", target.rust()])
+        .args(["--target", target.rust(), "--no-default-features"])
         .env("CARGO_TARGET_DIR", &directory)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env_remove("DEVRES_TRACER_EBPF_OBJECT")

@@ -7,12 +7,14 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
+#[cfg(feature = "lab")]
+use super::lab::LabExport;
 use super::{
     Exit,
     files::{self, OverwriteOption},
     import,
     judged::keep_wanted,
-    lab::{LabExport, LabOptions},
+    lab::LabOptions,
     privileges, reading,
     say::{say, shown},
     source_options::FilterOptions,
@@ -79,18 +81,30 @@ enum Format {
 }
 
 impl Export {
+    #[cfg(feature = "lab")]
+    fn write_tables(&self, filter: &DeviceFilter) -> anyhow::Result<Exit> {
+        let lab = LabExport {
+            filter,
+            redact: self.redact,
+            options: &self.lab,
+            directory: self.output.as_deref(),
+            files: &self.files,
+        };
+        lab.run()
+    }
+
+    #[cfg(not(feature = "lab"))]
+    #[expect(clippy::unused_self, reason = "it is a method where there are tables")]
+    fn write_tables(&self, _filter: &DeviceFilter) -> anyhow::Result<Exit> {
+        let problem = "this program was built without Parquet, to be small: build it with `cargo install --path tracer-user` on the machine that collects recordings";
+        Err(UsageError::new(problem).into())
+    }
+
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
         privileges::keep_for_reading(self.output.as_deref());
         if matches!(self.format, Format::Parquet) {
-            let lab = LabExport {
-                filter: &filter,
-                redact: self.redact,
-                options: &self.lab,
-                directory: self.output.as_deref(),
-                files: &self.files,
-            };
-            return lab.run();
+            return self.write_tables(&filter);
         }
         if self.lab.is_given() {
             let problem = "--machine and --recorded are for the tables of --format parquet";

@@ -12,6 +12,7 @@ mod sought;
 
 use std::sync::Arc;
 
+#[cfg(feature = "lab")]
 pub(crate) use holdings::{foreign, frame};
 pub use names::{Label, LabelId, Names, TaskId};
 pub use observer::HistoryObserver;

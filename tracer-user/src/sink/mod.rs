@@ -5,6 +5,7 @@ pub mod diff;
 pub mod html;
 pub mod json;
 pub(crate) mod json_text;
+#[cfg(feature = "lab")]
 pub mod lab;
 pub mod mail;
 pub mod page;

@@ -1,4 +1,4 @@
-//! `devres-tracer export --format parquet`: recordings into the tables of a lab.
+//! An export to the tables of a lab.
 
 use std::{
     fmt::Write as _,
@@ -8,16 +8,15 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::Args;
-use jiff::{civil::DateTime, tz::Offset};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    Exit, reading,
-    say::{detail, say, shown},
-    usage::{UsageError, exit_of},
-};
+use super::LabOptions;
 use crate::{
+    command::{
+        Exit, reading,
+        say::{detail, say, shown},
+        usage::{UsageError, exit_of},
+    },
     filter::DeviceFilter,
     finding::Severity,
     rules::RuleSet,
@@ -29,38 +28,19 @@ use crate::{
 /// Digits of a recording's hash that name its files.
 const DIGITS: usize = 32;
 
-/// What a lab knows of recordings that they don't say themselves.
-#[derive(Debug, Args)]
-pub(super) struct LabOptions {
-    /// With parquet: what the lab calls the machine, instead of the board's name in the recording
-    #[arg(long, value_name = "NAME")]
-    machine: Option<String>,
-    /// With parquet: when it was recorded, in UTC, for recordings that don't say (logs, JSON lines): 2026-03-31 or
-    /// 2026-03-31T17:30:00
-    #[arg(long, value_name = "TIME", value_parser = microseconds)]
-    recorded: Option<i64>,
-}
-
 /// An export to tables.
 #[derive(Debug)]
-pub(super) struct LabExport<'e> {
-    pub(super) filter: &'e DeviceFilter,
-    pub(super) redact: bool,
-    pub(super) options: &'e LabOptions,
-    pub(super) directory: Option<&'e Path>,
-    pub(super) files: &'e [PathBuf],
-}
-
-impl LabOptions {
-    /// Whether any was given.
-    pub(super) fn is_given(&self) -> bool {
-        self.machine.is_some() || self.recorded.is_some()
-    }
+pub(in crate::command) struct LabExport<'e> {
+    pub(in crate::command) filter: &'e DeviceFilter,
+    pub(in crate::command) redact: bool,
+    pub(in crate::command) options: &'e LabOptions,
+    pub(in crate::command) directory: Option<&'e Path>,
+    pub(in crate::command) files: &'e [PathBuf],
 }
 
 impl LabExport<'_> {
     /// Exports all recordings. One that can't be read doesn't keep the others from it; the exit code is that of the worst.
-    pub(super) fn run(&self) -> anyhow::Result<Exit> {
+    pub(in crate::command) fn run(&self) -> anyhow::Result<Exit> {
         let Some(path) = self.directory else {
             let problem = "--format parquet writes a directory: give it with --output DIR";
             return Err(UsageError::new(problem).into());
@@ -203,29 +183,9 @@ fn worse(one: Exit, other: Exit) -> Exit {
     found.unwrap_or(Exit::Clean)
 }
 
-/// A date, or a date and a time of day, in UTC.
-fn microseconds(text: &str) -> Result<i64, String> {
-    let time: DateTime = text
-        .trim_end_matches('Z')
-        .parse()
-        .map_err(|error: jiff::Error| error.to_string())?;
-    let time = Offset::UTC
-        .to_timestamp(time)
-        .map_err(|error| error.to_string())?;
-    Ok(time.as_microsecond())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_date_is_in_utc() {
-        assert_eq!(microseconds("1970-01-02"), Ok(86_400_000_000));
-        assert_eq!(microseconds("1970-01-01T00:00:01"), Ok(1_000_000));
-        assert_eq!(microseconds("1970-01-01T00:00:01Z"), Ok(1_000_000));
-        assert!(microseconds("yesterday").is_err());
-    }
 
     #[test]
     fn what_can_not_be_read_is_the_worst() {
