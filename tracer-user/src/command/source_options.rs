@@ -54,7 +54,7 @@ pub(super) struct ProbeOptions {
     /// How to trace the kernel
     #[arg(long, value_enum, default_value_t = Via::Probes, value_name = "WAY")]
     via: Via,
-    /// Ring buffer size, such as 64M [default: a 64th of the memory, from 8M to 64M]
+    /// Ring buffer size, such as 64M [default: a 64th of the memory, from 8M to 32M]
     #[arg(long, value_name = "SIZE", value_parser = ring_size)]
     ring_size: Option<u32>,
     /// Record no kernel stacks: cheaper, but findings don't show who added a resource

@@ -28,7 +28,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The default size of the ring buffer in bytes: a 64th of the machine's memory, within 8 and 64 MiB. So a small board
+    /// The default size of the ring buffer in bytes: a 64th of the machine's memory, within 8 and 32 MiB. So a small board
     /// keeps its memory, and nothing is lost in a long burst where there is enough.
     #[must_use]
     pub fn default_ring_bytes() -> u32 {
@@ -37,7 +37,7 @@ impl Options {
 }
 
 const LEAST_RING: u32 = 8 << 20;
-const LARGEST_RING: u32 = 64 << 20;
+const LARGEST_RING: u32 = 32 << 20;
 
 /// The ring buffer's share of so many bytes of memory. The kernel keeps some of what the machine has, so a machine with
 /// 4 GB has a bit less: it is rounded up.
@@ -82,8 +82,8 @@ mod tests {
             (0, 8 << 20),
             (256 << 20, 8 << 20),
             (960 << 20, 16 << 20),
-            (3900 << 20, 64 << 20),
-            (1 << 40, 64 << 20),
+            (1900 << 20, 32 << 20),
+            (1 << 40, 32 << 20),
         ] {
             assert_eq!(share(memory), ring, "{memory}");
         }
