@@ -8,16 +8,12 @@ use anyhow::Result;
 
 use crate::{command, toolchain};
 
+/// Which crates these are.
+const CRATES: [&str; 4] = ["--package", "devres-tracer", "--package", "tracer-ebpf"];
+
 /// Does all that publishing does but the upload: each crate is built from what is packed, and from nothing else.
 pub(super) fn publish_without_upload(target: &Path) -> Result<()> {
-    command::output(call(target).args([
-        "publish",
-        "--dry-run",
-        "--workspace",
-        "--exclude",
-        "xtask",
-    ]))
-    .map(drop)
+    command::output(call(target).args(["publish", "--dry-run"]).args(CRATES)).map(drop)
 }
 
 fn call(target: &Path) -> Command {
@@ -55,15 +51,11 @@ mod tests {
     #[test]
     fn crates_are_packed_with_all_that_they_need() -> Result<()> {
         let target = tempfile::tempdir()?;
-        command::output(call(target.path()).args([
-            "package",
-            "--workspace",
-            "--exclude",
-            "xtask",
-            "--no-verify",
-            "--allow-dirty",
-            "--offline",
-        ]))?;
+        command::output(
+            call(target.path())
+                .args(["package", "--no-verify", "--allow-dirty", "--offline"])
+                .args(CRATES),
+        )?;
         for (name, files) in CONTENTS {
             let stem = format!("{name}-{}", env!("CARGO_PKG_VERSION"));
             let archive = target.path().join(format!("package/{stem}.crate"));

@@ -23,6 +23,8 @@ pub(super) fn account(target: Target) -> Result<String> {
         "--locked",
         "--package",
         "devres-tracer",
+        // As packages are built.
+        "--no-default-features",
         "--edges",
         "normal",
         "--target",
