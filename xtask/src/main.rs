@@ -27,6 +27,7 @@ mod kvm;
 mod lab_tests;
 mod mirror;
 mod modules;
+mod python;
 mod qemu;
 mod record_demo;
 mod report_tests;

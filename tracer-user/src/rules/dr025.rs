@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 use super::{
     Rule, blame,
     interrupt::{self, Interrupt},
+    pointer::{Holder, held},
 };
 use crate::{
     event::{Hook, Time},
-    evidence::Addresses,
     finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
@@ -26,12 +26,6 @@ static INFO: RuleInfo = RuleInfo {
     optional: true,
     page: include_str!("dr025.md"),
 };
-
-/// Below this no memory is.
-const FIRST_POINTER: u64 = 1 << 16;
-
-/// The place of a resource in the order of everything seen, and whose it is.
-type Holder = (DeviceId, u64);
 
 /// The rule. Where frees are observed it keeps what each live action and interrupt points to, and of those whose memory was
 /// freed what there is to say if they run: one that is removed does no harm.
@@ -83,7 +77,7 @@ impl Rule for FreedUnderLive {
             }
             Change::DeviceGone { device, .. } if !self.live.is_empty() => {
                 self.live.retain(|_, holders| {
-                    holders.retain(|(owner, _)| owner != device);
+                    holders.retain(|holder| holder.device != *device);
                     !holders.is_empty()
                 });
                 self.doubt_all(report, |owner| owner == *device);
@@ -120,19 +114,6 @@ impl Rule for FreedUnderLive {
     }
 }
 
-/// What a node is called with, and whose it is.
-fn held(id: NodeId, model: &Model) -> Option<(u64, Holder)> {
-    let node = model.node(id)?;
-    let pointer = match interrupt::of(node) {
-        Some((_, dev_id)) => dev_id,
-        None => node.action_data(),
-    };
-    if pointer < FIRST_POINTER || model.coverage().node_addresses != Addresses::Real {
-        return None;
-    }
-    Some((pointer, (model.owner(node)?.id(), node.sequence())))
-}
-
 /// Whether what is removed now is run by whoever removes it.
 fn runs_removed(model: &Model) -> bool {
     let innermost = model.frames(model.current_task()).last();
@@ -158,7 +139,7 @@ impl FreedUnderLive {
 
     /// Something that was missed may explain what was freed.
     fn doubt_all(&mut self, report: &mut Report, mut concerns: impl FnMut(DeviceId) -> bool) {
-        self.freed.retain(|(owner, _), freed| {
+        self.freed.retain(|Holder { device: owner, .. }, freed| {
             let doubted = concerns(*owner);
             if doubted {
                 doubt(freed, Doubt::FreedUnderAfterMiss, report);
@@ -186,7 +167,10 @@ impl FreedUnderLive {
 
 /// Memory to which a live resource points was freed. What there is to say, as long as the resource is live.
 fn freed(
-    (owner, sequence): Holder,
+    Holder {
+        device: owner,
+        sequence,
+    }: Holder,
     within: DeviceId,
     model: &Model,
     report: &mut Report,

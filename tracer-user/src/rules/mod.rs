@@ -31,6 +31,7 @@ mod dr025;
 mod dr026;
 mod interrupt;
 pub mod known;
+mod pointer;
 mod splat;
 
 use std::{fmt, time::Duration};

@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::python::installed;
 use crate::test::Tally;
 use crate::{command, toolchain, tools, workspace};
 
@@ -87,7 +88,7 @@ impl Engines {
         let programs = ["--bin", "devres-tracer", "--example", "fleet"];
         command::output(toolchain::cargo().args(build).args(programs))?;
         Ok(Self {
-            python: install(&cache)?,
+            python: installed(&cache, REQUIREMENTS, "DuckDB and Spark")?,
             tracer: target.join("debug/devres-tracer"),
             fleet: target.join("debug/examples/fleet"),
         })
@@ -165,29 +166,6 @@ impl Engines {
         );
         Ok(())
     }
-}
-
-/// The Python packages of `requirements.txt`.
-fn install(cache: &Path) -> Result<PathBuf> {
-    let directory = cache.join("python");
-    let stamp = directory.join("installed");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
-        return Ok(directory);
-    }
-    workspace::remove_if_present(&directory)?;
-    let list = cache.join("requirements.txt");
-    fs::write(&list, REQUIREMENTS).context("cannot write the requirements")?;
-    eprintln!("installing DuckDB and Spark");
-    command::output(
-        Command::new("python3")
-            .args(["-m", "pip", "--quiet", "--disable-pip-version-check"])
-            .args(["install", "--target"])
-            .arg(&directory)
-            .arg("--requirement")
-            .arg(&list),
-    )?;
-    fs::write(&stamp, REQUIREMENTS).context("cannot note what is installed")?;
-    Ok(directory)
 }
 
 /// The queries of the documents, and those of the tests, which are laid beside the tables.

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::apt::{self, AptRoot};
+use crate::python::{installed, pip};
 use crate::test::Tally;
 use crate::{command, tools, workspace};
 
@@ -125,7 +126,7 @@ impl Readers {
         let lock = File::create(cache.join("lock")).context("cannot create the readers' lock")?;
         lock.lock().context("cannot lock the readers")?;
         Ok(Self {
-            python: python(&cache)?,
+            python: installed(&cache, REQUIREMENTS, "Python packages that read reports")?,
             kunit: kunit(&cache, mirror)?,
             junit: junit_schema(&cache)?,
         })
@@ -150,34 +151,6 @@ impl Readers {
         python.env("PYTHONPATH", &self.python);
         python
     }
-}
-
-fn pip() -> Command {
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check"]);
-    pip
-}
-
-/// The Python packages of `requirements.txt`.
-fn python(cache: &Path) -> Result<PathBuf> {
-    let directory = cache.join("python");
-    let stamp = directory.join("installed");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
-        return Ok(directory);
-    }
-    workspace::remove_if_present(&directory)?;
-    let list = cache.join("requirements.txt");
-    fs::write(&list, REQUIREMENTS).context("cannot write the requirements")?;
-    eprintln!("installing Python packages that read reports");
-    command::output(
-        pip()
-            .args(["install", "--target"])
-            .arg(&directory)
-            .arg("--requirement")
-            .arg(&list),
-    )?;
-    fs::write(&stamp, REQUIREMENTS).context("cannot note what is installed")?;
-    Ok(directory)
 }
 
 /// The schema of JUnit's XML.

@@ -10,11 +10,11 @@ use smallvec::SmallVec;
 use self::devices::Devices;
 use super::{
     Rule, blame, interrupt,
+    pointer::{Holder, held},
     splat::{self, Proof},
 };
 use crate::{
     event::{Hook, Message, NodeReference},
-    evidence::Addresses,
     finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Model, Node, NodeId, Origin},
 };
@@ -44,9 +44,6 @@ pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
 const BLOCKS: [&str; 3] = ["devm_kmalloc_release", "devm_kzalloc_release", MOVED];
 /// The release of a block that is younger than its place on the list.
 const MOVED: &str = "devm_krealloc_release";
-/// Below this no memory is.
-const FIRST_POINTER: u64 = 1 << 16;
-
 /// The rule. It keeps the pointer of each live action and interrupt, and each device that was seen to begin.
 #[derive(Debug, Default)]
 pub struct DanglingData {
@@ -67,13 +64,6 @@ struct Dangling {
     /// It is among what a release is concluded to take; whether it did shows when that returns.
     concluded: bool,
     finding: Box<Finding>,
-}
-
-/// Who has a pointer: the node by its place in the order of everything seen, and its owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Holder {
-    sequence: u64,
-    device: DeviceId,
 }
 
 impl Rule for DanglingData {
@@ -206,23 +196,6 @@ impl Dangling {
     fn stay_open(self, doubt: Doubt, report: &mut Report) {
         report.stay_silent(INFO.id, self.finding.instance, doubt);
     }
-}
-
-/// The pointer that a node holds.
-fn held(id: NodeId, model: &Model) -> Option<(u64, Holder)> {
-    let node = model.node(id)?;
-    let pointer = match interrupt::of(node) {
-        Some((_, dev_id)) => dev_id,
-        None => node.action_data(),
-    };
-    if pointer < FIRST_POINTER || model.coverage().node_addresses != Addresses::Real {
-        return None;
-    }
-    let holder = Holder {
-        sequence: node.sequence(),
-        device: model.owner(node)?.id(),
-    };
-    Some((pointer, holder))
 }
 
 /// Whether it is memory that its release only gives back.
