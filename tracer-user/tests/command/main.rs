@@ -3,6 +3,7 @@
 mod inputs;
 mod other_tools;
 mod outputs;
+mod tables;
 
 use std::{
     fs,

@@ -18,7 +18,7 @@ use nix::{
     unistd::chroot,
 };
 use tokio::io::unix::AsyncFd;
-use tracer_ebpf::{Hook, Layout, Trait};
+use tracer_ebpf::{Hook, Layout};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -27,6 +27,7 @@ use super::{
     cost::{Burst, CostError},
     decode::Decoder,
     error::{LiveError, locked_down},
+    layout::layout,
     limits,
     object::{self, FittedObject},
     options::Options,
@@ -430,20 +431,6 @@ fn load<'data>(
         return Ok((ebpf, true));
     }
     Ok((load(&FittedObject::new(|_| None))?, false))
-}
-
-/// What the probes are given about the running kernel.
-fn layout(types: &KernelTypes, options: &Options) -> Result<Layout, LiveError> {
-    let mut layout = types.layout()?;
-    layout.stacks = u32::from(options.stacks);
-    let is_beside = |hook: &Hook| hook.description().has(Trait::Beside);
-    layout.beside = u32::from(options.optional.iter().any(is_beside));
-    layout.frees = u32::from(watched::frees(options));
-    // Without sizes nothing is known to lie in a payload.
-    layout.pending = u32::from(watched::pending(options) && layout.logged != 0);
-    layout.log = u32::from(options.probe_log);
-    layout.wake_up_at = options.ring_bytes / 4;
-    Ok(layout)
 }
 
 /// The ring buffer, to be waited for.

@@ -5,6 +5,7 @@ mod attach;
 mod cost;
 mod decode;
 mod error;
+mod layout;
 mod limits;
 mod load;
 mod module_symbols;
