@@ -45,6 +45,8 @@ const REBIND: &str = r#"
     cd /sys/bus/pci/drivers/virtio-pci
     generator=$(readlink -f /sys/bus/virtio/drivers/virtio_rng/virtio*)
     device=$(basename "${generator%/*}")
+    # Debian's kernel for RISC-V boots with it switched off.
+    [ ! -e /proc/sys/net/core/bpf_jit_enable ] || echo 1 >/proc/sys/net/core/bpf_jit_enable
     devres-tracer --version
     devres-tracer doctor >/mnt/share/doctor || echo "doctor: $?"
     devres-tracer trace --via $via --device "$device" -- sh -c "echo $device >unbind; echo $device >bind"
@@ -277,7 +279,7 @@ fn traces_in_guest(target: Target, program: &Path, mirror: Option<&str>) -> Resu
     guest.mirror = mirror.map(str::to_owned);
     // Debian's kernel without probes has no BTF either: what it records leaves DR001 undecided.
     let (via, exit_code, verdict, doctor) = if target.has_probes() {
-        ("probes", 0, "CLEAN", false)
+        ("bpf", 0, "CLEAN", false)
     } else {
         ("tracefs", 3, "INCONCLUSIVE: 0 errors", true)
     };
