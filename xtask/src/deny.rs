@@ -21,6 +21,7 @@ pub(crate) struct Args {
 
 /// Runs the task.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    fuzz_targets_are_locked()?;
     let mut deny = Command::new(provide()?);
     deny.current_dir(workspace::root())
         .args(["--locked", "check", "licenses", "bans", "sources"]);
@@ -32,6 +33,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("security advisories were not checked: `cargo xtask deny --advisories` does");
     }
     Ok(())
+}
+
+/// The fuzz targets are a workspace of their own, which no other task in CI builds: nothing else shows that its lock file is
+/// older than the tracer's dependencies.
+fn fuzz_targets_are_locked() -> Result<()> {
+    let manifest = workspace::root().join("fuzz/Cargo.toml");
+    command::output(
+        toolchain::cargo()
+            .args(["metadata", "--locked", "--format-version", "1"])
+            .arg("--manifest-path")
+            .arg(manifest),
+    )
+    .map(drop)
 }
 
 /// Returns the path of cargo-deny in the cache; builds it if it is not there.
