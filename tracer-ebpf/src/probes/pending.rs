@@ -88,6 +88,10 @@ pub(crate) fn manage(node: u64, size: u64) {
 
 /// A timer was started, or a work item was queued.
 #[inline(always)]
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "the programs' stack has no room for a copy"
+)]
 fn started(hook: Hook, object: u64) {
     let Some(place) = MANAGED_PAGES.get_ptr(page(object)) else {
         return;
@@ -97,14 +101,13 @@ fn started(hook: Hook, object: u64) {
         return;
     }
     let number = object >> PAGE_BITS;
-    let places = match STARTED.get_ptr_mut(number) {
-        Some(places) => places,
-        None => {
-            let _ = STARTED.insert(number, &UNTOUCHED, 0);
-            match STARTED.get_ptr_mut(number) {
-                Some(places) => places,
-                None => return,
-            }
+    let places = if let Some(places) = STARTED.get_ptr_mut(number) {
+        places
+    } else {
+        let _ = STARTED.insert(number, &UNTOUCHED, 0);
+        match STARTED.get_ptr_mut(number) {
+            Some(places) => places,
+            None => return,
         }
     };
     let place = (object >> 5 ^ object >> 9) as usize & (PLACES - 1);
