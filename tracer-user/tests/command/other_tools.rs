@@ -1,8 +1,9 @@
 //! Files of other tools are read through these tools.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use landlock::{ABI, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _};
+use tempfile::TempDir;
 
 use super::{Place, Ran};
 
@@ -106,8 +107,7 @@ fn a_tool_has_what_reading_takes_and_can_gain_nothing() {
 
 #[test]
 fn nothing_is_written_but_outputs_by_whatever_reads_a_recording() {
-    // Not where temporary files lie: there they may be written.
-    let elsewhere = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("there is room");
+    let elsewhere = directory_elsewhere();
     let stranger = elsewhere.path().join("written");
     let script = format!("(echo x >{}) 2>/dev/null\n{PRINT}", stranger.display());
     for arguments in [
@@ -132,6 +132,22 @@ fn nothing_is_written_but_outputs_by_whatever_reads_a_recording() {
     place.write("text.log", TEXT);
     let ran = place.run(&["report", "--html", &page.display().to_string(), "text.log"]);
     assert!(ran.code <= 3 && page.exists(), "{}", ran.error);
+}
+
+/// A directory that is not among those for temporary files, where everything may be written. The repository may lie there.
+fn directory_elsewhere() -> TempDir {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let temporary = std::env::temp_dir();
+    [env!("CARGO_TARGET_TMPDIR"), &home, "/var/lib", "/opt"]
+        .into_iter()
+        .map(Path::new)
+        .filter(|place| {
+            let shared = ["/tmp", "/var/tmp", "/dev"].map(Path::new);
+            let mut allowed = shared.into_iter().chain([temporary.as_path()]);
+            place.is_absolute() && !allowed.any(|allowed| place.starts_with(allowed))
+        })
+        .find_map(|place| tempfile::tempdir_in(place).ok())
+        .expect("a directory can be made somewhere")
 }
 
 /// Whether this kernel has landlock, and nobody has switched it off.
