@@ -149,7 +149,7 @@ impl Drop for Pending {
     }
 }
 
-/// Removes the partition of a file that is no more, if it has no other. One that has refuses.
+/// Removes the directories of the partition in which a file was; the kernel refuses where another file is left.
 fn remove_if_empty(file: &Path) {
     for directory in file.ancestors().skip(1).take(2) {
         let _ = fs::remove_dir(directory);
