@@ -1,12 +1,12 @@
 //! What userspace passes to the probes about the running kernel, found in its BTF.
 
-use zerocopy::{FromZeros, Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Offsets in bytes of the structure members that the probes read, and a few switches.
 ///
 /// Filled in by userspace before the probes are loaded, and constant from then on, so that the verifier
 /// removes what a kernel does not need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromZeros, IntoBytes, Immutable)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Layout {
     /// `device.kobj.name`.

@@ -22,6 +22,14 @@ fn main() {
     divan::main();
 }
 
+/// The first start after a boot, which root's later ones learn from.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn first_after_a_boot(bencher: Bencher<'_, '_>) {
+    bencher
+        .with_inputs(|| std::fs::remove_file("/run/devres-tracer/kernel-types.json"))
+        .bench_local_values(|_| Live::start(&Options::default()));
+}
+
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn attached_and_snapshot_taken(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| Live::start(&Options::default()));

@@ -65,7 +65,10 @@ with the tables recordings, bindings, resources, findings and events. A recordin
 System files that are read:
   /sys/kernel/btf/vmlinux   the layout of the running kernel's structures
   /sys/kernel/tracing       tracepoints and their state
-  /proc/kallsyms            names of kernel functions",
+  /proc/kallsyms            names of kernel functions
+
+What root's first trace after a boot finds in the kernel's types is kept for the next ones:
+  /run/devres-tracer/kernel-types.json",
     },
 ];
 

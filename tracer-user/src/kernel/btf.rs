@@ -4,7 +4,7 @@
 //! kind with the number of its parts, and a size or another type's number. Types are numbered from one in the order in
 //! which they stand there; number zero is `void`.
 
-use std::hash::BuildHasher as _;
+use std::{collections::BTreeMap, hash::BuildHasher as _};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -33,6 +33,9 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    const TYPEDEF: u32 = 8;
+    const FUNCTION: u32 = 12;
+
     /// The kind with this number and how many bytes of it lie behind the three words, for each part and once.
     const fn from_number(number: u32) -> Option<(Self, usize, usize)> {
         Some(match number {
@@ -48,9 +51,9 @@ impl Kind {
             6 => (Self::Other, 8, 0),
             // Enumerations of 64 bits, sections of data.
             15 | 19 => (Self::Other, 12, 0),
-            8 => (Self::Typedef, 0, 0),
+            Self::TYPEDEF => (Self::Typedef, 0, 0),
             9 | 10 | 11 | 18 => (Self::Qualifier, 0, 0),
-            12 => (Self::Function, 0, 0),
+            Self::FUNCTION => (Self::Function, 0, 0),
             13 => (Self::Prototype, 8, 0),
             _ => return None,
         })
@@ -82,6 +85,9 @@ pub(super) struct Member<'types> {
     /// In bits.
     pub(super) offset: u32,
 }
+
+/// Numbers of types by their names.
+pub(super) type Numbers = BTreeMap<String, u32>;
 
 /// All types of a kernel.
 pub(super) struct Types {
@@ -238,46 +244,6 @@ impl Types {
         })
     }
 
-    /// BTF in this machine's byte order that has nothing but these types, under the numbers that they have here: enough
-    /// for whoever looks up what to attach to, and a thousandth of the work to parse.
-    pub(super) fn reduced(&self, mut numbers: Vec<u32>) -> Vec<u8> {
-        numbers.sort_unstable();
-        let last = numbers.last().map_or(0, |last| *last as usize);
-        let mut types = vec![0; last * Self::TYPE];
-        let mut names = vec![0];
-        for number in numbers {
-            let Some((found, kind)) = self.get(number).zip(self.kind_number(number)) else {
-                continue;
-            };
-            let name = u32::try_from(names.len()).unwrap_or(0);
-            names.extend_from_slice(self.text(found.name));
-            names.push(0);
-            let words = [name, kind << 24, 0];
-            let at = (number as usize - 1) * Self::TYPE;
-            for (place, word) in types[at..].as_chunks_mut().0.iter_mut().zip(words) {
-                *place = word.to_ne_bytes();
-            }
-        }
-        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(0);
-        let mut reduced = Vec::with_capacity(Self::HEADER + types.len() + names.len());
-        reduced.extend_from_slice(&Self::MAGIC.to_ne_bytes());
-        // The format's version, and no flags.
-        reduced.extend_from_slice(&[1, 0]);
-        #[expect(clippy::cast_possible_truncation, reason = "it is 24")]
-        let header = Self::HEADER as u32;
-        for word in [header, 0, length(&types), length(&types), length(&names)] {
-            reduced.extend_from_slice(&word.to_ne_bytes());
-        }
-        reduced.append(&mut types);
-        reduced.append(&mut names);
-        reduced
-    }
-
-    fn kind_number(&self, number: u32) -> Option<u32> {
-        let place = *self.places.get(number as usize)?;
-        Some(self.word(place as usize + 4)? >> 24 & 0x1f)
-    }
-
     fn name_of(&self, number: u32) -> &[u8] {
         self.get(number).map_or(&[], |found| self.text(found.name))
     }
@@ -306,6 +272,42 @@ impl Types {
     fn length(&self, at: usize) -> Option<usize> {
         self.word(at).map(|word| word as usize)
     }
+}
+
+/// BTF in this machine's byte order that has nothing but functions and typedefs of these names and numbers: enough for
+/// whoever looks up what to attach to, and a thousandth of the work to parse.
+pub(super) fn names_only(functions: &Numbers, typedefs: &Numbers) -> Vec<u8> {
+    let functions = functions.iter().map(|entry| (Kind::FUNCTION, entry));
+    let typedefs = typedefs.iter().map(|entry| (Kind::TYPEDEF, entry));
+    let all: Vec<_> = functions
+        .chain(typedefs)
+        .map(|(kind, (name, number))| (*number as usize, kind, name))
+        .collect();
+    let last = all.iter().map(|(number, ..)| *number).max().unwrap_or(0);
+    let mut types = vec![0; last * Types::TYPE];
+    let mut names = vec![0];
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(0);
+    for (number, kind, name) in all {
+        let words = [length(&names), kind << 24, 0];
+        names.extend_from_slice(name.as_bytes());
+        names.push(0);
+        let place = number.saturating_sub(1) * Types::TYPE;
+        for (place, word) in types[place..].as_chunks_mut().0.iter_mut().zip(words) {
+            *place = word.to_ne_bytes();
+        }
+    }
+    let mut bytes = Vec::with_capacity(Types::HEADER + types.len() + names.len());
+    bytes.extend_from_slice(&Types::MAGIC.to_ne_bytes());
+    // The format's version, and no flags.
+    bytes.extend_from_slice(&[1, 0]);
+    #[expect(clippy::cast_possible_truncation, reason = "it is 24")]
+    let header = Types::HEADER as u32;
+    for word in [header, 0, length(&types), length(&types), length(&names)] {
+        bytes.extend_from_slice(&word.to_ne_bytes());
+    }
+    bytes.append(&mut types);
+    bytes.append(&mut names);
+    bytes
 }
 
 #[cfg(test)]
@@ -401,9 +403,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reduced_keeps_its_numbers() {
-        let types = Types::parse(native()).unwrap();
-        let reduced = types.reduced(vec![6, 5]);
+    fn names_alone_keep_their_numbers() {
+        let numbers = |name: &str, number| Numbers::from([(name.to_owned(), number)]);
+        let reduced = names_only(
+            &numbers("device_add", 5),
+            &numbers("btf_trace_devres_log", 6),
+        );
         let loader = aya::Btf::parse(&reduced, aya::Endianness::default()).unwrap();
         let number = |name, kind| loader.id_by_type_name_kind(name, kind).ok();
         assert_eq!(number("device_add", BtfKind::Func), Some(5));

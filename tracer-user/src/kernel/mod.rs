@@ -2,6 +2,8 @@
 
 mod btf;
 mod clock;
+mod facts;
+mod kept;
 mod memory;
 mod running;
 mod system;
@@ -9,6 +11,7 @@ mod types;
 mod waits;
 
 pub use clock::now;
+pub use facts::KernelFacts;
 pub use memory::memory;
 pub use running::{Kernel, lockdown};
 pub use system::{System, taints};

@@ -2,7 +2,8 @@
 
 use std::{fs, io};
 
-use tracer_ebpf::{Hook, Layout, Point};
+use serde::{Deserialize, Serialize};
+use tracer_ebpf::Layout;
 
 use super::btf::{Kind, Type, Types};
 
@@ -28,13 +29,23 @@ pub enum LayoutError {
     Missing(String),
 }
 
+impl From<io::Error> for LayoutError {
+    /// Reading [`KERNEL_BTF`] has failed.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NoBtf,
+            _ => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
 /// The types of the running kernel.
 pub struct KernelTypes {
     types: Types,
 }
 
 /// Offsets that only the snapshot's walk over the device set needs, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceSetLayout {
     /// Size of `struct device`.
     pub device_size: usize,
@@ -61,7 +72,7 @@ pub struct DeviceSetLayout {
 }
 
 /// Offsets that finding a module's symbols needs, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleLayout {
     /// `module.kallsyms`.
     pub kallsyms: u64,
@@ -79,11 +90,7 @@ const MOD_INIT_TEXT: u32 = 4;
 impl KernelTypes {
     /// Reads the running kernel's BTF.
     pub fn of_running_kernel() -> Result<Self, LayoutError> {
-        let bytes = fs::read(KERNEL_BTF).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => LayoutError::NoBtf,
-            _ => LayoutError::Unreadable(error.to_string()),
-        })?;
-        Self::of_bytes(bytes)
+        Self::of_bytes(fs::read(KERNEL_BTF)?)
     }
 
     /// Reads the BTF of some kernel from memory.
@@ -112,8 +119,7 @@ impl KernelTypes {
     }
 
     /// The number of a kernel function in the kernel's BTF.
-    #[must_use]
-    pub fn function_number(&self, name: &str) -> Option<u32> {
+    pub(super) fn function_number(&self, name: &str) -> Option<u32> {
         let (number, _) = self.types.named(name, Kind::Function)?;
         Some(number)
     }
@@ -124,10 +130,8 @@ impl KernelTypes {
         self.tracepoint_number(name).is_some()
     }
 
-    fn tracepoint_number(&self, name: &str) -> Option<u32> {
-        let (number, _) = self
-            .types
-            .named(&format!("btf_trace_{name}"), Kind::Typedef)?;
+    pub(super) fn tracepoint_number(&self, name: &str) -> Option<u32> {
+        let (number, _) = self.types.named(&typedef(name), Kind::Typedef)?;
         Some(number)
     }
 
@@ -139,18 +143,8 @@ impl KernelTypes {
         (prototype.kind == Kind::Prototype).then_some(prototype.parts)
     }
 
-    /// BTF with nothing but what the hooks can be attached to, for the loader.
-    pub(crate) fn attach_targets(&self) -> Vec<u8> {
-        let number = |row: &tracer_ebpf::Description| match row.point {
-            Point::Tracepoint => self.tracepoint_number(row.hook.symbol()),
-            Point::Function => row.candidates().find_map(|name| self.function_number(name)),
-        };
-        self.types
-            .reduced(Hook::TABLE.iter().filter_map(number).collect())
-    }
-
     /// What the probes must know.
-    pub fn layout(&self) -> Result<Layout, LayoutError> {
+    pub(super) fn layout(&self) -> Result<Layout, LayoutError> {
         let (module_text, module_text_size) = self.module_text(0, "core_layout").unwrap_or((0, 0));
         let (module_init_text, module_init_text_size) = self
             .module_text(MOD_INIT_TEXT, "init_layout")
@@ -222,7 +216,7 @@ impl KernelTypes {
     }
 
     /// What the walk over the device set must know.
-    pub fn device_set(&self) -> Result<DeviceSetLayout, LayoutError> {
+    pub(super) fn device_set(&self) -> Result<DeviceSetLayout, LayoutError> {
         Ok(DeviceSetLayout {
             device_size: self.size("device")?,
             device_entry: self.offset("device", &["kobj", "entry"])?,
@@ -247,8 +241,7 @@ impl KernelTypes {
     }
 
     /// Where a module's symbols are; `None` on kernels without them.
-    #[must_use]
-    pub fn modules(&self) -> Option<ModuleLayout> {
+    pub(super) fn modules(&self) -> Option<ModuleLayout> {
         let offset = |name, path: &[&str]| self.offset(name, path).ok().map(|offset| offset as u64);
         Some(ModuleLayout {
             kallsyms: offset("module", &["kallsyms"])?,
@@ -312,6 +305,11 @@ impl KernelTypes {
         }
         None
     }
+}
+
+/// How BTF calls a tracepoint.
+pub(super) fn typedef(tracepoint: &str) -> String {
+    format!("btf_trace_{tracepoint}")
 }
 
 fn word(offset: usize) -> Result<u32, LayoutError> {

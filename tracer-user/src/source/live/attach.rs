@@ -12,7 +12,7 @@ use tracer_ebpf::{Description, Hook, NAMES_ARE_KEPT, Point, Programs, Role, Trai
 use super::{switches::silences, timing::StopWatch};
 use crate::{
     evidence::{Attachment, HookCoverage, HookState, Untold},
-    kernel::KernelTypes,
+    kernel::KernelFacts,
 };
 
 /// What the attaching needs to know of the kernel.
@@ -20,7 +20,7 @@ pub(super) struct Kernel<'kernel> {
     /// For aya, which resolves attach targets in it.
     pub(super) btf: &'kernel Btf,
     /// To know which functions can be attached to at all.
-    pub(super) types: &'kernel KernelTypes,
+    pub(super) facts: &'kernel KernelFacts,
     /// Which ways are tried, in order.
     pub(super) ways: &'kernel [Attachment],
     /// Which of the optional hooks are wanted.
@@ -120,7 +120,7 @@ fn attach_tracepoint(ebpf: &mut Ebpf, kernel: &Kernel<'_>, row: &Description) ->
     let tracepoint = row.hook.symbol();
     let Some(programs) = row
         .enter
-        .filter(|_| kernel.types.has_tracepoint(tracepoint))
+        .filter(|_| kernel.facts.has_tracepoint(tracepoint))
     else {
         return HookState::Missing(format!("this kernel has no {tracepoint} tracepoint"));
     };
@@ -158,7 +158,8 @@ fn missing(reasons: &[String]) -> HookState {
 
 fn attach_function(ebpf: &mut Ebpf, kernel: &Kernel<'_>, hook: &Description) -> HookState {
     let mut candidates = hook.candidates();
-    let Some(function) = candidates.find(|name| kernel.types.has_function(name)) else {
+    let Some(function) = candidates.find(|name| kernel.facts.function_number(name).is_some())
+    else {
         let names: Vec<_> = hook.candidates().collect();
         return HookState::Missing(format!(
             "this kernel has no function {} (inlined, renamed, or not there yet)",

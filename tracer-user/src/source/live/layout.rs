@@ -3,11 +3,11 @@
 use tracer_ebpf::{Hook, Layout, Trait};
 
 use super::{error::LiveError, options::Options, watched};
-use crate::kernel::KernelTypes;
+use crate::kernel::KernelFacts;
 
 /// What the probes are given about the running kernel.
-pub(super) fn layout(types: &KernelTypes, options: &Options) -> Result<Layout, LiveError> {
-    let mut layout = types.layout()?;
+pub(super) fn layout(facts: &KernelFacts, options: &Options) -> Result<Layout, LiveError> {
+    let mut layout = facts.layout()?;
     layout.stacks = u32::from(options.stacks);
     let is_beside = |hook: &Hook| hook.description().has(Trait::Beside);
     layout.beside = u32::from(options.optional.iter().any(is_beside));

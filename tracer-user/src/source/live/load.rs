@@ -46,7 +46,7 @@ use crate::{
     event::{Event, EventKind},
     evidence::{Addresses, Before, Coverage, HookCoverage, HookState, NodeEvents},
     filter::ProbeFilters,
-    kernel::{DeviceSetLayout, KernelTypes, now},
+    kernel::{DeviceSetLayout, KernelFacts, now},
     source::chain,
 };
 
@@ -88,10 +88,10 @@ impl Live {
         let mut timing = Timing::begin();
         let symbols = SymbolService::start();
         let loader = in_background(loader_without_types)?;
-        let types = KernelTypes::of_running_kernel()?;
-        let layout = layout(&types, options)?;
-        let set = types.device_set()?;
-        let btf = Btf::parse(&types.attach_targets(), Endianness::default())
+        let facts = KernelFacts::of_running_kernel()?;
+        let layout = layout(&facts, options)?;
+        let set = facts.device_set();
+        let btf = Btf::parse(&facts.attach_targets(), Endianness::default())
             .map_err(|error| LiveError::Load(chain(&error)))?;
         timing.done(Step::Types);
         // Before 5.11 map memory counts against this limit.
@@ -106,7 +106,7 @@ impl Live {
         loader.btf(None);
         timing.done(Step::Loader);
         let verifier = StopWatch::default();
-        let (mut ebpf, uninterrupted) = load(loader, &types, &layout, options, &verifier)?;
+        let (mut ebpf, uninterrupted) = load(loader, &facts, &layout, options, &verifier)?;
 
         let probe_log = options
             .probe_log
@@ -119,7 +119,7 @@ impl Live {
         let stacks = take_map(&mut ebpf, "STACKS")?;
         let lost = take_map(&mut ebpf, "LOST")?;
         timing.done_apart_from(Step::Maps, (Step::Verifier, verifier.total()));
-        let hooks = attach(&mut ebpf, &btf, &types, options, &mut timing)?;
+        let hooks = attach(&mut ebpf, &btf, &facts, options, &mut timing)?;
         let sees = |hook| {
             hooks
                 .iter()
@@ -130,7 +130,7 @@ impl Live {
         }
         let logged = sees(Hook::DevresLog);
         let sees_lives = sees(Hook::Initialise) && sees(Hook::FinalPut);
-        let concluded = options.attach && !logged && !types.has_tracepoint("devres_log");
+        let concluded = options.attach && !logged && !facts.has_tracepoint("devres_log");
         let switches = Switches::of(&hooks);
         let coverage = Coverage {
             unread_switches: switches.unread().to_vec(),
@@ -151,7 +151,7 @@ impl Live {
             waiting: Waiting::default(),
             decoder: Decoder::new(
                 layout,
-                types.modules(),
+                facts.modules(),
                 set.node_name.is_some(),
                 symbols,
                 Stacks::new(Some(stacks)),
@@ -397,7 +397,7 @@ fn memory(ebpf: &Ebpf) -> Box<dyn Memory + '_> {
 /// The probes, loaded but not attached, and whether they can keep from being preempted.
 fn load<'data>(
     mut loader: EbpfLoader<'data>,
-    types: &KernelTypes,
+    facts: &KernelFacts,
     layout: &'data Layout,
     options: &'data Options,
     verifier: &StopWatch,
@@ -425,7 +425,7 @@ fn load<'data>(
             .load(object.bytes())
             .map_err(|error| LiveError::of(&error))
     };
-    let calling = FittedObject::new(|function| types.function_number(function.symbol()));
+    let calling = FittedObject::new(|function| facts.function_number(function.symbol()));
     let mut ebpf = load(&calling)?;
     if verifier.time(|| calls_kernel_functions(&mut ebpf)) {
         return Ok((ebpf, true));
@@ -445,7 +445,7 @@ fn ring_buffer(ebpf: &mut Ebpf) -> Result<AsyncFd<RingBuf<MapData>>, LiveError> 
 fn attach(
     ebpf: &mut Ebpf,
     btf: &Btf,
-    types: &KernelTypes,
+    facts: &KernelFacts,
     options: &Options,
     timing: &mut Timing,
 ) -> Result<Vec<HookCoverage>, LiveError> {
@@ -454,7 +454,7 @@ fn attach(
     }
     let kernel = Kernel {
         btf,
-        types,
+        facts,
         ways: &options.ways,
         optional: &options.optional,
         verifier: StopWatch::default(),
