@@ -1,5 +1,6 @@
 //! What stands around an event: encodings, prefixes, mails, wrapped lines, what was cut off.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use devres_tracer::{
     event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
     source::text::{self, ImportError},
@@ -205,7 +206,26 @@ fn what_stands_around_events_is_passed_over() {
 #[test]
 fn mails_that_are_not_decoded_are_read() {
     let text = "[ 7.0] lm75 0-0048: DEVRES ADD 00000000323ccdc5 devm_clk_rel=\nease (16 bytes)\n";
-    assert_eq!(kinds(text)[1], add(0x323c_cdc5, "devm_clk_release", 16));
+    let added = add(0x323c_cdc5, "devm_clk_release", 16);
+    assert_eq!(kinds(text)[1], added);
+    let body = STANDARD.encode(format!("Hello,\r\n\r\n{}", text.replace("=\n", "")));
+    let body: Vec<_> = body
+        .as_bytes()
+        .chunks(76)
+        .map(String::from_utf8_lossy)
+        .collect();
+    let mail = format!(
+        "Subject: abort\nContent-Type: text/plain; charset=\"utf-8\"\nContent-Transfer-Encoding: base64\n\n{}\n\n--b--\n",
+        body.join("\n")
+    );
+    assert_eq!(kinds(&mail)[1], added, "{mail}");
+    // In a mailbox the next mail may have none of it.
+    let mailbox = format!("{mail}From x\nContent-Transfer-Encoding: 8bit\n\n{text}{mail}");
+    let found = kinds(&mailbox);
+    let additions = found
+        .iter()
+        .filter(|kind| matches!(kind, EventKind::Add(_)));
+    assert_eq!(additions.count(), 3, "{found:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::{
     prefilter,
     reader::{Found, Reader},
     transport::{
+        base64::Base64,
         json,
         lines::{self, Lines},
         mail::Mail,
@@ -16,10 +17,13 @@ use super::{
 /// Reads everything.
 pub(super) fn read(reader: impl BufRead) -> io::Result<Found> {
     let mut stages = Stages {
-        space: Vec::new(),
-        mail: Mail::default(),
-        unescape: Unescape::default(),
-        reader: Reader::new(),
+        base64: Base64::default(),
+        decoded: Decoded {
+            space: Vec::new(),
+            mail: Mail::default(),
+            unescape: Unescape::default(),
+            reader: Reader::new(),
+        },
     };
     lines::for_each(reader, &mut stages)?;
     Ok(stages.finish())
@@ -27,13 +31,43 @@ pub(super) fn read(reader: impl BufRead) -> io::Result<Found> {
 
 /// The stages from the bytes of a line to its record.
 struct Stages {
+    base64: Base64,
+    decoded: Decoded,
+}
+
+impl Lines for Stages {
+    fn line(&mut self, line: &[u8]) {
+        let decoded = &mut self.decoded;
+        self.base64.line(line, |line| decoded.line(line));
+    }
+
+    fn skip(&mut self, text: &[u8]) -> usize {
+        if !(self.base64.is_idle() && self.decoded.is_idle()) {
+            return 0;
+        }
+        let (bytes, count) = prefilter::skip(text);
+        self.decoded.reader.skip(count);
+        bytes
+    }
+}
+
+impl Stages {
+    fn finish(mut self) -> Found {
+        let decoded = &mut self.decoded;
+        self.base64.finish(|line| decoded.line(line));
+        self.decoded.finish()
+    }
+}
+
+/// The stages of a line that can be read.
+struct Decoded {
     space: Vec<u8>,
     mail: Mail,
     unescape: Unescape,
     reader: Reader,
 }
 
-impl Lines for Stages {
+impl Decoded {
     fn line(&mut self, line: &[u8]) {
         let line = plain(line, &mut self.space).trim_ascii_end();
         let (unescape, reader) = (&mut self.unescape, &mut self.reader);
@@ -41,17 +75,11 @@ impl Lines for Stages {
             .line(line, |line, count| unescape.line(line, count, reader));
     }
 
-    fn skip(&mut self, text: &[u8]) -> usize {
-        if !(self.reader.is_idle() && self.mail.is_idle() && self.unescape.is_idle()) {
-            return 0;
-        }
-        let (bytes, count) = prefilter::skip(text);
-        self.reader.skip(count);
-        bytes
+    /// Whether the next line does not depend on those before it.
+    fn is_idle(&self) -> bool {
+        self.reader.is_idle() && self.mail.is_idle() && self.unescape.is_idle()
     }
-}
 
-impl Stages {
     fn finish(mut self) -> Found {
         let (unescape, reader) = (&mut self.unescape, &mut self.reader);
         self.mail

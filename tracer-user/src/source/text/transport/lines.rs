@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use memchr::memchr2_iter;
 
 /// Bytes of a line that are looked at. What is longer is no line of a log or trace.
-const LONGEST: usize = 64 * 1024;
+pub(super) const LONGEST: usize = 64 * 1024;
 
 /// Takes the lines of an input.
 pub(in crate::source::text) trait Lines {

@@ -1,6 +1,7 @@
 //! The first stage: from bytes to lines as the kernel or a tool has written them. What encodings, terminals, web pages,
 //! mail programs, JSON and the journal have made of them is undone.
 
+pub(super) mod base64;
 pub(super) mod json;
 pub(super) mod lines;
 pub(super) mod mail;
