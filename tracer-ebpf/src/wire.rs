@@ -19,8 +19,8 @@ pub const SUPPLY_NAME_CAPACITY: usize = 48;
 pub const MODULE_NAME_CAPACITY: usize = 56;
 /// Size of the pieces of kernel memory that a [`PageRecord`] carries, and what their addresses are multiples of.
 pub const PAGE: usize = 4096;
-/// The innermost frames of a kernel stack that are kept.
-pub const STACK_DEPTH: usize = 32;
+/// The innermost frames of a kernel stack that are kept: a driver's probe below three other devices' has fewer.
+pub const STACK_DEPTH: usize = 48;
 /// No kernel stack was taken.
 pub const NO_STACK: i32 = -1;
 /// The stack is in a [`StackRecord`] of the same task, right before this record.

@@ -1,11 +1,16 @@
 //! Maps and constants shared by all probes.
 
+use core::cell::UnsafeCell;
+
 use aya_ebpf::{
-    bindings::PERF_MAX_STACK_DEPTH,
+    bindings::{PERF_MAX_STACK_DEPTH, bpf_map_type::BPF_MAP_TYPE_STACK_TRACE},
     macros::map,
-    maps::{Array, LruHashMap, PerCpuArray, RingBuf, StackTrace},
+    maps::{Array, LruHashMap, PerCpuArray, RingBuf},
 };
-use tracer_ebpf::{Filter, Hook, Layout, wire::NODE_NAME_CAPACITY};
+use tracer_ebpf::{
+    Filter, Hook, Layout,
+    wire::{NODE_NAME_CAPACITY, STACK_DEPTH},
+};
 
 /// Records for userspace, which sets the size before loading.
 #[map]
@@ -20,8 +25,26 @@ pub(crate) static LOST: PerCpuArray<[u64; LOST_SLOTS]> = PerCpuArray::with_max_e
 pub(crate) static LOST_TOTAL: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Kernel stacks by number.
-#[map]
-pub(crate) static STACKS: StackTrace = StackTrace::with_max_entries(16 * 1024, 0);
+#[unsafe(link_section = "maps")]
+#[unsafe(export_name = "STACKS")]
+pub(crate) static STACKS: StackMap = StackMap(UnsafeCell::new([
+    BPF_MAP_TYPE_STACK_TRACE,
+    size_of::<u32>() as u32,
+    size_of::<[u64; STACK_DEPTH]>() as u32,
+    16 * 1024,
+    0,
+    0,
+    0,
+]));
+
+/// A map as aya's loader reads it: type, size of a key and of a value, entries, flags, id and pinning. The library's own map of stacks has
+/// room for the most frames that a kernel gives, 127 for each stack, and the kernel sets it all aside at the start.
+#[repr(transparent)]
+pub(crate) struct StackMap(UnsafeCell<[u32; 7]>);
+
+// SAFETY: nothing reads or writes it in the probes; only its address is used. It is a cell so that it lies in one section with the other
+// maps, which are.
+unsafe impl Sync for StackMap {}
 
 /// What was last sent of each device.
 #[map]
@@ -58,7 +81,7 @@ pub(crate) static OPERATIONS: Array<[u64; 4]> = Array::with_max_entries(1, 0);
 pub(crate) const LOST_SLOTS: usize = tracer_ebpf::LOST_SLOTS;
 
 const _: () = assert!(Hook::ALL.len() < LOST_SLOTS);
-const _: () = assert!(tracer_ebpf::wire::STACK_DEPTH <= PERF_MAX_STACK_DEPTH as usize);
+const _: () = assert!(STACK_DEPTH <= PERF_MAX_STACK_DEPTH as usize);
 
 /// What a [`DeviceRecord`](tracer_ebpf::wire::DeviceRecord) said: as long as the pointers are the same,
 /// it need not be sent again.
