@@ -181,6 +181,15 @@ fn host_program() -> Result<PathBuf> {
     Ok(workspace::root().join("target/debug/devres-tracer"))
 }
 
+/// Removes what traces have left: what they know of the kernel's types.
+const POSTRM: &str = "\
+#!/bin/sh
+set -e
+case \"$1\" in
+remove | purge) rm -rf /run/devres-tracer ;;
+esac
+";
+
 fn debian_package(target: Target, tree: &Path, output: &Path, time: u64) -> Result<String> {
     let version = env!("CARGO_PKG_VERSION");
     let name = format!("devres-tracer_{version}_{}.deb", target.debian());
@@ -204,6 +213,7 @@ fn debian_package(target: Target, tree: &Path, output: &Path, time: u64) -> Resu
         target.debian()
     );
     write(&tree.join("DEBIAN/control"), &control)?;
+    write_with(0o755, &tree.join("DEBIAN/postrm"), POSTRM)?;
     command::output(
         Command::new("dpkg-deb")
             .env("SOURCE_DATE_EPOCH", time.to_string())
@@ -266,9 +276,13 @@ fn install_all(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
+    write_with(0o644, path, text)
+}
+
+fn write_with(mode: u32, path: &Path, text: &str) -> Result<()> {
     make_parent(path)?;
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
         .with_context(|| format!("cannot set the mode of {}", path.display()))
 }
 
