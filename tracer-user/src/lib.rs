@@ -95,6 +95,8 @@ pub mod boot;
 pub mod check;
 pub mod command;
 pub mod crash;
+#[cfg(feature = "source-lines")]
+pub mod debug_info;
 pub mod diff;
 pub mod duration;
 pub mod engine;

@@ -10,9 +10,10 @@ use clap::Args;
 
 use super::{
     Exit,
+    debug_options::{DebugOptions, tell_remarks},
     judged::keep_wanted,
     pager::{PagerOptions, colours, unless_unread},
-    privileges, reading,
+    reading,
     source_options::FilterOptions,
     usage::UsageError,
 };
@@ -53,6 +54,8 @@ pub(super) struct Diff {
     /// Write JSON lines, one object per difference
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    debug: DebugOptions,
     /// The first recording or log
     good: PathBuf,
     /// The second
@@ -98,8 +101,9 @@ impl Diff {
         if self.good.as_os_str() == "-" && self.bad.as_os_str() == "-" {
             return Err(UsageError::new("only one of the two can be standard input").into());
         }
-        privileges::keep_for_reading(None);
-        let (good, bad) = (read(&self.good, &filter)?, read(&self.bad, &filter)?);
+        self.debug.keep_for_reading(None);
+        let read = |path| read(path, &filter, &self.debug);
+        let (good, bad) = (read(&self.good)?, read(&self.bad)?);
         for (old, new) in &self.map {
             for (name, side, read) in [(old, "GOOD", &good), (new, "BAD", &bad)] {
                 if !read.names.contains(name.as_str()) {
@@ -177,8 +181,9 @@ impl Observer for Reader {
     }
 }
 
-fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Read> {
+fn read(path: &Path, filter: &DeviceFilter, debug: &DebugOptions) -> anyhow::Result<Read> {
     let mut recording = reading::open(path)?;
+    debug.attach(&mut recording)?;
     let information = recording.information().clone();
     let wanted = Wanted::of_recording(filter.clone(), &recording);
     let reader = Reader {
@@ -195,6 +200,7 @@ fn read(path: &Path, filter: &DeviceFilter) -> anyhow::Result<Read> {
         &mut nowhere,
     );
     let mut concluded = run.replay(&mut recording);
+    tell_remarks(&recording);
     let damage = concluded.take_damage();
     let Reader { histories, names } = concluded.observer;
     let mut histories = histories.finish(concluded.engine.model());

@@ -11,11 +11,12 @@ use clap::{Args, ValueEnum};
 use super::lab::LabExport;
 use super::{
     Exit,
+    debug_options::{DebugOptions, tell_remarks},
     files::{self, OverwriteOption},
     import,
     judged::keep_wanted,
     lab::LabOptions,
-    privileges, reading,
+    reading,
     say::{say, shown},
     source_options::FilterOptions,
     usage::UsageError,
@@ -61,6 +62,8 @@ pub(super) struct Export {
     overwrite: OverwriteOption,
     #[command(flatten)]
     lab: LabOptions,
+    #[command(flatten)]
+    debug: DebugOptions,
     /// The recording, or - for standard input; with parquet several, which must be files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -87,6 +90,7 @@ impl Export {
             filter,
             redact: self.redact,
             options: &self.lab,
+            debug: &self.debug,
             directory: self.output.as_deref(),
             files: &self.files,
         };
@@ -102,7 +106,7 @@ impl Export {
 
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
-        privileges::keep_for_reading(self.output.as_deref());
+        self.debug.keep_for_reading(self.output.as_deref());
         if matches!(self.format, Format::Parquet) {
             return self.write_tables(&filter);
         }
@@ -117,6 +121,7 @@ impl Export {
         };
         files::refuse_same(Some(file), self.output.as_deref())?;
         let mut recording = reading::open_for(file, self.output.is_none())?;
+        self.debug.attach(&mut recording)?;
         let name = if self.redact {
             recording.redact()
         } else {
@@ -126,6 +131,7 @@ impl Export {
             return self.write_trace_file(file, &mut recording);
         }
         let (summary, histories) = self.transcribe(&mut recording, &name, &filter)?;
+        tell_remarks(&recording);
         let gaps = summary.problems.into_iter().chain(summary.reasons);
         let gaps: Vec<String> = gaps.chain(histories.as_ref().and_then(not_kept)).collect();
         for gap in &gaps {
@@ -193,6 +199,10 @@ impl Export {
         if self.filter.is_given() {
             let problem =
                 "--device, --driver and --bus have no effect on a trace file (--format dvrt)";
+            return Err(UsageError::new(problem).into());
+        }
+        if self.debug.is_given() {
+            let problem = "a trace file (--format dvrt) holds no source lines: give --debug-dir, --vmlinux or --debuginfod when you read it";
             return Err(UsageError::new(problem).into());
         }
         let writer: Box<dyn io::Write> = match self.output.as_deref() {

@@ -11,8 +11,9 @@ use clap::Args;
 
 use super::{
     Exit,
+    debug_options::{DebugOptions, tell_remarks},
     files::{self, OverwriteOption},
-    privileges, reading, record,
+    reading, record,
     rules::RuleOptions,
     say::{say, shown},
     source_options::FilterOptions,
@@ -44,6 +45,8 @@ pub(super) struct Import {
     output: OutputOptions,
     #[command(flatten)]
     overwrite: OverwriteOption,
+    #[command(flatten)]
+    debug: DebugOptions,
     /// The text to read, or - for standard input
     file: PathBuf,
 }
@@ -61,12 +64,13 @@ impl Import {
             ))
             .into());
         }
-        privileges::keep_for_reading(self.output.file());
+        self.debug.keep_for_reading(self.output.file());
         let mut recording =
             reading::open_for(&self.file, self.output.writes_events_to_standard_output())?;
         if let Some(path) = trace_file {
             return convert(&mut recording, path, self.overwrite);
         }
+        self.debug.attach(&mut recording)?;
         let wanted = Wanted::of_recording(filter, &recording);
         let mut sink = self.output.sink()?;
         let information = recording.information().clone();
@@ -75,7 +79,9 @@ impl Import {
         let watch = death.map(|death| CrashWatch::new(Some(death.clone())));
         let purpose = Purpose::Judge(self.output.fail_on());
         let run = Run::begin(&information, wanted, (rules, watch), purpose, sink.as_mut());
-        Exit::of_run(run.replay(&mut recording))
+        let concluded = run.replay(&mut recording);
+        tell_remarks(&recording);
+        Exit::of_run(concluded)
     }
 
     /// What was asked for that says how to judge, which a trace file is not.
@@ -84,6 +90,8 @@ impl Import {
             Some("--device, --driver or --bus")
         } else if self.rules.is_given() {
             Some("choosing rules")
+        } else if self.debug.is_given() {
+            Some("--debug-dir, --vmlinux or --debuginfod")
         } else {
             self.output.manner()
         }
@@ -117,8 +125,13 @@ pub(super) fn write_trace_file(
     });
     let mut writer = TraceFileWriter::begin(writer, &header).with_context(unwritable)?;
     let mut written = Ok(());
-    let source = recording.replay(|event| {
-        written = writer.event(event);
+    let source = recording.replay_with_modules(|event, modules| {
+        let before = if modules.is_empty() {
+            Ok(())
+        } else {
+            writer.modules(modules)
+        };
+        written = before.and_then(|()| writer.event(event));
         if written.is_ok() {
             ControlFlow::Continue(())
         } else {

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::reading;
+use super::{
+    debug_options::{DebugOptions, tell_remarks},
+    reading,
+};
 use crate::{
     engine::{Observer, Summary},
     evidence::SourceInformation,
@@ -28,6 +31,7 @@ pub(super) struct ReportOptions {
     pub(super) all: bool,
     /// Whether tokens stand for addresses and serials.
     pub(super) redact: bool,
+    pub(super) debug: DebugOptions,
 }
 
 /// A recording's lives, findings and verdict.
@@ -59,6 +63,7 @@ impl Judged {
         beside: O,
     ) -> anyhow::Result<(Self, O)> {
         let mut recording = reading::open(file)?;
+        options.debug.attach(&mut recording)?;
         let name = if options.redact {
             recording.redact()
         } else {
@@ -73,6 +78,7 @@ impl Judged {
         let mut nowhere = Nowhere;
         let run = Run::begin(&information, wanted, observers, purpose, &mut nowhere);
         let mut concluded = run.replay(&mut recording);
+        tell_remarks(&recording);
         let damage = concluded.take_damage();
         let Both(histories, beside) = concluded.observer;
         let mut histories = histories.finish(concluded.engine.model());

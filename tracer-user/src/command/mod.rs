@@ -7,6 +7,7 @@ mod capture;
 mod check;
 mod child;
 mod crash;
+mod debug_options;
 mod demo;
 mod diff;
 mod doctor;

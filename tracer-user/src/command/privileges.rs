@@ -45,7 +45,23 @@ pub(super) fn keep_for_reading<'a>(outputs: impl IntoIterator<Item = &'a Path>) 
     let _ = set_no_new_privs(true);
     let _ = keep(FILES | ADDRESSES | MEMORY);
     // Nor is a kernel without landlock, or one that knows less of it: what it knows is forbidden.
-    let _ = forbid_writing(outputs);
+    let _ = forbid_writing(outputs, true);
+}
+
+/// Like [`keep_for_reading`], where `debuginfod-find` is to fetch debug info: it may connect, and write to its cache.
+pub(super) fn keep_for_fetching<'a>(outputs: impl IntoIterator<Item = &'a Path>) {
+    let home = |below: &str| env::var_os("HOME").map(|home| Path::new(&home).join(below));
+    let cache = env::var_os("DEBUGINFOD_CACHE_PATH")
+        .or_else(|| env::var_os("XDG_CACHE_HOME"))
+        .map(PathBuf::from)
+        .or_else(|| home(".cache"));
+    let old = home(".debuginfod_client_cache");
+    let outputs = outputs.into_iter().map(Path::to_path_buf);
+    let places: Vec<PathBuf> = outputs.chain(cache).chain(old).collect();
+    // As above.
+    let _ = set_no_new_privs(true);
+    let _ = keep(FILES | ADDRESSES | MEMORY);
+    let _ = forbid_writing(places.iter().map(PathBuf::as_path), false);
 }
 
 /// Drops every capability that tracing doesn't need once the probes are attached and the command runs.
@@ -54,8 +70,12 @@ pub(super) fn keep_for_tracing() {
     let _ = keep(FILES | ADDRESSES | PROBES | ENDING);
 }
 
-/// Has the kernel refuse what changes files outside the directories of `outputs`, of temporary files and of devices, and TCP.
-fn forbid_writing<'a>(outputs: impl IntoIterator<Item = &'a Path>) -> Result<(), RulesetError> {
+/// Has the kernel refuse what changes files outside the directories of `outputs`, of temporary files and of devices, and TCP
+/// unless that is needed.
+fn forbid_writing<'a>(
+    outputs: impl IntoIterator<Item = &'a Path>,
+    forbids_tcp: bool,
+) -> Result<(), RulesetError> {
     let writing = AccessFs::from_write(LANDLOCK);
     let directories = outputs
         .into_iter()
@@ -66,9 +86,11 @@ fn forbid_writing<'a>(outputs: impl IntoIterator<Item = &'a Path>) -> Result<(),
     let rules = directories
         .filter_map(|directory| PathFd::new(directory).ok())
         .map(|directory| Ok::<_, RulesetError>(PathBeneath::new(directory, writing)));
-    Ruleset::default()
-        .handle_access(writing)?
-        .handle_access(AccessNet::from_all(LANDLOCK))?
+    let mut ruleset = Ruleset::default().handle_access(writing)?;
+    if forbids_tcp {
+        ruleset = ruleset.handle_access(AccessNet::from_all(LANDLOCK))?;
+    }
+    ruleset
         .create()?
         .add_rules(rules)?
         .restrict_self()

@@ -10,10 +10,10 @@ use clap::Args;
 
 use super::{
     Exit,
+    debug_options::DebugOptions,
     files::{create_file, refuse_same},
     judged::{Judged, ReportOptions},
     pager::{PagerOptions, colours, unless_unread},
-    privileges,
     rules::RuleOptions,
     say::shown,
     source_options::FilterOptions,
@@ -89,6 +89,8 @@ pub(super) struct Report {
     /// The lowest severity of findings that count: info, warn or error
     #[arg(long, value_name = "SEVERITY", default_value = "error", value_parser = severity)]
     fail_on: Severity,
+    #[command(flatten)]
+    debug: DebugOptions,
     /// The recording or log, or - for standard input; with --html several, which are compared with the first
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -99,7 +101,7 @@ impl Report {
         for file in &self.files {
             refuse_same(Some(file), self.html.as_deref())?;
         }
-        privileges::keep_for_reading(self.html.as_deref());
+        self.debug.keep_for_reading(self.html.as_deref());
         if let Some(page) = &self.html {
             return self.write_page(page);
         }
@@ -139,6 +141,7 @@ impl Report {
             limits,
             all: self.all,
             redact: self.redact,
+            debug: self.debug.clone(),
         })
     }
 

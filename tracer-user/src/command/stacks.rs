@@ -11,7 +11,12 @@ use std::{
 use clap::Args;
 
 use super::{
-    Exit, after_boot::AfterBoot, privileges, reading, say::say, source_options::FilterOptions,
+    Exit,
+    after_boot::AfterBoot,
+    debug_options::{DebugOptions, tell_remarks},
+    reading,
+    say::say,
+    source_options::FilterOptions,
 };
 use crate::{
     command::time::{Extent, HOW, TimeArgument},
@@ -50,6 +55,8 @@ pub(super) struct Stacks {
         allow_hyphen_values = true
     )]
     at: Option<TimeArgument>,
+    #[command(flatten)]
+    debug: DebugOptions,
     /// A recording or log to read instead of the running kernel, or - for standard input
     file: Option<PathBuf>,
 }
@@ -59,7 +66,7 @@ impl Stacks {
         let filter = self.filter.filter()?;
         let found = match &self.file {
             Some(file) => self.recorded(file, filter)?,
-            None => running(filter)?,
+            None => running(filter, &self.debug)?,
         };
         let shown = self.show(&found)?;
         let mut whole = true;
@@ -97,13 +104,14 @@ impl Stacks {
 
     /// The state that a recording shows at the time that is asked for.
     fn recorded(&self, file: &Path, filter: DeviceFilter) -> anyhow::Result<Found> {
-        privileges::keep_for_reading(None);
+        self.debug.keep_for_reading(None);
         let mut until = None;
         if let Some(at) = self.at {
             reading::can_be_read_twice(file)?;
             until = Some(Extent::of(file)?.find(at)?);
         }
         let mut recording = reading::open(file)?;
+        self.debug.attach(&mut recording)?;
         let mut wanted = Wanted::of_recording(filter, &recording);
         let mut coverage = recording.information().coverage.clone();
         let mut model = Model::new(Arc::new(coverage.clone()));
@@ -115,6 +123,7 @@ impl Stacks {
             wanted.event(event, &model);
             ControlFlow::Continue(())
         });
+        tell_remarks(&recording);
         if let Some(damage) = end.damage {
             say(format_args!("{damage}; the state before that is shown"));
             coverage.before = Before::Unknown("the recording is damaged".to_owned());
@@ -194,7 +203,8 @@ struct Found {
 }
 
 /// The running kernel.
-fn running(filter: DeviceFilter) -> anyhow::Result<Found> {
+fn running(filter: DeviceFilter, debug: &DebugOptions) -> anyhow::Result<Found> {
+    let mut lines = debug.of_running_kernel()?;
     let after_boot = AfterBoot::find();
     let mut live = Live::start(&Options {
         attach: false,
@@ -208,6 +218,8 @@ fn running(filter: DeviceFilter) -> anyhow::Result<Found> {
             if matches!(event.kind, EventKind::Loss(_)) {
                 // What is missing may have gone, and another of its kind may have come to the same place.
                 model = Model::new(coverage.clone().into());
+            } else if let Some(event) = lines.as_mut().and_then(|lines| lines.annotated(event)) {
+                model.apply(&event);
             } else {
                 model.apply(event);
             }
@@ -217,9 +229,14 @@ fn running(filter: DeviceFilter) -> anyhow::Result<Found> {
         }
     }
     live.drain(0, &mut |event| {
+        let with_lines = lines.as_mut().and_then(|lines| lines.annotated(&event));
+        let event = with_lines.unwrap_or(event);
         model.apply(&event);
         wanted.event(&event, &model);
     });
+    if let Some(lines) = lines {
+        lines.remarks().iter().for_each(say);
+    }
     Ok(Found {
         coverage,
         model,

@@ -12,11 +12,12 @@ use super::{
     Exit,
     after_boot::AfterBoot,
     capture::{Capture, CaptureOptions, Receiver},
+    debug_options::{DebugOptions, tell_remarks},
     exercise::{RebindOptions, refusal, run_cycles},
     files::{self, OverwriteOption},
     manner,
     pager::{colours, width},
-    privileges, reading, record,
+    reading, record,
     rules::RuleOptions,
     say::{plainly, say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
@@ -70,6 +71,8 @@ pub(super) struct Trace {
     /// /dev/pmsg0
     #[arg(long, conflicts_with = "from")]
     pstore: bool,
+    #[command(flatten)]
+    debug: DebugOptions,
     /// Replay this recording instead of tracing the kernel; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command", "rebind"], conflicts_with_all = PROBE_OPTIONS)]
     from: Option<PathBuf>,
@@ -167,16 +170,20 @@ impl Trace {
         let outputs = [self.output.file(), self.record.as_deref()];
         files::refuse_same(self.from.as_deref(), outputs.into_iter().flatten())?;
         self.overwrite.refuse_existing(self.record.as_deref())?;
+        self.debug.refuse_without(self.from.is_some())?;
         if let Some(path) = &self.from {
-            privileges::keep_for_reading(self.output.file());
+            self.debug.keep_for_reading(self.output.file());
             let mut recording =
                 reading::open_for(path, self.output.writes_events_to_standard_output())?;
+            self.debug.attach(&mut recording)?;
             let information = recording.information().clone();
             let wanted = Wanted::of_recording(filter, &recording);
             let mut sink = self.output.sink()?;
             let purpose = Purpose::Judge(self.output.fail_on());
             let run = Run::begin(&information, wanted, (rules, ()), purpose, sink.as_mut());
-            return Exit::of_run(run.replay(&mut recording));
+            let concluded = run.replay(&mut recording);
+            tell_remarks(&recording);
+            return Exit::of_run(concluded);
         }
         self.live(filter, rules).await
     }

@@ -7,12 +7,13 @@
 
 mod death;
 mod device;
-mod hex;
+pub(crate) mod hex;
 pub(crate) mod hook_name;
 mod message;
 mod node;
 pub(crate) mod raw_call;
 pub(crate) mod role_name;
+mod source_line;
 pub mod splat;
 mod stack;
 mod switched;
@@ -27,6 +28,7 @@ pub use death::{Death, DeathKind};
 pub use device::{DeviceAddress, DeviceIdentity, DeviceSnapshot, PmDomain};
 pub use message::Message;
 pub use node::{AddedNode, GroupId, NodeAddress, NodeReference};
+pub use source_line::{InlinedCall, SourceLine};
 pub use stack::{Function, StackDefinition, StackFrame, StackId};
 pub use switched::switched;
 pub use task::{Comm, Task};

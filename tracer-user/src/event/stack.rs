@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Text, hex};
+use super::{SourceLine, Text, hex};
 
 /// A number that stands for a kernel stack from its definition on.
 #[derive(
@@ -67,6 +67,9 @@ pub struct StackFrame {
     pub function: Option<Arc<Function>>,
     /// Bytes from the function's start.
     pub offset: u64,
+    /// The line of the call in the source, where debug info was looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<Arc<SourceLine>>,
 }
 
 /// A kernel function.
@@ -120,11 +123,14 @@ impl fmt::Display for StackFrame {
                     if let Some(module) = &function.module {
                         write!(formatter, " [{module}]")?;
                     }
-                    Ok(())
                 }
-                None => write!(formatter, "{function}"),
+                None => write!(formatter, "{function}")?,
             },
-            None => write!(formatter, "{:#x}", self.address),
+            None => write!(formatter, "{:#x}", self.address)?,
+        }
+        match &self.line {
+            Some(line) => write!(formatter, " at {line}"),
+            None => Ok(()),
         }
     }
 }
@@ -151,6 +157,7 @@ mod tests {
                     })
                 }),
                 offset: 0,
+                line: None,
             }
         };
         StackDefinition {

@@ -2,7 +2,7 @@
 
 use super::{Added, Resource, text};
 use crate::{
-    event::{Function, StackDefinition, Time},
+    event::{Function, SourceLine, StackDefinition, StackFrame, Time},
     model::{Hazard, Node, Origin, kind::plain_name},
 };
 
@@ -23,19 +23,29 @@ pub fn added_by(node: &Node) -> Added {
         phase: node.phase().name(),
         stack_id: node.stack().map(|stack| stack.id.0),
         by: node.stack().and_then(asked_by).map(ToString::to_string),
+        line: node.stack().and_then(call_site),
         stack: node.stack().map(frames).unwrap_or_default(),
     }
 }
 
 /// The innermost function on an addition's stack that is none of devres itself.
 fn asked_by(stack: &StackDefinition) -> Option<&Function> {
-    let frame = stack.frames.iter().find(|frame| {
+    asking(&stack.frames)?.function.as_deref()
+}
+
+/// The line of the innermost call on a stack that is not in devres itself, where debug info was looked up.
+#[must_use]
+pub fn call_site(stack: &StackDefinition) -> Option<SourceLine> {
+    asking(&stack.frames)?.line.as_deref().cloned()
+}
+
+fn asking(frames: &[StackFrame]) -> Option<&StackFrame> {
+    frames.iter().find(|frame| {
         frame
             .function
             .as_deref()
             .is_none_or(|function| !text::is_of_devres(function))
-    })?;
-    frame.function.as_deref()
+    })
 }
 
 /// The name of the function that asked for a node, as far as it is the same in every run. None where nobody knows.

@@ -14,11 +14,13 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    event::{DeviceAddress, Time},
+    event::{DeviceAddress, SourceLine, Time},
     model::InstanceKey,
 };
 
-pub use describe::{added_by, asker, frames, is_nameless, label, live_resource, mark, resource};
+pub use describe::{
+    added_by, asker, call_site, frames, is_nameless, label, live_resource, mark, resource,
+};
 pub use doubt::Doubt;
 pub use evidence::{Adders, Evidence, Share};
 pub use known::{Fix, Known, Mainline};
@@ -148,6 +150,9 @@ pub struct Cause {
     pub tid: u32,
     /// The kernel stack, innermost first; empty where none was taken.
     pub stack: Vec<String>,
+    /// The line of the innermost call outside of devres itself, where debug info was looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<SourceLine>,
 }
 
 /// One resource of a finding.
@@ -192,6 +197,9 @@ pub struct Added {
     /// that the kernel names alike, as all memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The line of that function's call, where debug info was looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<SourceLine>,
     /// The kernel stack, innermost first.
     pub stack: Vec<String>,
 }

@@ -204,7 +204,8 @@ pub fn telling(stack: &[String]) -> &[String] {
 
 /// Devres and the driver core are never modules; a module's function with such a name is its own.
 fn is_module(frame: &str) -> bool {
-    frame.ends_with(']')
+    let function = frame.split(" at ").next().unwrap_or_default();
+    function.ends_with(']')
 }
 
 fn symbol(frame: &str) -> &str {

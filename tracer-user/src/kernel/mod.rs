@@ -1,6 +1,7 @@
 //! The running kernel: what it is, and the layout of its types.
 
 mod btf;
+mod build;
 mod clock;
 mod facts;
 mod kept;
@@ -10,6 +11,7 @@ mod system;
 mod types;
 mod waits;
 
+pub use build::{Address, CodeSection, KernelImage, LoadedModule, digits};
 pub use clock::now;
 pub use facts::KernelFacts;
 pub use memory::memory;

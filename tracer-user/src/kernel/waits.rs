@@ -29,6 +29,7 @@ fn frames(text: &str) -> Vec<StackFrame> {
                 module: module.map(Text::from),
             })),
             offset: u64::from_str_radix(offset, 16).ok()?,
+            line: None,
         })
     };
     text.lines().filter_map(frame).collect()

@@ -132,6 +132,7 @@ pub(super) fn cause(model: &Model, frame: &Frame) -> Option<Cause> {
             .current_stack()
             .map(finding::frames)
             .unwrap_or_default(),
+        line: model.current_stack().and_then(finding::call_site),
     })
 }
 
@@ -155,6 +156,7 @@ pub(super) fn caller_as_cause(subject: &Subject, model: &Model) -> Option<Cause>
         task: task.comm.name().into_owned(),
         tid: task.tid,
         stack: finding::frames(stack),
+        line: finding::call_site(stack),
     })
 }
 

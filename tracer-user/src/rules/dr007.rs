@@ -281,6 +281,7 @@ fn adder(node: &Node, device: Device<'_>, model: &Model) -> Option<Cause> {
         task: node.task().comm.name().into_owned(),
         tid: node.task().tid,
         stack: node.stack().map(finding::frames).unwrap_or_default(),
+        line: node.stack().and_then(finding::call_site),
     })
 }
 

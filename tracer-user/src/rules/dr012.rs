@@ -268,6 +268,10 @@ impl Creator {
                     .and_then(|node| node.stack())
                     .map(finding::frames)
                     .unwrap_or_default(),
+                line: left
+                    .first()
+                    .and_then(|node| node.stack())
+                    .and_then(finding::call_site),
             }),
             known: known::of(INFO.id, Observed::driver(self.subject.driver())),
             ..subject.finding(&INFO, severity, &format!("{driver}/{shown}"), model.now())

@@ -257,6 +257,7 @@ impl<'m> Call<'m> {
             task: task.comm.name().into_owned(),
             tid: task.tid,
             stack: finding::frames(self.stack),
+            line: finding::call_site(self.stack),
         }
     }
 }

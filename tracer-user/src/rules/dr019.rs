@@ -379,6 +379,7 @@ impl Batch {
                 task: self.task.comm.name().into_owned(),
                 tid: self.task.tid,
                 stack: self.waits.clone(),
+                line: None,
             }),
             // Who asked for it is left out: of what was there before the trace began nobody knows, and the next
             // binding's is the same.

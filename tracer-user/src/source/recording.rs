@@ -1,6 +1,7 @@
 //! Something that was recorded earlier, of whatever kind: what every command that reads opens.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, BufRead, BufReader, Read},
     ops::ControlFlow,
@@ -19,6 +20,7 @@ use super::{
 use crate::{
     event::{Death, Event, Time},
     evidence::{LineCounts, LostBy, SourceEnd, SourceInformation},
+    kernel::LoadedModule,
     trace_file::{self, Events, Header, TraceFileError},
 };
 
@@ -29,8 +31,20 @@ pub struct Recording {
     content: Content,
     /// The tool through which it is read, until that has ended.
     unpacking: Option<Unpacking>,
+    /// What is added to what it says, if anything.
+    annotator: Option<Box<dyn Annotator>>,
     /// What stands for what it says, if that is not to be shown.
     redaction: Option<Redaction>,
+}
+
+/// Adds to events what else can be known of them, such as the lines of the source that a stack goes through.
+pub trait Annotator {
+    /// From the next event on these modules were loaded.
+    fn loaded(&mut self, modules: &[LoadedModule]);
+    /// The event with what is known; `None` if nothing is.
+    fn annotated(&mut self, event: &Event) -> Option<Event>;
+    /// What there is to say at the end, one sentence each: why something is not known.
+    fn remarks(&self) -> Vec<String>;
 }
 
 enum Content {
@@ -226,6 +240,7 @@ impl Recording {
             name,
             content,
             unpacking: None,
+            annotator: None,
             redaction: None,
         })
     }
@@ -243,6 +258,18 @@ impl Recording {
         redaction.words(&mut name);
         self.redaction = Some(redaction);
         name
+    }
+
+    /// From here on its events have what this adds to them.
+    pub fn annotate(&mut self, annotator: Box<dyn Annotator>) {
+        self.annotator = Some(annotator);
+    }
+
+    /// What there is to say of what was added; complete only after [`for_each`](Self::for_each).
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let annotator = self.annotator.as_ref();
+        annotator.map(|one| one.remarks()).unwrap_or_default()
     }
 
     /// What its beginning says of the source.
@@ -317,8 +344,19 @@ impl Recording {
     }
 
     /// Shows `each` every event, in order, until it says that this is enough. Returns what there is to say at the end.
-    pub fn replay(&mut self, each: impl FnMut(&Event) -> ControlFlow<()>) -> SourceEnd {
-        let damage = self.for_each(each).err().map(|error| chain(&error));
+    pub fn replay(&mut self, mut each: impl FnMut(&Event) -> ControlFlow<()>) -> SourceEnd {
+        self.replay_with_modules(|event, _| each(event))
+    }
+
+    /// Like [`replay`](Self::replay); with an event it shows which modules were loaded before it, where that is not known yet.
+    pub fn replay_with_modules(
+        &mut self,
+        each: impl FnMut(&Event, &[LoadedModule]) -> ControlFlow<()>,
+    ) -> SourceEnd {
+        let damage = self
+            .for_each_with_modules(each)
+            .err()
+            .map(|error| chain(&error));
         let mut end = SourceEnd {
             lost_by: self.lost_by(),
             lines: self.line_counts(),
@@ -337,14 +375,32 @@ impl Recording {
         &mut self,
         mut each: impl FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<(), RecordingError> {
-        let shown = match self.redaction.take() {
-            None => self.each_event(&mut each),
-            Some(mut redaction) => {
-                let shown = self.each_event(&mut |event| each(&redaction.event(event)));
-                self.redaction = Some(redaction);
-                shown
+        self.for_each_with_modules(|event, _| each(event))
+    }
+
+    fn for_each_with_modules(
+        &mut self,
+        mut each: impl FnMut(&Event, &[LoadedModule]) -> ControlFlow<()>,
+    ) -> Result<(), RecordingError> {
+        let (mut annotator, mut redaction) = (self.annotator.take(), self.redaction.take());
+        let shown = self.each_event(&mut |event, mut modules| {
+            let mut event = Cow::Borrowed(event);
+            if let Some(annotator) = &mut annotator {
+                annotator.loaded(&modules);
+                event = match annotator.annotated(&event) {
+                    Some(annotated) => Cow::Owned(annotated),
+                    None => event,
+                };
             }
-        };
+            if let Some(redaction) = &mut redaction {
+                modules
+                    .iter_mut()
+                    .for_each(|module| redaction.module(module));
+                event = Cow::Owned(redaction.event(&event));
+            }
+            each(&event, &modules)
+        });
+        (self.annotator, self.redaction) = (annotator, redaction);
         if shown?.is_break() {
             return Ok(());
         }
@@ -360,12 +416,13 @@ impl Recording {
     /// Shows `each` every event; whether it was enough before the end.
     fn each_event(
         &mut self,
-        each: &mut dyn FnMut(&Event) -> ControlFlow<()>,
+        each: &mut dyn FnMut(&Event, Vec<LoadedModule>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, RecordingError> {
+        let none = Vec::new;
         match &mut self.content {
             Content::Lines(lines) => loop {
                 match lines.next_event() {
-                    Ok(Some(event)) if each(&event).is_continue() => {}
+                    Ok(Some(event)) if each(&event, none()).is_continue() => {}
                     Ok(Some(_)) => return Ok(ControlFlow::Break(())),
                     Ok(None) => return Ok(ControlFlow::Continue(())),
                     Err(source) => {
@@ -374,10 +431,10 @@ impl Recording {
                     }
                 }
             },
-            Content::Text(text) => Ok(text.events().try_for_each(|event| each(&event))),
+            Content::Text(text) => Ok(text.events().try_for_each(|event| each(&event, none()))),
             Content::File(_, events) => loop {
                 match events.next_event() {
-                    Ok(Some(event)) if each(&event).is_continue() => {}
+                    Ok(Some(event)) if each(&event, events.take_modules()).is_continue() => {}
                     Ok(Some(_)) => return Ok(ControlFlow::Break(())),
                     Ok(None) => return Ok(ControlFlow::Continue(())),
                     Err(source) => {

@@ -10,9 +10,10 @@ use hashbrown::HashMap;
 use crate::{
     event::{
         AddedNode, Call, CallDetail, DeviceIdentity, Event, EventKind, Function, GroupId, Message,
-        NodeReference, PmDomain, Return, StackFrame, Text, splat::Splat,
+        NodeReference, PmDomain, Return, SourceLine, StackFrame, Text, splat::Splat,
     },
     evidence::{Before, HookState, SourceEnd, SourceInformation},
+    kernel::LoadedModule,
     trace_file::Header,
 };
 
@@ -135,11 +136,21 @@ impl Redaction {
     pub fn header(&mut self, header: &mut Header) {
         self.information(&mut header.source);
         header.boot = None;
+        if let Some(text) = header.image.as_mut().and_then(|image| image.text.as_mut()) {
+            self.in_place(&mut text.0);
+        }
         header.command = Vec::new();
         if let Some(system) = &mut header.system {
             for text in system.version.iter_mut().chain(&mut system.board) {
                 self.words(text);
             }
+        }
+    }
+
+    /// Where a module lay.
+    pub fn module(&mut self, module: &mut LoadedModule) {
+        for section in &mut module.sections {
+            self.in_place(&mut section.address.0);
         }
     }
 
@@ -214,6 +225,9 @@ impl Redaction {
         let replaced = frames.iter().cloned().map(|mut frame| {
             self.in_place(&mut frame.address);
             self.function(&mut frame.function);
+            if let Some(line) = &mut frame.line {
+                *line = Arc::new(without_directories(line));
+            }
             frame
         });
         *frames = replaced.collect();
@@ -335,6 +349,18 @@ impl Redaction {
         };
         written.chars().zip(serial.chars()).map(with).collect()
     }
+}
+
+/// The line with nothing of where its kernel was built: of a whole path only the last name.
+fn without_directories(line: &SourceLine) -> SourceLine {
+    let mut line = line.clone();
+    let inlined = line.inlined.iter_mut().map(|call| &mut call.file);
+    for file in inlined.chain([&mut line.file]) {
+        if file.starts_with('/') {
+            *file = file.rsplit('/').next().unwrap_or_default().into();
+        }
+    }
+    line
 }
 
 /// Whether a word may be an address: one of a 64-bit kernel, one of a 32-bit kernel, or one relative to each CPU's data. Two

@@ -26,6 +26,8 @@ pub(super) mod kind {
     pub(in crate::trace_file) const INDEX: u8 = 3;
     /// That the file was cleanly finished, and what was lost: JSON.
     pub(in crate::trace_file) const END: u8 = 4;
+    /// Which modules were loaded, and where: JSON.
+    pub(in crate::trace_file) const MODULES: u8 = 5;
 }
 
 /// How a block's content is stored.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     event::{Event, LossCause, Time},
+    kernel::LoadedModule,
     trace_file::integrity::Integrity,
 };
 
@@ -67,6 +68,8 @@ pub struct Events<R> {
     missing: Option<Missing>,
     ending: Integrity,
     over: bool,
+    /// Modules that the events from here on are of.
+    modules: Vec<LoadedModule>,
 }
 
 /// Something is missing: nobody knows how much, but at least up to this event if that is known.
@@ -116,12 +119,18 @@ impl<R: Read> Events<R> {
             missing: None,
             ending: Integrity::default(),
             over: false,
+            modules: Vec::new(),
         }
     }
 
     /// The file's number.
     pub(super) fn file(&self) -> u64 {
         self.blocks.file()
+    }
+
+    /// Which modules were loaded, as far as the file has said that before the last event and it was not taken yet.
+    pub fn take_modules(&mut self) -> Vec<LoadedModule> {
+        std::mem::take(&mut self.modules)
     }
 
     /// How the file ended, once there are no more events; until then, what was wrong so far.
@@ -218,6 +227,11 @@ impl<R: Read> Events<R> {
                         }
                     }
                     kind::END => self.end(offset)?,
+                    // What is in another form is of no use, and nothing else depends on it.
+                    kind::MODULES => self.modules.extend(
+                        serde_json::from_slice::<Vec<LoadedModule>>(self.blocks.content())
+                            .unwrap_or_default(),
+                    ),
                     _ => {}
                 }
                 Ok(loss)

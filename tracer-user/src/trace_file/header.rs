@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{Hook, hook_name},
     evidence::{LineCounts, LostBy, SourceInformation},
-    kernel::{self, System},
+    kernel::{self, KernelImage, System},
 };
 
 /// What a file says at its beginning.
@@ -21,6 +21,9 @@ pub struct Header {
     /// The machine and its kernel's build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<System>,
+    /// The build of the kernel, and where it lay in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<KernelImage>,
     /// The command line of the recording tool.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
@@ -106,6 +109,7 @@ impl Header {
         Self {
             boot: boot.map(|id| id.trim().to_owned()),
             system: Some(System::running()),
+            image: Some(KernelImage::running()),
             command: command_line(),
             clock: Clock::now(),
             ..Self::of_recording(source)
@@ -119,6 +123,7 @@ impl Header {
             source,
             boot: None,
             system: None,
+            image: None,
             command: Vec::new(),
             clock: None,
             part: None,

@@ -169,7 +169,7 @@ impl<R: Read> Blocks<R> {
             Some(stored) if crc32fast::hash(stored) != header.checksum => {
                 Err("a block's checksum is wrong")
             }
-            Some(_) if header.kind > kind::END => {
+            Some(_) if header.kind > kind::MODULES => {
                 self.plain.clear();
                 Ok(())
             }

@@ -15,6 +15,7 @@ mod header;
 mod index;
 mod input;
 mod integrity;
+mod modules;
 mod recorder;
 mod rotation;
 mod splat;

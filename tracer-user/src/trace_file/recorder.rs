@@ -17,6 +17,7 @@ use super::{
     continuation,
     encode::{Encoder, TooLarge},
     header::{Clock, End, EndedBy, Header, LostAt},
+    modules::Modules,
     rotation::{Kept, Rotation, name},
     writer::Composer,
     writing::{Failure, Message, Shared, Target, Writing, lock, send},
@@ -101,6 +102,7 @@ pub struct Recorder {
     oldest: Duration,
     /// What is known, where another file may have to begin with it.
     model: Option<Model>,
+    modules: Modules,
     queue: Sender<Message>,
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
@@ -173,6 +175,7 @@ impl Recorder {
             model: options
                 .rotation
                 .map(|_| Model::new(Arc::new(header.source.coverage.clone()))),
+            modules: Modules::default(),
             header,
             path: path.to_owned(),
             rotation: options.rotation,
@@ -224,6 +227,14 @@ impl Recorder {
             model.apply(event);
         }
         self.tell_loss();
+        let learnt = self.modules.learn(event);
+        if !learnt.is_empty() {
+            self.close_block();
+            match self.composer.modules(&learnt) {
+                Ok(bytes) => send(&self.queue, &self.shared, Message::Write(bytes)),
+                Err(source) => self.fail(source),
+            }
+        }
         self.put(event);
         self.rotate_if_full(Some(event));
     }
@@ -409,6 +420,10 @@ impl Recorder {
         send(&self.queue, &self.shared, Message::Write(end));
         send(&self.queue, &self.shared, Message::Next(path));
         send(&self.queue, &self.shared, Message::Write(first));
+        if !self.modules.known().is_empty() {
+            let bytes = self.composer.modules(self.modules.known())?;
+            send(&self.queue, &self.shared, Message::Write(bytes));
+        }
         // However large it is, the file begins with all of it: half of it would be no beginning.
         let mut encoder = Encoder::default();
         for event in &beginning {

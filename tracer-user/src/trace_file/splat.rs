@@ -133,5 +133,6 @@ pub(super) fn read_frame(
         address: cursor.difference(begin.wrapping_add(offset))?,
         function,
         offset,
+        line: None,
     })
 }

@@ -13,7 +13,10 @@ use super::{
     header::{End, Header},
     index::IndexWriter,
 };
-use crate::event::{Event, Time};
+use crate::{
+    event::{Event, Time},
+    kernel::LoadedModule,
+};
 
 /// How hard zstd tries: its default would take twice the time for a tenth less.
 const LEVEL: i32 = 1;
@@ -51,6 +54,12 @@ impl Composer {
     pub(super) fn events(&mut self, plain: &Plain) -> io::Result<Vec<u8>> {
         self.index.add(self.offset, plain);
         self.block(kind::EVENTS, plain)
+    }
+
+    /// The bytes of a block that says which modules were loaded.
+    pub(super) fn modules(&mut self, modules: &[LoadedModule]) -> io::Result<Vec<u8>> {
+        let content = serde_json::to_vec(modules)?;
+        self.block(kind::MODULES, &Plain::of(content))
     }
 
     /// The bytes that the file ends with.
@@ -173,6 +182,13 @@ impl<W: Write> TraceFileWriter<W> {
             self.close_block()?;
         }
         Ok(())
+    }
+
+    /// Writes which modules were loaded, before the stacks that go through them.
+    pub fn modules(&mut self, modules: &[LoadedModule]) -> io::Result<()> {
+        self.close_block()?;
+        let bytes = self.composer.modules(modules)?;
+        self.writer.write_all(&bytes)
     }
 
     /// Ends the block: what was written so far can be read.

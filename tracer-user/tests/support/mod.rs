@@ -147,6 +147,7 @@ impl Story {
                         module,
                     })),
                     offset: 0x2b,
+                    line: None,
                 }
             })
             .collect();

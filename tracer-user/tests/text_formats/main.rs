@@ -74,6 +74,7 @@ fn frame(name: &str, module: &str, offset: u64) -> StackFrame {
             module: some(module),
         })),
         offset,
+        line: None,
     }
 }
 

@@ -93,6 +93,7 @@ fn frame() -> impl Strategy<Value = StackFrame> {
             },
             function,
             offset,
+            line: None,
         },
     )
 }

@@ -45,6 +45,7 @@ fn kinds_of_version_2() -> Vec<EventKind> {
         address: 0,
         function: Some(Arc::clone(&function)),
         offset,
+        line: None,
     };
     let stack = |role, tid| SplatStack {
         role,
@@ -131,6 +132,7 @@ fn first_kinds() -> Vec<EventKind> {
                 address,
                 offset: 0x2b,
                 function,
+                line: None,
             })
             .into(),
         }),

@@ -175,6 +175,7 @@ fn an_event_that_no_block_can_hold_is_refused_and_the_others_stay() {
             address: u64::MAX,
             function: None,
             offset: u64::MAX,
+            line: None,
         };
         1 << 20
     ];

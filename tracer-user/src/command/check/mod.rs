@@ -22,10 +22,11 @@ use reports::{Form, Judgement, OpenReport, Report};
 use super::{
     Exit,
     capture::CaptureOptions,
+    debug_options::{DebugOptions, tell_remarks},
     exercise::{BesidesOptions, RebindOptions},
     files::{self, OverwriteOption},
     judged::keep_wanted,
-    policy, privileges, reading,
+    policy, reading,
     say::{say, shown},
     source_options::{FilterOptions, PROBE_OPTIONS, ProbeOptions},
     usage::UsageError,
@@ -129,6 +130,8 @@ pub(super) struct Check {
     #[arg(long, requires = "unbound", help_heading = "Exercise")]
     force: bool,
     #[command(flatten)]
+    debug: DebugOptions,
+    #[command(flatten)]
     filter: FilterOptions,
     #[command(flatten)]
     probes: ProbeOptions,
@@ -178,6 +181,7 @@ impl Check {
 
     /// What would never end, and what can't be written, or not all at once.
     fn refuse_conflicts(&self) -> Result<(), UsageError> {
+        self.debug.refuse_without(self.file.is_some())?;
         if let Some(conflict) = Report::conflict(&self.report, !self.capture.command.is_empty()) {
             return Err(UsageError::new(conflict));
         }
@@ -258,8 +262,11 @@ impl Check {
         policy: &Policy,
         filter: &DeviceFilter,
     ) -> Result<(Results, Option<Lives>), Failure> {
-        privileges::keep_for_reading(self.outputs());
+        self.debug.keep_for_reading(self.outputs());
         let mut recording = reading::told(Recording::open(file)).map_err(Failure::of_input)?;
+        self.debug
+            .attach(&mut recording)
+            .map_err(Failure::of_input)?;
         let wanted = Wanted::of_recording(filter.clone(), &recording);
         let mut ending = RunEnd::on(today());
         let mut examination = Examination::new(recording.information().clone(), policy.clone());
@@ -268,6 +275,7 @@ impl Check {
             examination.event(event);
             ControlFlow::Continue(())
         });
+        tell_remarks(&recording);
         if let Some(until) = end.until {
             examination.pass(until);
         }

@@ -13,7 +13,9 @@ use sha2::{Digest as _, Sha256};
 use super::LabOptions;
 use crate::{
     command::{
-        Exit, reading,
+        Exit,
+        debug_options::{DebugOptions, tell_remarks},
+        reading,
         say::{detail, say, shown},
         usage::{UsageError, exit_of},
     },
@@ -34,6 +36,7 @@ pub(in crate::command) struct LabExport<'e> {
     pub(in crate::command) filter: &'e DeviceFilter,
     pub(in crate::command) redact: bool,
     pub(in crate::command) options: &'e LabOptions,
+    pub(in crate::command) debug: &'e DebugOptions,
     pub(in crate::command) directory: Option<&'e Path>,
     pub(in crate::command) files: &'e [PathBuf],
 }
@@ -79,6 +82,9 @@ impl LabExport<'_> {
         failed: &dyn Fn() -> String,
     ) -> Result<Vec<String>, Failure> {
         let mut recording = reading::open(file).map_err(Failure::Recording)?;
+        self.debug
+            .attach(&mut recording)
+            .map_err(Failure::Recording)?;
         let name = if self.redact {
             recording.redact()
         } else {
@@ -97,8 +103,9 @@ impl LabExport<'_> {
             recorded_at: self.options.recorded,
             redacted: self.redact,
         };
-        self.write(&mut recording, &recorded, wanted, directory)
-            .map_err(|error| Failure::Directory(anyhow::Error::new(error).context(failed())))
+        let written = self.write(&mut recording, &recorded, wanted, directory);
+        tell_remarks(&recording);
+        written.map_err(|error| Failure::Directory(anyhow::Error::new(error).context(failed())))
     }
 
     fn write(

@@ -403,6 +403,7 @@ impl Release {
             task: model.current_task().comm.name().into_owned(),
             tid: self.tid,
             stack: Vec::new(),
+            line: None,
         });
         report.submit(Finding {
             certainty: Certainty::Likely,

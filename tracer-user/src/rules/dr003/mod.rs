@@ -234,6 +234,7 @@ fn start_alone(device: Device<'_>, marker: &Node, model: &Model) -> Option<Resul
         task: task.comm.name().into_owned(),
         tid: task.tid,
         stack: finding::frames(stack),
+        line: finding::call_site(stack),
     };
     let by = By::Call { releaser, modules };
     Some(Ok(Release::new(

@@ -217,6 +217,10 @@ fn cause(subject: &Subject, frames: &[StackFrame], tid: Option<u32>) -> Option<C
         task: String::new(),
         tid: tid.unwrap_or_default(),
         stack,
+        line: frames
+            .iter()
+            .find(telling)
+            .and_then(|frame| frame.line.as_deref().cloned()),
     })
 }
 

@@ -134,7 +134,19 @@ fn write_facts(mail: &Mail<'_>, writer: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// The finding with nothing of where its source lay.
+fn in_short(finding: &Finding) -> Finding {
+    let mut finding = finding.clone();
+    let added = finding.resources.iter_mut().map(|one| &mut one.added.stack);
+    let cause = finding.caused_by.iter_mut().map(|cause| &mut cause.stack);
+    for frame in added.chain(cause).flatten() {
+        *frame = without_paths(frame);
+    }
+    finding
+}
+
 fn write_finding(mail: &Mail<'_>, finding: &Finding, writer: &mut dyn Write) -> io::Result<()> {
+    let finding = &in_short(finding);
     let text = finding::text::Text(finding);
     let text = if mail.whole_stacks {
         format!("{text:#WIDTH$}")

@@ -52,11 +52,25 @@ pub(super) fn write_stack(
     Ok(())
 }
 
-/// Who added a resource, beside it: without the module where there is no room for it.
+/// Who added a resource, beside it: where there is no room without the module, then without the file's directories, then
+/// without the line.
 fn beside(text: &str, by: &str) -> String {
-    let whole = format!("{text}  {by}");
-    match by.rsplit_once(" [") {
-        Some((function, _module)) if whole.chars().count() > WIDTH => format!("{text}  {function}"),
-        _ => whole,
-    }
+    let (function, line) = match by.split_once(" at ") {
+        Some((function, line)) => (function, format!(" at {line}")),
+        None => (by, String::new()),
+    };
+    let plain = function
+        .rsplit_once(" [")
+        .map_or(function, |(name, _)| name);
+    let file = line.split(" (").next().unwrap_or_default();
+    let file = file.rsplit(['/', ' ']).next().unwrap_or_default();
+    let forms = [
+        format!("{text}  {by}"),
+        format!("{text}  {plain}{line}"),
+        format!("{text}  {plain} at {file}"),
+        format!("{text}  {function}"),
+    ];
+    let mut forms = forms.into_iter();
+    let fitting = forms.find(|form| form.chars().count() <= WIDTH && !form.ends_with(" at "));
+    fitting.unwrap_or_else(|| format!("{text}  {plain}"))
 }

@@ -14,6 +14,7 @@ use crate::{
     check::{Group, GroupKind, Judged, Results, Status, Test},
     engine::Verdict,
     escape::escape,
+    event::SourceLine,
     finding::{Finding, RuleInfo, Severity},
     rules::RuleSet,
     sink::json_text,
@@ -136,6 +137,7 @@ fn of_finding(group: &Group, judged: &Judged) -> Value {
         Some(&finding.fingerprint),
         group,
         (judged.status, &judged.note),
+        line_of(finding),
     );
     if let Some(result) = result.as_object_mut() {
         result.insert("occurrenceCount".to_owned(), json!(finding.count.max(1)));
@@ -147,6 +149,15 @@ fn of_finding(group: &Group, judged: &Judged) -> Value {
         }
     }
     result
+}
+
+/// The call that did it, or that added what it is about, where debug info has its line.
+fn line_of(finding: &Finding) -> Option<&SourceLine> {
+    let cause = finding.caused_by.as_ref();
+    let mut added = finding.resources.iter().map(|resource| &resource.added);
+    cause
+        .and_then(|cause| cause.line.as_ref())
+        .or_else(|| added.find_map(|added| added.line.as_ref()))
 }
 
 /// A finding in sentences.
@@ -167,6 +178,7 @@ fn of_test(rule: &str, group: &Group, test: &Test) -> Value {
         test.fingerprint.as_deref(),
         group,
         (test.status, &test.message),
+        None,
     )
 }
 
@@ -177,6 +189,7 @@ fn result(
     fingerprint: Option<&str>,
     group: &Group,
     (status, note): (Status, &str),
+    line: Option<&SourceLine>,
 ) -> Value {
     let mut location = json!({
         "logicalLocations": [{
@@ -185,10 +198,15 @@ fn result(
             "kind": if group.device.is_some() { "object" } else { "module" },
         }],
     });
-    if let (Some(source), Some(location)) = (&group.source, location.as_object_mut()) {
+    let place = match (line, &group.source) {
+        (Some(SourceLine { file, line, .. }), _) => Some((&**file, *line)),
+        (None, Some(source)) => Some((source.as_str(), 1)),
+        (None, None) => None,
+    };
+    if let (Some((file, line)), Some(location)) = (place, location.as_object_mut()) {
         location.insert(
             "physicalLocation".to_owned(),
-            json!({"artifactLocation": {"uri": uri(source)}, "region": {"startLine": 1}}),
+            json!({"artifactLocation": {"uri": uri(file)}, "region": {"startLine": line}}),
         );
     }
     let mut result = json!({
@@ -218,10 +236,10 @@ fn result(
     result
 }
 
-/// A path as a relative reference.
+/// A path as a relative reference, or as a file where it begins at the root.
 fn uri(path: &str) -> String {
     use std::fmt::Write as _;
-    let mut uri = String::new();
+    let mut uri = String::from(if path.starts_with('/') { "file://" } else { "" });
     for byte in path.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b'+' => {

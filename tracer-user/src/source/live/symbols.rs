@@ -251,6 +251,7 @@ impl Symbols {
             address,
             function: (known || function.module.is_some()).then_some(function),
             offset: if known { offset } else { 0 },
+            line: None,
         }
     }
 

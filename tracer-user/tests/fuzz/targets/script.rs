@@ -187,6 +187,7 @@ fn frame(number: u8) -> StackFrame {
             module: (number % 3 == 2).then(|| Text::from("acme")),
         })),
         offset: u64::from(number),
+        line: None,
     }
 }
 

@@ -45,6 +45,7 @@ pub(in crate::source::text) fn frame(line: &[u8]) -> Option<StackFrame> {
             module: module.map(text),
         })),
         offset,
+        line: None,
     })
 }
 
@@ -96,6 +97,7 @@ pub(in crate::source::text) fn at_entry(function: &str) -> StackFrame {
             module: None,
         })),
         offset: 0,
+        line: None,
     }
 }
 

@@ -105,6 +105,7 @@ fn frame(line: &[u8]) -> Option<StackFrame> {
             })
         }),
         offset,
+        line: None,
     })
 }
 

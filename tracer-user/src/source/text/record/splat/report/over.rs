@@ -46,6 +46,7 @@ impl Open {
                     address: 0,
                     function: Some(Arc::clone(function)),
                     offset: 0,
+                    line: None,
                 },
             );
         }
