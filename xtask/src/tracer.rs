@@ -64,6 +64,8 @@ pub(crate) fn build_static_for(target: Target, purpose: Purpose) -> Result<PathB
     cargo.args(["--package", "devres-tracer", "--bin", "devres-tracer"]);
     match purpose {
         Purpose::Guest => {
+            // Debug info of the test module is at hand in guests.
+            cargo.args(["--features", "source-lines"]);
             cargo.env("DEVRES_TRACER_COMMIT", "built for tests");
         }
         Purpose::Package => make_small(&mut cargo, target)?,

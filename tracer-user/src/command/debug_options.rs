@@ -16,6 +16,7 @@ use crate::source::recording::{Annotator, Recording};
 /// Where debug info is.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Source lines")]
+#[expect(clippy::doc_markdown, reason = "the help shows it as it stands")]
 pub(super) struct DebugOptions {
     /// Show call sites as FILE:LINE, by the debug info below this directory: vmlinux, MODULE.ko.debug and MODULE.ko of the same
     /// build; can be repeated
@@ -24,7 +25,7 @@ pub(super) struct DebugOptions {
     /// The same, by this file for the kernel itself
     #[arg(long, value_name = "FILE")]
     vmlinux: Option<PathBuf>,
-    /// The same, by what `debuginfod-find` gets from the servers in $`DEBUGINFOD_URLS`
+    /// The same, by what `debuginfod-find` gets from the servers in $DEBUGINFOD_URLS
     #[arg(long)]
     debuginfod: bool,
 }

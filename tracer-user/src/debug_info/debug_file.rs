@@ -61,7 +61,7 @@ impl DebugFile {
         // not rewritten in place: who does that, as who truncates one, gets wrong lines or ends the program.
         let mapped = unsafe { Mmap::map(&file) }.map_err(DebugFileError::Read)?;
         let mapped: &'static Mmap = Box::leak(Box::new(mapped));
-        Self::read(&**mapped, path)
+        Self::read(mapped, path)
     }
 
     fn read(bytes: &'static [u8], path: &Path) -> Result<Self, DebugFileError> {

@@ -168,16 +168,15 @@ impl SourceLines {
             Some(module) => Placement::of_module(self.loaded.get(module)),
         };
         match file.position(name, site.function.address, &placement) {
-            Position::At(address, size) => {
-                // What lies behind the function's end is in another, whatever the name says.
-                (size == 0 || site.offset < size)
-                    .then(|| file.line(address.checked_add(site.offset)?))?
+            // What lies behind the function's end is in another, whatever the name says.
+            Position::At(begin, length) if length == 0 || site.offset < length => {
+                file.line(begin.checked_add(site.offset)?)
             }
+            Position::At(..) | Position::Nowhere => None,
             Position::Ambiguous => {
                 self.remarks.ambiguous(&site.function);
                 None
             }
-            Position::Nowhere => None,
         }
     }
 

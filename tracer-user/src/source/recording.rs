@@ -393,9 +393,9 @@ impl Recording {
                 };
             }
             if let Some(redaction) = &mut redaction {
-                modules
-                    .iter_mut()
-                    .for_each(|module| redaction.module(module));
+                for module in &mut modules {
+                    redaction.module(module);
+                }
                 event = Cow::Owned(redaction.event(&event));
             }
             each(&event, &modules)

@@ -59,10 +59,12 @@ fn recording(directory: &Path, build_id_of: &str) -> PathBuf {
 }
 
 fn run(arguments: &[&str], recording: &Path, debug: &Path) -> Output {
+    let (command, options) = arguments.split_first().unwrap();
     Command::new(env!("CARGO_BIN_EXE_devres-tracer"))
-        .args(arguments)
+        .arg(command)
         .arg("--debug-dir")
         .arg(debug)
+        .args(options)
         .arg(recording)
         .output()
         .unwrap()

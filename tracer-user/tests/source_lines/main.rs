@@ -84,7 +84,7 @@ fn calls(name: &str) -> BTreeMap<String, Call> {
                 continue;
             }
             let returns = at + 4;
-            let caller = file
+            let function = file
                 .symbols()
                 .find(|symbol| {
                     symbol.kind() == SymbolKind::Text
@@ -94,10 +94,10 @@ fn calls(name: &str) -> BTreeMap<String, Call> {
                 })
                 .unwrap();
             let call = Call {
-                caller: caller.name().unwrap().to_owned(),
-                offset: returns - caller.address(),
+                caller: function.name().unwrap().to_owned(),
+                offset: returns - function.address(),
                 section: section.name().unwrap().to_owned(),
-                begins: caller.address(),
+                begins: function.address(),
             };
             calls.insert(called.to_owned(), call);
         }

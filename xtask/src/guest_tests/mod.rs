@@ -28,6 +28,7 @@ mod recording;
 pub(crate) mod scenarios;
 mod silent;
 mod snapshot;
+mod source_lines;
 mod truth;
 mod unprivileged;
 mod via_tracefs;
@@ -44,7 +45,7 @@ use evidence::Evidence;
 use kernel_run::KernelRun;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 22] = [
+const SESSIONS: [&Session; 23] = [
     &command_line::SESSION,
     &unprivileged::SESSION,
     &pvpanic::SESSION,
@@ -55,6 +56,7 @@ const SESSIONS: [&Session; 22] = [
     &i2c::SESSION,
     &live::SESSION,
     &snapshot::SESSION,
+    &source_lines::SESSION,
     &scenarios::SESSION,
     &hanging::SESSION,
     &loss::SESSION,
