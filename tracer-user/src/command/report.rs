@@ -96,6 +96,9 @@ pub(super) struct Report {
     files: Vec<PathBuf>,
 }
 
+/// A page with more recordings is not headed by their names.
+const MOST_NAMES: usize = 4;
+
 impl Report {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         for file in &self.files {
@@ -159,8 +162,13 @@ impl Report {
         let judged = judged.collect::<anyhow::Result<Vec<Judged>>>()?;
         let reports: Vec<Contents<'_>> = judged.iter().map(Judged::report).collect();
         let names: Vec<&str> = reports.iter().map(|report| report.name).collect();
+        let title = if names.len() > MOST_NAMES {
+            format!("{} recordings", names.len())
+        } else {
+            names.join(", ")
+        };
         let page = html::Page {
-            title: &names.join(", "),
+            title: &title,
             reports: &reports,
             results: None,
         };

@@ -1,4 +1,5 @@
-//! The page that `devres-tracer report --html` writes, drawn by a real browser.
+//! The page that `devres-tracer report --html` writes, drawn by a real browser: at several widths, light and dark, for a look at
+//! the pictures in `target/report-page`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,6 +14,12 @@ use crate::{tools, workspace};
 
 /// The test's name.
 const NAME: &str = "report_page_is_drawn_by_chromium";
+
+/// Pages that are drawn at each width, and the widths in pixels: a phone's, half of a screen, a screen.
+const PAGES: [&str; 3] = ["demo", "rules", "many"];
+const WIDTHS: [u32; 3] = [480, 1024, 1920];
+/// What a browser is told for each scheme of colours.
+const SCHEMES: [(&str, &str); 2] = [("dark", "0"), ("light", "1")];
 
 /// Devices of the made-up recording, and resources of each.
 const DEVICES: u64 = 100;
@@ -32,6 +39,8 @@ pub(super) fn run(filter: Option<&str>) -> Tally {
     match demo_is_drawn()
         .and_then(|()| recordings_are_drawn_beside_each_other())
         .and_then(|()| many_resources_are_drawn())
+        .and_then(|()| all_rules_are_drawn())
+        .and_then(|()| pages_fit_each_width())
     {
         Ok(()) => {
             println!("ok {NAME}");
@@ -124,6 +133,71 @@ fn many_resources_are_drawn() -> Result<()> {
     let page = drawn("many", &recording, 3)?;
     let wanted = format!("{DEVICES} devices, 100,000 resources");
     ensure!(page.contains(&wanted), "the page lacks {wanted}");
+    Ok(())
+}
+
+/// A page with the recordings of all rules has each of them as a finding.
+fn all_rules_are_drawn() -> Result<()> {
+    let recordings = workspace::root().join("docs/recordings");
+    let entries = fs::read_dir(recordings).context("cannot list the recordings")?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|kind| kind == "dvrt"))
+        .collect();
+    files.sort();
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let page = drawn_of("rules", &files, 1)?;
+    for rule in ["DR001", "DR013", "DR026"] {
+        let wanted = format!("aria-label=\"Show {rule} on the timeline\"");
+        ensure!(page.contains(&wanted), "the page lacks {wanted}");
+    }
+    Ok(())
+}
+
+/// No page is wider than the window, in which it would have to be moved to and fro.
+fn pages_fit_each_width() -> Result<()> {
+    let directory = directory()?;
+    for (page, width) in PAGES
+        .iter()
+        .flat_map(|page| WIDTHS.map(|width| (page, width)))
+    {
+        // The narrowest window of a browser is wider than a phone: a frame within it is not.
+        let frame = directory.join(format!("{page}-{width}.html"));
+        let content = format!(
+            "<!doctype html><style>body{{margin:0}}iframe{{border:0;width:{width}px;height:1400px}}</style>\
+             <iframe src=\"{page}.html\"></iframe><p></p><script>onload=()=>{{\
+             const page=document.querySelector('iframe').contentDocument.documentElement;\
+             document.querySelector('p').textContent='wide '+page.scrollWidth+' of '+page.clientWidth}}</script>"
+        );
+        fs::write(&frame, content).context("cannot write a page")?;
+        for (scheme, value) in SCHEMES {
+            let picture = directory.join(format!("{page}-{width}-{scheme}.png"));
+            let mut chromium = Command::new("chromium");
+            chromium
+                .args(["--headless", "--no-sandbox", "--disable-gpu"])
+                .args(["--hide-scrollbars", "--allow-file-access-from-files"])
+                .arg(format!("--blink-settings=preferredColorScheme={value}"))
+                .arg(format!("--window-size={width},1400"))
+                .arg(format!("--screenshot={}", picture.display()))
+                .arg("--dump-dom")
+                .arg(format!("file://{}", frame.display()));
+            let drawn = chromium.output().context("cannot run chromium")?;
+            let drawn = String::from_utf8_lossy(&drawn.stdout).into_owned();
+            let measured = drawn
+                .split_once("<p>wide ")
+                .and_then(|(_, rest)| rest.split_once("</p>"))
+                .and_then(|(numbers, _)| numbers.split_once(" of "))
+                .and_then(|(all, window)| {
+                    Some((all.parse::<u32>().ok()?, window.parse::<u32>().ok()?))
+                });
+            let (all, window) = measured.with_context(|| format!("{page} was not measured"))?;
+            ensure!(
+                all <= window,
+                "{page} is {all} pixels wide in {window}, {scheme}"
+            );
+            ensure!(picture.is_file(), "{} is missing", picture.display());
+        }
+    }
     Ok(())
 }
 

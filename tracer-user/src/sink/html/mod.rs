@@ -97,8 +97,17 @@ fn write_data(data: &Data, writer: &mut dyn Write) -> io::Result<()> {
     writeln!(writer, "</script>")
 }
 
+/// More recordings than this are many.
+const MANY: usize = 6;
+
 fn write_heading(page: &Page<'_>, writer: &mut dyn Write) -> io::Result<()> {
-    writeln!(writer, "<header>\n<h1>{}</h1>", html(page.title))?;
+    // What is one below the other for a few is beside each other for many.
+    let class = if page.reports.len() > MANY {
+        " class=\"many\""
+    } else {
+        ""
+    };
+    writeln!(writer, "<header{class}>\n<h1>{}</h1>", html(page.title))?;
     if let Some(results) = page.results {
         let kernel = results.kernel.as_deref();
         write_verdict("", results.verdict, kernel, writer)?;

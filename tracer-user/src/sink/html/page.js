@@ -117,6 +117,9 @@
     const resources = devices.reduce((sum, device) => sum + device.resources.length, 0);
     element("shown").textContent = `${counted(devices.length, "device", "devices")}, ${counted(resources, "resource", "resources")}`;
   };
+  // No higher than all lanes are, whichever is selected.
+  const highest = data.devices.reduce((sum, device) => sum + HEAD + Math.min(device.depth, MOST_ROWS_SELECTED) * THICK + 5, AXIS);
+  view.style.maxHeight = `${Math.max(highest + 20, 120)}px`;
   // The first lane that reaches below `y`.
   const laneAt = (y) => {
     let low = 0, high = lanes.length;
