@@ -1,6 +1,6 @@
-//! Tests of reports by what others have made to read them: the kernel's own KTAP parser, the schemas of JUnit's XML and of
-//! SARIF, those of the CI services for the jobs in `docs/ci`, and a browser; and of the scripts there by the runners that they
-//! are for.
+//! Tests of reports by what others have made to read them: the kernel's own KTAP parser, the schemas of JUnit's XML, of SARIF and
+//! of Perfetto's traces, those of the CI services for the jobs in `docs/ci`, and a browser; and of the scripts there by the
+//! runners that they are for.
 
 mod page;
 mod wrappers;
@@ -36,11 +36,12 @@ const SOURCE_SUITES: [&str; 3] = ["trixie-backports", "trixie", "bookworm"];
 type Reading = fn(&Readers, &Reports) -> Result<()>;
 
 /// The tests.
-const TESTS: [(&str, Reading); 4] = [
+const TESTS: [(&str, Reading); 5] = [
     ("check_report_ktap_is_read_by_the_kernels_parser", ktap),
     ("check_report_junit_fits_its_schema", junit),
     ("check_report_sarif_fits_its_schema", sarif),
     ("check_report_jobs_fit_their_schemas", ci_jobs),
+    ("report_trace_fits_perfettos_schema", perfetto),
 ];
 
 /// Runs the tests whose name contains `filter`, and prints a line about each. `mirror` as in [`AptRoot::open`].
@@ -366,6 +367,32 @@ fn sarif(readers: &Readers, reports: &Reports) -> Result<()> {
     // In these runs no test has more than one finding.
     reports.agree(&found, "results", &["failed", "excused", "noted"])?;
     reports.agree(&found, "suppressed", &["excused"])
+}
+
+fn perfetto(readers: &Readers, reports: &Reports) -> Result<()> {
+    let recordings = workspace::root().join("docs/recordings");
+    let entries = fs::read_dir(recordings).context("cannot list the recordings")?;
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let trace = reports.path("pftrace");
+    let mut drawn = 0;
+    for file in files.filter(|path| path.extension().is_some_and(|kind| kind == "dvrt")) {
+        command::run(
+            tracer()
+                .args(["export", "--format", "perfetto", "--output"])
+                .arg(&trace)
+                .arg(&file),
+        )?;
+        let found = readers
+            .validate(&[Path::new("perfetto"), &trace])
+            .with_context(|| format!("the trace of {}", file.display()))?;
+        for what in ["tracks", "slices"] {
+            let count = found[what].as_u64().unwrap_or_default();
+            ensure!(count > 0, "{} has no {what}", file.display());
+        }
+        drawn += 1;
+    }
+    ensure!(drawn > 30, "only {drawn} recordings were found");
+    Ok(())
 }
 
 fn ci_jobs(readers: &Readers, _: &Reports) -> Result<()> {

@@ -4,6 +4,7 @@
     validate.py junit SCHEMA REPORT
     validate.py sarif REPORT
     validate.py yaml  FILE
+    validate.py perfetto FILE
 """
 
 import contextlib
@@ -47,6 +48,46 @@ def ktap(kunit, report):
         "errors": counts.errors,
         "complaints": [line for line in said.getvalue().splitlines() if "[ERROR]" in line],
     }
+
+
+def perfetto(file):
+    """Reads a trace by Perfetto's own schema: every field is known, every event has a track, every slice ends."""
+    from google.protobuf import unknown_fields
+    from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
+
+    def unknown(message, path):
+        for field in unknown_fields.UnknownFieldSet(message):
+            yield f"{path} has an unknown field {field.field_number}"
+        for field, value in message.ListFields():
+            if field.type == field.TYPE_MESSAGE:
+                for each in value if field.is_repeated else [value]:
+                    yield from unknown(each, f"{path}.{field.name}")
+
+    trace = Trace()
+    with open(file, "rb") as content:
+        trace.ParseFromString(content.read())
+    complaints = list(unknown(trace, "trace"))
+    tracks = {each.track_descriptor.uuid for each in trace.packet if each.HasField("track_descriptor")}
+    slices, began, flows = {}, 0, {}
+    for packet in trace.packet:
+        if not packet.HasField("track_event"):
+            continue
+        event = packet.track_event
+        if event.track_uuid not in tracks:
+            complaints.append(f"an event is on track {event.track_uuid}, which nothing describes")
+        for flow in [*event.flow_ids, *event.terminating_flow_ids]:
+            flows[flow] = flows.get(flow, 0) + 1
+        if event.type == event.TYPE_SLICE_BEGIN:
+            began += 1
+            slices.setdefault(event.track_uuid, []).append(packet.timestamp)
+        elif event.type == event.TYPE_SLICE_END:
+            if not slices.get(event.track_uuid):
+                complaints.append(f"a slice ends on track {event.track_uuid} that has not begun")
+            elif slices[event.track_uuid].pop() > packet.timestamp:
+                complaints.append(f"a slice on track {event.track_uuid} ends before it begins")
+    complaints += [f"track {track} has slices without end" for track, open_ in slices.items() if open_]
+    complaints += [f"flow {flow} leads nowhere" for flow, ends in flows.items() if ends < 2]
+    return {"complaints": complaints, "tracks": len(tracks), "slices": began, "flows": len(flows)}
 
 
 def junit(schema, report):
@@ -97,4 +138,5 @@ def yaml(path):
 
 if __name__ == "__main__":
     what, *arguments = sys.argv[1:]
-    json.dump({"ktap": ktap, "junit": junit, "sarif": sarif, "yaml": yaml}[what](*arguments), sys.stdout)
+    readers = {"ktap": ktap, "junit": junit, "sarif": sarif, "yaml": yaml, "perfetto": perfetto}
+    json.dump(readers[what](*arguments), sys.stdout)
