@@ -53,6 +53,7 @@ extern const struct dt_scenario dt_power_scenarios[];
 extern const struct dt_scenario dt_enabled_scenarios[];
 extern const struct dt_scenario dt_freed_scenarios[];
 extern const struct dt_scenario dt_pending_scenarios[];
+extern const struct dt_scenario dt_removal_scenarios[];
 
 /* The return type of a platform driver's remove(). */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)

@@ -38,6 +38,7 @@ static const struct dt_scenario *const tables[] = {
 	dt_enabled_scenarios,
 	dt_freed_scenarios,
 	dt_pending_scenarios,
+	dt_removal_scenarios,
 };
 
 static struct dentry *directory;
