@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::ops::AddAssign;
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -44,6 +44,9 @@ const SLOW: [&str; 6] = [
     "text_damaged",
     "trace_file_memory",
 ];
+
+/// The test of what damage makes of the recordings that guests leave.
+const PERTURBED: &str = "recordings_of_guests_accuse_nobody_more";
 
 /// What `--quick` runs in a guest: that probes load and attach, that a defect is found, and that healthy order is not.
 const QUICK_KERNEL: &str = "6.1";
@@ -172,7 +175,12 @@ fn host_tests(args: &Args) -> Result<Tally> {
             }
         }
     }
-    cargo.args(&args.filter).stdout(Stdio::piped());
+    cargo_test(cargo.args(&args.filter))
+}
+
+/// Runs `cargo test`, passes its output on, and counts its tests.
+fn cargo_test(cargo: &mut Command) -> Result<Tally> {
+    cargo.stdout(Stdio::piped());
     let mut running = cargo.spawn().context("cannot run cargo")?;
     let output = running.stdout.take().context("cargo has no output")?;
     let mut tally = Tally::default();
@@ -294,8 +302,23 @@ fn guest_tests(args: &Args) -> Result<Tally> {
                 .join()
                 .map_err(|_| anyhow::anyhow!("a thread of the guest tests panicked"))??;
         }
-        Ok(tally)
-    })
+        anyhow::Ok(())
+    })?;
+    if filter.is_none_or(|filter| PERTURBED.contains(filter)) && guest_tests::have_recorded()? {
+        tally += cargo_test(
+            toolchain::cargo()
+                .args(["test", "--locked", "-p", "devres-tracer"])
+                .args([
+                    "--test",
+                    "perturbation",
+                    PERTURBED,
+                    "--",
+                    "--ignored",
+                    "--nocapture",
+                ]),
+        )?;
+    }
+    Ok(tally)
 }
 
 #[cfg(test)]

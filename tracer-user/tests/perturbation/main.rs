@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
 
 mod events;
+mod guests;
 #[path = "../operations/mod.rs"]
 mod operations;
 mod perturb;
@@ -86,7 +87,10 @@ pub(crate) fn judge(content: Vec<u8>) -> Option<Judgement> {
 }
 
 /// What all rules say of these events.
-pub(crate) fn judge_events(events: &[Event], coverage: &Coverage) -> Judgement {
+pub(crate) fn judge_events<'e>(
+    events: impl IntoIterator<Item = &'e Event>,
+    coverage: &Coverage,
+) -> Judgement {
     let mut engine = Engine::new(Arc::new(coverage.clone()), RuleSet::all());
     for event in events {
         engine.apply(event);

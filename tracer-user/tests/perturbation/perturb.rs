@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use devres_tracer::event::{Event, LossCause};
+
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// Items are missing.
     Deleted(usize),
+    /// Items are missing, and an event in their place says how many.
+    Counted(usize),
     /// Items are there twice, one behind the other.
     Doubled(usize),
     /// Items have changed places with as many that follow.
@@ -26,6 +30,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, count) = match self {
             Self::Deleted(count) => ("deleted", count),
+            Self::Counted(count) => ("lost and counted", count),
             Self::Doubled(count) => ("doubled", count),
             Self::Swapped(count) => ("swapped", count),
             Self::Halved => return formatter.write_str("cut in its middle"),
@@ -64,6 +69,25 @@ pub(crate) fn blocks<T: Clone>(
             }
         }
     }
+}
+
+/// Calls `each` with every stream that becomes of `events` by an accident to one of them, or to a block of them. A tracer
+/// counts what it loses, so that the loss is in its place.
+pub(crate) fn events(
+    events: &[Event],
+    stride: usize,
+    mut each: impl FnMut(Kind, usize, Vec<Event>),
+) {
+    blocks(events, stride, |kind, at, damaged| {
+        if let Kind::Deleted(count) = kind {
+            let number = u64::try_from(count).unwrap_or(u64::MAX);
+            let loss = Event::loss(events[at].time, number, LossCause::RingFull);
+            let (before, after) = damaged.split_at(at);
+            let counted = [before, &[loss], after].concat();
+            each(Kind::Counted(count), at, counted);
+        }
+        each(kind, at, damaged);
+    });
 }
 
 /// Calls `each` with every text that becomes of `text` by an accident to one line, or to a block of lines.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::evidence::Evidence;
+use super::faults::suspend;
 use super::{
     Extent, LOG_TEST, Programs, SOAK_TEST, Series, Session, Test, boot_and_crash, deaths, genpd,
     is_wanted, is_wanted_name, live, sessions, troubled_lines, unprivileged,
@@ -125,6 +126,7 @@ impl KernelRun<'_> {
             tally += self.boot_and_crash();
             if self.extent == Extent::Full {
                 tally += self.deaths();
+                tally += self.suspend();
             }
         }
         if !has_devices && is_wanted_name(boot_and_crash::BOARD, self.filter) {
@@ -206,6 +208,22 @@ impl KernelRun<'_> {
             tally += Self::tell(name, release, result);
         }
         tally
+    }
+
+    /// Suspend and resume, in a guest of its own.
+    fn suspend(&self) -> Tally {
+        if !is_wanted_name(suspend::NAME, self.filter) {
+            return Tally::default();
+        }
+        let directory = self.directory.join("suspend");
+        let result = suspend::check(
+            self.kernel,
+            self.programs,
+            &directory,
+            self.series,
+            self.mirror,
+        );
+        Self::tell(suspend::NAME, &self.kernel.release, result)
     }
 
     /// Prints how a test in a guest of its own has ended.

@@ -12,6 +12,7 @@ mod deaths;
 mod devices;
 mod evidence;
 mod fallback;
+mod faults;
 mod files;
 mod genpd;
 mod hanging;
@@ -33,6 +34,7 @@ mod truth;
 mod unprivileged;
 mod via_tracefs;
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -45,7 +47,7 @@ use evidence::Evidence;
 use kernel_run::KernelRun;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 23] = [
+const SESSIONS: [&Session; 28] = [
     &command_line::SESSION,
     &unprivileged::SESSION,
     &pvpanic::SESSION,
@@ -68,11 +70,17 @@ const SESSIONS: [&Session; 23] = [
     &check::fail_probe::SESSION,
     &check::EXAMPLE,
     &via_tracefs::SESSION,
+    &faults::stopped::SESSION,
+    &faults::two::SESSION,
+    &faults::memory::SESSION,
+    &faults::removal::SESSION,
+    &faults::machine::SESSION,
     &devices::SESSION,
 ];
 
 /// Sessions that take long: they run only where [`Extent::Full`] is wanted.
-const LONG_SESSIONS: [&Session; 1] = [&via_tracefs::ALL];
+const LONG_SESSIONS: [&Session; 2] = [&via_tracefs::ALL, &faults::removal::MANY];
+const LONG_ARMHF_SESSIONS: [&Session; 1] = [&via_tracefs::ALL];
 
 /// The sessions of kernels for ARM and RISC-V, whose machines have other devices. Those for 32-bit ARM have no probes.
 const ARM64_SESSIONS: [&Session; 2] = [&boards::ARM64, &genpd::SESSION];
@@ -156,7 +164,7 @@ fn sessions(
         Architecture::Amd64 => (&SESSIONS, &LONG_SESSIONS),
         Architecture::Arm64 => (&ARM64_SESSIONS, &[]),
         Architecture::Riscv64 => (&RISCV64_SESSIONS, &[]),
-        Architecture::Armhf => (&ARMHF_SESSIONS, &LONG_SESSIONS),
+        Architecture::Armhf => (&ARMHF_SESSIONS, &LONG_ARMHF_SESSIONS),
     };
     let long = if extent == Extent::Full { long } else { &[] };
     long.iter().chain(always).copied()
@@ -167,12 +175,17 @@ pub(crate) fn any_named(architecture: Architecture, extent: Extent, filter: Opti
     let of_sessions = sessions(architecture, extent)
         .any(|session| session.tests.iter().any(|test| is_wanted(test, filter)));
     of_sessions
-        || [LOG_TEST, SOAK_TEST, boot_and_crash::BOARD]
-            .iter()
-            .chain(&boot_and_crash::NAMES)
-            .copied()
-            .chain(deaths::DEATHS.iter().map(|death| death.name))
-            .any(|name| is_wanted_name(name, filter))
+        || [
+            LOG_TEST,
+            SOAK_TEST,
+            boot_and_crash::BOARD,
+            faults::suspend::NAME,
+        ]
+        .iter()
+        .chain(&boot_and_crash::NAMES)
+        .copied()
+        .chain(deaths::DEATHS.iter().map(|death| death.name))
+        .any(|name| is_wanted_name(name, filter))
 }
 
 /// Says of all tests of an architecture's kernel that they can't be run, and why.
@@ -207,6 +220,28 @@ pub(crate) fn troubled_lines(log: &str) -> impl Iterator<Item = String> {
         .map(str::to_owned)
 }
 
+/// Where the guests' files are.
+fn directory() -> PathBuf {
+    workspace::root().join("target/guest-tests")
+}
+
+/// Whether a guest has left recordings of the scenarios.
+pub(crate) fn have_recorded() -> Result<bool> {
+    let directory = directory();
+    if !directory.exists() {
+        return Ok(false);
+    }
+    let guests =
+        fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    for guest in guests {
+        let scenarios = guest?.path().join(scenarios::SESSION.name);
+        if scenarios.join("round.0.dvrt").exists() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Runs the tests whose name contains `filter` on a kernel, and prints a line about each. `mirror` as in
 /// [`crate::apt::AptRoot::open`].
 ///
@@ -225,9 +260,7 @@ pub(crate) fn run(
         filter,
         mirror,
         series: parse_series(&kernel.release)?,
-        directory: workspace::root()
-            .join("target/guest-tests")
-            .join(&kernel.release),
+        directory: directory().join(&kernel.release),
     };
     run.all_sessions()
 }

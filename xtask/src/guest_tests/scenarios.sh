@@ -1,6 +1,6 @@
 # Every scenario of the test module, in rounds that are traced one after the other. What must be found is in `table`,
 # whose first column is the round and whose second is the scenario; `marks.ROUND` tells when each began. `options` are
-# further options of `trace`.
+# further options of `trace`. `cargo test --test perturbation` damages the recordings.
 
 load_test_module
 export scenarios
@@ -36,7 +36,7 @@ for round in $(cut -d ' ' -f 1 table | sort -u); do
 	grep "^$round " table | while read -r _ name _; do echo "$name"; done >list.$round
 	for attempt in 1 2 3; do
 		: >marks.$round
-		trace round.$round --quiet --all-rules $options -- sh ./perform $round
+		trace round.$round --quiet --all-rules --record round.$round.dvrt --overwrite $options -- sh ./perform $round
 		echo unloaded-callback-clean >$scenarios/run
 		echo self-reference-clean >$scenarios/run
 		if tail -n 1 round.$round.jsonl | grep -q '"lost":0,'; then
