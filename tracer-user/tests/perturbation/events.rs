@@ -17,14 +17,14 @@ fn file(name: &str) -> Vec<u8> {
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The recordings that the documents show: of each rule one, and of some a correct twin, all from guests.
+/// The recordings of correct drivers that the documents show.
 fn of_documents() -> Vec<String> {
     let directory = "../docs/recordings";
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(directory);
     let mut names: Vec<String> = fs::read_dir(path)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".dvrt"))
+        .filter(|name| name.ends_with("-fixed.dvrt"))
         .map(|name| format!("{directory}/{name}"))
         .collect();
     names.sort();

@@ -9,15 +9,14 @@ use std::{
 };
 
 use devres_tracer::{
-    engine::Verdict,
     event::{DeviceAddress, Event, EventKind, Time},
     evidence::Coverage,
 };
 
 use crate::{Judgement, Tally, events::stream, judge_events, perturb};
 
-/// So many places of each scenario are tried. `EVERY_PLACE` in the environment has all of them tried.
-const MOST_PLACES: usize = 40;
+/// So many places of each scenario are tried, for the time it takes. `EVERY_PLACE` in the environment has all of them tried.
+const MOST_PLACES: usize = 10;
 
 /// A scenario.
 struct Scene {
@@ -111,8 +110,13 @@ fn scenes(events: &[Event], marks: &[(Time, String)]) -> Vec<Scene> {
         .collect()
 }
 
-fn try_scene(scene: &Scene, coverage: &Coverage, name: &str, tally: &mut Tally) -> Judgement {
-    let intact = scene.judge(&scene.events, coverage);
+fn try_scene(
+    scene: &Scene,
+    intact: &Judgement,
+    coverage: &Coverage,
+    name: &str,
+    tally: &mut Tally,
+) {
     let stride = if env::var_os("EVERY_PLACE").is_some() {
         1
     } else {
@@ -120,19 +124,20 @@ fn try_scene(scene: &Scene, coverage: &Coverage, name: &str, tally: &mut Tally) 
     };
     perturb::events(&scene.events, stride, |kind, at, events| {
         let after = scene.judge(&events, coverage);
-        tally.compare((name, kind, at), &intact, &after);
+        tally.compare((name, kind, at), intact, &after);
     });
-    intact
 }
 
+/// Of a scenario that is wrong by itself, damage can take the one event that shows it, and leave another that looks like
+/// another mistake: only those are held to the rule in which nothing is wrong.
 #[test]
 #[ignore = "reads what the guests of `cargo xtask test` have recorded"]
 fn recordings_of_guests_accuse_nobody_more() {
     let directories = directories();
     assert!(!directories.is_empty(), "no guest has left a recording");
-    let mut all = Tally::default();
+    let mut tally = Tally::default();
     for (release, directory) in directories {
-        let (mut scenarios, mut clean) = (0, 0);
+        let (mut scenarios, mut innocent) = (0, 0);
         for round in 0.. {
             let file = directory.join(format!("round.{round}.dvrt"));
             let Ok(content) = fs::read(file) else { break };
@@ -140,18 +145,22 @@ fn recordings_of_guests_accuse_nobody_more() {
             let marks = marks(&directory.join(format!("marks.{round}")));
             for scene in scenes(&events, &marks) {
                 let name = format!("{release}: {}", scene.name);
-                let intact = try_scene(&scene, &coverage, &name, &mut all);
+                let intact = scene.judge(&scene.events, &coverage);
                 scenarios += 1;
-                clean += usize::from(intact.verdict == Verdict::Clean);
-                assert!(
-                    round > 0 || intact.is_innocent(),
-                    "{name} is found guilty by itself: {intact:?}"
-                );
+                if intact.is_innocent() {
+                    innocent += 1;
+                    try_scene(&scene, &intact, &coverage, &name, &mut tally);
+                } else {
+                    assert!(round > 0, "{name} is guilty by itself: {intact:?}");
+                }
             }
         }
-        println!("{release}: {scenarios} scenarios, {clean} of them CLEAN");
-        assert!(clean * 3 > scenarios, "too few that say something");
+        println!("{release}: {scenarios} scenarios, nothing is wrong in {innocent} of them");
+        assert!(
+            innocent * 2 > scenarios,
+            "too few in which nothing is wrong"
+        );
     }
-    println!("{}", all.table());
-    all.check();
+    println!("{}", tally.table());
+    tally.check();
 }

@@ -92,7 +92,7 @@ fn counts(evidence: &Evidence) -> Result<()> {
     is_harmless(&recording)?;
     let lost = is_counted(&recording)?;
     ensure!(lost > 0, "nothing was lost");
-    let last = recording
+    let cycle = recording
         .events
         .iter()
         .rposition(|event| text(event, "/device") == DEVICE);
@@ -101,8 +101,8 @@ fn counts(evidence: &Evidence) -> Result<()> {
         .iter()
         .rposition(|event| text(event, "/device") == "devres-test-many");
     ensure!(
-        overflow < last,
-        "the last cycle is not there: {overflow:?}, {last:?}"
+        overflow < cycle,
+        "the last cycle is not there: {overflow:?}, {cycle:?}"
     );
     nothing_is_left(evidence, "stopped")
 }

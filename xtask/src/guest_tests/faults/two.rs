@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 
-use super::{Evidence, Recording, Session, Test, never, number, text, with_functions, without_log};
+use super::{
+    Evidence, NodeEvent, Recording, Session, Test, never, number, text, with_functions, without_log,
+};
 
 pub(in crate::guest_tests) static SESSION: Session = Session {
     name: "faults-two",
@@ -43,21 +45,14 @@ END
     ],
 };
 
-/// What happened to the devices of the test module, in order.
-fn happened(recording: &Recording) -> Result<Vec<(String, &'static str, u64, String, u64)>> {
-    let events = recording.node_events()?.into_iter();
-    Ok(events
-        .filter(|event| event.device.starts_with("devres-test"))
-        .map(|event| {
-            (
-                event.device,
-                event.operation,
-                event.node,
-                event.name,
-                event.size,
-            )
-        })
-        .collect())
+/// What happened to the devices of the test module, in order. Each tracer has its own time of it.
+fn happened(recording: &Recording) -> Result<Vec<NodeEvent>> {
+    let mut events = recording.node_events()?;
+    events.retain(|event| event.device.starts_with("devres-test"));
+    for event in &mut events {
+        event.time = 0;
+    }
+    Ok(events)
 }
 
 fn same_events(evidence: &Evidence) -> Result<()> {
