@@ -39,6 +39,8 @@ pub struct FreedUnderLive {
 #[derive(Debug)]
 struct Freed {
     finding: Box<Finding>,
+    /// When. Frees are not among the events by which a task's order is checked, since interrupts free as well.
+    at: Time,
     interrupt: Option<Interrupt>,
     /// When the interrupt's handler ran after that.
     handled: Option<Time>,
@@ -57,12 +59,12 @@ impl Rule for FreedUnderLive {
                 }
             }
             Change::NodeReleased { node, .. } if !self.live.is_empty() => {
-                if let Some(freed) = self.forget(*node, model) {
+                if let Some(freed) = self.freed_before(*node, model, report) {
                     report.submit(used(freed, "is released", model));
                 }
             }
             Change::NodeRemoved(node) if !self.live.is_empty() => {
-                if let Some(freed) = self.forget(*node, model) {
+                if let Some(freed) = self.freed_before(*node, model, report) {
                     if freed.interrupt.is_some() {
                         report.submit(used(freed, "is freed", model));
                     } else if runs_removed(model) {
@@ -135,6 +137,16 @@ impl FreedUnderLive {
             }
         }
         self.freed.remove(&holder)
+    }
+
+    /// As [`forget`](Self::forget), but what was freed later than the resource goes is in the wrong place: it proves nothing.
+    fn freed_before(&mut self, id: NodeId, model: &Model, report: &mut Report) -> Option<Freed> {
+        let freed = self.forget(id, model)?;
+        if model.now() < freed.at {
+            doubt(&freed, Doubt::FreedUnderAfterMiss, report);
+            return None;
+        }
+        Some(freed)
     }
 
     /// Something that was missed may explain what was freed.
@@ -225,6 +237,7 @@ fn freed(
     };
     Some(Freed {
         finding: Box::new(finding),
+        at: model.now(),
         interrupt,
         handled: None,
     })
@@ -252,6 +265,7 @@ fn used(freed: Freed, how: &str, model: &Model) -> Finding {
         mut finding,
         interrupt,
         handled,
+        ..
     } = freed;
     let what = finding
         .resources

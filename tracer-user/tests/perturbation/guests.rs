@@ -135,7 +135,11 @@ fn try_scene(
 fn recordings_of_guests_accuse_nobody_more() {
     let directories = directories();
     assert!(!directories.is_empty(), "no guest has left a recording");
-    let mut tally = Tally::default();
+    // Where several events go, all of an operation may go, and what follows looks wrong: that is counted.
+    let mut tally = Tally {
+        tolerated: Some(BTreeMap::new()),
+        ..Tally::default()
+    };
     for (release, directory) in directories {
         let (mut scenarios, mut innocent) = (0, 0);
         for round in 0.. {

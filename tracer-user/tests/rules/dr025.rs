@@ -9,7 +9,7 @@ use devres_tracer::{
 use super::{
     DEVICE, IRQ, OTHER, accused, add_action_on, begin, call_irq, innocent, nothing, outcome, probe,
     scenes::{DEV_ID, NUMBER, with_irq},
-    silent_after_loss,
+    silent, silent_after_loss,
     support::{Dev, Story, added, whole, without},
     unbind,
 };
@@ -71,6 +71,19 @@ fn an_action_that_runs_with_memory_that_remove_has_freed_is_reported() {
         .iter()
         .position(|event| matches!(&event.kind, EventKind::Enter(call) if call.hook == Hook::Free));
     silent_after_loss(&story, freed.expect("it is freed") + 1, "DR025");
+}
+
+#[test]
+fn a_free_in_front_of_an_earlier_release_proves_nothing() {
+    let mut story = with_action(nothing, nothing, |story| free(story, DEVICE, MEMORY));
+    innocent(&story, "DR025");
+    let freed = story
+        .events
+        .iter()
+        .position(|event| matches!(&event.kind, EventKind::Enter(call) if call.hook == Hook::Free))
+        .expect("it is freed");
+    story.events.swap(freed - 1, freed);
+    silent(&story, "DR025");
 }
 
 #[test]
