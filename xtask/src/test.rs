@@ -304,7 +304,9 @@ fn guest_tests(args: &Args) -> Result<Tally> {
         }
         anyhow::Ok(())
     })?;
-    if filter.is_none_or(|filter| PERTURBED.contains(filter)) && guest_tests::have_recorded()? {
+    let perturbed =
+        extent == Extent::Full && filter.is_none_or(|filter| PERTURBED.contains(filter));
+    if perturbed && guest_tests::have_recorded()? {
         tally += cargo_test(
             toolchain::cargo()
                 .args(["test", "--locked", "-p", "devres-tracer"])

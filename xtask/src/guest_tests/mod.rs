@@ -47,7 +47,7 @@ use evidence::Evidence;
 use kernel_run::KernelRun;
 
 /// The sessions, in the order in which they run. The one that takes every device away and back comes last.
-const SESSIONS: [&Session; 28] = [
+const SESSIONS: [&Session; 25] = [
     &command_line::SESSION,
     &unprivileged::SESSION,
     &pvpanic::SESSION,
@@ -71,15 +71,18 @@ const SESSIONS: [&Session; 28] = [
     &check::EXAMPLE,
     &via_tracefs::SESSION,
     &faults::stopped::SESSION,
-    &faults::two::SESSION,
-    &faults::memory::SESSION,
     &faults::removal::SESSION,
-    &faults::machine::SESSION,
     &devices::SESSION,
 ];
 
 /// Sessions that take long: they run only where [`Extent::Full`] is wanted.
-const LONG_SESSIONS: [&Session; 2] = [&via_tracefs::ALL, &faults::removal::MANY];
+const LONG_SESSIONS: [&Session; 5] = [
+    &via_tracefs::ALL,
+    &faults::two::SESSION,
+    &faults::memory::SESSION,
+    &faults::machine::SESSION,
+    &faults::removal::MANY,
+];
 const LONG_ARMHF_SESSIONS: [&Session; 1] = [&via_tracefs::ALL];
 
 /// The sessions of kernels for ARM and RISC-V, whose machines have other devices. Those for 32-bit ARM have no probes.
