@@ -103,25 +103,25 @@ fn one_error(evidence: &Evidence) -> Result<()> {
 }
 
 fn keeps_what_was_written(evidence: &Evidence) -> Result<()> {
-    let recording = evidence.recording("full_read")?;
+    is_read_to_the_cut(evidence, "full_read")
+}
+
+/// The file that has no end is read as far as it goes, and said to be cut off.
+fn is_read_to_the_cut(evidence: &Evidence, name: &str) -> Result<()> {
+    let recording = evidence.recording(name)?;
     recording.ensure_exited(3)?;
     is_harmless(&recording)?;
-    is_told_as_cut(&recording.summary)?;
+    let problem = text(&recording.summary, "/problems/0");
+    ensure!(
+        problem.starts_with("not cleanly finished"),
+        "that it was cut off is not said: {problem:?}"
+    );
     ensure!(
         recording
             .events
             .iter()
             .any(|event| text(event, "/device") == super::DEVICE),
-        "what happened before the disk was full is not there"
-    );
-    Ok(())
-}
-
-fn is_told_as_cut(summary: &serde_json::Value) -> Result<()> {
-    let problem = text(summary, "/problems/0");
-    ensure!(
-        problem.starts_with("not cleanly finished"),
-        "that it was cut off is not said: {problem:?}"
+        "what was written before is not there"
     );
     Ok(())
 }
@@ -164,16 +164,6 @@ fn starved(evidence: &Evidence) -> Result<()> {
         "it was not killed: {}",
         evidence.text("starved.stderr")?
     );
-    let recording = evidence.recording("starved_read")?;
-    recording.ensure_exited(3)?;
-    is_harmless(&recording)?;
-    is_told_as_cut(&recording.summary)?;
-    ensure!(
-        recording
-            .events
-            .iter()
-            .any(|event| text(event, "/device") == super::DEVICE),
-        "what was written before is not there"
-    );
+    is_read_to_the_cut(evidence, "starved_read")?;
     nothing_is_left(evidence, "starved")
 }
