@@ -1,6 +1,6 @@
 //! The modules of the stacks in a recording: which builds of them were loaded, and where.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use crate::{
     event::{Event, EventKind, Text},
@@ -15,6 +15,14 @@ pub(super) struct Modules {
 }
 
 impl Modules {
+    /// Whether an event may say something of modules.
+    pub(super) const fn concern(event: &Event) -> bool {
+        matches!(
+            event.kind,
+            EventKind::Stack(_) | EventKind::ModuleFree { .. }
+        )
+    }
+
     /// Asks the running kernel for the modules that this event's stack is the first to show. Yields what it says.
     pub(super) fn learn(&mut self, event: &Event) -> Vec<LoadedModule> {
         match &event.kind {

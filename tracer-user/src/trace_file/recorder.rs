@@ -227,16 +227,25 @@ impl Recorder {
             model.apply(event);
         }
         self.tell_loss();
-        let learnt = self.modules.learn(event);
-        if !learnt.is_empty() {
-            self.close_block();
-            match self.composer.modules(&learnt) {
-                Ok(bytes) => send(&self.queue, &self.shared, Message::Write(bytes)),
-                Err(source) => self.fail(source),
-            }
+        if Modules::concern(event) {
+            self.learn_modules(event);
         }
         self.put(event);
         self.rotate_if_full(Some(event));
+    }
+
+    /// Writes of which modules an event is the first to tell. Few events do, so it is no part of what every event costs.
+    #[cold]
+    fn learn_modules(&mut self, event: &Event) {
+        let learnt = self.modules.learn(event);
+        if learnt.is_empty() {
+            return;
+        }
+        self.close_block();
+        match self.composer.modules(&learnt) {
+            Ok(bytes) => send(&self.queue, &self.shared, Message::Write(bytes)),
+            Err(source) => self.fail(source),
+        }
     }
 
     /// Nothing more has happened for now: writes the block that is being filled if it is old enough. Is to

@@ -45,8 +45,8 @@ pub(super) fn read(
     if count > MOST_SYMBOLS {
         return Err(Unreadable(table));
     }
-    let mut bytes = vec![0; usize::try_from(count).unwrap_or(0) * SYMBOL];
-    memory.read(symbols, &mut bytes)?;
+    let length = usize::try_from(count).unwrap_or(0) * SYMBOL;
+    let bytes = in_pieces(memory, symbols, length)?;
     let mut names = Names {
         start: strings,
         bytes: Vec::new(),
@@ -69,6 +69,19 @@ pub(super) fn read(
         });
     }
     Ok(functions)
+}
+
+/// So many bytes. Where that is a wrong number, room for no more is taken than can be read.
+fn in_pieces(memory: &mut dyn Memory, address: u64, length: usize) -> Result<Vec<u8>, Unreadable> {
+    const PIECE: usize = 1 << 14;
+    let mut bytes = Vec::new();
+    while bytes.len() < length {
+        let read = bytes.len();
+        bytes.resize(length.min(read + PIECE), 0);
+        let piece = bytes.get_mut(read..).unwrap_or_default();
+        memory.read(address.wrapping_add(read as u64), piece)?;
+    }
+    Ok(bytes)
 }
 
 /// The module's string table, read as far as it has been needed.
