@@ -11,6 +11,8 @@ pub struct SymbolService {
     reading: Option<JoinHandle<Result<Symbols, SymbolError>>>,
     /// A module came while the table was being read: what is being read may lack it.
     stale: bool,
+    /// It never reads again.
+    fixed: bool,
     error: Option<SymbolError>,
 }
 
@@ -18,7 +20,10 @@ impl SymbolService {
     /// Begins to read the running kernel's table.
     #[must_use]
     pub fn start() -> Self {
-        let mut service = Self::fixed(Symbols::default());
+        let mut service = Self {
+            fixed: false,
+            ..Self::fixed(Symbols::default())
+        };
         service.read();
         service
     }
@@ -30,6 +35,7 @@ impl SymbolService {
             table,
             reading: None,
             stale: false,
+            fixed: true,
             error: None,
         }
     }
@@ -72,6 +78,9 @@ impl SymbolService {
 
     /// A module was loaded, and its functions could not be read: they are in the kernel's table from now on.
     pub(super) fn read_again(&mut self) {
+        if self.fixed {
+            return;
+        }
         if self.reading.is_some() {
             self.stale = true;
         } else if self.error.is_none() {
@@ -116,5 +125,20 @@ impl SymbolService {
             Ok(reading) => self.reading = Some(reading),
             Err(_) => self.take(Symbols::of_running_kernel()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_fixed_is_not_read_again() {
+        let table = Symbols::read(&b"ffffffff81000000 t made_up\n"[..]).unwrap();
+        let mut service = SymbolService::fixed(table);
+        service.read_again();
+        assert!(service.reading.is_none());
+        let function = service.function(0xffff_ffff_8100_0000);
+        assert_eq!(function.name.as_deref(), Some("made_up"));
     }
 }

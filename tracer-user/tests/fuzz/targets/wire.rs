@@ -45,9 +45,8 @@ struct Noise {
     left: usize,
 }
 
-/// Bytes of memory that are answered, within what the bounds allow besides the input: 24 of a module's symbols may have a name of 256,
-/// three times as long once it is text.
-const ANSWERED: usize = 1 << 16;
+/// Bytes of memory that are answered, within what the bounds allow besides the input.
+const ANSWERED: usize = 1 << 18;
 
 impl Memory for Noise {
     fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), Unreadable> {
