@@ -248,6 +248,8 @@ impl Live {
             layout,
             ..
         } = self;
+        // Before anything is read: where this process is stopped meanwhile, what happened then is still to be read.
+        let began = now();
         if let Some(log) = probe_log {
             log.write();
         }
@@ -291,7 +293,7 @@ impl Live {
         if records < most {
             let mut walk = Walk::new(&mut *memory, layout, set, now);
             unnamed.look(|device| walk.identity(device).ok(), sink);
-            waiting.look(now(), decoder.stacks(), sink);
+            waiting.look(began, decoder.stacks(), sink);
         }
         records
     }
