@@ -31,7 +31,6 @@ use crate::{
     engine::Observer,
     event::{DeviceAddress, Event, EventKind, Loss, LossCause, Task, Time},
     evidence::{HookState, LostBy, SourceInformation},
-    kernel::now,
     run::Run,
     source::{live::Options, running::Running},
 };
@@ -78,9 +77,9 @@ pub(super) trait Receiver {
     fn event(&mut self, event: &Event);
     /// What was there before has been taken; what comes now happens.
     fn snapshot_taken(&mut self) -> anyhow::Result<()>;
-    /// Nothing more has happened for now: what was taken may be shown. Breaking ends the capture, because
+    /// Nothing more has happened until this time: what was taken may be shown. Breaking ends the capture, because
     /// nobody wants more.
-    fn pause(&mut self) -> ControlFlow<()>;
+    fn pause(&mut self, until: Time) -> ControlFlow<()>;
 }
 
 impl<O: Observer> Receiver for Run<'_, O> {
@@ -93,8 +92,8 @@ impl<O: Observer> Receiver for Run<'_, O> {
         Ok(())
     }
 
-    fn pause(&mut self) -> ControlFlow<()> {
-        self.pass(now());
+    fn pause(&mut self, until: Time) -> ControlFlow<()> {
+        self.pass(until);
         self.flush();
         if self.is_unread() {
             ControlFlow::Break(())
@@ -327,7 +326,7 @@ impl Capture {
                 result = self.kernel.ready() => result?,
             }
             self.catch_up(receiver).await;
-            if receiver.pause().is_break() {
+            if receiver.pause(self.kernel.drained_until()).is_break() {
                 return Ok(Err(StopReason::Refused));
             }
         }

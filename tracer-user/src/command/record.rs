@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     command::capture::say_if_missing,
-    event::Event,
+    event::{Event, Time},
     evidence::{CommandEnd, LostBy},
     run::{Sighting, Wanted},
     trace_file::{Header, LostAt, Recorded, Recorder, RecorderError, RecorderOptions, Rotation},
@@ -85,7 +85,7 @@ impl Receiver for Recording {
         Ok(())
     }
 
-    fn pause(&mut self) -> ControlFlow<()> {
+    fn pause(&mut self, _until: Time) -> ControlFlow<()> {
         self.recorder.pause();
         if self.recorder.has_failed() {
             ControlFlow::Break(())

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     check::{CycleClock, exercise::Exercise},
     crash::Messages,
-    event::Event,
+    event::{Event, Time},
     evidence::{CommandEnd, SourceEnd},
     filter::DeviceFilter,
     finding::Severity,
@@ -293,10 +293,10 @@ impl Receiver for Judged<'_> {
     }
 
     /// That recording has failed is reported at the end: it doesn't keep from judging.
-    fn pause(&mut self) -> ControlFlow<()> {
+    fn pause(&mut self, until: Time) -> ControlFlow<()> {
         if let Some(recorder) = &mut self.recorder {
             recorder.pause();
         }
-        self.run.pause()
+        self.run.pause(until)
     }
 }

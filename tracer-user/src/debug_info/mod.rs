@@ -61,7 +61,7 @@ pub struct SourceLines {
     files: HashMap<Option<Text>, Option<DebugFile>>,
     known: HashMap<Site, Option<Arc<SourceLine>>>,
     remarks: Remarks,
-    /// Asks the running kernel for modules that nothing else tells of.
+    /// Whether the running kernel is asked for modules that the recording does not list.
     running: bool,
 }
 

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     boot::SetupOptions,
-    event::{Event, Hook},
+    event::{Event, Hook, Time},
     evidence::{Coverage, LostBy, SourceInformation},
-    kernel::Kernel,
+    kernel::{Kernel, now},
 };
 
 /// The running kernel while it is observed.
@@ -20,6 +20,8 @@ pub struct Running {
     way: Way,
     /// When it is looked into again while nothing fills up.
     look: Option<Interval>,
+    /// See [`drained_until`](Self::drained_until).
+    drained_until: Time,
 }
 
 /// How it is observed.
@@ -60,6 +62,7 @@ impl Running {
             return Ok(Self {
                 way: Way::Probes(Box::new(Live::start(options)?)),
                 look: None,
+                drained_until: Time::default(),
             });
         }
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
@@ -77,6 +80,7 @@ impl Running {
                 failed: None,
             })),
             look: None,
+            drained_until: Time::default(),
         })
     }
 
@@ -131,7 +135,8 @@ impl Running {
 
     /// Hands on what has happened, in order, about so many records at most. Returns as many where there may be more.
     pub fn drain(&mut self, most: usize, sink: &mut impl FnMut(Event)) -> usize {
-        match &mut self.way {
+        let began = now();
+        let drained = match &mut self.way {
             Way::Probes(live) => live.drain(most, sink),
             Way::Tracefs(tracefs) => match tracefs.trace.drain(sink) {
                 Ok(true) => most,
@@ -141,7 +146,18 @@ impl Running {
                     0
                 }
             },
+        };
+        if drained < most {
+            self.drained_until = began;
         }
+        drained
+    }
+
+    /// When everything was drained last that had happened: what is quiet was quiet until then. Who asks for the time later may have
+    /// been stopped meanwhile, and takes that for quiet.
+    #[must_use]
+    pub fn drained_until(&self) -> Time {
+        self.drained_until
     }
 
     /// Hands on all that has happened until now. With the kernel's own tracing, nothing is recorded behind that.

@@ -103,7 +103,11 @@ impl Playback {
     /// What time it is for a source whose clock runs on without events.
     pub fn tell_time(&mut self, now: Time) {
         self.clock = Some(now);
-        self.history.pass(now);
+    }
+
+    /// Nothing has happened until then that was not taken in.
+    pub fn pass(&mut self, until: Time) {
+        self.history.pass(until);
     }
 
     /// This device doesn't fade until another is pinned.

@@ -193,6 +193,11 @@ impl Loop {
             if self.changed && due {
                 if session.sight == Sight::Live {
                     session.tell_time(now());
+                    if !self.has_events()
+                        && let Some(until) = self.source.taken_until()
+                    {
+                        session.pass(until);
+                    }
                 }
                 self.screen.draw(session)?;
                 self.changed = false;

@@ -114,6 +114,11 @@ impl Session {
         self.playback.tell_time(now);
     }
 
+    /// Nothing has happened until then that was not taken in.
+    pub fn pass(&mut self, until: Time) {
+        self.playback.pass(until);
+    }
+
     /// Takes what the terminal says in. What it returns is left to do.
     pub fn input(&mut self, input: &Input) -> Effect {
         // What the cursor is on must be what was drawn, or would be.

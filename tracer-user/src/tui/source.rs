@@ -16,7 +16,7 @@ use std::{
 
 use super::Sight;
 use crate::{
-    event::Event,
+    event::{Event, Time},
     evidence::SourceInformation,
     source::{
         live::Options,
@@ -82,6 +82,8 @@ impl std::fmt::Debug for Queue {
 struct Inner {
     batches: VecDeque<Vec<Event>>,
     waiting: usize,
+    /// All that happened until then is in the batches, or was.
+    until: Time,
     end: Option<End>,
     /// What keeps a recording from being all there was.
     problems: Vec<String>,
@@ -222,6 +224,13 @@ impl Source {
         Some(batch)
     }
 
+    /// Until when everything that has happened was taken; `None` while something waits to be.
+    #[must_use]
+    pub fn taken_until(&self) -> Option<Time> {
+        let inner = self.queue.lock();
+        inner.batches.is_empty().then_some(inner.until)
+    }
+
     /// What keeps a recording from being all there was, once it has ended.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
@@ -268,6 +277,7 @@ async fn trace(options: &Options, queue: &Queue, begun: &mpsc::Sender<Begun>) {
             let mut batch = Vec::new();
             let taken = live.drain(AT_ONCE, &mut |event| batch.push(event));
             queue.push(batch);
+            queue.lock().until = live.drained_until();
             if taken < AT_ONCE {
                 break;
             }

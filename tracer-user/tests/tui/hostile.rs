@@ -118,6 +118,7 @@ proptest! {
         let mut session = of_events(sight, whole(), &events);
         if live {
             session.tell_time(Time(clock));
+            session.pass(Time(clock));
         }
         for (key, (width, height)) in keys.iter().zip(sizes.iter().cycle()) {
             session.press(key).unwrap();

@@ -14,10 +14,9 @@ use crate::{
         record::lost_at,
         say::say,
     },
-    event::Event,
+    event::{Event, Time},
     evidence::{CommandEnd, SourceInformation},
     filter::DeviceFilter,
-    kernel::now,
     run::{Sighting, Wanted},
     trace_file::{Header, Recorder, RecorderOptions},
 };
@@ -183,11 +182,11 @@ impl Receiver for CheckRun {
         Ok(())
     }
 
-    fn pause(&mut self) -> ControlFlow<()> {
+    fn pause(&mut self, until: Time) -> ControlFlow<()> {
         if let Some(recorder) = &mut self.recorder {
             recorder.pause();
         }
-        self.examination.pass(now());
+        self.examination.pass(until);
         ControlFlow::Continue(())
     }
 }
