@@ -136,14 +136,24 @@ fn many_resources_are_drawn() -> Result<()> {
     Ok(())
 }
 
-/// A page with the recordings of all rules has each of them as a finding.
+/// A page with the recordings of all rules has each of them as a finding. They lie under a long path, as in many a lab:
+/// a word of the page is then longer than a column of it.
 fn all_rules_are_drawn() -> Result<()> {
-    let recordings = workspace::root().join("docs/recordings");
-    let entries = fs::read_dir(recordings).context("cannot list the recordings")?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|kind| kind == "dvrt"))
-        .collect();
+    let recordings = directory()?.join("recordings-of-all-rules-".repeat(4));
+    fs::create_dir_all(&recordings).context("cannot create the directory of the recordings")?;
+    let entries = fs::read_dir(workspace::root().join("docs/recordings"))
+        .context("cannot list the recordings")?;
+    let mut files = Vec::new();
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let Some(name) = path.file_name() else {
+            continue;
+        };
+        if path.extension().is_some_and(|kind| kind == "dvrt") {
+            let copy = recordings.join(name);
+            fs::copy(&path, &copy).context("cannot copy a recording")?;
+            files.push(copy);
+        }
+    }
     files.sort();
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let page = drawn_of("rules", &files, 1)?;
