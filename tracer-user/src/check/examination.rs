@@ -150,7 +150,7 @@ impl Examination {
         let found = self.failing(since, today);
         let cycles = self.cycles.take();
         let tests = cycles.map(|cycles| cycles.conclude(exercised, gap.as_deref()).tests);
-        let mut tests = tests.unwrap_or_default();
+        let mut tests = tests.map(|tests| tests.to_vec()).unwrap_or_default();
         tests.extend(self.undecided_on(place));
         exercise_test(place, tests, found)
     }
@@ -246,7 +246,7 @@ impl Examination {
         }
         if let (Some(cycles), Some(exercised)) = (self.cycles, &ending.exercised) {
             let mut group = cycles.conclude(exercised, gap.as_deref());
-            for test in &mut group.tests {
+            for test in Arc::make_mut(&mut group.tests) {
                 conclusion.excuse_test(test, &Place::default());
             }
             groups.push(group);
@@ -287,7 +287,8 @@ impl Examination {
 fn exercise_test(place: &Place, tests: Vec<Test>, found: Vec<String>) -> Test {
     let group = Group::new(GroupKind::Exercise, "", tests);
     let status = group.status();
-    let worst = group.tests.into_iter().find(|test| test.status == status);
+    let worst = group.tests.iter().find(|test| test.status == status);
+    let worst = worst.cloned();
     let mut test = match worst {
         Some(worst) if status != Status::Passed => Test {
             lines: worst.lines,

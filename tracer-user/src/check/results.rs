@@ -1,6 +1,6 @@
 //! What a check comes to: groups of tests, ready to be reported in any form.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::civil::Date;
 use schemars::JsonSchema;
@@ -49,7 +49,7 @@ impl Status {
 }
 
 /// A test: a rule on a device, an assertion, a limit, an expectation.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Test {
     /// Its name, unique in its group.
     pub name: String,
@@ -111,7 +111,7 @@ impl Test {
 }
 
 /// A finding, and what the policy says of it.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Judged {
     /// What it does to the run.
     pub status: Status,
@@ -156,8 +156,8 @@ pub struct Group {
     /// The path of the driver's source, if the policy names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The tests.
-    pub tests: Vec<Test>,
+    /// The tests; those of devices that came to the same are kept once.
+    pub tests: Arc<[Test]>,
 }
 
 impl Group {
@@ -171,7 +171,7 @@ impl Group {
             device: None,
             driver: None,
             source: None,
-            tests,
+            tests: tests.into(),
         }
     }
 

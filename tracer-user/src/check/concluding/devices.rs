@@ -1,6 +1,6 @@
 //! What rules and limits say of each device.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hashbrown::HashMap;
 
@@ -151,7 +151,7 @@ impl Concluding<'_> {
             .infos()
             .filter(|info| self.policy.levels.of(info.id) != Level::Off)
             .collect();
-        let mut groups = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         for ((bus, device), records) in devices {
             let mut tests: Vec<Test> = applied
                 .iter()
@@ -170,7 +170,7 @@ impl Concluding<'_> {
             } else {
                 format!("{bus}/{device}")
             };
-            groups.push(Group {
+            let mut group = Group {
                 bus: (!bus.is_empty()).then_some(bus),
                 source: drivers
                     .first()
@@ -179,7 +179,14 @@ impl Concluding<'_> {
                 driver: (!drivers.is_empty()).then(|| drivers.join(", ")),
                 device: Some(device),
                 ..Group::new(GroupKind::Device, &name, tests)
-            });
+            };
+            // Most devices come to the same as the one before them, and there can be very many.
+            if let Some(before) = groups.last()
+                && before.tests == group.tests
+            {
+                group.tests = Arc::clone(&before.tests);
+            }
+            groups.push(group);
         }
         groups
     }

@@ -66,7 +66,7 @@ impl Concluding<'_> {
             let subject = expectation.subject();
             let mut theirs = groups
                 .iter()
-                .flat_map(|group| &group.tests)
+                .flat_map(|group| group.tests.iter())
                 .filter(|test| test.fingerprint.as_deref() == Some(subject.as_str()))
                 .map(|test| test.status);
             return match theirs.next() {

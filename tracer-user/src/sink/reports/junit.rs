@@ -83,7 +83,7 @@ fn suite<W: Write>(xml: &mut Writer<W>, group: &Group, results: &Results) -> io:
                         Ok(())
                     })?;
             }
-            for test in &group.tests {
+            for test in group.tests.iter() {
                 case(xml, group, test)?;
             }
             Ok(())

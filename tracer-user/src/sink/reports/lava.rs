@@ -11,7 +11,7 @@ pub(super) fn write(results: &Results, writer: &mut dyn Write) -> io::Result<()>
             "<LAVA_SIGNAL_TESTSET START {}>",
             identifier(&group.name)
         )?;
-        for test in &group.tests {
+        for test in group.tests.iter() {
             let result = match test.status {
                 Status::Passed | Status::Noted | Status::Excused => "pass",
                 Status::Failed => "fail",
