@@ -17,7 +17,7 @@ use crate::architecture::Architecture;
 use crate::guest_tests::{self, Extent, Programs, initramfs_boot};
 use crate::kernel::Kernel;
 use crate::tracer::{self, Purpose};
-use crate::{command, kmod, lab_tests, report_tests, toolchain};
+use crate::{command, kmod, lab_tests, report_tests, toolchain, tools};
 
 /// The kernels that are tested unless others are named: the older of Debian's stable releases, whose driver core releases
 /// resources too late in places, and the newest.
@@ -47,6 +47,9 @@ const SLOW: [&str; 6] = [
 
 /// The test of what damage makes of the recordings that guests leave.
 const PERTURBED: &str = "recordings_of_guests_accuse_nobody_more";
+
+/// The test of what `debuginfod-find` fetches.
+const FETCHED: &str = "debug_info_is_fetched_from_a_server";
 
 /// What `--quick` runs in a guest: that probes load and attach, that a defect is found, and that healthy order is not.
 const QUICK_KERNEL: &str = "6.1";
@@ -144,6 +147,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let mut tally = host_tests(args)?;
         if !args.quick {
             tally += report_tests::run(args.filter.as_deref(), args.mirror.as_deref());
+            if args
+                .filter
+                .as_deref()
+                .is_none_or(|filter| FETCHED.contains(filter))
+            {
+                tools::require(&["debuginfod-find"])?;
+                tally += ignored_test("source_lines", FETCHED)?;
+            }
         }
         tally
     };
@@ -176,6 +187,13 @@ fn host_tests(args: &Args) -> Result<Tally> {
         }
     }
     cargo_test(cargo.args(&args.filter))
+}
+
+/// One test that `cargo test` leaves out: what it needs is there only now.
+fn ignored_test(program: &str, name: &str) -> Result<Tally> {
+    let mut cargo = toolchain::cargo();
+    cargo.args(["test", "--locked", "-p", "devres-tracer", "--test", program]);
+    cargo_test(cargo.args([name, "--", "--ignored", "--nocapture"]))
 }
 
 /// Runs `cargo test`, passes its output on, and counts its tests.
@@ -307,18 +325,7 @@ fn guest_tests(args: &Args) -> Result<Tally> {
     let perturbed =
         extent == Extent::Full && filter.is_none_or(|filter| PERTURBED.contains(filter));
     if perturbed && guest_tests::have_recorded()? {
-        tally += cargo_test(
-            toolchain::cargo()
-                .args(["test", "--locked", "-p", "devres-tracer"])
-                .args([
-                    "--test",
-                    "perturbation",
-                    PERTURBED,
-                    "--",
-                    "--ignored",
-                    "--nocapture",
-                ]),
-        )?;
+        tally += ignored_test("perturbation", PERTURBED)?;
     }
     Ok(tally)
 }

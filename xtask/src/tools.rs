@@ -18,12 +18,13 @@ pub(crate) const ARMHF_LIBRARY: &str = "/usr/arm-linux-gnueabihf/include/stdio.h
 pub(crate) const RISCV64_LIBRARY: &str = "/usr/riscv64-linux-gnu/include/stdio.h";
 
 /// The programs, or other files by their absolute paths, with their packages.
-const PACKAGES: [(&str, &str); 22] = [
+const PACKAGES: [(&str, &str); 23] = [
     (ARM64_LIBRARY, "libc6-dev-arm64-cross"),
     (ARMHF_LIBRARY, "libc6-dev-armhf-cross"),
     (RISCV64_LIBRARY, "libc6-dev-riscv64-cross"),
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
     ("arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf"),
+    ("debuginfod-find", "debuginfod"),
     ("depmod", "kmod"),
     ("dtc", "device-tree-compiler"),
     ("fdtoverlay", "device-tree-compiler"),

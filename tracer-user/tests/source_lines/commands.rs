@@ -19,7 +19,7 @@ use super::{build_id, calls, directory_with, kernel, line_with, loaded, placed};
 
 /// The recording of `devres-tracer demo`, with other functions in its stacks: `demo_probe` for what is of `pvpanic`, and the
 /// `common` of `b.c` for what is of `pvpanic_mmio`.
-fn recording(directory: &Path, build_id_of: &str) -> PathBuf {
+pub(super) fn recording(directory: &Path, build_id_of: &str) -> PathBuf {
     let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/pvpanic-6.1.dvrt");
     let mut original = Recording::open(&original).unwrap();
     let mut header = original.header().cloned().unwrap();

@@ -5,6 +5,7 @@
 
 mod commands;
 mod hostile;
+mod server;
 
 use std::{
     collections::BTreeMap,
