@@ -29,8 +29,13 @@ const PARAMETERS: &str =
     "panic=-1 rcupdate.rcu_expedited=1 tsc=reliable clocksource=tsc lpj=4000000 mitigations=off";
 
 /// What has QEMU's monitor interrupt all processors at once. A kernel with the parameter `unknown_nmi_panic` says then
-/// what each of them is doing, and panics.
-const INTERRUPT: &str = r#"{"execute":"qmp_capabilities"}{"execute":"inject-nmi"}"#;
+/// what each of them is doing, and panics. It prints what it has to say at the very end: QEMU doesn't power the machine off
+/// when it hears of the panic.
+const INTERRUPT: &str = concat!(
+    r#"{"execute":"qmp_capabilities"}"#,
+    r#"{"execute":"set-action","arguments":{"panic":"none"}}"#,
+    r#"{"execute":"inject-nmi"}"#
+);
 
 /// How long a kernel that was interrupted may take to say where it hangs.
 const LAST_WORDS: Duration = Duration::from_secs(20);

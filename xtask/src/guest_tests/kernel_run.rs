@@ -1,5 +1,4 @@
-//! One kernel's tests, run: guests that run the sessions' scripts, what these left judged, and what needs a guest of
-//! its own.
+//! One kernel's tests, run: guests that run the sessions' scripts, and what these left judged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,16 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::evidence::Evidence;
-use super::faults::suspend;
 use super::{
-    Extent, LOG_TEST, Programs, SOAK_TEST, Series, Session, Test, boot_and_crash, deaths, genpd,
-    is_wanted, is_wanted_name, live, sessions, troubled_lines, unprivileged,
+    Extent, LOG_TEST, Programs, Series, Session, Test, genpd, is_wanted, is_wanted_name, live,
+    sessions, troubled_lines, unprivileged,
 };
 use crate::architecture::Architecture;
 use crate::guest::{Guest, Hang};
 use crate::kernel::Kernel;
 use crate::test::Tally;
-use crate::{guest_programs, kmod, soak, tracer, workspace};
+use crate::{guest_programs, kmod, tracer, workspace};
 
 /// Functions for the sessions' scripts.
 const PRELUDE: &str = include_str!("prelude.sh");
@@ -42,7 +40,10 @@ const CONSOLE_LOG: &str = "console.log";
 
 /// What a kernel dies of that finds a breakpoint of its own where it has patched its code: QEMU's emulator runs what was
 /// there before, on another processor. Enabling an event is enough.
-const STALE_BREAKPOINT: &str = "Oops: int3";
+pub(super) const STALE_BREAKPOINT: &str = "Oops: int3";
+
+/// What a kernel says of tasks and processors that wait for one that does not go on. That they hang is told anyway.
+const WAITING: [&str; 2] = ["blocked for more than", "BUG: soft lockup"];
 
 /// How long a guest may take to boot and to power off.
 const BOOT_TIME: Duration = Duration::from_secs(120);
@@ -84,8 +85,11 @@ impl KernelRun<'_> {
             let end = self.boot(&remaining);
             let log = self.log();
             let emulated_badly = log.contains(STALE_BREAKPOINT);
+            let hangs = end.as_ref().is_err_and(anyhow::Error::is::<Hang>);
             if !emulated_badly {
-                trouble.extend(troubled_lines(&log));
+                trouble.extend(troubled_lines(&log).filter(|line| {
+                    !hangs || !WAITING.iter().any(|waiting| line.contains(waiting))
+                }));
             }
             let (finished, unfinished): (Vec<_>, Vec<_>) = remaining
                 .into_iter()
@@ -94,12 +98,12 @@ impl KernelRun<'_> {
                 tally += self.judge(session);
             }
             remaining = unfinished;
-            let may_be_the_emulator = |error: &anyhow::Error| error.is::<Hang>() || emulated_badly;
+            let may_be_the_emulator = hangs || emulated_badly;
             let Some(session) = remaining.first() else {
                 // All is done, and yet the guest has not ended well: there is nothing to be run once more.
                 if let Err(error) = end {
                     println!("{}, after its last session: {error:#}", self.kernel.release);
-                    if !may_be_the_emulator(&error) {
+                    if !may_be_the_emulator {
                         trouble.push(format!("{error:#}"));
                     }
                 }
@@ -109,7 +113,7 @@ impl KernelRun<'_> {
                 .err()
                 .unwrap_or_else(|| anyhow::anyhow!("the guest ended before the script did"));
             // An emulated machine can hang by itself, though rarely; a tracer that makes it hang does so again.
-            if may_be_the_emulator(&error) && !hung.contains(&session.name) {
+            if may_be_the_emulator && !hung.contains(&session.name) {
                 hung.push(session.name);
                 println!("{}, once more: {error:#}", session.name);
                 workspace::remove_if_present(&self.directory(session))?;
@@ -121,136 +125,8 @@ impl KernelRun<'_> {
         if is_wanted_name(LOG_TEST, self.filter) {
             tally += self.judge_log(&trouble);
         }
-        let has_devices = self.kernel.architecture() == Architecture::Amd64;
-        if has_devices {
-            tally += self.boot_and_crash();
-            if self.extent == Extent::Full {
-                tally += self.deaths();
-                tally += self.suspend();
-            }
-        }
-        if !has_devices && is_wanted_name(boot_and_crash::BOARD, self.filter) {
-            let directory = self.directory.join("boot");
-            let result = boot_and_crash::board_is_recorded(
-                self.kernel,
-                self.programs,
-                &directory,
-                self.mirror,
-            );
-            tally += Self::tell(boot_and_crash::BOARD, &self.kernel.release, result);
-        }
-        if has_devices && is_wanted_name(SOAK_TEST, self.filter) {
-            tally += self.soak();
-        }
+        tally += self.own_guests();
         Ok(tally)
-    }
-
-    /// What the kernel records by itself, in guests of their own.
-    fn boot_and_crash(&self) -> Tally {
-        let mut tally = Tally::default();
-        let release = &self.kernel.release;
-        let mut names = Vec::new();
-        for name in boot_and_crash::NAMES {
-            if !is_wanted_name(name, self.filter) {
-                continue;
-            }
-            match boot_and_crash::Evidence::skipped(name, self.series) {
-                Some(reason) => {
-                    println!("skipped {name} ({release}): {reason}");
-                    tally.skipped += 1;
-                }
-                None => names.push(name),
-            }
-        }
-        if names.is_empty() {
-            return tally;
-        }
-        let directory = self.directory.join("boot-and-crash");
-        let evidence = boot_and_crash::run(
-            self.kernel,
-            self.programs,
-            &directory,
-            self.series,
-            self.mirror,
-        );
-        for name in names {
-            let result = match &evidence {
-                Ok(evidence) => evidence.check(name),
-                Err(error) => Err(anyhow::anyhow!("{error:#}")),
-            };
-            tally += Self::tell(name, release, result);
-        }
-        tally
-    }
-
-    /// Further crashes, each in a guest of its own.
-    fn deaths(&self) -> Tally {
-        let mut tally = Tally::default();
-        let release = &self.kernel.release;
-        for death in &deaths::DEATHS {
-            let name = death.name;
-            if !is_wanted_name(name, self.filter) {
-                continue;
-            }
-            if let Some(reason) = death.skipped(self.series) {
-                println!("skipped {name} ({release}): {reason}");
-                tally.skipped += 1;
-                continue;
-            }
-            let directory = self.directory.join("deaths");
-            let result = death.check(
-                self.kernel,
-                self.programs,
-                &directory,
-                self.series,
-                self.mirror,
-            );
-            tally += Self::tell(name, release, result);
-        }
-        tally
-    }
-
-    /// Suspend and resume, in a guest of its own.
-    fn suspend(&self) -> Tally {
-        if !is_wanted_name(suspend::NAME, self.filter) {
-            return Tally::default();
-        }
-        let directory = self.directory.join("suspend");
-        let result = suspend::check(
-            self.kernel,
-            self.programs,
-            &directory,
-            self.series,
-            self.mirror,
-        );
-        Self::tell(suspend::NAME, &self.kernel.release, result)
-    }
-
-    /// Prints how a test in a guest of its own has ended.
-    fn tell(name: &str, release: &str, result: Result<()>) -> Tally {
-        let mut tally = Tally::default();
-        match result {
-            Ok(()) => {
-                println!("ok {name} ({release})");
-                tally.passed = 1;
-            }
-            Err(error) => {
-                println!("FAILED {name} ({release}): {error:#}");
-                tally.failed = 1;
-            }
-        }
-        tally
-    }
-
-    /// Runs every driver that QEMU has a device for, in a guest of its own.
-    fn soak(&self) -> Tally {
-        let release = &self.kernel.release;
-        let soaked = soak::soak(self.kernel, &self.programs.tracer, 0, self.mirror);
-        Self::tell(
-            SOAK_TEST,
-            release,
-            soaked.and_then(|soak| soak.judge(release)),
-        )
     }
 
     fn judge_log(&self, trouble: &[String]) -> Tally {

@@ -23,6 +23,7 @@ mod live;
 mod loss;
 mod modules;
 mod names;
+mod own_guests;
 mod pointers;
 mod pvpanic;
 mod recording;

@@ -7,7 +7,7 @@ mod known;
 
 pub(crate) use known::{KNOWN, reason};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -266,6 +266,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where a soak leaves what it found.
+pub(crate) fn directory(kernel: &Kernel) -> PathBuf {
+    workspace::root().join("target/soak").join(&kernel.release)
+}
+
 /// Runs all drivers of `kernel` for so many seconds, or one pass.
 pub(crate) fn soak(
     kernel: &Kernel,
@@ -286,7 +291,7 @@ pub(crate) fn soak(
         .filter(|name| index.closure(std::slice::from_ref(name)).missing.is_empty())
         .collect();
     guest.files = vec![(tracer.to_owned(), tracer::PATH_IN_GUEST.to_owned())];
-    let directory = workspace::root().join("target/soak").join(&kernel.release);
+    let directory = directory(kernel);
     workspace::remove_if_present(&directory)?;
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
