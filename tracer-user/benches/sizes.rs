@@ -3,6 +3,8 @@
 //!
 //! The program of this build is run as a user runs it. Each run is measured by a process of its own, which is this program
 //! once more: what the kernel accounts for ended children is then one run's.
+//!
+//! Numbers in the arguments are more counts of events to be tried: `cargo bench --bench sizes -- 100000000`.
 
 mod cycle;
 mod recording;
@@ -46,7 +48,8 @@ fn main() {
         "| recording | events | MB | command | s of computing | MiB at most |\n|---|---|---|---|---|---|"
     );
     let events = cycle::cycle();
-    for count in [100_000, 1_000_000, 10_000_000] {
+    let more = arguments.iter().filter_map(|count| count.parse().ok());
+    for count in [100_000, 1_000_000, 10_000_000].into_iter().chain(more) {
         recording::write(&path, &events, count);
         row("devices that come and go", count, &path);
     }
