@@ -66,12 +66,19 @@ impl Rule for GroupMisuse {
                 self.unfound.extend(unfound);
             }
             Change::KernelMessage { device, message } => {
-                if let Message::Warning { function, line } = &**message
-                    && let Some(function) = function.as_deref()
-                    && is_of_groups(function)
-                {
-                    let certainty = blame::certainty_of_warning(*line);
-                    warned(*device, function, certainty, model, report);
+                let Message::Warning { function, line } = &**message else {
+                    return;
+                };
+                match function.as_deref() {
+                    Some(function) if is_of_groups(function) => {
+                        let certainty = blame::certainty_of_warning(*line);
+                        warned(*device, function, certainty, model, report);
+                    }
+                    Some(_) => {}
+                    None => {
+                        let subject = blame::told_of(*device, model);
+                        report.stay_silent(INFO.id, subject.key, Doubt::FaultUnexplained);
+                    }
                 }
             }
             Change::NodeAdded(id) => {

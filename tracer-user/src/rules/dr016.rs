@@ -130,6 +130,10 @@ fn warned(
         function => format!("{function}()"),
     };
     let meaning = match function {
+        "" => {
+            "The text does not say which function warned: a resource to be freed is not on this device, a group of that \
+             identifier is not there, or a resource was freed that is still on a list."
+        }
         "devres_release_all" => {
             "The device was never initialized, or its memory no longer holds a device."
         }

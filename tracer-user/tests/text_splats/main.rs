@@ -1,6 +1,7 @@
 //! Reports of the kernel in pasted logs: what each proves, and what it does not.
 
 mod damaged;
+mod kinds;
 #[path = "../support/text.rs"]
 mod support;
 

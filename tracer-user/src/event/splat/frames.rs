@@ -231,6 +231,18 @@ pub(crate) fn is_of_reporting(name: &str) -> bool {
             | "lock_acquire"
             | "wait_for_common"
             | "do_wait_for_common"
+            | "mark_lock"
+            | "mark_lock_irq"
+            | "mark_held_locks"
+            | "check_irq_usage"
+            | "check_deadlock"
+            | "spin_bug"
+            | "bad_page"
+            | "warn_alloc"
+            | "should_fail"
+            | "should_fail_ex"
+            | "should_failslab"
+            | "should_fail_alloc_page"
     ) || [
         "kasan_",
         "asan_",
@@ -238,6 +250,10 @@ pub(crate) fn is_of_reporting(name: &str) -> bool {
         "ubsan_handle_",
         "print_circular_bug",
         "print_unlock_imbalance",
+        "print_usage_bug",
+        "print_bad_irq_dependency",
+        "print_irq_inversion_bug",
+        "print_deadlock_bug",
         "kmsan_",
         "msan_",
     ]
@@ -296,6 +312,21 @@ pub(super) fn bus_of(name: &str) -> Option<&'static str> {
         "hda_codec_driver_remove" | "hda_codec_driver_probe" => "hdaudio",
         _ => return None,
     })
+}
+
+/// Whether a function is one of those of the driver core that release a device's resources: no release function.
+pub(super) fn calls_devres(function: &Function, name: &str) -> bool {
+    function.module.is_none()
+        && matches!(
+            name,
+            "really_probe"
+                | "call_driver_probe"
+                | "device_unbind_cleanup"
+                | "__device_release_driver"
+                | "device_release_driver_internal"
+                | "driver_detach"
+                | "unbind_store"
+        )
 }
 
 /// What a function of the driver core, outward of a release or a fault, says of the phase.

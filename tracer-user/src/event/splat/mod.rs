@@ -254,7 +254,7 @@ impl Splat {
         let with =
             |name: &str| detail.map_or_else(|| name.to_owned(), |it| format!("{name} ({it})"));
         match self.kind {
-            SplatKind::Stack => "stack of a report without its first lines".to_owned(),
+            SplatKind::Stack => "call trace (no line says why)".to_owned(),
             SplatKind::Warning => match &self.place {
                 Some(place) => format!("warning ({place})"),
                 None => with("warning"),

@@ -14,7 +14,14 @@ use crate::{
 /// Whether the kernel warned that what is put is enabled.
 pub(super) fn is_enabled_at_put(splat: &Splat) -> bool {
     let function = splat.function.as_deref().and_then(Function::base_name);
-    splat.kind == SplatKind::Warning && !splat.cut && function == Some("_regulator_put")
+    let place = splat.place.as_deref().unwrap_or_default();
+    // Some compilers put the one into the other.
+    let puts = match function {
+        Some("_regulator_put") => true,
+        Some("regulator_put") => place.starts_with("drivers/regulator/core.c:"),
+        _ => false,
+    };
+    splat.kind == SplatKind::Warning && !splat.cut && puts
 }
 
 /// What DR023 says of it.

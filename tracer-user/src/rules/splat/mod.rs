@@ -97,6 +97,10 @@ fn leaves_open(splat: &Splat, what: Proof) -> bool {
     }
     match splat.kind {
         SplatKind::Stack => true,
+        // The kernel's words say what it was: nothing of these.
+        SplatKind::Warning if splat.detail.is_some() && splat.place.is_none() && !splat.cut => {
+            false
+        }
         SplatKind::Warning => match splat.function.as_deref().and_then(Function::base_name) {
             // Its other line, which names the interrupt, was lost.
             Some("__free_irq") => what == Proof::FreedTwice,

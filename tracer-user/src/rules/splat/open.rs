@@ -68,7 +68,8 @@ fn facts(story: &Story<'_>) -> Vec<String> {
             when(story.freed_when())
         ));
     }
-    if facts.is_empty() {
+    // Of memory that nobody uses any more nobody is shown to use it.
+    if facts.is_empty() || story.frames().is_empty() && story.function().is_none() {
         return facts;
     }
     let who = match story.release() {
@@ -103,10 +104,7 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
              does not show whether it was switched off before the release, and by whom: a PM domain detached too early \
              is DR001."
         }
-        SplatKind::Refcount => {
-            "A reference was put once too often: by this release, or by somebody before it. The report does not show by \
-             whom."
-        }
+        SplatKind::Refcount => refcount(splat),
         SplatKind::List => {
             "A list was overwritten, or an entry on it was freed; the report does not show by whom."
         }
@@ -116,7 +114,10 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
         SplatKind::Stall => {
             "RCU waits for one of several tasks, not necessarily the one in the release."
         }
-        SplatKind::Stack => "The first lines are missing: what the kernel reported is unknown.",
+        SplatKind::Stack => {
+            "Nothing before the call trace says why the kernel printed it: the first lines are missing, or it is one of \
+             dump_stack()."
+        }
         SplatKind::Oops | SplatKind::Bug | SplatKind::Panic => {
             "The report does not show why: what the release uses may be gone already, or never existed."
         }
@@ -125,6 +126,24 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
         }
     };
     text.to_owned()
+}
+
+/// What was wrong with a reference count, by the kernel's own words for it.
+fn refcount(splat: &Splat) -> &'static str {
+    let says = |words: &str| splat.detail.as_deref().is_some_and(|it| it.contains(words));
+    if says("underflow") || says("decrement hit 0") {
+        "A reference was put once too often: by this release, or by somebody before it. The report does not show by \
+         whom."
+    } else if says("addition on 0") {
+        "A reference was taken after the last one had been put: what it is about is gone already. The report does not \
+         show who put the last one."
+    } else if says("saturated") {
+        "The count had been wrong before: references were taken and never put, or the memory was overwritten. The \
+         report does not show by whom."
+    } else {
+        "A reference was taken or put where none was left, by this release or by somebody before it. The report does \
+         not show by whom."
+    }
 }
 
 /// Functions that warn where something is switched off once more than on.
@@ -174,6 +193,9 @@ fn memory(splat: &Splat, story: &Story<'_>) -> String {
     match (splat.memory_fault(), story.freed()) {
         (MemoryFault::Other, _) if splat.detail.as_deref().is_some_and(|it| it.starts_with("null")) => {
             "A pointer was NULL: it was cleared before the release, or never set."
+        }
+        (MemoryFault::Other, _) if splat.detail.is_none() => {
+            "The line that says what was wrong with the access is missing, or lines of another report are among these."
         }
         (MemoryFault::Other, _) => {
             "The access was wrong, not the order: the report does not say that the memory had been freed."

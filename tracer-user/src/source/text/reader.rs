@@ -1,5 +1,6 @@
 //! From lines to records: finds the events among the lines and joins what a mail program has wrapped.
 
+mod reports;
 mod unnamed;
 mod wrapped;
 
@@ -25,7 +26,7 @@ use super::{
         loss,
         operation_word::Operations,
         refusal,
-        splat::{self, Seen, Splats},
+        splat::{self, Splats},
         trace_line::{self, TraceLine},
     },
     scan::{around, last_word},
@@ -37,8 +38,6 @@ use wrapped::{Held, Joined, may_begin};
 
 /// Bytes of a stack that are kept, about.
 const LONGEST_STACK: usize = 16 * 1024;
-/// Lines behind a release within which a report about freed memory is taken for one about it.
-const RIGHT_BEHIND: u64 = 8;
 
 /// What an input reported.
 #[derive(Debug)]
@@ -296,6 +295,9 @@ impl Reader {
             return;
         }
         let expected = self.splats.expects_more();
+        if !expected {
+            self.splats.pass(line, self.place, self.count);
+        }
         let may_begin = !expected && may_begin(line) && !splat::introduces_stack(line);
         if may_begin || trace_head::may_begin(line) {
             self.hold(line, false);
@@ -422,30 +424,6 @@ impl Reader {
         self.collector.refused(&refused);
         self.statistics.messages += 1;
         true
-    }
-
-    /// Takes a line for a part of a report of the kernel. Whether it is an event, and so its lines, is known only when
-    /// the report is over.
-    fn splat(&mut self, line: &[u8], count: u64) {
-        let number = self.place;
-        let seen = self.splats.look(line, number, count);
-        self.take_splats();
-        if let Seen::Begins(beginning) = seen {
-            let behind = number.saturating_sub(self.last_event) <= RIGHT_BEHIND;
-            let place = self.collector.reserve(beginning, behind, number);
-            self.splats.placed(place);
-        }
-    }
-
-    fn take_splats(&mut self) {
-        for over in self.splats.over() {
-            let lines = over.lines;
-            if self.collector.report(over) {
-                self.statistics.messages += 1;
-                self.statistics.event_lines += lines;
-                self.statistics.other_lines -= lines;
-            }
-        }
     }
 
     /// For a text of which it is known how far behind a node its payload lies.

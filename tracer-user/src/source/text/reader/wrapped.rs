@@ -5,7 +5,7 @@ use super::{
         Parsed,
         envelope::{prefix, trace_head},
         record::{function_line, kernel_log, message, refusal, trace_line},
-        scan::last_word,
+        scan::{around, last_word},
     },
     Reader,
 };
@@ -153,7 +153,8 @@ pub(super) fn may_begin(line: &[u8]) -> bool {
         return false;
     }
     let (prefix, rest) = prefix::split(line);
-    if prefix.time.is_none() {
+    // A frame of a stack is one word, too.
+    if prefix.time.is_none() || around(rest, b"+0x").is_some() {
         return false;
     }
     let mut words = rest.split(u8::is_ascii_whitespace);

@@ -80,7 +80,8 @@ fn module(rest: &[u8]) -> Option<&[u8]> {
         None if rest.iter().copied().all(is_of_symbol) => rest,
         None => return None,
     };
-    (!name.is_empty()).then_some(name)
+    // An address in brackets begins another frame.
+    (!name.is_empty() && name.iter().copied().all(is_of_symbol)).then_some(name)
 }
 
 pub(in crate::source::text) fn is_of_symbol(byte: u8) -> bool {

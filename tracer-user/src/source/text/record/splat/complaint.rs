@@ -1,10 +1,13 @@
 //! What parts of the kernel complain of that keep books: interrupts, objects, references, locks, names, lists.
 
-use super::forms::{Form, Header, words};
+use super::forms::{Form, Header, begins, words};
 use crate::{
     event::splat::SplatKind,
     source::text::scan::{around, digits, word},
 };
+
+/// What the detail of a data race begins with.
+pub(super) const KCSAN: &str = "KCSAN";
 
 pub(super) const FORMS: &[Form] = &[
     Form {
@@ -178,6 +181,70 @@ pub(super) const FORMS: &[Form] = &[
         },
         example: "BUG: sleeping function called from invalid context at kernel/locking/mutex.c:283",
         seen: "kernel/sched/core.c",
+    },
+    Form {
+        words: "BUG: Invalid wait context",
+        read: |_, _| Some(Header::saying(SplatKind::Lockdep, b"invalid wait context")),
+        example: "[ BUG: Invalid wait context ]",
+        seen: "kernel/locking/lockdep.c",
+    },
+    Form {
+        words: "BUG: spinlock ",
+        read: |_, rest| {
+            let (sort, _) = around(rest, b" on CPU#")?;
+            Some(Header::saying(
+                SplatKind::Lockdep,
+                &[b"spinlock ", sort].concat(),
+            ))
+        },
+        example: "BUG: spinlock bad magic on CPU#1, rmmod/1517",
+        seen: "kernel/locking/spinlock_debug.c",
+    },
+    Form {
+        words: "BUG: using ",
+        read: |_, rest| {
+            let (what, _) = around(rest, b" in preemptible")?;
+            Some(Header::saying(
+                SplatKind::Lockdep,
+                &[what, b" in preemptible context"].concat(),
+            ))
+        },
+        example: "BUG: using smp_processor_id() in preemptible [00000000] code: rmmod/1517",
+        seen: "lib/smp_processor_id.c",
+    },
+    Form {
+        words: "BUG: KCSAN: ",
+        read: |_, rest| {
+            let sort = around(rest, b" in ").map_or(rest, |(sort, _)| sort);
+            Some(Header::saying(
+                SplatKind::Warning,
+                &[KCSAN.as_bytes(), b": ", sort].concat(),
+            ))
+        },
+        example: "BUG: KCSAN: data-race in demo_read / demo_detach",
+        seen: "kernel/kcsan/report.c",
+    },
+    Form {
+        words: "Flags mismatch irq ",
+        read: |_, rest| {
+            let (number, rest) = digits(rest)?;
+            around(rest, b" vs. ")?;
+            Some(Header::saying(
+                SplatKind::Warning,
+                format!("the flags of interrupt {number} differ from its other user's").as_bytes(),
+            ))
+        },
+        example: "genirq: Flags mismatch irq 45. 00000080 (demo) vs. 00000000 (other)",
+        seen: "kernel/irq/manage.c with CONFIG_DEBUG_SHIRQ",
+    },
+    Form {
+        words: "FAULT_INJECTION: forcing a failure",
+        read: |before, _| {
+            begins(before)
+                .then(|| Header::saying(SplatKind::Warning, b"fault injection makes a call fail"))
+        },
+        example: "FAULT_INJECTION: forcing a failure.",
+        seen: "lib/fault-inject.c",
     },
     Form {
         words: "BUG: scheduling while atomic",

@@ -1,7 +1,10 @@
 //! Reports of what watches memory: KASAN, KFENCE, the slab allocator.
 
-use super::forms::{Form, Header, function, words};
-use crate::{event::splat::SplatKind, source::text::scan::around};
+use super::forms::{Form, Header, begins, function, words};
+use crate::{
+    event::splat::SplatKind,
+    source::text::scan::{around, digits},
+};
 
 pub(super) const FORMS: &[Form] = &[
     Form {
@@ -40,6 +43,41 @@ pub(super) const FORMS: &[Form] = &[
         read: |_, rest| Some(sort_and_function(SplatKind::Kfence, rest)),
         example: "BUG: KFENCE: use-after-free read in demo_detach+0x58/0x220",
         seen: "mm/kfence/report.c",
+    },
+    Form {
+        words: "page allocation failure",
+        read: |_, rest| {
+            let (_, order) = around(rest, b"order:")?;
+            let (order, rest) = digits(order)?;
+            around(rest, b"mode:")?;
+            Some(Header::saying(
+                SplatKind::Warning,
+                format!("page allocation failure, order {order}").as_bytes(),
+            ))
+        },
+        example: "modprobe: page allocation failure: order:10, mode:0x40dc0(GFP_KERNEL|__GFP_COMP|__GFP_ZERO), nodemask=(null)",
+        seen: "mm/page_alloc.c",
+    },
+    Form {
+        words: "BUG: Bad page state in process",
+        read: |_, _| Some(Header::saying(SplatKind::Warning, b"bad page state")),
+        example: "BUG: Bad page state in process rmmod  pfn:10d3c2",
+        seen: "mm/page_alloc.c",
+    },
+    Form {
+        words: "unreferenced object 0x",
+        read: |before, rest| {
+            let (_, size) = around(rest, b" (size ")?;
+            let (size, _) = digits(size)?;
+            begins(before).then(|| {
+                Header::saying(
+                    SplatKind::Warning,
+                    format!("kmemleak: an unreferenced object of {size} bytes").as_bytes(),
+                )
+            })
+        },
+        example: "unreferenced object 0xffff88811b79fb00 (size 192):",
+        seen: "mm/kmemleak.c, in the log or in /sys/kernel/debug/kmemleak",
     },
     Form {
         words: "BUG kmalloc",

@@ -4,6 +4,7 @@
 //! by `scripts/decode_stacktrace.sh` or not, several at once where each line says who wrote it. `table` is the
 //! table of their first lines, `part` reads those within.
 
+mod apart;
 mod complaint;
 mod fault;
 mod forms;
@@ -18,6 +19,7 @@ mod warning;
 use smallvec::SmallVec;
 
 use self::{
+    apart::Before,
     forms::Header,
     part::Part,
     report::{Open, Took},
@@ -29,8 +31,12 @@ use crate::{
         Comm, StackFrame,
         splat::{Role, Splat, is_devres},
     },
-    source::text::envelope::prefix::{Prefix, Stamp, unquote},
+    source::text::{
+        envelope::prefix::{Prefix, Stamp, unquote},
+        scan::{around, word},
+    },
 };
+pub(in crate::source::text) use apart::apart;
 pub(in crate::source::text) use meaning::meaning;
 
 /// Lines that a report may have between two that say something of it.
@@ -41,7 +47,7 @@ const BEHIND: u64 = 40;
 const MOST_OPEN: usize = 4;
 
 /// What a line contains that belongs to a report whose first lines are missing.
-const WITHOUT_BEGINNING: [&str; 16] = [
+const WITHOUT_BEGINNING: [&str; 18] = [
     "Modules linked in:",
     " Comm: ",
     "Call Trace:",
@@ -50,6 +56,8 @@ const WITHOUT_BEGINNING: [&str; 16] = [
     "RIP: 0010:",
     "pc : ",
     "PC is at ",
+    "NIP [",
+    "Krnl PSW : ",
     "Allocated by task",
     "Freed by task",
     "release_nodes+0x",
@@ -124,6 +132,7 @@ pub(in crate::source::text) struct Splats {
     cut_here: Option<u64>,
     /// The last line, if it is a first one of a report: its rest may have been wrapped to the next.
     begun: Option<Begun>,
+    before: Before,
 }
 
 /// A first line of a report whose end may have been wrapped to the next line.
@@ -136,13 +145,21 @@ struct Begun {
     number: u64,
 }
 
-/// Shortest first line that is wrapped.
-const FULL: usize = 40;
+/// Shortest first line that is wrapped, together with the word that had no room in it.
+const FULL: usize = 60;
+
+/// Shortest first line that is wrapped, whatever follows.
+const FULL_ALONE: usize = 40;
 
 impl Splats {
     /// Whether the next line may belong to a report, whatever it contains.
     pub(in crate::source::text) fn expects_more(&self) -> bool {
         !self.open.is_empty() || self.begun.is_some()
+    }
+
+    /// Passes a line by that is no event and, as far as can be told from it, of no report.
+    pub(in crate::source::text) fn pass(&mut self, line: &[u8], number: u64, count: u64) {
+        self.before.pass(line, At { number, count });
     }
 
     /// Looks at a line that is no event, the last one of `count` that it was in the input.
@@ -165,7 +182,7 @@ impl Splats {
         let first = table::read(line);
         let begins = !matches!(first, First::No);
         let header = first.header();
-        if begins && line.len() >= FULL {
+        if begins {
             self.begun = Some(Begun {
                 text: line.to_vec(),
                 says: header.clone(),
@@ -205,6 +222,9 @@ impl Splats {
         let mut open = Open::new(Header::default(), caller, place);
         open.cut = true;
         open.lines = 0;
+        for (line, at) in self.before.take(place) {
+            open.part(kernel_log::beginning(&line).1, at);
+        }
         if matches!(open.part(text, place), Took::Part) {
             return self.begin(open, time);
         }
@@ -214,10 +234,16 @@ impl Splats {
     /// Takes the line together with the one before, which begins a report, if it is the rest of that.
     fn goes_on(&mut self, begun: &Begun, text: &[u8], place: At) -> Option<Seen> {
         // Among lines that have a time nothing else has none, and nothing else begins with a module.
-        let certain = begun.prefix.time.is_some() || text.starts_with(b"[");
+        let certain = begun.prefix.time.is_some() || begins_with_module(text);
         let follows = begun.number + place.count == place.number;
-        // What begins a report is no rest of another line.
-        if !follows || text.is_empty() || !matches!(table::read(text), First::No) {
+        let (next, _) = word(text)?;
+        let had_room = begun.text.len() < FULL_ALONE && begun.text.len() + 1 + next.len() < FULL;
+        // What begins a report is no rest of another line, nor does it begin with a frame's address.
+        if !follows
+            || had_room
+            || text.starts_with(b"[<")
+            || !matches!(table::read(text), First::No)
+        {
             return None;
         }
         let whole_text = [&begun.text, &b" "[..], text].concat();
@@ -306,6 +332,15 @@ impl Splats {
             self.over.extend(open.over());
         }
     }
+}
+
+/// Whether a line begins with a module in brackets, and not with the address of a frame.
+fn begins_with_module(text: &[u8]) -> bool {
+    let Some((name, _)) = text.strip_prefix(b"[").and_then(|text| around(text, b"]")) else {
+        return false;
+    };
+    let is_address = name.len() >= 8 && name.iter().all(u8::is_ascii_hexdigit);
+    !is_address && !name.starts_with(b"<")
 }
 
 /// Whether a line belongs to a report whose first lines are missing.

@@ -205,8 +205,22 @@ fn stack(line: &[u8]) -> Option<Part> {
         || line.starts_with(b"-> #")
         || line.starts_with(b"kfence-#")
         || line.starts_with(b"last unloaded: ")
+        // Where a lock was taken before, where preemption was disabled: what lockdep keeps of earlier times.
+        || line.ends_with(b" at:")
     {
         return Some(Part::Stack(Role::Other, None));
+    }
+    // The two accesses of a data race, as KCSAN writes: `read to 0xffff88811b79fb00 of 8 bytes by task 213 on cpu 0:`.
+    if line.ends_with(b":")
+        && let Some((_, access)) = around(line, b" bytes by task ")
+        && around(line, b" to 0x").is_some()
+    {
+        let tid = digits(access).and_then(|(tid, _)| u32::try_from(tid).ok());
+        return Some(Part::Stack(Role::Report, tid));
+    }
+    // Who allocated what nobody points to any more, as kmemleak writes.
+    if line == b"backtrace:" || line.starts_with(b"backtrace (crc ") {
+        return Some(Part::Stack(Role::Allocated, None));
     }
     // Who made the access, as KFENCE writes: its stack follows without a line of its own.
     if around(line, b"(in kfence-#").is_some() {
@@ -238,6 +252,16 @@ fn facts(line: &[u8]) -> Option<Part> {
                 .get(1..)
                 .and_then(digits)
                 .and_then(|(tid, _)| u32::try_from(tid).ok()),
+            comm: Some(Comm::new(&String::from_utf8_lossy(name))),
+            cpu: None,
+        }));
+    }
+    // `comm "modprobe", pid 412, jiffies 4294743123`
+    if let Some(task) = line.strip_prefix(b"comm \"")
+        && let Some((name, behind)) = around(task, b"\", pid ")
+    {
+        return Some(Part::Task(Who {
+            tid: digits(behind).and_then(|(tid, _)| u32::try_from(tid).ok()),
             comm: Some(Comm::new(&String::from_utf8_lossy(name))),
             cpu: None,
         }));

@@ -4,6 +4,7 @@ mod over;
 
 use super::{
     At, Caller,
+    complaint::KCSAN,
     forms::Header,
     part::{self, Machine, Part, Who},
 };
@@ -301,10 +302,13 @@ impl Open {
         if is_second && self.mixed == Mixed::Perhaps {
             self.mixed = Mixed::Yes;
         }
-        if role == Role::Report && self.is_complete() {
+        // The other access of a data race is of the same report.
+        let is_other_access = role == Role::Report && self.is_of_two_accesses();
+        if role == Role::Report && self.is_complete() && !is_other_access {
             return Took::Another;
         }
-        self.stack(role, tid);
+        let is_second_access = is_other_access && self.has_frames();
+        self.stack(if is_second_access { Role::Other } else { role }, tid);
         self.last = at.number;
         Took::Nothing.or_part(self.place.is_none())
     }
@@ -334,10 +338,19 @@ impl Open {
 
     /// Whether such a report shows the stacks of several tasks.
     fn is_of_several_tasks(&self) -> bool {
-        matches!(
-            self.header.kind,
-            SplatKind::Hung | SplatKind::Lockup | SplatKind::Stall | SplatKind::Lockdep
-        )
+        self.is_of_two_accesses()
+            || matches!(
+                self.header.kind,
+                SplatKind::Hung | SplatKind::Lockup | SplatKind::Stall | SplatKind::Lockdep
+            )
+    }
+
+    /// Whether it reports a data race.
+    fn is_of_two_accesses(&self) -> bool {
+        self.header
+            .detail
+            .as_deref()
+            .is_some_and(|detail| detail.starts_with(KCSAN))
     }
 
     fn stack(&mut self, role: Role, tid: Option<u32>) {

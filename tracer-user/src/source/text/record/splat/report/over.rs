@@ -112,9 +112,17 @@ impl Open {
                 (None, Some(_)) if signs.near_null => SplatKind::Oops,
                 _ => SplatKind::Stack,
             },
+            // The line with its words was left out.
+            (SplatKind::Warning, _) if self.is_of_references() => SplatKind::Refcount,
             // A panic is nothing but the end of the report before it.
             (kind, _) => kind,
         }
+    }
+
+    /// Whether it is the warning about a reference count.
+    fn is_of_references(&self) -> bool {
+        let function = self.header.function.as_ref();
+        function.and_then(Function::base_name) == Some("refcount_warn_saturate")
     }
 
     fn roles(&self, role: Role) -> bool {

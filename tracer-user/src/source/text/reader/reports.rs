@@ -1,0 +1,45 @@
+//! Reports of the kernel among the lines: which lines are of one is known only when it is over.
+
+use super::{
+    super::record::splat::{self, Seen},
+    Reader,
+};
+
+/// Lines behind a release within which a report about freed memory is taken for one about it.
+const RIGHT_BEHIND: u64 = 8;
+
+impl Reader {
+    /// Takes a line for a part of a report of the kernel. Whether it is an event, and so its lines, is known only when
+    /// the report is over.
+    pub(super) fn splat(&mut self, line: &[u8], count: u64) {
+        let mut last = line;
+        while let Some((line, behind)) = splat::apart(last) {
+            self.record_of_splat(line, 0);
+            last = behind;
+        }
+        self.record_of_splat(last, count);
+    }
+
+    /// The same for a line of the kernel's.
+    fn record_of_splat(&mut self, line: &[u8], count: u64) {
+        let number = self.place;
+        let seen = self.splats.look(line, number, count);
+        self.take_splats();
+        if let Seen::Begins(beginning) = seen {
+            let behind = number.saturating_sub(self.last_event) <= RIGHT_BEHIND;
+            let place = self.collector.reserve(beginning, behind, number);
+            self.splats.placed(place);
+        }
+    }
+
+    pub(super) fn take_splats(&mut self) {
+        for over in self.splats.over() {
+            let lines = over.lines;
+            if self.collector.report(over) {
+                self.statistics.messages += 1;
+                self.statistics.event_lines += lines;
+                self.statistics.other_lines -= lines;
+            }
+        }
+    }
+}
