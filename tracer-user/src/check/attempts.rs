@@ -1,10 +1,10 @@
-//! Probes in which an acquisition was made to fail: what became of each, and the test that they come to.
+//! Probes in which something was made to fail: what became of each, and the test that they come to.
 
 use std::collections::BTreeMap;
 
 use super::{
     binding::{Bound, Ended},
-    exercise::{Attempt, FailedProbes},
+    exercise::{Attempt, FailWay, FailedProbes},
     results::{Status, Test},
     stack::{Entry, list},
 };
@@ -51,7 +51,7 @@ impl Attempts {
         let bound = std::mem::take(&mut self.bound).into_iter();
         let is_undisturbed = |attempt: usize| {
             let outcome = attempt.checked_sub(1).and_then(|at| failed.probes.get(at));
-            outcome.is_some_and(|attempt| attempt.outcome.failed.is_empty())
+            outcome.is_some_and(|attempt| attempt.outcome.failed.is_none())
         };
         bound
             .filter(|(attempt, _)| is_undisturbed(*attempt))
@@ -61,15 +61,16 @@ impl Attempts {
 
     /// The test of all attempts. `whole`: all were done; `gap`: why something may have been missed.
     pub(super) fn conclude(self, failed: &FailedProbes, whole: bool, gap: Option<&str>) -> Test {
-        if let Some(unable) = &failed.unable {
-            return Test::new(NAME, Status::Inconclusive, unable.clone());
-        }
+        let way = match &failed.way {
+            Ok(way) => *way,
+            Err(reason) => return Test::new(NAME, Status::Inconclusive, reason.clone()),
+        };
         let made_to_fail = || {
             let all = (1..).zip(&failed.probes);
-            all.filter(|(_, attempt)| !attempt.outcome.failed.is_empty())
+            all.filter(|(_, attempt)| attempt.outcome.failed.is_some())
         };
         let lines = made_to_fail()
-            .map(|(number, attempt)| self.line(number, attempt))
+            .map(|(number, attempt)| self.line(number, attempt, way))
             .collect();
         let left = made_to_fail().find_map(|(number, attempt)| {
             let unwound = self.unwound.get(&number)?;
@@ -84,49 +85,43 @@ impl Attempts {
             return Test::failed_exercise(NAME, left, lines);
         }
         let open = made_to_fail()
-            .find_map(|(number, attempt)| self.doubt(number, attempt))
-            .or_else(|| (!whole).then(|| "not all acquisitions were made to fail".to_owned()))
+            .find_map(|(number, attempt)| self.doubt(number, attempt, way))
+            .or_else(|| (!whole).then(|| format!("not all {}s were made to fail", way.unit())))
             .or_else(|| gap.map(str::to_owned));
         let status = if open.is_some() {
             Status::Inconclusive
         } else {
             Status::Noted
         };
-        let message = open.unwrap_or_else(|| {
-            let count = made_to_fail().count();
-            let bound = made_to_fail().filter(|(_, attempt)| attempt.bound).count();
-            format!(
-                "acquisitions made to fail one by one, by the module devres_fail: {count}; probes that failed: {}; probes that \
-                 did without: {bound}",
-                count - bound
-            )
-        });
+        let message =
+            open.unwrap_or_else(|| count(way, made_to_fail().map(|(_, attempt)| attempt)));
         Test {
             lines,
             ..Test::new(NAME, status, message)
         }
     }
 
-    fn line(&self, number: usize, attempt: &Attempt) -> String {
+    fn line(&self, number: usize, attempt: &Attempt, way: FailWay) -> String {
         let released = match self.unwound.get(&number).map(|unwound| unwound.released) {
             None => String::new(),
             Some(1) => ", 1 resource was released".to_owned(),
             Some(released) => format!(", {released} resources were released"),
         };
         let device = Escaped(&attempt.device);
-        format!("{device}: {}{released}", attempt.describe())
+        format!("{device}: {}{released}", attempt.describe(way))
     }
 
     /// Why it is not known how an attempt was unwound, if it isn't.
-    fn doubt(&self, number: usize, attempt: &Attempt) -> Option<String> {
+    fn doubt(&self, number: usize, attempt: &Attempt, way: FailWay) -> Option<String> {
         let device = Escaped(&attempt.device);
         let unseen = || {
             format!(
                 "{device}: how this ended was not seen: {}",
-                attempt.describe()
+                attempt.describe(way)
             )
         };
         match self.unwound.get(&number) {
+            None if attempt.is_before_probe() => None,
             None => (!attempt.bound).then(unseen),
             Some(unwound) => {
                 let doubt = unwound.doubt.as_ref()?;
@@ -134,4 +129,27 @@ impl Attempts {
             }
         }
     }
+}
+
+/// How many were made to fail, and what became of the probes.
+fn count<'a>(way: FailWay, attempts: impl Iterator<Item = &'a Attempt>) -> String {
+    let (mut failed, mut without, mut before) = (0, 0, 0);
+    for attempt in attempts {
+        if attempt.bound {
+            without += 1;
+        } else if attempt.is_before_probe() {
+            before += 1;
+        } else {
+            failed += 1;
+        }
+    }
+    let all = failed + without + before;
+    let (unit, means) = (way.unit(), way.means());
+    let mut text = format!(
+        "{unit}s made to fail one by one, by {means}: {all}; probes that failed: {failed}; probes that did without: {without}"
+    );
+    if before > 0 {
+        text += &format!("; before the probe: {before}");
+    }
+    text
 }

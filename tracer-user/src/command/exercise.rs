@@ -14,7 +14,7 @@ use super::{
 };
 use crate::check::{
     CycleClock,
-    exercise::{Exercise, ExerciseError, Exercised, Roots},
+    exercise::{Exercise, ExerciseError, Exercised, FailWay, Roots},
 };
 
 /// What is bound again before anything is judged by who added it.
@@ -52,30 +52,33 @@ pub(super) struct BesidesOptions {
         help_heading = "Exercise"
     )]
     hold: Vec<PathBuf>,
-    /// After one rebind, let the probe fail at each of its managed acquisitions in turn, and judge how it unwinds. Needs the
-    /// module `devres_fail`
+    /// After one rebind, let the probe fail at one place after the other, and judge how it unwinds: by the kernel's fault
+    /// injection, else by the module `devres_fail`; WAY names one
     #[arg(
         long,
+        value_name = "WAY",
+        num_args = 0..=1,
+        require_equals = true,
         requires = "exercise",
         conflicts_with_all = ["command", "duration", "hold", "cycles"],
         help_heading = "Exercise"
     )]
-    fail_probe: bool,
+    fail_probe: Option<Option<FailWay>>,
 }
 
 impl BesidesOptions {
     /// The exercise with that.
     pub(super) fn added_to(&self, exercise: Exercise) -> Exercise {
-        if self.fail_probe {
-            exercise.failing_probes()
-        } else {
-            exercise.holding(self.hold.clone())
+        match self.fail_probe {
+            Some(Some(way)) => exercise.failing_probes(vec![way]),
+            Some(None) => exercise.failing_probes(FailWay::ALL.to_vec()),
+            None => exercise.holding(self.hold.clone()),
         }
     }
 
     /// How many cycles there are, if that is given by it: one as ever, to compare with, and the one in which probes fail.
     pub(super) fn cycles(&self) -> Option<u64> {
-        self.fail_probe.then_some(2)
+        self.fail_probe.map(|_| 2)
     }
 }
 

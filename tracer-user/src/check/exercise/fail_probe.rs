@@ -1,28 +1,54 @@
-//! Probes that are made to fail: first at their first managed acquisition, then at the second, until none is left.
+//! Probes that are made to fail, at one place after the other: what was made to fail in each, and how it ended.
 
-use std::fs;
+use crate::errno;
 
-use super::{Roots, modules::Module, orders::Orders};
-use crate::{check::selection::Place, errno};
+/// A way to make something in a probe fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FailWay {
+    /// The kernel's fault injection: the n-th allocation of the task that binds, by `fail-nth` and failslab
+    FailNth,
+    /// The module `devres_fail`: the n-th managed acquisition of the probe
+    Module,
+}
 
-/// The module that does it, which is part of this project.
-pub(super) const MODULE: &str = "devres_fail";
+impl FailWay {
+    /// All ways, the one that is tried first in front.
+    pub const ALL: [Self; 2] = [Self::FailNth, Self::Module];
 
-/// What came of letting the acquisitions of probes fail.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+    /// What fails, one at a time.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::FailNth => "allocation",
+            Self::Module => "acquisition",
+        }
+    }
+
+    /// What makes it fail.
+    #[must_use]
+    pub fn means(self) -> &'static str {
+        match self {
+            Self::FailNth => "fail-nth (failslab)",
+            Self::Module => "the module devres_fail",
+        }
+    }
+}
+
+/// What came of making probes fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedProbes {
-    /// Why none can be made to fail here.
-    pub unable: Option<String>,
-    /// Each probe that something was to fail in, in their order; of each device the last is one in which nothing was left.
+    /// How they were made to fail, or why none can be.
+    pub way: Result<FailWay, String>,
+    /// Each probe that something was to fail in, in their order; of each device the last is one in which nothing did.
     pub probes: Vec<Attempt>,
 }
 
-/// A probe in which an acquisition was to fail.
+/// A probe in which something was to fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// The device.
     pub device: String,
-    /// Which acquisition was to fail, from 1 on.
+    /// Which allocation or acquisition was to fail, from 1 on.
     pub number: u32,
     /// What came of that.
     pub outcome: Outcome,
@@ -30,151 +56,204 @@ pub struct Attempt {
     pub bound: bool,
 }
 
-/// What the kernel says of a probe in which an acquisition was to fail.
+/// What the kernel says of a probe in which something was to fail.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// How many acquisitions there were.
+    /// How many allocations or acquisitions there were.
     pub seen: u32,
-    /// What failed: the function that allocates, and its callers. Nothing if the probe has no so many acquisitions.
-    pub failed: Vec<String>,
-    /// What `really_probe()` returned.
+    /// The function that failed, and its callers; empty where the kernel doesn't tell them. `None` if nothing was made to
+    /// fail: the probe has not so many.
+    pub failed: Option<Vec<String>>,
+    /// By the module: what `really_probe()` returned. By fail-nth: the error of the order to bind, negative. 0 if neither
+    /// is known.
     pub returned: i64,
 }
 
 impl Attempt {
     /// What was made to fail, and how the probe ended.
     #[must_use]
-    pub fn describe(&self) -> String {
-        let Self { number, bound, .. } = self;
-        let acquisition = self.outcome.acquisition();
-        let end = match (bound, self.outcome.returned) {
-            (true, _) => "the driver is bound without it".to_owned(),
-            // Before 5.11 it doesn't say.
-            (false, 0) => "the probe failed".to_owned(),
+    pub fn describe(&self, way: FailWay) -> String {
+        let end = match (self.bound, self.outcome.returned, way) {
+            (true, ..) => "the driver is bound without it".to_owned(),
+            _ if self.is_before_probe() => "the probe did not begin".to_owned(),
+            // Before 5.11 the kernel doesn't say.
+            (false, 0, _) => "the probe failed".to_owned(),
             // The driver's own errors come back without their sign.
-            (false, error) => format!("the probe failed with {}", errno::name(-error.abs())),
+            (false, error, FailWay::Module) => {
+                format!("the probe failed with {}", errno::name(-error.abs()))
+            }
+            // On 5.10 that is -ENODEV, whatever the driver returns.
+            (false, error, FailWay::FailNth) => {
+                format!("binding failed with {}", errno::name(error))
+            }
         };
-        format!("acquisition {number}, {acquisition}: {end}")
+        let what = format!("{} {}", way.unit(), self.number);
+        match self.outcome.place() {
+            Some(place) => format!("{what}, {place}: {end}"),
+            None => format!("{what}: {end}"),
+        }
+    }
+
+    /// Whether it is certain that the failure kept the kernel from calling the probe: the whole stack is known, and no
+    /// `really_probe()` is on it.
+    #[must_use]
+    pub fn is_before_probe(&self) -> bool {
+        let functions = self.outcome.failed.as_deref().unwrap_or_default();
+        let has = |wanted: &str| functions.iter().any(|function| base(function) == wanted);
+        !self.bound && has("vfs_write") && !has(PROBE)
     }
 }
+
+/// The driver core's function that calls a driver's probe.
+const PROBE: &str = "really_probe";
 
 impl Outcome {
-    /// What was acquired, and by whom: the outermost of the functions that are named like managed ones, and its caller.
-    fn acquisition(&self) -> String {
-        let is_managed = |name: &&String| {
-            ["devm_", "dmam_", "pcim_", "devres_"]
-                .iter()
-                .any(|part| name.trim_start_matches('_').starts_with(part))
+    /// What failed: the function, and which call of the driver's it was in, as far as that can be told by names. That is
+    /// the outermost of the managed functions in the probe, else the call by the innermost function of a module.
+    fn place(&self) -> Option<String> {
+        let functions = self.failed.as_ref()?;
+        let in_probe = functions.iter().position(|name| base(name) == PROBE);
+        let own = &functions[..in_probe.unwrap_or(functions.len())];
+        let by_module = || own.iter().position(|name| name.ends_with(']'));
+        let at = own
+            .iter()
+            .rposition(|name| is_managed(name))
+            .or_else(|| by_module().map(|inner| inner.saturating_sub(1)))
+            .unwrap_or(0);
+        let function = functions.get(at)?;
+        let call = match functions.get(at + 1) {
+            Some(caller) => format!("{function} in {caller}"),
+            None => function.clone(),
         };
-        let managed = self.failed.iter().take_while(is_managed).count();
-        let function = self.failed.get(managed.saturating_sub(1));
-        match (function, self.failed.get(managed)) {
-            (Some(function), Some(caller)) => format!("{function} in {caller}"),
-            (Some(function), None) => function.clone(),
-            (None, _) => String::new(),
-        }
-    }
-
-    /// As the module prints it; an error if the probe has not run.
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut outcome = Self::default();
-        let wrong = || format!("{MODULE} says {:?} of the probe", text.trim());
-        for line in text.lines() {
-            let (what, value) = line.split_once(' ').ok_or_else(wrong)?;
-            match what {
-                "seen" => outcome.seen = value.parse().map_err(|_| wrong())?,
-                "failed" => outcome.failed = value.split(';').map(str::to_owned).collect(),
-                "returned" => outcome.returned = value.parse().map_err(|_| wrong())?,
-                _ => return Err(wrong()),
-            }
-        }
-        Ok(outcome)
+        let innermost = functions.first()?;
+        Some(if at == 0 || is_managed(innermost) {
+            call
+        } else {
+            format!("{innermost} for {call}")
+        })
     }
 }
 
-/// The module's files in sysfs.
-#[derive(Debug)]
-pub(super) struct Injector<'r>(pub(super) &'r Roots);
+/// A function's name without its module and what the compiler has put behind it.
+fn base(function: &str) -> &str {
+    function.split([' ', '.']).next().unwrap_or(function)
+}
 
-impl Injector<'_> {
-    /// The module.
-    pub(super) fn module() -> Module {
-        Module {
-            name: MODULE.to_owned(),
-            file: None,
-        }
-    }
-
-    /// Lets the acquisition with this number fail in the next probe of a device that the process asks for which carries
-    /// out this order.
-    pub(super) fn arm(
-        &self,
-        place: &Place,
-        number: u32,
-        orders: &mut Orders,
-    ) -> Result<(), String> {
-        let order = format!("{number}/{}/{}", place.device, place.driver);
-        let armed = orders.write(&self.path("arm"), &order);
-        armed.map_err(|error| format!("{MODULE}: arm: {error}"))
-    }
-
-    /// Lets nothing fail any more.
-    pub(super) fn disarm(&self) -> Result<(), String> {
-        fs::write(self.path("arm"), "\n").map_err(|error| format!("{MODULE}: arm: {error}"))
-    }
-
-    /// What came of that probe.
-    pub(super) fn outcome(&self) -> Result<Outcome, String> {
-        let text = fs::read_to_string(self.path("result"));
-        Outcome::parse(&text.map_err(|error| format!("{MODULE}: result: {error}"))?)
-    }
-
-    fn path(&self, parameter: &str) -> std::path::PathBuf {
-        let module = self.0.sys.join("module").join(MODULE);
-        module.join("parameters").join(parameter)
-    }
+/// Whether a function is named like a managed one.
+fn is_managed(function: &str) -> bool {
+    let name = function.trim_start_matches('_');
+    let by_core = name.starts_with("devres_") && !function.ends_with(']');
+    by_core
+        || ["devm_", "dmam_", "pcim_"]
+            .iter()
+            .any(|part| name.starts_with(part))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_outermost_managed_function_and_its_caller_are_told() {
-        let text = "seen 3\nfailed devm_kmalloc;devm_kvasprintf;devm_kasprintf;probe_it [it];really_probe\nreturned 12\n";
-        let outcome = Outcome::parse(text).unwrap();
-        let attempt = |bound, returned| Attempt {
+    fn outcome(functions: &[&str]) -> Outcome {
+        Outcome {
+            failed: Some(functions.iter().map(ToString::to_string).collect()),
+            ..Outcome::default()
+        }
+    }
+
+    fn attempt(functions: &[&str], bound: bool, returned: i64) -> Attempt {
+        Attempt {
             device: "it.0".to_owned(),
             number: 3,
             outcome: Outcome {
                 returned,
-                ..outcome.clone()
+                ..outcome(functions)
             },
             bound,
-        };
+        }
+    }
+
+    #[test]
+    fn the_outermost_managed_function_and_its_caller_are_told() {
+        let functions = [
+            "devm_kmalloc",
+            "devm_kvasprintf",
+            "devm_kasprintf",
+            "probe_it [it]",
+            "really_probe",
+        ];
+        let describe =
+            |bound, returned| attempt(&functions, bound, returned).describe(FailWay::Module);
         let told = "acquisition 3, devm_kasprintf in probe_it [it]: the probe failed with -ENOMEM";
-        assert_eq!(attempt(false, 12).describe(), told);
-        assert_eq!(attempt(false, -12).describe(), told);
-        assert!(attempt(false, 0).describe().ends_with("the probe failed"));
-        assert!(attempt(true, 0).describe().ends_with("bound without it"));
+        assert_eq!(describe(false, 12), told);
+        assert_eq!(describe(false, -12), told);
+        assert!(describe(false, 0).ends_with("the probe failed"));
+        assert!(describe(true, 0).ends_with("bound without it"));
+        let by_fail_nth = attempt(&functions, false, -12).describe(FailWay::FailNth);
+        assert_eq!(
+            by_fail_nth,
+            "allocation 3, devm_kasprintf in probe_it [it]: binding failed with -ENOMEM"
+        );
     }
 
     #[test]
     fn a_name_that_is_not_of_a_managed_function_is_a_caller() {
-        let by = |names: &[&str]| Outcome {
-            failed: names.iter().map(ToString::to_string).collect(),
-            ..Outcome::default()
-        };
-        let outcome = by(&["__devres_alloc_node", "devm_clk_get", "acme_devm_x"]);
-        assert_eq!(outcome.acquisition(), "devm_clk_get in acme_devm_x");
-        assert_eq!(by(&["devm_kmalloc"]).acquisition(), "devm_kmalloc");
+        let place = |functions: &[&str]| outcome(functions).place().unwrap();
+        assert_eq!(
+            place(&["__devres_alloc_node", "devm_clk_get", "acme_devm_x"]),
+            "devm_clk_get in acme_devm_x"
+        );
+        assert_eq!(place(&["devm_kmalloc"]), "devm_kmalloc");
+        assert_eq!(
+            place(&["devm_kmalloc", "devres_test_probe [devres_test]"]),
+            "devm_kmalloc in devres_test_probe [devres_test]"
+        );
+        assert_eq!(outcome(&[]).place(), None);
+        assert_eq!(Outcome::default().place(), None);
     }
 
     #[test]
-    fn a_probe_that_has_not_run_is_an_error() {
-        assert_eq!(Outcome::parse("seen 2\nreturned 0\n").unwrap().seen, 2);
-        for text in ["armed\n", "running\n", "seen many\n"] {
-            assert!(Outcome::parse(text).is_err(), "{text}");
-        }
+    fn what_fails_within_a_call_is_told_with_the_call() {
+        let place = |functions: &[&str]| outcome(functions).place().unwrap();
+        assert_eq!(
+            place(&[
+                "__kernfs_new_node",
+                "device_add",
+                "devm_hwmon_device_register_with_info",
+                "lm75_probe [lm75]",
+                "really_probe",
+            ]),
+            "__kernfs_new_node for devm_hwmon_device_register_with_info in lm75_probe [lm75]"
+        );
+        // No managed one: what the driver has called.
+        assert_eq!(
+            place(&["alloc_it", "register_it", "probe_it [it]", "really_probe"]),
+            "alloc_it for register_it in probe_it [it]"
+        );
+        assert_eq!(
+            place(&["probe_it [it]", "i2c_device_probe", "really_probe"]),
+            "probe_it [it] in i2c_device_probe"
+        );
+        // A managed function beyond the probe is not of this driver.
+        assert_eq!(
+            place(&["pinctrl_bind_pins", "really_probe", "devm_outer"]),
+            "pinctrl_bind_pins in really_probe"
+        );
+    }
+
+    #[test]
+    fn only_a_whole_stack_without_a_probe_shows_that_there_was_none() {
+        let is_before = |functions: &[&str]| attempt(functions, false, -12).is_before_probe();
+        assert!(is_before(&["kernfs_fop_write_iter", "vfs_write"]));
+        assert!(!is_before(&["it", "really_probe.isra.0", "vfs_write"]));
+        assert!(!is_before(&["kernfs_fop_write_iter"]));
+        assert!(!is_before(&[]));
+        assert!(!attempt(&["vfs_write"], true, 0).is_before_probe());
+        let text = attempt(&["kernfs_fop_write_iter", "vfs_write"], false, -12);
+        assert_eq!(
+            text.describe(FailWay::FailNth),
+            "allocation 3, kernfs_fop_write_iter in vfs_write: the probe did not begin"
+        );
+        let unknown = attempt(&[], false, -12).describe(FailWay::FailNth);
+        assert_eq!(unknown, "allocation 3: binding failed with -ENOMEM");
     }
 }

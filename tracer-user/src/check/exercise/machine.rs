@@ -1,12 +1,20 @@
 //! What an exercise does to the machine.
 
-use std::{cell::RefCell, ffi::OsString, process::Command, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    ffi::OsString,
+    io,
+    process::Command,
+    time::Duration,
+};
 
 use nix::libc;
 
 use super::{
     Roots,
-    fail_probe::{Injector, Outcome},
+    fail_module::FailModule,
+    fail_probe::{FailWay, Outcome},
+    fault_log::FaultLog,
     modules::Module,
     orders::{OrderError, Orders},
 };
@@ -22,11 +30,11 @@ pub(super) trait Machine {
     fn unload(&self, module: &Module) -> Result<(), String>;
     /// Loads a module.
     fn load(&self, module: &Module) -> Result<(), String>;
-    /// Lets the acquisition with this number fail in the next probe of a device.
-    fn fail_nth(&self, place: &Place, number: u32) -> Result<(), String>;
-    /// What came of that probe.
-    fn outcome(&self) -> Result<Outcome, String>;
-    /// Lets nothing fail any more.
+    /// Lets the allocation or acquisition with this number fail when a device is bound next.
+    fn fail_nth(&self, way: FailWay, place: &Place, number: u32) -> Result<(), String>;
+    /// What came of that.
+    fn outcome(&self, way: FailWay) -> Result<Outcome, String>;
+    /// Disarms the module that lets acquisitions fail.
     fn fail_nothing(&self) -> Result<(), String>;
 }
 
@@ -37,6 +45,10 @@ pub(super) struct ThisMachine {
     orders: RefCell<Orders>,
     /// Devices of which an order has not returned. Another one would wait for that.
     stuck: RefCell<Vec<Place>>,
+    /// Which allocation is to fail in the next bind, by `fail-nth`.
+    fail_nth: Cell<Option<u32>>,
+    /// What came of that.
+    outcome: RefCell<Option<Outcome>>,
 }
 
 impl ThisMachine {
@@ -46,12 +58,31 @@ impl ThisMachine {
             roots,
             orders: RefCell::new(Orders::new(patience)),
             stuck: RefCell::default(),
+            fail_nth: Cell::new(None),
+            outcome: RefCell::default(),
         }
     }
 
     fn write(&self, place: &Place, attribute: &str) -> Result<(), OrderError> {
         let path = self.roots.driver(&place.bus, &place.driver).join(attribute);
-        let done = self.orders.borrow_mut().write(&path, &place.device);
+        let done = match self.fail_nth.take() {
+            None => self.orders.borrow_mut().write(&path, &place.device),
+            Some(number) => {
+                let log = FaultLog::from_now();
+                let mut orders = self.orders.borrow_mut();
+                orders
+                    .write_failing(&path, &place.device, number)
+                    .and_then(|disturbed| {
+                        let has_failed = disturbed.left == 0;
+                        self.outcome.replace(Some(Outcome {
+                            seen: number - disturbed.left.min(number),
+                            failed: has_failed.then(|| log.failure_of(disturbed.process)),
+                            returned: returned(&disturbed.written),
+                        }));
+                        Ok(disturbed.written?)
+                    })
+            }
+        };
         if let Err(OrderError::Hangs { .. }) = done {
             self.stuck.borrow_mut().push(place.clone());
         }
@@ -94,16 +125,40 @@ impl Machine for ThisMachine {
         }
     }
 
-    fn fail_nth(&self, place: &Place, number: u32) -> Result<(), String> {
-        Injector(&self.roots).arm(place, number, &mut self.orders.borrow_mut())
+    fn fail_nth(&self, way: FailWay, place: &Place, number: u32) -> Result<(), String> {
+        match way {
+            FailWay::FailNth => {
+                self.outcome.take();
+                self.fail_nth.set(Some(number));
+                Ok(())
+            }
+            FailWay::Module => {
+                let mut orders = self.orders.borrow_mut();
+                FailModule(&self.roots).arm(place, number, &mut orders)
+            }
+        }
     }
 
-    fn outcome(&self) -> Result<Outcome, String> {
-        Injector(&self.roots).outcome()
+    fn outcome(&self, way: FailWay) -> Result<Outcome, String> {
+        match way {
+            FailWay::FailNth => {
+                let outcome = self.outcome.take();
+                outcome.ok_or_else(|| "nothing was bound with fail-nth set".to_owned())
+            }
+            FailWay::Module => FailModule(&self.roots).outcome(),
+        }
     }
 
     fn fail_nothing(&self) -> Result<(), String> {
-        Injector(&self.roots).disarm()
+        FailModule(&self.roots).disarm()
+    }
+}
+
+/// What an order returned: zero, or its error, negative.
+fn returned(written: &io::Result<()>) -> i64 {
+    match written {
+        Ok(()) => 0,
+        Err(error) => -i64::from(error.raw_os_error().unwrap_or(libc::EIO)),
     }
 }
 
@@ -156,6 +211,42 @@ mod tests {
         );
         machine.unbind(&place("0-0048")).unwrap();
         machine.bind(&place("0-0048")).unwrap();
+    }
+
+    #[test]
+    fn a_bind_in_which_an_allocation_is_to_fail_says_whether_it_did() {
+        // The second of three allocations fails.
+        let script = &[
+            "-c",
+            r"while read -r path && read -r text; do
+                case $path in
+                    2\ /*) echo 12 0 ;;
+                    *\ /*) echo 0 1 ;;
+                    *) echo 0 ;;
+                esac
+            done",
+        ];
+        let machine = machine(script, Duration::from_secs(30));
+        let place = place("0-0048");
+        let way = FailWay::FailNth;
+        machine.fail_nth(way, &place, 2).unwrap();
+        assert!(
+            machine
+                .bind(&place)
+                .unwrap_err()
+                .contains("Cannot allocate")
+        );
+        let outcome = machine.outcome(way).unwrap();
+        assert_eq!((outcome.seen, outcome.returned), (2, -12));
+        assert!(outcome.failed.is_some());
+        machine.fail_nth(way, &place, 4).unwrap();
+        machine.bind(&place).unwrap();
+        let outcome = machine.outcome(way).unwrap();
+        assert_eq!((outcome.seen, outcome.returned), (3, 0));
+        assert_eq!(outcome.failed, None);
+        // It is for one bind only.
+        machine.bind(&place).unwrap();
+        assert!(machine.outcome(way).is_err());
     }
 
     #[test]

@@ -3,8 +3,13 @@
 mod affected;
 mod each_acquisition;
 mod every;
+mod fail_module;
+mod fail_nth;
 mod fail_probe;
+mod failslab;
+mod fault_log;
 mod hold;
+mod injector;
 mod journal;
 mod machine;
 mod modules;
@@ -18,7 +23,7 @@ mod wanted;
 use std::path::PathBuf;
 
 pub use every::Candidate;
-pub use fail_probe::{Attempt, FailedProbes, Outcome};
+pub use fail_probe::{Attempt, FailWay, FailedProbes, Outcome};
 pub use hold::Held;
 pub use journal::{Journal, JournalError};
 pub use orders::carried_out as orders_carried_out;
@@ -51,13 +56,6 @@ impl Exercised {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.gap().is_none()
-    }
-
-    /// Whether probes are to fail, and can be made to.
-    fn can_fail_probes(&self) -> bool {
-        self.failed_probes
-            .as_ref()
-            .is_some_and(|failed| failed.unable.is_none())
     }
 
     /// Why it was not done to its end, or what it left behind.

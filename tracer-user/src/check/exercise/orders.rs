@@ -16,6 +16,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
+use super::fail_nth;
 use crate::kernel::where_task_waits;
 
 /// By this name this program knows that it is to carry out orders, and by nothing that a user would type.
@@ -31,15 +32,26 @@ pub fn carried_out() -> bool {
     let _ = fs::write("/proc/self/comm", "devres-tracer");
     let mut lines = io::stdin().lines();
     while let (Some(Ok(path)), Some(Ok(text))) = (lines.next(), lines.next()) {
-        let number = match write(&path, &text) {
-            Ok(()) => 0,
-            Err(error) => error.raw_os_error().unwrap_or(libc::EIO),
+        let answer = match fail_nth::split(&path) {
+            None => number(&write(&path, &text)).to_string(),
+            Some((nth, path)) => match fail_nth::write(path, &text, nth) {
+                Ok((written, left)) => format!("{} {left}", number(&written)),
+                Err(error) => number(&Err(error)).to_string(),
+            },
         };
-        if writeln!(io::stdout(), "{number}").is_err() {
+        if writeln!(io::stdout(), "{answer}").is_err() {
             break;
         }
     }
     true
+}
+
+/// What is answered: the error's number, or zero.
+fn number(written: &io::Result<()>) -> i32 {
+    match written {
+        Ok(()) => 0,
+        Err(error) => error.raw_os_error().unwrap_or(libc::EIO),
+    }
 }
 
 /// In one write: each is an order of its own.
@@ -119,10 +131,37 @@ impl Orders {
 
     /// Writes a text to a file, both without a line's end in them.
     pub(super) fn write(&mut self, path: &Path, text: &str) -> Result<(), OrderError> {
-        let path = path.to_str().filter(|path| !path.contains('\n'));
-        let (Some(path), false) = (path, text.contains('\n')) else {
-            return Err(io::Error::from(io::ErrorKind::InvalidFilename).into());
-        };
+        let (answer, _) = self.give(&line(path, text)?)?;
+        Ok(answer.written()?)
+    }
+
+    /// The same, with the allocation of this number (from 1 on) failing in it. An error if it can't be made to fail.
+    pub(super) fn write_failing(
+        &mut self,
+        path: &Path,
+        text: &str,
+        nth: u32,
+    ) -> Result<Disturbed, OrderError> {
+        let order = format!("{nth} {}", line(path, text)?);
+        let (answer, process) = self.give(&order)?;
+        let written = answer.written();
+        match answer.left {
+            Some(left) => Ok(Disturbed {
+                written,
+                left,
+                process,
+            }),
+            None => {
+                let error = written.err();
+                Err(error
+                    .unwrap_or_else(|| io::ErrorKind::InvalidData.into())
+                    .into())
+            }
+        }
+    }
+
+    /// Gives an order: what is answered, and the process that has carried it out.
+    fn give(&mut self, order: &str) -> Result<(Answer, u32), OrderError> {
         let mut process = match self.process.take() {
             Some(process) => process,
             None => Process::start(self.program, self.arguments)?,
@@ -131,21 +170,64 @@ impl Orders {
         if process.child.try_wait()?.is_some() {
             process = Process::start(self.program, self.arguments)?;
         }
-        process
-            .orders
-            .write_all(format!("{path}\n{text}\n").as_bytes())?;
+        process.orders.write_all(order.as_bytes())?;
         let answer = process.answer(self.patience)?;
-        let Some(number) = answer else {
+        let Some(answer) = answer else {
             // Whatever comes of it, it is no longer waited for, nor is the process.
             return Err(OrderError::Hangs {
                 patience: self.patience,
                 place: place(process.child.id()),
             });
         };
+        let id = process.child.id();
         self.process = Some(process);
-        match number {
+        Ok((answer, id))
+    }
+}
+
+/// An order as it is given: the file's path and the text, each with its line's end.
+fn line(path: &Path, text: &str) -> io::Result<String> {
+    match path.to_str() {
+        Some(path) if !path.contains('\n') && !text.contains('\n') => {
+            Ok(format!("{path}\n{text}\n"))
+        }
+        _ => Err(io::ErrorKind::InvalidFilename.into()),
+    }
+}
+
+/// What came of a write in which an allocation was to fail.
+#[derive(Debug)]
+pub(super) struct Disturbed {
+    /// What it returned.
+    pub(super) written: io::Result<()>,
+    /// By how many allocations the one was missed that was to fail; zero if it failed.
+    pub(super) left: u32,
+    /// The process that has written.
+    pub(super) process: u32,
+}
+
+/// What is answered to an order.
+#[derive(Debug)]
+struct Answer {
+    /// The error's number, or zero.
+    number: i32,
+    left: Option<u32>,
+}
+
+impl Answer {
+    fn parse(text: &str) -> Option<Self> {
+        let (number, left) = match text.trim().split_once(' ') {
+            Some((number, left)) => (number, Some(left.parse().ok()?)),
+            None => (text.trim(), None),
+        };
+        let number = number.parse().ok()?;
+        Some(Self { number, left })
+    }
+
+    fn written(&self) -> io::Result<()> {
+        match self.number {
             0 => Ok(()),
-            number => Err(io::Error::from_raw_os_error(number).into()),
+            number => Err(io::Error::from_raw_os_error(number)),
         }
     }
 }
@@ -186,19 +268,18 @@ impl Process {
         }
     }
 
-    /// The error's number, or zero; nothing if the time is over.
-    fn answer(&mut self, patience: Duration) -> io::Result<Option<i32>> {
+    /// What is answered; nothing if the time is over.
+    fn answer(&mut self, patience: Duration) -> io::Result<Option<Answer>> {
         let mut asked = [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)];
         let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
         if poll(&mut asked, patience)? == 0 {
             return Ok(None);
         }
         // It is written at once, and is shorter than what a pipe takes at once.
-        let mut buffer = [0; 16];
+        let mut buffer = [0; 32];
         let length = self.answers.read(&mut buffer)?;
         let text = std::str::from_utf8(&buffer[..length]).unwrap_or_default();
-        let number = text.trim().parse();
-        number.map(Some).map_err(|_| {
+        Answer::parse(text).map(Some).ok_or_else(|| {
             let why = "the process that writes to sysfs has ended";
             io::Error::new(io::ErrorKind::BrokenPipe, why)
         })
@@ -283,6 +364,30 @@ mod tests {
         assert!(error.to_string().starts_with("has not ended within 0.2 s"));
         orders.patience = LONG;
         orders.write(file, "0-0048").unwrap();
+    }
+
+    #[test]
+    fn a_write_in_which_an_allocation_fails_says_so() {
+        let script = &[
+            "-c",
+            r"while read -r path && read -r text; do
+                case $path in
+                    3\ /bind) echo 12 0 ;;
+                    9\ /bind) echo 0 2 ;;
+                    *) echo 2 ;;
+                esac
+            done",
+        ];
+        let mut orders = Orders::by_script(script, LONG);
+        let failed = orders.write_failing(Path::new("/bind"), "x", 3).unwrap();
+        let error = failed.written.unwrap_err();
+        assert_eq!((error.raw_os_error(), failed.left), (Some(libc::ENOMEM), 0));
+        let not = orders.write_failing(Path::new("/bind"), "x", 9).unwrap();
+        assert!(not.written.is_ok() && not.left == 2);
+        assert_eq!(not.process, failed.process);
+        // It could not be made to fail.
+        let error = orders.write_failing(Path::new("/other"), "x", 3);
+        assert!(matches!(error, Err(OrderError::Refused(_))), "{error:?}");
     }
 
     #[test]

@@ -11,8 +11,9 @@ use std::{
 use super::{
     ExerciseError, Exercised, Roots, Target,
     affected::{affected, bound_below},
-    fail_probe::Injector,
+    fail_probe::FailWay,
     hold::across,
+    injector::Injector,
     machine::{Machine, ThisMachine},
     modules::Module,
     protect::refuse,
@@ -42,8 +43,8 @@ pub struct Exercise {
     others: Vec<Place>,
     /// Files that are held open while a device is unbound.
     files: Vec<PathBuf>,
-    /// Probes are made to fail in the last cycle.
-    fails_probes: bool,
+    /// Probes are made to fail in the last cycle, in the first of these ways that is possible.
+    pub(super) fail_ways: Vec<FailWay>,
     /// How long the kernel may take to unbind or bind a device.
     timeout: Duration,
 }
@@ -53,6 +54,8 @@ pub(super) struct Running<'r> {
     pub(super) machine: &'r dyn Machine,
     pub(super) stop: &'r AtomicBool,
     pub(super) clock: &'r CycleClock,
+    /// What makes probes fail, if they are to and can be made to.
+    injector: Option<&'r Injector>,
 }
 
 #[derive(Debug)]
@@ -93,7 +96,7 @@ impl Exercise {
             roots,
             subject: Subject::Devices(targets),
             files: Vec::new(),
-            fails_probes: false,
+            fail_ways: Vec::new(),
             timeout: Self::TIMEOUT,
         }
     }
@@ -104,13 +107,11 @@ impl Exercise {
         Self { files, ..self }
     }
 
-    /// In the last cycle each device's probe fails, at each of its managed acquisitions in turn, before it is bound.
+    /// In the last cycle each device's probe is made to fail, at one place after the other, before it is bound: in the
+    /// first of these ways that the kernel allows.
     #[must_use]
-    pub fn failing_probes(self) -> Self {
-        Self {
-            fails_probes: true,
-            ..self
-        }
+    pub fn failing_probes(self, fail_ways: Vec<FailWay>) -> Self {
+        Self { fail_ways, ..self }
     }
 
     /// An unbind or bind that takes longer than this is no longer waited for.
@@ -161,7 +162,7 @@ impl Exercise {
             },
             others: Vec::new(),
             files: Vec::new(),
-            fails_probes: false,
+            fail_ways: Vec::new(),
             timeout: Self::TIMEOUT,
             roots,
         };
@@ -248,11 +249,12 @@ impl Exercise {
             wanted: cycles,
             ..Exercised::default()
         };
-        let loaded_here = self.fails_probes && self.get_injector(machine, &mut exercised);
+        let injector = self.get_injector(machine, &mut exercised);
         let running = Running {
             machine,
             stop,
             clock,
+            injector: injector.as_ref(),
         };
         for cycle in 1..=cycles {
             if stop.load(Ordering::Relaxed) {
@@ -270,13 +272,8 @@ impl Exercise {
             exercised.done = cycle;
         }
         let mut problems = self.bring_back(machine);
-        if exercised.can_fail_probes() {
-            let ended = if loaded_here {
-                machine.unload(&Injector::module())
-            } else {
-                machine.fail_nothing()
-            };
-            problems.extend(ended.err());
+        if let Some(injector) = injector {
+            problems.extend(injector.end(machine).err());
         }
         exercised.not_restored = (!problems.is_empty()).then(|| problems.join("; "));
         exercised
@@ -289,14 +286,14 @@ impl Exercise {
         exercised: &mut Exercised,
     ) -> Result<(), String> {
         let machine = running.machine;
-        let fails = number == exercised.wanted && exercised.can_fail_probes();
-        match &self.subject {
-            Subject::Devices(targets) if fails => {
+        let injector = running.injector.filter(|_| number == exercised.wanted);
+        match (&self.subject, injector) {
+            (Subject::Devices(targets), Some(injector)) => {
                 for target in targets {
-                    self.fail_probes(running, &target.place, exercised)?;
+                    self.fail_probes(running, injector, &target.place, exercised)?;
                 }
             }
-            Subject::Devices(targets) => {
+            (Subject::Devices(targets), None) => {
                 for target in targets {
                     let unbind = || machine.unbind(&target.place);
                     if self.files.is_empty() {
@@ -310,12 +307,15 @@ impl Exercise {
                     self.wait_for(&target.place, bound)?;
                 }
             }
-            Subject::Module {
-                module,
-                devices,
-                along,
-                ..
-            } => {
+            (
+                Subject::Module {
+                    module,
+                    devices,
+                    along,
+                    ..
+                },
+                _,
+            ) => {
                 machine.unload(module)?;
                 machine.load(module)?;
                 let deadline = Instant::now() + PATIENCE;

@@ -16,7 +16,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    check::exercise::fail_probe::{self, Outcome},
+    check::exercise::{
+        fail_module,
+        fail_probe::{FailWay, Outcome},
+    },
     kernel::now,
 };
 
@@ -39,6 +42,10 @@ struct Tree {
     /// Which is to fail next.
     armed: Cell<Option<u32>>,
     outcome: RefCell<Option<Outcome>>,
+    /// How failslab was set at the last bind in which something was to fail.
+    failslab_at_bind: RefCell<Vec<String>>,
+    /// The bind with this number is refused since the device is bound already.
+    refused_bind: Option<usize>,
 }
 
 impl Tree {
@@ -64,6 +71,8 @@ impl Tree {
             optional: None,
             armed: Cell::new(None),
             outcome: RefCell::default(),
+            failslab_at_bind: RefCell::default(),
+            refused_bind: None,
         }
     }
 
@@ -154,16 +163,22 @@ impl Machine for Tree {
         if self.failing_bind == Some(number) {
             return Err("no such device".to_owned());
         }
+        if self.refused_bind == Some(number) {
+            self.armed.take();
+            self.outcome.replace(Some(Outcome::default()));
+            self.attach(&place.bus, &place.device, &place.driver);
+            return Err("busy".to_owned());
+        }
         if let Some(number) = self.armed.take() {
+            if self.roots.sys.join("kernel/debug/failslab").exists() {
+                self.failslab_at_bind
+                    .replace(failed_probes::failslab(self).to_vec());
+            }
             let fails = number <= self.acquisitions;
             let refuses = fails && self.optional != Some(number);
             self.outcome.replace(Some(Outcome {
                 seen: number.min(self.acquisitions),
-                failed: if fails {
-                    vec!["devm_kmalloc".to_owned()]
-                } else {
-                    Vec::new()
-                },
+                failed: fails.then(|| vec!["devm_kmalloc".to_owned()]),
                 returned: if refuses { 12 } else { 0 },
             }));
             if refuses {
@@ -196,7 +211,7 @@ impl Machine for Tree {
             self.loads.set(self.loads.get() + 1);
             let path = format!("faux/{name}.{}", self.loads.get());
             self.device("faux", &path, Some("faux_driver"));
-        } else if module.name == fail_probe::MODULE {
+        } else if module.name == fail_module::MODULE {
             if self.acquisitions == 0 {
                 return Err("modprobe failed".to_owned());
             }
@@ -206,13 +221,14 @@ impl Machine for Tree {
         Ok(())
     }
 
-    fn fail_nth(&self, place: &Place, number: u32) -> Result<(), String> {
-        self.order(format!("fail {number} of {}", place.device));
+    fn fail_nth(&self, way: FailWay, place: &Place, number: u32) -> Result<(), String> {
+        let unit = way.unit();
+        self.order(format!("fail {unit} {number} of {}", place.device));
         self.armed.set(Some(number));
         Ok(())
     }
 
-    fn outcome(&self) -> Result<Outcome, String> {
+    fn outcome(&self, _: FailWay) -> Result<Outcome, String> {
         let outcome = self.outcome.take();
         outcome.ok_or_else(|| "the probe has not run".to_owned())
     }
