@@ -149,7 +149,8 @@ fn count<'a>(way: FailWay, attempts: impl Iterator<Item = &'a Attempt>) -> Strin
         "{unit}s made to fail one by one, by {means}: {all}; probes that failed: {failed}; probes that did without: {without}"
     );
     if before > 0 {
-        text += &format!("; before the probe: {before}");
+        text.push_str("; before the probe: ");
+        text.push_str(&before.to_string());
     }
     text
 }

@@ -53,7 +53,7 @@ pub(super) struct BesidesOptions {
     )]
     hold: Vec<PathBuf>,
     /// After one rebind, let the probe fail at one place after the other, and judge how it unwinds: by the kernel's fault
-    /// injection, else by the module `devres_fail`; WAY names one
+    /// injection, else by the module `devres_fail`; WAY names one, and can be repeated
     #[arg(
         long,
         value_name = "WAY",
@@ -63,22 +63,22 @@ pub(super) struct BesidesOptions {
         conflicts_with_all = ["command", "duration", "hold", "cycles"],
         help_heading = "Exercise"
     )]
-    fail_probe: Option<Option<FailWay>>,
+    fail_probe: Option<Vec<FailWay>>,
 }
 
 impl BesidesOptions {
     /// The exercise with that.
     pub(super) fn added_to(&self, exercise: Exercise) -> Exercise {
-        match self.fail_probe {
-            Some(Some(way)) => exercise.failing_probes(vec![way]),
-            Some(None) => exercise.failing_probes(FailWay::ALL.to_vec()),
+        match self.fail_probe.as_deref() {
+            Some([]) => exercise.failing_probes(FailWay::ALL.to_vec()),
+            Some(ways) => exercise.failing_probes(ways.to_vec()),
             None => exercise.holding(self.hold.clone()),
         }
     }
 
     /// How many cycles there are, if that is given by it: one as ever, to compare with, and the one in which probes fail.
     pub(super) fn cycles(&self) -> Option<u64> {
-        self.fail_probe.map(|_| 2)
+        self.fail_probe.as_ref().map(|_| 2)
     }
 }
 

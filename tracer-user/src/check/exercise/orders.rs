@@ -145,19 +145,16 @@ impl Orders {
         let order = format!("{nth} {}", line(path, text)?);
         let (answer, process) = self.give(&order)?;
         let written = answer.written();
-        match answer.left {
-            Some(left) => Ok(Disturbed {
-                written,
-                left,
-                process,
-            }),
-            None => {
-                let error = written.err();
-                Err(error
-                    .unwrap_or_else(|| io::ErrorKind::InvalidData.into())
-                    .into())
-            }
-        }
+        let Some(left) = answer.left else {
+            let error = written.err();
+            let unanswered = || io::ErrorKind::InvalidData.into();
+            return Err(error.unwrap_or_else(unanswered).into());
+        };
+        Ok(Disturbed {
+            written,
+            left,
+            process,
+        })
     }
 
     /// Gives an order: what is answered, and the process that has carried it out.

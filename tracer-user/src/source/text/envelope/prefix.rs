@@ -271,6 +271,9 @@ fn bracket<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
                 // No time.
             } else if let Some(time) = time.or_else(|| date::read(content).map(|(time, _)| time)) {
                 prefix.time = Some(Stamp::At(time));
+            } else if cpu.is_none() && behind.trim_ascii().is_empty() {
+                // Nothing follows: it is the message, as lockdep's `[ BUG: Invalid wait context ]`.
+                return None;
             }
         }
     }
