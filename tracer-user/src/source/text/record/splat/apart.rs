@@ -1,6 +1,8 @@
 //! What is left of the lines of a report by whatever it went through: several of them run together, or a stack that has
 //! lost the line it begins with.
 
+use std::collections::VecDeque;
+
 use super::{
     At,
     part::{self, Part},
@@ -45,7 +47,7 @@ fn is_of_report(line: &[u8]) -> bool {
 /// The last lines before a report that can be frames of it: only the first frame of devres shows that one has begun.
 #[derive(Debug, Default)]
 pub(super) struct Before {
-    lines: Vec<(Vec<u8>, At)>,
+    lines: VecDeque<(Vec<u8>, At)>,
 }
 
 impl Before {
@@ -53,28 +55,31 @@ impl Before {
     pub(super) fn pass(&mut self, line: &[u8], at: At) {
         let follows = self
             .lines
-            .last()
+            .back()
             .is_some_and(|(_, last)| last.number + at.count == at.number);
         if !follows {
             self.lines.clear();
         }
-        if memchr::memmem::find(line, b"+0x").is_none() {
+        let has_offset = |at: usize| line.get(at..).is_some_and(|rest| rest.starts_with(b"+0x"));
+        if !memchr::memchr_iter(b'+', line).any(has_offset) {
             return self.lines.clear();
         }
-        if self.lines.len() >= MOST {
-            self.lines.remove(0);
-        }
-        self.lines.push((line.to_vec(), at));
+        // The oldest makes room, and its memory is used again: there are logs in which every line is like a frame.
+        let oldest = (self.lines.len() >= MOST).then(|| self.lines.pop_front());
+        let (mut kept, _) = oldest.flatten().unwrap_or((Vec::new(), at));
+        kept.clear();
+        kept.extend_from_slice(line);
+        self.lines.push_back((kept, at));
     }
 
     /// The lines right before the one at this place.
-    pub(super) fn take(&mut self, at: At) -> Vec<(Vec<u8>, At)> {
+    pub(super) fn take(&mut self, at: At) -> VecDeque<(Vec<u8>, At)> {
         let mut lines = std::mem::take(&mut self.lines);
         lines.retain(|(_, before)| before.number < at.number);
         let follows = lines
-            .last()
+            .back()
             .is_some_and(|(_, last)| last.number + at.count == at.number);
-        if follows { lines } else { Vec::new() }
+        if follows { lines } else { VecDeque::new() }
     }
 }
 
