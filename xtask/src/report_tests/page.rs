@@ -18,6 +18,8 @@ const NAME: &str = "report_page_is_drawn_by_chromium";
 /// Pages that are drawn at each width, and the widths in pixels: a phone's, half of a screen, a screen.
 const PAGES: [&str; 3] = ["demo", "rules", "many"];
 const WIDTHS: [u32; 3] = [480, 1024, 1920];
+/// Presses keys in the page with all rules' recordings.
+const KEYS: &str = include_str!("keys.html");
 /// What a browser is told for each scheme of colours.
 const SCHEMES: [(&str, &str); 2] = [("dark", "0"), ("light", "1")];
 
@@ -41,6 +43,7 @@ pub(super) fn run(filter: Option<&str>) -> Tally {
         .and_then(|()| many_resources_are_drawn())
         .and_then(|()| all_rules_are_drawn())
         .and_then(|()| pages_fit_each_width())
+        .and_then(|()| keys_do_what_they_say())
     {
         Ok(()) => {
             println!("ok {NAME}");
@@ -208,6 +211,31 @@ fn pages_fit_each_width() -> Result<()> {
             ensure!(picture.is_file(), "{} is missing", picture.display());
         }
     }
+    Ok(())
+}
+
+/// Each key changes what it is for: the colours, the finding, the time, the device, the search, the list of keys.
+fn keys_do_what_they_say() -> Result<()> {
+    let keys = directory()?.join("keys.html");
+    fs::write(&keys, KEYS).context("cannot write a page")?;
+    let drawn = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu"])
+        .args(["--allow-file-access-from-files", "--dump-dom"])
+        // Two pictures are waited for.
+        .arg("--virtual-time-budget=20000")
+        .arg(format!("file://{}", keys.display()))
+        .output()
+        .context("cannot run chromium")?;
+    let drawn = String::from_utf8_lossy(&drawn.stdout);
+    let without_effect = drawn
+        .split_once("<p>without effect: ")
+        .and_then(|(_, rest)| rest.split_once("</p>"))
+        .map(|(keys, _)| keys)
+        .context("no key was pressed")?;
+    ensure!(
+        without_effect.is_empty(),
+        "keys without effect: {without_effect}"
+    );
     Ok(())
 }
 
