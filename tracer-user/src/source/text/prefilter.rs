@@ -10,6 +10,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use super::{
     record::{kernel_log, message, trace_line},
+    scan::automaton,
     telling,
     transport::lines::is_text,
 };
@@ -71,7 +72,7 @@ static SEEN: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         .map(<[u8]>::to_vec),
     );
     words.extend(Hook::ALL.map(|hook| format!("({}", hook.symbol()).into_bytes()));
-    telling::automaton(words)
+    automaton(words)
 });
 
 /// How many bytes at the beginning of a text are whole lines that say nothing, and how many lines these are. The line

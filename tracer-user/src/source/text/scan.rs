@@ -1,6 +1,15 @@
 //! Small steps through the bytes of a line.
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use memchr::memmem;
+
+/// An automaton that needs one look-up for each byte.
+pub(super) fn automaton<W: AsRef<[u8]>>(words: impl IntoIterator<Item = W>) -> Option<AhoCorasick> {
+    AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(words)
+        .ok()
+}
 
 /// The first word and what follows it.
 pub(super) fn word(bytes: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -2,10 +2,14 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::AhoCorasick;
 
-use super::record::{
-    by_fields, call_chain, death, failed_probe, function_tracer, loss, message, splat, trace_line,
+use super::{
+    record::{
+        by_fields, call_chain, death, failed_probe, function_tracer, loss, message, splat,
+        trace_line,
+    },
+    scan::automaton,
 };
 
 /// One search for all of it, made once.
@@ -27,12 +31,4 @@ pub(super) fn words(deaths: bool) -> impl Iterator<Item = &'static [u8]> {
     words
         .chain(death::words().filter(move |_| deaths))
         .map(str::as_bytes)
-}
-
-/// An automaton that needs one look-up for each byte.
-pub(super) fn automaton<W: AsRef<[u8]>>(words: impl IntoIterator<Item = W>) -> Option<AhoCorasick> {
-    AhoCorasick::builder()
-        .kind(Some(AhoCorasickKind::DFA))
-        .build(words)
-        .ok()
 }

@@ -1,10 +1,19 @@
 //! The table of all forms of a report's first line.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 use super::{
     complaint, fault,
     forms::{Form, Header},
     memory, stuck, warning,
 };
+use crate::source::text::scan::automaton;
+
+/// One search for the words of all forms: hardly a line has any of them.
+static ANY: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| automaton(all().map(|form| form.words)));
 
 /// Every form. Of several that fit, the first one counts.
 pub(super) fn all() -> impl Iterator<Item = &'static Form> {
@@ -32,6 +41,9 @@ pub(super) enum First {
 /// Reads a line, if it is the first one of a report.
 pub(super) fn read(line: &[u8]) -> First {
     let mut first = First::No;
+    if ANY.as_ref().is_some_and(|any| !any.is_match(line)) {
+        return first;
+    }
     for form in all() {
         let Some(at) = memchr::memmem::find(line, form.words.as_bytes()) else {
             continue;
