@@ -153,11 +153,13 @@ pub(super) fn may_begin(line: &[u8]) -> bool {
         return false;
     }
     let (prefix, rest) = prefix::split(line);
-    // A frame of a stack is one word, too.
-    if prefix.time.is_none() || around(rest, b"+0x").is_some() {
+    if prefix.time.is_none() {
         return false;
     }
     let mut words = rest.split(u8::is_ascii_whitespace);
     let second = (words.next(), words.next()).1;
-    words.next().is_none() && second.is_none_or(|device| device.ends_with(b":"))
+    words.next().is_none()
+        && second.is_none_or(|device| device.ends_with(b":"))
+        // A frame of a stack is one word, too.
+        && around(rest, b"+0x").is_none()
 }
