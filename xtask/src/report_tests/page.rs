@@ -221,8 +221,6 @@ fn keys_do_what_they_say() -> Result<()> {
     let drawn = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu"])
         .args(["--allow-file-access-from-files", "--dump-dom"])
-        // Two pictures are waited for.
-        .arg("--virtual-time-budget=20000")
         .arg(format!("file://{}", keys.display()))
         .output()
         .context("cannot run chromium")?;
