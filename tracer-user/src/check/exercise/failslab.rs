@@ -14,7 +14,7 @@ const WANTED: [(&str, &str); 3] = [
     ("cache-filter", "N"),
     ("verbose", "2"),
 ];
-/// Counts down with each failure unless it is -1, though `fail-nth` doesn't heed it.
+/// The kernel counts it down at each failure unless it is -1, although `fail-nth` ignores it.
 const COUNTED: &str = "times";
 
 /// failslab, and how it was set before.

@@ -11,7 +11,8 @@ pub(in crate::guest_tests) static SESSION: Session = Session {
     name: "faults-removal",
     script: with_functions!(
         r#"
-        # As in the session of scenarios: once more where a probe was preempted, counted by the kernel or not.
+        # As in the session of scenarios: once more where a probe was preempted. An emulated processor that stands still
+        # between a record's place in the buffer and its time makes the record look late: nothing is lost then.
         for attempt in 1 2 3; do
             trace_script removed '
                 echo fleeting-devices 1000 >$scenarios/run

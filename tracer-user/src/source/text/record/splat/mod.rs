@@ -157,7 +157,7 @@ impl Splats {
         !self.open.is_empty() || self.begun.is_some()
     }
 
-    /// Passes a line by that is no event and, as far as can be told from it, of no report.
+    /// Notes a line that is neither an event nor, by itself, a line of a report: it may be the first frame of one.
     pub(in crate::source::text) fn pass(&mut self, line: &[u8], number: u64, count: u64) {
         self.before.pass(line, At { number, count });
     }
