@@ -2,13 +2,13 @@
 //! makes of any record is fuzzed (`tests/fuzz`).
 
 use devres_tracer::{
-    event::{Event, Hook},
+    event::{Event, Hook, Time},
     kernel::ModuleLayout,
     source::live::{Decoder, Memory, NoMemory, Stacks, SymbolService, Symbols},
 };
 use tracer_ebpf::{
     Layout,
-    wire::{Kind, ModuleRecord, PAGE, PageRecord},
+    wire::{CallRecord, Kind, ModuleRecord, PAGE, PageRecord},
 };
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
@@ -145,4 +145,22 @@ fn symbols_at_the_ends_of_memory_are_found_or_not_and_nothing_overflows() {
     }
     assert_eq!(symbols.function(u64::MAX).name.as_deref(), Some("last"));
     assert_eq!(symbols.function(1).name.as_deref(), Some("first"));
+}
+
+#[test]
+fn a_record_that_took_its_time_late_is_no_later_than_those_behind_it() {
+    let mut decoder = sent_decoder();
+    let mut times = Vec::new();
+    for (cpu, time) in [(1, 100), (1, 5_000_200), (0, 300), (0, 400), (1, 5_000_500)] {
+        let mut call = CallRecord::new_zeroed();
+        call.header.kind = Kind::Enter as u8;
+        call.header.hook = Hook::Delete as u8;
+        call.header.tid = 7 + u32::from(cpu);
+        call.header.cpu = cpu;
+        call.header.time = time;
+        let events = decoded(&mut decoder, call.as_bytes(), &mut NoMemory);
+        times.extend(events.iter().map(|event| event.time));
+    }
+    let expected = [100, 5_000_200, 5_000_201, 5_000_202, 5_000_500];
+    assert_eq!(times, expected.map(Time));
 }

@@ -43,6 +43,8 @@ pub struct Decoder {
     pages: Pages,
     /// The value of [`Header::lost`] in the last record.
     lost: u32,
+    /// The latest time in a record.
+    latest: Time,
     /// The stack that came in front of the next record of a task.
     stack_before: Option<(u32, StackId)>,
 }
@@ -66,6 +68,7 @@ impl Decoder {
             texts: Texts::default(),
             pages: Pages::default(),
             lost: 0,
+            latest: Time(0),
             stack_before: None,
         }
     }
@@ -88,6 +91,18 @@ impl Decoder {
             undecodable(sink, Time(0));
             return;
         };
+        // A probe takes its record's place in the buffer before the time. A processor that stands still in between, as one
+        // of a virtual machine may, makes the record look younger than what others write behind it: the place is right.
+        let time = if header.time < self.latest.0 {
+            Time(self.latest.0.saturating_add(1))
+        } else {
+            Time(header.time)
+        };
+        self.latest = time;
+        let sink = &mut |mut event: Event| {
+            event.time = time;
+            sink(event);
+        };
         let lost = header.lost.wrapping_sub(self.lost);
         if lost > 0 && lost < u32::MAX / 2 {
             self.lost = header.lost;
@@ -101,7 +116,7 @@ impl Decoder {
             ));
         }
         if self.record(&header, record, memory, sink).is_none() {
-            undecodable(sink, Time(header.time));
+            undecodable(sink, time);
         }
     }
 

@@ -11,13 +11,12 @@ pub(in crate::guest_tests) static SESSION: Session = Session {
     name: "faults-removal",
     script: with_functions!(
         r#"
-        # As in the session of scenarios: once more where a probe was preempted. An emulated processor that stands still
-        # between a record's place in the buffer and its time makes the record look late: nothing is lost then.
+        # As in the session of scenarios: once more where a probe was preempted.
         for attempt in 1 2 3; do
             trace_script removed '
                 echo fleeting-devices 1000 >$scenarios/run
                 echo racing-removals 100 >$scenarios/run' --device 'devres-test-*' --ring-size 32M
-            if tail -n 1 removed.jsonl | grep -q '"lost":0,.*"misfits":0,'; then
+            if tail -n 1 removed.jsonl | grep -q '"lost":0,'; then
                 break
             fi
         done
@@ -45,7 +44,7 @@ pub(in crate::guest_tests) static MANY: Session = Session {
         for attempt in 1 2 3; do
             trace_script removed '
                 echo fleeting-devices 10000 >$scenarios/run' --device 'devres-test-*' --ring-size 64M
-            if tail -n 1 removed.jsonl | grep -q '"lost":0,.*"misfits":0,'; then
+            if tail -n 1 removed.jsonl | grep -q '"lost":0,'; then
                 break
             fi
         done
