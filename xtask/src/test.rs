@@ -53,7 +53,7 @@ const FETCHED: &str = "debug_info_is_fetched_from_a_server";
 
 /// What `--quick` runs in a guest: that probes load and attach, that a defect is found, and that healthy order is not.
 const QUICK_KERNEL: &str = "6.1";
-const QUICK_FILTER: &str = "pvpanic";
+const QUICK_FILTER: &str = "pvpanic_";
 
 /// Guests that run at the same time; each has two processors.
 const GUESTS_AT_ONCE: usize = 2;
@@ -272,6 +272,11 @@ fn guest_tests(args: &Args) -> Result<Tally> {
     } else {
         Extent::Essential
     };
+    let purpose = if args.quick {
+        Purpose::QuickGuest
+    } else {
+        Purpose::Guest
+    };
     let mirror = args.mirror.as_deref();
     let mut prepared = VecDeque::new();
     let mut tally = Tally::default();
@@ -286,7 +291,7 @@ fn guest_tests(args: &Args) -> Result<Tally> {
         }
         let kernel = Kernel::obtain(name, false, mirror)?;
         let programs = Programs {
-            tracer: tracer::build_static_for(architecture.target(), Purpose::Guest)?,
+            tracer: tracer::build_static_for(architecture.target(), purpose)?,
             module: match architecture {
                 Architecture::Amd64 | Architecture::Arm64 | Architecture::Armhf => {
                     Some(kmod::build(&kernel, mirror)?)

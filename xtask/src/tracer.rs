@@ -35,6 +35,8 @@ pub(crate) enum Purpose {
     /// To be run in guests by tests: built again after each change, so built fast. It doesn't know its commit, for
     /// which it would have to be built again after each commit.
     Guest,
+    /// The same for the few tests that a change is tried with before it is committed: built faster still.
+    QuickGuest,
     /// To be shipped: small, and the same bytes wherever the workspace and the registry lie.
     Package,
 }
@@ -44,6 +46,7 @@ impl Purpose {
     const fn profile(self) -> &'static str {
         match self {
             Self::Guest => "guest",
+            Self::QuickGuest => "quick",
             Self::Package => "dist",
         }
     }
@@ -63,7 +66,7 @@ pub(crate) fn build_static_for(target: Target, purpose: Purpose) -> Result<PathB
     let (mut cargo, programs) = static_cargo(target, purpose)?;
     cargo.args(["--package", "devres-tracer", "--bin", "devres-tracer"]);
     match purpose {
-        Purpose::Guest => {
+        Purpose::Guest | Purpose::QuickGuest => {
             // Debug info of the test module is at hand in guests.
             cargo.args(["--features", "source-lines"]);
             cargo.env("DEVRES_TRACER_COMMIT", "built for tests");

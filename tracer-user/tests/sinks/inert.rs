@@ -1,5 +1,7 @@
 //! Names that want to be more than names.
 
+use std::{sync::Mutex, thread};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use devres_tracer::{
     escape::steers,
@@ -9,7 +11,7 @@ use devres_tracer::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    forms::{FORMS, Material, Reader},
+    forms::{FORMS, Form, Material, Reader},
     perfetto,
     support::{Dev, Story, added, reference, whole},
 };
@@ -411,22 +413,37 @@ fn check_bytes(bytes: &[u8], reader: Reader) -> Result<(), String> {
     check(text, reader)
 }
 
+/// What is wrong with one name in any form.
+fn problems_with(name: &str) -> Vec<String> {
+    let material = material(name);
+    let problem = |form: &Form| {
+        let bytes = (form.write)(&material);
+        assert!(!bytes.is_empty(), "{}: nothing is written", form.name);
+        let problem = check_bytes(&bytes, form.reader).err()?;
+        let name: String = name.chars().take(60).collect();
+        let problem: String = problem.chars().take(300).collect();
+        Some(format!("{} with {name:?}: {problem}", form.name))
+    };
+    FORMS.iter().filter_map(problem).collect()
+}
+
 #[test]
 fn names_are_inert_in_every_form() {
-    let mut wrong = Vec::new();
-    for name in hostile() {
-        let material = material(&name);
-        for form in &FORMS {
-            let bytes = (form.write)(&material);
-            assert!(!bytes.is_empty(), "{}: nothing is written", form.name);
-            let checked = check_bytes(&bytes, form.reader);
-            if let Err(problem) = checked {
-                let name: String = name.chars().take(60).collect();
-                let problem: String = problem.chars().take(300).collect();
-                wrong.push(format!("{} with {name:?}: {problem}", form.name));
-            }
+    let names = Mutex::new(hostile());
+    let next = || names.lock().unwrap().pop();
+    let work = || {
+        let mut wrong = Vec::new();
+        while let Some(name) = next() {
+            wrong.extend(problems_with(&name));
         }
-    }
+        wrong
+    };
+    let wrong = thread::scope(|scope| {
+        let other = scope.spawn(work);
+        let mut wrong = work();
+        wrong.extend(other.join().unwrap());
+        wrong
+    });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

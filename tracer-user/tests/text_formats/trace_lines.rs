@@ -364,23 +364,34 @@ fn perf_trace_prints_the_operations_address_too() {
 }
 
 #[test]
-fn no_line_is_forgotten_while_others_wait() {
+fn no_line_of_one_operation_is_forgotten_while_others_wait() {
+    none_is_forgotten_while_others_wait(20_000, 1);
+}
+
+#[test]
+fn no_line_of_a_few_operations_is_forgotten_while_others_wait() {
+    none_is_forgotten_while_others_wait(20_000, 3);
+}
+
+#[test]
+fn no_line_of_many_operations_is_forgotten_while_others_wait() {
+    none_is_forgotten_while_others_wait(18_000, 40);
+}
+
+fn none_is_forgotten_while_others_wait(lines: u32, kinds: u32) {
     let line = |number: u32, kinds: u32| {
         let operation = 0xa00 + number % kinds;
         format!(
             "sh-1 [000] {number}.5: devres_log: x {operation:016x} 0xff110000{number:08x} a (8 bytes)\n"
         )
     };
-    for (lines, kinds) in [(20_000, 1), (20_000, 3), (18_000, 40)] {
-        let text: String = (1..=lines).map(|number| line(number, kinds)).collect();
-        let stack =
-            "sh-1 [000] 90000.5: kernel_stack: <stack trace >\n=> add_dr (ffffffff81d59a09)\n";
-        for text in [text.clone(), text + stack] {
-            let Err(text::ImportError::Unnamed { statistics }) = text::read(text.as_bytes()) else {
-                panic!("there is an operation");
-            };
-            assert_eq!(statistics.unnamed, u64::from(lines), "{kinds} addresses");
-        }
+    let text: String = (1..=lines).map(|number| line(number, kinds)).collect();
+    let stack = "sh-1 [000] 90000.5: kernel_stack: <stack trace >\n=> add_dr (ffffffff81d59a09)\n";
+    for text in [text.clone(), text + stack] {
+        let Err(text::ImportError::Unnamed { statistics }) = text::read(text.as_bytes()) else {
+            panic!("there is an operation");
+        };
+        assert_eq!(statistics.unnamed, u64::from(lines), "{kinds} addresses");
     }
 }
 
