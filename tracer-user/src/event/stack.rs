@@ -56,7 +56,7 @@ fn is_initcall(function: &Function) -> bool {
 }
 
 /// One frame of a kernel stack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct StackFrame {
     /// The return address, or zero where the source gives none.
     #[serde(with = "hex")]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::hash_map::DefaultHasher,
-    hash::{Hash as _, Hasher as _},
+    hash::{Hash, Hasher as _},
 };
 
 use aya::maps::{MapData, StackTraceMap};
@@ -17,6 +17,9 @@ pub struct Stacks {
     by_number: HashMap<u32, Known>,
     /// Stacks that came in a record of their own, by the hash of their addresses.
     by_hash: HashMap<u64, Known>,
+    /// All that were defined, by the hash of their frames: a module that is loaded again at the same place brings the same stacks,
+    /// and whoever is downstream keeps each definition.
+    defined: HashMap<u64, StackId>,
     next: u32,
 }
 
@@ -35,6 +38,7 @@ impl Stacks {
             map,
             by_number: HashMap::new(),
             by_hash: HashMap::new(),
+            defined: HashMap::new(),
             next: 0,
         }
     }
@@ -52,7 +56,7 @@ impl Stacks {
         let addresses: Vec<u64> = trace.frames().iter().map(|frame| frame.ip).collect();
         let (known, definition) = self.new_stack(&addresses, symbols);
         self.by_number.insert(number, known);
-        Some((known.id, Some(definition)))
+        Some((known.id, definition))
     }
 
     /// The stack with these addresses.
@@ -61,15 +65,13 @@ impl Stacks {
         addresses: &[u64],
         symbols: &mut SymbolService,
     ) -> (StackId, Option<StackDefinition>) {
-        let mut hasher = DefaultHasher::new();
-        addresses.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = hash_of(addresses);
         if let Some(known) = self.by_hash.get(&hash) {
             return (known.id, None);
         }
         let (known, definition) = self.new_stack(addresses, symbols);
         self.by_hash.insert(hash, known);
-        (known.id, Some(definition))
+        (known.id, definition)
     }
 
     /// A stack that is known by the names of its functions only.
@@ -88,13 +90,12 @@ impl Stacks {
         self.by_hash.retain(|_, known| !known.in_module);
     }
 
+    /// The stack with these addresses as they are named now, with its definition if it was not defined before.
     fn new_stack(
         &mut self,
         addresses: &[u64],
         symbols: &mut SymbolService,
-    ) -> (Known, StackDefinition) {
-        let id = StackId(self.next);
-        self.next += 1;
+    ) -> (Known, Option<StackDefinition>) {
         let mut frames: Vec<StackFrame> = addresses
             .iter()
             .take_while(|address| **address != 0)
@@ -110,14 +111,21 @@ impl Stacks {
                 .as_ref()
                 .is_none_or(|function| function.module.is_some())
         });
-        (
-            Known { id, in_module },
-            StackDefinition {
-                id,
-                frames: frames.into(),
-            },
-        )
+        let hash = hash_of(&frames);
+        if let Some(&id) = self.defined.get(&hash) {
+            return (Known { id, in_module }, None);
+        }
+        let definition = self.define_by_names(frames);
+        let id = definition.id;
+        self.defined.insert(hash, id);
+        (Known { id, in_module }, Some(definition))
     }
+}
+
+fn hash_of(what: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Takes out what attaching fentry to a function puts between its frame and its caller's: the trampoline,
@@ -200,7 +208,7 @@ fn is_own(frame: &StackFrame) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use super::*;
+    use super::{super::symbols::Symbols, *};
     use crate::event::Function;
 
     fn frame(name: Option<&str>, offset: u64) -> StackFrame {
@@ -217,6 +225,29 @@ mod tests {
             offset,
             line: None,
         }
+    }
+
+    #[test]
+    fn a_module_that_comes_again_at_its_place_brings_no_new_stacks() {
+        let service = |module: &str| {
+            let table = format!(
+                "ffffffff81000000 T really_probe\nffffffffc0000000 t acme_probe\t[{module}]\n"
+            );
+            SymbolService::fixed(Symbols::read(table.as_bytes()).unwrap())
+        };
+        let addresses = [0xffff_ffff_c000_0020, 0xffff_ffff_8100_0040];
+        let mut stacks = Stacks::new(None);
+        let mut acme = service("acme");
+        let (first, definition) = stacks.define(&addresses, &mut acme);
+        assert!(definition.is_some());
+        assert_eq!(stacks.define(&addresses, &mut acme), (first, None));
+        stacks.forget_modules();
+        assert_eq!(stacks.define(&addresses, &mut acme), (first, None));
+        // Another module there has functions of its own.
+        stacks.forget_modules();
+        let (other, definition) = stacks.define(&addresses, &mut service("other"));
+        assert_ne!(other, first);
+        assert!(definition.is_some_and(|definition| definition.id == other));
     }
 
     fn without_trampolines(frames: &[(Option<&str>, u64)]) -> Vec<String> {
