@@ -3,6 +3,7 @@
 //! sides compile this one definition.
 #![no_std]
 
+mod failing;
 mod filter;
 mod hook;
 mod kernel_function;
@@ -13,6 +14,7 @@ pub mod wire;
 /// Slots in which lost records are counted by hook number; zero is no hook's.
 pub const LOST_SLOTS: usize = 64;
 
+pub use failing::{FAILING_DEPTH, FailingAllocation};
 pub use filter::{Filter, Pattern};
 pub use hook::{Description, Hook, Point, Programs, Returns, Trait};
 pub use kernel_function::KernelFunction;

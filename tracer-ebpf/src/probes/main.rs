@@ -29,6 +29,7 @@ mod arguments;
 mod beside;
 mod calls;
 mod device;
+mod failing;
 mod maps;
 mod memory;
 mod modules;

@@ -53,7 +53,7 @@ pub(super) struct BesidesOptions {
     )]
     hold: Vec<PathBuf>,
     /// After one rebind, let the probe fail at one place after the other, and judge how it unwinds: by the kernel's fault
-    /// injection, else by the module `devres_fail`; WAY names one, and can be repeated
+    /// injection, by eBPF, or by the module `devres_fail`; WAY names one, and can be repeated
     #[arg(
         long,
         value_name = "WAY",

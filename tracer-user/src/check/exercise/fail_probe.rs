@@ -7,19 +7,21 @@ use crate::errno;
 pub enum FailWay {
     /// The kernel's fault injection: the n-th allocation of the task that binds, by `fail-nth` and failslab
     FailNth,
+    /// eBPF, by `bpf_override_return()`: the n-th allocation of the probe
+    Bpf,
     /// The module `devres_fail`: the n-th managed acquisition of the probe
     Module,
 }
 
 impl FailWay {
     /// All ways, the one that is tried first in front.
-    pub const ALL: [Self; 2] = [Self::FailNth, Self::Module];
+    pub const ALL: [Self; 3] = [Self::FailNth, Self::Bpf, Self::Module];
 
     /// What fails, one at a time.
     #[must_use]
     pub fn unit(self) -> &'static str {
         match self {
-            Self::FailNth => "allocation",
+            Self::FailNth | Self::Bpf => "allocation",
             Self::Module => "acquisition",
         }
     }
@@ -29,6 +31,7 @@ impl FailWay {
     pub fn means(self) -> &'static str {
         match self {
             Self::FailNth => "fail-nth (failslab)",
+            Self::Bpf => "eBPF (should_failslab)",
             Self::Module => "the module devres_fail",
         }
     }
@@ -64,8 +67,8 @@ pub struct Outcome {
     /// The function that failed, and its callers; empty where the kernel doesn't tell them. `None` if nothing was made to
     /// fail: the probe has not so many.
     pub failed: Option<Vec<String>>,
-    /// By the module: what `really_probe()` returned. By fail-nth: the error of the order to bind, negative. 0 if neither
-    /// is known.
+    /// By fail-nth: the error of the order to bind, negative. By the others: what `really_probe()` returned. 0 if neither is
+    /// known.
     pub returned: i64,
 }
 
@@ -79,7 +82,7 @@ impl Attempt {
             // Before 5.11 the kernel doesn't say.
             (false, 0, _) => "the probe failed".to_owned(),
             // The driver's own errors come back without their sign.
-            (false, error, FailWay::Module) => {
+            (false, error, FailWay::Bpf | FailWay::Module) => {
                 format!("the probe failed with {}", errno::name(-error.abs()))
             }
             // On 5.10 that is -ENODEV, whatever the driver returns.

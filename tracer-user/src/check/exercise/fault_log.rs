@@ -68,7 +68,12 @@ fn failure_in<'r>(records: impl Iterator<Item = &'r str>, task: u32) -> Vec<Stri
             break;
         }
     }
-    frames
+    without_allocator(frames)
+}
+
+/// A failure's functions from the one on that has asked for memory.
+pub(super) fn without_allocator(functions: Vec<String>) -> Vec<String> {
+    functions
         .into_iter()
         .skip_while(|function| is_of_allocator(function))
         .collect()

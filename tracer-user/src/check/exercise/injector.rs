@@ -9,6 +9,8 @@ use super::{
 pub(super) enum Injector {
     /// `fail-nth`, with failslab set for it.
     FailNth(Failslab),
+    /// eBPF, which the machine has attached.
+    Bpf,
     /// The module `devres_fail`.
     Module {
         /// It was not loaded before.
@@ -27,6 +29,7 @@ impl Injector {
         for way in ways {
             let ready = match way {
                 FailWay::FailNth => Failslab::set(roots).map(Self::FailNth),
+                FailWay::Bpf => machine.attach_failing().map(|()| Self::Bpf),
                 FailWay::Module => Self::load(roots, machine),
             };
             match ready {
@@ -56,6 +59,7 @@ impl Injector {
     pub(super) fn way(&self) -> FailWay {
         match self {
             Self::FailNth(_) => FailWay::FailNth,
+            Self::Bpf => FailWay::Bpf,
             Self::Module { .. } => FailWay::Module,
         }
     }
@@ -64,6 +68,10 @@ impl Injector {
     pub(super) fn end(&self, machine: &dyn Machine) -> Result<(), String> {
         match self {
             Self::FailNth(failslab) => failslab.restore(),
+            Self::Bpf => {
+                machine.detach_failing();
+                Ok(())
+            }
             Self::Module { loaded_here: true } => machine.unload(&FailModule::module()),
             Self::Module { loaded_here: false } => machine.fail_nothing(),
         }

@@ -14,11 +14,14 @@ use super::{
     Roots,
     fail_module::FailModule,
     fail_probe::{FailWay, Outcome},
-    fault_log::FaultLog,
+    fault_log::{FaultLog, without_allocator},
     modules::Module,
     orders::{OrderError, Orders},
 };
-use crate::check::selection::Place;
+use crate::{
+    check::selection::Place,
+    source::live::{FailedAllocation, FailingAllocations, FailingError},
+};
 
 /// What an exercise does to the machine: a trait, so that it can be tried without one.
 pub(super) trait Machine {
@@ -34,6 +37,10 @@ pub(super) trait Machine {
     fn fail_nth(&self, way: FailWay, place: &Place, number: u32) -> Result<(), String>;
     /// What came of that.
     fn outcome(&self, way: FailWay) -> Result<Outcome, String>;
+    /// Attaches the eBPF programs that let allocations fail.
+    fn attach_failing(&self) -> Result<(), String>;
+    /// Detaches them.
+    fn detach_failing(&self);
     /// Disarms the module that lets acquisitions fail.
     fn fail_nothing(&self) -> Result<(), String>;
 }
@@ -49,6 +56,8 @@ pub(super) struct ThisMachine {
     fail_nth: Cell<Option<u32>>,
     /// What came of that.
     outcome: RefCell<Option<Outcome>>,
+    /// The eBPF programs that let allocations fail, while they are attached.
+    failing: RefCell<Option<FailingAllocations>>,
 }
 
 impl ThisMachine {
@@ -60,6 +69,7 @@ impl ThisMachine {
             stuck: RefCell::default(),
             fail_nth: Cell::new(None),
             outcome: RefCell::default(),
+            failing: RefCell::default(),
         }
     }
 
@@ -87,6 +97,16 @@ impl ThisMachine {
             self.stuck.borrow_mut().push(place.clone());
         }
         done
+    }
+
+    /// Does something with the attached eBPF programs.
+    fn with_failing<R>(
+        &self,
+        work: impl FnOnce(&mut FailingAllocations) -> Result<R, FailingError>,
+    ) -> Result<R, String> {
+        let mut failing = self.failing.borrow_mut();
+        let failing = failing.as_mut().ok_or("no eBPF is attached")?;
+        work(failing).map_err(|error| error.to_string())
     }
 
     fn refuse_stuck(&self, place: &Place) -> Result<(), String> {
@@ -132,6 +152,12 @@ impl Machine for ThisMachine {
                 self.fail_nth.set(Some(number));
                 Ok(())
             }
+            FailWay::Bpf => {
+                let process = self.orders.borrow_mut().process();
+                let process = process
+                    .map_err(|error| format!("the process that binds can't be started: {error}"))?;
+                self.with_failing(|failing| failing.arm(process, number))
+            }
             FailWay::Module => {
                 let mut orders = self.orders.borrow_mut();
                 FailModule(&self.roots).arm(place, number, &mut orders)
@@ -145,12 +171,35 @@ impl Machine for ThisMachine {
                 let outcome = self.outcome.take();
                 outcome.ok_or_else(|| "nothing was bound with fail-nth set".to_owned())
             }
+            FailWay::Bpf => self
+                .with_failing(FailingAllocations::outcome)
+                .map(Outcome::from),
             FailWay::Module => FailModule(&self.roots).outcome(),
         }
     }
 
+    fn attach_failing(&self) -> Result<(), String> {
+        let attached = FailingAllocations::attach().map_err(|error| error.to_string())?;
+        self.failing.replace(Some(attached));
+        Ok(())
+    }
+
+    fn detach_failing(&self) {
+        self.failing.take();
+    }
+
     fn fail_nothing(&self) -> Result<(), String> {
         FailModule(&self.roots).disarm()
+    }
+}
+
+impl From<FailedAllocation> for Outcome {
+    fn from(allocation: FailedAllocation) -> Self {
+        Self {
+            seen: u32::try_from(allocation.seen).unwrap_or(u32::MAX),
+            failed: allocation.stack.map(without_allocator),
+            returned: allocation.returned,
+        }
     }
 }
 

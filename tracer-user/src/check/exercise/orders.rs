@@ -157,16 +157,28 @@ impl Orders {
         })
     }
 
+    /// The process that carries them out, which has one thread; it is started if there is none.
+    pub(super) fn process(&mut self) -> io::Result<u32> {
+        let process = self.running()?;
+        let id = process.child.id();
+        self.process = Some(process);
+        Ok(id)
+    }
+
+    /// The process, taken out.
+    fn running(&mut self) -> io::Result<Process> {
+        if let Some(mut process) = self.process.take()
+            // One that somebody has ended meanwhile takes nothing in.
+            && process.child.try_wait()?.is_none()
+        {
+            return Ok(process);
+        }
+        Process::start(self.program, self.arguments)
+    }
+
     /// Gives an order: what is answered, and the process that has carried it out.
     fn give(&mut self, order: &str) -> Result<(Answer, u32), OrderError> {
-        let mut process = match self.process.take() {
-            Some(process) => process,
-            None => Process::start(self.program, self.arguments)?,
-        };
-        // One that somebody has ended meanwhile has taken nothing in.
-        if process.child.try_wait()?.is_some() {
-            process = Process::start(self.program, self.arguments)?;
-        }
+        let mut process = self.running()?;
         process.orders.write_all(order.as_bytes())?;
         let answer = process.answer(self.patience)?;
         let Some(answer) = answer else {

@@ -372,7 +372,7 @@ fn ensure_possible(options: &Options) -> Result<(), LiveError> {
 /// Creating one reads them all, wanted or not, until aya 0.15, which takes tens of milliseconds and of MiB. So it is created
 /// where it does not find them: the thread that runs this sees `/proc` as its root directory from then on. Where that is
 /// not permitted they are read in vain.
-fn loader_without_types() -> EbpfLoader<'static> {
+pub(super) fn loader_without_types() -> EbpfLoader<'static> {
     if unshare(CloneFlags::CLONE_FS).is_ok() {
         let _ = chroot("/proc");
     }

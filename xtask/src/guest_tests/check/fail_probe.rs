@@ -1,5 +1,5 @@
 //! `check --exercise DRIVER --fail-probe`: probes that fail at each of their managed acquisitions in turn. No stock kernel has fault
-//! injection, so that is by the module.
+//! injection or lets eBPF replace what a function returns, so that is by the module.
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -16,6 +16,7 @@ pub(in crate::guest_tests) static SESSION: Session = Session {
         # It is not installed for this kernel, and so can't be loaded by its name.
         check unable --exercise lm75 --fail-probe
         check without-faults --exercise lm75 --fail-probe=fail-nth
+        check without-override --exercise lm75 --fail-probe=bpf
 
         insmod /devres_fail.ko
         parameters=/sys/module/devres_fail/parameters
@@ -155,15 +156,23 @@ fn says_that_it_is_unable(evidence: &Evidence) -> Result<()> {
     ensure!(
         status == "inconclusive"
             && message.contains("CONFIG_FAULT_INJECTION")
+            && message.contains("CONFIG_BPF_KPROBE_OVERRIDE")
             && message.contains("the module devres_fail is not loaded"),
         "{status}: {message}"
     );
-    let without_faults = results(evidence, "without-faults", 3)?;
-    ensure_exercised(&without_faults)?;
-    let (status, message) = test(&without_faults, "exercise", NAME)?;
-    ensure!(
-        status == "inconclusive" && !message.contains("devres_fail"),
-        "{status}: {message}"
-    );
+    for (run, reason) in [
+        ("without-faults", "CONFIG_FAULT_INJECTION"),
+        ("without-override", "CONFIG_BPF_KPROBE_OVERRIDE"),
+    ] {
+        let found = results(evidence, run, 3)?;
+        ensure_exercised(&found)?;
+        let (status, message) = test(&found, "exercise", NAME)?;
+        ensure!(
+            status == "inconclusive"
+                && message.contains(reason)
+                && !message.contains("devres_fail"),
+            "{run}: {status}: {message}"
+        );
+    }
     Ok(())
 }

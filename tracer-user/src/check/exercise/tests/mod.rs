@@ -228,6 +228,12 @@ impl Machine for Tree {
         Ok(())
     }
 
+    fn attach_failing(&self) -> Result<(), String> {
+        Err("no eBPF here".to_owned())
+    }
+
+    fn detach_failing(&self) {}
+
     fn outcome(&self, _: FailWay) -> Result<Outcome, String> {
         let outcome = self.outcome.take();
         outcome.ok_or_else(|| "the probe has not run".to_owned())
