@@ -46,8 +46,8 @@ impl Rule for DoubleFreeManaged {
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::NodeAdded(id) => {
-                if let Some((interrupt, holder)) = held(*id, model)
-                    && model.coverage().sees(Hook::FreeIrq)
+                if model.coverage().sees(Hook::FreeIrq)
+                    && let Some((interrupt, holder)) = held(*id, model)
                 {
                     self.live.entry(interrupt).or_default().push(holder);
                 }

@@ -10,6 +10,7 @@ use aya::{
 use tracer_ebpf::{FailingAllocation, Hook};
 
 use super::{
+    limits,
     load::loader_without_types,
     object::{self, FittedObject},
     symbols::Symbols,
@@ -86,6 +87,7 @@ impl FailingAllocations {
         if !object::has_probes() {
             return Err(FailingError::NoPrograms);
         }
+        limits::make_room_for_maps();
         let refused = |error: &dyn std::error::Error| FailingError::Refused(chain(error));
         let mut loader = thread::spawn(loader_without_types)
             .join()

@@ -5,7 +5,7 @@
 use std::fs;
 
 use nix::libc::RLIM_INFINITY;
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::error::LiveError;
 
@@ -32,6 +32,11 @@ pub(super) fn suffice(ring_bytes: u32) -> Result<(), LiveError> {
         limit(Resource::RLIMIT_AS),
         memory,
     )
+}
+
+/// Before 5.11 the memory of maps counts against a limit. Where it can't be raised, the kernel says what it lacks.
+pub(super) fn make_room_for_maps() {
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
 }
 
 /// On 32-bit machines limits have 32 bits.

@@ -14,7 +14,6 @@ use std::{
 
 use nix::{
     sched::{CloneFlags, unshare},
-    sys::resource::{Resource, setrlimit},
     unistd::chroot,
 };
 use tokio::io::unix::AsyncFd;
@@ -94,12 +93,7 @@ impl Live {
         let btf = Btf::parse(&facts.attach_targets(), Endianness::default())
             .map_err(|error| LiveError::Load(chain(&error)))?;
         timing.done(Step::Types);
-        // Before 5.11 map memory counts against this limit.
-        let _ = setrlimit(
-            Resource::RLIMIT_MEMLOCK,
-            nix::libc::RLIM_INFINITY,
-            nix::libc::RLIM_INFINITY,
-        );
+        limits::make_room_for_maps();
         let mut loader = loader
             .join()
             .map_err(|_| LiveError::Load("the loader can't be started".to_owned()))?;

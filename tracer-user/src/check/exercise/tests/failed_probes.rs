@@ -168,6 +168,31 @@ fn without_fault_injection_the_module_is_taken_unless_a_way_is_named() {
 }
 
 #[test]
+fn without_fault_injection_ebpf_is_taken_before_the_module_and_detached_at_the_end() {
+    let mut tree = Tree::new();
+    tree.overrides = true;
+    tree.optional = Some(2);
+    tree.device("i2c", "pci0/i2c-0/0-0048", Some("lm75"));
+    let run = |stop: &AtomicBool| {
+        let exercise = tree.exercise("lm75").unwrap();
+        let exercise = exercise.failing_probes(FailWay::ALL.to_vec());
+        exercise.run_on(&tree, 2, stop, &CycleClock::default())
+    };
+    let exercised = run(&never());
+    assert_eq!((exercised.done, exercised.gap()), (2, None));
+    let failed = exercised.failed_probes.unwrap();
+    assert_eq!((failed.way, failed.probes.len()), (Ok(FailWay::Bpf), 4));
+    let orders = tree.orders();
+    assert_eq!(orders[0], "attach");
+    assert!(orders.contains(&"fail allocation 3 of 0-0048".to_owned()));
+    assert_eq!(orders[orders.len() - 2..], ["bind 0-0048", "detach"]);
+
+    let stopped = run(&AtomicBool::new(true));
+    assert!(stopped.stopped.is_some());
+    assert_eq!(tree.orders().last().unwrap(), "detach");
+}
+
+#[test]
 fn a_bind_that_is_refused_is_not_a_probe_without_failure() {
     let mut tree = Tree::new();
     tree.device("i2c", "pci0/i2c-0/0-0048", Some("lm75"));

@@ -46,6 +46,8 @@ struct Tree {
     failslab_at_bind: RefCell<Vec<String>>,
     /// The bind with this number is refused since the device is bound already.
     refused_bind: Option<usize>,
+    /// Whether the kernel lets eBPF replace what a function returns.
+    overrides: bool,
 }
 
 impl Tree {
@@ -73,6 +75,7 @@ impl Tree {
             outcome: RefCell::default(),
             failslab_at_bind: RefCell::default(),
             refused_bind: None,
+            overrides: false,
         }
     }
 
@@ -229,10 +232,16 @@ impl Machine for Tree {
     }
 
     fn attach_failing(&self) -> Result<(), String> {
-        Err("no eBPF here".to_owned())
+        if !self.overrides {
+            return Err("no CONFIG_BPF_KPROBE_OVERRIDE".to_owned());
+        }
+        self.order("attach".to_owned());
+        Ok(())
     }
 
-    fn detach_failing(&self) {}
+    fn detach_failing(&self) {
+        self.order("detach".to_owned());
+    }
 
     fn outcome(&self, _: FailWay) -> Result<Outcome, String> {
         let outcome = self.outcome.take();
