@@ -261,7 +261,8 @@ pub struct Return {
     pub node: Option<NodeAddress>,
 }
 
-/// Events that did not reach the source.
+/// Events that did not reach the source. They were lost before the event that follows, or, where the kernel skipped a probe, at any
+/// time up to that of the loss, which may be later than that of events which follow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Loss {
     /// How many.

@@ -143,6 +143,8 @@ pub struct Model {
     stacks: HashMap<StackId, Arc<StackDefinition>>,
     /// The last loss and its place in the order of everything seen.
     last_loss: Option<(u64, LossCause)>,
+    /// Up to when something may have been lost that the source has reported already, and why.
+    losing: Option<(Time, LossCause)>,
     watch: Watch,
     /// The place in the order of everything seen of what was seen last.
     sequence: u64,
@@ -180,6 +182,7 @@ impl Model {
             sharing: Sharing::new(),
             stacks: HashMap::new(),
             last_loss: None,
+            losing: None,
             sequence: 0,
             batches: 0,
             departed: Vec::new(),
@@ -201,6 +204,7 @@ impl Model {
             device: event.device,
         };
         let mut changes = Changes::new();
+        self.stay_in_doubt(&mut changes);
         if self.tasks.has_foreign(&event.task) {
             // The thread number belongs to another process now: whatever ran on it has ended.
             for frame in self.tasks.forget(event.task.tid) {
@@ -428,8 +432,25 @@ impl Model {
     fn lose(&mut self, loss: &Loss, changes: &mut Changes) {
         self.tally.lost = self.tally.lost.saturating_add(loss.count);
         self.last_loss = Some((self.sequence, loss.cause));
+        if loss.cause == LossCause::ProbeSkipped && self.coverage.times {
+            self.losing = Some((self.now.time, loss.cause));
+        }
         changes.push(Change::Lost(loss.clone()));
         self.watch_loss(loss.cause, changes);
+    }
+
+    /// A loss counts as the latest that there was until its time is over: what was lost may have come anywhere before that.
+    fn stay_in_doubt(&mut self, changes: &mut Changes) {
+        let Some((until, cause)) = self.losing else {
+            return;
+        };
+        let before = self.sequence - 1;
+        self.last_loss = Some((before, cause));
+        self.watch_loss_at(before);
+        if self.now.time > until {
+            self.losing = None;
+            changes.push(Change::Lost(Loss { count: 0, cause }));
+        }
     }
 
     fn tainted_at(&self, record: &Record) -> Option<u64> {

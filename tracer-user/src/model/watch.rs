@@ -425,6 +425,11 @@ impl Model {
         self.is_silent(Sign::SwitchedOff(way), None, changes);
     }
 
+    /// What was lost may have come anywhere up to the event with this number.
+    pub(super) fn watch_loss_at(&mut self, sequence: u64) {
+        self.watch.lost(sequence);
+    }
+
     /// A hook has turned out to be silent.
     fn is_silent(&mut self, sign: Sign, device: Option<DeviceId>, changes: &mut Changes) {
         if sign.misleads() {

@@ -2,7 +2,7 @@
 
 use devres_tracer::{
     engine::Verdict,
-    event::{AddedNode, EventKind, Hook, Loss, LossCause},
+    event::{AddedNode, Event, EventKind, Hook, Loss, LossCause, Time},
     evidence::{Attachment, Before, HookState},
     finding::Severity,
     model::Sign,
@@ -11,6 +11,7 @@ use devres_tracer::{
 use super::{
     BLOCK, DEVICE, NODE, OTHER, begin, by_functions, healthy, life, probe, signs, silenced, silent,
     support::{Dev, Story, added, recorded, reduced, whole, without},
+    unbind,
 };
 
 #[test]
@@ -82,6 +83,40 @@ fn a_kretprobe_that_does_not_know_its_device_shows_nothing() {
         .leave(Dev(0), Hook::Remove)
         .enter(DEVICE, Hook::Cleanup);
     healthy(&story, coverage);
+}
+
+/// What the kernel has skipped is counted, and the count read now and then: the loss comes before all that happened since the last
+/// time, and its time is when the count was read.
+#[test]
+fn a_skipped_probe_explains_whatever_is_missing_up_to_the_time_of_its_loss() {
+    let mut story = Story::new();
+    begin(&mut story);
+    probe(&mut story);
+    let from = story.events.len();
+    unbind(&mut story);
+    let [first, last] = [story.events[from].time, story.events.last().unwrap().time];
+    let with_loss = |story: &Story, until: Time| {
+        let mut with_loss = Story::new();
+        with_loss.events.clone_from(&story.events);
+        let loss = Event::loss(until, 1, LossCause::ProbeSkipped);
+        with_loss.events.insert(from, loss);
+        with_loss.judge(whole())
+    };
+    let mut unexplained = 0;
+    for hook in by_functions() {
+        let missing = silenced(&story, &[hook], from);
+        let outcome = with_loss(&missing, last);
+        assert_eq!(signs(&outcome), [], "{hook:?}: {:#?}", outcome.silent_hooks);
+        unexplained += signs(&with_loss(&missing, first)).len();
+    }
+    assert!(unexplained > 0, "nothing is missing that shows");
+
+    // What comes behind it explains nothing.
+    probe(&mut story);
+    let then = story.events.len();
+    unbind(&mut story);
+    let missing = silenced(&story, &[Hook::ReleaseAll], then);
+    assert!(!signs(&with_loss(&missing, last)).is_empty());
 }
 
 /// What looks like a sign and is none, because it has another explanation.

@@ -255,7 +255,7 @@ impl Live {
             sink(event);
         };
         if let Some(event) = first.as_slice().first() {
-            skipped.tell(event.time, &mut pass);
+            skipped.tell(&mut pass);
             switches.tell(event.time, &mut pass);
         }
         first.for_each(&mut pass);
@@ -273,7 +273,7 @@ impl Live {
             let time = Decoder::time(record);
             let told = *told.get_or_insert_with(|| {
                 switches.tell(time, &mut pass);
-                skipped.tell(time, &mut pass)
+                skipped.tell(&mut pass)
             });
             if time > told {
                 *held = Some(record.to_vec());
@@ -305,7 +305,7 @@ impl Live {
             }
         }
         self.switches.tell(now(), sink);
-        self.skipped.tell(now(), sink);
+        self.skipped.tell(sink);
         self.decoder.account_for_loss(
             self.lost_by_hook().iter().map(|(_, _, count)| count).sum(),
             now(),

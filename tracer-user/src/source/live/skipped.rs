@@ -71,15 +71,16 @@ impl Skipped {
         }
     }
 
-    /// Tells `sink` of what was skipped since the last call, as of `time`. Returns the time up to which everything
-    /// that was skipped has been reported.
-    pub(super) fn tell(&mut self, time: Time, sink: &mut impl FnMut(Event)) -> Time {
-        let up_to = now();
+    /// Tells `sink` of what was skipped since the last call, before what happened meanwhile is told. The loss has the time up to which
+    /// that may have been, which is returned.
+    pub(super) fn tell(&mut self, sink: &mut impl FnMut(Event)) -> Time {
+        let before = now();
         let count = self.since_last();
         if count > 0 {
-            sink(Event::loss(time, count, LossCause::ProbeSkipped));
+            // One that was skipped while the counts were read is among them.
+            sink(Event::loss(now(), count, LossCause::ProbeSkipped));
         }
-        up_to
+        before
     }
 
     fn since_last(&mut self) -> u64 {
