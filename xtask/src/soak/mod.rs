@@ -251,6 +251,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         println!("{what}\n  {finding}");
     }
     soak.judge(&kernel.release)?;
+    if let [first, .., last] = soak.resident()[..] {
+        println!("the tracer took {first} kB after the first pass and {last} kB after the last");
+    }
     let told = |what: &str| soak.summary[what].as_u64().unwrap_or(0);
     println!(
         "nothing was found that is not known to be true of {}: {} passes, {} events on {} devices, {} lost",
@@ -342,6 +345,15 @@ impl Soak {
             log,
             console,
         })
+    }
+
+    /// The tracer's resident memory after each pass, in kB.
+    fn resident(&self) -> Vec<u64> {
+        let lines = self.log.lines();
+        lines
+            .filter_map(|line| line.strip_prefix("VmRSS:"))
+            .filter_map(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+            .collect()
     }
 
     /// Fails if something was found that is not known to be true, or not everything was seen.
