@@ -62,6 +62,40 @@ fn wrapped(log: &str) -> Vec<(&'static str, String)> {
                 )
             }),
         ),
+        // Test machines whose console has no times of the kernel's.
+        (
+            "the time of day",
+            each(&|text| format!("21:52:21.123  {}", message(text))),
+        ),
+        (
+            "a container",
+            each(&|text| format!("2024-01-02T03:04:05.678901234Z stdout F {}", message(text))),
+        ),
+        (
+            "a job and its step",
+            each(&|text| {
+                format!(
+                    "boot\tRun qemu\t2024-01-02T03:04:05.6789012Z {}",
+                    message(text)
+                )
+            }),
+        ),
+        (
+            "LAVA",
+            each(&|text| {
+                let message = serde_json::Value::from(message(text));
+                format!(
+                    "- {{\"dt\": \"2024-01-02T03:04:05\", \"lvl\": \"target\", \"msg\": {message}}}"
+                )
+            }),
+        ),
+        (
+            "a collector",
+            each(&|text| {
+                let message = serde_json::Value::from(message(text));
+                format!("{{\"@timestamp\":\"2024-01-02T03:04:05Z\",\"message\":{message}}}")
+            }),
+        ),
         (
             "a job's log",
             each(&|text| format!("2024-01-02T03:04:05.678901Z 01O {text}")),
@@ -138,7 +172,7 @@ fn cut_and_doubled_reports_accuse_nobody_else() {
 }
 
 /// A report whose lines follow each other in time, and say who writes them.
-fn written_by(log: &str, who: &str) -> Vec<String> {
+pub(super) fn written_by(log: &str, who: &str) -> Vec<String> {
     let message = |text: &'_ str| {
         text.split_once("] ")
             .map_or(text, |(_, rest)| rest)
@@ -162,7 +196,7 @@ fn mixed(one: &[String], two: &[String]) -> String {
     text
 }
 
-fn accusations(log: &str) -> Vec<(String, Severity)> {
+pub(super) fn accusations(log: &str) -> Vec<(String, Severity)> {
     judge(log)
         .findings
         .into_iter()
@@ -311,6 +345,52 @@ fn first_lines_may_be_wrapped_anywhere() {
         }
     }
     assert!(tried > 20, "{tried}");
+}
+
+/// A mail wraps each line where it is full, wherever that is.
+#[test]
+fn whole_reports_may_be_wrapped() {
+    let prefix = "Mar 10 21:52:21 workstation.example kernel: ";
+    for name in [
+        "irq-freed-twice.log",
+        "action-after-remove.log",
+        "used-after-unbind.log",
+        "hung.log",
+        "duplicate-name.log",
+        "irq-not-there.log",
+    ] {
+        let whole = log(name);
+        let lines = whole.lines().map(|line| {
+            let message = line.split_once("] ").map_or(line, |(_, message)| message);
+            format!("{prefix}{message}")
+        });
+        let lines: Vec<String> = lines.collect();
+        let found = |log: &str| -> Vec<_> {
+            let findings = judge(log).findings.into_iter();
+            findings
+                .map(|finding| (finding.rule, finding.fingerprint))
+                .collect()
+        };
+        let expected = found(&lines.join("\n"));
+        for width in [70, 72, 76, 80] {
+            let text: Vec<String> = lines.iter().map(|line| broken(line, width)).collect();
+            assert_eq!(found(&text.join("\n")), expected, "{name}: {width}");
+        }
+    }
+}
+
+/// A line as a mail program breaks it.
+fn broken(line: &str, width: usize) -> String {
+    let mut rest = line;
+    let mut lines = Vec::new();
+    while rest.len() > width
+        && let Some(at) = rest[..=width].rfind(' ').filter(|at| *at > 0)
+    {
+        lines.push(rest[..at].to_owned());
+        rest = rest[at..].trim_start();
+    }
+    lines.push(rest.to_owned());
+    lines.join("\n")
 }
 
 /// What runs in which release is in the order of the frames: where that is not the order of their times, nothing is.

@@ -2,6 +2,7 @@
 
 mod damaged;
 mod kinds;
+mod nested;
 #[path = "../support/text.rs"]
 mod support;
 
@@ -405,6 +406,14 @@ fn a_report_without_devres_is_no_event() {
     assert!(
         matches!(read, Err(ImportError::NoEvents { .. })),
         "{read:?}"
+    );
+    let Err(error @ ImportError::NoEvents { .. }) = read else {
+        unreachable!();
+    };
+    let said = error.to_string();
+    assert!(
+        said.contains("1 report of the kernel is among them, without devres on its stacks"),
+        "{said}"
     );
     // What an interrupt interrupted has nothing to do with it.
     let interrupted = log("used-after-unbind.log");

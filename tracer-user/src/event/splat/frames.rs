@@ -193,6 +193,9 @@ pub(crate) fn is_of_reporting(name: &str) -> bool {
             | "print_address_description"
             | "die"
             | "die_body"
+            | "oops_end"
+            | "crash_kexec"
+            | "machine_kexec"
             | "die_addr"
             | "page_fault_oops"
             | "asm_exc_page_fault"
@@ -256,6 +259,8 @@ pub(crate) fn is_of_reporting(name: &str) -> bool {
         "print_deadlock_bug",
         "kmsan_",
         "msan_",
+        "kdb_",
+        "kgdb_",
     ]
     .iter()
     .any(|beginning| plain.starts_with(beginning))

@@ -282,11 +282,12 @@ fn release(frames: &[StackFrame]) -> Option<Release<'_>> {
         .filter(|(_, function, name)| {
             !(function.module.is_none()
                 && (frames::passes_on(name) || frames::releases(function, name)))
+                && !frames::is_of_reporting(name)
         })
         .last()
         // Devres is called by the driver core and calls nothing of it: there the frames are out of order.
         .filter(|(_, function, name)| !frames::calls_devres(function, name))
-        .filter(|(_, _, name)| !frames::is_of_allocator(name) && !frames::is_of_reporting(name))
+        .filter(|(_, _, name)| !frames::is_of_allocator(name))
         .map(|(_, function, _)| function);
     let phase = phase(frames.get(at..).unwrap_or_default(), !by_hand);
     Some(Release {

@@ -67,6 +67,8 @@ pub struct Statistics {
     pub functions: u64,
     /// Messages in which the kernel itself reports devres: warnings, refused probes.
     pub messages: u64,
+    /// Whole reports of the kernel in which devres does not occur.
+    pub reports: u64,
     /// Lines among the others that begin like an event and have no end.
     pub cut: u64,
     /// Events that the input itself says are missing.
@@ -85,8 +87,9 @@ pub enum ImportError {
     /// There is not one event in it.
     #[error(
         "{} a devres event: record them with `devres.log=1` on a kernel with \
-         CONFIG_DEBUG_DEVRES, or with the tracepoint dev:devres_log",
-        none_of(.statistics.lines)
+         CONFIG_DEBUG_DEVRES, or with the tracepoint dev:devres_log{}",
+        none_of(.statistics.lines),
+        of_reports(.statistics.reports)
     )]
     NoEvents {
         /// How many lines there were.
@@ -118,6 +121,18 @@ fn unnamed_lines(count: u64) -> String {
         1 => "1 event of devres_log has an address".to_owned(),
         count => format!("{count} events of devres_log have an address"),
     }
+}
+
+/// What reports of the kernel say that have nothing to do with devres.
+fn of_reports(count: u64) -> String {
+    let (reports, stacks) = match count {
+        0 => return String::new(),
+        1 => ("1 report of the kernel is".to_owned(), "its stacks"),
+        count => (format!("{count} reports of the kernel are"), "their stacks"),
+    };
+    format!(
+        " ({reports} among them, without devres on {stacks}: nothing in the text is about the order of releases)"
+    )
 }
 
 fn none_of(lines: u64) -> String {

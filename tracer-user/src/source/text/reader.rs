@@ -298,7 +298,7 @@ impl Reader {
         if !expected {
             self.splats.pass(line, self.place, self.count);
         }
-        let may_begin = !expected && may_begin(line) && !splat::introduces_stack(line);
+        let may_begin = !expected && may_begin(line) && !splat::introduces(line);
         if may_begin || trace_head::may_begin(line) {
             self.hold(line, false);
             return;

@@ -75,6 +75,16 @@ fn named(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((days.checked_add(time)?, rest))
 }
 
+/// The time of day where no date is, in nanoseconds, and what follows the blank behind it: `21:52:21 `, `21:52:21.123 `.
+/// Numbers of buses and devices have other lengths.
+pub(in crate::source::text) fn time_alone(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let [_, _, b':', _, _, b':', _, _, b' ' | b'.' | b',', ..] = bytes else {
+        return None;
+    };
+    let (time, rest) = time_of_day(bytes)?;
+    Some((time, rest.strip_prefix(b" ")?))
+}
+
 /// `21:52`, `21:52:21`, `21:52:21.123456`.
 fn time_of_day(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (hours, rest) = digits(bytes)?;
@@ -137,6 +147,24 @@ mod tests {
                 Some((time, rest.as_bytes())),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_alone_is_no_number_of_a_bus() {
+        let second = 1_000_000_000;
+        for (text, time) in [
+            ("00:00:01 x", Some(second)),
+            ("00:01:00.5  x", Some(60 * second + second / 2)),
+            ("00:00:01,250 x", Some(second + second / 4)),
+            ("00:00:01: x", None),
+            ("03:00.0 x", None),
+            ("00:00:1f.3 x", None),
+            ("0000:00:01.0 x", None),
+            ("24:00:00 x", None),
+        ] {
+            let found = time_alone(text.as_bytes()).map(|(time, _)| time);
+            assert_eq!(found, time, "{text}");
         }
     }
 

@@ -47,7 +47,7 @@ const fn is_digit(byte: u8) -> bool {
 }
 
 /// Every form. Of several that fit, the first one counts.
-static FORMS: [Form; 18] = [
+static FORMS: [Form; 19] = [
     Form {
         begins: |byte| matches!(byte, b'>' | b'|'),
         read: |rest, _| rest.get(1..),
@@ -131,6 +131,13 @@ static FORMS: [Form; 18] = [
         mark: Mark::Log,
         example: "<3>1 2023-03-10T21:52:21Z pc kernel - - - ",
         seen: "RFC 5424",
+    },
+    Form {
+        begins: is_digit,
+        read: wrapper::clock,
+        mark: Mark::Log,
+        example: "21:52:21.123  ",
+        seen: "LAVA, Jenkins and terminals that write the time of day",
     },
     Form {
         begins: is_digit,
@@ -219,6 +226,19 @@ impl Mark {
         };
         prefix.logged |= self == Self::Log || told || blank();
     }
+}
+
+/// A date that stands behind something unknown, as the names of a job and its step, and what follows its prefix.
+pub(in crate::source::text) fn behind_unknown(line: &[u8]) -> Option<(Prefix, &[u8])> {
+    let near = line.get(..line.len().min(FAR))?;
+    // Only the longest form of a date is told from other numbers: `2023-03-10T21:52:21`.
+    let at = memchr::memchr_iter(b'T', near)
+        .filter_map(|at| at.checked_sub(10))
+        .find(|at| {
+            let follows_blank = at.checked_sub(1).and_then(|at| near.get(at)) == Some(&b' ');
+            follows_blank && line.get(*at..).and_then(date::read).is_some()
+        })?;
+    Some(split(line.get(at..)?))
 }
 
 /// Takes the quotation marks of mails off a line.
@@ -348,6 +368,7 @@ fn dated<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
             .or_else(|| vendor::android(behind))
             .or_else(|| wrapper::stream(behind))
             .or_else(|| wrapper::structured(behind))
+            .or_else(|| wrapper::annotation(behind))
             .unwrap_or(behind),
     )
 }

@@ -32,6 +32,20 @@ pub(in crate::source::text) fn numbered(rest: &[u8]) -> Option<&[u8]> {
     (is_number && behind.starts_with(b"[")).then_some(behind)
 }
 
+/// `21:52:21 `, `21:52:21.123 `: the time of day alone.
+pub(in crate::source::text) fn clock<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
+    let (time, behind) = date::time_alone(rest)?;
+    prefix.time = prefix.time.or(Some(Stamp::At(time)));
+    Some(behind)
+}
+
+/// ` ##[error]`: how a job's step marks a line, behind the date.
+pub(in crate::source::text) fn annotation(rest: &[u8]) -> Option<&[u8]> {
+    let inner = rest.trim_ascii_start().strip_prefix(b"##[")?;
+    let end = memchr(b']', inner.get(..inner.len().min(FAR))?)?;
+    inner.get(end + 1..)
+}
+
 /// `time="2023-03-10T21:52:21Z" level=error msg="`, as containers' logs have.
 pub(in crate::source::text) fn fields<'a>(rest: &'a [u8], prefix: &mut Prefix) -> Option<&'a [u8]> {
     // Nothing but these begins so: most messages are none.
@@ -60,9 +74,16 @@ pub(in crate::source::text) fn fields<'a>(rest: &'a [u8], prefix: &mut Prefix) -
     }
 }
 
-/// ` 00O `, ` 01E+`: the stream behind the date of a job's log, of GitLab's runner.
+/// ` 00O `, ` 01E+`: the stream behind the date of a job's log, of GitLab's runner; ` stdout F `, of a container's.
 pub(in crate::source::text) fn stream(rest: &[u8]) -> Option<&[u8]> {
-    match rest.trim_ascii_start() {
+    let rest = rest.trim_ascii_start();
+    let container = rest
+        .strip_prefix(b"stdout ")
+        .or(rest.strip_prefix(b"stderr "));
+    if let Some([b'F' | b'P', b' ', rest @ ..]) = container {
+        return Some(rest);
+    }
+    match rest {
         [a, b, b'O' | b'E', b' ' | b'+', rest @ ..]
             if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() =>
         {

@@ -35,10 +35,13 @@ impl Reader {
     pub(super) fn take_splats(&mut self) {
         for over in self.splats.over() {
             let lines = over.lines;
+            let is_whole = !over.splat.cut;
             if self.collector.report(over) {
                 self.statistics.messages += 1;
                 self.statistics.event_lines += lines;
                 self.statistics.other_lines -= lines;
+            } else {
+                self.statistics.reports += u64::from(is_whole);
             }
         }
     }

@@ -1,11 +1,29 @@
 //! Stacks that the kernel writes into its log.
 
+mod debugger;
+
 use std::sync::Arc;
 
 use crate::{
     event::{Function, StackFrame, Text},
-    source::text::scan::{around, hexadecimal, word},
+    source::text::scan::{around, decimal, hexadecimal, word},
 };
+
+/// What follows the addresses that some machines and debuggers write in front of a function: `[<ffffffffa0001014>] `,
+/// `c008000001a30014] `, `c008000001a30014: `.
+pub(in crate::source::text) fn behind_addresses(text: &[u8]) -> &[u8] {
+    let mut rest = text;
+    while let Some((first, behind)) = word(rest) {
+        let is_of_digits = |byte: &u8| {
+            matches!(byte, b'[' | b']' | b'<' | b'>' | b':') || byte.is_ascii_hexdigit()
+        };
+        if first.len() < 8 || !first.iter().all(is_of_digits) {
+            break;
+        }
+        rest = behind;
+    }
+    rest.trim_ascii_start()
+}
 
 /// `devm_kfree+0x8c/0xfc`, `foo_remove+0x18/0x30 [foo]`, with an address in front or, on 32-bit ARM, with the
 /// function that was called from there.
@@ -18,7 +36,10 @@ pub(in crate::source::text) fn frame(line: &[u8]) -> Option<StackFrame> {
         Some(address) => around(address, b">]")?.1.trim_ascii_start(),
         None => line,
     };
-    let line = line.strip_prefix(b"(").unwrap_or(line);
+    let (line, is_numbered) = match debugger::frame(line) {
+        Some(line) => (line, true),
+        None => (line.strip_prefix(b"(").unwrap_or(line), false),
+    };
     let (place, rest) = word(line)?;
     let place = place.strip_suffix(b")").unwrap_or(place);
     let (name, offset, rest) = match around(place, b"+0x") {
@@ -26,10 +47,16 @@ pub(in crate::source::text) fn frame(line: &[u8]) -> Option<StackFrame> {
             let offset = offset.split(|byte| *byte == b'/').next()?;
             (name, hexadecimal(offset)?, rest)
         }
+        None if rest.trim_ascii().is_empty() && in_decimal(place).is_some() => {
+            let (name, offset) = in_decimal(place)?;
+            (name, offset, rest)
+        }
         None => (
             place,
             0,
-            behind_source(rest).or_else(|| behind_place(rest))?,
+            behind_source(rest)
+                .or_else(|| behind_place(rest))
+                .or_else(|| debugger::behind_function(rest).filter(|_| is_numbered))?,
         ),
     };
     if name.is_empty() || !name.iter().copied().all(is_of_symbol) {
@@ -47,6 +74,13 @@ pub(in crate::source::text) fn frame(line: &[u8]) -> Option<StackFrame> {
         offset,
         line: None,
     })
+}
+
+/// `release_nodes+62`, as bpftrace and crash write.
+fn in_decimal(place: &[u8]) -> Option<(&[u8], u64)> {
+    let (name, offset) = around(place, b"+")?;
+    let offset = offset.strip_suffix(b"]").unwrap_or(offset);
+    Some((name, decimal(offset)?))
 }
 
 /// What follows the place in the source that `decode_stacktrace.sh` writes instead of an offset:
@@ -152,6 +186,7 @@ mod tests {
                 "foo_remove+0x18/0x30 drivers/misc/foo.c:12",
                 "foo_remove+0x18",
             ),
+            ("    release_nodes+62", "release_nodes+0x3e"),
         ] {
             let (_, line) = crate::source::text::envelope::prefix::split(line.as_bytes());
             let line = std::str::from_utf8(line).unwrap();

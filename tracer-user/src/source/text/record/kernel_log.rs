@@ -157,6 +157,11 @@ pub(in crate::source::text) fn beginning(line: &[u8]) -> (Prefix, &[u8]) {
         }
         before = outside;
     }
+    if prefix.time.is_none()
+        && let Some(behind) = prefix::behind_unknown(line)
+    {
+        return behind;
+    }
     (prefix, rest)
 }
 
@@ -173,7 +178,7 @@ fn driver_alone(driver: &[u8]) -> &[u8] {
     let is_no_part = |byte: &u8| {
         matches!(
             byte,
-            b'"' | b'\'' | b'`' | b'=' | b':' | b'$' | b'#' | b'>' | b')'
+            b'"' | b'\'' | b'`' | b'=' | b':' | b'$' | b'#' | b'>' | b')' | b']' | b'|'
         )
     };
     match driver.iter().rposition(is_no_part) {

@@ -45,6 +45,12 @@ struct Record<'a> {
     read: Option<Value<'a>>,
     #[serde(borrow)]
     time: Option<Value<'a>>,
+    /// What others call the message.
+    #[serde(borrow, rename = "message")]
+    text: Option<Value<'a>>,
+    /// When a test machine read the line.
+    #[serde(borrow)]
+    dt: Option<Value<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +75,8 @@ impl Records {
         let text = prefix::unquote(line);
         let text = text.strip_prefix(b"\x1e").unwrap_or(text);
         let text = text.strip_prefix(b"data: ").unwrap_or(text);
+        // LAVA writes a list of them.
+        let text = text.strip_prefix(b"- ").unwrap_or(text);
         let may_be = matches!(text.first(), Some(b'{' | b'_')) || self.form != Form::None;
         if !may_be {
             each(line, count);
@@ -162,13 +170,14 @@ fn whole(text: &[u8]) -> Option<Vec<u8>> {
         Value::Number(number) => Some(number.to_string().into_bytes()),
         Value::Other(_) => None,
     };
-    let message = record.message.as_ref().and_then(bytes)?;
+    let message = record.message.or(record.text);
+    let message = message.as_ref().and_then(bytes)?;
     let message = message.trim_ascii_end();
     let monotonic = record.written.as_ref().or(record.read.as_ref());
     if let Some(time) = monotonic.and_then(bytes).and_then(|time| number(&time)) {
         return Some(stamped(Some(time), message));
     }
-    match record.time {
+    match record.time.or(record.dt) {
         Some(Value::Number(time)) => Some(stamped(seconds(time.to_string().as_bytes()), message)),
         // A date: what the message itself has counts more.
         Some(Value::Text(date)) => Some([date.as_bytes(), b" ", message].concat()),
@@ -252,9 +261,19 @@ mod tests {
             let found = lines(text);
             assert!(found.contains(&"[7.138679] x y: z".to_owned()), "{found:?}");
         }
+        for text in [
+            r#"{"log":"[ 7.0] x y: z\n","stream":"stdout","time":"2023-03-10T21:52:21Z"}"#,
+            r#"- {"dt": "2023-03-10T21:52:21Z", "lvl": "target", "msg": "[ 7.0] x y: z"}"#,
+        ] {
+            assert_eq!(
+                lines(text),
+                ["2023-03-10T21:52:21Z [ 7.0] x y: z"],
+                "{text}"
+            );
+        }
         assert_eq!(
-            lines(r#"{"log":"[ 7.0] x y: z\n","stream":"stdout","time":"2023-03-10T21:52:21Z"}"#),
-            ["2023-03-10T21:52:21Z [ 7.0] x y: z"]
+            lines(r#"{"@timestamp":"2023-03-10T21:52:21Z","message":"x y: z"}"#),
+            ["x y: z"]
         );
     }
 

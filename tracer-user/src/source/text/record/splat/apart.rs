@@ -60,8 +60,11 @@ impl Before {
         if !follows {
             self.lines.clear();
         }
-        let has_offset = |at: usize| line.get(at..).is_some_and(|rest| rest.starts_with(b"+0x"));
-        if !memchr::memchr_iter(b'+', line).any(has_offset) {
+        let is_digit = |at: usize| line.get(at + 1).is_some_and(u8::is_ascii_digit);
+        let has_offset = memchr::memchr_iter(b'+', line).any(is_digit);
+        // A debugger numbers them.
+        let numbered = || line.trim_ascii_start().starts_with(b"#");
+        if !has_offset && !numbered() {
             return self.lines.clear();
         }
         // The oldest makes room, and its memory is used again: there are logs in which every line is like a frame.

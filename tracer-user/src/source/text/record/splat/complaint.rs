@@ -1,6 +1,6 @@
 //! What parts of the kernel complain of that keep books: interrupts, objects, references, locks, names, lists.
 
-use super::forms::{Form, Header, begins, words};
+use super::forms::{Form, Header, begins, said, words};
 use crate::{
     event::splat::SplatKind,
     source::text::scan::{around, digits, word},
@@ -11,21 +11,23 @@ pub(super) const KCSAN: &str = "KCSAN";
 
 pub(super) const FORMS: &[Form] = &[
     Form {
-        words: "Trying to free already-free IRQ ",
-        read: |_, rest| {
-            Some(Header {
-                number: digits(rest).map(|(number, _)| number),
-                ..Header::of(SplatKind::FreedIrq)
-            })
-        },
+        words: "Trying to free already-free",
+        read: |_, rest| freed_irq(rest),
         example: "Trying to free already-free IRQ 126",
         seen: "kernel/irq/manage.c: before or below its WARNING line",
     },
     Form {
-        words: "removing non-empty directory 'irq/",
+        words: "already-free IRQ",
+        read: |before, rest| begins(before).then(|| freed_irq(&[b" IRQ", rest].concat()))?,
+        example: "already-free IRQ 126",
+        seen: "the same, wrapped in front of it",
+    },
+    Form {
+        words: "non-empty directory",
         read: |_, rest| {
+            let (_, number) = around(rest, b" 'irq/")?;
             Some(Header {
-                number: digits(rest).map(|(number, _)| number),
+                number: digits(number).map(|(number, _)| number),
                 ..Header::of(SplatKind::LiveIrq)
             })
         },
@@ -50,14 +52,15 @@ pub(super) const FORMS: &[Form] = &[
         seen: "lib/debugobjects.c",
     },
     Form {
-        words: "refcount_t: ",
-        read: |_, rest| Some(Header::saying(SplatKind::Refcount, rest)),
+        words: "refcount_t:",
+        read: |_, rest| Some(Header::saying(SplatKind::Refcount, said(rest)?)),
         example: "refcount_t: underflow; use-after-free.",
         seen: "lib/refcount.c: before or below its WARNING line",
     },
     Form {
-        words: "UBSAN: ",
+        words: "UBSAN:",
         read: |_, rest| {
+            let rest = said(rest)?;
             Some(match around(rest, b" in ") {
                 Some((sort, place)) => Header {
                     place: words(place),
@@ -82,14 +85,16 @@ pub(super) const FORMS: &[Form] = &[
         seen: "lib/list_debug.c",
     },
     Form {
-        words: "sysfs: cannot create duplicate filename ",
-        read: |_, rest| {
-            let quote = |byte: &u8| matches!(byte, b'\'' | b'"');
-            let name = rest.split(quote).nth(1).unwrap_or(rest);
-            Some(Header::saying(SplatKind::DuplicateName, name))
-        },
+        words: "cannot create duplicate",
+        read: |_, rest| taken_name(rest.trim_ascii_start().strip_prefix(b"filename")?),
         example: "sysfs: cannot create duplicate filename '/devices/platform/demo.0/leds/demo'",
         seen: "fs/sysfs/dir.c",
+    },
+    Form {
+        words: "duplicate filename",
+        read: |before, rest| begins(before).then(|| taken_name(rest))?,
+        example: "duplicate filename '/devices/platform/demo.0/leds/demo'",
+        seen: "the same, wrapped in front of it",
     },
     Form {
         words: "kobject_add_internal failed for ",
@@ -213,8 +218,9 @@ pub(super) const FORMS: &[Form] = &[
         seen: "lib/smp_processor_id.c",
     },
     Form {
-        words: "BUG: KCSAN: ",
+        words: "BUG: KCSAN:",
         read: |_, rest| {
+            let rest = said(rest)?;
             let sort = around(rest, b" in ").map_or(rest, |(sort, _)| sort);
             Some(Header::saying(
                 SplatKind::Warning,
@@ -258,6 +264,22 @@ pub(super) const FORMS: &[Form] = &[
         seen: "kernel/sched/core.c",
     },
 ];
+
+/// ` '/devices/platform/demo.0/leds/demo'`.
+fn taken_name(rest: &[u8]) -> Option<Header> {
+    let quote = |byte: &u8| matches!(byte, b'\'' | b'"');
+    let name = rest.split(quote).nth(1)?;
+    Some(Header::saying(SplatKind::DuplicateName, name))
+}
+
+/// ` IRQ 126`, if that much of it is there.
+fn freed_irq(rest: &[u8]) -> Option<Header> {
+    let number = rest.trim_ascii_start().strip_prefix(b"IRQ")?;
+    Some(Header {
+        number: Some(digits(number.trim_ascii_start())?.0),
+        ..Header::of(SplatKind::FreedIrq)
+    })
+}
 
 /// ` (active state 0) object: … object type: work_struct hint: demo_work+0x0/0x230`.
 fn freed_active(_: &[u8], rest: &[u8]) -> Option<Header> {

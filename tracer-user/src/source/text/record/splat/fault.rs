@@ -1,7 +1,10 @@
 //! Accesses that the processor or the hardware refused, and panics.
 
 use super::forms::{Form, Header, begins, words};
-use crate::{event::splat::SplatKind, source::text::scan::around};
+use crate::{
+    event::splat::SplatKind,
+    source::text::scan::{around, hexadecimal, word},
+};
 
 pub(super) const FORMS: &[Form] = &[
     Form {
@@ -98,7 +101,28 @@ pub(super) const FORMS: &[Form] = &[
         example: "invalid opcode: 0000 [#1] SMP",
         seen: "arch/x86/kernel/traps.c, below `kernel BUG at`",
     },
+    Form {
+        words: ": Vector: ",
+        read: xmon,
+        example: "cpu 0x3: Vector: 300 (Data Access) at [c00000000f8e7830]",
+        seen: "arch/powerpc/xmon/xmon.c",
+    },
 ];
+
+/// `300 (Data Access) at [c00000000f8e7830]` behind `cpu 0x3`.
+fn xmon(before: &[u8], rest: &[u8]) -> Option<Header> {
+    let (_, cpu) = around(before, b"cpu 0x")?;
+    let (vector, _) = word(rest)?;
+    let kind = match vector {
+        b"700" => SplatKind::Bug,
+        b"200" => SplatKind::Abort,
+        _ => SplatKind::Oops,
+    };
+    Some(Header {
+        cpu: hexadecimal(cpu).and_then(|cpu| u16::try_from(cpu).ok()),
+        ..Header::of(kind)
+    })
+}
 
 fn panic(rest: &[u8]) -> Header {
     let kind = if around(rest, b"SError").is_some() {

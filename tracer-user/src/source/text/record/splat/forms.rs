@@ -65,6 +65,12 @@ pub(super) fn words(text: &[u8]) -> Option<Text> {
     (!near.is_empty()).then(|| Text::from(String::from_utf8_lossy(near)))
 }
 
+/// What follows the words of a form, if anything does: it may have been wrapped to the next line.
+pub(super) fn said(rest: &[u8]) -> Option<&[u8]> {
+    let rest = rest.trim_ascii();
+    (!rest.is_empty()).then_some(rest)
+}
+
 /// The function at the beginning of `devm_kfree+0x8c/0xfc [demo]`, or `devm_kfree (drivers/base/devres.c:1064)`.
 pub(super) fn function(text: &[u8]) -> Option<Function> {
     let frame = backtrace::frame(text)?;

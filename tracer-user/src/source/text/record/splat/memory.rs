@@ -1,6 +1,6 @@
 //! Reports of what watches memory: KASAN, KFENCE, the slab allocator.
 
-use super::forms::{Form, Header, begins, function, words};
+use super::forms::{Form, Header, begins, function, said, words};
 use crate::{
     event::splat::SplatKind,
     source::text::scan::{around, digits},
@@ -8,8 +8,8 @@ use crate::{
 
 pub(super) const FORMS: &[Form] = &[
     Form {
-        words: "BUG: KASAN: ",
-        read: |_, rest| Some(sort_and_function(SplatKind::Kasan, rest)),
+        words: "BUG: KASAN:",
+        read: |_, rest| sort_and_function(SplatKind::Kasan, rest),
         example: "BUG: KASAN: slab-use-after-free in demo_detach+0x58/0x220 [demo]",
         seen: "mm/kasan/report.c",
     },
@@ -26,8 +26,9 @@ pub(super) const FORMS: &[Form] = &[
         seen: "mm/kasan/report.c, within an oops",
     },
     Form {
-        words: "BUG: KMSAN: ",
+        words: "BUG: KMSAN:",
         read: |_, rest| {
+            let rest = said(rest)?;
             let sort = around(rest, b" in ").map_or(rest, |(sort, _)| sort);
             let place = around(rest, b" in ").map_or(rest, |(_, place)| place);
             Some(Header {
@@ -39,8 +40,8 @@ pub(super) const FORMS: &[Form] = &[
         seen: "mm/kmsan/report.c",
     },
     Form {
-        words: "BUG: KFENCE: ",
-        read: |_, rest| Some(sort_and_function(SplatKind::Kfence, rest)),
+        words: "BUG: KFENCE:",
+        read: |_, rest| sort_and_function(SplatKind::Kfence, rest),
         example: "BUG: KFENCE: use-after-free read in demo_detach+0x58/0x220",
         seen: "mm/kfence/report.c",
     },
@@ -88,14 +89,15 @@ pub(super) const FORMS: &[Form] = &[
 ];
 
 /// `slab-use-after-free in demo_detach+0x58/0x220 [demo]`.
-fn sort_and_function(kind: SplatKind, rest: &[u8]) -> Header {
-    match around(rest, b" in ") {
+fn sort_and_function(kind: SplatKind, rest: &[u8]) -> Option<Header> {
+    said(rest)?;
+    Some(match around(rest, b" in ") {
         Some((sort, place)) => Header {
             function: function(place),
             ..Header::saying(kind, sort)
         },
         None => Header::saying(kind, rest),
-    }
+    })
 }
 
 /// `-1k (Not tainted): Object already free`.

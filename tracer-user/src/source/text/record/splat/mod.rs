@@ -8,6 +8,7 @@ mod apart;
 mod complaint;
 mod fault;
 mod forms;
+mod margin;
 mod meaning;
 mod memory;
 mod part;
@@ -21,8 +22,9 @@ use smallvec::SmallVec;
 use self::{
     apart::Before,
     forms::Header,
+    margin::Margin,
     part::Part,
-    report::{Open, Took},
+    report::{Mixed, Open, Took},
     table::First,
 };
 use super::kernel_log;
@@ -33,7 +35,7 @@ use crate::{
     },
     source::text::{
         envelope::prefix::{Prefix, Stamp, unquote},
-        scan::{around, word},
+        scan::{around, last_word, word},
     },
 };
 pub(in crate::source::text) use apart::apart;
@@ -47,7 +49,7 @@ const BEHIND: u64 = 40;
 const MOST_OPEN: usize = 4;
 
 /// What a line contains that belongs to a report whose first lines are missing.
-const WITHOUT_BEGINNING: [&str; 18] = [
+const WITHOUT_BEGINNING: [&str; 20] = [
     "Modules linked in:",
     " Comm: ",
     "Call Trace:",
@@ -60,12 +62,14 @@ const WITHOUT_BEGINNING: [&str; 18] = [
     "Krnl PSW : ",
     "Allocated by task",
     "Freed by task",
-    "release_nodes+0x",
-    "devres_release_all+0x",
-    "devres_release_group+0x",
-    "devm_action_release+0x",
+    "[exception RIP: ",
+    "release_nodes+",
+    "devres_release_all+",
+    "devres_release_group+",
+    "devm_action_release+",
     "release_nodes (",
     "devres_release_all (",
+    "release_nodes at ",
 ];
 
 /// What lines contain that are looked at, while no report is open.
@@ -73,10 +77,10 @@ pub(in crate::source::text) fn telling() -> impl Iterator<Item = &'static str> {
     table::all().map(|form| form.words).chain(WITHOUT_BEGINNING)
 }
 
-/// Whether a line can be nothing but the beginning of a stack.
-pub(in crate::source::text) fn introduces_stack(line: &[u8]) -> bool {
+/// Whether a line can be nothing but the beginning of a report or a stack.
+pub(in crate::source::text) fn introduces(line: &[u8]) -> bool {
     let line = line.trim_ascii_end();
-    line.ends_with(b"race:")
+    line.ends_with(b"race:") || !matches!(table::read(line), First::No)
 }
 
 /// Who wrote a line (`CONFIG_PRINTK_CALLER`): a thread or a CPU.
@@ -133,6 +137,9 @@ pub(in crate::source::text) struct Splats {
     /// The last line, if it is a first one of a report: its rest may have been wrapped to the next.
     begun: Option<Begun>,
     before: Before,
+    margin: Margin,
+    /// The last line, if it has a time and says nothing: its rest may have been wrapped to the next.
+    idle: Option<(Vec<u8>, u64)>,
 }
 
 /// A first line of a report whose end may have been wrapped to the next line.
@@ -165,7 +172,19 @@ impl Splats {
     /// Looks at a line that is no event, the last one of `count` that it was in the input.
     pub(in crate::source::text) fn look(&mut self, line: &[u8], number: u64, count: u64) -> Seen {
         let place = At { number, count };
-        let (prefix, text) = kernel_log::beginning(line);
+        if let Some((before, at)) = self.idle.take()
+            && let Some(whole) = unwrapped(&before, at, line, place)
+        {
+            return self.read(&whole, place);
+        }
+        self.read(line, place)
+    }
+
+    /// The same for a line that is whole.
+    fn read(&mut self, line: &[u8], place: At) -> Seen {
+        let number = place.number;
+        let (prefix, whole) = kernel_log::beginning(line);
+        let text = self.margin.off(whole);
         let caller = (prefix.thread, prefix.cpu);
         let time = prefix.time;
         if memchr::memmem::find(text, b"[ cut here ]").is_some() {
@@ -179,7 +198,14 @@ impl Splats {
             return seen;
         }
         let known = self.position(caller);
-        let first = table::read(line);
+        let first = match table::read(line) {
+            // Some forms have nothing in front but what is known.
+            First::Begun => match table::read(text) {
+                First::No => First::Begun,
+                first => first,
+            },
+            first => first,
+        };
         let begins = !matches!(first, First::No);
         let header = first.header();
         if begins {
@@ -196,24 +222,24 @@ impl Splats {
             {
                 return Seen::Part;
             }
-            let mut open = Open::new(header, caller, place);
-            if caller == (None, None)
-                && let Some(before) = known.and_then(|known| self.open.get(known))
-            {
-                let between = u64::from(self.cut_here == Some(number.saturating_sub(1)));
-                let behind = number.saturating_sub(before.last);
-                open.mixed = before.cut_into(behind <= 1 + between);
-            }
-            self.close(known);
-            return self.begin(open, time);
+            let open = Open::new(header, caller, place);
+            return self.begin_behind(open, known, time);
         }
+        let known = self.leave(known, text, caller);
         match known.and_then(|known| self.open.get_mut(known)) {
             Some(open) => match open.part(text, place) {
                 Took::Part => {
                     open.seen_at(time);
+                    if open.nested && open.mixed == Mixed::Yes {
+                        open.nested = false;
+                        self.end_interrupted();
+                    }
                     return Seen::Part;
                 }
-                Took::Nothing => return Seen::Nothing,
+                Took::Nothing => {
+                    self.idle = time.map(|_| (line.to_vec(), number));
+                    return Seen::Nothing;
+                }
                 Took::Another => self.close(known),
             },
             None if !is_part(text) => return Seen::Nothing,
@@ -229,6 +255,48 @@ impl Splats {
             return self.begin(open, time);
         }
         Seen::Nothing
+    }
+
+    /// Begins a report. If that is within another one, whose stack has begun and not ended, the rest of that may follow
+    /// behind it.
+    fn begin_behind(&mut self, mut open: Open, known: Option<usize>, time: Option<Stamp>) -> Seen {
+        let before = known.and_then(|known| self.open.get_mut(known));
+        match before {
+            Some(before) if before.is_within_stack() => {
+                before.interrupted = true;
+                open.nested = true;
+            }
+            before => {
+                if let Some(before) = before
+                    && open.caller == (None, None)
+                {
+                    open.mixed = before.cut_into();
+                }
+                self.close(known);
+            }
+        }
+        self.begin(open, time)
+    }
+
+    /// The report of this writer that a line belongs to: one that was within another is over where the rest of that
+    /// follows.
+    fn leave(&mut self, known: Option<usize>, text: &[u8], caller: Caller) -> Option<usize> {
+        let is_over = |known: usize| {
+            self.open
+                .get(known)
+                .is_some_and(|open| open.is_left_at(text))
+        };
+        if !known.is_some_and(is_over) {
+            return known;
+        }
+        self.close(known);
+        self.position(caller)
+    }
+
+    /// Lines of the report around this one are among its own: what is whose can't be told.
+    fn end_interrupted(&mut self) {
+        let around = self.open.iter().rposition(|open| open.interrupted);
+        self.close(around);
     }
 
     /// Takes the line together with the one before, which begins a report, if it is the rest of that.
@@ -304,7 +372,7 @@ impl Splats {
         let is_named = caller != (None, None);
         self.open
             .iter()
-            .position(|open| open.caller == caller)
+            .rposition(|open| open.caller == caller)
             .or_else(|| {
                 self.open
                     .iter()
@@ -316,7 +384,7 @@ impl Splats {
         let mut at = 0;
         while let Some(open) = self.open.get(at) {
             let most = if open.ended { BEHIND } else { WITHIN };
-            if number.saturating_sub(open.last) > most {
+            if !open.interrupted && number.saturating_sub(open.last) > most {
                 self.close(Some(at));
             } else {
                 at += 1;
@@ -329,9 +397,43 @@ impl Splats {
             && at < self.open.len()
         {
             let open = self.open.remove(at);
+            if open.nested
+                && let Some(around) = at.checked_sub(1).and_then(|at| self.open.get_mut(at))
+            {
+                around.interrupted = false;
+                around.last = open.last;
+            }
             self.over.extend(open.over());
         }
     }
+}
+
+/// The line before together with this one, if that is its rest: it follows at once, has no time, and says nothing alone
+/// or something else.
+fn unwrapped(before: &[u8], at: u64, line: &[u8], place: At) -> Option<Vec<u8>> {
+    let follows = at + place.count == place.number;
+    if !follows || before.len() < FULL_ALONE || kernel_log::beginning(line).0.time.is_some() {
+        return None;
+    }
+    let rest = unquote(line);
+    let whole = [before, b" ", rest].concat();
+    match part::read(rest) {
+        // A doubtful one, or where an address points to that stands in a register.
+        Part::Frame(Some(_)) => ends_with_address(kernel_log::beginning(before).1).then_some(whole),
+        Part::Other if matches!(table::read(rest), First::No) => {
+            let said = part::read(kernel_log::beginning(&whole).1);
+            (said != Part::Other).then_some(whole)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a line ends with the mark of a doubtful frame, or with an address whose function is on the next.
+fn ends_with_address(text: &[u8]) -> bool {
+    let is_of_address =
+        |byte: &u8| matches!(byte, b'[' | b'<' | b'>' | b']') || byte.is_ascii_hexdigit();
+    last_word(text)
+        .is_some_and(|(_, last)| last == b"?" || last.len() >= 8 && last.iter().all(is_of_address))
 }
 
 /// Whether a line begins with a module in brackets, and not with the address of a frame.

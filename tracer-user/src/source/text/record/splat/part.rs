@@ -62,7 +62,7 @@ pub(super) enum Machine {
 }
 
 /// What the line begins with that names the function in which it happened.
-const REGISTERS: [(&[u8], Machine); 15] = [
+const REGISTERS: [(&[u8], Machine); 17] = [
     (b"RIP: 0010:", Machine::TellsOfAll),
     (b"RIP: e030:", Machine::TellsOfAll),
     (b"EIP: ", Machine::TellsOfAll),
@@ -82,6 +82,9 @@ const REGISTERS: [(&[u8], Machine); 15] = [
     (b"IAOQ[0]: ", Machine::TellsOfAll),
     (b"TPC: <", Machine::TellsOfAll),
     (b"pc is at ", Machine::TellsAtItsEnd),
+    // The debuggers xmon and crash.
+    (b"pc: ", Machine::TellsAtItsEnd),
+    (b"[exception RIP: ", Machine::TellsAtItsEnd),
 ];
 
 /// Reads a line, without its prefix.
@@ -104,7 +107,7 @@ pub(super) fn read(line: &[u8]) -> Part {
         .iter()
         .find_map(|(name, machine)| Some((line.strip_prefix(*name)?, *machine)))
     {
-        return Part::Registers(machine, forms::function(behind_addresses(at)));
+        return Part::Registers(machine, forms::function(backtrace::behind_addresses(at)));
     }
     if let Some(part) = facts(line) {
         return part;
@@ -118,25 +121,26 @@ pub(super) fn read(line: &[u8]) -> Part {
         }
         _ => {}
     }
+    if interrupts(line) {
+        return Part::Interrupted;
+    }
     if line.starts_with(b"? ") || around(line, b"] ? ").is_some() {
         return Part::Frame(None);
     }
     frame(line)
 }
 
-/// What follows the addresses that some machines write in front of a function: `[<ffffffffa0001014>] `,
-/// `c008000001a30014] `.
-fn behind_addresses(text: &[u8]) -> &[u8] {
-    let mut rest = text;
-    while let Some((first, behind)) = word(rest) {
-        let is_of_digits =
-            |byte: &u8| matches!(byte, b'[' | b']' | b'<' | b'>') || byte.is_ascii_hexdigit();
-        if first.len() < 8 || !first.iter().all(is_of_digits) {
-            break;
-        }
-        rest = behind;
-    }
-    rest.trim_ascii_start()
+/// Whether a line says that what follows was interrupted, as powerpc does by the vector: `--- interrupt: 500 at`,
+/// `--- Exception: 501 (Hardware Interrupt) at`. What a fault interrupts has caused it.
+fn interrupts(line: &[u8]) -> bool {
+    let vector = line
+        .strip_prefix(b"--- interrupt: ")
+        .or_else(|| line.strip_prefix(b"--- Exception: "));
+    let vector = vector.and_then(word).map(|(vector, _)| vector);
+    matches!(
+        vector,
+        Some(b"500" | b"501" | b"900" | b"901" | b"a00" | b"a01" | b"e80" | b"ea0")
+    )
 }
 
 /// A frame; its first line on 32-bit ARM has two.
@@ -266,6 +270,19 @@ fn facts(line: &[u8]) -> Option<Part> {
             cpu: None,
         }));
     }
+    // xmon: `pid   = 1517, comm = rmmod`
+    if let Some(task) = line.strip_prefix(b"pid ")
+        && let Some((pid, name)) = around(task, b", comm = ")
+    {
+        let pid = pid.trim_ascii_start().strip_prefix(b"= ");
+        return Some(Part::Task(Who {
+            tid: pid
+                .and_then(digits)
+                .and_then(|(tid, _)| u32::try_from(tid).ok()),
+            comm: Some(Comm::new(&String::from_utf8_lossy(name))),
+            cpu: None,
+        }));
+    }
     // `task:rmmod           state:D stack:0     pid:1517`
     if let Some(task) = line.strip_prefix(b"task:")
         && let Some((name, _)) = word(task)
@@ -353,6 +370,7 @@ mod tests {
             " IAOQ[0]: demo_off+0x14/0x40 [demo]",
             "TPC: <demo_off+0x14/0x40 [demo]>",
             "pc is at demo_off+0x14/0x40 [demo]",
+            "    pc: c008000001a30014: demo_off+0x14/0x40 [demo]",
         ] {
             let Part::Registers(_, Some(function)) = read(line.as_bytes()) else {
                 panic!("{line}");
@@ -403,6 +421,7 @@ mod tests {
                 2622,
                 "rmmod",
             ),
+            ("    pid   = 1517, comm = rmmod", 1517, "rmmod"),
             (
                 "Read of size 4 at addr ffff8000304743f0 by task sh/227",
                 227,

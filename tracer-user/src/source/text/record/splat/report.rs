@@ -1,5 +1,6 @@
 //! One report, while its lines come.
 
+mod nested;
 mod over;
 
 use super::{
@@ -39,8 +40,14 @@ pub(super) struct Open {
     pub(super) cut: bool,
     /// Whether lines of another report are among its own and can't be told apart, or its own are out of order.
     pub(super) mixed: Mixed,
+    /// It began within the stack of another one, and no line of that was seen since.
+    pub(super) nested: bool,
+    /// Another one began within its stack.
+    pub(super) interrupted: bool,
     /// A stack was said to begin, and not to end.
     within: bool,
+    /// One was said to end.
+    left: bool,
     stacks: Vec<Building>,
     module: Option<Text>,
     signs: Signs,
@@ -95,7 +102,10 @@ impl Open {
             header,
             cut: false,
             mixed: Mixed::No,
+            nested: false,
+            interrupted: false,
             within: false,
+            left: false,
             stacks: Vec::new(),
             module: None,
             signs: Signs::default(),
@@ -152,18 +162,6 @@ impl Open {
         self.lines += at.count;
     }
 
-    /// What it is for a report that begins now, right behind a line of this one or not, if nobody says who writes: the
-    /// rest of this one may follow among the lines of that.
-    pub(super) fn cut_into(&self, right_behind: bool) -> Mixed {
-        match (self.has_frames(), self.stacks.is_empty()) {
-            _ if self.ended => Mixed::No,
-            (true, _) if self.within && right_behind => Mixed::Yes,
-            (true, _) => Mixed::No,
-            (false, true) => Mixed::Perhaps,
-            (false, false) => Mixed::Yes,
-        }
-    }
-
     fn has_frames(&self) -> bool {
         self.stacks.iter().any(|stack| !stack.frames.is_empty())
     }
@@ -182,7 +180,11 @@ impl Open {
         // A line that came twice, at the same time, is one.
         let at_once = time.is_some() && time == self.began;
         let is_again = at_once && *header == self.header && self.last + at.count == at.number;
-        if self.has_frames() || self.ended || !is_again && !fits(self.header.kind, header.kind) {
+        if self.has_frames()
+            || self.within
+            || self.ended
+            || !is_again && !fits(self.header.kind, header.kind)
+        {
             return false;
         }
         self.fatal |= header.fatal;
@@ -215,6 +217,10 @@ impl Open {
                 Part::Stack(Role::Report, _) => Took::Another,
                 _ => Took::Nothing,
             };
+        }
+        if self.is_disturbed_by(&part) {
+            self.mixed = Mixed::Yes;
+            return Took::Part;
         }
         match part {
             Part::Frame(None) if self.stacks.is_empty() => return Took::Nothing,
@@ -283,11 +289,12 @@ impl Open {
                 return Took::Nothing;
             }
             Part::Rule => {
-                self.ended = self.has_frames();
+                self.ended = self.has_frames() && !self.within;
                 return Took::Nothing;
             }
             Part::Bound(begins) => {
                 self.within = begins;
+                self.left |= !begins;
                 return Took::Nothing;
             }
             Part::Filling | Part::Other => return Took::Nothing,
@@ -396,7 +403,15 @@ impl Open {
     }
 
     fn registers(&mut self, machine: Machine, function: Option<Function>) {
-        if self.has_frames() {
+        let mut frames = self.stacks.iter().flat_map(|stack| &stack.frames);
+        // A debugger shows first how it was called.
+        let is_reporting = |frame: &StackFrame| {
+            let function = frame.function.as_deref();
+            function
+                .and_then(Function::base_name)
+                .is_some_and(is_of_reporting)
+        };
+        if frames.any(|frame| !is_reporting(frame)) {
             return;
         }
         self.signs.machine = self.signs.machine.or(Some(machine));

@@ -8,10 +8,19 @@ use crate::{
 
 pub(super) const FORMS: &[Form] = &[
     Form {
-        words: " blocked for more than ",
-        read: hung,
+        words: "INFO: task ",
+        read: |_, rest| {
+            let (task, rest) = around(rest, b" blocked for")?;
+            hung(&[b"task ", task].concat(), rest)
+        },
         example: "INFO: task rmmod:1517 blocked for more than 120 seconds.",
         seen: "kernel/hung_task.c",
+    },
+    Form {
+        words: " blocked for",
+        read: hung,
+        example: "task rmmod:1517 blocked for more than 120 seconds.",
+        seen: "the same, without its beginning",
     },
     Form {
         words: "soft lockup - CPU#",
@@ -48,7 +57,7 @@ pub(super) const FORMS: &[Form] = &[
 /// `INFO: task rmmod:1517` and `120 seconds.`
 fn hung(before: &[u8], rest: &[u8]) -> Option<Header> {
     let (_, task) = around(before, b"task ")?;
-    let (seconds, rest) = digits(rest)?;
+    let (seconds, rest) = digits(rest.trim_ascii_start().strip_prefix(b"more than ")?)?;
     let mut header = Header {
         number: Some(seconds),
         ..Header::of(SplatKind::Hung)
