@@ -143,8 +143,8 @@ static FORMS: [Form; 19] = [
         begins: is_digit,
         read: |rest, _| wrapper::numbered(rest),
         mark: Mark::Log,
-        example: "21:52:21.0000  [    7.138679] ",
-        seen: "conserver, LAVA and others that log a console; grep -n",
+        example: "123:[    7.138679] ",
+        seen: "grep -n; consoles that are logged with a count in front",
     },
     Form {
         begins: |byte| byte.is_ascii_uppercase(),
