@@ -25,6 +25,15 @@ pub(in crate::source::text) fn plain<'a>(line: &'a [u8], space: &'a mut Vec<u8>)
             Some(b'[') => {
                 bytes.find(|byte| (0x40..=0x7e).contains(byte));
             }
+            // A command to a terminal, or what a test machine has put in its place, up to its end.
+            Some(begin @ (b']' | b'_')) => {
+                let mut ahead = bytes.clone();
+                match ahead.find(|byte| matches!(byte, 7 | b'\x1b')) {
+                    Some(7) => bytes = ahead,
+                    Some(_) if ahead.next() == Some(b'\\') => bytes = ahead,
+                    _ => space.push(begin),
+                }
+            }
             other => space.extend(other),
         }
     }
@@ -228,6 +237,13 @@ mod tests {
         assert_eq!(plain(coloured, &mut space), b"[ 1.0] x: y");
         assert_eq!(plain(b"x\x1b", &mut Vec::new()), b"x");
         assert_eq!(plain(b"x\x1b[", &mut Vec::new()), b"x");
+        for (line, expected) in [
+            (&b"\x1b_bk;t=1678485141000\x07x: y"[..], &b"x: y"[..]),
+            (b"\x1b]8;;http://a\x1b\\x\x1b]8;;\x1b\\: y", b"x: y"),
+            (b"\x1b_x: y", b"_x: y"),
+        ] {
+            assert_eq!(plain(line, &mut Vec::new()), expected);
+        }
     }
 
     #[test]

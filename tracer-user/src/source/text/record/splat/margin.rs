@@ -1,6 +1,8 @@
 //! What a program that no table knows writes in front of each line: it is learned from lines of which the kernel's
 //! part is known, and taken off the others.
 
+use crate::source::text::scan::digits;
+
 /// Longest margin.
 const LONGEST: usize = 96;
 
@@ -20,7 +22,7 @@ const BEGINNINGS: [&str; 9] = [
 /// The margin of the lines before.
 #[derive(Debug, Default)]
 pub(super) struct Margin {
-    /// With one digit in place of all.
+    /// With one digit in place of each number, and one blank in place of several.
     shape: Vec<u8>,
 }
 
@@ -33,12 +35,18 @@ impl Margin {
         match beginning(text) {
             Some(at) if at > 0 => {
                 let (margin, rest) = text.split_at_checked(at).unwrap_or((&[], text));
-                self.shape.clear();
-                self.shape.extend(margin.iter().copied().map(shape));
+                self.learn(margin);
                 rest
             }
             _ => text,
         }
+    }
+
+    fn learn(&mut self, margin: &[u8]) {
+        self.shape.clear();
+        self.shape.extend(margin.iter().copied().map(shape));
+        self.shape
+            .dedup_by(|next, byte| next == byte && matches!(byte, b'0' | b' '));
     }
 
     /// What follows the margin, if the line has it.
@@ -46,13 +54,15 @@ impl Margin {
         if self.shape.is_empty() {
             return None;
         }
-        let (margin, rest) = text.split_at_checked(self.shape.len())?;
-        let fits = margin
-            .iter()
-            .copied()
-            .map(shape)
-            .eq(self.shape.iter().copied());
-        fits.then_some(rest.trim_ascii_start())
+        let mut rest = text;
+        for byte in &self.shape {
+            rest = match byte {
+                b'0' => digits(rest)?.1,
+                b' ' => rest.strip_prefix(b" ")?.trim_ascii_start(),
+                other => rest.strip_prefix(&[*other])?,
+            };
+        }
+        Some(rest.trim_ascii_start())
     }
 }
 
@@ -65,7 +75,10 @@ fn beginning(text: &[u8]) -> Option<usize> {
         .min()?;
     let before = near.get(..at)?;
     // What the kernel itself puts in front ends with a colon: `rcu: INFO: task`.
-    let is_own = before.trim_ascii_end().ends_with(b":");
+    let is_own = matches!(
+        before.trim_ascii_end(),
+        [.., b'a'..=b'z' | b'A'..=b'Z', b':']
+    );
     (at <= LONGEST && !is_own).then_some(at)
 }
 
@@ -84,8 +97,10 @@ mod tests {
             "12:31 board-7 <- ",
             "boot-test qemu ",
             ",pc,kernel,warning,\"",
+            "12: ",
         ] {
             let mut own = Margin::default();
+            let number = |line: &str| if line.starts_with("Call") { "7" } else { "107" };
             for (line, expected) in [
                 ("release_nodes+0x3e/0xb0", None),
                 ("Call Trace:", Some("Call Trace:")),
@@ -93,7 +108,7 @@ mod tests {
                 ("Modules linked in: a", Some("Modules linked in: a")),
             ] {
                 let line = format!("{margin}{line}");
-                let line = line.replace("12", if expected.is_none() { "12" } else { "07" });
+                let line = line.replace("12", expected.map_or("12", number));
                 let expected = expected.unwrap_or(&line);
                 assert_eq!(own.off(line.as_bytes()), expected.as_bytes(), "{line}");
             }

@@ -419,7 +419,9 @@ fn unwrapped(before: &[u8], at: u64, line: &[u8], place: At) -> Option<Vec<u8>> 
     let whole = [before, b" ", rest].concat();
     match part::read(rest) {
         // A doubtful one, or where an address points to that stands in a register.
-        Part::Frame(Some(_)) => ends_with_address(kernel_log::beginning(before).1).then_some(whole),
+        Part::Frame(Some(_)) => {
+            lacks_its_function(kernel_log::beginning(before).1).then_some(whole)
+        }
         Part::Other if matches!(table::read(rest), First::No) => {
             let said = part::read(kernel_log::beginning(&whole).1);
             (said != Part::Other).then_some(whole)
@@ -428,12 +430,15 @@ fn unwrapped(before: &[u8], at: u64, line: &[u8], place: At) -> Option<Vec<u8>> 
     }
 }
 
-/// Whether a line ends with the mark of a doubtful frame, or with an address whose function is on the next.
-fn ends_with_address(text: &[u8]) -> bool {
+/// Whether a line ends with the mark of a doubtful frame, or with a register or an address whose function is on the next.
+fn lacks_its_function(text: &[u8]) -> bool {
     let is_of_address =
         |byte: &u8| matches!(byte, b'[' | b'<' | b'>' | b']') || byte.is_ascii_hexdigit();
-    last_word(text)
-        .is_some_and(|(_, last)| last == b"?" || last.len() >= 8 && last.iter().all(is_of_address))
+    let Some((_, last)) = last_word(text) else {
+        return false;
+    };
+    let is_register = last.ends_with(b":") && part::read(text) == Part::Other;
+    last == b"?" || is_register || last.len() >= 8 && last.iter().all(is_of_address)
 }
 
 /// Whether a line begins with a module in brackets, and not with the address of a frame.
