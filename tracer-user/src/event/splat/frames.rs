@@ -159,6 +159,27 @@ pub(crate) fn is_of_allocator(name: &str) -> bool {
     .any(|beginning| name.starts_with(beginning))
 }
 
+/// What the names of such functions begin with.
+const BEGINNINGS_OF_REPORTING: &[&str] = &[
+    "kasan_",
+    "asan_",
+    "hwasan_",
+    "ubsan_handle_",
+    "print_circular_bug",
+    "print_unlock_imbalance",
+    "print_usage_bug",
+    "print_bad_irq_dependency",
+    "print_irq_inversion_bug",
+    "print_deadlock_bug",
+    "kmsan_",
+    "msan_",
+    "kdb_",
+    "kgdb_",
+    "oops_end",
+    "crash_kexec",
+    "machine_kexec",
+];
+
 /// Whether a function only prints a report, or puts a task to sleep.
 pub(crate) fn is_of_reporting(name: &str) -> bool {
     let plain = name.trim_start_matches('_');
@@ -193,9 +214,6 @@ pub(crate) fn is_of_reporting(name: &str) -> bool {
             | "print_address_description"
             | "die"
             | "die_body"
-            | "oops_end"
-            | "crash_kexec"
-            | "machine_kexec"
             | "die_addr"
             | "page_fault_oops"
             | "asm_exc_page_fault"
@@ -246,24 +264,9 @@ pub(crate) fn is_of_reporting(name: &str) -> bool {
             | "should_fail_ex"
             | "should_failslab"
             | "should_fail_alloc_page"
-    ) || [
-        "kasan_",
-        "asan_",
-        "hwasan_",
-        "ubsan_handle_",
-        "print_circular_bug",
-        "print_unlock_imbalance",
-        "print_usage_bug",
-        "print_bad_irq_dependency",
-        "print_irq_inversion_bug",
-        "print_deadlock_bug",
-        "kmsan_",
-        "msan_",
-        "kdb_",
-        "kgdb_",
-    ]
-    .iter()
-    .any(|beginning| plain.starts_with(beginning))
+    ) || BEGINNINGS_OF_REPORTING
+        .iter()
+        .any(|beginning| plain.starts_with(beginning))
 }
 
 /// Whether a function is what an interrupt or an NMI enters the kernel by: what lies outward of it was interrupted.
