@@ -22,8 +22,8 @@ const END: &str = "[   99.0]  </TASK>\n[   99.1] ---[ end trace 0000000000000000
 /// A warning, whole: what it proves does not depend on what it stands in.
 fn freed_irq() -> String {
     let log = log("irq-freed-twice.log");
-    let (head, frames) = log.split_once("Call trace:\n").unwrap();
-    let (_, head) = head.split_once("(16 bytes)\n").unwrap();
+    let (head, frames) = log.split_once("Call trace:\n").expect("a trace");
+    let (_, head) = head.split_once("(16 bytes)\n").expect("a line");
     format!("{head}Call Trace:\n[   98.0]  <TASK>\n{frames}{END}")
 }
 
