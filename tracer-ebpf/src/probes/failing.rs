@@ -19,7 +19,8 @@ use tracer_ebpf::FailingAllocation;
 const MAY_WAIT: u64 = 0x400;
 /// `___GFP_NOFAIL`: whoever allocates does not expect an error.
 const MUST_NOT_FAIL: u64 = 0x8000;
-const ENOMEM: i64 = 12;
+/// `-ENOMEM`, as it is returned.
+const NO_MEMORY: u64 = 12_u64.wrapping_neg();
 
 /// What is to fail.
 #[map]
@@ -79,6 +80,6 @@ pub(crate) fn fail_allocation(context: ProbeContext) -> u32 {
     // SAFETY: the place has that many bytes.
     failing.stack_bytes = unsafe { bpf_get_stack(context.as_ptr(), stack, size as u32, 0) };
     // SAFETY: the context is the kprobe's own, at the beginning of a function that the kernel lets fail.
-    unsafe { bpf_override_return(context.as_ptr().cast(), -ENOMEM as u64) };
+    unsafe { bpf_override_return(context.as_ptr().cast(), NO_MEMORY) };
     0
 }
