@@ -17,12 +17,14 @@ use super::{
 };
 use crate::source::chain;
 
-/// What the kernel asks before each slab allocation (`mm/slab_common.c`, from 6.10 on `mm/failslab.c`).
+/// What the kernel asks before each slab allocation (`mm/slab_common.c`). Since a7526fe8b94e (6.11) it is there with
+/// `CONFIG_FAILSLAB` only (`mm/failslab.c`).
 const ASKED: &str = "should_failslab";
 
 /// Entries of a map that these programs don't use.
 const UNUSED: u32 = 64;
-const RING_BYTES: u32 = 4096;
+/// The smallest that every page size divides.
+const RING_BYTES: u32 = 64 * 1024;
 
 /// Why no allocation can be made to fail.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +37,7 @@ pub enum FailingError {
     Refused(String),
     /// The kernel does not let eBPF replace what a function returns.
     #[error(
-        "eBPF can't let {ASKED}() fail (CONFIG_BPF_KPROBE_OVERRIDE, CONFIG_FUNCTION_ERROR_INJECTION): {0}"
+        "eBPF can't let {ASKED}() fail (CONFIG_BPF_KPROBE_OVERRIDE; from 6.11 on CONFIG_FAILSLAB, too): {0}"
     )]
     NotInjectable(String),
     /// The task that was to bind has made no probe.
