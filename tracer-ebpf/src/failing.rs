@@ -3,7 +3,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Words of a stack that are kept.
-pub const FAILING_DEPTH: usize = 32;
+const DEPTH: usize = 32;
 
 /// Which allocation is to fail, and what the programs have seen of it.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -26,7 +26,7 @@ pub struct FailingAllocation {
     /// Bytes of `stack`, or a negative error.
     pub stack_bytes: i64,
     /// Where it failed, innermost first.
-    pub stack: [u64; FAILING_DEPTH],
+    pub stack: [u64; DEPTH],
 }
 
 impl FailingAllocation {
@@ -45,7 +45,7 @@ impl FailingAllocation {
             ended: 0,
             returned: 0,
             stack_bytes: 0,
-            stack: [0; FAILING_DEPTH],
+            stack: [0; DEPTH],
         }
     }
 }

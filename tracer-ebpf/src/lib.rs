@@ -14,7 +14,7 @@ pub mod wire;
 /// Slots in which lost records are counted by hook number; zero is no hook's.
 pub const LOST_SLOTS: usize = 64;
 
-pub use failing::{FAILING_DEPTH, FailingAllocation};
+pub use failing::FailingAllocation;
 pub use filter::{Filter, Pattern};
 pub use hook::{Description, Hook, Point, Programs, Returns, Trait};
 pub use kernel_function::KernelFunction;

@@ -446,7 +446,7 @@ impl Model {
         };
         let before = self.sequence - 1;
         self.last_loss = Some((before, cause));
-        self.watch_loss_at(before);
+        self.watch.lost(before);
         if self.now.time > until {
             self.losing = None;
             changes.push(Change::Lost(Loss { count: 0, cause }));

@@ -106,6 +106,7 @@ impl Watch {
         self.attaching = false;
     }
 
+    /// Something was lost before the event with this number, or by it.
     pub(super) fn lost(&mut self, sequence: u64) {
         self.lost_at = sequence;
         self.calls.clear();
@@ -423,11 +424,6 @@ impl Model {
             }
         };
         self.is_silent(Sign::SwitchedOff(way), None, changes);
-    }
-
-    /// What was lost may have come anywhere up to the event with this number.
-    pub(super) fn watch_loss_at(&mut self, sequence: u64) {
-        self.watch.lost(sequence);
     }
 
     /// A hook has turned out to be silent.

@@ -13,7 +13,9 @@ use super::{
     limits,
     load::loader_without_types,
     object::{self, FittedObject},
+    options::Options,
     symbols::Symbols,
+    watched,
 };
 use crate::source::chain;
 
@@ -21,8 +23,6 @@ use crate::source::chain;
 /// `CONFIG_FAILSLAB` only (`mm/failslab.c`).
 const ASKED: &str = "should_failslab";
 
-/// Entries of a map that these programs don't use.
-const UNUSED: u32 = 64;
 /// The smallest that every page size divides.
 const RING_BYTES: u32 = 64 * 1024;
 
@@ -95,15 +95,16 @@ impl FailingAllocations {
             .join()
             .map_err(|_| FailingError::Refused("the loader can't be started".to_owned()))?;
         loader.btf(None).map_max_entries("RECORDS", RING_BYTES);
-        for map in UNUSED_MAPS {
-            loader.map_max_entries(map, UNUSED);
+        // What only tracing needs takes no room here.
+        watched::make_room(&mut loader, &Options::default());
+        for map in ["STACKS", "DEVICES"] {
+            loader.map_max_entries(map, watched::UNUSED);
         }
         let object = FittedObject::new(|_| None);
         let mut programs = loader
             .load(object.bytes())
             .map_err(|error| refused(&error))?;
-        let not_injectable = |error: String| FailingError::NotInjectable(error);
-        attach(&mut programs, "fail_allocation", ASKED).map_err(not_injectable)?;
+        attach(&mut programs, "fail_allocation", ASKED).map_err(FailingError::NotInjectable)?;
         let probe = Hook::Probe.symbol();
         for program in ["failing_probe_begins", "failing_probe_ends"] {
             attach(&mut programs, program, probe).map_err(FailingError::Refused)?;
@@ -166,16 +167,6 @@ impl FailingAllocations {
         set.map_err(|error| FailingError::Refused(chain(&error)))
     }
 }
-
-/// Maps of the object that only tracing needs, with room for much.
-const UNUSED_MAPS: [&str; 6] = [
-    "STACKS",
-    "DEVICES",
-    "HELD",
-    "MANAGED_PAGES",
-    "MANAGED_NODES",
-    "STARTED",
-];
 
 /// Loads a program and attaches it to a function.
 fn attach(programs: &mut Ebpf, name: &str, function: &str) -> Result<(), String> {

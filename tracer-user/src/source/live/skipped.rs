@@ -72,7 +72,7 @@ impl Skipped {
     }
 
     /// Tells `sink` of what was skipped since the last call, before what happened meanwhile is told. The loss has the time up to which
-    /// that may have been, which is returned.
+    /// that may have been. Returns the time up to which everything that was skipped has been told: the counts are read after it.
     pub(super) fn tell(&mut self, sink: &mut impl FnMut(Event)) -> Time {
         let before = now();
         let count = self.since_last();

@@ -24,7 +24,7 @@ pub(super) fn pending(options: &Options) -> bool {
 /// Bits of an address within a page, as the probes count.
 const PAGE_BITS: u32 = 12;
 /// Entries of a map that is not used.
-const UNUSED: u32 = 64;
+pub(super) const UNUSED: u32 = 64;
 
 /// Lets maps that nothing is kept in take no room.
 pub(super) fn make_room(loader: &mut EbpfLoader<'_>, options: &Options) {
