@@ -10,7 +10,7 @@ pub use description::{Description, Point, Programs, Returns, Trait};
 /// descriptions here, the programs in the probes.
 ///
 /// A row: name = number, what it is, its symbol and older or newer names for it, the roles of its arguments,
-/// what it returns, the programs that observe it (fentry and kprobe, fexit and kretprobe, or written `by_hand`), its
+/// what it returns, the programs that observe it (fentry and kprobe, fexit and kretprobe, each also written `by_hand`), its
 /// [`Trait`]s, and what is missing without it.
 ///
 /// The rows stand in the order in which they are attached: first what opens a frame's outermost part, so that no
@@ -88,12 +88,37 @@ macro_rules! hooks {
             /// Tracepoint `timer:timer_start(timer, ...)`. Reported when memory is released in which a timer is pending, with
             /// the name of what it calls, right before that release.
             TimerStart = 45: tracepoint ["timer_start"] (Callback) -> Nothing,
-                by_hand timer_start timer_start, [Optional WithLog],
+                by_hand timer_start timer_start, [Optional InMemory],
                 "timers in memory that is released are not seen";
             /// Tracepoint `workqueue:workqueue_queue_work(cpu, pwq, work)`. The same of a work item that is queued.
             QueueWork = 46: tracepoint ["workqueue_queue_work"] (Callback) -> Nothing,
-                by_hand queue_work queue_work, [Optional WithLog],
+                by_hand queue_work queue_work, [Optional InMemory],
                 "work items in memory that is released are not seen";
+            /// `cdev_add(p, dev, count)`. The same of a character device that is registered, or still open, with its number.
+            CdevAdd = 47: function ["cdev_add"] (Callback) -> Int,
+                by_hand enter_cdev_add kprobe_cdev_add, leave_by_hand leave_cdev_add kretprobe_cdev_add,
+                [Optional InMemory],
+                "character devices in memory that is released are not seen";
+            /// `raw_notifier_chain_register(nh, n)`. The same of a notifier that is in its chain.
+            RawNotifier = 48: function ["raw_notifier_chain_register"] (Callback) -> Nothing,
+                by_hand enter_raw_notifier kprobe_raw_notifier, [Optional InMemory],
+                "notifiers in memory that is released are not seen";
+            /// `blocking_notifier_chain_register(nh, n)`. Likewise.
+            BlockingNotifier = 49: function ["blocking_notifier_chain_register"] (Callback) -> Nothing,
+                by_hand enter_blocking_notifier kprobe_blocking_notifier, [Optional InMemory],
+                "notifiers in memory that is released are not seen";
+            /// `atomic_notifier_chain_register(nh, n)`. Likewise.
+            AtomicNotifier = 50: function ["atomic_notifier_chain_register"] (Callback) -> Nothing,
+                by_hand enter_atomic_notifier kprobe_atomic_notifier, [Optional InMemory],
+                "notifiers in memory that is released are not seen";
+            /// `srcu_notifier_chain_register(nh, n)`. Likewise.
+            SrcuNotifier = 51: function ["srcu_notifier_chain_register"] (Callback) -> Nothing,
+                by_hand enter_srcu_notifier kprobe_srcu_notifier, [Optional InMemory],
+                "notifiers in memory that is released are not seen";
+            /// `input_register_handler(handler)`. The same of an input handler that is registered, with its `connect`.
+            InputRegister = 52: function ["input_register_handler"] (Callback) -> Nothing,
+                by_hand enter_input_register kprobe_input_register, [Optional InMemory],
+                "input handlers in memory that is released are not seen";
             /// `add_dr(dev, node)`: every addition, on kernels without the tracepoint.
             AddDr = 3: function ["add_dr"] (Device, Node) -> Nothing,
                 by_hand enter_add_dr kprobe_add_dr, [WithoutLog Stack],
@@ -229,6 +254,7 @@ macro_rules! table {
         $(enter $enter:ident $kprobe:ident,)?
         $(leave $leave:ident $kretprobe:ident,)?
         $(by_hand $best:ident $plain:ident,)?
+        $(leave_by_hand $best_leave:ident $plain_leave:ident,)?
         [$($trait:ident)*], $without:literal;
     )*) => {
         /// One observation point in the kernel.
@@ -258,6 +284,7 @@ macro_rules! table {
                 ][0],
                 leave: [
                     $(Some(Programs { best: stringify!($leave), plain: stringify!($kretprobe) }),)?
+                    $(Some(Programs { best: stringify!($best_leave), plain: stringify!($plain_leave) }),)?
                     None,
                 ][0],
                 traits: &[$(Trait::$trait),*],
@@ -328,7 +355,7 @@ impl Hook {
         self.is_in(const { Self::with(Trait::Optional) })
     }
 
-    /// Whether both its entry and its return are observed, so that it is known to run in between. The others are
+    /// Whether both its entry and its return are observed and told, so that it is known to run in between. The others are
     /// points in time.
     #[must_use]
     pub const fn is_frame(self) -> bool {
@@ -344,7 +371,7 @@ impl Hook {
             }
             hooks
         };
-        self.is_in(FRAMES)
+        self.is_in(FRAMES & !const { Self::with(Trait::InMemory) })
     }
 
     /// Whether its first argument is a device.

@@ -71,6 +71,26 @@ pub struct Layout {
     pub regulator_enable_count: u32,
     /// `regulator.supply_name`.
     pub regulator_supply_name: u32,
+    /// `kobject.kref`.
+    pub kobject_kref: u32,
+    /// `cdev.dev`.
+    pub cdev_number: u32,
+    /// `notifier_block.notifier_call`.
+    pub notifier_call: u32,
+    /// `notifier_block.next`.
+    pub notifier_next: u32,
+    /// `raw_notifier_head.head`.
+    pub raw_notifier_head: u32,
+    /// `blocking_notifier_head.head`.
+    pub blocking_notifier_head: u32,
+    /// `atomic_notifier_head.head`.
+    pub atomic_notifier_head: u32,
+    /// `srcu_notifier_head.head`.
+    pub srcu_notifier_head: u32,
+    /// `input_handler.connect`; zero where the kernel has no input devices.
+    pub input_handler_connect: u32,
+    /// `input_handler.node`; zero where the kernel has no input devices.
+    pub input_handler_node: u32,
     /// `devres_node.release`.
     pub node_release: u32,
     /// Size of `struct devres_node`: what a kind of node adds to it begins here.
@@ -90,7 +110,7 @@ pub struct Layout {
     pub beside: u32,
     /// One where frees of memory are wanted to which resources point.
     pub frees: u32,
-    /// One where timers and work items are wanted that are pending in memory that is released.
+    /// One where it is wanted what is pending or registered in memory that is released.
     pub pending: u32,
     /// One where the probes' own diagnostics are wanted.
     pub log: u32,

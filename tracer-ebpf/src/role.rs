@@ -79,7 +79,8 @@ roles! {
     Supply "name",
     /// Where memory begins that is freed.
     Memory "ptr",
-    /// The function that a timer or work item calls, which is read, not passed.
+    /// The function that a timer, work item, notifier or input handler calls, or the number of a character device: what it
+    /// is known by. It is read, not passed.
     Callback "function",
     /// The `struct aggregate_device *`.
     Aggregate "adev",

@@ -30,8 +30,9 @@ pub enum Trait {
     Optional,
     /// Needed only on kernels without the `devres_log` tracepoint, where functions report additions and removals.
     WithoutLog,
-    /// Of use only on kernels with the `devres_log` tracepoint, which reports how large each payload is.
-    WithLog,
+    /// It is told of what it sees when managed memory goes in which that lies, and not before. Of use only on kernels with the
+    /// `devres_log` tracepoint, which reports how large each payload is.
+    InMemory,
     /// Its entry shows who is responsible for what follows, so that a stack is taken there.
     Stack,
     /// It has to do with the device's PM domain, of which two words are read.

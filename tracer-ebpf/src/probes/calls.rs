@@ -195,6 +195,7 @@ macro_rules! programs {
         $(enter $enter:ident $kprobe:ident,)?
         $(leave $leave:ident $kretprobe:ident,)?
         $(by_hand $best:ident $plain:ident,)?
+        $(leave_by_hand $best_leave:ident $plain_leave:ident,)?
         [$($trait:ident)*], $without:literal;
     )*) => {
         $(

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     escape::Escaped,
     event::{Hook, Time},
-    evidence::{Coverage, Gap},
+    evidence::{Coverage, Gap, any_of},
     finding::RuleInfo,
     glob::GlobList,
 };
@@ -359,8 +359,7 @@ fn missing(coverage: &Coverage, needs: &'static [&'static [Hook]]) -> Option<Str
     if any.iter().any(|hook| coverage.sees(*hook)) {
         return Some(coverage.explain(Gap { any, role: None }));
     }
-    let symbols: Vec<_> = any.iter().map(|hook| hook.symbol()).collect();
-    Some(format!("{} is not seen", symbols.join(" or ")))
+    Some(format!("{} is not seen", any_of(any)))
 }
 
 /// What keeps a rule from deciding, if anything does.

@@ -61,8 +61,8 @@ pub(super) struct ProbeOptions {
     #[arg(long)]
     no_stacks: bool,
     /// Attach this optional probe: `free_irq`, `irq_handler_entry`, one of those by which drivers switch clocks, regulators
-    /// and runtime PM by hand, or all of these: `power`; `frees`: memory that is freed by hand; `registrations`: timers and
-    /// work items in memory that is released; comma-separated or repeated
+    /// and runtime PM by hand, or all of these: `power`; `frees`: memory that is freed by hand; `registrations`: timers, work
+    /// items, character devices, notifiers and input handlers in memory that is released; comma-separated or repeated
     #[arg(long, value_name = "HOOK", value_delimiter = ',', value_parser = optional_hooks)]
     with: Vec<OptionalHooks>,
     /// Print the probes' diagnostics on standard error
@@ -107,7 +107,7 @@ fn group(hook: Hook) -> Option<&'static str> {
     match hook {
         Hook::Free => Some(frees),
         _ if row.has(Trait::Beside) => Some(power),
-        _ if row.has(Trait::WithLog) => Some(registrations),
+        _ if row.has(Trait::InMemory) => Some(registrations),
         _ => None,
     }
 }

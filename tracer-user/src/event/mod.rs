@@ -30,7 +30,7 @@ pub use message::Message;
 pub use node::{AddedNode, GroupId, NodeAddress, NodeReference};
 pub use source_line::{InlinedCall, SourceLine};
 pub use stack::{Function, StackDefinition, StackFrame, StackId};
-pub use switched::switched;
+pub use switched::{Registered, registered, switched};
 pub use task::{Comm, Task};
 pub use tracer_ebpf::{Hook, Role};
 
@@ -237,7 +237,8 @@ pub enum CallDetail {
         #[schemars(with = "hex::Hexadecimal")]
         dev_id: u64,
     },
-    /// The name of the clock or regulator that is switched, or of the function that a pending timer or work item calls.
+    /// The name of the clock or regulator that is switched, or what something that is registered is known by: a
+    /// function, or a device number.
     Supply(Text),
     /// `devres_release_all`: how many resources it goes on to release, where the source has read its return already.
     Releases(u32),

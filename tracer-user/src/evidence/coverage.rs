@@ -213,10 +213,9 @@ impl Coverage {
                 role.name()
             );
         }
-        let symbols: Vec<_> = gap.any.iter().map(|hook| hook.symbol()).collect();
         let reason = gap.any.iter().find_map(|hook| self.reason(*hook));
         let reason = reason.unwrap_or("the source does not record it");
-        format!("{} is not seen: {reason}", symbols.join(" or "))
+        format!("{} is not seen: {reason}", any_of(gap.any))
     }
 
     /// Why `hook` delivers no events, if it doesn't and the source says why.
@@ -236,4 +235,16 @@ impl Coverage {
             HookState::Attached(_) | HookState::NotNeeded(_) => None,
         })
     }
+}
+
+/// Hooks of which one is enough, in words: of many the first two and how many more there are.
+#[must_use]
+pub fn any_of(hooks: &[Hook]) -> String {
+    const MOST: usize = 4;
+    let mut symbols: Vec<String> = hooks.iter().map(|hook| hook.symbol().to_owned()).collect();
+    if symbols.len() > MOST {
+        let rest = symbols.split_off(2).len();
+        symbols.push(format!("one of {rest} others"));
+    }
+    symbols.join(" or ")
 }

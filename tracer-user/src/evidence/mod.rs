@@ -11,6 +11,7 @@ pub(crate) use counts::is_zero;
 pub use counts::{LineCounts, LostBy};
 pub use coverage::{
     Addresses, Attachment, Before, Coverage, Gap, HookCoverage, HookState, NodeEvents, Untold,
+    any_of,
 };
 pub use source_end::SourceEnd;
 pub use source_information::{FilterTexts, STREAM_VERSION, SourceInformation};

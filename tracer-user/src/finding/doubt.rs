@@ -126,7 +126,7 @@ impl fmt::Display for Doubt {
             Self::SwitchedInUnbindWithoutStack => "a clock or regulator went off in an unbind, and without kernel stacks it is unknown by whom",
             Self::FreedUnderAfterMiss => "memory was freed to which an action or interrupt of a device with missing events may point",
             Self::FreedUnderAtEnd => "memory was freed to which an action or interrupt points that was still live when the trace ended",
-            Self::PendingAfterMiss => "a timer or work item was pending in memory of a device with missing events",
+            Self::PendingAfterMiss => "something was pending or registered in memory of a device with missing events",
         })
     }
 }

@@ -137,7 +137,7 @@ pub enum Detail {
         /// Whether that group is closed.
         closed: bool,
     },
-    /// The name of a clock or regulator, or of what a pending timer or work item calls.
+    /// The name of a clock or regulator, or what something that is registered is known by.
     Supply(Text),
     /// Where memory begins that is freed.
     Memory(u64),

@@ -1,10 +1,10 @@
-//! DR026 registered-in-managed-memory: a block of memory goes in which a timer is pending or a work item is queued.
+//! DR026 registered-in-managed-memory: a block of memory goes in which something is pending or registered.
 
 use hashbrown::HashMap;
 
 use super::{Rule, blame, dr013};
 use crate::{
-    event::{Hook, Text},
+    event::{Hook, Registered, Role, Text, registered},
     finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
@@ -13,33 +13,50 @@ static INFO: RuleInfo = RuleInfo {
     id: "DR026",
     name: "registered-in-managed-memory",
     severities: &[Severity::Error],
-    description: "Managed memory is freed in which a timer is pending or a work item is queued.",
+    description: "Managed memory is freed in which a timer is pending, work is queued, or a character device, notifier or input \
+                  handler is registered.",
     needs: &[
         &[Hook::DevresLog, Hook::AddDr],
-        &[Hook::TimerStart, Hook::QueueWork],
+        &[
+            Hook::TimerStart,
+            Hook::QueueWork,
+            Hook::CdevAdd,
+            Hook::RawNotifier,
+            Hook::BlockingNotifier,
+            Hook::AtomicNotifier,
+            Hook::SrcuNotifier,
+            Hook::InputRegister,
+        ],
     ],
     details: &[
-        (Hook::TimerStart, crate::event::Role::Callback),
-        (Hook::QueueWork, crate::event::Role::Callback),
+        (Hook::TimerStart, Role::Callback),
+        (Hook::QueueWork, Role::Callback),
+        (Hook::CdevAdd, Role::Callback),
+        (Hook::RawNotifier, Role::Callback),
+        (Hook::BlockingNotifier, Role::Callback),
+        (Hook::AtomicNotifier, Role::Callback),
+        (Hook::SrcuNotifier, Role::Callback),
+        (Hook::InputRegister, Role::Callback),
     ],
     sharpened_by: &[],
     optional: true,
     page: include_str!("dr026.md"),
 };
 
-/// The rule. What is pending is reported right before the memory goes, by the same task.
+/// The rule. What is in the memory is reported right before that goes, by the same task.
 #[derive(Debug, Default)]
 pub struct RegisteredInManagedMemory {
     /// By the task's thread id.
     pending: HashMap<u32, Pending>,
 }
 
-/// A timer or work item.
+/// What is pending or registered.
 #[derive(Debug)]
 struct Pending {
     device: DeviceId,
-    hook: Hook,
-    calls: Text,
+    is: Registered,
+    /// For the finding's key: a character device's number may be another each time.
+    known_by: Text,
 }
 
 impl Rule for RegisteredInManagedMemory {
@@ -50,16 +67,21 @@ impl Rule for RegisteredInManagedMemory {
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Entered(Entered {
-                hook: hook @ (Hook::TimerStart | Hook::QueueWork),
+                hook,
                 device: Some(device),
-                detail: Detail::Supply(calls),
+                detail: Detail::Supply(known_by),
             }) => {
-                let pending = Pending {
-                    device: *device,
-                    hook: *hook,
-                    calls: Text::clone(calls),
-                };
-                self.pending.insert(model.current_task().tid, pending);
+                if let Some(is) = registered(*hook, known_by) {
+                    let pending = Pending {
+                        device: *device,
+                        is,
+                        known_by: match hook {
+                            Hook::CdevAdd => Text::from("cdev"),
+                            _ => Text::clone(known_by),
+                        },
+                    };
+                    self.pending.insert(model.current_task().tid, pending);
+                }
             }
             _ if self.pending.is_empty() => {}
             Change::NodeReleased { node, .. } => self.goes(*node, "released", model, report),
@@ -80,7 +102,7 @@ impl Rule for RegisteredInManagedMemory {
 }
 
 impl RegisteredInManagedMemory {
-    /// This is what the pending timer or work item lies in.
+    /// This is what it lies in.
     fn goes(&mut self, id: NodeId, how: &str, model: &Model, report: &mut Report) {
         let Some(pending) = self.pending.remove(&model.current_task().tid) else {
             return;
@@ -102,21 +124,12 @@ impl RegisteredInManagedMemory {
             report.stay_silent(INFO.id, subject.key, Doubt::PendingAfterMiss);
             return;
         }
-        let (what, is) = match pending.hook {
-            Hook::TimerStart if &*pending.calls == "delayed_work_timer_fn" => {
-                ("delayed work".to_owned(), "was queued")
-            }
-            Hook::TimerStart => (
-                format!("a timer that calls {}", pending.calls),
-                "was pending",
-            ),
-            _ => (format!("work that calls {}", pending.calls), "was queued"),
-        };
+        let Registered { what, state } = pending.is;
         let name = subject.name();
-        let mark = format!("{}/{}", finding::mark(node), pending.calls);
+        let mark = format!("{}/{}", finding::mark(node), pending.known_by);
         let resource = finding::resource(node, Some(model.now()), model.now());
         report.submit(Finding {
-            summary: format!("Memory of {name} was {how} in which {what} {is}."),
+            summary: format!("Memory of {name} was {how} in which {what} was {state}."),
             meaning: "The kernel goes on to use it there: it corrupts its lists, or calls whatever the next owner of the \
                       memory has put in its place."
                 .to_owned(),
@@ -125,7 +138,7 @@ impl RegisteredInManagedMemory {
                 Step::at(model.now(), format!("the memory is {how}; {what} is in it")),
             ],
             expected: vec![
-                "what is pending in the memory is stopped for good, and what could start it again before that".to_owned(),
+                "what is in the memory is stopped or unregistered for good, and what could start it again before that".to_owned(),
                 format!("the memory is {how}"),
             ],
             resources: vec![resource],

@@ -10,7 +10,7 @@ use crate::{
     escape::{Escaped, Visible, begun},
     event::{
         AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, Message, NodeReference,
-        Time,
+        Time, registered,
     },
     evidence::{Before, CommandEnd, NodeEvents, SourceInformation},
     finding::{self, Finding, Severity},
@@ -427,16 +427,15 @@ pub(crate) fn words(kind: &EventKind) -> Option<String> {
             }
             (CallDetail::Irq { number, .. }, hook) => format!("{}(irq {number})", hook.symbol()),
             (CallDetail::Pointer(memory), Hook::Free) => format!("kfree({memory:#x})"),
-            (CallDetail::Supply(name), Hook::TimerStart) => {
-                format!(
-                    "in what is released next a timer is pending: {}",
-                    Escaped(name)
-                )
+            (CallDetail::Supply(name), hook) => {
+                let name = Escaped(name).to_string();
+                match registered(hook, &name) {
+                    Some(lies) => {
+                        format!("in what is released next {} is {}", lies.what, lies.state)
+                    }
+                    None => format!("{}({name})", hook.symbol()),
+                }
             }
-            (CallDetail::Supply(name), Hook::QueueWork) => {
-                format!("in what is released next work is queued: {}", Escaped(name))
-            }
-            (CallDetail::Supply(name), hook) => format!("{}({})", hook.symbol(), Escaped(name)),
             (_, hook) => hook.symbol().to_owned(),
         },
         EventKind::Leave(left) => match left.value {

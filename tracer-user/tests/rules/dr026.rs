@@ -1,4 +1,4 @@
-//! DR026: timers and work items that are pending in managed memory when it goes.
+//! DR026: what is pending or registered in managed memory when it goes.
 
 use devres_tracer::{
     event::{CallDetail, Hook, Text},
@@ -81,6 +81,43 @@ fn a_timer_or_work_item_that_is_pending_in_a_block_is_reported_with_what_it_call
 }
 
 #[test]
+fn what_is_registered_in_a_block_is_reported_with_what_it_is_known_by() {
+    for (hook, known_by, key, is) in [
+        (
+            Hook::CdevAdd,
+            "240:3",
+            "cdev",
+            "character device 240:3 was registered or open",
+        ),
+        (
+            Hook::BlockingNotifier,
+            "acme_event",
+            "acme_event",
+            "a notifier that calls acme_event was registered",
+        ),
+        (
+            Hook::InputRegister,
+            "acme_connect",
+            "acme_connect",
+            "an input handler with acme_connect was registered",
+        ),
+    ] {
+        let registered = |story: &mut Story| pending(story, DEVICE, hook, known_by);
+        let finding = accused(
+            &with_block(nothing, nothing, registered),
+            "DR026",
+            Severity::Error,
+            &format!("DR026/platform/driver/devm_kzalloc_release/{key}"),
+        );
+        assert_eq!(
+            finding.summary,
+            format!("Memory of driver-dev was released in which {is}.")
+        );
+        innocent(&with_block(registered, nothing, nothing), "DR026");
+    }
+}
+
+#[test]
 fn what_a_release_of_its_own_may_stop_is_none_of_it() {
     let timer = |story: &mut Story| pending(story, DEVICE, Hook::TimerStart, "acme_poll");
     innocent(&with_block(nothing, timer, nothing), "DR026");
@@ -119,14 +156,24 @@ fn a_block_that_is_freed_by_hand_counts() {
 }
 
 #[test]
-fn without_either_tracepoint_the_rule_is_off_and_one_of_them_is_enough() {
+fn without_any_of_its_hooks_the_rule_is_off_and_one_of_them_is_enough() {
     let story = with_block(nothing, nothing, nothing);
-    let both = [Hook::TimerStart, Hook::QueueWork];
-    assert_eq!(story.judge(without(whole(), &both)).undecided, []);
-    for one in both {
-        let outcome = story.judge_by("DR026", without(whole(), &[one]));
+    let all = [
+        Hook::TimerStart,
+        Hook::QueueWork,
+        Hook::CdevAdd,
+        Hook::RawNotifier,
+        Hook::BlockingNotifier,
+        Hook::AtomicNotifier,
+        Hook::SrcuNotifier,
+        Hook::InputRegister,
+    ];
+    assert_eq!(story.judge(without(whole(), &all)).undecided, []);
+    for one in all {
+        let others: Vec<Hook> = all.into_iter().filter(|hook| *hook != one).collect();
+        let outcome = story.judge_by("DR026", without(whole(), &others));
         assert_eq!(outcome.undecided, []);
     }
-    let outcome = story.judge_by("DR026", without(whole(), &both));
+    let outcome = story.judge_by("DR026", without(whole(), &all));
     assert_eq!(outcome.undecided.len(), 1);
 }

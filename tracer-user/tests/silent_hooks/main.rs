@@ -123,6 +123,12 @@ fn by_functions() -> Vec<Hook> {
         Hook::Free,
         Hook::TimerStart,
         Hook::QueueWork,
+        Hook::CdevAdd,
+        Hook::RawNotifier,
+        Hook::BlockingNotifier,
+        Hook::AtomicNotifier,
+        Hook::SrcuNotifier,
+        Hook::InputRegister,
     ];
     Hook::ALL
         .into_iter()

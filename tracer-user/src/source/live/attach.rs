@@ -56,7 +56,7 @@ pub(super) fn attach(ebpf: &mut Ebpf, kernel: &Kernel<'_>) -> Vec<HookCoverage> 
             HookState::NotNeeded("the devres_log tracepoint covers it".to_owned())
         } else if let Some(left_out) = kernel.left_out(row.hook) {
             left_out
-        } else if row.has(Trait::WithLog) && !logged {
+        } else if row.has(Trait::InMemory) && !logged {
             HookState::NotNeeded(
                 "of no use without the devres_log tracepoint, which reports sizes".to_owned(),
             )

@@ -170,10 +170,8 @@ impl Decoder {
             Kind::Enter => {
                 let (call, _) = CallRecord::read_from_prefix(record).ok()?;
                 let stack = self.stack(header, sink);
-                let kind = if matches!(hook, Hook::TimerStart | Hook::QueueWork) {
-                    let function = self.symbols.function(call.first);
-                    let name = function.name.as_deref().unwrap_or("an unknown function");
-                    let detail = CallDetail::Supply(self.texts.of(name));
+                let kind = if hook.description().has(Trait::InMemory) {
+                    let detail = CallDetail::Supply(self.known_by(hook, call.first));
                     Some(EventKind::Enter(Call { hook, detail }))
                 } else {
                     raw_call(hook, Phase::Enter, &call).event(self.reading())
@@ -407,6 +405,19 @@ impl Decoder {
             logged: self.logged,
             payload_offset: Some(u64::from(self.layout.payload)),
         }
+    }
+
+    /// The name of what something that lies in managed memory calls, or its number.
+    fn known_by(&mut self, hook: Hook, word: u64) -> Text {
+        /// Bits of a minor number in the kernel's `dev_t`.
+        const MINOR_BITS: u32 = 20;
+        if hook == Hook::CdevAdd {
+            let (major, minor) = (word >> MINOR_BITS, word & ((1 << MINOR_BITS) - 1));
+            return self.texts.of(&format!("{major}:{minor}"));
+        }
+        let function = self.symbols.function(word);
+        self.texts
+            .of(function.name.as_deref().unwrap_or("an unknown function"))
     }
 
     fn stack(&mut self, header: &Header, sink: &mut impl FnMut(Event)) -> Option<StackId> {

@@ -5,7 +5,7 @@ use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData},
 };
-use tracer_ebpf::Hook;
+use tracer_ebpf::{Hook, Trait};
 
 use super::options::Options;
 use crate::event::{AddedNode, Event, EventKind};
@@ -15,10 +15,10 @@ pub(super) fn frees(options: &Options) -> bool {
     options.optional.contains(&Hook::Free)
 }
 
-/// Whether pending timers or work items are wanted.
+/// Whether it is wanted what is pending or registered in memory that goes.
 pub(super) fn pending(options: &Options) -> bool {
-    let wanted = |hook| options.optional.contains(&hook);
-    wanted(Hook::TimerStart) || wanted(Hook::QueueWork)
+    let in_memory = |hook: &Hook| hook.description().has(Trait::InMemory);
+    options.optional.iter().any(in_memory)
 }
 
 /// Bits of an address within a page, as the probes count.
@@ -32,7 +32,7 @@ pub(super) fn make_room(loader: &mut EbpfLoader<'_>, options: &Options) {
         loader.map_max_entries("HELD", UNUSED);
     }
     if !pending(options) {
-        for map in ["MANAGED_PAGES", "MANAGED_NODES", "STARTED"] {
+        for map in ["MANAGED_PAGES", "MANAGED_NODES", "STARTED", "ADDED"] {
             loader.map_max_entries(map, UNUSED);
         }
     }
