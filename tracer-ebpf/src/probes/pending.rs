@@ -61,6 +61,19 @@ struct Started {
     word: u64,
     /// The bits of that word that say so; none where it takes more than a word.
     mask: u64,
+    /// Made of the others: two processors may write to one place at the same time.
+    sum: u64,
+}
+
+impl Started {
+    #[inline(always)]
+    fn sum(&self) -> u64 {
+        self.object
+            ^ self.time.rotate_left(16)
+            ^ self.hook.rotate_left(32)
+            ^ self.word.rotate_left(48)
+            ^ self.mask
+    }
 }
 
 const NOTHING: Started = Started {
@@ -69,6 +82,7 @@ const NOTHING: Started = Started {
     hook: 0,
     word: 0,
     mask: 0,
+    sum: 0,
 };
 
 /// A page in which nothing was started: the programs' stack is too small for it.
@@ -99,8 +113,7 @@ pub(crate) fn manage(node: u64, size: u64) {
     let _ = MANAGED_NODES.insert(node, time, 0);
 }
 
-/// A timer was started, a work item was queued, or something was registered, and these bits of the word there say for how
-/// long.
+/// A timer was started, a work item was queued, or something was registered, as long as the word there has one of these bits.
 #[inline(always)]
 #[expect(
     clippy::needless_borrows_for_generic_args,
@@ -125,16 +138,20 @@ fn started(hook: Hook, object: u64, word: u64, mask: u64) {
         }
     };
     let place = (object >> 5 ^ object >> 9) as usize & (PLACES - 1);
-    // SAFETY: the place lies in a map's value. What another processor writes to it at the same time may leave a mixture, which is
-    // nothing that is pending at its address. The helper has no conditions.
-    unsafe {
-        let started = places.cast::<Started>().add(place);
-        (*started).object = object;
-        (*started).hook = hook as u64;
-        (*started).word = word;
-        (*started).mask = mask;
-        (*started).time = bpf_ktime_get_ns();
-    }
+    // SAFETY: the helper has no conditions.
+    let time = unsafe { bpf_ktime_get_ns() };
+    let mut whole = Started {
+        object,
+        time,
+        hook: hook as u64,
+        word,
+        mask,
+        sum: 0,
+    };
+    whole.sum = whole.sum();
+    // SAFETY: the place lies in a map's value. What another processor writes to it at the same time may leave a mixture, whose sum
+    // is wrong.
+    unsafe { places.cast::<Started>().add(place).write_volatile(whole) };
 }
 
 /// `timer_start(timer, ...)`.
@@ -322,7 +339,10 @@ fn report(device: u64, node: u64, size: u64) {
             // SAFETY: the place lies in a map's value.
             let started = unsafe { places.cast::<Started>().add(place).read_volatile() };
             // What was started before is none of this memory.
-            if started.object.wrapping_sub(begin) < size && started.time >= since {
+            if started.object.wrapping_sub(begin) < size
+                && started.time >= since
+                && started.sum == started.sum()
+            {
                 if started.mask == 0 {
                     registered = started;
                 } else if kernel_word(started.word) & started.mask != 0 {
