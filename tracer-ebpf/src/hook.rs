@@ -308,6 +308,31 @@ static BY_NUMBER: [Description; Hook::COUNT] = {
     sorted
 };
 
+/// For the first byte of a name a bit for each length that a hook's name with that byte has.
+static LENGTHS: [u64; 128] = {
+    let mut lengths = [0; 128];
+    let mut index = 0;
+    while index < Hook::COUNT {
+        let symbols = Hook::TABLE[index].symbols;
+        let mut known = 0;
+        while known < symbols.len() {
+            let name = symbols[known].as_bytes();
+            lengths[name[0] as usize] |= 1 << name.len();
+            known += 1;
+        }
+        index += 1;
+    }
+    lengths
+};
+
+/// Whether a hook's name begins with the same byte and is as long.
+fn may_be_known(name: &[u8]) -> bool {
+    let lengths = name
+        .first()
+        .and_then(|first| LENGTHS.get(usize::from(*first)));
+    lengths.is_some_and(|lengths| name.len() < 64 && lengths >> name.len() & 1 != 0)
+}
+
 impl Hook {
     /// Every hook, in the order of their numbers.
     pub const ALL: [Self; Self::COUNT] = {
@@ -339,6 +364,10 @@ impl Hook {
     /// The hook on the kernel function or tracepoint of this name, as on any kernel.
     #[must_use]
     pub fn named(name: &[u8]) -> Option<Self> {
+        // Most names in a text are no hook's.
+        if !may_be_known(name) {
+            return None;
+        }
         let is_it = |row: &&Description| row.symbols.iter().any(|known| known.as_bytes() == name);
         BY_NUMBER.iter().find(is_it).map(|row| row.hook)
     }

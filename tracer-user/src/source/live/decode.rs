@@ -170,7 +170,7 @@ impl Decoder {
             Kind::Enter => {
                 let (call, _) = CallRecord::read_from_prefix(record).ok()?;
                 let stack = self.stack(header, sink);
-                let kind = if hook.description().has(Trait::InMemory) {
+                let kind = if hook.is_in(const { Hook::with(Trait::InMemory) }) {
                     let detail = CallDetail::Supply(self.known_by(hook, call.first));
                     Some(EventKind::Enter(Call { hook, detail }))
                 } else {
