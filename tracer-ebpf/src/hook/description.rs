@@ -104,6 +104,14 @@ impl Description {
         passed.chain(besides.iter().copied())
     }
 
+    /// Whether a function event of any tracer shows what is told of it. Of the others a probe reads what the arguments point
+    /// to, and tells only of what it finds there.
+    #[must_use]
+    pub fn is_told_by_arguments(&self) -> bool {
+        let is_read = |role: &Role| matches!(role, Role::Supply | Role::Callback);
+        self.point == Point::Function && !self.arguments.iter().any(is_read)
+    }
+
     /// Whether it has this trait.
     #[must_use]
     pub fn has(&self, wanted: Trait) -> bool {

@@ -417,3 +417,29 @@ fn an_event_that_the_log_has_twice_is_one() {
     let added = |kind: &EventKind| matches!(kind, EventKind::Add(_));
     assert_eq!(kinds(&log).iter().filter(|kind| added(kind)).count(), 2);
 }
+
+/// That a clock is put, or a notifier registered, is no event of interest; what is can only be read in the kernel.
+#[test]
+fn a_function_whose_arguments_do_not_show_what_is_told_of_it_is_not_seen() {
+    for (function, argument) in [
+        ("clk_put", "clk"),
+        ("regulator_put", "regulator"),
+        ("cdev_add", "p"),
+        ("blocking_notifier_chain_register", "n"),
+        ("input_register_handler", "handler"),
+    ] {
+        for line in [
+            format!("x: ({function}+0x0/0x60 <ffffffff81000000>) {argument}=0xff11000000000100"),
+            format!("{function}(arg1=0xff11000000000100) <-acme_probe"),
+            format!("{function} <-acme_probe"),
+        ] {
+            let text = format!(
+                "{}init-1 [000] .... 1.000008: {line}\n",
+                REDUCED.replace("CNT", "1")
+            );
+            let import = import(&text);
+            let hook = Hook::named(function.as_bytes()).unwrap();
+            assert!(!import.coverage().sees(hook), "{line}");
+        }
+    }
+}

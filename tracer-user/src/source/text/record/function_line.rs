@@ -21,7 +21,6 @@ use crate::{
         scan::{around, hexadecimal, last_word, word},
     },
 };
-use tracer_ebpf::Point;
 
 /// What stands before the function; before that, perhaps with more blanks, the event's name and a colon.
 pub(in crate::source::text) const OPENING: &[u8] = b" (";
@@ -158,10 +157,10 @@ fn calling(place: &[u8]) -> Option<Hook> {
     hook(caller.split(|byte| *byte == b'+').next()?)
 }
 
-/// The hook on a function, by the name that it has on any kernel from 5.10 on.
-fn hook(name: &[u8]) -> Option<Hook> {
+/// The hook on a function, by the name that it has on any kernel from 5.10 on, if function events show what is told of it.
+pub(super) fn hook(name: &[u8]) -> Option<Hook> {
     let name = name.split(|byte| *byte == b'.').next()?;
-    Hook::named(name).filter(|hook| hook.description().point == Point::Function)
+    Hook::named(name).filter(|hook| hook.description().is_told_by_arguments())
 }
 
 /// Functions by the addresses at which they were seen to be entered.

@@ -9,8 +9,8 @@ use std::fmt;
 
 use hashbrown::HashMap;
 use memchr::{memchr, memmem, memrchr};
-use tracer_ebpf::Point;
 
+use super::function_line::hook;
 use crate::{
     event::Hook,
     source::text::{
@@ -162,12 +162,6 @@ impl FunctionTracer {
         }
         Some(traced)
     }
-}
-
-/// The hook on a function.
-fn hook(name: &[u8]) -> Option<Hook> {
-    let name = name.split(|byte| *byte == b'.').next()?;
-    Hook::named(name).filter(|hook| hook.description().point == Point::Function)
 }
 
 fn read(line: &[u8]) -> Option<Line<'_>> {
