@@ -450,6 +450,22 @@ impl Hook {
         hooks
     }
 
+    /// All hooks with this trait, as many as there are.
+    #[must_use]
+    pub const fn having<const HOOKS: usize>(wanted: Trait) -> [Self; HOOKS] {
+        let mut hooks = [Self::DevresLog; HOOKS];
+        let (mut index, mut found) = (0, 0);
+        while index < Self::COUNT {
+            let hook = Self::ALL[index];
+            if hook.is_in(Self::with(wanted)) {
+                hooks[found] = hook;
+                found += 1;
+            }
+            index += 1;
+        }
+        hooks
+    }
+
     /// Its bit in a set of hooks.
     #[must_use]
     pub const fn bit(self) -> u64 {

@@ -1,6 +1,7 @@
 //! DR026 registered-in-managed-memory: a block of memory goes in which something is pending or registered.
 
 use hashbrown::HashMap;
+use tracer_ebpf::Trait;
 
 use super::{Rule, blame, dr013};
 use crate::{
@@ -9,35 +10,29 @@ use crate::{
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
 
+/// How many hooks report what lies in memory that goes.
+const HOOKS: usize = Hook::with(Trait::InMemory).count_ones() as usize;
+/// These hooks: one of them is enough.
+static IN_MEMORY: [Hook; HOOKS] = Hook::having(Trait::InMemory);
+/// Of each it must be known what it is about.
+static DETAILS: [(Hook, Role); HOOKS] = {
+    let mut details = [(Hook::TimerStart, Role::Callback); HOOKS];
+    let mut index = 0;
+    while index < HOOKS {
+        details[index].0 = IN_MEMORY[index];
+        index += 1;
+    }
+    details
+};
+
 static INFO: RuleInfo = RuleInfo {
     id: "DR026",
     name: "registered-in-managed-memory",
     severities: &[Severity::Error],
     description: "Managed memory is freed in which a timer is pending, work is queued, or a character device, notifier or input \
                   handler is registered.",
-    needs: &[
-        &[Hook::DevresLog, Hook::AddDr],
-        &[
-            Hook::TimerStart,
-            Hook::QueueWork,
-            Hook::CdevAdd,
-            Hook::RawNotifier,
-            Hook::BlockingNotifier,
-            Hook::AtomicNotifier,
-            Hook::SrcuNotifier,
-            Hook::InputRegister,
-        ],
-    ],
-    details: &[
-        (Hook::TimerStart, Role::Callback),
-        (Hook::QueueWork, Role::Callback),
-        (Hook::CdevAdd, Role::Callback),
-        (Hook::RawNotifier, Role::Callback),
-        (Hook::BlockingNotifier, Role::Callback),
-        (Hook::AtomicNotifier, Role::Callback),
-        (Hook::SrcuNotifier, Role::Callback),
-        (Hook::InputRegister, Role::Callback),
-    ],
+    needs: &[&[Hook::DevresLog, Hook::AddDr], &IN_MEMORY],
+    details: &DETAILS,
     sharpened_by: &[],
     optional: true,
     page: include_str!("dr026.md"),

@@ -1,9 +1,10 @@
 //! DR026: what is pending or registered in managed memory when it goes.
 
 use devres_tracer::{
-    event::{CallDetail, Hook, Text},
+    event::{CallDetail, Hook, Text, registered},
     finding::Severity,
 };
+use tracer_ebpf::Trait;
 
 use super::{
     BLOCK, DEVICE, OTHER, accused, add_block, begin, innocent, nothing, probe, silent_after_loss,
@@ -158,22 +159,23 @@ fn a_block_that_is_freed_by_hand_counts() {
 #[test]
 fn without_any_of_its_hooks_the_rule_is_off_and_one_of_them_is_enough() {
     let story = with_block(nothing, nothing, nothing);
-    let all = [
-        Hook::TimerStart,
-        Hook::QueueWork,
-        Hook::CdevAdd,
-        Hook::RawNotifier,
-        Hook::BlockingNotifier,
-        Hook::AtomicNotifier,
-        Hook::SrcuNotifier,
-        Hook::InputRegister,
-    ];
+    let in_memory = |hook: &Hook| hook.description().has(Trait::InMemory);
+    let all: Vec<Hook> = Hook::ALL.into_iter().filter(in_memory).collect();
+    assert_eq!(all.len(), 8);
     assert_eq!(story.judge(without(whole(), &all)).undecided, []);
-    for one in all {
-        let others: Vec<Hook> = all.into_iter().filter(|hook| *hook != one).collect();
+    for one in &all {
+        let others: Vec<Hook> = all.iter().copied().filter(|hook| hook != one).collect();
         let outcome = story.judge_by("DR026", without(whole(), &others));
         assert_eq!(outcome.undecided, []);
     }
     let outcome = story.judge_by("DR026", without(whole(), &all));
     assert_eq!(outcome.undecided.len(), 1);
+}
+
+#[test]
+fn what_lies_in_memory_has_words_and_nothing_else_has() {
+    for hook in Hook::ALL {
+        let lies = registered(hook, "acme_poll").is_some();
+        assert_eq!(lies, hook.description().has(Trait::InMemory), "{hook:?}");
+    }
 }

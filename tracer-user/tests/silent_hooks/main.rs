@@ -13,6 +13,7 @@ use devres_tracer::{
 };
 
 use support::{Dev, Story, added, recorded, whole};
+use tracer_ebpf::{Point, Trait};
 
 const DEVICE: Dev = Dev(0xff11_0000_0500_0000);
 const OTHER: Dev = Dev(0xff11_0000_0600_0000);
@@ -107,33 +108,11 @@ fn silenced(story: &Story, hooks: &[Hook], from: usize) -> Story {
 }
 
 fn by_functions() -> Vec<Hook> {
-    let traced = [
-        Hook::DevresLog,
-        Hook::ModuleLoad,
-        Hook::ModuleFree,
-        Hook::IrqHandler,
-        Hook::ClkEnable,
-        Hook::ClkDisable,
-        Hook::ClkPrepare,
-        Hook::ClkUnprepare,
-        Hook::RegulatorEnable,
-        Hook::RegulatorDisable,
-        Hook::RpmResume,
-        Hook::RpmSuspend,
-        Hook::Free,
-        Hook::TimerStart,
-        Hook::QueueWork,
-        Hook::CdevAdd,
-        Hook::RawNotifier,
-        Hook::BlockingNotifier,
-        Hook::AtomicNotifier,
-        Hook::SrcuNotifier,
-        Hook::InputRegister,
-    ];
-    Hook::ALL
-        .into_iter()
-        .filter(|hook| !traced.contains(hook))
-        .collect()
+    let told = |hook: &Hook| {
+        let row = hook.description();
+        row.point == Point::Function && !row.has(Trait::InMemory)
+    };
+    Hook::ALL.into_iter().filter(told).collect()
 }
 
 fn signs(outcome: &Outcome) -> Vec<Sign> {
