@@ -345,8 +345,7 @@ fn report(device: u64, node: u64, size: u64) {
             {
                 if started.mask == 0 {
                     registered = started;
-                } else if kernel_word(started.word) & started.mask != 0 {
-                    tell(&started, device);
+                } else if kernel_word(started.word) & started.mask != 0 && tell(&started, device) {
                     return;
                 }
             }
@@ -419,11 +418,15 @@ fn known_by(started: &Started) -> (Hook, u64) {
     }
 }
 
+/// Tells of it, unless there is nothing to know it by: a character device that was set up anew, and not added again, has no number.
 #[inline(always)]
-fn tell(started: &Started, device: u64) {
+fn tell(started: &Started, device: u64) -> bool {
     let (hook, known_by) = known_by(started);
+    if known_by == 0 {
+        return false;
+    }
     let Some(mut entry) = reserve::<CallRecord>(hook) else {
-        return;
+        return true;
     };
     let record = entry.as_mut_ptr();
     // SAFETY: the entry is as large as the record.
@@ -441,4 +444,5 @@ fn tell(started: &Started, device: u64) {
         )
     };
     entry.submit(wake_up(time));
+    true
 }
