@@ -58,7 +58,7 @@ fn is_initcall(function: &Function) -> bool {
 /// One frame of a kernel stack.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct StackFrame {
-    /// The return address, or zero where the source gives none.
+    /// The return address, or zero where the source gives none, or the module has been loaded elsewhere before.
     #[serde(with = "hex")]
     #[schemars(with = "hex::Hexadecimal")]
     pub address: u64,
@@ -75,7 +75,7 @@ pub struct StackFrame {
 /// A kernel function.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Function {
-    /// Its address; zero where the source gives only the name.
+    /// Its address; zero where the source gives only the name, or its module has been loaded elsewhere before.
     #[serde(with = "hex")]
     #[schemars(with = "hex::Hexadecimal")]
     pub address: u64,

@@ -3,13 +3,14 @@
 use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher as _},
+    sync::Arc,
 };
 
 use aya::maps::{MapData, StackTraceMap};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::symbol_service::SymbolService;
-use crate::event::{Hook, StackDefinition, StackFrame, StackId};
+use crate::event::{Function, Hook, StackDefinition, StackFrame, StackId};
 
 /// Numbers for stacks, in the order in which they are first seen.
 pub struct Stacks {
@@ -20,6 +21,8 @@ pub struct Stacks {
     /// All that were defined, by the hash of their frames: a module that is loaded again at the same place brings the same stacks,
     /// and whoever is downstream keeps each definition.
     defined: HashMap<u64, StackId>,
+    /// Those through modules, by the hash of their frames without what depends on where a module was loaded.
+    through_modules: HashSet<u64>,
     next: u32,
 }
 
@@ -39,6 +42,7 @@ impl Stacks {
             by_number: HashMap::new(),
             by_hash: HashMap::new(),
             defined: HashMap::new(),
+            through_modules: HashSet::new(),
             next: 0,
         }
     }
@@ -111,7 +115,15 @@ impl Stacks {
                 .as_ref()
                 .is_none_or(|function| function.module.is_some())
         });
-        let hash = hash_of(&frames);
+        let mut hash = hash_of(&frames);
+        if in_module && !self.defined.contains_key(&hash) {
+            let placeless: Vec<StackFrame> = frames.iter().map(placeless).collect();
+            let without_places = hash_of(&placeless);
+            // A module that is loaded again elsewhere: its stacks are told once more, for wherever it will be.
+            if !self.through_modules.insert(without_places) {
+                (frames, hash) = (placeless, without_places);
+            }
+        }
         if let Some(&id) = self.defined.get(&hash) {
             return (Known { id, in_module }, None);
         }
@@ -119,6 +131,24 @@ impl Stacks {
         let id = definition.id;
         self.defined.insert(hash, id);
         (Known { id, in_module }, Some(definition))
+    }
+}
+
+/// A frame without the addresses that change when its module is loaded again; one without a name has nothing else.
+fn placeless(frame: &StackFrame) -> StackFrame {
+    let Some(function) = &frame.function else {
+        return frame.clone();
+    };
+    if function.module.is_none() || function.name.is_none() {
+        return frame.clone();
+    }
+    StackFrame {
+        address: 0,
+        function: Some(Arc::new(Function {
+            address: 0,
+            ..Function::clone(function)
+        })),
+        ..frame.clone()
     }
 }
 
@@ -206,10 +236,7 @@ fn is_own(frame: &StackFrame) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::{super::symbols::Symbols, *};
-    use crate::event::Function;
 
     fn frame(name: Option<&str>, offset: u64) -> StackFrame {
         let function = name.map(|name| {
@@ -248,6 +275,38 @@ mod tests {
         let (other, definition) = stacks.define(&addresses, &mut service("other"));
         assert_ne!(other, first);
         assert!(definition.is_some_and(|definition| definition.id == other));
+    }
+
+    #[test]
+    fn a_module_that_comes_again_elsewhere_brings_its_stacks_once_more() {
+        let mut stacks = Stacks::new(None);
+        let mut load_at = |place: u64| {
+            let table =
+                format!("ffffffff81000000 T really_probe\n{place:x} t acme_probe\t[acme]\n");
+            let mut symbols = SymbolService::fixed(Symbols::read(table.as_bytes()).unwrap());
+            stacks.forget_modules();
+            stacks.define(&[place + 0x20, 0xffff_ffff_8100_0040], &mut symbols)
+        };
+        let addresses = |definition: StackDefinition| {
+            let frames = definition.frames.iter();
+            frames
+                .map(|frame| (frame.to_string(), frame.address))
+                .collect::<Vec<_>>()
+        };
+        let in_kernel = ("really_probe+0x40".to_owned(), 0xffff_ffff_8100_0040);
+        let in_module = |address| ("acme_probe+0x20 [acme]".to_owned(), address);
+        let (first, definition) = load_at(0xffff_ffff_c000_0000);
+        assert_eq!(
+            definition.map(addresses),
+            Some(vec![in_module(0xffff_ffff_c000_0020), in_kernel.clone()])
+        );
+        let (anywhere, definition) = load_at(0xffff_ffff_c100_0000);
+        assert_eq!(
+            definition.map(addresses),
+            Some(vec![in_module(0), in_kernel])
+        );
+        assert_eq!(load_at(0xffff_ffff_c200_0000), (anywhere, None));
+        assert_eq!(load_at(0xffff_ffff_c000_0000), (first, None));
     }
 
     fn without_trampolines(frames: &[(Option<&str>, u64)]) -> Vec<String> {
