@@ -28,6 +28,16 @@ const WANTED: [(&str, u32); 3] = [("CAP_BPF", 39), ("CAP_PERFMON", 38), ("CAP_SY
 /// What was needed for all of it before 5.8, and still suffices.
 const SYS_ADMIN: u32 = 21;
 
+/// Whether a release (`uname -r`) is of a series before this one; one that can't be read is not.
+#[must_use]
+pub fn is_before(release: &str, series: (u32, u32)) -> bool {
+    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < series,
+        _ => false,
+    }
+}
+
 impl Kernel {
     /// The running kernel.
     #[must_use]
@@ -96,7 +106,14 @@ fn missing(status: &str) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{missing, mode};
+    use super::{is_before, missing, mode};
+
+    #[test]
+    fn a_release_is_compared_by_its_series() {
+        let before = |release| is_before(release, (5, 14));
+        assert!(before("5.10.0-46-amd64") && before("4.19.1"));
+        assert!(!before("5.14.0") && !before("6.1.0-9-amd64") && !before("x"));
+    }
 
     #[test]
     fn the_lockdown_mode_is_the_one_in_brackets() {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{ExerciseError, Roots, Target, affected::affected, sysfs::names};
+use crate::kernel::{self, Mount};
 
 /// Refuses devices without which the machine would be cut off.
 pub(super) fn refuse(roots: &Roots, targets: &[Target]) -> Result<(), ExerciseError> {
@@ -66,35 +67,9 @@ fn needed_by(
     Ok(None)
 }
 
-/// What is mounted.
-struct Mount {
-    /// The numbers of the device.
-    numbers: String,
-    /// Where.
-    point: String,
-    /// The kind of file system.
-    kind: String,
-    /// What is mounted, in the words of the file system.
-    source: String,
-}
-
-/// Everything that is mounted, as proc(5) describes `mountinfo`.
+/// Everything that is mounted.
 fn mounts(roots: &Roots) -> Vec<Mount> {
-    let text = fs::read_to_string(roots.proc.join("self/mountinfo")).unwrap_or_default();
-    text.lines()
-        .filter_map(|line| {
-            let (before, behind) = line.split_once(" - ")?;
-            let mut before = before.split(' ');
-            let (numbers, point) = (before.nth(2)?, before.nth(1)?);
-            let mut behind = behind.split(' ');
-            Some(Mount {
-                numbers: numbers.to_owned(),
-                point: point.to_owned(),
-                kind: behind.next()?.to_owned(),
-                source: behind.next()?.to_owned(),
-            })
-        })
-        .collect()
+    kernel::mounts(&fs::read_to_string(roots.proc.join("self/mountinfo")).unwrap_or_default())
 }
 
 /// Where something is mounted from another machine, if that is so.

@@ -1,5 +1,7 @@
 //! Why the running kernel can't be traced.
 
+use std::path::PathBuf;
+
 use aya::EbpfError;
 
 use crate::{
@@ -54,6 +56,18 @@ pub enum LiveError {
         "the memory limit is {limit} MiB, and tracing needs {needed} MiB: raise it (ulimit -v unlimited)"
     )]
     LittleMemory {
+        /// The limit in MiB.
+        limit: u64,
+        /// What would do, in MiB.
+        needed: u64,
+    },
+    /// A cgroup allows so little memory that the kernel would kill the tracer.
+    #[error(
+        "{} allows {limit} MiB, and tracing with this ring buffer needs {needed} MiB: raise it, or give a smaller --ring-size", file.display()
+    )]
+    TightCgroup {
+        /// The file that sets the limit.
+        file: PathBuf,
         /// The limit in MiB.
         limit: u64,
         /// What would do, in MiB.

@@ -8,11 +8,19 @@ use nix::libc::RLIM_INFINITY;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::error::LiveError;
+use crate::kernel::{Kernel, MemoryLimit, is_before, memory_limit};
 
 /// Files that are open at once: each program, its link, and the count of how often it was skipped.
 const FILES: u64 = 256;
 /// Bytes of address space, besides the ring buffer: the kernel's types and symbols, and what threads reserve.
 const MEMORY: u64 = 256 << 20;
+
+/// Bytes that are held besides maps, at least: with less the kernel kills the tracer, or it starves.
+const HELD: u64 = 16 << 20;
+/// Bytes of the maps besides the ring buffer, at least.
+const MAPS: u64 = 16 << 20;
+/// The first series that counts the memory of maps against the limit of the cgroup that made them.
+const MAPS_COUNT: (u32, u32) = (5, 11);
 
 /// Frames of a stack in the map for them.
 const FRAMES: u64 = 127;
@@ -32,6 +40,24 @@ pub(super) fn suffice(ring_bytes: u32) -> Result<(), LiveError> {
         limit(Resource::RLIMIT_AS),
         memory,
     )
+}
+
+/// Refuses to begin where a cgroup's limit would have it killed without a word.
+pub(super) fn suffice_in_cgroup(ring_bytes: u32) -> Result<(), LiveError> {
+    let old = is_before(&Kernel::running().release, MAPS_COUNT);
+    let maps = if old { 0 } else { MAPS + u64::from(ring_bytes) };
+    verify_cgroup(memory_limit(), HELD + maps)
+}
+
+fn verify_cgroup(limit: Option<MemoryLimit>, needed: u64) -> Result<(), LiveError> {
+    match limit {
+        Some(limit) if limit.bytes < needed => Err(LiveError::TightCgroup {
+            file: limit.file,
+            limit: limit.bytes >> 20,
+            needed: needed >> 20,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Before 5.11 the memory of maps counts against a limit. Where it can't be raised, the kernel says what it lacks.
@@ -92,6 +118,16 @@ mod tests {
         assert!(
             memory.contains("100 MiB") && memory.contains("288 MiB"),
             "{memory}"
+        );
+        let cgroup = |bytes| {
+            let file = "/sys/fs/cgroup/ci/memory.max".into();
+            verify_cgroup(Some(MemoryLimit { file, bytes }), 64 << 20)
+        };
+        assert!(cgroup(64 << 20).is_ok() && verify_cgroup(None, 64 << 20).is_ok());
+        let tight = cgroup(40 << 20).unwrap_err().to_string();
+        assert!(
+            tight.contains("/ci/memory.max allows 40 MiB") && tight.contains("needs 64 MiB"),
+            "{tight}"
         );
         assert!(deep_enough("127\n").is_ok() && deep_enough("").is_ok());
         let frames = deep_enough("16\n").unwrap_err().to_string();

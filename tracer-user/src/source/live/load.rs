@@ -357,6 +357,7 @@ fn ensure_possible(options: &Options) -> Result<(), LiveError> {
     limits::suffice_for_stacks()?;
     if options.attach {
         limits::suffice(options.ring_bytes)?;
+        limits::suffice_in_cgroup(options.ring_bytes)?;
     }
     Ok(())
 }

@@ -40,6 +40,8 @@ pub(in crate::guest_tests) static SESSION: Session = Session {
         within recorded 96M devres-tracer record --output recorded.dvrt --device 'devres-test-*' -- sh -euc 'echo many 10000 >$scenarios/run'
         within read 24M devres-tracer trace --json --quiet --device 'devres-test-*' --from recorded.dvrt --output read.jsonl
 
+        within tight 12M devres-tracer record --output tight.dvrt -- true
+
         # Memory is taken from a recorder that has it already.
         echo max >$limit/memory.max
         sh -c 'echo $$ >/cgroup/limited/cgroup.procs; exec devres-tracer record --output starved.dvrt' >/dev/null 2>starved.stderr &
@@ -76,6 +78,11 @@ pub(in crate::guest_tests) static SESSION: Session = Session {
             name: "fault_limited_memory_suffices_to_record_and_judge",
             skipped: without_log,
             check: limited_memory_suffices,
+        },
+        Test {
+            name: "fault_tight_cgroup_is_one_error",
+            skipped: never,
+            check: tight,
         },
         Test {
             name: "fault_starved_recorder_leaves_what_it_wrote",
@@ -162,6 +169,19 @@ fn limited_memory_suffices(evidence: &Evidence) -> Result<()> {
     recording.ensure_whole()?;
     is_harmless(&recording)?;
     ensure!(number(&recording.summary, "/events")? > 2 * MANY);
+    Ok(())
+}
+
+/// What the kernel would kill does not begin.
+fn tight(evidence: &Evidence) -> Result<()> {
+    evidence.exited("tight", 4)?;
+    let said = evidence.text("tight.stderr")?;
+    ensure!(
+        said.contains("/cgroup/limited/memory.max allows 12 MiB") && said.lines().count() == 1,
+        "it says:\n{said}"
+    );
+    let killed = evidence.text("tight.killed")?;
+    ensure!(killed == evidence.text("read.killed")?, "{killed}");
     Ok(())
 }
 
