@@ -183,9 +183,47 @@ impl Cycles {
             }
         }
         self.turn_to(usize::MAX);
+        let whole = exercised.problem.is_none() && exercised.done == exercised.wanted;
+        let open = self.open(exercised, whole, gap);
+        let mut tests = vec![
+            self.cycles(exercised),
+            self.same_stack(open.as_ref()),
+            self.nothing_left(open),
+        ];
+        tests.extend(of_held(&exercised.held));
+        if let Some(failed) = &exercised.failed_probes {
+            tests.push(attempts.conclude(failed, whole, gap));
+        }
+        tests.push(match &exercised.not_restored {
+            None => Test::new("restored", Status::Passed, "everything is bound as before"),
+            Some(problem) => {
+                Test::failed_exercise("restored", problem.clone(), vec![problem.clone()])
+            }
+        });
+        Group::new(GroupKind::Exercise, "exercise", tests)
+    }
+
+    /// Why it is open whether something differed or was left; `None` if it is not.
+    fn open(&self, exercised: &Exercised, whole: bool, gap: Option<&str>) -> Option<String> {
+        if !self.doubts.is_empty() {
+            return Some(self.doubts.first().to_owned());
+        }
         let done = exercised.done;
-        let whole = exercised.problem.is_none() && done == exercised.wanted;
-        let mut tests = vec![match (&exercised.problem, &exercised.stopped) {
+        let missed = (1..=usize::try_from(done).unwrap_or(usize::MAX))
+            .find(|cycle| !self.seen.contains(cycle));
+        if let Some(cycle) = missed {
+            return Some(format!("no binding was seen in cycle {cycle}"));
+        }
+        if !whole {
+            return Some(format!("only {done} of {} cycles", exercised.wanted));
+        }
+        gap.map(str::to_owned)
+    }
+
+    /// Whether all cycles were made.
+    fn cycles(&self, exercised: &Exercised) -> Test {
+        let done = exercised.done;
+        match (&exercised.problem, &exercised.stopped) {
             (Some(problem), _) => {
                 Test::failed_exercise("cycles", problem.clone(), vec![problem.clone()])
             }
@@ -199,72 +237,50 @@ impl Cycles {
                 Status::Passed,
                 format!("{done} cycles of {}", self.wanted.describe()),
             ),
-        }];
-        let open = || {
-            if !self.doubts.is_empty() {
-                return Some(self.doubts.first().to_owned());
-            }
-            let missed = (1..=usize::try_from(done).unwrap_or(usize::MAX))
-                .find(|cycle| !self.seen.contains(cycle));
-            if let Some(cycle) = missed {
-                return Some(format!("no binding was seen in cycle {cycle}"));
-            }
-            if !whole {
-                return Some(format!("only {done} of {} cycles", exercised.wanted));
-            }
-            gap.map(str::to_owned)
-        };
-        let open = open();
-        tests.push(if !self.differences.is_empty() {
-            let message = self.differences.first().to_owned();
-            Test::failed_exercise("same stack", message, self.differences.into_lines())
-        } else if let Some(open) = &open {
-            Test::new("same stack", Status::Inconclusive, open.clone())
-        } else if self.compared == 0 {
-            Test::new(
-                "same stack",
-                Status::Skipped,
-                "a single cycle can't be compared",
-            )
-        } else {
-            let sizes: Vec<String> = self
-                .first
-                .iter()
-                .map(|(place, stack)| {
-                    format!("{}: {} resources", Escaped(&place.device), stack.resources)
-                })
-                .collect();
-            Test::new(
-                "same stack",
-                Status::Passed,
-                format!("in each cycle: {}", sizes.join(", ")),
-            )
-        });
-        tests.push(if !self.left.is_empty() {
-            let message = self.left.first().to_owned();
-            Test::failed_exercise("nothing left", message, self.left.into_lines())
-        } else if let Some(open) = open {
-            Test::new("nothing left", Status::Inconclusive, open)
-        } else if self.torn_down == 0 {
-            Test::new("nothing left", Status::Inconclusive, "no unbind was seen")
-        } else {
-            Test::new(
-                "nothing left",
-                Status::Passed,
-                format!("after {} unbinds", self.torn_down),
-            )
-        });
-        tests.extend(of_held(&exercised.held));
-        if let Some(failed) = &exercised.failed_probes {
-            tests.push(attempts.conclude(failed, whole, gap));
         }
-        tests.push(match &exercised.not_restored {
-            None => Test::new("restored", Status::Passed, "everything is bound as before"),
-            Some(problem) => {
-                Test::failed_exercise("restored", problem.clone(), vec![problem.clone()])
-            }
-        });
-        Group::new(GroupKind::Exercise, "exercise", tests)
+    }
+
+    /// Whether each cycle came to the same stack.
+    fn same_stack(&mut self, open: Option<&String>) -> Test {
+        const NAME: &str = "same stack";
+        if !self.differences.is_empty() {
+            let message = self.differences.first().to_owned();
+            let lines = std::mem::take(&mut self.differences).into_lines();
+            return Test::failed_exercise(NAME, message, lines);
+        }
+        if let Some(open) = open {
+            return Test::new(NAME, Status::Inconclusive, open.clone());
+        }
+        if self.compared == 0 {
+            return Test::new(NAME, Status::Skipped, "a single cycle can't be compared");
+        }
+        let sizes: Vec<String> = self
+            .first
+            .iter()
+            .map(|(place, stack)| {
+                format!("{}: {} resources", Escaped(&place.device), stack.resources)
+            })
+            .collect();
+        let message = format!("in each cycle: {}", sizes.join(", "));
+        Test::new(NAME, Status::Passed, message)
+    }
+
+    /// Whether an unbind has left something.
+    fn nothing_left(&mut self, open: Option<String>) -> Test {
+        const NAME: &str = "nothing left";
+        if !self.left.is_empty() {
+            let message = self.left.first().to_owned();
+            let lines = std::mem::take(&mut self.left).into_lines();
+            return Test::failed_exercise(NAME, message, lines);
+        }
+        if let Some(open) = open {
+            return Test::new(NAME, Status::Inconclusive, open);
+        }
+        if self.torn_down == 0 {
+            return Test::new(NAME, Status::Inconclusive, "no unbind was seen");
+        }
+        let message = format!("after {} unbinds", self.torn_down);
+        Test::new(NAME, Status::Passed, message)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     errno,
     escape::{Escaped, escape},
     event::{Hook, Time, switched},
-    history::{Held, Holdings, LabelId, Marker, Names, Step, StepKind, TaskId},
+    history::{Held, Holdings, Item, LabelId, Marker, Names, Step, StepKind, TaskId},
 };
 
 /// Columns that times take, with what separates them from the text.
@@ -122,50 +122,12 @@ pub fn within(held: &[Held]) -> Vec<u64> {
 #[must_use]
 pub fn step(step: &Step, names: &Names) -> String {
     let mut text = match step.kind {
-        StepKind::Added(item) | StepKind::Removed(item) | StepKind::Released(item)
-            if item.marker.is_some() =>
-        {
-            let marker = item.marker.unwrap_or(Marker {
-                opens: true,
-                open: true,
-                id: None,
-            });
-            let id = group_id(marker.id);
-            match (step.kind, marker.opens) {
-                (StepKind::Added(_), true) => {
-                    let by = adder(item.label, step.task, names);
-                    let by = if by.is_empty() {
-                        by
-                    } else {
-                        format!(" by {by}")
-                    };
-                    format!("group opened with {id}{by} (grp<)")
-                }
-                (StepKind::Added(_), false) => format!("group with {id} closed (grp>)"),
-                (StepKind::Removed(_), _) => {
-                    format!("group with {id} removed; its resources stay")
-                }
-                _ => format!("group with {id} released (grp<)"),
+        StepKind::Added(item) | StepKind::Removed(item) | StepKind::Released(item) => {
+            match item.marker {
+                Some(marker) => group(step, item, marker, names),
+                None => of_resource(step, item, names),
             }
         }
-        StepKind::Added(item) => {
-            let name = resource(item.label, names);
-            let by = adder(item.label, step.task, names);
-            let by = if by.is_empty() { by } else { format!("  {by}") };
-            format!("added    {name:<24}{}{by}", size(item.size))
-        }
-        StepKind::Removed(item) => {
-            let name = resource(item.label, names);
-            let how = match step.frame {
-                Some(hook @ (Hook::Release | Hook::ReleaseAction)) => {
-                    format!("  released by {}", hook.symbol())
-                }
-                Some(hook) => format!("  by {}", hook.symbol()),
-                None => String::new(),
-            };
-            format!("removed  {name}{how}")
-        }
-        StepKind::Released(item) => format!("released {}", resource(item.label, names)),
         StepKind::Replaced(item) => {
             format!("replaced {} by devm_krealloc", resource(item.label, names))
         }
@@ -220,6 +182,48 @@ pub fn step(step: &Step, names: &Names) -> String {
         let _ = write!(text, ", in a call for {}", resource(step.by, names));
     }
     text
+}
+
+/// A step of a group's marker.
+fn group(step: &Step, item: Item, marker: Marker, names: &Names) -> String {
+    let id = group_id(marker.id);
+    match (step.kind, marker.opens) {
+        (StepKind::Added(_), true) => {
+            let by = adder(item.label, step.task, names);
+            let by = if by.is_empty() {
+                by
+            } else {
+                format!(" by {by}")
+            };
+            format!("group opened with {id}{by} (grp<)")
+        }
+        (StepKind::Added(_), false) => format!("group with {id} closed (grp>)"),
+        (StepKind::Removed(_), _) => format!("group with {id} removed; its resources stay"),
+        _ => format!("group with {id} released (grp<)"),
+    }
+}
+
+/// A step of a resource.
+fn of_resource(step: &Step, item: Item, names: &Names) -> String {
+    let name = resource(item.label, names);
+    match step.kind {
+        StepKind::Added(_) => {
+            let by = adder(item.label, step.task, names);
+            let by = if by.is_empty() { by } else { format!("  {by}") };
+            format!("added    {name:<24}{}{by}", size(item.size))
+        }
+        StepKind::Removed(_) => {
+            let how = match step.frame {
+                Some(hook @ (Hook::Release | Hook::ReleaseAction)) => {
+                    format!("  released by {}", hook.symbol())
+                }
+                Some(hook) => format!("  by {}", hook.symbol()),
+                None => String::new(),
+            };
+            format!("removed  {name}{how}")
+        }
+        _ => format!("released {name}"),
+    }
 }
 
 /// A time, in twelve columns.
