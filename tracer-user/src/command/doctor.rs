@@ -139,6 +139,32 @@ fn undecided_rules(coverage: &Coverage) -> Vec<UndecidedRule> {
     undecided
 }
 
+/// How each hook is attached, or why it isn't.
+fn write_hooks(coverage: &Coverage, writer: &mut impl Write) -> io::Result<()> {
+    writeln!(writer, "\nhooks")?;
+    for entry in &coverage.hooks {
+        let symbol = entry.hook.symbol();
+        match &entry.state {
+            HookState::Attached(way) if entry.hook.is_optional() => {
+                writeln!(writer, "  {symbol:<34} {way}, only with --with {symbol}")?;
+            }
+            HookState::Attached(way) => writeln!(writer, "  {symbol:<34} {way}")?,
+            HookState::NotNeeded(reason) => {
+                writeln!(writer, "  {symbol:<34} not needed: {reason}")?;
+            }
+            HookState::Missing(_) => {}
+        }
+    }
+    for (reason, hooks) in missing_by_reason(coverage) {
+        writeln!(writer, "\nMISSING: {}", Escaped(reason))?;
+        for hook in hooks {
+            let without = hook.description().without;
+            writeln!(writer, "  {:<34} without it: {without}", hook.symbol())?;
+        }
+    }
+    Ok(())
+}
+
 /// Hooks that are missing for one reason, in the order of the first.
 fn missing_by_reason(coverage: &Coverage) -> Vec<(&str, Vec<Hook>)> {
     let mut reasons: Vec<(&str, Vec<Hook>)> = Vec::new();
@@ -180,6 +206,21 @@ impl Diagnosis {
         let Some(coverage) = &self.coverage else {
             return self.by_itself.write(writer, true);
         };
+        self.write_reach(coverage, writer)?;
+        write_hooks(coverage, writer)?;
+        for undecided in &self.undecided_rules {
+            writeln!(
+                writer,
+                "\n{} can't decide on this kernel: it needs {}",
+                undecided.rule,
+                undecided.needs()
+            )?;
+        }
+        self.by_itself.write(writer, false)
+    }
+
+    /// What tracing sees, and what it takes.
+    fn write_reach(&self, coverage: &Coverage, writer: &mut impl Write) -> io::Result<()> {
         let before = match &coverage.before {
             Before::Snapshot => "read from the kernel's memory",
             Before::Nothing => "nothing existed",
@@ -204,36 +245,7 @@ impl Diagnosis {
         if let Some(start) = &self.start {
             start.write(writer)?;
         }
-        writeln!(writer, "\nhooks")?;
-        for entry in &coverage.hooks {
-            let symbol = entry.hook.symbol();
-            match &entry.state {
-                HookState::Attached(way) if entry.hook.is_optional() => {
-                    writeln!(writer, "  {symbol:<34} {way}, only with --with {symbol}")?;
-                }
-                HookState::Attached(way) => writeln!(writer, "  {symbol:<34} {way}")?,
-                HookState::NotNeeded(reason) => {
-                    writeln!(writer, "  {symbol:<34} not needed: {reason}")?;
-                }
-                HookState::Missing(_) => {}
-            }
-        }
-        for (reason, hooks) in missing_by_reason(coverage) {
-            writeln!(writer, "\nMISSING: {}", Escaped(reason))?;
-            for hook in hooks {
-                let without = hook.description().without;
-                writeln!(writer, "  {:<34} without it: {without}", hook.symbol())?;
-            }
-        }
-        for undecided in &self.undecided_rules {
-            writeln!(
-                writer,
-                "\n{} can't decide on this kernel: it needs {}",
-                undecided.rule,
-                undecided.needs()
-            )?;
-        }
-        self.by_itself.write(writer, false)
+        Ok(())
     }
 
     /// What it comes to, in a line.
