@@ -107,6 +107,17 @@ pub(crate) struct Tally {
     pub(crate) skipped: u64,
 }
 
+impl Tally {
+    /// Prints it. A run fails if a test did, or there was none: the filter may be misspelt, or the kernel without that test.
+    fn conclude(self) -> ExitCode {
+        if self == Self::default() {
+            println!("FAILED: no test of this kernel or machine has such a name");
+        }
+        println!("{self}");
+        ExitCode::from(u8::from(self.failed > 0 || self == Self::default()))
+    }
+}
+
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.passed += other.passed;
@@ -133,13 +144,11 @@ impl fmt::Display for Tally {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.initramfs {
         let tally = initramfs_boot::run(args.filter.as_deref(), args.mirror.as_deref())?;
-        println!("{tally}");
-        return Ok(ExitCode::from(u8::from(tally.failed > 0)));
+        return Ok(tally.conclude());
     }
     if args.lab {
         let tally = lab_tests::run(args.filter.as_deref())?;
-        println!("{tally}");
-        return Ok(ExitCode::from(u8::from(tally.failed > 0)));
+        return Ok(tally.conclude());
     }
     let mut tally = if args.guest_only {
         Tally::default()
@@ -170,8 +179,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             }
         };
     }
-    println!("{tally}");
-    Ok(ExitCode::from(u8::from(tally.failed > 0)))
+    Ok(tally.conclude())
 }
 
 /// The workspace's tests, with their output passed on.
