@@ -6,6 +6,7 @@ use hashbrown::{HashMap, HashSet};
 use super::{
     Rule, blame,
     known::{self, Observed},
+    plural,
 };
 use crate::{
     event::{Hook, Time},
@@ -241,8 +242,9 @@ impl Creator {
                 Step::at(
                     model.now(),
                     format!(
-                        "{creator} {end}; {} resources are still on {name}",
-                        left.len()
+                        "{creator} {end}; {} {} still on {name}",
+                        left.len(),
+                        plural(left.len(), "resource is", "resources are")
                     ),
                 ),
             ],
