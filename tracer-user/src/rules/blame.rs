@@ -144,6 +144,12 @@ pub(super) fn runs(model: &Model, hook: Hook, device: DeviceId) -> bool {
         .any(|frame| frame.hook() == hook && frame.device() == Some(device))
 }
 
+/// Whether what is removed now is run by whoever removes it.
+pub(super) fn runs_removed(model: &Model) -> bool {
+    let innermost = model.frames(model.current_task()).last();
+    innermost.is_some_and(|frame| matches!(frame.hook(), Hook::ReleaseAction | Hook::Release))
+}
+
 /// The device's own driver as the culprit, with the stack of the current event.
 pub(super) fn caller_as_cause(subject: &Subject, model: &Model) -> Option<Cause> {
     let stack = model.current_stack()?;

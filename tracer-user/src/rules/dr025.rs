@@ -67,7 +67,7 @@ impl Rule for FreedUnderLive {
                 if let Some(freed) = self.freed_before(*node, model, report) {
                     if freed.interrupt.is_some() {
                         report.submit(used(freed, "is freed", model));
-                    } else if runs_removed(model) {
+                    } else if blame::runs_removed(model) {
                         report.submit(used(freed, "is released", model));
                     }
                 }
@@ -114,12 +114,6 @@ impl Rule for FreedUnderLive {
             doubt(&freed, Doubt::FreedUnderAtEnd, report);
         }
     }
-}
-
-/// Whether what is removed now is run by whoever removes it.
-fn runs_removed(model: &Model) -> bool {
-    let innermost = model.frames(model.current_task()).last();
-    innermost.is_some_and(|frame| matches!(frame.hook(), Hook::ReleaseAction | Hook::Release))
 }
 
 fn doubt(freed: &Freed, doubt: Doubt, report: &mut Report) {

@@ -3,7 +3,7 @@
 use devres_tracer::{
     engine::Verdict,
     event::{EventKind, Hook},
-    evidence::Addresses,
+    evidence::{Addresses, HookState},
     finding::{Certainty, Severity},
 };
 
@@ -180,6 +180,89 @@ fn memory_that_is_freed_or_moved_by_hand_dangles_too() {
         add_action_on(story, DEVICE, 0x0020_1000, "stop", 0x0030_1028);
     });
     innocent(&moved_before, "DR013");
+}
+
+/// How an action ends whose data has moved.
+#[derive(Clone, Copy)]
+enum End {
+    /// `devm_remove_action()`.
+    TakenOff,
+    /// `devm_release_action()`.
+    Run,
+}
+
+/// A driver whose probe moves the block that its action, or interrupt, has; what it has ends in that probe or after it.
+fn moved_in_probe(irq: bool, end: Option<End>, in_probe: bool) -> Story {
+    let finish = |story: &mut Story| {
+        let name = if irq { "devm_irq_release" } else { "stop" };
+        match end {
+            Some(End::TakenOff) => {
+                story.rem(DEVICE, 0x0020_1000, name, 16);
+            }
+            Some(End::Run) => {
+                story
+                    .enter(DEVICE, Hook::ReleaseAction)
+                    .rem(DEVICE, 0x0020_1000, name, 16)
+                    .leave(DEVICE, Hook::ReleaseAction);
+            }
+            None => {}
+        }
+    };
+    let mut story = Story::new();
+    begin(&mut story, DEVICE, "dev0");
+    probe(&mut story, DEVICE, "driver", |story| {
+        add_block(story, DEVICE, 0x0010_1000, 40);
+        if irq {
+            add_irq(story, DEVICE, 0x0020_1000, 17, PAYLOAD);
+        } else {
+            add_action_on(story, DEVICE, 0x0020_1000, "stop", PAYLOAD);
+        }
+        story.krealloc(DEVICE, 0x0010_1000, 0x0030_1000);
+        if in_probe {
+            finish(story);
+        }
+    });
+    if !in_probe {
+        finish(&mut story);
+    }
+    story
+}
+
+#[test]
+fn an_action_that_is_taken_off_without_being_run_has_used_nothing() {
+    innocent(&moved_in_probe(false, Some(End::TakenOff), true), "DR013");
+    // The probe has left it there: it could have run until it was taken off.
+    let later = moved_in_probe(false, Some(End::TakenOff), false);
+    accused(
+        &later,
+        "DR013",
+        Severity::Warn,
+        "DR013/platform/driver/stop",
+    );
+    for in_probe in [true, false] {
+        let run = moved_in_probe(false, Some(End::Run), in_probe);
+        accused(&run, "DR013", Severity::Error, "DR013/platform/driver/stop");
+        // An interrupt's handler could run at any time before it was freed.
+        let irq = moved_in_probe(true, Some(End::TakenOff), in_probe);
+        accused(
+            &irq,
+            "DR013",
+            Severity::Error,
+            "DR013/platform/driver/devm_irq_release",
+        );
+    }
+    let left = moved_in_probe(false, None, true);
+    open_at_the_end(&left, "DR013/platform/driver/stop");
+    // Whether it was run can't be told.
+    let mut coverage = whole();
+    for hook in &mut coverage.hooks {
+        if hook.hook == Hook::ReleaseAction {
+            hook.state = HookState::Missing("the test leaves it out".to_owned());
+        }
+    }
+    let outcome = moved_in_probe(false, Some(End::TakenOff), true).judge_by("DR013", coverage);
+    assert_eq!(outcome.findings.len(), 1);
+    assert_eq!(outcome.undecided.len(), 1, "{:?}", outcome.undecided);
 }
 
 /// The child of a device, in a block of 1024 bytes of its parent's.

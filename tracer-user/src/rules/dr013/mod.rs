@@ -2,12 +2,16 @@
 //! into it, or a device that lies in it is alive.
 
 mod devices;
+mod open;
 
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use self::devices::Devices;
+use self::{
+    devices::Devices,
+    open::{Dangling, Within},
+};
 use super::{
     Rule, blame, interrupt,
     pointer::{Holder, held},
@@ -44,6 +48,9 @@ pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
 const BLOCKS: [&str; 3] = ["devm_kmalloc_release", "devm_kzalloc_release", MOVED];
 /// The release of a block that is younger than its place on the list.
 const MOVED: &str = "devm_krealloc_release";
+/// How a block ends that is released with the rest.
+const RELEASED: &str = "released";
+
 /// The rule. It keeps the pointer of each live action and interrupt, and each device that was seen to begin.
 #[derive(Debug, Default)]
 pub struct DanglingData {
@@ -51,19 +58,6 @@ pub struct DanglingData {
     /// What points into memory that is gone, until its own end shows that it was there all the time.
     dangling: Vec<Dangling>,
     devices: Devices,
-}
-
-/// What was there when memory went into which it points, as far as was seen.
-#[derive(Debug)]
-struct Dangling {
-    holder: Holder,
-    /// The owner of the memory.
-    owner: DeviceId,
-    /// From where on nothing must have been missed.
-    since: u64,
-    /// It is among what a release is concluded to take; whether it did shows when that returns.
-    concluded: bool,
-    finding: Box<Finding>,
 }
 
 impl Rule for DanglingData {
@@ -95,7 +89,7 @@ impl Rule for DanglingData {
                         how: if matches!(change, Change::NodeRemoved(_)) {
                             "freed"
                         } else {
-                            "released"
+                            RELEASED
                         },
                     };
                     self.ended(&end, model, report);
@@ -166,38 +160,6 @@ impl Rule for DanglingData {
     }
 }
 
-impl Dangling {
-    /// Nothing was missed: it was there when the memory went.
-    fn confirm(self, model: &Model, report: &mut Report) {
-        let whole = |id: DeviceId| {
-            let device = model.device_by_id(id);
-            device.is_none_or(|device| device.is_whole_since(self.since))
-        };
-        if !whole(self.holder.device) || !whole(self.owner) {
-            return self.stay_open(Doubt::PointerAfterMiss, report);
-        }
-        let mut finding = *self.finding;
-        let what = finding
-            .resources
-            .first()
-            .map_or("it", finding::Resource::label);
-        finding.order.push(Step::at(
-            model.now(),
-            format!("{what} is released or removed"),
-        ));
-        report.update(Finding {
-            severity: Severity::Error,
-            certainty: Certainty::Confirmed,
-            last: model.now(),
-            ..finding
-        });
-    }
-
-    fn stay_open(self, doubt: Doubt, report: &mut Report) {
-        report.stay_silent(INFO.id, self.finding.instance, doubt);
-    }
-}
-
 /// Whether it is memory that its release only gives back.
 pub(super) fn is_block(node: &Node) -> bool {
     node.payload_address() != 0 && node.name().is_some_and(|name| BLOCKS.contains(&&**name))
@@ -214,6 +176,12 @@ struct End<'m> {
 impl DanglingData {
     /// Looks whether what points into memory that is gone goes itself now, and how.
     fn settle(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        let lost = matches!(change, Change::Lost(_));
+        for dangling in &mut self.dangling {
+            if lost || dangling.is_left(model) {
+                dangling.tell(report);
+            }
+        }
         match change {
             Change::NodeRemoved(node)
             | Change::NodeVanished(node)
@@ -238,10 +206,12 @@ impl DanglingData {
                     return;
                 }
                 let dangling = self.dangling.swap_remove(index);
-                if matches!(change, Change::NodeVanished(_)) {
-                    dangling.stay_open(Doubt::PointerEndMissed, report);
-                } else {
-                    dangling.confirm(model, report);
+                match change {
+                    Change::NodeVanished(_) => {
+                        dangling.stay_open(Doubt::PointerEndMissed, report);
+                    }
+                    Change::NodeRemoved(node) => dangling.taken_off(*node, model, report),
+                    _ => dangling.confirm(model, report),
                 }
             }
             Change::Left(left) if matches!(left.hook, Hook::ReleaseAll | Hook::ReleaseGroup) => {
@@ -398,7 +368,12 @@ fn dangling(
         caused_by,
         ..subject.finding(&INFO, Severity::Warn, &finding::mark(node), model.now())
     };
-    report.submit(finding.clone());
+    // Whoever frees or moves the memory may take the action off next.
+    let by_hand = how != RELEASED && interrupt::of(node).is_none();
+    let within = Within::current(model).filter(|_| by_hand);
+    if within.is_none() {
+        report.submit(finding.clone());
+    }
     Some(Dangling {
         holder: Holder {
             sequence: node.sequence(),
@@ -407,6 +382,7 @@ fn dangling(
         owner: owner.id(),
         since,
         concluded: false,
+        within,
         finding: Box::new(finding),
     })
 }
