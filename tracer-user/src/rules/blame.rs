@@ -26,6 +26,21 @@ pub(super) fn passes_through(stack: &StackDefinition, function: &Function) -> bo
         .any(|known| known.base_name() == function.base_name() && known.module == function.module)
 }
 
+/// Whether a function is at the same place of its code on both stacks: it has called the same function there.
+pub(super) fn stand_in_one_place(
+    function: &Function,
+    one: &StackDefinition,
+    other: &StackDefinition,
+) -> bool {
+    let place = |stack: &StackDefinition| {
+        stack.frames.iter().find_map(|frame| {
+            let known = frame.function.as_deref()?;
+            (known.name == function.name && known.module == function.module).then_some(frame.offset)
+        })
+    };
+    place(one).is_some_and(|offset| place(other) == Some(offset))
+}
+
 /// Whether the function's name, without what the compiler has put behind it, fits.
 pub(super) fn is_named(function: &Function, fits: impl Fn(&str) -> bool) -> bool {
     function.base_name().is_some_and(fits)

@@ -3,9 +3,9 @@
 
 use super::{Rule, blame};
 use crate::{
-    event::{GroupId, Hook},
+    event::{Function, GroupId, Hook, StackDefinition},
     finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
-    model::{Change, Detail, DeviceId, Entered, Model, NodeId},
+    model::{Change, Detail, DeviceId, Entered, Model, Node, NodeId},
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -143,6 +143,15 @@ impl Unproven {
     }
 }
 
+/// Whether the caller may be a function that left no frame: where a call is the last that a function makes, the compiler
+/// leaves none, and who had called it stands in the same place as when the group was opened.
+fn is_skipped(caller: &Function, stack: &StackDefinition, marker: &Node) -> bool {
+    caller.module.is_none()
+        && marker
+            .stack()
+            .is_some_and(|opening| blame::stand_in_one_place(caller, stack, opening))
+}
+
 fn called(
     hook: Hook,
     id: DeviceId,
@@ -152,12 +161,16 @@ fn called(
 ) -> Option<Finding> {
     let (device, marker) = (model.device_by_id(id)?, model.node(selected)?);
     let function = hook.symbol();
-    let caller = model
-        .current_stack()
-        .and_then(|stack| blame::caller(stack, function));
     let opener = marker
         .stack()
         .and_then(|stack| blame::caller(stack, "devres_open_group"));
+    let caller = model.current_stack().and_then(|stack| {
+        let caller = blame::caller(stack, function)?;
+        if is_skipped(caller, stack, marker) {
+            return opener.filter(|_| marker.task().tid == model.current_task().tid);
+        }
+        Some(caller)
+    });
     let named = marker
         .group()
         .is_some_and(|group| group.0 != 0 && group.0 != marker.address().0);

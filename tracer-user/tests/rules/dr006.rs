@@ -5,7 +5,7 @@ use devres_tracer::{event::Hook, finding::Severity};
 use super::{
     DEVICE, accused, innocent,
     scenes::bound,
-    silent_after_loss,
+    silent, silent_after_loss,
     support::{Story, recorded},
 };
 
@@ -47,6 +47,49 @@ fn null_that_selects_a_named_or_a_foreign_group_is_reported() {
     );
     // A module's initialisation has no name left.
     innocent(&null(0, "do_one_initcall", "cleanup_module@vgem"), "DR006");
+}
+
+/// The compiler leaves no frame of a function whose last call this is: its own caller seems to be the one.
+#[test]
+fn who_left_no_frame_is_taken_for_the_opener() {
+    let last_call = |id: u64, place: &'static str, other_task: bool| {
+        bound(move |story| {
+            story
+                .stack(&[
+                    "add_dr",
+                    "devres_open_group",
+                    "work@driver",
+                    "process_one_work+452",
+                ])
+                .open_group(DEVICE, id, 0x100);
+            if other_task {
+                story.task("kworker", 9);
+            }
+            story
+                .stack(&["devres_release_group", place])
+                .release_group(DEVICE, 0)
+                .rel(DEVICE, 0x100, "grp<", 0)
+                .returned(DEVICE, Hook::ReleaseGroup, Some(0));
+        })
+    };
+    for other_task in [false, true] {
+        innocent(&last_call(0, "process_one_work+452", other_task), "DR006");
+    }
+    // It calls by itself, from another place.
+    accused(
+        &last_call(0, "process_one_work+400", false),
+        "DR006",
+        Severity::Warn,
+        "DR006/platform/driver/process_one_work",
+    );
+    // By its identifier the opener should have known better.
+    accused(
+        &last_call(1, "process_one_work+452", false),
+        "DR006",
+        Severity::Warn,
+        "DR006/platform/driver/work",
+    );
+    silent(&last_call(1, "process_one_work+452", true), "DR006");
 }
 
 #[test]

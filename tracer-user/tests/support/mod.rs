@@ -139,6 +139,10 @@ impl Story {
                     Some((name, module)) => (name, Some(Text::from(module))),
                     None => (*frame, None),
                 };
+                let (name, offset) = match name.split_once('+') {
+                    Some((name, offset)) => (name, offset.parse().unwrap()),
+                    None => (name, 0x2b),
+                };
                 StackFrame {
                     address: 0,
                     function: Some(Arc::new(Function {
@@ -146,7 +150,7 @@ impl Story {
                         name: Some(Text::from(name)),
                         module,
                     })),
-                    offset: 0x2b,
+                    offset,
                     line: None,
                 }
             })
