@@ -29,7 +29,7 @@
 
 static const struct dt_scenario *current_scenario;
 
-enum { TIMER, WORK, CDEV, NOTIFIER, INPUT };
+enum { TIMER, WORK, CDEV, NOTIFIER, OWN_CHAIN, INPUT };
 
 struct block {
 	char before[40];
@@ -38,6 +38,7 @@ struct block {
 	struct cdev cdev;
 	struct notifier_block notifier;
 	struct input_handler handler;
+	struct raw_notifier_head own_chain;
 	/* Whatever the allocator writes into free memory is behind that. */
 	char behind[1400];
 };
@@ -103,6 +104,10 @@ static int start(void)
 	case NOTIFIER:
 		block->notifier.notifier_call = hear;
 		return raw_notifier_chain_register(&chain, &block->notifier);
+	case OWN_CHAIN:
+		RAW_INIT_NOTIFIER_HEAD(&block->own_chain);
+		block->notifier.notifier_call = hear;
+		return raw_notifier_chain_register(&block->own_chain, &block->notifier);
 	default:
 		block->handler.name = "devres-test-pending";
 		block->handler.connect = connect_none;
@@ -127,6 +132,9 @@ static void stop(void)
 		return;
 	case NOTIFIER:
 		raw_notifier_chain_unregister(&chain, &block->notifier);
+		return;
+	case OWN_CHAIN:
+		/* It goes with the chain: nobody is left to call it. */
 		return;
 	default:
 		input_unregister_handler(&block->handler);
@@ -194,6 +202,8 @@ const struct dt_scenario dt_pending_scenarios[] = {
 	{ "registered-cdev-ok", "remove deletes the character device", run_pending, true, CDEV },
 	{ "registered-notifier", "a block is released in which a notifier is registered", run_pending, false, NOTIFIER },
 	{ "registered-notifier-ok", "remove unregisters the notifier", run_pending, true, NOTIFIER },
+	{ "registered-own-chain-ok", "a block is released with a notifier and the chain that has it", run_pending, true,
+	  OWN_CHAIN },
 	{ "registered-input-handler", "a block is released in which an input handler is registered", run_pending, false,
 	  INPUT },
 	{ "registered-input-handler-ok", "remove unregisters the input handler", run_pending, true, INPUT },

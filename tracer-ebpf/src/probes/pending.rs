@@ -353,8 +353,11 @@ fn report(device: u64, node: u64, size: u64) {
             }
         }
     }
-    // Not in the loop, because the verifier would follow a chain for each place.
-    if registered.object != 0 && is_registered(&registered) {
+    // Not in the loop, because the verifier would follow a chain for each place. A chain that goes with the same memory is called
+    // by nobody any more.
+    let goes_with_it =
+        registered.hook != Hook::InputRegister as u64 && registered.word.wrapping_sub(begin) < size;
+    if registered.object != 0 && !goes_with_it && is_registered(&registered) {
         tell(&registered, device);
     }
 }
