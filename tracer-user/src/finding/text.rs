@@ -20,6 +20,8 @@ const MOST_FRAMES: usize = 5;
 const MOST_DEVICES: usize = 8;
 /// Resources that are shown one by one.
 const MOST_RESOURCES: usize = 20;
+/// The first time that is shown as another one than zero.
+const FIRST_SHOWN: Time = Time(1_000);
 
 /// Shows a finding with its whole story. Strings from the kernel are escaped. A width that is asked for, as
 /// in `{:80}`, is that of the widest line; `{:#}` shows whole call stacks.
@@ -86,7 +88,11 @@ fn seen(finding: &Finding) -> String {
     let Finding {
         count, first, last, ..
     } = finding;
-    let mut line = format!("Seen {count} times, first at {first}, last at {last}");
+    let mut line = format!("Seen {count} times");
+    // An input without times counts its events instead.
+    if *last >= FIRST_SHOWN {
+        line = format!("{line}, first at {first}, last at {last}");
+    }
     let devices = finding.occurrences.devices();
     if devices.len() > 1 {
         let names: Vec<String> = devices

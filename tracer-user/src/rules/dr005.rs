@@ -159,13 +159,28 @@ impl Unfound {
 
 /// Functions of drivers/base/devres.c that complain only of groups.
 pub(super) fn is_of_groups(function: &str) -> bool {
+    adds(function)
+        || matches!(
+            function,
+            "devres_close_group" | "devres_remove_group" | "devres_release_group" | "remove_nodes"
+        )
+}
+
+/// Whether a function adds a node, and stops the kernel if that is on a list already: `add_dr()`, or one that the
+/// compiler has made it a part of. None of them warns of anything.
+fn adds(function: &str) -> bool {
     matches!(
         function,
         "add_dr"
-            | "devres_close_group"
-            | "devres_remove_group"
-            | "devres_release_group"
-            | "remove_nodes"
+            | "devres_add"
+            | "devres_node_add"
+            | "devres_get"
+            | "devres_open_group"
+            | "devm_kmalloc"
+            | "devm_add_action"
+            | "__devm_add_action"
+            | "devm_get_free_pages"
+            | "__devm_alloc_percpu"
     )
 }
 
@@ -180,7 +195,7 @@ fn warned(
     let subject = blame::told_of(id, model);
     let caller = blame::reported_caller(function, model);
     let who = caller.map_or_else(String::new, |caller| format!(", called by {caller}"));
-    let stopped = function == "add_dr";
+    let stopped = adds(function);
     let closing = model
         .current_stack()
         .is_some_and(|stack| blame::passes(stack, "devres_close_group"));

@@ -2,6 +2,7 @@
 
 mod damaged;
 mod kinds;
+mod names;
 mod nested;
 #[path = "../support/text.rs"]
 mod support;

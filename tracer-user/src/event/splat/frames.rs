@@ -1,5 +1,6 @@
 //! What the functions on a splat's stacks are: parts of devres, of the allocator, of what reports.
 
+use super::reporting::is_of_reporting;
 use crate::event::{Function, StackFrame};
 
 /// The functions of a stack with their names in the source, innermost first.
@@ -121,6 +122,8 @@ pub(crate) fn is_of_allocator(name: &str) -> bool {
         "slab_",
         "save_stack",
         "set_track",
+        "set_alloc_info",
+        "set_free_info",
         "kfree",
         "kvfree",
         "cache_free",
@@ -157,140 +160,6 @@ pub(crate) fn is_of_allocator(name: &str) -> bool {
     ]
     .iter()
     .any(|beginning| name.starts_with(beginning))
-}
-
-/// What the names of such functions begin with.
-const BEGINNINGS_OF_REPORTING: &[&str] = &[
-    "kasan_",
-    "asan_",
-    "hwasan_",
-    "ubsan_handle_",
-    "print_circular_bug",
-    "print_unlock_imbalance",
-    "print_usage_bug",
-    "print_bad_irq_dependency",
-    "print_irq_inversion_bug",
-    "print_deadlock_bug",
-    "kmsan_",
-    "msan_",
-    "kdb_",
-    "kgdb_",
-    "oops_end",
-    "crash_kexec",
-    "machine_kexec",
-];
-
-/// Whether a function only prints a report, or puts a task to sleep.
-pub(crate) fn is_of_reporting(name: &str) -> bool {
-    let plain = name.trim_start_matches('_');
-    matches!(
-        plain,
-        "dump_stack"
-            | "dump_stack_lvl"
-            | "show_stack"
-            | "dump_backtrace"
-            | "unwind_backtrace"
-            | "warn"
-            | "warn_slowpath_fmt"
-            | "warn_slowpath_null"
-            | "warn_slowpath_common"
-            | "WARN_trap"
-            | "schedule_bug"
-            | "might_resched"
-            | "might_sleep"
-            | "arm64_serror_panic"
-            | "do_serror"
-            | "el1h_64_error"
-            | "el1h_64_error_handler"
-            | "do_bp"
-            | "handle_bp"
-            | "lock_release"
-            | "warn_printk"
-            | "report_bug"
-            | "handle_bug"
-            | "exc_invalid_op"
-            | "asm_exc_invalid_op"
-            | "print_report"
-            | "print_address_description"
-            | "die"
-            | "die_body"
-            | "die_addr"
-            | "page_fault_oops"
-            | "asm_exc_page_fault"
-            | "exc_page_fault"
-            | "no_context"
-            | "bad_area_nosemaphore"
-            | "do_page_fault"
-            | "page_fault"
-            | "panic"
-            | "nmi_panic"
-            | "refcount_warn_saturate"
-            | "ubsan_epilogue"
-            | "check_panic_on_warn"
-            | "end_report"
-            | "print_stack_trace"
-            | "dump_header"
-            | "walk_stackframe"
-            | "show_regs"
-            | "debug_locks_off"
-            | "lockdep_rcu_suspicious"
-            | "list_del_entry_valid"
-            | "list_del_entry_valid_or_report"
-            | "list_add_valid"
-            | "list_add_valid_or_report"
-            | "sysfs_warn_dup"
-            | "schedule"
-            | "schedule_timeout"
-            | "schedule_preempt_disabled"
-            | "io_schedule"
-            | "context_switch"
-            | "switch_to"
-            | "check_noncircular"
-            | "check_prev_add"
-            | "check_prevs_add"
-            | "validate_chain"
-            | "lock_acquire"
-            | "wait_for_common"
-            | "do_wait_for_common"
-            | "mark_lock"
-            | "mark_lock_irq"
-            | "mark_held_locks"
-            | "check_irq_usage"
-            | "check_deadlock"
-            | "spin_bug"
-            | "bad_page"
-            | "warn_alloc"
-            | "should_fail"
-            | "should_fail_ex"
-            | "should_failslab"
-            | "should_fail_alloc_page"
-    ) || BEGINNINGS_OF_REPORTING
-        .iter()
-        .any(|beginning| plain.starts_with(beginning))
-}
-
-/// Whether a function is what an interrupt or an NMI enters the kernel by: what lies outward of it was interrupted.
-pub(crate) fn is_interrupt_entry(name: &str) -> bool {
-    name.starts_with("asm_sysvec_")
-        || matches!(
-            name,
-            "asm_common_interrupt"
-                | "asm_exc_nmi"
-                | "apic_timer_interrupt"
-                | "ret_from_intr"
-                | "common_interrupt_return"
-                | "el1_irq"
-                | "el1h_64_irq"
-                | "el1_interrupt"
-                | "__irq_svc"
-                | "do_irq"
-                | "do_vint"
-                | "ext_int_handler"
-                | "io_int_handler"
-                | "hardware_interrupt_common_virt"
-                | "decrementer_common_virt"
-                | "plat_irq_dispatch"
-        )
 }
 
 /// The bus's function by which a driver is probed or removed, with the bus's name in sysfs.
@@ -334,6 +203,20 @@ pub(super) fn calls_devres(function: &Function, name: &str) -> bool {
                 | "device_release_driver_internal"
                 | "driver_detach"
                 | "unbind_store"
+        )
+}
+
+/// Whether a function is one of those of the driver core that register or unregister a driver.
+pub(super) fn registers(function: &Function, name: &str) -> bool {
+    function.module.is_none()
+        && matches!(
+            name,
+            "driver_attach"
+                | "driver_detach"
+                | "bus_add_driver"
+                | "bus_remove_driver"
+                | "driver_register"
+                | "driver_unregister"
         )
 }
 

@@ -1,6 +1,7 @@
 //! Splats: what the kernel writes into its log when something is wrong, with the stacks that come with it.
 
 mod frames;
+mod reporting;
 mod story;
 
 use std::{fmt, sync::Arc};
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Function, StackFrame, Text};
 
+pub(crate) use frames::is_of_allocator;
 pub use frames::{Given, is_devres, is_freeing, is_managed, warns_of_miss};
-pub(crate) use frames::{is_interrupt_entry, is_of_allocator, is_of_reporting};
+pub(crate) use reporting::{is_interrupt_entry, is_of_reporting};
 pub use story::{Phase, Release, Story};
 
 /// A report of the kernel about a fault, with its stacks. Only those are events in whose stacks devres occurs.
@@ -254,7 +256,10 @@ impl Splat {
         let with =
             |name: &str| detail.map_or_else(|| name.to_owned(), |it| format!("{name} ({it})"));
         match self.kind {
-            SplatKind::Stack => "call trace (no line says why)".to_owned(),
+            SplatKind::Stack => match detail {
+                Some(it) => format!("call trace ({it})"),
+                None => "call trace (no line says why)".to_owned(),
+            },
             SplatKind::Warning => match &self.place {
                 Some(place) => format!("warning ({place})"),
                 None => with("warning"),

@@ -3,6 +3,7 @@
 use super::{
     MemoryFault, Role, Splat, SplatKind, SplatStack,
     frames::{self, Core, Given},
+    is_of_reporting,
 };
 use crate::event::{Function, StackFrame};
 
@@ -144,14 +145,14 @@ impl<'a> Story<'a> {
     #[must_use]
     pub fn function(&self) -> Option<&'a Function> {
         if let Some(function) = self.splat.function.as_deref()
-            && function.base_name().is_some_and(|name| {
-                !frames::is_of_allocator(name) && !frames::is_of_reporting(name)
-            })
+            && function
+                .base_name()
+                .is_some_and(|name| !frames::is_of_allocator(name) && !is_of_reporting(name))
         {
             return Some(function);
         }
         frames::named(self.frames())
-            .find(|(_, _, name)| !frames::is_of_allocator(name) && !frames::is_of_reporting(name))
+            .find(|(_, _, name)| !frames::is_of_allocator(name) && !is_of_reporting(name))
             .map(|(_, function, _)| function)
     }
 
@@ -193,6 +194,15 @@ impl<'a> Story<'a> {
         release(&self.splat.stack(Role::Freed)?.frames)
     }
 
+    /// A release that only a further stack goes through: an earlier link in a chain of locks, or who queued what ran.
+    #[must_use]
+    pub fn release_elsewhere(&self) -> Option<Release<'a>> {
+        let others = self.splat.stacks.iter().filter(|it| it.role == Role::Other);
+        others
+            .filter_map(|stack| release(&stack.frames))
+            .find(|release| !release.by_hand)
+    }
+
     /// The phase in which the memory was freed.
     #[must_use]
     pub fn freed_when(&self) -> Phase {
@@ -221,18 +231,36 @@ impl<'a> Story<'a> {
         used.callback.is_some() && used.callback == freed.callback && same_task
     }
 
-    /// The driver's module: of its functions on the stacks the one next to a bus's or devres' function.
+    /// The driver's module: the one that comes or goes, or else of its functions on the stacks the one next to a bus's
+    /// or devres' function.
     #[must_use]
     pub fn module(&self) -> Option<&'a str> {
-        if let Some(module) = self.splat.module.as_deref() {
+        let loaded = self.splat.module.as_deref();
+        if let Some(module) = loaded.or_else(|| self.registering()) {
             return Some(module);
         }
         let of = |function: Option<&'a Function>| function?.module.as_deref();
         let release = self.release();
-        of(release.and_then(|release| release.callback))
+        // Whatever was under way there: the outermost function that the stack still has knows most of it.
+        let outermost = || {
+            let is_cut = self.phase() == Phase::Unknown;
+            of(frames::named(self.frames())
+                .last()
+                .map(|(_, function, _)| function)
+                .filter(|_| is_cut))
+        };
+        outermost()
+            .or_else(|| of(release.and_then(|release| release.callback)))
             .or_else(|| of(self.caller()))
             .or_else(|| of(self.allocated().and_then(|given| given.by)))
             .or_else(|| of(self.freed().and_then(|given| given.by)))
+    }
+
+    /// The module that registers or unregisters its driver: all that the driver is bound to is probed or unbound there.
+    fn registering(&self) -> Option<&'a str> {
+        frames::named(self.frames())
+            .skip_while(|(_, function, name)| !frames::registers(function, name))
+            .find_map(|(_, function, _)| function.module.as_deref())
     }
 
     /// The bus's name, where a function of it is on a stack.
@@ -282,7 +310,7 @@ fn release(frames: &[StackFrame]) -> Option<Release<'_>> {
         .filter(|(_, function, name)| {
             !(function.module.is_none()
                 && (frames::passes_on(name) || frames::releases(function, name)))
-                && !frames::is_of_reporting(name)
+                && !is_of_reporting(name)
         })
         .last()
         // Devres is called by the driver core and calls nothing of it: there the frames are out of order.
@@ -300,9 +328,17 @@ fn release(frames: &[StackFrame]) -> Option<Release<'_>> {
 
 /// The phase, by what the innermost function of the driver core is.
 fn phase(frames: &[StackFrame], releasing: bool) -> Phase {
-    let core = frames::named(frames).find_map(|(_, function, name)| frames::core(function, name));
+    let mut named = frames::named(frames);
+    // What a driver's probe itself has released, while it still ran, is none of a failed probe.
+    let mut by_core = true;
+    let core = named.find_map(|(_, function, name)| {
+        let core = frames::core(function, name);
+        by_core &=
+            core.is_some() || frames::is_devres(function) || frames::calls_devres(function, name);
+        core
+    });
     match core {
-        Some(Core::Probe) if releasing => Phase::FailedProbe,
+        Some(Core::Probe) if releasing && by_core => Phase::FailedProbe,
         Some(Core::Probe) => Phase::Probe,
         Some(Core::Unbind) => Phase::Unbind,
         Some(Core::Deletion) => Phase::Deletion,

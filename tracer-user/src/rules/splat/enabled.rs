@@ -85,14 +85,19 @@ impl Put<'_> {
             Phase::FailedProbe => {
                 format!("the probe enables the {what}, fails later, and does not disable it")
             }
-            _ => {
+            Phase::Unbind => {
                 format!("remove does not disable the {what}, and no release before this one does")
             }
+            _ => format!("the {what} is enabled, and nobody disables it before its release"),
+        };
+        let whose = match self.phase {
+            Phase::FailedProbe | Phase::Unbind => " for a device that has no driver",
+            _ => "",
         };
         Finding {
             summary: format!("A {what} was still enabled when {who} put it{phase}."),
             meaning: format!(
-                "{} for a device that has no driver, and the {what}'s users are counted wrong from here on. Nobody \
+                "{}{whose}, and the {what}'s users are counted wrong from here on. Nobody \
                  disabled it, or an action that does was added before the {what} was acquired, and so is released after \
                  it.",
                 if *what == "clock" {

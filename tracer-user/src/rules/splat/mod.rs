@@ -96,7 +96,8 @@ fn leaves_open(splat: &Splat, what: Proof) -> bool {
         return false;
     }
     match splat.kind {
-        SplatKind::Stack => true,
+        // What is only shown along with others reports no fault.
+        SplatKind::Stack => splat.detail.is_none(),
         // The kernel's words say what it was: nothing of these.
         SplatKind::Warning if splat.detail.is_some() && splat.place.is_none() && !splat.cut => {
             false

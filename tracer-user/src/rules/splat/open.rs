@@ -114,6 +114,10 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
         SplatKind::Stall => {
             "RCU waits for one of several tasks, not necessarily the one in the release."
         }
+        SplatKind::Stack if splat.detail.is_some() => {
+            "The kernel shows what each task or CPU was doing: because one of them was stuck, or because somebody asked. \
+             Whatever is stuck may wait for this release."
+        }
         SplatKind::Stack => {
             "Nothing before the call trace says why the kernel printed it: the first lines are missing, or it is one of \
              dump_stack()."
@@ -154,8 +158,21 @@ fn is_switched_off(function: &str) -> bool {
     )
 }
 
-/// Devres occurs in it, and no release does.
+/// Devres occurs in it, and it did not happen in a release.
 fn messenger(splat: &Splat, story: &Story<'_>) -> String {
+    if let Some(release) = story.release_elsewhere() {
+        let mut text = format!(
+            "It did not happen in a release. Another stack of the report goes through {}{}.",
+            released(&release),
+            when(release.phase)
+        );
+        if splat.kind == SplatKind::Lockdep {
+            text.push_str(
+                " The report is about locks: the order of releases matters only if another order would not take them.",
+            );
+        }
+        return text;
+    }
     let allocated = story.allocated().and_then(|allocated| allocated.through);
     let (managed, caller) = match (story.managed(), allocated) {
         (Some(managed), _) => (managed.to_string(), story.caller()),

@@ -58,6 +58,15 @@ pub(super) const FORMS: &[Form] = &[
         seen: "lib/refcount.c: before or below its WARNING line",
     },
     Form {
+        words: "of_node_put() on ",
+        read: |before, _| {
+            let is_it = before.ends_with(b"bad ") || before.ends_with(b"Bad ");
+            is_it.then(|| Header::saying(SplatKind::Refcount, b"bad of_node_put()"))
+        },
+        example: "OF: ERROR: of_node_release() detected bad of_node_put() on /soc/demo@1000/child",
+        seen: "drivers/of/dynamic.c; before 6.11 \"OF: ERROR: Bad of_node_put() on\"",
+    },
+    Form {
         words: "UBSAN:",
         read: |_, rest| {
             let rest = said(rest)?;

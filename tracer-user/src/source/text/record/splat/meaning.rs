@@ -9,7 +9,7 @@ use crate::{
         splat::{Phase, Splat, SplatKind, Story, is_devres, warns_of_miss},
     },
     model::kind::plain_name,
-    source::text::record::message::SOURCE,
+    source::text::record::message::line_of_source,
 };
 
 /// What a report says.
@@ -92,9 +92,17 @@ fn warning(splat: &Splat) -> Option<Message> {
         .and_then(|function| function.name.clone());
     let place = splat.place.as_deref().unwrap_or_default();
     if matches!(splat.kind, SplatKind::Warning | SplatKind::Bug)
-        && let Some(line) = place.strip_prefix(SOURCE)
+        && let Some(line) = line_of_source(place)
     {
         let line = line.parse().ok();
+        // What stops the kernel in it is the addition of its marker, a part of it.
+        let adds =
+            splat.kind == SplatKind::Bug && function.as_deref() == Some("devres_close_group");
+        let function = if adds {
+            Some("add_dr".into())
+        } else {
+            function
+        };
         return Some(Message::Warning { function, line });
     }
     // Registers alone are of a warning where nothing shows that they are of something else.

@@ -2,7 +2,7 @@
 
 use super::forms::{Form, Header, begins, function, words};
 use crate::{
-    event::splat::SplatKind,
+    event::{Function, splat::SplatKind},
     source::text::scan::{around, digits, word},
 };
 
@@ -35,7 +35,7 @@ fn warned(_: &[u8], rest: &[u8]) -> Option<Header> {
     header.place = words(place);
     let behind = behind.trim_ascii_start();
     let behind = behind.strip_prefix(b"at ").unwrap_or(behind);
-    header.function = function(behind);
+    header.function = function(behind).or_else(|| name_alone(behind));
     if let Some((_, task)) = around(behind, b"CPU#") {
         header.cpu = digits(task).and_then(|(cpu, _)| u16::try_from(cpu).ok());
         let name = word(task.trim_ascii_end()).and_then(|(_, task)| word(task));
@@ -51,6 +51,20 @@ fn warned(_: &[u8], rest: &[u8]) -> Option<Header> {
         header.tid = number(b" PID: ", rest).and_then(|(tid, _)| u32::try_from(tid).ok());
     }
     Some(header)
+}
+
+/// A function that has lost its offset: one word, as no word of prose is spelt.
+fn name_alone(text: &[u8]) -> Option<Function> {
+    let (name, rest) = word(text)?;
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    if !rest.trim_ascii().is_empty() || !name.contains(&b'_') || !name.iter().all(is_name) {
+        return None;
+    }
+    Some(Function {
+        address: 0,
+        name: words(name),
+        module: None,
+    })
 }
 
 /// What `CPU: 0 PID: 378 at` says.

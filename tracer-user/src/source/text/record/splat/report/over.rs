@@ -6,9 +6,12 @@ use super::{
     super::{Over, forms::Header, part::Machine},
     Building, Mixed, Open, Signs,
 };
-use crate::event::{
-    Function, StackFrame,
-    splat::{Role, Splat, SplatKind, SplatStack, is_interrupt_entry, is_of_reporting},
+use crate::{
+    event::{
+        Function, StackFrame,
+        splat::{Role, Splat, SplatKind, SplatStack, is_interrupt_entry, is_of_reporting},
+    },
+    source::text::record::message::line_of_source,
 };
 
 impl Open {
@@ -16,7 +19,9 @@ impl Open {
     pub(in super::super) fn over(mut self) -> Option<Over> {
         let place = self.place?;
         self.split_interrupted();
-        if self.mixed == Mixed::Yes || self.lacks_its_function() {
+        if self.mixed == Mixed::Yes && self.says_enough() {
+            self.stacks.clear();
+        } else if self.mixed == Mixed::Yes || self.lacks_its_function() {
             // It is not known whose stack it is.
             self.header = Header {
                 tid: self.header.tid,
@@ -40,8 +45,14 @@ impl Open {
             && !stack.frames.iter().any(|frame| is_of(frame, function))
             && !stack.frames.is_empty()
         {
+            // A kernel that stops at warnings prints how it came to print before that.
+            let printing = stack
+                .frames
+                .iter()
+                .take_while(|frame| is_reporting(frame))
+                .count();
             stack.frames.insert(
-                0,
+                printing,
                 StackFrame {
                     address: 0,
                     function: Some(Arc::clone(function)),
@@ -88,6 +99,13 @@ impl Open {
         })
     }
 
+    /// Whether its first line alone says what devres complains of, and in which function, whosever the stack is.
+    fn says_enough(&self) -> bool {
+        let place = self.header.place.as_deref().unwrap_or_default();
+        let is_whole = self.header.function.is_some() && !self.cut;
+        self.header.kind == SplatKind::Warning && is_whole && line_of_source(place).is_some()
+    }
+
     /// Whether the function that its first line names, and that its stack must have, is not on that: the stack is
     /// another one's, or has lost its beginning.
     fn lacks_its_function(&self) -> bool {
@@ -103,6 +121,8 @@ impl Open {
     /// What it reports; of one whose first lines are missing as far as the rest shows it.
     fn kind(&self) -> SplatKind {
         match (self.header.kind, self.signs) {
+            // It was only shown: its registers are those of code that was well.
+            (SplatKind::Stack, _) if self.header.detail.is_some() => SplatKind::Stack,
             (SplatKind::Stack, signs) if self.roles(Role::Freed) && signs.machine.is_none() => {
                 SplatKind::Kasan
             }
@@ -162,17 +182,18 @@ impl Open {
 
 /// The frames from the one on in which it happened: without those that print the report.
 fn without_reporting(frames: &[StackFrame]) -> Vec<StackFrame> {
-    let reports = |frame: &StackFrame| {
-        let function = frame.function.as_deref();
-        function
-            .and_then(Function::base_name)
-            .is_some_and(|name| is_of_reporting(name) || name.starts_with("debug_print_"))
-    };
-    let first = frames.iter().position(|frame| !reports(frame));
+    let first = frames.iter().position(|frame| !is_reporting(frame));
     frames
         .get(first.unwrap_or(0)..)
         .unwrap_or_default()
         .to_vec()
+}
+
+fn is_reporting(frame: &StackFrame) -> bool {
+    let function = frame.function.as_deref();
+    function
+        .and_then(Function::base_name)
+        .is_some_and(|name| is_of_reporting(name) || name.starts_with("debug_print_"))
 }
 
 fn is_of(frame: &StackFrame, function: &Function) -> bool {
