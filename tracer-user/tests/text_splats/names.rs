@@ -275,6 +275,36 @@ WARNING: CPU: 0 PID: 162 at drivers/acme/core.c:5700 acme_unregister+0xf0/0x106
     assert!(text.contains("Seen 2 times. Shown is"), "{text}");
 }
 
+/// A terminal breaks lines at its last column, within a word.
+#[test]
+fn what_a_terminal_has_broken_is_whole_again() {
+    let log = "\
+[    5.335427] ------------[ cut here ]------------
+[    5.335527] WARNING: CPU: 2 PID: 36 at drivers/regulator/core.c:2398 _regulator_put+0x15c/0x164
+[    5.347248] CPU: 2 PID: 36 Comm: kworker/u19:0 Not tainted 6.8.0 #36
+[    5.366694] Call trace:
+[    5.389431]  warn_slowpath_fmt from _regulator_put+0x15c/0x164
+[    5.395283]  _regulator_put from regulator_put+0x1c/0x2c
+[    5.400611]  regulator_put from devres_release_all+0x98/0xfc
+[    5.406290]  devres_release_all from device_unbind_cleanup+0xc/0x60
+[    5.412577]  device_unbind_cleanup from really_probe_of_a_device_with_a_long_name+0x25c/0x3f4
+[    5.418603]  really_probe from __driver_probe_device+0x9c/0x130
+";
+    let expected = finding(log, "DR023").fingerprint;
+    for columns in [80, 81, 82, 83] {
+        let broken: Vec<&str> = log
+            .lines()
+            .flat_map(|line| match line.split_at_checked(columns) {
+                Some((first, rest)) => vec![first.trim_end(), rest],
+                None => vec![line],
+            })
+            .filter(|line| !line.is_empty())
+            .collect();
+        let text = broken.join("\n") + "\n";
+        assert_eq!(finding(&text, "DR023").fingerprint, expected, "{text}");
+    }
+}
+
 /// A release that took one of the locks earlier is in the report, too.
 #[test]
 fn a_release_in_a_chain_of_locks_is_not_denied() {

@@ -5,7 +5,7 @@ use devres_tracer::finding::Severity;
 use super::{
     PROVEN,
     damaged::{accusations, written_by},
-    judge, log,
+    finding, judge, log,
 };
 
 /// The lines of `inner` behind the line of `outer` that `begins` its stack, in the order of their times.
@@ -205,4 +205,124 @@ fn the_vector_says_whether_a_stack_was_interrupted() {
     };
     assert!(super::text::read(log("500").as_bytes()).is_err());
     assert_eq!(judge(&log("300")).findings.len(), 1);
+}
+
+/// What a task, by its `ps` line, was doing.
+fn shown(tid: u32, name: &str, frames: &[&str]) -> String {
+    let mut text = format!(
+        "[  369.1] task:{name}            state:D stack:0     pid:{tid}   tgid:{tid}   ppid:1\n[  369.1] Call Trace:\n[  369.1]  <TASK>\n"
+    );
+    for frame in frames {
+        text.push_str("[  369.1]  ");
+        text.push_str(frame);
+        text.push('\n');
+    }
+    text + "[  369.1]  </TASK>\n"
+}
+
+const READS: &[&str] = &[
+    "schedule+0x3a/0xa0",
+    "__mutex_lock.constprop.0+0x2a0/0x550",
+    "acme_show+0x20/0x60 [acme]",
+    "vfs_read+0x184/0x260",
+];
+
+const RELEASES: &[&str] = &[
+    "schedule+0x3a/0xa0",
+    "msleep+0x2b/0x40",
+    "acme_off+0x14/0x40 [acme]",
+    "devm_action_release+0x16/0x20",
+    "release_nodes+0x40/0xb0",
+    "devres_release_all+0x8c/0xc0",
+    "device_release_driver_internal+0x1f4/0x240",
+];
+
+/// Of the task that holds the lock nobody says that it was blocked.
+#[test]
+fn whoever_holds_the_lock_is_not_the_one_that_is_blocked() {
+    let blocked = "[  369.0] INFO: task cat:501 blocked for more than 122 seconds.\n";
+    let owner =
+        "[  369.1] INFO: task cat:501 is blocked on a mutex likely owned by task rmmod:412.\n";
+    for (between, summary) in [
+        (
+            owner,
+            "A warning (a blocked task waits for the mutex that it holds) in msleep, in the release acme_off [acme]",
+        ),
+        // The line that says so was lost.
+        (
+            "",
+            "A call trace (shown along with others) in msleep, in the release acme_off [acme]",
+        ),
+    ] {
+        let log = [
+            blocked,
+            &shown(501, "cat", READS),
+            between,
+            &shown(412, "rmmod", RELEASES),
+        ]
+        .concat();
+        let found = finding(&log, "DR022");
+        assert!(found.summary.starts_with(summary), "{}", found.summary);
+        let cause = found.caused_by.expect("a stack");
+        assert_eq!((cause.tid, &cause.task[..]), (412, "rmmod"));
+    }
+    let itself = "[  369.0] INFO: task rmmod:412 blocked for more than 122 seconds.\n";
+    let log = [
+        itself,
+        &shown(412, "rmmod", RELEASES),
+        &shown(501, "cat", READS),
+    ]
+    .concat();
+    assert_eq!(finding(&log, "DR019").severity, Severity::Warn);
+}
+
+/// The CPU that is stuck is the one that the first line names, and not another one that is shown behind it.
+#[test]
+fn another_cpu_is_not_the_one_that_is_stuck() {
+    let stuck = "\
+[  369.0] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [cat:501]
+[  369.0] CPU: 0 PID: 501 Comm: cat Not tainted 6.1.0 #1
+[  369.0] RIP: 0010:native_queued_spin_lock_slowpath+0x64/0x2a0
+[  369.0] Call Trace:
+[  369.0]  _raw_spin_lock+0x2b/0x40
+[  369.0]  acme_show+0x20/0x60 [acme]
+[  369.0] Sending NMI from CPU 0 to CPUs 1:
+[  369.0] NMI backtrace for cpu 1
+[  369.0] CPU: 1 PID: 412 Comm: rmmod Not tainted 6.1.0 #1
+[  369.0] RIP: 0010:delay_tsc+0x2d/0x70
+[  369.0] Code: 66 90 48 c1 e2 20 48 89 d0 <48> 29 f0 48 39 f8 73 16
+[  369.0] Call Trace:
+";
+    let frames: String = RELEASES[2..]
+        .iter()
+        .map(|frame| format!("[  369.0]  {frame}\n"))
+        .collect();
+    let found = finding(&[stuck, &frames].concat(), "DR022");
+    assert!(
+        found.summary.starts_with(
+            "A call trace (shown along with others) in delay_tsc, in the release acme_off"
+        ),
+        "{}",
+        found.summary
+    );
+    let cause = found.caused_by.expect("a stack");
+    assert_eq!((cause.tid, &cause.task[..]), (412, "rmmod"));
+}
+
+/// Each stack of all tasks is of the task in front of it.
+#[test]
+fn of_all_tasks_each_has_its_own_name() {
+    let log = [
+        "[  369.0] sysrq: Show State\n",
+        &shown(1, "init", &["schedule+0x3a/0xa0", "do_wait+0x1a0/0x2f0"]),
+        &shown(412, "rmmod", RELEASES),
+        &shown(
+            44,
+            "kworker/1:1",
+            &["schedule+0x3a/0xa0", "worker_thread+0xa0/0x3a0"],
+        ),
+    ]
+    .concat();
+    let cause = finding(&log, "DR022").caused_by.expect("a stack");
+    assert_eq!((cause.tid, &cause.task[..]), (412, "rmmod"));
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::{
     At,
+    forms::Header,
     part::{self, Part},
     table::{self, First},
 };
@@ -42,6 +43,30 @@ fn is_of_report(line: &[u8]) -> bool {
     let text = kernel_log::beginning(line).1.trim_ascii();
     let says_nothing = matches!(part::read(text), Part::Other | Part::Filling);
     !says_nothing || matches!(table::read(line), First::Whole(_))
+}
+
+/// The columns of a terminal, which breaks lines within words; a blank there is lost at the end of a line.
+const COLUMNS: usize = 79;
+
+/// A line together with the next, where a terminal may have broken it within a word.
+pub(super) fn within_a_word(line: &[u8], rest: &[u8]) -> Option<Vec<u8>> {
+    (line.len() >= COLUMNS).then(|| [line, rest].concat())
+}
+
+/// The first line of a report with its rest, which was wrapped to the next, and what both say. It was wrapped between
+/// two words, unless it names its function only without a blank.
+pub(super) fn rejoined(line: &[u8], rest: &[u8]) -> Option<(Vec<u8>, Header)> {
+    let with_header = |whole: Vec<u8>| {
+        let header = table::read(&whole).header()?;
+        Some((whole, header))
+    };
+    let spaced = with_header([line, b" ", rest].concat());
+    let names = |found: &(Vec<u8>, Header)| found.1.function.is_some();
+    if spaced.as_ref().is_some_and(names) {
+        return spaced;
+    }
+    let glued = within_a_word(line, rest).and_then(with_header);
+    glued.filter(names).or(spaced)
 }
 
 /// The last lines before a report that can be frames of it: only the first frame of devres shows that one has begun.

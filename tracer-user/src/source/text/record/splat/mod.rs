@@ -20,7 +20,7 @@ mod warning;
 use smallvec::SmallVec;
 
 use self::{
-    apart::Before,
+    apart::{Before, rejoined, within_a_word},
     forms::Header,
     margin::Margin,
     part::Part,
@@ -49,7 +49,7 @@ const BEHIND: u64 = 40;
 const MOST_OPEN: usize = 4;
 
 /// What a line contains that belongs to a report whose first lines are missing.
-const WITHOUT_BEGINNING: [&str; 20] = [
+const WITHOUT_BEGINNING: [&str; 21] = [
     "Modules linked in:",
     " Comm: ",
     "Call Trace:",
@@ -63,6 +63,7 @@ const WITHOUT_BEGINNING: [&str; 20] = [
     "Allocated by task",
     "Freed by task",
     "[exception RIP: ",
+    SHOWN,
     "release_nodes+",
     "devres_release_all+",
     "devres_release_group+",
@@ -71,6 +72,11 @@ const WITHOUT_BEGINNING: [&str; 20] = [
     "devres_release_all (",
     "release_nodes at ",
 ];
+
+/// In front of what a CPU was doing, which another one has asked it for.
+const SHOWN: &str = "NMI backtrace for cpu ";
+/// Lines between that and the first of the registers and the stack.
+const BEHIND_SHOWN: u64 = 4;
 
 /// What lines contain that are looked at, while no report is open.
 pub(in crate::source::text) fn telling() -> impl Iterator<Item = &'static str> {
@@ -134,6 +140,8 @@ pub(in crate::source::text) struct Splats {
     over: Vec<Over>,
     /// The last line that only says that a report begins.
     cut_here: Option<u64>,
+    /// The last line that says that a CPU shows what it was doing.
+    shown: Option<u64>,
     /// The last line, if it is a first one of a report: its rest may have been wrapped to the next.
     begun: Option<Begun>,
     before: Before,
@@ -190,6 +198,9 @@ impl Splats {
         if memchr::memmem::find(text, b"[ cut here ]").is_some() {
             self.cut_here = Some(number);
         }
+        if memchr::memmem::find(text, SHOWN.as_bytes()).is_some() {
+            self.shown = Some(number);
+        }
         self.close_old(number);
         if let Some(begun) = self.begun.take()
             && prefix.time.is_none()
@@ -226,6 +237,10 @@ impl Splats {
             return self.begin_behind(open, known, time);
         }
         let known = self.leave(known, text, caller);
+        let before = known.and_then(|known| self.open.get(known));
+        let behind = |at: u64| number.saturating_sub(at) <= BEHIND_SHOWN;
+        let is_shown =
+            before.is_some_and(|open| open.shows_others()) || self.shown.is_some_and(behind);
         match known.and_then(|known| self.open.get_mut(known)) {
             Some(open) => match open.part(text, place) {
                 Took::Part => {
@@ -248,6 +263,9 @@ impl Splats {
         let mut open = Open::new(Header::default(), caller, place);
         open.cut = true;
         open.lines = 0;
+        if is_shown {
+            open.is_only_shown();
+        }
         for (line, at) in self.before.take(place) {
             open.part(kernel_log::beginning(&line).1, at);
         }
@@ -314,8 +332,7 @@ impl Splats {
         {
             return None;
         }
-        let whole_text = [&begun.text, &b" "[..], text].concat();
-        let whole = table::read(&whole_text).header()?;
+        let (whole_text, whole) = rejoined(&begun.text, text)?;
         let caller = (begun.prefix.thread, begun.prefix.cpu);
         let seen = match (&begun.says, self.position(caller)) {
             (Some(alone), Some(known)) => {
@@ -423,8 +440,9 @@ fn unwrapped(before: &[u8], at: u64, line: &[u8], place: At) -> Option<Vec<u8>> 
             lacks_its_function(kernel_log::beginning(before).1).then_some(whole)
         }
         Part::Other if matches!(table::read(rest), First::No) => {
-            let said = part::read(kernel_log::beginning(&whole).1);
-            (said != Part::Other).then_some(whole)
+            let says = |line: &[u8]| part::read(kernel_log::beginning(line).1) != Part::Other;
+            let glued = || within_a_word(before, rest).filter(|line| says(line));
+            says(&whole).then_some(whole).or_else(glued)
         }
         _ => None,
     }

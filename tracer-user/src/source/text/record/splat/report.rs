@@ -266,6 +266,7 @@ impl Open {
                 self.last = at.number;
                 return Took::Nothing.or_part(self.place.is_none());
             }
+            Part::Task(who) if self.is_followed_by(&who) => return Took::Another,
             Part::Task(who) => {
                 self.task(&who);
                 self.count(at);

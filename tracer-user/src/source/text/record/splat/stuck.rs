@@ -23,6 +23,18 @@ pub(super) const FORMS: &[Form] = &[
         seen: "the same, without its beginning",
     },
     Form {
+        words: " likely owned by task ",
+        read: holds,
+        example: "INFO: task cat:1516 is blocked on a mutex likely owned by task rmmod:1517.",
+        seen: "kernel/hung_task.c from 6.16 on: the stack is that of the owner",
+    },
+    Form {
+        words: " likely last held by task ",
+        read: holds,
+        example: "INFO: task cat:1516 is blocked on a semaphore likely last held by task rmmod:1517",
+        seen: "the same",
+    },
+    Form {
         words: "soft lockup - CPU#",
         read: lockup,
         example: "watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [rmmod:1517]",
@@ -64,6 +76,18 @@ fn hung(before: &[u8], rest: &[u8]) -> Option<Header> {
     };
     name(task, &mut header);
     rest.starts_with(b" second").then_some(header)
+}
+
+/// `INFO: task cat:1516 is blocked on a mutex` and `rmmod:1517.`
+fn holds(before: &[u8], rest: &[u8]) -> Option<Header> {
+    let (_, what) = around(before, b" blocked on a")?;
+    let what = what.strip_prefix(b"n").unwrap_or(what).trim_ascii();
+    let mut header = Header::saying(
+        SplatKind::Warning,
+        &[b"a blocked task waits for the ", what, b" that it holds"].concat(),
+    );
+    name(rest, &mut header);
+    Some(header)
 }
 
 /// `1 stuck for 22s! [rmmod:1517]`

@@ -1,10 +1,13 @@
-//! A report that begins while another one has not ended.
+//! A report that begins while another one has not ended, or right behind it.
 
 use super::{
-    super::part::{self, Part},
+    super::part::{self, Part, Who},
     Mixed, Open,
 };
-use crate::event::splat::Role;
+use crate::event::splat::{Role, SplatKind};
+
+/// Of which kind a call trace is that reports nothing.
+const ONLY_SHOWN: &str = "shown along with others";
 
 impl Open {
     /// What it is for a report that begins now, if nobody says who writes: the rest of this one may follow among the
@@ -46,5 +49,35 @@ impl Open {
                 Part::Bound(true) => self.within,
                 _ => false,
             }
+    }
+
+    /// Whether others are shown behind it: it is about a task or CPU that is stuck, or one of those itself.
+    pub(in super::super) fn shows_others(&self) -> bool {
+        let is_one = self.header.kind == SplatKind::Stack && self.header.detail.is_some();
+        self.header.kind.is_stuck() || is_one
+    }
+
+    /// It is no report of a fault: what a task or CPU was doing is shown because another one is stuck, or somebody asks.
+    pub(in super::super) fn is_only_shown(&mut self) {
+        self.header.detail = Some(ONLY_SHOWN.into());
+    }
+
+    /// Whether such a line behind its stack names the task of a further stack, which is not what it reports: the next
+    /// one of all tasks or CPUs that are shown, or whoever holds the lock that the reported one waits for.
+    pub(super) fn is_followed_by(&self, who: &Who) -> bool {
+        if !self.has_frames() {
+            return false;
+        }
+        match self.header.kind {
+            SplatKind::Hung | SplatKind::Lockup => {
+                who.tid.is_some() && self.header.tid.is_some() && who.tid != self.header.tid
+            }
+            // What watches memory names the task at last.
+            SplatKind::Stack => !self
+                .stacks
+                .iter()
+                .any(|stack| matches!(stack.role, Role::Allocated | Role::Freed)),
+            _ => false,
+        }
     }
 }
