@@ -2,7 +2,7 @@
 
 use devres_tracer::finding::Severity;
 
-use super::{finding, judge};
+use super::{finding, judge, log};
 
 /// A kernel that stops at warnings (`panic_on_warn`) prints the stack from where it stops, through the exception,
 /// and the registers within that stack.
@@ -273,6 +273,32 @@ WARNING: CPU: 0 PID: 162 at drivers/acme/core.c:5700 acme_unregister+0xf0/0x106
     let found = finding(&report.repeat(2), "DR022");
     let text = devres_tracer::finding::text::Text(&found).to_string();
     assert!(text.contains("Seen 2 times. Shown is"), "{text}");
+}
+
+/// What the interface of a forge gives for an issue: the log is one string.
+#[test]
+fn a_log_within_a_string_of_json_is_the_log() {
+    for name in ["used-after-unbind.log", "freed-by-hand.log", "syzbot.log"] {
+        let log = log(name);
+        let fingerprints = |text: &str| -> Vec<String> {
+            let findings = judge(text).findings.into_iter();
+            findings.map(|one| one.fingerprint).collect()
+        };
+        let expected = fingerprints(&log);
+        assert!(!expected.is_empty(), "{name}");
+        let body = format!(
+            "Seen here:\r\n```\r\n{}```\r\nThanks",
+            log.replace('\n', "\r\n")
+        );
+        let issue = serde_json::json!({"number": 12, "title": "It crashes", "body": body});
+        for text in [
+            issue.to_string(),
+            serde_json::to_string_pretty(&issue).expect("JSON"),
+            serde_json::json!([issue, {"body": "The same here"}]).to_string(),
+        ] {
+            assert_eq!(fingerprints(&text), expected, "{text}");
+        }
+    }
 }
 
 /// A terminal breaks lines at its last column, within a word.

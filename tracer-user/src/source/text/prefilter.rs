@@ -12,13 +12,13 @@ use super::{
     record::{kernel_log, message, trace_line},
     scan::automaton,
     telling,
-    transport::lines::is_text,
+    transport::{lines::is_text, strings},
 };
 use crate::event::Hook;
 
 /// What makes `transport` change a line, or the next ones: bytes that are no text, what mails, web pages and JSON write
 /// for others, the beginning of a JSON object or a journal's field, the end of a line that a mail has broken.
-const CHANGED: [&[u8]; 36] = [
+const CHANGED: [&[u8]; 37] = [
     b"\0",
     b"\x1b",
     b"\x1e",
@@ -33,6 +33,7 @@ const CHANGED: [&[u8]; 36] = [
     b"&apos;",
     b"&nbsp;",
     b"\\u00",
+    strings::LINE_END,
     b"=3D",
     b"=3C",
     b"=3E",

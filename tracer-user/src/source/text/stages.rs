@@ -11,6 +11,7 @@ use super::{
         lines::{self, Lines},
         mail::Mail,
         plain::{Escapes, plain},
+        strings,
     },
 };
 
@@ -106,7 +107,8 @@ impl Unescape {
 
     fn line(&mut self, line: &[u8], count: u64, lines: &mut Reader) {
         let line = self.escapes.undo(line).trim_ascii_end();
-        self.records
-            .line(line, count, |line, count| lines.line(line, count));
+        self.records.line(line, count, |line, count| {
+            strings::lines(line, count, |line, count| lines.line(line, count));
+        });
     }
 }

@@ -153,6 +153,13 @@ impl Records {
             }
             "__MONOTONIC_TIMESTAMP" if !self.from_source => self.time = number(value).or(self.time),
             "time" => self.time = seconds(value).or(self.time),
+            // No record of a log, but a whole log: the text of an issue.
+            _ if value.contains(&b'\n') => {
+                for line in value.split(|byte| *byte == b'\n') {
+                    each(line.trim_ascii_end(), count.min(1));
+                }
+                return;
+            }
             _ => {}
         }
         // Nothing is told by it any more, and it keeps no message apart from the next one.

@@ -6,3 +6,4 @@ pub(super) mod json;
 pub(super) mod lines;
 pub(super) mod mail;
 pub(super) mod plain;
+pub(super) mod strings;
