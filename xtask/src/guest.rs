@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -101,7 +102,7 @@ pub(crate) struct GuestRun {
     _directory: RunDirectory,
 }
 
-/// A guest that was given up.
+/// A guest that was given up, or whose emulator crashed: a fault that need not be the kernel's or the script's.
 #[derive(Debug, thiserror::Error)]
 #[error("the guest ({release}) {fault}\n{report}")]
 pub(crate) struct Hang {
@@ -148,7 +149,8 @@ impl Guest {
     /// Boots the guest and runs `script` in it with `sh`, as root and in `/`.
     ///
     /// A script that fails is a result like any other. An error means that the guest could not be started, could not
-    /// start the script, crashed, or was given up, which is a [`Hang`]; it shows the end of the kernel's log.
+    /// start the script, crashed, or was given up or lost to a crash of QEMU, which is a [`Hang`]; it shows the end of the
+    /// kernel's log.
     pub(crate) fn run(&self, script: &str) -> Result<GuestRun> {
         self.run_to(script, Output::Collected)
     }
@@ -244,6 +246,14 @@ impl Guest {
             setup_error.trim()
         );
         let code = directory.text("job/exit-code");
+        if code.is_empty() && status.signal().is_some() {
+            return Err(Hang {
+                release: release.clone(),
+                fault: format!("ended because its emulator crashed ({status})"),
+                report: directory.report(),
+            }
+            .into());
+        }
         if code.is_empty() {
             bail!(
                 "the guest ({release}) ended without finishing its job ({status})\n{}",

@@ -293,11 +293,11 @@ fn another_cpu_is_not_the_one_that_is_stuck() {
 [  369.0] Code: 66 90 48 c1 e2 20 48 89 d0 <48> 29 f0 48 39 f8 73 16
 [  369.0] Call Trace:
 ";
-    let mut text = stuck.to_owned();
-    for frame in &RELEASES[2..] {
-        text += &format!("[  369.0]  {frame}\n");
-    }
-    let found = finding(&text, "DR022");
+    let frames: Vec<_> = RELEASES[2..]
+        .iter()
+        .map(|frame| format!("[  369.0]  {frame}\n"))
+        .collect();
+    let found = finding(&[stuck, &frames.concat()].concat(), "DR022");
     assert!(
         found.summary.starts_with(
             "A call trace (shown along with others) in delay_tsc, in the release acme_off"
