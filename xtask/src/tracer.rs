@@ -89,8 +89,12 @@ pub(crate) fn build_instructions() -> Result<PathBuf> {
     let (mut cargo, programs) = static_cargo(Target::Amd64, Purpose::Guest)?;
     cargo
         .args(["--package", "instructions"])
+        // Built in parts, what is inlined changes with each new function, and figures by a twentieth.
+        .args([
+            "--config",
+            "profile.guest.package.devres-tracer.codegen-units=1",
+        ])
         .env("DEVRES_TRACER_COMMIT", "built for tests")
-        // Built in parts, calls that are inlined otherwise cost a twentieth more.
         .env("CARGO_INCREMENTAL", "0");
     command::show(&mut cargo)?;
     Ok(programs.join("instructions"))
