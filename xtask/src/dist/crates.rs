@@ -1,19 +1,29 @@
 //! The crates as cargo publishes them: the tracer, which is a library as well, and the wire format that it shares with the
 //! probes.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{command, toolchain};
 
 /// Which crates these are.
 const CRATES: [&str; 4] = ["--package", "devres-tracer", "--package", "tracer-ebpf"];
 
-/// Does all that publishing does but the upload: each crate is built from what is packed, and from nothing else.
-pub(super) fn publish_without_upload(target: &Path) -> Result<()> {
-    command::output(call(target).args(["publish", "--dry-run"]).args(CRATES)).map(drop)
+/// Does all that publishing does but the upload: each crate is built from what is packed, and from nothing else. Cargo takes
+/// a version that it has seen at a place for the same, so each time has a place of its own in `directory`.
+pub(super) fn publish_without_upload(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    let target = tempfile::tempdir_in(directory).context("cannot create a directory")?;
+    command::output(
+        call(target.path())
+            .args(["publish", "--dry-run"])
+            .args(CRATES),
+    )
+    .map(drop)
 }
 
 fn call(target: &Path) -> Command {
@@ -24,7 +34,7 @@ fn call(target: &Path) -> Command {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::{Context as _, ensure};
+    use anyhow::ensure;
 
     use super::*;
 
