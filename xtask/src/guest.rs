@@ -102,7 +102,7 @@ pub(crate) struct GuestRun {
     _directory: RunDirectory,
 }
 
-/// A guest that was given up, or whose emulator crashed: a fault that need not be the kernel's or the script's.
+/// A guest that hung and was killed, or whose QEMU crashed. Neither the kernel nor the script need be at fault.
 #[derive(Debug, thiserror::Error)]
 #[error("the guest ({release}) {fault}\n{report}")]
 pub(crate) struct Hang {
@@ -149,8 +149,7 @@ impl Guest {
     /// Boots the guest and runs `script` in it with `sh`, as root and in `/`.
     ///
     /// A script that fails is a result like any other. An error means that the guest could not be started, could not
-    /// start the script, crashed, or was given up or lost to a crash of QEMU, which is a [`Hang`]; it shows the end of the
-    /// kernel's log.
+    /// start the script, or crashed. If it hung, or QEMU crashed, the error is a [`Hang`]. It shows the end of the kernel's log.
     pub(crate) fn run(&self, script: &str) -> Result<GuestRun> {
         self.run_to(script, Output::Collected)
     }
@@ -249,7 +248,7 @@ impl Guest {
         if code.is_empty() && status.signal().is_some() {
             return Err(Hang {
                 release: release.clone(),
-                fault: format!("ended because its emulator crashed ({status})"),
+                fault: format!("ended because QEMU crashed ({status})"),
                 report: directory.report(),
             }
             .into());

@@ -108,10 +108,10 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Prints it. A run fails if a test did, or there was none: the filter may be misspelt, or the kernel without that test.
+    /// Prints it. The run fails if a test failed, or if none was run: the filter may be misspelt.
     fn conclude(self) -> ExitCode {
         if self == Self::default() {
-            println!("FAILED: no test of this kernel or machine has such a name");
+            println!("FAILED: no test was run: none for this kernel or machine matches");
         }
         println!("{self}");
         ExitCode::from(u8::from(self.failed > 0 || self == Self::default()))

@@ -63,7 +63,7 @@ pub enum LiveError {
     },
     /// A cgroup allows so little memory that the kernel would kill the tracer.
     #[error(
-        "{} allows {limit} MiB, and tracing with this ring buffer needs {needed} MiB: raise it, or give a smaller --ring-size", file.display()
+        "{} allows {limit} MiB, and tracing with this ring buffer needs about {needed} MiB: raise it, or give a smaller --ring-size", file.display()
     )]
     TightCgroup {
         /// The file that sets the limit.
