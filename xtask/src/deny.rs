@@ -1,7 +1,7 @@
 //! `cargo xtask deny`: checks the dependencies with cargo-deny against `deny.toml`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -14,7 +14,7 @@ const VERSION: &str = "0.20.2";
 /// Arguments of `cargo xtask deny`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Check for security advisories too: fetches their database from GitHub.
+    /// Fail if the database of security advisories can't be fetched. Without this, advisories are checked where it can be.
     #[arg(long)]
     advisories: bool,
 }
@@ -22,17 +22,30 @@ pub(crate) struct Args {
 /// Runs the task.
 pub(crate) fn run(args: &Args) -> Result<()> {
     fuzz_targets_are_locked()?;
-    let mut deny = Command::new(provide()?);
-    deny.current_dir(workspace::root())
-        .args(["--locked", "check", "licenses", "bans", "sources"]);
-    if args.advisories {
-        deny.arg("advisories");
+    let program = provide()?;
+    command::show(deny(&program, ".").args(["check", "licenses", "bans", "sources"]))?;
+    let fetched = command::output(deny(&program, ".").args(["fetch", "db"]));
+    if let Err(error) = fetched {
+        if args.advisories {
+            return Err(error.context("the database of security advisories can't be fetched"));
+        }
+        println!("security advisories were NOT checked: their database can't be fetched from here");
+        return Ok(());
     }
-    command::show(&mut deny)?;
-    if !args.advisories {
-        println!("security advisories were not checked: `cargo xtask deny --advisories` does");
+    for workspace in [".", "fuzz"] {
+        command::show(deny(&program, workspace).args(["check", "advisories"]))?;
     }
     Ok(())
+}
+
+/// cargo-deny for a workspace of this tree, with the one `deny.toml`.
+fn deny(program: &Path, workspace: &str) -> Command {
+    let mut deny = Command::new(program);
+    deny.current_dir(workspace::root().join(workspace))
+        .arg("--locked")
+        .arg("--config")
+        .arg(workspace::root().join("deny.toml"));
+    deny
 }
 
 /// The fuzz targets are a workspace of their own, which no other task in CI builds: nothing else shows that its lock file is

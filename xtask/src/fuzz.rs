@@ -26,7 +26,7 @@ const INSTRUMENTED: [&str; 6] = [
 
 /// What every run has: inputs that are long enough for what grows faster than they do, a limit for each of them in
 /// seconds, and one for the whole process in megabytes.
-const LIMITS: [&str; 3] = ["-max_len=8192", "-timeout=20", "-rss_limit_mb=2048"];
+const LIMITS: [&str; 3] = ["-max_len=8192", "-timeout=60", "-rss_limit_mb=2048"];
 
 /// Arguments of `cargo xtask fuzz`.
 #[derive(clap::Args)]
