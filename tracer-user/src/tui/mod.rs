@@ -9,6 +9,7 @@ pub mod filter;
 pub mod found;
 pub mod history;
 pub mod keymap;
+pub mod pace;
 pub mod playback;
 pub mod row;
 pub mod rows;

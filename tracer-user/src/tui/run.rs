@@ -13,6 +13,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::{
     Session, Sight,
+    pace::Pace,
     session::SourceState,
     source::Source,
     state::Effect,
@@ -24,11 +25,7 @@ use crate::{
     kernel::now,
 };
 
-/// The shortest time between two pictures.
-const FRAME: Duration = Duration::from_millis(33);
-/// How long events are taken in before the next look at the keyboard, where the screen moves.
-const SLICE: Duration = Duration::from_millis(25);
-/// The same while a recording is being read.
+/// How long events are taken in before the next look at the keyboard while a recording is being read.
 const READING_SLICE: Duration = Duration::from_millis(60);
 /// How often the ages on the screen are brought up to date.
 const TICK: Duration = Duration::from_millis(250);
@@ -110,6 +107,7 @@ pub fn run<E: From<RunError>>(
         pending: VecDeque::new(),
         events: Vec::new().into_iter(),
         changed: true,
+        pace: Pace::default(),
     }
     .run(&mut session);
     match end {
@@ -158,20 +156,17 @@ struct Loop {
     events: std::vec::IntoIter<Event>,
     /// Whether something has changed since the last picture.
     changed: bool,
+    pace: Pace,
 }
 
 impl Loop {
     fn run(mut self, session: &mut Session) -> io::Result<End> {
-        let mut drawn: Option<Instant> = None;
         loop {
-            let due = drawn.map_or(Duration::ZERO, |drawn| {
-                FRAME.saturating_sub(drawn.elapsed())
-            });
             let moves = session.sight == Sight::Live && session.playback.is_following();
             let wait = if self.has_events() {
                 Duration::ZERO
             } else if self.changed {
-                due
+                self.pace.due_in(Instant::now())
             } else if moves {
                 TICK
             } else {
@@ -189,8 +184,8 @@ impl Loop {
                 }
             }
             self.take_in(session);
-            let due = drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME);
-            if self.changed && due {
+            let began = Instant::now();
+            if self.changed && self.pace.due_in(began).is_zero() {
                 if session.sight == Sight::Live {
                     session.tell_time(now());
                     if !self.has_events()
@@ -201,7 +196,7 @@ impl Loop {
                 }
                 self.screen.draw(session)?;
                 self.changed = false;
-                drawn = Some(Instant::now());
+                self.pace.drew(began, Instant::now());
             }
         }
     }
@@ -236,17 +231,17 @@ impl Loop {
 
     /// Takes in what has happened, for as long as nobody notices.
     fn take_in(&mut self, session: &mut Session) {
-        let slice = match session.sight {
-            Sight::Live => SLICE,
-            Sight::Recording(_) => READING_SLICE,
-        };
         let began = Instant::now();
+        let until = match session.sight {
+            Sight::Live => self.pace.take_in_until(began),
+            Sight::Recording(_) => began + READING_SLICE,
+        };
         while self.has_events() {
             self.changed = true;
             for event in self.events.by_ref().take(BETWEEN_LOOKS) {
                 session.take(event);
             }
-            if began.elapsed() >= slice {
+            if Instant::now() >= until {
                 return;
             }
         }
