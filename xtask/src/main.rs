@@ -15,6 +15,7 @@ mod device_tree;
 mod dist;
 mod ebpf_object;
 mod fuzz;
+mod goals;
 mod guest;
 mod guest_programs;
 mod guest_tests;
@@ -25,6 +26,7 @@ mod kernel;
 mod kmod;
 mod kvm;
 mod lab_tests;
+mod marked;
 mod mirror;
 mod modules;
 mod python;
@@ -79,6 +81,8 @@ enum Task {
     RulesDocument,
     /// Compares the cost with other tracers: the same work under each of them, in a stock kernel.
     Compare(compare::Args),
+    /// Measures what the goals of docs/performance.md ask for, and says which are met.
+    Goals(goals::Args),
     /// Counts the instructions of the work on each event, and compares them with the figures in the tree.
     Instructions(instructions::Args),
     /// Binds and unbinds every driver that QEMU has a device for, with all rules applied.
@@ -101,6 +105,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::RecordDemo(args) => record_demo::run(&args).map(|()| ExitCode::SUCCESS),
         Task::RulesDocument => rules_document::run().map(|()| ExitCode::SUCCESS),
         Task::Compare(args) => compare::run(&args),
+        Task::Goals(args) => goals::run(&args),
         Task::Instructions(args) => instructions::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Screenshots => screenshots::run().map(|()| ExitCode::SUCCESS),

@@ -17,8 +17,9 @@ use anyhow::{Context, Result, ensure};
 use crate::architecture::Architecture;
 use crate::guest::Guest;
 use crate::kernel::Kernel;
+use crate::marked::{PERFORMANCE, Place};
 use crate::{debian_programs, guest_programs, kmod, tracer, workspace};
-use table::{Measured, Place};
+use table::Measured;
 
 /// The suite that the others are taken from.
 const SUITE: &str = "trixie";
@@ -59,9 +60,6 @@ pub(crate) struct Args {
 const SETUP: &str = include_str!("setup.sh");
 const MEASURE: &str = include_str!("measure.sh");
 const RECORD: &str = include_str!("record.sh");
-
-/// Where the tables stand.
-const DOCUMENT: &str = "docs/performance.md";
 
 /// Runs the task.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -113,11 +111,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
     println!("{tables}\nWhat each said: {}", directory.display());
     if args.write {
-        let path = workspace::root().join(DOCUMENT);
+        let path = workspace::root().join(PERFORMANCE);
         let document =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {DOCUMENT}"))?;
+            fs::read_to_string(&path).with_context(|| format!("cannot read {PERFORMANCE}"))?;
         fs::write(&path, place.replace(&document, &tables)?)
-            .with_context(|| format!("cannot write {DOCUMENT}"))?;
+            .with_context(|| format!("cannot write {PERFORMANCE}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
