@@ -99,6 +99,9 @@ pub struct Layout {
     pub payload: u32,
     /// `devres_group.id`.
     pub group_id: u32,
+    /// `task_struct.comm`; zero where a probe can't have the running task by its type, as before 5.11, or the name is not
+    /// aligned.
+    pub task_name: u32,
     /// One where a node's own release function lies behind the node (`devres.release`,
     /// `devres_action`), as from 7.1 on.
     pub release_behind_node: u32,

@@ -212,6 +212,7 @@ static LAYOUT: Layout = Layout {
     node_size: 0,
     payload: 0,
     group_id: 0,
+    task_name: 0,
     release_behind_node: 0,
     logged: 1,
     stacks: 1,

@@ -1,10 +1,14 @@
 //! Headers, kernel stacks, and the way into the ring buffer.
 
+use core::mem::offset_of;
+
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{
         bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns,
-        generated::{bpf_get_current_comm, bpf_get_stack, bpf_get_stackid},
+        generated::{
+            bpf_get_current_comm, bpf_get_current_task_btf, bpf_get_stack, bpf_get_stackid,
+        },
     },
     maps::ring_buf::RingBufEntry,
 };
@@ -14,7 +18,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    arguments::Context,
+    arguments::{Context, Structure as _, Typed},
     maps::{LOST, LOST_SLOTS, LOST_TOTAL, RECORDS, STACKS, add_one, count, layout, value_of},
 };
 
@@ -36,17 +40,14 @@ pub(crate) unsafe fn begin(
     let task = bpf_get_current_pid_tgid();
     // SAFETY: the helper has no conditions.
     let time = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: the place is writable by contract, and the helpers have no conditions. A name that can't be
-    // had can't be: the helper only fails without a current task.
+    // SAFETY: the place is writable by contract, and a header's name lies at a multiple of a word. The helpers have no
+    // conditions.
     unsafe {
         (*place).time = time;
         (*place).device = device;
         (*place).tid = task as u32;
         (*place).tgid = (task >> 32) as u32;
-        bpf_get_current_comm(
-            (&raw mut (*place).comm).cast(),
-            size_of::<[u8; 16]>() as u32,
-        );
+        task_name((&raw mut (*place).comm).cast());
         (*place).stack = stack;
         (*place).lost = value_of(&LOST_TOTAL) as u32;
         (*place).cpu = bpf_get_smp_processor_id() as u16;
@@ -55,6 +56,28 @@ pub(crate) unsafe fn begin(
         (*place).reserved = 0;
     }
     time
+}
+
+const _: () = assert!(offset_of!(Header, comm).is_multiple_of(8));
+
+/// Writes the running task's name, and what lies behind its end: loaded as two words where the verifier knows the task's type, which
+/// takes a tenth of what the helper takes.
+///
+/// # Safety
+/// `place` points to so many writable bytes.
+#[inline(always)]
+unsafe fn task_name(place: *mut [u64; 2]) {
+    let name = layout!(task_name);
+    // SAFETY: the place is writable by contract. To the verifier the task is a `struct task_struct`, and its name lies there.
+    unsafe {
+        if name == 0 {
+            // It only fails without a current task.
+            bpf_get_current_comm(place.cast(), size_of::<[u64; 2]>() as u32);
+        } else {
+            let task = Typed::at(bpf_get_current_task_btf() as u64);
+            *place = [task.word(name), task.word(name + 8)];
+        }
+    }
 }
 
 /// Whether userspace is to be woken for this record: it looks by itself every few milliseconds, so only

@@ -31,6 +31,14 @@ impl Comm {
         Self(bytes)
     }
 
+    /// `task_struct.comm`: what lies behind its terminating zero is left of an earlier name.
+    #[must_use]
+    pub fn of_kernel(mut bytes: [u8; 16]) -> Self {
+        let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(15);
+        bytes[length..].fill(0);
+        Self(bytes)
+    }
+
     /// The name, up to the first zero byte.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {

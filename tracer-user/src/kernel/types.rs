@@ -197,6 +197,7 @@ impl KernelTypes {
             node_size: word(self.size("devres_node")?)?,
             payload: self.word("devres", &["data"])?,
             group_id: self.word("devres_group", &["id"])?,
+            task_name: self.typed_task_name(),
             release_behind_node: u32::from(release_behind_node),
             logged: u32::from(self.has_tracepoint("devres_log")),
             beside: 0,
@@ -206,6 +207,13 @@ impl KernelTypes {
             log: 0,
             wake_up_at: 0,
         })
+    }
+
+    /// Where the running task has its name, if a probe may load it as two words; else zero.
+    fn typed_task_name(&self) -> u32 {
+        let name = self.word("task_struct", &["comm"]).unwrap_or(0);
+        let is_loaded = self.has_function("bpf_get_current_task_btf") && name.is_multiple_of(8);
+        if is_loaded { name } else { 0 }
     }
 
     /// Where a module's code of one kind begins, and its size: from 6.4 on one of its memories, before one of two

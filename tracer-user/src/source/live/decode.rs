@@ -480,7 +480,7 @@ fn event(header: &Header, stack: Option<StackId>, kind: EventKind) -> Event {
         task: Task {
             tid: header.tid,
             tgid: header.tgid,
-            comm: Comm(header.comm),
+            comm: Comm::of_kernel(header.comm),
         },
         cpu: header.cpu,
         device: DeviceAddress(header.device),
