@@ -7,7 +7,9 @@
  *
  * An action that is older than the block, and therefore runs right behind its
  * release, stops what was left, in memory that has just been freed: nobody
- * else has it yet, and the allocator keeps nothing at its beginning.
+ * else has it yet, and the allocator keeps nothing at its beginning. The block
+ * is of a size that no interrupt handler asks for: with 2 KB an interrupt in
+ * between could have it, and write a packet there.
  */
 #include <linux/cdev.h>
 #include <linux/completion.h>
@@ -40,7 +42,7 @@ struct block {
 	struct input_handler handler;
 	struct raw_notifier_head own_chain;
 	/* Whatever the allocator writes into free memory is behind that. */
-	char behind[1400];
+	char behind[6000];
 };
 
 static struct block *block;
