@@ -27,6 +27,7 @@ mod stages;
 mod stream;
 mod telling;
 mod transport;
+mod wrapped;
 
 use std::io::{self, BufRead};
 
@@ -283,10 +284,11 @@ mod tests {
     fn a_stage_knows_none_behind_it() {
         let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/source/text");
         for (stage, behind) in [
-            ("transport", &["record", "event"][..]),
-            ("envelope", &["transport", "record", "event"]),
-            ("record", &["transport", "event"]),
-            ("event", &["transport"]),
+            ("transport", &["wrapped", "record", "event"][..]),
+            ("wrapped", &["transport", "event"]),
+            ("envelope", &["transport", "wrapped", "record", "event"]),
+            ("record", &["transport", "wrapped", "event"]),
+            ("event", &["transport", "wrapped"]),
         ] {
             let mut seen = 0;
             files(&text.join(stage), &mut |path, content| {

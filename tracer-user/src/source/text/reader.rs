@@ -1,40 +1,30 @@
-//! From lines to records: finds the events among the lines and joins what a mail program has wrapped.
+//! From lines to records: finds the events among the lines.
 
 mod reports;
 mod unnamed;
-mod wrapped;
 
 use aho_corasick::AhoCorasick;
-use memchr::memmem::Finder;
 
 use super::{
     Parsed, Statistics,
-    envelope::{
-        prefix,
-        trace_head::{self, Head},
-    },
-    event::{
-        call::{self, Call},
-        collect::Collector,
-        records::Records,
-    },
+    envelope::trace_head::{self, Head},
+    event::{call::Call, collect::Collector, records::Records},
     record::{
         by_fields, call_chain, death, failed_probe,
-        function_line::{self, Entries, FunctionLine},
+        function_line::Entries,
         function_tracer::{FunctionTracer, Traced},
-        kernel_log::{self, KernelLine},
+        line::{Event, EventFinder},
         loss,
         operation_word::Operations,
         refusal,
-        splat::{self, Splats},
-        trace_line::{self, TraceLine},
+        splat::Splats,
+        trace_line,
     },
     scan::{around, last_word},
     telling,
 };
 use crate::event::{Death, Role, raw_call::Phase};
 use unnamed::Waiting;
-use wrapped::{Held, Joined, may_begin};
 
 /// Bytes of a stack that are kept, about.
 const LONGEST_STACK: usize = 16 * 1024;
@@ -63,16 +53,14 @@ pub(super) struct Reader {
     telling: Option<&'static AhoCorasick>,
     /// The same without what reports a machine's death; looked for only where the former is found.
     events: Option<&'static AhoCorasick>,
-    devres: Finder<'static>,
-    tracepoint: Finder<'static>,
-    function: Finder<'static>,
-    /// The beginning of an event whose rest may be on the next line.
-    held: Option<Held>,
+    finder: EventFinder,
+    /// The line before was cut off, and its event is missing.
+    lost_before: bool,
     /// The record whose stack may follow, and what of that was read.
     stack: Option<(u32, Vec<u8>)>,
     entries: Entries,
     tracer: FunctionTracer,
-    /// A function event, to which arguments on the next line may belong.
+    /// A function event, behind which its stack may follow.
     call: Option<(Head, Call)>,
     operations: Operations,
     /// An event whose operation is not known yet, and the lines behind it.
@@ -89,24 +77,6 @@ enum Line<'a> {
     Unnamed(u64),
 }
 
-/// An event as it was read.
-enum Event<'a> {
-    Kernel(KernelLine<'a>),
-    Trace(TraceLine<'a>),
-    Function(FunctionLine<'a>),
-}
-
-impl Event<'_> {
-    /// Whether it looks as the kernel prints it, and not like two halves that don't fit.
-    fn is_plausible(&self) -> bool {
-        match self {
-            Self::Kernel(line) => line.resource.is_plausible(),
-            Self::Trace(line) => line.resource.is_plausible(),
-            Self::Function(_) => true,
-        }
-    }
-}
-
 impl Reader {
     pub(super) fn new() -> Self {
         Self {
@@ -119,10 +89,8 @@ impl Reader {
             last_event: 0,
             telling: telling::ANYTHING.as_ref(),
             events: telling::EVENTS.as_ref(),
-            devres: Finder::new(kernel_log::WORD),
-            tracepoint: Finder::new(trace_line::EVENT),
-            function: Finder::new(function_line::OPENING),
-            held: None,
+            finder: EventFinder::default(),
+            lost_before: false,
             entries: Entries::default(),
             tracer: FunctionTracer::default(),
             call: None,
@@ -135,7 +103,7 @@ impl Reader {
     /// Whether the line before reported nothing, and none goes on with it.
     pub(super) fn is_idle(&self) -> bool {
         self.last_event != self.place
-            && self.held.is_none()
+            && !self.lost_before
             && self.call.is_none()
             && self.stack.is_none()
             && self.waiting.is_none()
@@ -160,25 +128,14 @@ impl Reader {
         if line.iter().any(u8::is_ascii_alphanumeric) {
             self.place += count;
         }
-        if let Some((_, call)) = &mut self.call
-            && call::continues(prefix::unquote(line))
-        {
-            self.collector.records.read(prefix::unquote(line), call);
-            self.statistics.event_lines += self.count;
-            return;
-        }
         self.commit();
+        if std::mem::take(&mut self.lost_before) {
+            self.collector.lost(1);
+        }
         if self.stack_goes_on(line) {
             return;
         }
         let mut line = line;
-        if let Some(held) = self.held.take() {
-            match self.join(held, line) {
-                Joined::Done => return,
-                Joined::Before(rest) => line = rest,
-                Joined::No(held) => self.give_up_within(&held),
-            }
-        }
         loop {
             match self.event(line) {
                 Line::Event(behind) => {
@@ -192,11 +149,18 @@ impl Reader {
                     self.commit();
                 }
                 Line::Cut if self.by_fields(line) => return,
-                Line::Cut => return self.hold(line, true),
+                Line::Cut => return self.cut_off(line),
                 Line::Unnamed(address) => return self.wait(line, address),
                 Line::Other => return self.other(line),
             }
         }
+    }
+
+    /// Takes a line for an event that has lost its end: where another line follows, it is missing at this place.
+    fn cut_off(&mut self, line: &[u8]) {
+        self.statistics.cut += 1;
+        self.statistics.other_lines += self.count;
+        self.lost_before = self.finder.is_timed(line);
     }
 
     /// Takes a line for an event that is printed by its fields, if it is one.
@@ -218,7 +182,7 @@ impl Reader {
 
     /// Takes a line for an event, if it is one.
     fn event<'a>(&mut self, line: &'a [u8]) -> Line<'a> {
-        match self.parse(line) {
+        match self.finder.read(line) {
             Parsed::Event((event, behind)) => {
                 if let Some(address) = self.is_unnamed(&event) {
                     return Line::Unnamed(address);
@@ -229,32 +193,6 @@ impl Reader {
             Parsed::Cut => Line::Cut,
             Parsed::Other => Line::Other,
         }
-    }
-
-    /// Reads a line, if it is an event, and says what follows that in the same line.
-    fn parse<'a>(&self, line: &'a [u8]) -> Parsed<(Event<'a>, Option<&'a [u8]>)> {
-        if let Some(at) = self.devres.find(line) {
-            return kernel_log::read(line, at).map(|event| {
-                (
-                    Event::Kernel(event),
-                    kernel_log::behind(line, at, may_begin),
-                )
-            });
-        }
-        if let Some(at) = trace_line::find(line, &self.tracepoint) {
-            return trace_line::read(line, at)
-                .map(|event| (Event::Trace(event), trace_line::behind(line, at)));
-        }
-        // A line that has lost its end has another one behind it.
-        let mut found = Parsed::Other;
-        for at in function_line::places(line, &self.function) {
-            match function_line::read(line, at) {
-                Parsed::Event(event) => return Parsed::Event((Event::Function(event), None)),
-                Parsed::Cut => found = Parsed::Cut,
-                Parsed::Other => {}
-            }
-        }
-        found
     }
 
     fn take(&mut self, event: Event<'_>) {
@@ -298,11 +236,6 @@ impl Reader {
         if !expected {
             self.splats.pass(line, self.place, self.count);
         }
-        let may_begin = !expected && may_begin(line) && !splat::introduces(line);
-        if may_begin || trace_head::may_begin(line) {
-            self.hold(line, false);
-            return;
-        }
         let telling = self.telling;
         if !expected && telling.is_some_and(|telling| !telling.is_match(line)) {
             self.statistics.other_lines += self.count;
@@ -316,10 +249,6 @@ impl Reader {
         let events = self.events;
         if !expected && events.is_some_and(|events| !events.is_match(line)) {
             self.statistics.other_lines += self.count;
-            return;
-        }
-        if refusal::may_begin(line) {
-            self.hold(line, false);
             return;
         }
         if let Some(event) = trace_line::read_bare(line) {
@@ -459,9 +388,6 @@ impl Reader {
         self.commit();
         self.count = 0;
         self.stack_goes_on(b"");
-        if let Some(held) = self.held.take() {
-            self.give_up(&held);
-        }
         self.splats.finish();
         self.take_splats();
         Found {

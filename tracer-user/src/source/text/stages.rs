@@ -13,6 +13,7 @@ use super::{
         plain::{Escapes, plain},
         strings,
     },
+    wrapped::Wrapped,
 };
 
 /// Reads everything.
@@ -23,7 +24,10 @@ pub(super) fn read(reader: impl BufRead) -> io::Result<Found> {
             space: Vec::new(),
             mail: Mail::default(),
             unescape: Unescape::default(),
-            reader: Reader::new(),
+            whole: Whole {
+                wrapped: Wrapped::default(),
+                reader: Reader::new(),
+            },
         },
     };
     lines::for_each(reader, &mut stages)?;
@@ -47,7 +51,7 @@ impl Lines for Stages {
             return 0;
         }
         let (bytes, count) = prefilter::skip(text);
-        self.decoded.reader.skip(count);
+        self.decoded.whole.reader.skip(count);
         bytes
     }
 }
@@ -65,30 +69,30 @@ struct Decoded {
     space: Vec<u8>,
     mail: Mail,
     unescape: Unescape,
-    reader: Reader,
+    whole: Whole,
 }
 
 impl Decoded {
     fn line(&mut self, line: &[u8]) {
         let line = plain(line, &mut self.space).trim_ascii_end();
-        let (unescape, reader) = (&mut self.unescape, &mut self.reader);
+        let (unescape, whole) = (&mut self.unescape, &mut self.whole);
         self.mail
-            .line(line, |line, count| unescape.line(line, count, reader));
+            .line(line, |line, count| unescape.line(line, count, whole));
     }
 
     /// Whether the next line does not depend on those before it.
     fn is_idle(&self) -> bool {
-        self.reader.is_idle() && self.mail.is_idle() && self.unescape.is_idle()
+        self.whole.is_idle() && self.mail.is_idle() && self.unescape.is_idle()
     }
 
     fn finish(mut self) -> Found {
-        let (unescape, reader) = (&mut self.unescape, &mut self.reader);
+        let (unescape, whole) = (&mut self.unescape, &mut self.whole);
         self.mail
-            .finish(|line, count| unescape.line(line, count, reader));
+            .finish(|line, count| unescape.line(line, count, whole));
         unescape
             .records
-            .finish(|line, count| reader.line(line, count));
-        self.reader.finish()
+            .finish(|line, count| whole.line(line, count));
+        self.whole.finish()
     }
 }
 
@@ -105,10 +109,36 @@ impl Unescape {
         self.escapes.is_idle() && self.records.is_idle()
     }
 
-    fn line(&mut self, line: &[u8], count: u64, lines: &mut Reader) {
+    fn line(&mut self, line: &[u8], count: u64, lines: &mut Whole) {
         let line = self.escapes.undo(line).trim_ascii_end();
         self.records.line(line, count, |line, count| {
             strings::lines(line, count, |line, count| lines.line(line, count));
         });
+    }
+}
+
+/// The stages of a line as the kernel or a tool has written it.
+struct Whole {
+    wrapped: Wrapped,
+    reader: Reader,
+}
+
+impl Whole {
+    fn line(&mut self, line: &[u8], count: u64) {
+        let reader = &mut self.reader;
+        self.wrapped
+            .line(line, count, &mut |line, count| reader.line(line, count));
+    }
+
+    /// Whether the next line does not depend on those before it.
+    fn is_idle(&self) -> bool {
+        self.wrapped.is_idle() && self.reader.is_idle()
+    }
+
+    fn finish(mut self) -> Found {
+        let reader = &mut self.reader;
+        self.wrapped
+            .finish(&mut |line, count| reader.line(line, count));
+        self.reader.finish()
     }
 }

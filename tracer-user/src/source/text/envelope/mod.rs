@@ -1,4 +1,4 @@
-//! The second stage: what stands before a message or an event, and who wrote it when: one line at a time, whatever comes
+//! The third stage: what stands before a message or an event, and who wrote it when: one line at a time, whatever comes
 //! before and behind it.
 
 pub(super) mod date;

@@ -337,15 +337,6 @@ impl Call {
     }
 }
 
-/// Whether a line begins with an argument: then it goes on with the line before.
-pub(in crate::source::text) fn continues(line: &[u8]) -> bool {
-    let line = line.trim_ascii_start();
-    let length = line
-        .iter()
-        .position(|byte| !(byte.is_ascii_lowercase() || *byte == b'_'));
-    length.is_some_and(|length| (1..=16).contains(&length) && line.get(length) == Some(&b'='))
-}
-
 /// What an argument has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Value<'a> {

@@ -1,4 +1,4 @@
-//! The fourth stage: from records in their order to events: which device a name means, which address a node has, who
+//! The fifth stage: from records in their order to events: which device a name means, which address a node has, who
 //! opened a group, what the text as a whole could say.
 
 pub(super) mod call;

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{Event, Parsed, Reader, phase};
+use super::{Parsed, Reader, phase};
 use crate::source::text::{
     envelope::trace_head,
     event::{call::Call, collect::LogsNext, records::Records},
-    record::{by_fields, call_chain},
+    record::{by_fields, call_chain, line::Event},
     scan::{around, last_word},
 };
 
@@ -100,7 +100,7 @@ impl Reader {
         }
         self.learn(waiting);
         let words = by_fields::in_words(line);
-        match self.parse(words.as_deref().unwrap_or(line)) {
+        match self.finder.read(words.as_deref().unwrap_or(line)) {
             Parsed::Event((Event::Trace(event), _)) => {
                 let tid = event.head.task.tid;
                 let next = self.next_of(waiting, tid);

@@ -42,6 +42,11 @@ struct Line<'a> {
     fields: Vec<Field<'a>>,
 }
 
+/// Whether a line may be a function event that is printed by its fields.
+pub(super) fn is_call(line: &[u8]) -> bool {
+    memmem::find(line, b"_0: __probe_").is_some()
+}
+
 /// An event that is printed by its fields, in its own words.
 pub(in crate::source::text) fn in_words(line: &[u8]) -> Option<Vec<u8>> {
     let line = read(line)?;

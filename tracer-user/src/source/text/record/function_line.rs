@@ -70,6 +70,15 @@ pub(in crate::source::text) fn goes_on(line: &[u8]) -> bool {
     line.strip_prefix(b"(").is_some_and(is_place)
 }
 
+/// Whether a line begins with an argument: then it goes on with the event in the line before.
+pub(in crate::source::text) fn goes_on_with_argument(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    let length = line
+        .iter()
+        .position(|byte| !(byte.is_ascii_lowercase() || *byte == b'_'));
+    length.is_some_and(|length| (1..=16).contains(&length) && line.get(length) == Some(&b'='))
+}
+
 /// Whether a place in a function stands here, or what returns have instead.
 fn is_place(text: &[u8]) -> bool {
     word(text).is_some_and(|(first, _)| {
@@ -357,6 +366,14 @@ mod tests {
                 format!("probe:devres_release_all__return: ({place} <- ffffffff81666b20) cnt=7");
             assert_eq!(caller(&line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn lines_that_go_on_begin_with_an_argument() {
+        assert!(goes_on_with_argument(b" node=0x10"));
+        assert!(!goes_on_with_argument(b"A=1"));
+        assert!(!goes_on_with_argument(b"= 1"));
+        assert!(!goes_on_with_argument(b"init-1 [000] x=1"));
     }
 
     #[test]

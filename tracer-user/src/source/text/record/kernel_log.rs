@@ -72,16 +72,12 @@ pub(in crate::source::text) fn read(line: &[u8], at: usize) -> Parsed<KernelLine
     }
 }
 
-/// What follows the line's event, if that reports another one, or `begins` one: lines that lost their ends.
-pub(in crate::source::text) fn behind(
-    line: &[u8],
-    at: usize,
-    begins: fn(&[u8]) -> bool,
-) -> Option<&[u8]> {
+/// What follows the line's event, if that reports another one, or may begin one: lines that lost their ends.
+pub(super) fn behind(line: &[u8], at: usize) -> Option<&[u8]> {
     let rest = line.get(at..)?;
     let end = resource::end(rest)?;
     let rest = rest.get(end..).filter(|rest| !rest.is_empty())?;
-    let tells = memmem::find(rest, WORD).is_some() || message::is_whole(rest) || begins(rest);
+    let tells = memmem::find(rest, WORD).is_some() || message::is_whole(rest) || may_begin(rest);
     tells.then_some(rest)
 }
 
@@ -91,6 +87,27 @@ pub(in crate::source::text) fn part(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (first, rest) = line.split_at_checked(end)?;
     let parts = memmem::find(first, WORD).is_none() && !rest.trim_ascii().is_empty();
     parts.then_some((first, rest))
+}
+
+/// Longest beginning of a message that does not say yet that it is one.
+const LONGEST_HEAD: usize = 160;
+
+/// Whether a line can be the beginning of a message that was wrapped before its first telling word: a prefix with a time,
+/// and of the rest nothing, only a driver, or a driver and a device.
+pub(in crate::source::text) fn may_begin(line: &[u8]) -> bool {
+    if line.len() > LONGEST_HEAD {
+        return false;
+    }
+    let (prefix, rest) = prefix::split(line);
+    if prefix.time.is_none() {
+        return false;
+    }
+    let mut words = rest.split(u8::is_ascii_whitespace);
+    let second = (words.next(), words.next()).1;
+    words.next().is_none()
+        && second.is_none_or(|device| device.ends_with(b":"))
+        // A frame of a stack is one word, too.
+        && memmem::find(rest, b"+0x").is_none()
 }
 
 /// A whole event of a device that the line does not name: its beginning was taken off.
@@ -285,11 +302,8 @@ mod tests {
     #[test]
     fn what_follows_an_event_is_found() {
         let line = b"a b: DEVRES ADD 0000000000000001 x (8 bytes)[ 2.0] a b: DEVRES REL";
-        assert_eq!(
-            behind(line, 5, |_| false),
-            Some(&b"[ 2.0] a b: DEVRES REL"[..])
-        );
-        assert_eq!(behind(line, 50, |_| false), None);
+        assert_eq!(behind(line, 5), Some(&b"[ 2.0] a b: DEVRES REL"[..]));
+        assert_eq!(behind(line, 50), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The third stage: what a line says, if it says anything: one line is one thing. A report of the kernel is the one
+//! The fourth stage: what a line says, if it says anything: one line is one thing. A report of the kernel is the one
 //! thing that many lines are.
 
 pub(super) mod backtrace;
@@ -10,6 +10,7 @@ pub(super) mod failed_probe;
 pub(super) mod function_line;
 pub(super) mod function_tracer;
 pub(super) mod kernel_log;
+pub(super) mod line;
 pub(super) mod loss;
 pub(super) mod message;
 pub(super) mod operation_word;

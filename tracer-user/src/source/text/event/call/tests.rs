@@ -124,14 +124,6 @@ fn values_may_be_negative_or_missing() {
 }
 
 #[test]
-fn lines_that_go_on_begin_with_an_argument() {
-    assert!(continues(b" node=0x10"));
-    assert!(!continues(b"A=1"));
-    assert!(!continues(b"= 1"));
-    assert!(!continues(b"init-1 [000] x=1"));
-}
-
-#[test]
 fn what_was_cut_off_at_the_end_of_a_line_is_not_told() {
     let group = |wide, arguments| {
         let (call, _) = call_among(wide, Hook::ReleaseGroup, Phase::Enter, arguments);
