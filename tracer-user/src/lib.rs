@@ -110,6 +110,7 @@ pub mod glob;
 pub mod history;
 pub mod kernel;
 pub mod model;
+pub mod number;
 pub mod output_file;
 pub mod rules;
 pub mod run;

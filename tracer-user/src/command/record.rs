@@ -20,6 +20,7 @@ use crate::{
     command::capture::say_if_missing,
     event::{Event, Time},
     evidence::{CommandEnd, LostBy},
+    number::plural,
     run::{Sighting, Wanted},
     trace_file::{Header, LostAt, Recorded, Recorder, RecorderError, RecorderOptions, Rotation},
 };
@@ -137,7 +138,7 @@ impl Record {
         let what = recorder.finish(lost_at(&lost_by))?;
         tell(&what, &self.output, rotation);
         if lost > 0 {
-            let events = if lost == 1 { "event" } else { "events" };
+            let events = plural(lost, "event", "events");
             plainly(format_args!(
                 "{lost} {events} did not fit into the ring buffer: enlarge it with --ring-size"
             ));
@@ -196,10 +197,9 @@ pub(super) fn tell(recorded: &Recorded, path: &Path, rotation: Option<Rotation>)
         ..
     } = recorded;
     let name = in_words(recorded, path, rotation);
-    let plural = |count: u64| if count == 1 { "event" } else { "events" };
     remark(format_args!(
         "{name}: {events} {}, {bytes} bytes",
-        plural(*events)
+        plural(*events, "event", "events")
     ));
     if let Some(rotation) = rotation
         && recorded.largest > rotation.max_size
@@ -212,7 +212,7 @@ pub(super) fn tell(recorded: &Recorded, path: &Path, rotation: Option<Rotation>)
     if *unwritten > 0 {
         plainly(format_args!(
             "{unwritten} {} could not be written in time",
-            plural(*unwritten)
+            plural(*unwritten, "event", "events")
         ));
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     evidence::{Before, Coverage},
     filter::DeviceFilter,
     model::Model,
+    number::plural,
     run::Wanted,
     sink::{stacks::DeviceStack, stacks_data::Targets},
     source::live::{self, Live, Options},
@@ -83,11 +84,7 @@ impl Stacks {
         }
         let lost = found.model.tally().lost;
         if lost > 0 {
-            let events = if lost == 1 {
-                "event was"
-            } else {
-                "events were"
-            };
+            let events = plural(lost, "event was", "events were");
             say(format_args!("{lost} {events} lost until then"));
             whole = false;
         }

@@ -19,6 +19,7 @@ use crate::{
         Change, Detail, Device, DeviceId, Entered, Left, Model, Node, Origin, PmDetach, State,
         Taint, Teardown,
     },
+    number::plural,
 };
 
 static INFO: RuleInfo = RuleInfo {
@@ -350,11 +351,12 @@ impl Detach {
 
     fn summary(&self, certainty: Certainty) -> String {
         let name = self.subject.name();
-        let resources = match self.count {
-            1 => "1 resource".to_owned(),
-            count => format!("{count} resources"),
-        };
-        let verb = if self.count == 1 { "was" } else { "were" };
+        let resources = format!(
+            "{} {}",
+            self.count,
+            plural(self.count, "resource", "resources")
+        );
+        let verb = plural(self.count, "was", "were");
         if certainty == Certainty::Likely {
             return format!(
                 "The PM domain of {name} was detached while {resources} {verb} live; the trace ended \

@@ -3,11 +3,12 @@
 
 use hashbrown::HashMap;
 
-use super::{Rule, plural};
+use super::Rule;
 use crate::{
     event::{Hook, Message, Time},
     finding::{self, Cause, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Entered, Left, Model, Node, NodeId, Origin},
+    number::plural,
 };
 
 static INFO: RuleInfo = RuleInfo {

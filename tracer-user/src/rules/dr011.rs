@@ -6,7 +6,6 @@ use hashbrown::HashMap;
 use super::{
     Rule, blame,
     known::{self, Observed},
-    plural,
 };
 use crate::{
     event::{Hook, Time},
@@ -15,6 +14,7 @@ use crate::{
         Subject,
     },
     model::{Change, Device, DeviceId, Hazard, Left, Model, Node, NodeId, Origin, State},
+    number::plural,
 };
 
 static INFO: RuleInfo = RuleInfo {

@@ -6,12 +6,12 @@ use hashbrown::{HashMap, HashSet};
 use super::{
     Rule, blame,
     known::{self, Observed},
-    plural,
 };
 use crate::{
     event::{Hook, Time},
     finding::{self, Cause, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, Device, DeviceId, InstanceKey, Model, Node, NodeId, Origin, State},
+    number::plural,
     rules::attribution::{Attribution, attribute},
 };
 

@@ -258,11 +258,6 @@ impl RuleSet {
     }
 }
 
-/// The word for one or for several.
-const fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
-    if count == 1 { one } else { many }
-}
-
 fn is(info: &RuleInfo, name: &str) -> bool {
     info.id.eq_ignore_ascii_case(name) || info.name == name
 }

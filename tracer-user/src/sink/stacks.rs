@@ -15,6 +15,7 @@ use crate::{
     event::{Comm, DeviceAddress, GroupId},
     finding::text::telling,
     model::{Device, Kind, Node, NodeId, Origin, State},
+    number::plural,
 };
 
 /// A device and what it owns.
@@ -170,11 +171,7 @@ impl DeviceStack {
             writer,
             "  {}: {resources} {}, {} bytes",
             self.state,
-            if resources == 1 {
-                "resource"
-            } else {
-                "resources"
-            },
+            plural(resources, "resource", "resources"),
             self.bytes
         )?;
         for doubt in &self.doubts {
@@ -251,7 +248,7 @@ impl StackEntry {
             (Some(_), Some(open)) => {
                 let state = if open { "still open" } else { "closed" };
                 let holds = self.holds.unwrap_or(0);
-                let resources = if holds == 1 { "resource" } else { "resources" };
+                let resources = plural(holds, "resource", "resources");
                 writeln!(
                     writer,
                     "└ group (grp<) opened with {}{}; {state}, {holds} {resources} in it",

@@ -15,6 +15,7 @@ use crate::{
     evidence::{Before, CommandEnd, NodeEvents, SourceInformation},
     finding::{self, Finding, Severity},
     model::Model,
+    number::plural,
     sink::reported::Reported,
 };
 
@@ -341,11 +342,7 @@ fn write_undecided(width: usize, writer: &mut impl Write, summary: &Summary) -> 
         let line = format!(
             "{} could not decide everything: some functions that {} were not traced (`devres-tracer rules` lists them)",
             in_rows(&blind),
-            if blind.len() == 1 {
-                "it needs"
-            } else {
-                "they need"
-            },
+            plural(blind.len(), "it needs", "they need"),
         );
         write_wrapped(width, writer, &line)?;
     }
@@ -389,10 +386,6 @@ fn in_rows(rules: &[&str]) -> String {
         })
         .collect();
     rows.join(", ")
-}
-
-const fn plural<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
-    if count == 1 { one } else { many }
 }
 
 fn told_off(writer: &mut impl Write, what: &str) -> io::Result<()> {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::{
     event::{Event, LossCause, Time},
     evidence::{STREAM_VERSION, SourceInformation},
+    number::plural,
 };
 
 /// Why a stream of JSON lines could not be read.
@@ -221,7 +222,7 @@ impl<R: BufRead> Lines<R> {
         let mut problems = self.told.clone();
         let more = self.bad.saturating_sub(problems.len() as u64);
         if more > 0 {
-            let lines = if more == 1 { "line" } else { "lines" };
+            let lines = plural(more, "line", "lines");
             problems.push(format!("{more} more {lines} can't be read"));
         }
         problems.extend(self.order.problems());

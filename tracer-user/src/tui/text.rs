@@ -105,26 +105,6 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
-/// A number with its thousands apart.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// One or many.
-#[must_use]
-pub const fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
-    if count == 1 { one } else { many }
-}
-
 /// Cells of a line, one after the other.
 #[derive(Debug, Default)]
 pub struct Cells {
@@ -224,7 +204,6 @@ mod tests {
     fn numbers_take_few_columns() {
         assert_eq!(bytes(9_999), "9999");
         assert_eq!(bytes(16_384), "16.0K");
-        assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(duration(12_562_000), "12.5 ms");
         assert_eq!(duration(61_000_000_000), "1 m 01 s");
         for power in 0..20 {

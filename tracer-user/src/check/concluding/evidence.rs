@@ -9,6 +9,7 @@ use crate::{
         run_end::{RunEnd, lost, misfits},
     },
     evidence::Before,
+    number::plural,
 };
 
 const SOMETHING: &str = "something to judge";
@@ -34,11 +35,7 @@ impl Concluding<'_> {
                     format!(
                         "{} {}: a bug of this tool, please report it",
                         outcome.desyncs,
-                        if outcome.desyncs == 1 {
-                            "disagreement"
-                        } else {
-                            "disagreements"
-                        }
+                        plural(outcome.desyncs, "disagreement", "disagreements")
                     )
                 }),
                 outcome.desync_details.clone(),

@@ -17,6 +17,7 @@ use crate::{
     event::{Event, Time},
     evidence::{CommandEnd, SourceInformation},
     filter::DeviceFilter,
+    number::plural,
     run::{Sighting, Wanted},
     trace_file::{Header, Recorder, RecorderOptions},
 };
@@ -145,11 +146,7 @@ impl CheckRun {
         if let Some(recorder) = self.recorder {
             match recorder.finish(lost_at(&ending.lost_by)) {
                 Ok(recorded) if recorded.unwritten > 0 => {
-                    let events = if recorded.unwritten == 1 {
-                        "event"
-                    } else {
-                        "events"
-                    };
+                    let events = plural(recorded.unwritten, "event", "events");
                     say(format_args!(
                         "{} {events} could not be recorded in time",
                         recorded.unwritten

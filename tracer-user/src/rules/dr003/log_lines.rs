@@ -17,7 +17,7 @@ use crate::{
     event::{Hook, Time},
     finding::{self, Cause, Certainty, Doubt, Finding, Report, Severity, Step, Subject},
     model::{Change, Device, DeviceId, Kind, Model, Node, NodeId, Origin},
-    rules::plural,
+    number::plural,
 };
 
 /// The resource by which a component master is known.

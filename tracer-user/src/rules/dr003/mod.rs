@@ -11,7 +11,6 @@ use self::log_lines::Lines;
 use super::{
     Rule, blame,
     known::{self, Observed},
-    plural,
 };
 use crate::{
     event::{Function, Hook, StackDefinition, Text, Time},
@@ -19,6 +18,7 @@ use crate::{
     model::{
         Change, Detail, Device, DeviceId, Entered, Frame, Left, Model, Node, NodeId, Origin, State,
     },
+    number::plural,
 };
 
 pub(in crate::rules) static INFO: RuleInfo = RuleInfo {

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{
-    super::page::{Page, Tone, counted},
+    super::page::{Page, Tone},
     Differences,
     sentences::{Sentence, Which, half, line, parts, sentence, whereabouts},
 };
@@ -11,6 +11,7 @@ use crate::{
     diff::{BindingComparison, DeviceComparison, DifferenceKind, LifeComparison, Row, Sameness},
     escape::{Escaped, escape},
     history::DeviceHistory,
+    number::counted,
 };
 
 /// Unchanged lines that are shown around what differs.

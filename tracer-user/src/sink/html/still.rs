@@ -8,7 +8,7 @@ use super::{
     data::{Data, DeviceData},
     for_browser,
 };
-use crate::sink::page::counted;
+use crate::number::counted;
 
 /// Devices that are drawn.
 const MOST_DEVICES: usize = 200;

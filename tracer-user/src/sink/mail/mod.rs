@@ -11,7 +11,6 @@ use jiff::{Timestamp, tz::TimeZone};
 use self::personal::{file_name, without_paths, words};
 use super::{
     Sink as _,
-    page::counted,
     report::Report,
     text::{TextSink, write_summary_in},
 };
@@ -20,6 +19,7 @@ use crate::{
     evidence::SourceInformation,
     finding::{self, Finding, Severity},
     kernel::taints,
+    number::counted,
     rules::RuleSet,
     trace_file::Header,
 };

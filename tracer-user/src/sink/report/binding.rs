@@ -5,13 +5,14 @@ use std::io;
 use hashbrown::HashSet;
 
 use super::{
-    super::page::{Page, Tone, counted},
+    super::page::{Page, Tone},
     stack::write_stack,
     words::{BEHIND_TIME, amount, failed, resource, step, task, time},
 };
 use crate::{
     history::{Binding, Holdings, Names, Outcome, Step, StepKind},
     model::State,
+    number::counted,
 };
 
 /// Whether the stack is the one that was shown when the binding's probe had succeeded.

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{
-    super::page::{Page, Tone, counted},
+    super::page::{Page, Tone},
     binding::{shown_when_bound, write_binding},
     stack::write_stack,
     words::{BEHIND_TIME, amount, time},
@@ -12,6 +12,7 @@ use crate::{
     escape::{Escaped, escape},
     history::{Beginning, DeviceHistory, Histories, Names, StepKind},
     model::State,
+    number::counted,
 };
 
 /// Writes the history of one device instance.

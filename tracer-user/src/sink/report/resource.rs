@@ -5,7 +5,7 @@ use std::io;
 use hashbrown::HashMap;
 
 use super::{
-    super::page::{Page, Tone, counted},
+    super::page::{Page, Tone},
     Report,
     text::ending,
     words::{BEHIND_TIME, adder, failed, resource, size, step, task, time},
@@ -16,6 +16,7 @@ use crate::{
     finding::{Finding, Severity},
     history::{Binding, DeviceHistory, LabelId, Names, Outcome, Sought, Step, StepKind, TaskId},
     model::{InstanceKey, State},
+    number::counted,
 };
 
 /// Resources that are named in a line.

@@ -3,10 +3,11 @@
 use std::io;
 
 use super::{
-    super::page::{Page, Tone, WIDTH, counted},
+    super::page::{Page, Tone, WIDTH},
     words::{BEHIND_TIME, adder, marker, resource, size, within},
 };
 use crate::history::{Holdings, Names};
+use crate::number::counted;
 
 /// Writes what a device owns, the newest on top.
 pub(super) fn write_stack(

@@ -6,7 +6,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{
     super::{
-        page::{Page, Tone, WIDTH, counted},
+        page::{Page, Tone, WIDTH},
         text::{TextSink, write_summary_in},
     },
     Report,
@@ -21,6 +21,7 @@ use crate::{
     finding::{self, Finding, Occurrence, Severity},
     history::{DeviceHistory, Window},
     model::InstanceKey,
+    number::counted,
     sink::Sink as _,
 };
 

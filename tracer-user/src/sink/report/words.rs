@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::super::page::counted;
 use crate::{
     errno,
     escape::{Escaped, escape},
     event::{Hook, Time, switched},
     history::{Held, Holdings, Item, LabelId, Marker, Names, Step, StepKind, TaskId},
+    number::counted,
 };
 
 /// Columns that times take, with what separates them from the text.

@@ -14,12 +14,13 @@ use crate::{
     escape::escape,
     evidence::{Before, HookState, NodeEvents},
     finding::Severity,
+    number::{grouped, plural},
     tui::{
         Session, Sight,
         keymap::Action,
         session::SourceState,
         state::View,
-        text::{Cells, fit, grouped, plural, shorten, width},
+        text::{Cells, fit, shorten, width},
     },
 };
 

@@ -7,11 +7,12 @@ use crate::{
     escape::escape,
     event::Time,
     finding::Severity,
+    number::{grouped, plural},
     tui::{
         Session,
         row::Row,
         rows::Widths,
-        text::{Cells, bytes, duration, grouped, plural},
+        text::{Cells, bytes, duration},
         theme::Theme,
     },
 };

@@ -13,10 +13,11 @@ use crate::{
     escape::{Escaped, escape},
     event::Time,
     finding::{Cause, Certainty, Finding, Resource, Step, text::telling},
+    number::{grouped, plural},
     rules::RuleSet,
     tui::{
         Session,
-        text::{fit, grouped, milliseconds, plural},
+        text::{fit, milliseconds},
         theme::Theme,
     },
 };

@@ -6,9 +6,10 @@ use super::{finding, mark_selected, put, put_all, rule};
 use crate::{
     escape::escape,
     finding::Finding,
+    number::{grouped, plural},
     tui::{
         Session,
-        text::{Cells, grouped, plural, width as columns},
+        text::{Cells, width as columns},
         theme::Theme,
     },
 };

@@ -16,9 +16,10 @@ use crate::{
     escape::Escaped,
     finding::{self, text::telling},
     model::{Device, InstanceKey, Node, Origin},
+    number::plural,
     tui::{
         Session,
-        text::{Cells, plural, shorten},
+        text::{Cells, shorten},
         theme::Theme,
         traces::FADE,
     },

@@ -6,9 +6,10 @@ use super::super::rule;
 use crate::{
     escape::{Escaped, escape},
     model::InstanceKey,
+    number::plural,
     tui::{
         Session,
-        text::{Cells, milliseconds, plural},
+        text::{Cells, milliseconds},
         traces::{Step, Unwinding},
     },
 };
