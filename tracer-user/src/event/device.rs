@@ -1,42 +1,21 @@
 //! Devices, as an event names them.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AddedNode, Text, hex};
+use super::{
+    AddedNode, Text,
+    hex::{self, hexadecimal},
+};
 
-/// The address of a `struct device`. Addresses are reused: an instance is an address and a generation.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    JsonSchema,
-    Deserialize,
-)]
-pub struct DeviceAddress(
-    #[serde(with = "hex")]
-    #[schemars(with = "hex::Hexadecimal")]
-    pub u64,
-);
+hexadecimal! {
+    /// The address of a `struct device`. Addresses are reused: an instance is an address and a generation.
+    DeviceAddress
+}
 
 impl DeviceAddress {
     /// No device.
     pub const NONE: Self = Self(0);
-}
-
-impl fmt::Display for DeviceAddress {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:#x}", self.0)
-    }
 }
 
 /// Who a device is: what `dev_name()`, `dev->driver`, `dev->bus` and `dev->parent` say at this moment.

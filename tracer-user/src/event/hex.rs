@@ -36,6 +36,39 @@ fn parse(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is not a hexadecimal address such as 0x1f"))
 }
 
+/// A number that is written so, as a type of its own.
+macro_rules! hexadecimal {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Debug,
+            Clone,
+            Copy,
+            PartialEq,
+            Eq,
+            PartialOrd,
+            Ord,
+            Hash,
+            Default,
+            serde::Serialize,
+            schemars::JsonSchema,
+            serde::Deserialize,
+        )]
+        pub struct $name(
+            #[serde(with = "crate::event::hex")]
+            #[schemars(with = "crate::event::hex::Hexadecimal")]
+            pub u64,
+        );
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(formatter, "{:#x}", self.0)
+            }
+        }
+    };
+}
+pub(super) use hexadecimal;
+
 /// The same for several words.
 pub(super) mod words {
     use serde::{

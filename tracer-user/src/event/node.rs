@@ -1,59 +1,24 @@
 //! Devres nodes, as an event names them.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Function, Text, hex};
+use super::{
+    Function, Text,
+    hex::{self, hexadecimal},
+};
 
-/// The address of a `struct devres_node`. Addresses are reused within one probe.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    JsonSchema,
-    Deserialize,
-)]
-pub struct NodeAddress(
-    #[serde(with = "hex")]
-    #[schemars(with = "hex::Hexadecimal")]
-    pub u64,
-);
-
-impl fmt::Display for NodeAddress {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:#x}", self.0)
-    }
+hexadecimal! {
+    /// The address of a `struct devres_node`. Addresses are reused within one probe.
+    NodeAddress
 }
 
-/// The id of a devres group: what its opener passed, or the group's own address where that was NULL.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    JsonSchema,
-    Deserialize,
-)]
-pub struct GroupId(
-    #[serde(with = "hex")]
-    #[schemars(with = "hex::Hexadecimal")]
-    pub u64,
-);
+hexadecimal! {
+    /// The id of a devres group: what its opener passed, or the group's own address where that was NULL.
+    GroupId
+}
 
 /// A node that is being added to a device's list, or that was found on it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
