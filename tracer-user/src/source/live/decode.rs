@@ -1,34 +1,31 @@
 //! Records from the ring buffer become events.
 
+mod modules;
+mod nodes;
+
 use std::sync::Arc;
 
 use tracer_ebpf::{
     Hook, Layout, Role, Trait,
     wire::{
-        AddRecord, CallRecord, DeviceRecord, Header, Kind, ModuleRecord, NO_STACK, NamedCallRecord,
-        NodeRecord, PageRecord, STACK_BEFORE, StackRecord,
+        CallRecord, DeviceRecord, Header, Kind, NO_STACK, NamedCallRecord, PageRecord,
+        STACK_BEFORE, StackRecord,
     },
 };
 use zerocopy::FromBytes;
 
 use super::{
-    module_symbols,
-    pages::{OfTask, Pages},
-    snapshot::Memory,
-    stacks::Stacks,
-    symbol_service::SymbolService,
-    symbols::ModuleSymbols,
-    texts::Texts,
+    pages::Pages, snapshot::Memory, stacks::Stacks, symbol_service::SymbolService, texts::Texts,
 };
 use crate::{
     event::{
-        AddedNode, Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind,
-        Function, GroupId, Loss, LossCause, ModuleCode, NodeAddress, NodeReference, StackId, Task,
-        Text, Time,
+        Call, CallDetail, Comm, DeviceAddress, DeviceIdentity, Event, EventKind, Loss, LossCause,
+        StackId, Task, Text, Time,
         raw_call::{Phase, RawCall, Reading},
     },
     kernel::ModuleLayout,
 };
+pub(super) use nodes::NodeFacts;
 
 /// Turns records into events. One for each source, because records refer to earlier ones.
 pub struct Decoder {
@@ -209,80 +206,9 @@ impl Decoder {
                 let (page, _) = PageRecord::read_from_prefix(record).ok()?;
                 self.pages.add(&page);
             }
-            Kind::Module => {
-                let (module, _) = ModuleRecord::read_from_prefix(record).ok()?;
-                let name = self.texts.get(&module.name)?;
-                let range = |begin, size| (size > 0).then_some(ModuleCode { begin, size });
-                let code = range(module.text, module.text_size);
-                let init = range(module.init_text, module.init_text_size);
-                // Either way what an address in module space means is not what it meant before.
-                self.stacks.forget_modules();
-                if hook == Hook::ModuleLoad {
-                    let sent = self.pages.take(header.tid);
-                    let there = ModuleSymbols {
-                        name,
-                        code,
-                        init,
-                        functions: Vec::new(),
-                    };
-                    self.loaded(&module, there, sent, memory);
-                } else {
-                    self.symbols.remove_module(&name);
-                    let kind = EventKind::ModuleFree { module: name, code };
-                    sink(event(header, None, kind));
-                }
-            }
+            Kind::Module => self.module(header, record, memory, sink)?,
         }
         Some(())
-    }
-
-    /// A module was loaded. By now it may be gone already, and its memory another's: what the probe has `sent` of
-    /// its symbol table is sure, and only where that is not whole `memory` is read.
-    fn loaded(
-        &mut self,
-        record: &ModuleRecord,
-        module: ModuleSymbols,
-        mut sent: OfTask,
-        memory: &mut dyn Memory,
-    ) {
-        let read = |memory: &mut dyn Memory, table| {
-            module_symbols::read(memory, self.modules.as_ref()?, table).ok()
-        };
-        if let Some(functions) = read(&mut sent, record.symbols) {
-            self.symbols.add_module(ModuleSymbols {
-                functions,
-                ..module
-            });
-            return;
-        }
-        let place = record
-            .module
-            .wrapping_add(u64::from(self.layout.module_text));
-        let is_there = |memory: &mut dyn Memory| {
-            module
-                .code
-                .is_none_or(|code| memory.word(place).is_ok_and(|begin| begin == code.begin))
-        };
-        let was_there = is_there(memory);
-        let functions = self
-            .modules
-            .filter(|_| was_there)
-            .and_then(|layout| module_symbols::table(memory, &layout, record.module).ok())
-            .and_then(|table| read(memory, table))
-            .filter(|_| is_there(memory));
-        if let Some(functions) = functions {
-            self.symbols.add_module(ModuleSymbols {
-                functions,
-                ..module
-            });
-            return;
-        }
-        if module.code.is_some() {
-            self.symbols.add_module(module);
-        }
-        if was_there {
-            self.symbols.read_again();
-        }
     }
 
     fn identity(&mut self, record: &[u8]) -> Option<DeviceIdentity> {
@@ -292,111 +218,6 @@ impl Decoder {
             driver: self.texts.get(&device.driver),
             bus: self.texts.get(&device.bus),
             parent: DeviceAddress(device.parent),
-        })
-    }
-
-    fn added(&mut self, record: &[u8]) -> Option<AddedNode> {
-        let (
-            AddRecord {
-                header: _,
-                node,
-                size,
-                release,
-                behind,
-                payload,
-            },
-            name,
-        ) = AddRecord::read_from_prefix(record).ok()?;
-        let name = self.texts.get(name);
-        Some(self.node(&NodeFacts {
-            node,
-            size,
-            release,
-            behind,
-            payload,
-            name,
-        }))
-    }
-
-    /// What the kernel's words about a node mean. The snapshot asks the same of nodes that it finds.
-    pub(super) fn node(&mut self, facts: &NodeFacts) -> AddedNode {
-        let release = self.symbols.function(facts.release);
-        let release_name = release.name.clone();
-        let release_name = release_name.as_deref().unwrap_or_default();
-        let is_group = matches!(release_name, "group_open_release" | "group_close_release")
-            || matches!(facts.name.as_deref(), Some("grp<" | "grp>"));
-        let (mut function, mut action_data) = (release, 0);
-        let mut payload_at = facts.node.wrapping_add(u64::from(self.layout.payload));
-        let mut payload = facts.payload;
-        if is_group {
-            payload_at = 0;
-        } else if release_name == "devm_action_release" {
-            let action = if self.layout.release_behind_node == 0 {
-                action_data = facts.payload[0];
-                facts.payload[1]
-            } else {
-                action_data = facts.behind[0];
-                payload_at = 0;
-                facts.behind[1]
-            };
-            function = self.symbols.function(action);
-        } else if release_name == "dr_node_release" {
-            function = self.symbols.function(facts.behind[0]);
-        }
-        if payload_at == 0 {
-            payload = [0; 4];
-        } else if self.logged {
-            // What lies behind the payload is not the resource's.
-            for (index, word) in payload.iter_mut().enumerate() {
-                if facts.size < 8 * (index as u64 + 1) {
-                    *word = 0;
-                }
-            }
-        }
-        // Without a name to give a group by, what was read begins where a resource's payload does.
-        let id_word = match facts.name {
-            Some(_) => 0,
-            None => usize::try_from(self.layout.group_id.saturating_sub(self.layout.payload) / 8)
-                .unwrap_or(usize::MAX),
-        };
-        let group = (is_group
-            && release_name != "group_close_release"
-            && facts.name.as_deref() != Some("grp>"))
-        .then(|| facts.payload.get(id_word).copied().map(GroupId))
-        .flatten();
-        AddedNode {
-            node: NodeAddress(facts.node),
-            name: facts
-                .name
-                .clone()
-                .or_else(|| self.name_without_log(&function, release_name)),
-            size: self.logged.then_some(facts.size),
-            function: Some(function),
-            action: false,
-            action_data,
-            payload_address: payload_at,
-            payload,
-            group,
-        }
-    }
-
-    /// What kernels that log call a node, as far as its functions show.
-    fn name_without_log(&mut self, function: &Function, release: &str) -> Option<Text> {
-        match release {
-            "group_open_release" => Some(self.texts.of("grp<")),
-            "group_close_release" => Some(self.texts.of("grp>")),
-            "devm_action_release" | "dr_node_release" => function.name.clone(),
-            "" => None,
-            release => Some(self.texts.of(release)),
-        }
-    }
-
-    fn reference(&mut self, record: &[u8]) -> Option<NodeReference> {
-        let (found, name) = NodeRecord::read_from_prefix(record).ok()?;
-        Some(NodeReference {
-            node: NodeAddress(found.node),
-            name: self.texts.get(name),
-            size: Some(found.size),
         })
     }
 
@@ -439,17 +260,6 @@ impl Decoder {
             }
         }
     }
-}
-
-/// The kernel's words about a node.
-#[derive(Debug, Clone)]
-pub(super) struct NodeFacts {
-    pub(super) node: u64,
-    pub(super) size: u64,
-    pub(super) release: u64,
-    pub(super) behind: [u64; 2],
-    pub(super) payload: [u64; 4],
-    pub(super) name: Option<Text>,
 }
 
 /// What a record holds of a call. On entry its words are the first arguments behind the device.
