@@ -1,23 +1,23 @@
 //! Lines for people.
 
+mod summary;
+mod words;
+
 use std::io::{self, Write};
 
 use super::{Sink, page::Tone};
 use crate::{
-    crash,
     engine::{Summary, Verdict},
-    errno,
-    escape::{Escaped, Visible, begun},
-    event::{
-        AddedNode, CallDetail, Event, EventKind, GroupId, Hook, LossCause, Message, NodeReference,
-        Time, registered,
-    },
-    evidence::{Before, CommandEnd, NodeEvents, SourceInformation},
+    escape::Escaped,
+    event::{Event, EventKind, LossCause, Time},
+    evidence::{Before, NodeEvents, SourceInformation},
     finding::{self, Finding, Severity},
     model::Model,
     number::plural,
     sink::reported::Reported,
 };
+pub use summary::write_summary_in;
+pub(crate) use words::words;
 
 /// The widest line that is wrapped, where no terminal says otherwise.
 const WIDTH: usize = 100;
@@ -219,274 +219,9 @@ impl<W: Write> Sink for TextSink<W> {
     }
 }
 
-/// Writes the summary, in lines that are at most so wide where they are wrapped.
-pub fn write_summary_in(
-    width: usize,
-    writer: &mut impl Write,
-    summary: &Summary,
-) -> io::Result<()> {
-    if let Some(crash) = &summary.crash {
-        crash::write(width, writer, crash)?;
-        writeln!(writer)?;
-    }
-    write_verdict(writer, summary)?;
-    write_lines(writer, summary)?;
-    for problem in &summary.problems {
-        writeln!(writer, "  the input: {}", Visible(problem))?;
-    }
-    for reason in &summary.reasons {
-        write_wrapped(width, writer, &Visible(reason).to_string())?;
-    }
-    if let Some(failure) = summary.command.as_ref().and_then(CommandEnd::failure) {
-        writeln!(writer, "  {failure}")?;
-    }
-    for lost in &summary.lost_by {
-        writeln!(
-            writer,
-            "  lost on CPU {}: {} of {}",
-            lost.cpu, lost.count, lost.hook
-        )?;
-    }
-    for silent in &summary.silent_hooks {
-        write_wrapped(width, writer, &Escaped(&silent.to_string()).to_string())?;
-    }
-    write_undecided(width, writer, summary)?;
-    write_disagreements(width, writer, summary)
-}
-
-/// `CLEAN: 0 errors, ...`.
-fn write_verdict(writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
-    let verdict = match summary.verdict {
-        Verdict::Clean => "CLEAN",
-        Verdict::Findings => "FINDINGS",
-        Verdict::Inconclusive => "INCONCLUSIVE",
-    };
-    writeln!(
-        writer,
-        "{verdict}: {} {}, {} {}, {} info; {} {} on {} {}, {} lost",
-        summary.findings.error,
-        plural(summary.findings.error, "error", "errors"),
-        summary.findings.warn,
-        plural(summary.findings.warn, "warning", "warnings"),
-        summary.findings.info,
-        summary.events,
-        plural(summary.events, "event", "events"),
-        summary.devices,
-        plural(summary.devices, "device", "devices"),
-        summary.lost,
-    )
-}
-
-/// How much of a text was read, and how much of that was asked for.
-fn write_lines(writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
-    if let Some(lines) = summary.lines {
-        writeln!(
-            writer,
-            "  {} of {} lines are events",
-            lines.event_lines, lines.lines
-        )?;
-        if lines.cut_lines > 0 {
-            writeln!(
-                writer,
-                "  {} {} like an event but {} cut off",
-                lines.cut_lines,
-                plural(lines.cut_lines, "starts", "start"),
-                plural(lines.cut_lines, "is", "are"),
-            )?;
-        }
-    }
-    if let Some(chosen) = summary.chosen_events {
-        writeln!(
-            writer,
-            "  {chosen} {} of matching devices",
-            plural(chosen, "event is", "events are")
-        )?;
-    }
-    Ok(())
-}
-
-/// Events that don't fit those before, and what is the tool's own fault.
-fn write_disagreements(width: usize, writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
-    if summary.misfits > 0 {
-        let line = format!(
-            "{} {} fit the events before: events are missing, duplicated or out of order",
-            summary.misfits,
-            plural(summary.misfits, "event does not", "events do not")
-        );
-        write_wrapped(width, writer, &line)?;
-    }
-    if summary.desyncs > 0 {
-        writeln!(
-            writer,
-            "  DR900: the tool's model disagreed with the kernel {} {}: please report this",
-            summary.desyncs,
-            plural(summary.desyncs, "time", "times")
-        )?;
-        for desync in &summary.desync_details {
-            writeln!(writer, "    {}", Escaped(desync))?;
-        }
-    }
-    Ok(())
-}
-
-fn write_undecided(width: usize, writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
-    // What is not seen at all was reported at the beginning; here only whom that silences.
-    let mut blind: Vec<_> = summary
-        .undecided
-        .iter()
-        .filter(|undecided| undecided.devices == 0)
-        .map(|undecided| undecided.rule)
-        .collect();
-    blind.dedup();
-    if !blind.is_empty() {
-        let line = format!(
-            "{} could not decide everything: some functions that {} were not traced (`devres-tracer rules` lists them)",
-            in_rows(&blind),
-            plural(blind.len(), "it needs", "they need"),
-        );
-        write_wrapped(width, writer, &line)?;
-    }
-    for undecided in summary
-        .undecided
-        .iter()
-        .filter(|undecided| undecided.devices > 0)
-    {
-        let line = format!(
-            "{} could not decide on {} {}: {}",
-            undecided.rule,
-            undecided.devices,
-            plural(undecided.devices, "device", "devices"),
-            Escaped(&undecided.reason.to_string())
-        );
-        write_wrapped(width, writer, &line)?;
-    }
-    Ok(())
-}
-
-fn write_wrapped(width: usize, writer: &mut impl Write, line: &str) -> io::Result<()> {
-    let options = textwrap::Options::new(width)
-        .initial_indent("  ")
-        .subsequent_indent("    ");
-    for line in textwrap::wrap(line, options) {
-        writeln!(writer, "{}", begun(&line))?;
-    }
-    Ok(())
-}
-
-/// `DR001 to DR012, DR014`: rules in a row are reported by the first and the last.
-fn in_rows(rules: &[&str]) -> String {
-    let number = |rule: &str| rule.get(2..).and_then(|digits| digits.parse::<u32>().ok());
-    let rows = rules.chunk_by(|one, next| {
-        number(one).is_some_and(|one| number(next) == Some(one.saturating_add(1)))
-    });
-    let rows: Vec<String> = rows
-        .map(|row| match row {
-            [first, _, .., last] => format!("{first} to {last}"),
-            _ => row.join(", "),
-        })
-        .collect();
-    rows.join(", ")
-}
-
 fn told_off(writer: &mut impl Write, what: &str) -> io::Result<()> {
     writeln!(
         writer,
         "LOST an unknown number of events from here on: {what} switched off"
     )
-}
-
-/// An event in a few words; `None` for what is only bookkeeping.
-pub(crate) fn words(kind: &EventKind) -> Option<String> {
-    Some(match kind {
-        EventKind::Device(_)
-        | EventKind::Stack(_)
-        | EventKind::Snapshot(_)
-        | EventKind::Loss(_) => return None,
-        EventKind::Add(node) => format!("ADD {}", added(node)),
-        EventKind::Remove(node) => format!("REM {}", reference(node)),
-        EventKind::Release(node) => format!("REL {}", reference(node)),
-        EventKind::Replace(node) => format!("REPLACE {}", reference(node)),
-        EventKind::RemoveAction { function, data } => {
-            format!("REM action {function:#x} data {data:#x}")
-        }
-        EventKind::Message(message) => said(message),
-        EventKind::ModuleFree { module, .. } => format!("module_free {}", Escaped(module)),
-        EventKind::Enter(call) => match (&call.detail, call.hook) {
-            (_, Hook::DevresAdd) => return None,
-            (CallDetail::Group(GroupId(0)), hook) => format!("{}(id NULL)", hook.symbol()),
-            (CallDetail::Group(GroupId(id)), hook) => format!("{}(id {id:#x})", hook.symbol()),
-            (CallDetail::Pm(pm), Hook::PmDetach) if !pm.detaches() => {
-                "dev_pm_domain_detach: nothing to detach".to_owned()
-            }
-            (CallDetail::Irq { number, .. }, hook) => format!("{}(irq {number})", hook.symbol()),
-            (CallDetail::Pointer(memory), Hook::Free) => format!("kfree({memory:#x})"),
-            (CallDetail::Supply(name), hook) => {
-                let name = Escaped(name).to_string();
-                match registered(hook, &name) {
-                    Some(lies) => {
-                        format!("in what is released next {} is {}", lies.what, lies.state)
-                    }
-                    None => format!("{}({name})", hook.symbol()),
-                }
-            }
-            (_, hook) => hook.symbol().to_owned(),
-        },
-        EventKind::Leave(left) => match left.value {
-            // One is success before 5.18; errors come out with either sign.
-            Some(value) if left.hook == Hook::Probe && !matches!(value, 0 | 1) => format!(
-                "{} returned {value} ({})",
-                left.hook.symbol(),
-                errno::name(-value.saturating_abs())
-            ),
-            Some(value) if left.hook != Hook::Krealloc => {
-                format!("{} returned {value}", left.hook.symbol())
-            }
-            _ => format!("{} returned", left.hook.symbol()),
-        },
-    })
-}
-
-fn added(node: &AddedNode) -> String {
-    let mut words = reference(&NodeReference {
-        node: node.node,
-        name: node.name.clone(),
-        size: node.size,
-    });
-    if let Some(function) = &node.function
-        && node.name.as_deref() == Some("devm_action_release")
-    {
-        words = format!("{words} → {}", Escaped(&function.to_string()));
-    }
-    words
-}
-
-fn reference(node: &NodeReference) -> String {
-    let name = node.name.as_deref().unwrap_or("(no name)");
-    match node.size {
-        Some(size) => format!("{} ({size} bytes) {}", Escaped(name), node.node),
-        None => format!("{} {}", Escaped(name), node.node),
-    }
-}
-
-fn said(message: &Message) -> String {
-    match message {
-        Message::ProbeRefused => {
-            "the kernel refused the probe: resources present before probing".to_owned()
-        }
-        Message::Warning { function, line } => {
-            let function = function.as_deref().unwrap_or("an unknown function");
-            let line = line.map_or_else(String::new, |line| format!(":{line}"));
-            format!(
-                "the kernel warned in {}, drivers/base/devres.c{line}",
-                Escaped(function)
-            )
-        }
-        Message::FreedActive { object, block, .. } => format!(
-            "the kernel found an active {} in freed memory, after REL {}",
-            Escaped(object),
-            reference(block)
-        ),
-        Message::Waits => "a release is still under way, and its task waits".to_owned(),
-        Message::Splat(splat) => format!("the kernel's {}", Escaped(&splat.to_string())),
-    }
 }

@@ -55,7 +55,12 @@ pub(crate) struct Form {
 }
 
 pub(crate) const FORMS: [Form; 26] = [
-    form("text", Reader::Lines, text, &["text.rs", "reported.rs"]),
+    form(
+        "text",
+        Reader::Lines,
+        text,
+        &["text.rs", "text/summary.rs", "text/words.rs", "reported.rs"],
+    ),
     form("finding", Reader::Lines, findings, &[]),
     form(
         "json",
