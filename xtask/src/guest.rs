@@ -279,10 +279,8 @@ impl Guest {
         Ok(directory)
     }
 
-    /// Writes the initramfs into the run's directory and makes the command that boots it.
-    fn machine_command(&self, directory: &RunDirectory, interactive: bool) -> Result<Command> {
-        let architecture = self.kernel.architecture();
-        tools::require(&[architecture.emulator(), "setpriv", "xz", "zstd"])?;
+    /// Writes the initramfs, with the modules that are wanted, into the run's directory. Returns where it is.
+    fn write_initramfs(&self, directory: &RunDirectory) -> Result<PathBuf> {
         let index = ModuleIndex::read(&self.kernel.modules())?;
         let mut wanted = self.modules.clone();
         wanted.extend(
@@ -307,7 +305,14 @@ impl Guest {
         )?;
         let initramfs = directory.path("initramfs.cpio");
         initramfs::write(&initramfs, &base, INIT, &self.files)?;
+        Ok(initramfs)
+    }
 
+    /// Writes the initramfs into the run's directory and makes the command that boots it.
+    fn machine_command(&self, directory: &RunDirectory, interactive: bool) -> Result<Command> {
+        let architecture = self.kernel.architecture();
+        tools::require(&[architecture.emulator(), "setpriv", "xz", "zstd"])?;
+        let initramfs = self.write_initramfs(directory)?;
         let image = match (architecture, self.boot) {
             (Architecture::Amd64, Boot::Pvh) => self.kernel.vmlinux(),
             _ => self.kernel.bzimage(),

@@ -102,6 +102,37 @@ impl Machine<'_> {
         } else {
             command.arg("-no-reboot");
         }
+        self.add_processor_and_kernel(&mut command);
+        command.arg("-chardev").arg(format!(
+            "file,id=console,path={}",
+            option_value(self.console)?
+        ));
+        command.args(["-serial", "chardev:console"]);
+        if self.interactive {
+            self.add_terminal(&mut command);
+        }
+        for (tag, directory) in self.shares {
+            let directory = option_value(directory)?;
+            command.arg("-fsdev").arg(format!(
+                "local,id={tag},path={directory},security_model=none,multidevs=remap"
+            ));
+            command
+                .arg("-device")
+                .arg(format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}"));
+        }
+        if self.standard_devices {
+            let pc: &[&str] = match self.architecture {
+                Architecture::Amd64 => PC_DEVICES,
+                Architecture::Arm64 | Architecture::Riscv64 | Architecture::Armhf => &[],
+            };
+            let devices = pc.iter().chain(STANDARD_DEVICES);
+            command.args(devices.flat_map(|device| device.split(' ')));
+        }
+        command.args(self.arguments);
+        Ok(command)
+    }
+
+    fn add_processor_and_kernel(&self, command: &mut Command) {
         command.args([
             "-M",
             self.architecture.machine(),
@@ -123,41 +154,19 @@ impl Machine<'_> {
             .arg("-initrd")
             .arg(self.initramfs)
             .args(["-append", self.append]);
-        command.arg("-chardev").arg(format!(
-            "file,id=console,path={}",
-            option_value(self.console)?
-        ));
-        command.args(["-serial", "chardev:console"]);
-        if self.interactive {
-            command.args(["-chardev", "stdio,id=terminal,mux=on,signal=off"]);
-            match self.architecture {
-                Architecture::Amd64 => command.args(["-serial", "chardev:terminal"]),
-                // The machine has one serial line of its own.
-                Architecture::Arm64 | Architecture::Riscv64 | Architecture::Armhf => {
-                    command.args(["-device", "pci-serial,chardev=terminal"])
-                }
-            };
-            command.args(["-mon", "chardev=terminal"]);
-        }
-        for (tag, directory) in self.shares {
-            let directory = option_value(directory)?;
-            command.arg("-fsdev").arg(format!(
-                "local,id={tag},path={directory},security_model=none,multidevs=remap"
-            ));
-            command
-                .arg("-device")
-                .arg(format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}"));
-        }
-        if self.standard_devices {
-            let pc: &[&str] = match self.architecture {
-                Architecture::Amd64 => PC_DEVICES,
-                Architecture::Arm64 | Architecture::Riscv64 | Architecture::Armhf => &[],
-            };
-            let devices = pc.iter().chain(STANDARD_DEVICES);
-            command.args(devices.flat_map(|device| device.split(' ')));
-        }
-        command.args(self.arguments);
-        Ok(command)
+    }
+
+    /// A second serial line, with the emulator's own commands.
+    fn add_terminal(&self, command: &mut Command) {
+        command.args(["-chardev", "stdio,id=terminal,mux=on,signal=off"]);
+        match self.architecture {
+            Architecture::Amd64 => command.args(["-serial", "chardev:terminal"]),
+            // The machine has one serial line of its own.
+            Architecture::Arm64 | Architecture::Riscv64 | Architecture::Armhf => {
+                command.args(["-device", "pci-serial,chardev=terminal"])
+            }
+        };
+        command.args(["-mon", "chardev=terminal"]);
     }
 }
 

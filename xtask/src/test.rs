@@ -293,47 +293,13 @@ fn guest_tests(args: &Args) -> Result<Tally> {
         if !guest_tests::any_named(architecture, extent, filter) {
             continue;
         }
-        if let Err(reason) = architecture.target().prepare() {
-            tally += guest_tests::skip(architecture, extent, name, filter, &reason);
-            continue;
+        match architecture.target().prepare() {
+            Ok(()) => prepared.push_back(prepare(name, architecture, purpose, mirror)?),
+            Err(reason) => tally += guest_tests::skip(architecture, extent, name, filter, &reason),
         }
-        let kernel = Kernel::obtain(name, false, mirror)?;
-        let programs = Programs {
-            tracer: tracer::build_static_for(architecture.target(), purpose)?,
-            module: match architecture {
-                Architecture::Amd64 | Architecture::Arm64 | Architecture::Armhf => {
-                    Some(kmod::build(&kernel, mirror)?)
-                }
-                // Debian 12's assembler is too old for the headers of its newer kernels.
-                Architecture::Riscv64 => None,
-            },
-            fail_module: kmod::build_fail(&kernel, mirror)?,
-        };
-        prepared.push_back((kernel, programs));
     }
-
-    let waiting = Mutex::new(prepared);
-    let next = || {
-        waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
-    };
-    let worker = || -> Result<Tally> {
-        let mut tally = Tally::default();
-        while let Some((kernel, programs)) = next() {
-            tally += guest_tests::run(&kernel, &programs, extent, filter, mirror)?;
-        }
-        Ok(tally)
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..GUESTS_AT_ONCE).map(|_| scope.spawn(worker)).collect();
-        for worker in workers {
-            tally += worker
-                .join()
-                .map_err(|_| anyhow::anyhow!("a thread of the guest tests panicked"))??;
-        }
-        anyhow::Ok(())
+    tally += on_guests(prepared, |kernel, programs| {
+        guest_tests::run(kernel, programs, extent, filter, mirror)
     })?;
     let perturbed =
         extent == Extent::Full && filter.is_none_or(|filter| PERTURBED.contains(filter));
@@ -341,6 +307,57 @@ fn guest_tests(args: &Args) -> Result<Tally> {
         tally += ignored_test("perturbation", PERTURBED)?;
     }
     Ok(tally)
+}
+
+/// A kernel, and what is run on it.
+fn prepare(
+    name: &str,
+    architecture: Architecture,
+    purpose: Purpose,
+    mirror: Option<&str>,
+) -> Result<(Kernel, Programs)> {
+    let kernel = Kernel::obtain(name, false, mirror)?;
+    let programs = Programs {
+        tracer: tracer::build_static_for(architecture.target(), purpose)?,
+        module: match architecture {
+            Architecture::Amd64 | Architecture::Arm64 | Architecture::Armhf => {
+                Some(kmod::build(&kernel, mirror)?)
+            }
+            // Debian 12's assembler is too old for the headers of its newer kernels.
+            Architecture::Riscv64 => None,
+        },
+        fail_module: kmod::build_fail(&kernel, mirror)?,
+    };
+    Ok((kernel, programs))
+}
+
+/// Runs tests on each kernel, so many guests at once.
+fn on_guests(
+    prepared: VecDeque<(Kernel, Programs)>,
+    run: impl Fn(&Kernel, &Programs) -> Result<Tally> + Sync,
+) -> Result<Tally> {
+    let waiting = Mutex::new(prepared);
+    let next = || {
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.pop_front()
+    };
+    let worker = || -> Result<Tally> {
+        let mut tally = Tally::default();
+        while let Some((kernel, programs)) = next() {
+            tally += run(&kernel, &programs)?;
+        }
+        Ok(tally)
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..GUESTS_AT_ONCE).map(|_| scope.spawn(worker)).collect();
+        let mut tally = Tally::default();
+        for worker in workers {
+            tally += worker
+                .join()
+                .map_err(|_| anyhow::anyhow!("a thread of the guest tests panicked"))??;
+        }
+        Ok(tally)
+    })
 }
 
 #[cfg(test)]

@@ -15,25 +15,28 @@ use crate::{command, toolchain};
 /// The licence of the C library, as Debian's systems have it.
 pub(super) const LGPL: &str = "/usr/share/common-licenses/LGPL-2.1";
 
+/// Lists the crates that packages are built of.
+const TREE: [&str; 13] = [
+    "tree",
+    "--locked",
+    "--package",
+    "devres-tracer",
+    // As packages are built.
+    "--no-default-features",
+    "--edges",
+    "normal",
+    "--target",
+    "all",
+    "--prefix",
+    "none",
+    "--format",
+    "{p}",
+];
+
 /// The text of `copyright` in the packages: the program's own licence, the C library, each crate in it with its version and
 /// licence, and the notices that these ask for.
 pub(super) fn account(target: Target) -> Result<String> {
-    let tree = command::output(toolchain::cargo().args([
-        "tree",
-        "--locked",
-        "--package",
-        "devres-tracer",
-        // As packages are built.
-        "--no-default-features",
-        "--edges",
-        "normal",
-        "--target",
-        "all",
-        "--prefix",
-        "none",
-        "--format",
-        "{p}",
-    ]))?;
+    let tree = command::output(toolchain::cargo().args(TREE))?;
     let linked: BTreeSet<(&str, &str)> = tree.lines().filter_map(package).collect();
     let metadata = command::output(toolchain::cargo().args([
         "metadata",

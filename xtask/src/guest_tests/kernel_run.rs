@@ -183,6 +183,19 @@ impl KernelRun<'_> {
         let names: Vec<&str> = sessions.iter().map(|session| session.name).collect();
         write(&self.directory.join("sessions"), &names.join("\n"))?;
 
+        let guest = self.guest(sessions)?;
+        let run = guest.run(ALL_SESSIONS)?;
+        ensure!(
+            run.exit_code == 0,
+            "the guest's script failed:\n{}{}",
+            run.stdout,
+            run.stderr
+        );
+        Ok(())
+    }
+
+    /// A guest with all that the sessions' scripts need.
+    fn guest(&self, sessions: &[&Session]) -> Result<Guest> {
         let mut guest = Guest::new(self.kernel.clone());
         guest.files = vec![(
             self.programs.tracer.clone(),
@@ -222,14 +235,7 @@ impl KernelRun<'_> {
         // What a session prints goes to its directory.
         guest.silence = None;
         guest.step = Some(BOOT_TIME + SESSION_TIME);
-        let run = guest.run(ALL_SESSIONS)?;
-        ensure!(
-            run.exit_code == 0,
-            "the guest's script failed:\n{}{}",
-            run.stdout,
-            run.stderr
-        );
-        Ok(())
+        Ok(guest)
     }
 
     /// Checks what a session left.
