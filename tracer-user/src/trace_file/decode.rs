@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     bytes::{Cursor, Malformed, unfold_sign},
-    encode::{CAUSES, detail, kind, message, node, own, payload, returned},
+    numbers::{CAUSES, detail, kind, message, node, own, payload, returned},
     splat,
     tables::ReadingTables,
 };

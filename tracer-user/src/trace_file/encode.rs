@@ -5,99 +5,14 @@ use std::mem;
 use super::{
     FULL_BLOCK, MOST_CONTENT,
     bytes::{Put as _, fold_sign, varint_length},
+    numbers::{CAUSES, detail, kind, message, node, own, payload, returned},
     splat,
     tables::WritingTables,
 };
 use crate::event::{
-    AddedNode, Call, CallDetail, DeviceIdentity, DeviceSnapshot, Event, EventKind, Loss, LossCause,
-    Message, NodeReference, PmDomain, Return, StackDefinition, Task, Time,
+    AddedNode, Call, CallDetail, DeviceIdentity, DeviceSnapshot, Event, EventKind, Loss, Message,
+    NodeReference, PmDomain, Return, StackDefinition, Task, Time,
 };
-
-/// Numbers of the kinds of events: the low four bits of an event's first byte.
-pub(super) mod kind {
-    pub(in crate::trace_file) const DEVICE: u8 = 0;
-    pub(in crate::trace_file) const STACK: u8 = 1;
-    pub(in crate::trace_file) const SNAPSHOT: u8 = 2;
-    pub(in crate::trace_file) const ADD: u8 = 3;
-    pub(in crate::trace_file) const REMOVE: u8 = 4;
-    pub(in crate::trace_file) const RELEASE: u8 = 5;
-    pub(in crate::trace_file) const REPLACE: u8 = 6;
-    pub(in crate::trace_file) const REMOVE_ACTION: u8 = 7;
-    pub(in crate::trace_file) const MODULE_FREE: u8 = 8;
-    pub(in crate::trace_file) const ENTER: u8 = 9;
-    pub(in crate::trace_file) const LEAVE: u8 = 10;
-    pub(in crate::trace_file) const LOSS: u8 = 11;
-    pub(in crate::trace_file) const MESSAGE: u8 = 12;
-}
-
-/// What an event has of its own, unlike the one before it: the high four bits of its first byte.
-pub(super) mod own {
-    pub(in crate::trace_file) const TASK: u8 = 1 << 4;
-    pub(in crate::trace_file) const CPU: u8 = 1 << 5;
-    pub(in crate::trace_file) const DEVICE: u8 = 1 << 6;
-    pub(in crate::trace_file) const STACK: u8 = 1 << 7;
-}
-
-/// What is there of an added node.
-pub(super) mod node {
-    pub(in crate::trace_file) const SIZE: u8 = 1 << 0;
-    pub(in crate::trace_file) const FUNCTION: u8 = 1 << 1;
-    pub(in crate::trace_file) const ACTION_DATA: u8 = 1 << 2;
-    pub(in crate::trace_file) const PAYLOAD_ADDRESS: u8 = 1 << 3;
-    pub(in crate::trace_file) const PAYLOAD: u8 = 1 << 4;
-    pub(in crate::trace_file) const GROUP: u8 = 1 << 5;
-    pub(in crate::trace_file) const ACTION: u8 = 1 << 6;
-    pub(in crate::trace_file) const ALL: u8 = (1 << 7) - 1;
-}
-
-/// How a word of a payload is written: two bits each.
-pub(super) mod payload {
-    pub(in crate::trace_file) const ZERO: u8 = 0;
-    pub(in crate::trace_file) const NUMBER: u8 = 1;
-    pub(in crate::trace_file) const NEAR_NODE: u8 = 2;
-    pub(in crate::trace_file) const WORD: u8 = 3;
-}
-
-/// Numbers of the messages of the kernel.
-pub(super) mod message {
-    pub(in crate::trace_file) const PROBE_REFUSED: u8 = 0;
-    pub(in crate::trace_file) const WARNING: u8 = 1;
-    pub(in crate::trace_file) const FREED_ACTIVE: u8 = 2;
-    pub(in crate::trace_file) const SPLAT: u8 = 3;
-    pub(in crate::trace_file) const WAITS: u8 = 4;
-}
-
-/// Numbers of what is known of a call's arguments.
-pub(super) mod detail {
-    pub(in crate::trace_file) const NONE: u8 = 0;
-    pub(in crate::trace_file) const GROUP: u8 = 1;
-    pub(in crate::trace_file) const PM: u8 = 2;
-    pub(in crate::trace_file) const POINTER: u8 = 3;
-    pub(in crate::trace_file) const MATCH: u8 = 4;
-    pub(in crate::trace_file) const IRQ: u8 = 5;
-    pub(in crate::trace_file) const RELEASES: u8 = 6;
-    pub(in crate::trace_file) const SUPPLY: u8 = 7;
-}
-
-/// What is there of a return.
-pub(super) mod returned {
-    pub(in crate::trace_file) const VALUE: u8 = 1 << 0;
-    pub(in crate::trace_file) const PM: u8 = 1 << 1;
-    pub(in crate::trace_file) const NODE: u8 = 1 << 2;
-    pub(in crate::trace_file) const ALL: u8 = (1 << 3) - 1;
-}
-
-/// Numbers of the causes of loss.
-pub(super) const CAUSES: [LossCause; 8] = [
-    LossCause::RingFull,
-    LossCause::ProbeSkipped,
-    LossCause::Undecodable,
-    LossCause::Input,
-    LossCause::Unwritten,
-    LossCause::KprobesOff,
-    LossCause::FtraceOff,
-    LossCause::HookSilent,
-];
 
 /// A block's content before it is compressed, with what its header says of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -178,14 +93,23 @@ impl Encoder {
     }
 
     fn event(&mut self, event: &Event) {
+        let first = self.plain.bytes.len();
+        self.plain.bytes.push(0);
+        let own = self.head(event);
+        let kind = self.content(&event.kind);
+        if let Some(byte) = self.plain.bytes.get_mut(first) {
+            *byte = kind | own;
+        }
+    }
+
+    /// Writes what an event has of its own, unlike the one before it. Returns what that is.
+    fn head(&mut self, event: &Event) -> u8 {
         let Self {
             plain: Plain { bytes, .. },
             tables,
             previous,
             ..
         } = self;
-        let first = bytes.len();
-        bytes.push(0);
         let mut own = 0;
         bytes.put_difference(event.time.0, previous.time);
         previous.time = event.time.0;
@@ -208,7 +132,17 @@ impl Encoder {
             own |= own::STACK;
             bytes.put_varint(u64::from(stack.0));
         }
-        let kind = match &event.kind {
+        own
+    }
+
+    /// Writes what has happened. Returns the number of its kind.
+    fn content(&mut self, kind: &EventKind) -> u8 {
+        let Self {
+            plain: Plain { bytes, .. },
+            tables,
+            ..
+        } = self;
+        match kind {
             EventKind::Device(identity) => {
                 self.identity(identity);
                 kind::DEVICE
@@ -269,9 +203,6 @@ impl Encoder {
                 bytes.put_varint(number.unwrap_or_default() as u64);
                 kind::LOSS
             }
-        };
-        if let Some(byte) = self.plain.bytes.get_mut(first) {
-            *byte = kind | own;
         }
     }
 

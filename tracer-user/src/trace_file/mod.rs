@@ -16,6 +16,7 @@ mod index;
 mod input;
 mod integrity;
 mod modules;
+mod numbers;
 mod recorder;
 mod rotation;
 mod splat;
