@@ -139,8 +139,7 @@ impl Playback {
             let found = found.filter(|(_, on)| on.first <= position);
             rows.set_findings(found.map(|(key, on)| (key, on.severity)));
             if !rows.choice().filter.is_empty() {
-                let choice = rows.choice().clone();
-                self.choose(choice);
+                self.choose(|_| {});
                 return self.settle();
             }
         }
@@ -149,8 +148,10 @@ impl Playback {
         rows.settle();
     }
 
-    /// Chooses what the table shows.
-    pub fn choose(&mut self, mut choice: Choice) {
+    /// Changes what the table shows.
+    pub fn choose(&mut self, change: impl FnOnce(&mut Choice)) {
+        let mut choice = self.rows.choice().clone();
+        change(&mut choice);
         let rules = RuleSet::all();
         let findings = self.history.findings();
         let mut found: Vec<(InstanceKey, &OnDevice)> = self

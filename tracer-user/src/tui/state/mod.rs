@@ -302,10 +302,10 @@ impl State {
         } else if self.view != View::Devices {
             self.view = View::Devices;
         } else {
-            let mut choice = playback.rows().choice().clone();
-            choice.filter = Filter::default();
-            choice.only_findings = false;
-            playback.choose(choice);
+            playback.choose(|choice| {
+                choice.filter = Filter::default();
+                choice.only_findings = false;
+            });
         }
     }
 
@@ -342,39 +342,20 @@ impl State {
             Action::Top => self.scroll(-isize::MAX, playback),
             // Enough for any list, and far from overflow.
             Action::Bottom => self.scroll(isize::MAX / 2, playback),
-            Action::Open => match self.view {
-                View::Devices if self.device.is_some() => self.go(View::Stack),
-                View::Findings if !playback.history().findings().is_empty() => {
-                    self.select_device_of_finding(playback);
-                    self.finding = Scroll::default();
-                    self.go(View::Finding);
-                }
-                View::Finding => self.go(View::Stack),
-                _ => {}
-            },
+            Action::Open => self.open(playback),
             Action::Filter => {
                 self.go(View::Devices);
                 self.ask(Question::Filter, playback.rows().choice().filter.text());
             }
             Action::Sort => {
-                let mut choice = playback.rows().choice().clone();
-                choice.sort = choice.sort.next();
-                self.tell(
-                    Severity::Info,
-                    format!("sorted by {}", Sort::name(choice.sort)),
-                );
-                playback.choose(choice);
+                playback.choose(|choice| choice.sort = choice.sort.next());
+                let sort = Sort::name(playback.rows().choice().sort);
+                self.tell(Severity::Info, format!("sorted by {sort}"));
             }
-            Action::OnlyFindings => {
-                let mut choice = playback.rows().choice().clone();
+            Action::OnlyFindings => playback.choose(|choice| {
                 choice.only_findings = !choice.only_findings;
-                playback.choose(choice);
-            }
-            Action::Idle => {
-                let mut choice = playback.rows().choice().clone();
-                choice.idle = !choice.idle;
-                playback.choose(choice);
-            }
+            }),
+            Action::Idle => playback.choose(|choice| choice.idle = !choice.idle),
             Action::Pause => self.pause(playback),
             Action::Live => {
                 playback.follow();
@@ -391,16 +372,8 @@ impl State {
             Action::DeviceStepBack => self.device_step(false, playback),
             Action::NextFinding => self.jump(true, playback),
             Action::PreviousFinding => self.jump(false, playback),
-            Action::Scrub | Action::ScrubBack => {
-                let history = playback.history();
-                let stride = ((history.end() - history.first()) / 20).max(1);
-                let position = if action == Action::Scrub {
-                    playback.position().saturating_add(stride)
-                } else {
-                    playback.position().saturating_sub(stride)
-                };
-                self.seek(position, playback);
-            }
+            Action::Scrub => self.scrub(u64::saturating_add, playback),
+            Action::ScrubBack => self.scrub(u64::saturating_sub, playback),
             Action::Goto => self.ask(Question::Goto, ""),
             Action::ZoomIn => self.zoom(true, playback),
             Action::ZoomOut => self.zoom(false, playback),
@@ -413,6 +386,27 @@ impl State {
             Action::SaveTrace => self.ask(Question::SaveTrace, "devres-trace.dvrt"),
         }
         Effect::None
+    }
+
+    /// Opens what is selected.
+    fn open(&mut self, playback: &mut Playback) {
+        match self.view {
+            View::Devices if self.device.is_some() => self.go(View::Stack),
+            View::Findings if !playback.history().findings().is_empty() => {
+                self.select_device_of_finding(playback);
+                self.finding = Scroll::default();
+                self.go(View::Finding);
+            }
+            View::Finding => self.go(View::Stack),
+            _ => {}
+        }
+    }
+
+    /// Goes a twentieth of the recording on or back.
+    fn scrub(&mut self, to: fn(u64, u64) -> u64, playback: &mut Playback) {
+        let history = playback.history();
+        let stride = ((history.end() - history.first()) / 20).max(1);
+        self.seek(to(playback.position(), stride), playback);
     }
 
     fn keep_finding(&mut self, action: Action, playback: &Playback) -> Effect {

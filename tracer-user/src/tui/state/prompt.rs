@@ -99,9 +99,7 @@ impl State {
         if let Some(prompt) = &self.prompt
             && prompt.question == Question::Filter
         {
-            let mut choice = playback.rows().choice().clone();
-            choice.filter = Filter::new(&prompt.text);
-            playback.choose(choice);
+            playback.choose(|choice| choice.filter = Filter::new(&prompt.text));
             self.devices = Scroll::default();
             self.device = None;
         }

@@ -45,22 +45,7 @@ pub(super) fn top(session: &mut Session, area: Rect, buffer: &mut Buffer) {
             .map_or_else(|| "this kernel".to_owned(), escape),
         Sight::Recording(name) => escape(name),
     };
-    let names = View::NUMBERED.map(|view| {
-        let number = View::NUMBERED.iter().position(|known| *known == view);
-        let key = match number {
-            Some(0) => Action::Devices,
-            Some(1) => Action::Stack,
-            Some(2) => Action::Findings,
-            _ => Action::Timeline,
-        };
-        let key = session.configuration.keymap.key(key);
-        let count = if view == View::Findings && findings > 0 {
-            format!(" {findings}")
-        } else {
-            String::new()
-        };
-        (view, format!(" {key} {}{count} ", view.name()))
-    });
+    let names = View::NUMBERED.map(|view| (view, tab(session, view, findings)));
     let tabs: usize = names.iter().map(|(_, name)| width(name)).sum();
     let left = room
         .saturating_sub(tabs + width(&mode) + 2)
@@ -103,6 +88,24 @@ pub(super) fn top(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         .text(mode, theme.bar.patch(mode_style))
         .text(" ", theme.bar);
     put(buffer, area, 0, &line.line());
+}
+
+/// A view's tab: its key, its name, and how many findings there are.
+fn tab(session: &Session, view: View, findings: usize) -> String {
+    let number = View::NUMBERED.iter().position(|known| *known == view);
+    let key = match number {
+        Some(0) => Action::Devices,
+        Some(1) => Action::Stack,
+        Some(2) => Action::Findings,
+        _ => Action::Timeline,
+    };
+    let key = session.configuration.keymap.key(key);
+    let count = if view == View::Findings && findings > 0 {
+        format!(" {findings}")
+    } else {
+        String::new()
+    };
+    format!(" {key} {}{count} ", view.name())
 }
 
 /// Whether what is shown moves, in words.

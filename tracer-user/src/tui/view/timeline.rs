@@ -1,18 +1,18 @@
 //! What ran when: functions as nested spans, additions and releases as marks on them.
 
+mod events;
+
 use hashbrown::HashMap;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Line};
 
 use super::{put, rule};
 use crate::{
-    escape::{Escaped, escape},
     event::{Hook, Time},
     finding::Severity,
     model::InstanceKey,
-    sink::text::words,
     tui::{
         Session,
-        text::{Cells, duration, fit, fit_right, width},
+        text::{duration, fit, fit_right, width},
         theme::Theme,
         timeline::{Mark, MarkKind, Span},
     },
@@ -20,16 +20,12 @@ use crate::{
 
 /// Columns for what a lane is of.
 const LABEL: u16 = 20;
-/// Columns for a task, and for a device, where the screen is not wide.
-const NAME: usize = 16;
 /// Below this height there are no events below the lanes.
 const BOTH: u16 = 14;
 /// Spans that are looked at for one picture. More could not be told apart.
 const MOST_SPANS: usize = 200_000;
 /// Devices that have lanes, those that came first. Nobody scrolls through more.
 const MOST_DEVICES: usize = 1000;
-/// Events that are looked through for those of one device.
-const MOST_EVENTS: u64 = 20_000;
 
 /// One line of the picture.
 enum Lane<'a> {
@@ -116,7 +112,7 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         height: below,
         ..area
     };
-    events(session, one, pane, buffer);
+    events::draw(session, one, pane, buffer);
     session.state.timeline = scroll;
     session.state.areas.list = Rect::default();
     let picture = Rect {
@@ -410,77 +406,5 @@ fn span_name(hook: Hook) -> &'static str {
         Hook::Delete => "delete",
         Hook::FinalPut => "last put",
         other => other.symbol(),
-    }
-}
-
-/// The events around the instant that is looked at.
-fn events(session: &Session, one: Option<InstanceKey>, area: Rect, buffer: &mut Buffer) {
-    if area.height < 3 {
-        return;
-    }
-    let theme = session.configuration.theme;
-    let history = session.playback.history();
-    let position = session.playback.position();
-    let title = "Events, the last one before this instant marked";
-    put(
-        buffer,
-        area,
-        0,
-        &rule(title, usize::from(area.width), &theme),
-    );
-    let rows = usize::from(area.height - 1);
-    let names = NAME.max(usize::from(area.width) / 8);
-    let wanted = |position: &u64| {
-        history.event(*position).is_some_and(|event| {
-            one.is_none_or(|key| event.device == key.address) && words(&event.kind).is_some()
-        })
-    };
-    let far = history.first().max(position.saturating_sub(MOST_EVENTS));
-    let mut before: Vec<u64> = (far + 1..=position)
-        .rev()
-        .filter(wanted)
-        .take(rows)
-        .collect();
-    before.reverse();
-    let far = history.end().min(position.saturating_add(MOST_EVENTS));
-    let after: Vec<u64> = (position + 1..=far).filter(wanted).take(rows).collect();
-    let ahead = after.len().min(rows / 2);
-    let behind = before.len().min(rows - ahead);
-    let skip = before.len() - behind;
-    let marked = before.last().copied();
-    let now = session.playback.now();
-    let shown = before
-        .into_iter()
-        .skip(skip)
-        .chain(after.into_iter().take(rows - behind));
-    for (row, at) in shown.enumerate() {
-        let Some(event) = history.event(at) else {
-            continue;
-        };
-        let later = at > position;
-        let style = if later { theme.faint } else { theme.text };
-        let distance = if event.time >= now {
-            format!("+{}", duration(event.time.since(now)))
-        } else {
-            format!("-{}", duration(now.since(event.time)))
-        };
-        let device = session
-            .playback
-            .model()
-            .device(event.device)
-            .map(|device| escape(device.name()))
-            .unwrap_or_default();
-        let task = format!("{}[{}]", Escaped(&event.task.comm.name()), event.task.tid);
-        let mut cells = Cells::new(theme.signs.cut)
-            .text(if marked == Some(at) { "> " } else { "  " }, theme.key)
-            .right(&event.time.to_string(), 14, style)
-            .right(&distance, 10, style)
-            .left(&task, names, style);
-        if one.is_none() {
-            cells = cells.left(&device, names, style);
-        }
-        let text = words(&event.kind).unwrap_or_default();
-        let line = cells.rest(&text, usize::from(area.width), style).line();
-        put(buffer, area, row + 1, &line);
     }
 }

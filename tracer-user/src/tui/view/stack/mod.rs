@@ -161,6 +161,18 @@ pub(super) fn preview(session: &Session, width: usize, height: usize) -> Vec<Lin
     lines
 }
 
+/// How many of the lines that are left go to what happened and to who added the selected resource: the resources get what
+/// they need, but leave room for that.
+fn room_below(left: u16, items: usize, story: usize) -> u16 {
+    if left < 10 {
+        return 0;
+    }
+    let needed = u16::try_from(items).unwrap_or(u16::MAX).max(3);
+    let story = u16::try_from(story).unwrap_or(u16::MAX);
+    left.saturating_sub(needed)
+        .max((left / 2).min(story.saturating_add(8)))
+}
+
 /// The stack as the whole screen.
 pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
     let theme = session.configuration.theme;
@@ -195,17 +207,11 @@ pub(super) fn draw(session: &mut Session, area: Rect, buffer: &mut Buffer) {
         .filter(|unwinding| is_gone || unwinding.is_fresh(now));
     let used = u16::try_from(above.len()).unwrap_or(u16::MAX);
     let left = area.height.saturating_sub(used);
-    // The resources get what they need, but leave room for what happened and for who added the selected one.
-    let needed = u16::try_from(items.len()).unwrap_or(u16::MAX).max(3);
-    let story_needs = story.map_or(0, |story| story.steps.len() + 1);
-    let story_needs = u16::try_from(story_needs).unwrap_or(u16::MAX);
-    let below = if left < 10 {
-        0
-    } else {
-        let least = left / 2;
-        left.saturating_sub(needed)
-            .max(least.min(story_needs.saturating_add(8)))
-    };
+    let below = room_below(
+        left,
+        items.len(),
+        story.map_or(0, |story| story.steps.len() + 1),
+    );
     let list = Rect {
         y: area.y + used.min(area.height),
         height: left - below,
