@@ -190,6 +190,21 @@ impl Creator {
         left.map_or(Attribution::Unknown, |left| left.attribution)
     }
 
+    /// The probe that added the resources, by the first of them.
+    fn cause(&self, first: Option<&Node>) -> Cause {
+        let stack = first.and_then(Node::stack);
+        Cause {
+            device: self.subject.name().to_owned(),
+            instance: self.subject.key,
+            driver: self.subject.driver().map(str::to_owned),
+            frame: "probe",
+            task: first.map_or_else(String::new, |node| node.task().comm.name().into_owned()),
+            tid: first.map_or(0, |node| node.task().tid),
+            stack: stack.map(finding::frames).unwrap_or_default(),
+            line: stack.and_then(finding::call_site),
+        }
+    }
+
     fn finding(
         &self,
         owner: Device<'_>,
@@ -256,25 +271,7 @@ impl Creator {
                 .take(100)
                 .map(|node| finding::live_resource(node))
                 .collect(),
-            caused_by: Some(Cause {
-                device: creator.to_owned(),
-                instance: self.subject.key,
-                driver: self.subject.driver().map(str::to_owned),
-                frame: "probe",
-                task: left
-                    .first()
-                    .map_or_else(String::new, |node| node.task().comm.name().into_owned()),
-                tid: left.first().map_or(0, |node| node.task().tid),
-                stack: left
-                    .first()
-                    .and_then(|node| node.stack())
-                    .map(finding::frames)
-                    .unwrap_or_default(),
-                line: left
-                    .first()
-                    .and_then(|node| node.stack())
-                    .and_then(finding::call_site),
-            }),
+            caused_by: Some(self.cause(left.first().copied())),
             known: known::of(INFO.id, Observed::driver(self.subject.driver())),
             ..subject.finding(&INFO, severity, &format!("{driver}/{shown}"), model.now())
         }

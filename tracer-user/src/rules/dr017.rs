@@ -54,6 +54,22 @@ struct Growth {
     sequence: u64,
 }
 
+impl Growth {
+    /// Counts one more. Whether there are more than ever for several looks in a row, at this one too.
+    fn adds(&mut self) -> bool {
+        self.live += 1;
+        if self.live <= self.most {
+            return false;
+        }
+        self.most = self.live;
+        if !self.most.is_multiple_of(STEP) {
+            return false;
+        }
+        self.grown += 1;
+        self.grown >= LOOKS
+    }
+}
+
 impl Rule for RuntimeGrowth {
     fn info(&self) -> &'static RuleInfo {
         &INFO
@@ -127,16 +143,7 @@ impl RuntimeGrowth {
                 reported: false,
                 sequence: node.sequence(),
             });
-        growth.live += 1;
-        if growth.live <= growth.most {
-            return;
-        }
-        growth.most = growth.live;
-        if !growth.most.is_multiple_of(STEP) {
-            return;
-        }
-        growth.grown += 1;
-        if growth.grown < LOOKS {
+        if !growth.adds() {
             return;
         }
         let lasted = model.now().since(growth.since);

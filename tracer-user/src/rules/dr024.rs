@@ -282,6 +282,13 @@ fn lets_in(node: &Node) -> Option<Hazard> {
     })
 }
 
+fn switching_off(off: &Off) -> Step {
+    let what = switched(off.hook, &off.supply).unwrap_or_default();
+    let by = off.caller.as_ref();
+    let by = by.map_or_else(String::new, |caller| format!(", by {caller}"));
+    Step::at(off.time, format!("{what}{by}"))
+}
+
 fn found(device: Device<'_>, dark: &Dark, model: &Model, report: &mut Report) {
     let outlived = |off: &&Off| dark.gone.iter().any(|gone| gone.outlived(off));
     let is_late = |gone: &&Gone| dark.off.iter().any(|off| gone.outlived(off));
@@ -318,22 +325,12 @@ fn found(device: Device<'_>, dark: &Dark, model: &Model, report: &mut Report) {
         1 => format!("{label} was"),
         count => format!("{label} and {} more were", count - 1),
     };
-    let mut order: Vec<Step> = dark
-        .off
-        .iter()
-        .filter(outlived)
-        .map(|off| {
-            let what = switched(off.hook, &off.supply).unwrap_or_default();
-            let by = off.caller.as_ref();
-            let by = by.map_or_else(String::new, |caller| format!(", by {caller}"));
-            Step::at(off.time, format!("{what}{by}"))
-        })
-        .collect();
-    order.extend(handled.map(|time| Step::at(time, "an interrupt's handler runs")));
-    order.extend(gone.iter().map(|gone| {
+    let off_then = dark.off.iter().filter(outlived).map(switching_off);
+    let handled_then = handled.map(|time| Step::at(time, "an interrupt's handler runs"));
+    let gone_then = gone.iter().map(|gone| {
         let label = finding::label(&gone.node);
         Step::at(gone.time, format!("{label} is released"))
-    }));
+    });
     let meaning = if handled.is_some() {
         "The handler ran without what was switched off. If it touches registers, the access fails or hangs."
     } else if is_called {
@@ -349,7 +346,7 @@ fn found(device: Device<'_>, dark: &Dark, model: &Model, report: &mut Report) {
             off.supply
         ),
         meaning: meaning.to_owned(),
-        order,
+        order: off_then.chain(handled_then).chain(gone_then).collect(),
         expected: vec![
             "what can call the driver is released or disabled".to_owned(),
             "clocks and regulators go off".to_owned(),

@@ -77,27 +77,8 @@ impl Rule for DanglingData {
                 }
             }
             Change::NodeVanished(id) => self.forget(*id, model),
-            Change::NodeRemoved(id) | Change::NodeReleased { node: id, .. } => {
-                self.forget(*id, model);
-                if let Some(block) = model.node(*id)
-                    && is_block(block)
-                {
-                    let end = End {
-                        block,
-                        start: block.payload_address(),
-                        size: block.size(),
-                        how: if matches!(change, Change::NodeRemoved(_)) {
-                            "freed"
-                        } else {
-                            RELEASED
-                        },
-                    };
-                    self.ended(&end, model, report);
-                    if block.name().is_none_or(|name| &**name != MOVED) {
-                        self.devices.ended(block, end.how, model, report);
-                    }
-                }
-            }
+            Change::NodeRemoved(id) => self.gone(*id, "freed", model, report),
+            Change::NodeReleased { node: id, .. } => self.gone(*id, RELEASED, model, report),
             Change::NodeReplaced {
                 node,
                 payload,
@@ -174,6 +155,24 @@ struct End<'m> {
 }
 
 impl DanglingData {
+    /// A node has left its device's list: it points nowhere any more, and nothing may point into it.
+    fn gone(&mut self, id: NodeId, how: &'static str, model: &Model, report: &mut Report) {
+        self.forget(id, model);
+        let Some(block) = model.node(id).filter(|node| is_block(node)) else {
+            return;
+        };
+        let end = End {
+            block,
+            start: block.payload_address(),
+            size: block.size(),
+            how,
+        };
+        self.ended(&end, model, report);
+        if block.name().is_none_or(|name| &**name != MOVED) {
+            self.devices.ended(block, how, model, report);
+        }
+    }
+
     /// Looks whether what points into memory that is gone goes itself now, and how.
     fn settle(&mut self, change: &Change, model: &Model, report: &mut Report) {
         let lost = matches!(change, Change::Lost(_));
