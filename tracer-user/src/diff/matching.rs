@@ -21,6 +21,9 @@ struct Device<'a> {
     other: Option<usize>,
 }
 
+/// What two devices have in common that are paired.
+type Key = fn(&Device<'_>) -> Option<String>;
+
 /// Pairs the devices: by name and bus, by name, by driver, by what is left of a name without its numbers.
 pub(super) fn devices<'a>(
     good: &'a Histories,
@@ -31,40 +34,18 @@ pub(super) fn devices<'a>(
     let mut theirs = gather(bad, &[]);
     let mut why: HashMap<usize, &'static str> = HashMap::new();
     for (how, key) in [
-        (
-            None,
-            (|device| Some(by_name_and_bus(device))) as fn(&Device<'_>) -> Option<String>,
-        ),
+        (None, (|device| Some(by_name_and_bus(device))) as Key),
         (None, |device| {
             (!device.name.is_empty()).then(|| device.name.clone())
         }),
         (Some("the driver and the order are the same"), by_driver),
         (Some("the names differ only in numbers"), by_shape),
     ] {
-        let mut waiting: HashMap<String, Vec<usize>> = HashMap::new();
-        for (place, device) in theirs.iter().enumerate().rev() {
-            if let (None, Some(key)) = (device.other, key(device)) {
-                waiting.entry(key).or_default().push(place);
-            }
-        }
-        for (place, device) in mine.iter_mut().enumerate() {
-            let Some(found) = device
-                .other
-                .is_none()
-                .then(|| key(device))
-                .flatten()
-                .and_then(|key| waiting.get_mut(&key)?.pop())
-            else {
-                continue;
-            };
-            device.other = Some(found);
-            if let Some(other) = theirs.get_mut(found) {
-                other.other = Some(place);
-            }
-            if let Some(how) = how {
-                why.insert(place, how);
-            }
-        }
+        let places = pair_by(key, &mut mine, &mut theirs);
+        why.extend(
+            how.into_iter()
+                .flat_map(|how| places.iter().map(move |place| (*place, how))),
+        );
     }
     let mut pairs: Vec<Pair<'a>> = mine
         .iter()
@@ -97,6 +78,31 @@ pub(super) fn devices<'a>(
             }),
     );
     pairs
+}
+
+/// Pairs the devices that are still alone and of which a key is the same. Returns the places in `mine` of those.
+fn pair_by(key: Key, mine: &mut [Device<'_>], theirs: &mut [Device<'_>]) -> Vec<usize> {
+    let mut waiting: HashMap<String, Vec<usize>> = HashMap::new();
+    for (place, device) in theirs.iter().enumerate().rev() {
+        if let (None, Some(key)) = (device.other, key(device)) {
+            waiting.entry(key).or_default().push(place);
+        }
+    }
+    let mut paired = Vec::new();
+    for (place, device) in mine.iter_mut().enumerate() {
+        if device.other.is_some() {
+            continue;
+        }
+        let Some(found) = key(device).and_then(|key| waiting.get_mut(&key)?.pop()) else {
+            continue;
+        };
+        device.other = Some(found);
+        if let Some(other) = theirs.get_mut(found) {
+            other.other = Some(place);
+        }
+        paired.push(place);
+    }
+    paired
 }
 
 fn gather<'a>(histories: &'a Histories, map: &[(String, String)]) -> Vec<Device<'a>> {

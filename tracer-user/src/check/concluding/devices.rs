@@ -128,31 +128,13 @@ impl<'o> Found<'o> {
 impl Concluding<'_> {
     /// A group for each device that was active or that something was found on.
     pub(in crate::check) fn devices(&mut self, mut growth: Option<&mut Growth>) -> Vec<Group> {
-        let mut devices: BTreeMap<(String, String), Vec<(Place, Record)>> = BTreeMap::new();
-        for (place, record) in self.records.iter() {
-            if self.policy.wants(place) && record.is_active() {
-                let key = (place.bus.clone(), place.device.clone());
-                let records = devices.entry(key).or_default();
-                records.push((place.clone(), record.clone()));
-            }
-        }
         let found = Found::new(self);
-        for about in &found.all {
-            let culprit = about.culprit.iter().filter(|_| about.victims.is_empty());
-            for place in about.victims.iter().chain(culprit) {
-                let key = (place.bus.clone(), place.device.clone());
-                let records = devices.entry(key).or_default();
-                if !records.iter().any(|(known, _)| known == place) {
-                    records.push((place.clone(), Record::default()));
-                }
-            }
-        }
         let applied: Vec<&RuleInfo> = RuleSet::all()
             .infos()
             .filter(|info| self.policy.levels.of(info.id) != Level::Off)
             .collect();
         let mut groups: Vec<Group> = Vec::new();
-        for ((bus, device), records) in devices {
+        for ((bus, device), records) in self.shown(&found) {
             let mut tests: Vec<Test> = applied
                 .iter()
                 .map(|info| self.rule(info, &device, &records, &found))
@@ -189,6 +171,28 @@ impl Concluding<'_> {
             groups.push(group);
         }
         groups
+    }
+
+    /// What is known of each device that was active or that something was found on, by its bus and its name.
+    fn shown(&self, found: &Found<'_>) -> BTreeMap<(String, String), Vec<(Place, Record)>> {
+        let key = |place: &Place| (place.bus.clone(), place.device.clone());
+        let mut devices: BTreeMap<_, Vec<(Place, Record)>> = BTreeMap::new();
+        for (place, record) in self.records.iter() {
+            if self.policy.wants(place) && record.is_active() {
+                let records = devices.entry(key(place)).or_default();
+                records.push((place.clone(), record.clone()));
+            }
+        }
+        for about in &found.all {
+            let culprit = about.culprit.iter().filter(|_| about.victims.is_empty());
+            for place in about.victims.iter().chain(culprit) {
+                let records = devices.entry(key(place)).or_default();
+                if !records.iter().any(|(known, _)| known == place) {
+                    records.push((place.clone(), Record::default()));
+                }
+            }
+        }
+        devices
     }
 
     /// Whose driver did what was found on another device, if that one is wanted.

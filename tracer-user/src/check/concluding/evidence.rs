@@ -27,19 +27,20 @@ impl Concluding<'_> {
                         lost(outcome.lost)
                     )
                 }),
-                Vec::new(),
             ),
-            verdict(
-                "the tracer's model matches the kernel",
-                (outcome.desyncs > 0).then(|| {
-                    format!(
-                        "{} {}: a bug of this tool, please report it",
-                        outcome.desyncs,
-                        plural(outcome.desyncs, "disagreement", "disagreements")
-                    )
-                }),
-                outcome.desync_details.clone(),
-            ),
+            Test {
+                lines: outcome.desync_details.clone(),
+                ..verdict(
+                    "the tracer's model matches the kernel",
+                    (outcome.desyncs > 0).then(|| {
+                        format!(
+                            "{} {}: a bug of this tool, please report it",
+                            outcome.desyncs,
+                            plural(outcome.desyncs, "disagreement", "disagreements")
+                        )
+                    }),
+                )
+            },
         ];
         if !outcome.silent_hooks.is_empty() {
             let silent: Vec<_> = outcome
@@ -48,14 +49,14 @@ impl Concluding<'_> {
                 .map(ToString::to_string)
                 .collect();
             let why = silent.join("; ");
-            tests.push(verdict("hooks report", Some(why), Vec::new()));
+            tests.push(verdict("hooks report", Some(why)));
         }
         if outcome.misfits > 0 {
             let why = misfits(outcome.misfits);
-            tests.push(verdict("events are consistent", Some(why), Vec::new()));
+            tests.push(verdict("events are consistent", Some(why)));
         }
         if let Some(why) = &ending.cut_short {
-            tests.push(verdict("run is complete", Some(why.clone()), Vec::new()));
+            tests.push(verdict("run is complete", Some(why.clone())));
         }
         if let Some(why) = &ending.unrecorded {
             tests.push(Test::new("recorded", Status::Failed, why));
@@ -65,7 +66,7 @@ impl Concluding<'_> {
                 1 => "1 finding was not kept".to_owned(),
                 dropped => format!("{dropped} findings were not kept"),
             };
-            tests.push(verdict("all findings kept", Some(why), Vec::new()));
+            tests.push(verdict("all findings kept", Some(why)));
         }
         let active = self
             .records
@@ -76,14 +77,13 @@ impl Concluding<'_> {
             (0, 0) => verdict(
                 SOMETHING,
                 Some("no judged device gained or lost a resource".to_owned()),
-                Vec::new(),
             ),
             (0, before) => Test::new(
                 SOMETHING,
                 Status::Passed,
                 format!("all that there was, an earlier run has judged ({before} devices)"),
             ),
-            _ => verdict(SOMETHING, None, Vec::new()),
+            _ => verdict(SOMETHING, None),
         });
         tests.extend(self.undecided_everywhere());
         tests.extend(self.required());
@@ -125,7 +125,7 @@ impl Concluding<'_> {
                     .unwrap_or("the source does not record it");
                 format!("not seen: {reason}")
             });
-            tests.push(verdict(&name, why, Vec::new()));
+            tests.push(verdict(&name, why));
         }
         for id in &required.rules {
             let why = info(id).and_then(|info| {
@@ -135,41 +135,34 @@ impl Concluding<'_> {
                     unable(self.coverage, info)
                 }
             });
-            tests.push(verdict(&format!("{id} is required"), why, Vec::new()));
+            tests.push(verdict(&format!("{id} is required"), why));
         }
         for (text, glob) in &required.drivers {
             let seen = self.records.iter().any(|(place, record)| {
                 glob.is_match(&place.driver) && (record.bound > 0 || record.ended > 0)
             });
             let why = (!seen).then(|| "it was neither bound nor unbound in this run".to_owned());
-            tests.push(verdict(&format!("driver {text}"), why, Vec::new()));
+            tests.push(verdict(&format!("driver {text}"), why));
         }
         if required.snapshot {
             let why = match &self.coverage.before {
                 Before::Unknown(reason) => Some(reason.clone()),
                 Before::Snapshot | Before::Nothing => None,
             };
-            tests.push(verdict(
-                "resources from before the run are known",
-                why,
-                Vec::new(),
-            ));
+            tests.push(verdict("resources from before the run are known", why));
         }
         if required.stacks {
             let why = (!self.coverage.stacks).then(|| "no stacks were recorded".to_owned());
-            tests.push(verdict("stacks are recorded", why, Vec::new()));
+            tests.push(verdict("stacks are recorded", why));
         }
         tests
     }
 }
 
 /// A test of evidence: what is missing makes the run inconclusive.
-fn verdict(name: &str, missing: Option<String>, lines: Vec<String>) -> Test {
+fn verdict(name: &str, missing: Option<String>) -> Test {
     match missing {
-        Some(missing) => Test {
-            lines,
-            ..Test::new(name, Status::Inconclusive, missing)
-        },
+        Some(missing) => Test::new(name, Status::Inconclusive, missing),
         None => Test::new(name, Status::Passed, ""),
     }
 }

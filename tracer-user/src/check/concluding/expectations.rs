@@ -63,17 +63,9 @@ impl Concluding<'_> {
             (status, why)
         };
         let Some(rule) = expectation.rule() else {
-            let subject = expectation.subject();
-            let mut theirs = groups
-                .iter()
-                .flat_map(|group| group.tests.iter())
-                .filter(|test| test.fingerprint.as_deref() == Some(subject.as_str()))
-                .map(|test| test.status);
-            return match theirs.next() {
-                Some(Status::Passed) if theirs.all(|status| status == Status::Passed) => {
-                    unexpected()
-                }
-                Some(_) => open("not found, but that proves nothing: see that test".to_owned()),
+            return match passed(&expectation.subject(), groups) {
+                Some(true) => unexpected(),
+                Some(false) => open("not found, but that proves nothing: see that test".to_owned()),
                 None => open("no such test in this run".to_owned()),
             };
         };
@@ -109,4 +101,13 @@ impl Concluding<'_> {
             },
         }
     }
+}
+
+/// Whether all tests with this fingerprint have passed, if there are any.
+fn passed(fingerprint: &str, groups: &[Group]) -> Option<bool> {
+    let tests = groups.iter().flat_map(|group| group.tests.iter());
+    tests
+        .filter(|test| test.fingerprint.as_deref() == Some(fingerprint))
+        .map(|test| test.status == Status::Passed)
+        .reduce(|one, other| one && other)
 }

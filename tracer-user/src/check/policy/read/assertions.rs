@@ -47,7 +47,35 @@ impl Source<'_> {
             read.driver.as_ref(),
             read.bus.as_ref(),
         )?;
-        let mut requirements: Vec<(&str, Requirement)> = Vec::new();
+        let requirements = self.requirements(table)?;
+        if requirements.is_empty() {
+            return Err(self.error(table.span(), "this assertion asserts nothing"));
+        }
+        let place = self.place(table.span());
+        let several = requirements.len() > 1;
+        Ok(requirements
+            .into_iter()
+            .map(|(key, requirement)| Assertion {
+                name: match &read.name {
+                    Some(name) if several => format!("{}: {key}", name.get_ref()),
+                    Some(name) => name.get_ref().clone(),
+                    None => format!("{}: {key}", subject.get_ref()),
+                },
+                place: place.clone(),
+                selection: selection.clone(),
+                optional: read.optional,
+                requirement,
+            })
+            .collect())
+    }
+
+    /// What a table asks for, each with its key.
+    fn requirements(
+        self,
+        table: &Spanned<AssertTable>,
+    ) -> Result<Vec<(&'static str, Requirement)>, PolicyError> {
+        let read = table.get_ref();
+        let mut requirements = Vec::new();
         for (key, value, requirement) in [
             (
                 "nothing-left-after-unbind",
@@ -90,24 +118,6 @@ impl Source<'_> {
         if let Some(most) = read.most_resources {
             requirements.push(("most-resources", Requirement::MostResources(most)));
         }
-        if requirements.is_empty() {
-            return Err(self.error(table.span(), "this assertion asserts nothing"));
-        }
-        let place = self.place(table.span());
-        let several = requirements.len() > 1;
-        Ok(requirements
-            .into_iter()
-            .map(|(key, requirement)| Assertion {
-                name: match &read.name {
-                    Some(name) if several => format!("{}: {key}", name.get_ref()),
-                    Some(name) => name.get_ref().clone(),
-                    None => format!("{}: {key}", subject.get_ref()),
-                },
-                place: place.clone(),
-                selection: selection.clone(),
-                optional: read.optional,
-                requirement,
-            })
-            .collect())
+        Ok(requirements)
     }
 }

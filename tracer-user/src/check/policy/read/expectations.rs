@@ -35,6 +35,30 @@ impl Source<'_> {
                 )
             })?,
         };
+        let matcher = self.matcher(table)?;
+        let reason = match &read.reason {
+            Some(word) if !word.get_ref().trim().is_empty() => word.get_ref().clone(),
+            Some(word) => return Err(self.error(word.span(), "the reason is empty")),
+            None => {
+                return Err(self.error(table.span(), "an expectation needs a reason"));
+            }
+        };
+        Ok(Expectation {
+            place: self.place(table.span()),
+            matcher,
+            outcome,
+            reason,
+            until: read
+                .until
+                .as_ref()
+                .map(|date| self.date(date))
+                .transpose()?,
+        })
+    }
+
+    /// The findings that a table means.
+    fn matcher(self, table: &Spanned<ExpectTable>) -> Result<Matcher, PolicyError> {
+        let read = table.get_ref();
         let matcher = match (&read.fingerprint, &read.rule) {
             (Some(fingerprint), None) => {
                 let others = [&read.device, &read.driver, &read.bus];
@@ -76,24 +100,7 @@ impl Source<'_> {
                 "an expectation by rule needs a driver, device or bus; to switch a rule off, use [rules]",
             ));
         }
-        let reason = match &read.reason {
-            Some(word) if !word.get_ref().trim().is_empty() => word.get_ref().clone(),
-            Some(word) => return Err(self.error(word.span(), "the reason is empty")),
-            None => {
-                return Err(self.error(table.span(), "an expectation needs a reason"));
-            }
-        };
-        Ok(Expectation {
-            place: self.place(table.span()),
-            matcher,
-            outcome,
-            reason,
-            until: read
-                .until
-                .as_ref()
-                .map(|date| self.date(date))
-                .transpose()?,
-        })
+        Ok(matcher)
     }
 
     fn fingerprint(self, word: &Word) -> Result<Matcher, PolicyError> {
