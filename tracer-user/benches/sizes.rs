@@ -125,19 +125,11 @@ fn bound_at_once(devices: u64, resources: u64) -> Vec<Event> {
         for index in 0..resources {
             story.add(device, node(number, index), "devm_kzalloc_release", 64);
         }
-        story
-            .enter(device, Hook::Bound)
-            .returned(device, Hook::Probe, Some(0));
+        story.bound(device);
     }
     for number in 0..devices {
         let device = device(number);
-        story
-            .task("init", 1)
-            .enter(device, Hook::Unbind)
-            .enter(device, Hook::Remove)
-            .leave(device, Hook::Remove)
-            .enter(device, Hook::Cleanup)
-            .enter(device, Hook::ReleaseAll);
+        story.task("init", 1).begin_unbind(device);
         for index in (0..resources).rev() {
             story.rel(device, node(number, index), "devm_kzalloc_release", 64);
         }

@@ -258,9 +258,7 @@ fn probe(story: &mut Story, device: Dev) {
         let node = added(device.0 + 0x40 * (number + 1), name, 64);
         story.push(device, EventKind::Add(node));
     }
-    story
-        .enter(device, Hook::Bound)
-        .returned(device, Hook::Probe, Some(0));
+    story.bound(device);
 }
 
 fn unbind(story: &mut Story, device: Dev) {

@@ -47,8 +47,7 @@ fn bind(story: &mut Story, device: Dev, stack: bool) {
     }
     story
         .add(device, device.0 + 0x100, "devm_clk_release", 8)
-        .enter(device, Hook::Bound)
-        .returned(device, Hook::Probe, Some(0));
+        .bound(device);
 }
 
 /// The PM domain goes before what was added.
@@ -62,9 +61,7 @@ fn unbind(story: &mut Story, device: Dev) {
         .enter(device, Hook::Cleanup)
         .enter(device, Hook::ReleaseAll)
         .rel(device, device.0 + 0x100, "devm_clk_release", 8)
-        .returned(device, Hook::ReleaseAll, Some(1))
-        .leave(device, Hook::Cleanup)
-        .leave(device, Hook::Unbind);
+        .end_unbind(device, 1);
 }
 
 /// Two devices of one driver, one of which is bound twice.
@@ -113,15 +110,9 @@ fn a_binding_from_before_the_trace_gives_way_to_one_that_was_seen() {
 fn what_is_counted_without_being_made_is_made_where_it_would_tell_more() {
     let going = |story: &mut Story| {
         story
-            .enter(ONE, Hook::Unbind)
-            .enter(ONE, Hook::Remove)
-            .leave(ONE, Hook::Remove)
-            .enter(ONE, Hook::Cleanup)
-            .enter(ONE, Hook::ReleaseAll)
+            .begin_unbind(ONE)
             .rel(ONE, 0x500, "devm_irq_release", 16)
-            .returned(ONE, Hook::ReleaseAll, Some(1))
-            .leave(ONE, Hook::Cleanup)
-            .leave(ONE, Hook::Unbind);
+            .end_unbind(ONE, 1);
     };
     let probe = |story: &mut Story, stack: bool| {
         story.enter(ONE, Hook::Probe);
@@ -132,10 +123,7 @@ fn what_is_counted_without_being_made_is_made_where_it_would_tell_more() {
                 "really_probe",
             ]);
         }
-        story
-            .add(ONE, 0x500, "devm_irq_release", 16)
-            .enter(ONE, Hook::Bound)
-            .returned(ONE, Hook::Probe, Some(0));
+        story.add(ONE, 0x500, "devm_irq_release", 16).bound(ONE);
     };
     let mut story = Story::new();
     story.snapshot(ONE, "early", &[added(0x500, "devm_irq_release", 16)]);
@@ -423,8 +411,7 @@ fn a_device_is_not_accused_of_what_was_worse_on_another() {
         .enter(OTHER, Hook::Probe)
         .attach(OTHER)
         .add(OTHER, 0x900, "devm_kzalloc_release", 8)
-        .enter(OTHER, Hook::Bound)
-        .returned(OTHER, Hook::Probe, Some(0))
+        .bound(OTHER)
         .enter(OTHER, Hook::Unbind)
         .enter(OTHER, Hook::Remove)
         .detach(OTHER)
@@ -432,9 +419,7 @@ fn a_device_is_not_accused_of_what_was_worse_on_another() {
         .enter(OTHER, Hook::Cleanup)
         .enter(OTHER, Hook::ReleaseAll)
         .rel(OTHER, 0x900, "devm_kzalloc_release", 8)
-        .returned(OTHER, Hook::ReleaseAll, Some(1))
-        .leave(OTHER, Hook::Cleanup)
-        .leave(OTHER, Hook::Unbind);
+        .end_unbind(OTHER, 1);
     let results = check(&story, "");
     assert_eq!(test(&results, "platform/one").status, Status::Failed);
     assert_eq!(test(&results, "platform/other").status, Status::Noted);

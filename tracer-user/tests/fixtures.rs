@@ -33,9 +33,7 @@ fn pvpanic_probe(story: &mut Story, action: impl Fn(&mut Story)) {
             "really_probe",
         ]);
     action(story);
-    story
-        .enter(PVPANIC, Hook::Bound)
-        .returned(PVPANIC, Hook::Probe, Some(0));
+    story.bound(PVPANIC);
 }
 
 /// What `dev_pm_domain_detach` does inside: it deletes the wakeup source's device.
@@ -193,8 +191,7 @@ fn lm75() -> Story {
         .add(LM75, 0x06f2_f680, "lm75_remove", 64)
         .enter(HWMON, Hook::Initialise)
         .add(LM75, 0x06f2_f500, "devm_hwmon_release", 8)
-        .enter(LM75, Hook::Bound)
-        .returned(LM75, Hook::Probe, Some(0))
+        .bound(LM75)
         .enter(LM75, Hook::Unbind)
         .enter(LM75, Hook::Remove)
         .release_group(LM75, group)

@@ -33,26 +33,14 @@ fn memory_is_bounded_by_what_is_kept() {
                 let node = device.0 + 0x10 * node;
                 story.add(device, node, "devm_kzalloc_release", 64);
             }
-            story
-                .enter(device, Hook::Bound)
-                .returned(device, Hook::Probe, Some(0))
-                .enter(device, Hook::Unbind)
-                .enter(device, Hook::Remove)
-                .leave(device, Hook::Remove)
-                .enter(device, Hook::Cleanup)
-                .enter(device, Hook::ReleaseAll);
+            story.bound(device).begin_unbind(device);
             for node in (0..16).rev() {
                 let node = device.0 + 0x10 * node;
                 story.rel(device, node, "devm_kzalloc_release", 64);
             }
-            story
-                .returned(device, Hook::ReleaseAll, Some(16))
-                .leave(device, Hook::Cleanup)
-                .leave(device, Hook::Unbind);
+            story.end_unbind(device, 16);
         }
-        story
-            .enter(device, Hook::FinalPut)
-            .leave(device, Hook::FinalPut);
+        story.last_put(device);
     }
     let limits = Limits {
         steps_of_binding: 20,

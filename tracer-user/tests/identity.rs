@@ -125,9 +125,7 @@ impl Kernel {
             }),
             Deed::End if histories => {
                 self.event(device, |story| {
-                    story
-                        .enter(device, Hook::FinalPut)
-                        .leave(device, Hook::FinalPut);
+                    story.last_put(device);
                 });
                 self.living.remove(&address);
                 self.told.remove(&address);

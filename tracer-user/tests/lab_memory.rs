@@ -57,21 +57,13 @@ fn story(round: usize) -> Vec<Event> {
             .stack(&[&format!("function{round}.{number}"), "really_probe"])
             .add(device, device.0 + 0x100, &format!("release_{name}"), 8)
             .add(device, device.0 + 0x200, "devm_kzalloc_release", 8)
-            .enter(device, Hook::Bound)
-            .returned(device, Hook::Probe, Some(0))
-            .enter(device, Hook::Unbind)
-            .enter(device, Hook::Remove)
-            .leave(device, Hook::Remove)
-            .enter(device, Hook::Cleanup)
-            .enter(device, Hook::ReleaseAll)
+            .bound(device)
+            .begin_unbind(device)
             .rel(device, device.0 + 0x200, "devm_kzalloc_release", 8)
             .rel(device, device.0 + 0x100, &format!("release_{name}"), 8)
-            .returned(device, Hook::ReleaseAll, Some(2))
-            .leave(device, Hook::Cleanup)
-            .leave(device, Hook::Unbind)
+            .end_unbind(device, 2)
             .enter(device, Hook::Delete)
-            .enter(device, Hook::FinalPut)
-            .leave(device, Hook::FinalPut);
+            .last_put(device);
     }
     for event in &mut story.events {
         event.time.0 += round as u64 * 1_000_000_000;

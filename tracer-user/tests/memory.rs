@@ -53,8 +53,7 @@ fn rules_keep_nothing_of_what_has_gone() {
         .attach(parent)
         .push(parent, EventKind::Add(block))
         .push(parent, EventKind::Add(irq))
-        .enter(parent, Hook::Bound)
-        .returned(parent, Hook::Probe, Some(0));
+        .bound(parent);
     for _ in 0..3 {
         story
             .enter(child, Hook::Probe)
@@ -80,8 +79,7 @@ fn rules_keep_nothing_of_what_has_gone() {
             .leave(device, Hook::Remove)
             .leave(device, Hook::Unbind)
             .leave(device, Hook::Delete)
-            .enter(device, Hook::FinalPut)
-            .leave(device, Hook::FinalPut);
+            .last_put(device);
     }
     // A source defines a stack once.
     let (stacks, events): (Vec<_>, Vec<_>) = story
@@ -229,9 +227,7 @@ fn live(devices: usize, each: usize) -> (usize, usize) {
             model.apply(&event);
         }
         let mut story = Story::new();
-        story
-            .enter(subject, Hook::Bound)
-            .returned(subject, Hook::Probe, Some(0));
+        story.bound(subject);
         for event in &story.events {
             model.apply(event);
         }

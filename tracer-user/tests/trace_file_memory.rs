@@ -59,8 +59,7 @@ fn story(round: usize) -> Vec<Event> {
             .stack(&[&format!("function{round}.{number}"), "really_probe"])
             .add(device, device.0 + 0x100, &format!("release_{name}"), 8)
             .rel(device, device.0 + 0x100, &format!("release_{name}"), 8)
-            .enter(device, Hook::FinalPut)
-            .leave(device, Hook::FinalPut);
+            .last_put(device);
     }
     story.events
 }

@@ -156,19 +156,11 @@ fn slow_releases_have_a_limit_of_ones_own() {
         let mut story = Story::new();
         story.enter(DEVICE, Hook::Initialise);
         bind(&mut story, &NODES);
-        story
-            .enter(DEVICE, Hook::Unbind)
-            .enter(DEVICE, Hook::Remove)
-            .leave(DEVICE, Hook::Remove)
-            .enter(DEVICE, Hook::Cleanup)
-            .enter(DEVICE, Hook::ReleaseAll);
+        story.begin_unbind(DEVICE);
         for (node, name, size) in NODES.iter().rev() {
             story.rel(DEVICE, *node, name, *size).wait(microseconds);
         }
-        story
-            .returned(DEVICE, Hook::ReleaseAll, Some(3))
-            .leave(DEVICE, Hook::Cleanup)
-            .leave(DEVICE, Hook::Unbind);
+        story.end_unbind(DEVICE, 3);
         story
     };
     let policy = "[limits]\nslow-release = \"5ms\"";

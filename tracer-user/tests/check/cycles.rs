@@ -90,14 +90,7 @@ fn faux(resources: &[usize]) -> Story {
         for (node, name, size) in nodes {
             story.add(device, *node, name, *size);
         }
-        story
-            .enter(device, Hook::Bound)
-            .returned(device, Hook::Probe, Some(0))
-            .enter(device, Hook::Unbind)
-            .enter(device, Hook::Remove)
-            .leave(device, Hook::Remove)
-            .enter(device, Hook::Cleanup)
-            .enter(device, Hook::ReleaseAll);
+        story.bound(device).begin_unbind(device);
         for (node, name, size) in nodes.iter().rev() {
             story.rel(device, *node, name, *size);
         }

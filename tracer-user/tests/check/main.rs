@@ -50,9 +50,7 @@ fn bind(story: &mut Story, nodes: &[(u64, &str, u64)]) {
     for (node, name, size) in nodes {
         story.add(DEVICE, *node, name, *size);
     }
-    story
-        .enter(DEVICE, Hook::Bound)
-        .returned(DEVICE, Hook::Probe, Some(0));
+    story.bound(DEVICE);
 }
 
 fn unbind(story: &mut Story, nodes: &[(u64, &str, u64)], how: Unbind) {

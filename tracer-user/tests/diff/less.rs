@@ -100,17 +100,10 @@ fn kernels_that_dont_log_releases_are_compared_as_far_as_they_tell() {
         .named(DEV, "QEMU0001:00", "platform", "acme")
         .enter(DEV, Hook::Probe)
         .add(DEV, 0x100, "devm_kzalloc_release", 8)
-        .enter(DEV, Hook::Bound)
-        .returned(DEV, Hook::Probe, Some(0))
-        .enter(DEV, Hook::Unbind)
-        .enter(DEV, Hook::Remove)
-        .leave(DEV, Hook::Remove)
-        .enter(DEV, Hook::Cleanup)
-        .enter(DEV, Hook::ReleaseAll)
+        .bound(DEV)
+        .begin_unbind(DEV)
         .rel(DEV, 0x100, "devm_kzalloc_release", 8)
-        .returned(DEV, Hook::ReleaseAll, Some(1))
-        .leave(DEV, Hook::Cleanup)
-        .leave(DEV, Hook::Unbind);
+        .end_unbind(DEV, 1);
     let other = Seen::of(&story, whole());
     for comparison in [one.against(&other), other.against(&one)] {
         assert_eq!(kinds(&comparison), Vec::<&str>::new());

@@ -163,8 +163,7 @@ impl Plan {
             story.add(device, node(place), name, *size);
         }
         story
-            .enter(device, Hook::Bound)
-            .returned(device, Hook::Probe, Some(0))
+            .bound(device)
             .enter(device, Hook::Unbind)
             .enter(device, Hook::Remove);
         if self.inverted {

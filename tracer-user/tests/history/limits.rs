@@ -17,8 +17,7 @@ fn what_a_device_still_owned_at_its_end_is_kept() {
     begin(&mut story);
     story
         .add(DEV, 0x100, "devm_kzalloc_release", 8)
-        .enter(DEV, Hook::FinalPut)
-        .leave(DEV, Hook::FinalPut)
+        .last_put(DEV)
         .enter(DEV, Hook::Initialise);
     let histories = histories(&story);
     let history = only(&histories);
@@ -98,10 +97,7 @@ fn devices_without_number_leave_nothing_behind() {
     let mut story = Story::new();
     for number in 0..2000 {
         let device = Dev(0xff11_0000_0000_0000 + 0x1000 * (number % 7 + 1));
-        story
-            .enter(device, Hook::Initialise)
-            .enter(device, Hook::FinalPut)
-            .leave(device, Hook::FinalPut);
+        story.enter(device, Hook::Initialise).last_put(device);
     }
     let limits = Limits {
         histories: 10,

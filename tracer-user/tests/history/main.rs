@@ -77,8 +77,7 @@ fn probe(story: &mut Story) {
         .stack(&["devm_ioport_map", "acme_probe@acme"])
         .add(DEV, 0x100, "devm_ioport_map_release", 8)
         .add_action(DEV, 0x200, "acme_off@acme")
-        .enter(DEV, Hook::Bound)
-        .returned(DEV, Hook::Probe, Some(0));
+        .bound(DEV);
 }
 
 fn unbind(story: &mut Story) {
@@ -92,9 +91,7 @@ fn unbind(story: &mut Story) {
         .enter(DEV, Hook::ReleaseAll)
         .rel(DEV, 0x200, "devm_action_release", 16)
         .rel(DEV, 0x100, "devm_ioport_map_release", 8)
-        .returned(DEV, Hook::ReleaseAll, Some(2))
-        .leave(DEV, Hook::Cleanup)
-        .leave(DEV, Hook::Unbind);
+        .end_unbind(DEV, 2);
 }
 
 #[test]
@@ -106,8 +103,7 @@ fn a_whole_life_is_told_in_order() {
     story
         .enter(DEV, Hook::Delete)
         .leave(DEV, Hook::Delete)
-        .enter(DEV, Hook::FinalPut)
-        .leave(DEV, Hook::FinalPut);
+        .last_put(DEV);
     let histories = histories(&story);
     let history = only(&histories);
     assert_eq!(history.beginning, Beginning::Initialised);
@@ -258,8 +254,7 @@ fn what_the_first_try_of_a_probe_left_is_not_what_the_binding_left() {
         .leave(DEV, Hook::Remove)
         .enter(DEV, Hook::Cleanup)
         .leave(DEV, Hook::Cleanup)
-        .enter(DEV, Hook::Bound)
-        .returned(DEV, Hook::Probe, Some(0));
+        .bound(DEV);
     let histories = histories(&story);
     let binding = &only(&histories).bindings[1];
     assert_eq!(binding.outcome, Outcome::Bound);
@@ -305,8 +300,7 @@ fn groups_tell_their_id_their_depth_and_whether_they_are_open() {
         .add(DEV, 0x400, "devm_irq_release", 16)
         .close_group(DEV, 0xabc, 0x300)
         .add(DEV, 0x500, "devm_hwmon_release", 8)
-        .enter(DEV, Hook::Bound)
-        .returned(DEV, Hook::Probe, Some(0))
+        .bound(DEV)
         .enter(DEV, Hook::Unbind)
         .enter(DEV, Hook::Remove)
         .release_group(DEV, 0x100)

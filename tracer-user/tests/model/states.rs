@@ -262,8 +262,7 @@ fn a_detach_is_outlived_by_what_came_after_the_attach() {
         .add(DEVICE, 0x10, "devm_pinctrl_release", 8)
         .attach(DEVICE)
         .add(DEVICE, 0x20, "devm_clk_release", 8)
-        .enter(DEVICE, Hook::Bound)
-        .returned(DEVICE, Hook::Probe, Some(0))
+        .bound(DEVICE)
         .enter(DEVICE, Hook::Unbind)
         .enter(DEVICE, Hook::Remove)
         .detach(DEVICE);

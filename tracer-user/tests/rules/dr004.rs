@@ -17,9 +17,7 @@ fn left_open(bus: &str, driver: &str, opener: &str, close: bool) -> Story {
     if close {
         story.close_group(DEVICE, 0, 0x100);
     }
-    story
-        .enter(DEVICE, Hook::Bound)
-        .returned(DEVICE, Hook::Probe, Some(0));
+    story.bound(DEVICE);
     story
 }
 

@@ -59,8 +59,7 @@ fn whoever_added_what_a_probe_is_refused_for_is_named() {
         .enter(OTHER, Hook::Probe)
         .stack(&["devm_kmalloc", "tegra_setup@spi_tegra", "spi_setup"])
         .add(DEVICE, 0x100, BLOCK, 8)
-        .enter(OTHER, Hook::Bound)
-        .returned(OTHER, Hook::Probe, Some(0))
+        .bound(OTHER)
         .named(DEVICE, "spi0.0", "spi", "driver")
         .enter(DEVICE, Hook::Probe)
         .returned(DEVICE, Hook::Probe, Some(-16));

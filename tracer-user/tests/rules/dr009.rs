@@ -70,8 +70,7 @@ fn what_is_added_to_a_deleted_device_and_never_released_is_leaked() {
         .release_nothing(DEVICE)
         .leave(DEVICE, Hook::Delete)
         .add(DEVICE, 0x100, BLOCK, 8)
-        .enter(DEVICE, Hook::FinalPut)
-        .leave(DEVICE, Hook::FinalPut);
+        .last_put(DEVICE);
     accused(
         &story,
         "DR009",

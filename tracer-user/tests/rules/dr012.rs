@@ -252,8 +252,7 @@ fn what_the_core_of_a_bus_adds_to_a_device_on_it_is_its_own() {
     story
         .named(OTHER, "port1", "cxl", "cxl_port")
         .enter(OTHER, Hook::Probe)
-        .enter(OTHER, Hook::Bound)
-        .returned(OTHER, Hook::Probe, Some(0));
+        .bound(OTHER);
     story
         .enter(DEVICE, Hook::Initialise)
         .named(DEVICE, "mem0", "cxl", "cxl_mem")
@@ -266,8 +265,7 @@ fn what_the_core_of_a_bus_adds_to_a_device_on_it_is_its_own() {
             "really_probe",
         ])
         .add(OTHER, 0x100, "unregister_port", 8)
-        .enter(DEVICE, Hook::Bound)
-        .returned(DEVICE, Hook::Probe, Some(0));
+        .bound(DEVICE);
     unbind(&mut story, DEVICE, nothing, no_release);
     innocent(&story, "DR012");
 }

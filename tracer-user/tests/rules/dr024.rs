@@ -253,9 +253,7 @@ fn probed(fails: bool, freed: bool) -> Story {
             i64::from(!freed)
         });
     } else {
-        story
-            .enter(DEVICE, Hook::Bound)
-            .returned(DEVICE, Hook::Probe, Some(0));
+        story.bound(DEVICE);
         unbind(&mut story, DEVICE, nothing, |story| {
             story.rel(DEVICE, 0x100, IRQ, 16);
             1

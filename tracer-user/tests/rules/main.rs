@@ -56,9 +56,7 @@ fn probe(story: &mut Story, device: Dev, driver: &str, body: impl FnOnce(&mut St
         .named(device, &format!("{driver}-dev"), "platform", driver)
         .enter(device, Hook::Probe);
     body(story);
-    story
-        .enter(device, Hook::Bound)
-        .returned(device, Hook::Probe, Some(0));
+    story.bound(device);
 }
 
 /// An unbind, with `remove` in its driver's remove and `releases` when the resources are released.
@@ -77,10 +75,7 @@ fn unbind(
         .enter(device, Hook::Cleanup)
         .enter(device, Hook::ReleaseAll);
     let count = releases(story);
-    story
-        .returned(device, Hook::ReleaseAll, Some(count))
-        .leave(device, Hook::Cleanup)
-        .leave(device, Hook::Unbind);
+    story.end_unbind(device, count);
 }
 
 /// `device_del` and the last put, neither of which has anything to release.

@@ -55,17 +55,12 @@ fn probe(story: &mut Story) {
         .close_group(DEVICE, 0, NODE + 0x200)
         .krealloc(DEVICE, NODE, NODE + 0x300)
         .stack(&["driver_bound", "really_probe"])
-        .enter(DEVICE, Hook::Bound)
-        .returned(DEVICE, Hook::Probe, Some(0));
+        .bound(DEVICE);
 }
 
 fn unbind(story: &mut Story) {
     story
-        .enter(DEVICE, Hook::Unbind)
-        .enter(DEVICE, Hook::Remove)
-        .leave(DEVICE, Hook::Remove)
-        .enter(DEVICE, Hook::Cleanup)
-        .enter(DEVICE, Hook::ReleaseAll)
+        .begin_unbind(DEVICE)
         .rel(DEVICE, NODE + 0x200, "grp<", 0)
         .rel(DEVICE, NODE + 0x100, "devm_ioremap_release", 8)
         .rel(DEVICE, NODE + 0x300, "devm_krealloc_release", 64)

@@ -161,9 +161,7 @@ fn whatever_else_explains_it_is_no_sign() {
         .enter(DEVICE, Hook::Cleanup)
         .enter(DEVICE, Hook::ReleaseAll)
         .rel(DEVICE, NODE + 0x300, BLOCK, 64)
-        .returned(DEVICE, Hook::ReleaseAll, Some(1))
-        .leave(DEVICE, Hook::Cleanup)
-        .leave(DEVICE, Hook::Unbind);
+        .end_unbind(DEVICE, 1);
     healthy(&running, before.clone());
 
     // A probe that runs since before the trace binds another device that had no driver.

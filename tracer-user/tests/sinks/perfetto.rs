@@ -162,8 +162,7 @@ fn material() -> Material {
         .enter(FIRST, Hook::Probe)
         .add(FIRST, 0x10, "devm_clk_release", 16)
         .add(FIRST, 0x20, "devm_kzalloc_release", 100)
-        .enter(FIRST, Hook::Bound)
-        .returned(FIRST, Hook::Probe, Some(0));
+        .bound(FIRST);
     Material {
         events: story.events,
         ..inert::material("acme")

@@ -305,6 +305,34 @@ impl Story {
             .leave(device, Hook::PmDetach)
     }
 
+    /// The probe succeeds.
+    pub(crate) fn bound(&mut self, device: Dev) -> &mut Self {
+        self.enter(device, Hook::Bound)
+            .returned(device, Hook::Probe, Some(0))
+    }
+
+    /// An unbind up to where resources are released; `remove` does nothing to them.
+    pub(crate) fn begin_unbind(&mut self, device: Dev) -> &mut Self {
+        self.enter(device, Hook::Unbind)
+            .enter(device, Hook::Remove)
+            .leave(device, Hook::Remove)
+            .enter(device, Hook::Cleanup)
+            .enter(device, Hook::ReleaseAll)
+    }
+
+    /// The end of an unbind, in which so many were released.
+    pub(crate) fn end_unbind(&mut self, device: Dev, released: i64) -> &mut Self {
+        self.returned(device, Hook::ReleaseAll, Some(released))
+            .leave(device, Hook::Cleanup)
+            .leave(device, Hook::Unbind)
+    }
+
+    /// The last reference goes.
+    pub(crate) fn last_put(&mut self, device: Dev) -> &mut Self {
+        self.enter(device, Hook::FinalPut)
+            .leave(device, Hook::FinalPut)
+    }
+
     /// The two nodes that pin control adds and removes on every probe.
     pub(crate) fn pinctrl(&mut self, device: Dev) -> &mut Self {
         self.add(device, 0xa5_cde0, "devm_kzalloc_release", 40)

@@ -70,8 +70,7 @@ pub(crate) fn eventful(rounds: u64) -> Vec<Event> {
             .add(device, 0x1000 + round * 0x100, "devm_clk_release", 8)
             .stack(&["driver_init@driver", "driver_probe@driver", "really_probe"])
             .add(device, 0x2000 + round * 0x100, "devm_kzalloc_release", 64)
-            .enter(device, Hook::Bound)
-            .returned(device, Hook::Probe, Some(0))
+            .bound(device)
             .enter(device, Hook::Unbind)
             .enter(device, Hook::Remove);
         if round % 3 == 0 {
@@ -83,9 +82,7 @@ pub(crate) fn eventful(rounds: u64) -> Vec<Event> {
             .enter(device, Hook::ReleaseAll)
             .rel(device, 0x2000 + round * 0x100, "devm_kzalloc_release", 64)
             .rel(device, 0x1000 + round * 0x100, "devm_clk_release", 8)
-            .returned(device, Hook::ReleaseAll, Some(2))
-            .leave(device, Hook::Cleanup)
-            .leave(device, Hook::Unbind)
+            .end_unbind(device, 2)
             .enter(device, Hook::FinalPut)
             .release_nothing(device)
             .leave(device, Hook::FinalPut);

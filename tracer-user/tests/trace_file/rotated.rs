@@ -74,8 +74,7 @@ fn lasting(devices: u64) -> Vec<Event> {
             .add(device, node + 0x100, "devm_kzalloc_release", 64)
             .close_group(device, node, node)
             .add_action(device, node + 0x300, "lasting_stop")
-            .enter(device, Hook::Bound)
-            .returned(device, Hook::Probe, Some(0));
+            .bound(device);
     }
     story.events
 }
@@ -88,17 +87,11 @@ fn unbound(devices: u64) -> Vec<Event> {
         let device = Dev(0xff11_0000_0900_0000 + number * 0x800);
         let node = 0xff11_2000_0000_0000 + number * 0x1000;
         story
-            .enter(device, Hook::Unbind)
-            .enter(device, Hook::Remove)
-            .leave(device, Hook::Remove)
-            .enter(device, Hook::Cleanup)
-            .enter(device, Hook::ReleaseAll)
+            .begin_unbind(device)
             .rel(device, node + 0x300, "lasting_stop", 64)
             .rel(device, node, "grp<", 0)
             .rel(device, node + 0x100, "devm_kzalloc_release", 64)
-            .returned(device, Hook::ReleaseAll, Some(3))
-            .leave(device, Hook::Cleanup)
-            .leave(device, Hook::Unbind);
+            .end_unbind(device, 3);
     }
     story.events
 }
@@ -264,8 +257,7 @@ fn what_was_under_way_when_a_file_began_is_not_judged_to_be_clean() {
         .enter(device, Hook::Probe)
         .attach(device)
         .add(device, 0x1000, "devm_clk_release", 8)
-        .enter(device, Hook::Bound)
-        .returned(device, Hook::Probe, Some(0))
+        .bound(device)
         .enter(device, Hook::Unbind)
         .enter(device, Hook::Remove)
         .detach(device);
@@ -283,9 +275,7 @@ fn what_was_under_way_when_a_file_began_is_not_judged_to_be_clean() {
         .enter(device, Hook::Cleanup)
         .enter(device, Hook::ReleaseAll)
         .rel(device, 0x1000, "devm_clk_release", 8)
-        .returned(device, Hook::ReleaseAll, Some(1))
-        .leave(device, Hook::Cleanup)
-        .leave(device, Hook::Unbind);
+        .end_unbind(device, 1);
     assert!(first < story.events.len());
     let (files, parts) = parts("under-way", &story.events, 2 << 10, None);
     assert!(files >= 2, "{files} files");

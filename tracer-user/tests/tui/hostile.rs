@@ -66,8 +66,7 @@ fn events(rounds: usize) -> Vec<Event> {
             .attach(device)
             .add(device, device.0 + 0x100, "devm_clk_release", 8)
             .open_group(device, 1, device.0 + 0x200)
-            .enter(device, Hook::Bound)
-            .returned(device, Hook::Probe, Some(0))
+            .bound(device)
             .enter(device, Hook::Unbind)
             .enter(device, Hook::Remove)
             .detach(device)
@@ -79,8 +78,7 @@ fn events(rounds: usize) -> Vec<Event> {
             story
                 .leave(device, Hook::Unbind)
                 .enter(device, Hook::Delete)
-                .enter(device, Hook::FinalPut)
-                .leave(device, Hook::FinalPut);
+                .last_put(device);
         }
     }
     story.events

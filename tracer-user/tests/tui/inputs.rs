@@ -47,8 +47,7 @@ fn devices(count: u64) -> Story {
                 },
                 number,
             )
-            .enter(device, Hook::Bound)
-            .returned(device, Hook::Probe, Some(0));
+            .bound(device);
     }
     story
 }

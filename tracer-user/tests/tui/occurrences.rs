@@ -20,8 +20,7 @@ fn binding(story: &mut Story, device: Dev) {
         .attach(device)
         .stack(&["devm_clk_get", "early_probe@early", "really_probe"])
         .add(device, device.0 + 0x100, "devm_clk_release", 8)
-        .enter(device, Hook::Bound)
-        .returned(device, Hook::Probe, Some(0))
+        .bound(device)
         .enter(device, Hook::Unbind)
         .enter(device, Hook::Remove)
         .detach(device)
@@ -29,9 +28,7 @@ fn binding(story: &mut Story, device: Dev) {
         .enter(device, Hook::Cleanup)
         .enter(device, Hook::ReleaseAll)
         .rel(device, device.0 + 0x100, "devm_clk_release", 8)
-        .returned(device, Hook::ReleaseAll, Some(1))
-        .leave(device, Hook::Cleanup)
-        .leave(device, Hook::Unbind);
+        .end_unbind(device, 1);
 }
 
 fn three_times() -> Story {
@@ -159,8 +156,7 @@ fn the_stack_stays_on_its_device_when_that_is_gone() {
             .named(device, name, "platform", "right")
             .enter(device, Hook::Probe)
             .add(device, device.0 + 0x100, "devm_clk_release", 8)
-            .enter(device, Hook::Bound)
-            .returned(device, Hook::Probe, Some(0));
+            .bound(device);
     }
     let bound = story.events.len();
     story
@@ -168,13 +164,10 @@ fn the_stack_stays_on_its_device_when_that_is_gone() {
         .enter(ONE, Hook::Cleanup)
         .enter(ONE, Hook::ReleaseAll)
         .rel(ONE, ONE.0 + 0x100, "devm_clk_release", 8)
-        .returned(ONE, Hook::ReleaseAll, Some(1))
-        .leave(ONE, Hook::Cleanup)
-        .leave(ONE, Hook::Unbind)
+        .end_unbind(ONE, 1)
         .enter(ONE, Hook::Delete)
         .leave(ONE, Hook::Delete)
-        .enter(ONE, Hook::FinalPut)
-        .leave(ONE, Hook::FinalPut);
+        .last_put(ONE);
     let (before, after) = story.events.split_at(bound);
     let mut session = of_events(Sight::Live, whole(), before);
     text(&mut session, 100, 40);

@@ -123,8 +123,7 @@ fn cycles(count: u64) -> Story {
             story.add(dev, node * 0x100, "devm_kzalloc_release", 8);
         }
         story
-            .enter(dev, Hook::Bound)
-            .returned(dev, Hook::Probe, Some(0))
+            .bound(dev)
             .enter(dev, Hook::Unbind)
             .enter(dev, Hook::ReleaseAll);
         for node in (1..=4).rev() {

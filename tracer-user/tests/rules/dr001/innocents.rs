@@ -65,10 +65,7 @@ fn what_was_there_before_the_attach_is_innocent() {
     let names = ["devm_kzalloc_release", "devm_pinctrl_release"];
     story.enter(DEVICE, Hook::Probe);
     add_all(&mut story, DEVICE, &names);
-    story
-        .attach(DEVICE)
-        .enter(DEVICE, Hook::Bound)
-        .returned(DEVICE, Hook::Probe, Some(0));
+    story.attach(DEVICE).bound(DEVICE);
     unbind(&mut story, DEVICE, DOMAIN, &names);
     innocent(&story);
 }
@@ -98,10 +95,7 @@ fn a_detach_in_a_probe_that_succeeds_or_attaches_again_is_innocent() {
     begin(&mut story, DEVICE, "dev0");
     story.enter(DEVICE, Hook::Probe).attach(DEVICE);
     add_all(&mut story, DEVICE, &names);
-    story
-        .detach(DEVICE)
-        .enter(DEVICE, Hook::Bound)
-        .returned(DEVICE, Hook::Probe, Some(0));
+    story.detach(DEVICE).bound(DEVICE);
     unbind(&mut story, DEVICE, NO_DOMAIN, &names);
     innocent(&story);
 
@@ -128,11 +122,7 @@ fn what_a_release_leaves_over_is_innocent() {
     begin(&mut story, DEVICE, "dev0");
     probe(&mut story, DEVICE, &["devm_irq_release"]);
     story
-        .enter(DEVICE, Hook::Unbind)
-        .enter(DEVICE, Hook::Remove)
-        .leave(DEVICE, Hook::Remove)
-        .enter(DEVICE, Hook::Cleanup)
-        .enter(DEVICE, Hook::ReleaseAll)
+        .begin_unbind(DEVICE)
         .rel(DEVICE, DEVICE.0 + 0x80, "devm_irq_release", 8)
         .add(DEVICE, DEVICE.0 + 0x200, "devm_kzalloc_release", 8)
         .returned(DEVICE, Hook::ReleaseAll, Some(1))

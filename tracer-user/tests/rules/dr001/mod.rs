@@ -26,9 +26,7 @@ fn begin(story: &mut Story, device: Dev, name: &str) {
 fn probe(story: &mut Story, device: Dev, names: &[&str]) {
     story.enter(device, Hook::Probe).attach(device);
     add_all(story, device, names);
-    story
-        .enter(device, Hook::Bound)
-        .returned(device, Hook::Probe, Some(0));
+    story.bound(device);
 }
 
 fn add_all(story: &mut Story, device: Dev, names: &[&str]) {
@@ -198,9 +196,7 @@ fn a_probe_that_was_seen_halfway_is_judged_from_the_attach_on() {
     coverage.before = devres_tracer::evidence::Before::Unknown("nobody asked".to_owned());
     story.attach(DEVICE);
     add_all(&mut story, DEVICE, &["devm_irq_release"]);
-    story
-        .enter(DEVICE, Hook::Bound)
-        .returned(DEVICE, Hook::Probe, Some(0));
+    story.bound(DEVICE);
     unbind(&mut story, DEVICE, DOMAIN, &["devm_irq_release"]);
     let outcome = story.judge_by("DR001", coverage);
     let finding = only(&outcome, Severity::Error);
@@ -413,8 +409,7 @@ fn the_json_has_its_shape() {
         .stack(&["devres_add", "driver_probe@driver"]);
     story
         .add(DEVICE, DEVICE.0 + 0x80, "devm_irq_release", 8)
-        .enter(DEVICE, Hook::Bound)
-        .returned(DEVICE, Hook::Probe, Some(0));
+        .bound(DEVICE);
     unbind(&mut story, DEVICE, DOMAIN, &["devm_irq_release"]);
     let outcome = story.judge_by("DR001", whole());
     let json = serde_json::to_value(only(&outcome, Severity::Error)).unwrap();

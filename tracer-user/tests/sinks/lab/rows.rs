@@ -203,18 +203,11 @@ fn a_release_lasts_until_the_next_one_or_the_return() {
         .enter(DEVICE, Hook::Probe)
         .add(DEVICE, 0x10, "devm_clk_release", 16)
         .add(DEVICE, 0x20, "devm_kzalloc_release", 100)
-        .enter(DEVICE, Hook::Bound)
-        .returned(DEVICE, Hook::Probe, Some(0))
-        .enter(DEVICE, Hook::Unbind)
-        .enter(DEVICE, Hook::Remove)
-        .leave(DEVICE, Hook::Remove)
-        .enter(DEVICE, Hook::Cleanup)
-        .enter(DEVICE, Hook::ReleaseAll)
+        .bound(DEVICE)
+        .begin_unbind(DEVICE)
         .rel(DEVICE, 0x20, "devm_kzalloc_release", 100)
         .rel(DEVICE, 0x10, "devm_clk_release", 16)
-        .returned(DEVICE, Hook::ReleaseAll, Some(2))
-        .leave(DEVICE, Hook::Cleanup)
-        .leave(DEVICE, Hook::Unbind);
+        .end_unbind(DEVICE, 2);
     for (event, step) in story.events.iter_mut().zip(1_u64..) {
         event.time.0 = step * step * 1_000;
     }
