@@ -1,8 +1,8 @@
 //! From the model's nodes to what a finding keeps of them.
 
-use super::{Added, Resource, text};
+use super::{Added, Cause, Resource, subject::Subject, text};
 use crate::{
-    event::{Function, SourceLine, StackDefinition, StackFrame, Time},
+    event::{Function, SourceLine, StackDefinition, StackFrame, Task, Time},
     model::{Hazard, Node, Origin, kind::plain_name},
 };
 
@@ -10,6 +10,28 @@ use crate::{
 #[must_use]
 pub fn frames(stack: &StackDefinition) -> Vec<String> {
     stack.frames.iter().map(ToString::to_string).collect()
+}
+
+impl Subject {
+    /// Its driver as the culprit: what ran for it, on which task, and the call stack where one was taken.
+    #[must_use]
+    pub fn cause(
+        &self,
+        frame: &'static str,
+        task: &Task,
+        stack: Option<&StackDefinition>,
+    ) -> Cause {
+        Cause {
+            device: self.name().to_owned(),
+            instance: self.key,
+            driver: self.driver().map(str::to_owned),
+            frame,
+            task: task.comm.name().into_owned(),
+            tid: task.tid,
+            stack: stack.map(frames).unwrap_or_default(),
+            line: stack.and_then(call_site),
+        }
+    }
 }
 
 /// Who added a node.

@@ -2,7 +2,7 @@
 
 use crate::{
     event::{Function, Hook, StackDefinition},
-    finding::{self, Cause, Certainty, Subject},
+    finding::{Cause, Certainty, Subject},
     model::{DeviceId, Frame, Model},
 };
 
@@ -132,23 +132,11 @@ pub(super) fn foreign(model: &Model, device: DeviceId) -> Option<&Frame> {
 pub(super) fn cause(model: &Model, frame: &Frame) -> Option<Cause> {
     let culprit = Subject::of(model.device_by_id(frame.device()?)?);
     let task = model.current_task();
-    Some(Cause {
-        device: culprit.name().to_owned(),
-        instance: culprit.key,
-        driver: culprit.driver().map(str::to_owned),
-        frame: if frame.hook() == Hook::Probe {
-            "probe"
-        } else {
-            "unbind"
-        },
-        task: task.comm.name().into_owned(),
-        tid: task.tid,
-        stack: model
-            .current_stack()
-            .map(finding::frames)
-            .unwrap_or_default(),
-        line: model.current_stack().and_then(finding::call_site),
-    })
+    let ran = match frame.hook() {
+        Hook::Probe => "probe",
+        _ => "unbind",
+    };
+    Some(culprit.cause(ran, task, model.current_stack()))
 }
 
 /// Whether the current task is inside this function for this device.
@@ -168,17 +156,7 @@ pub(super) fn runs_removed(model: &Model) -> bool {
 /// The device's own driver as the culprit, with the stack of the current event.
 pub(super) fn caller_as_cause(subject: &Subject, model: &Model) -> Option<Cause> {
     let stack = model.current_stack()?;
-    let task = model.current_task();
-    Some(Cause {
-        device: subject.name().to_owned(),
-        instance: subject.key,
-        driver: subject.driver().map(str::to_owned),
-        frame: "a call",
-        task: task.comm.name().into_owned(),
-        tid: task.tid,
-        stack: finding::frames(stack),
-        line: finding::call_site(stack),
-    })
+    Some(subject.cause("a call", model.current_task(), Some(stack)))
 }
 
 /// The device that a message of the kernel is about.

@@ -192,17 +192,9 @@ impl Creator {
 
     /// The probe that added the resources, by the first of them.
     fn cause(&self, first: Option<&Node>) -> Cause {
-        let stack = first.and_then(Node::stack);
-        Cause {
-            device: self.subject.name().to_owned(),
-            instance: self.subject.key,
-            driver: self.subject.driver().map(str::to_owned),
-            frame: "probe",
-            task: first.map_or_else(String::new, |node| node.task().comm.name().into_owned()),
-            tid: first.map_or(0, |node| node.task().tid),
-            stack: stack.map(finding::frames).unwrap_or_default(),
-            line: stack.and_then(finding::call_site),
-        }
+        let task = first.map(|node| *node.task()).unwrap_or_default();
+        self.subject
+            .cause("probe", &task, first.and_then(Node::stack))
     }
 
     fn finding(

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::{Function, Hook, Message, StackDefinition},
-    finding::{self, Cause, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
+    finding::{Cause, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
     model::{Change, DeviceId, Left, Model},
 };
 
@@ -252,16 +252,6 @@ impl<'m> Call<'m> {
     }
 
     fn cause(&self, subject: &Subject, model: &Model) -> Cause {
-        let task = model.current_task();
-        Cause {
-            device: subject.name().to_owned(),
-            instance: subject.key,
-            driver: subject.driver().map(str::to_owned),
-            frame: "a call",
-            task: task.comm.name().into_owned(),
-            tid: task.tid,
-            stack: finding::frames(self.stack),
-            line: finding::call_site(self.stack),
-        }
+        subject.cause("a call", model.current_task(), Some(self.stack))
     }
 }

@@ -372,14 +372,8 @@ impl Batch {
             ],
             resources: vec![finding::live_resource(&self.node)],
             caused_by: (!self.waits.is_empty()).then(|| Cause {
-                device: subject.name().to_owned(),
-                instance: subject.key,
-                driver: subject.driver().map(str::to_owned),
-                frame: "a release",
-                task: self.task.comm.name().into_owned(),
-                tid: self.task.tid,
                 stack: self.waits.clone(),
-                line: None,
+                ..subject.cause("a release", &self.task, None)
             }),
             // Who asked for it is left out: of what was there before the trace began nobody knows, and the next
             // binding's is the same.

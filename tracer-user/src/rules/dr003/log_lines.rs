@@ -396,14 +396,8 @@ impl Release {
             .filter(|culprit| !culprit.among_others);
         let order = self.order(name);
         let caused_by = alone.map(|culprit| Cause {
-            device: culprit.subject.name().to_owned(),
-            instance: culprit.subject.key,
-            driver: culprit.subject.driver().map(str::to_owned),
-            frame: "unbind",
-            task: model.current_task().comm.name().into_owned(),
             tid: self.tid,
-            stack: Vec::new(),
-            line: None,
+            ..culprit.subject.cause("unbind", model.current_task(), None)
         });
         report.submit(Finding {
             certainty: Certainty::Likely,

@@ -224,18 +224,7 @@ fn start_alone(device: Device<'_>, marker: &Node, model: &Model) -> Option<Resul
     if !device.is_whole() || !device.is_whole_since(marker.sequence()) {
         return Some(Err(Doubt::LoneReleaseAfterMiss));
     }
-    let task = model.current_task();
-    let nobody = Subject::unknown();
-    let cause = Cause {
-        device: nobody.name().to_owned(),
-        instance: nobody.key,
-        driver: None,
-        frame: "a call",
-        task: task.comm.name().into_owned(),
-        tid: task.tid,
-        stack: finding::frames(stack),
-        line: finding::call_site(stack),
-    };
+    let cause = Subject::unknown().cause("a call", model.current_task(), Some(stack));
     let by = By::Call { releaser, modules };
     Some(Ok(Release::new(
         device,

@@ -10,7 +10,7 @@ mod slow;
 use super::blame;
 use crate::{
     event::{
-        Function, Message, StackFrame,
+        Function, Message, StackFrame, Task,
         splat::{
             Given, MemoryFault, Phase, Release, Role, Splat, SplatKind, Story, is_freeing,
             is_of_allocator, is_of_reporting, warns_of_miss,
@@ -215,17 +215,13 @@ fn cause(subject: &Subject, frames: &[StackFrame], tid: Option<u32>) -> Option<C
         .map(ToString::to_string)
         .collect();
     (!stack.is_empty()).then(|| Cause {
-        device: subject.name().to_owned(),
-        instance: subject.key,
-        driver: subject.driver().map(str::to_owned),
-        frame: "a call",
-        task: String::new(),
         tid: tid.unwrap_or_default(),
         stack,
         line: frames
             .iter()
             .find(telling)
             .and_then(|frame| frame.line.as_deref().cloned()),
+        ..subject.cause("a call", &Task::default(), None)
     })
 }
 
