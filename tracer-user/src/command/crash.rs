@@ -58,13 +58,7 @@ impl CrashCommand {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
         let rules = self.rules.rules()?;
-        if let Some(path) = self.output.trace_file() {
-            let problem = format!(
-                "--output is for the report, and {} is named like a trace file: use import to make one",
-                shown(path)
-            );
-            return Err(UsageError::new(problem).into());
-        }
+        self.output.refuse_trace_file("use import to make one")?;
         let mut evidence = match &self.file {
             Some(path) => {
                 privileges::keep_for_reading(self.output.file());

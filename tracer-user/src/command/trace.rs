@@ -140,6 +140,17 @@ impl OutputOptions {
             .filter(|path| path.extension().is_some_and(|it| it == trace_file::SUFFIX))
     }
 
+    /// Fails if the file to write is named like a trace file, for which there is something `better`.
+    pub(super) fn refuse_trace_file(&self, better: &str) -> anyhow::Result<()> {
+        let Some(path) = self.trace_file() else {
+            return Ok(());
+        };
+        let path = shown(path);
+        let problem =
+            format!("--output is for the report, and {path} is named like a trace file: {better}");
+        Err(UsageError::new(problem).into())
+    }
+
     /// The sink.
     pub(super) fn sink(&self) -> anyhow::Result<Box<dyn Sink>> {
         let writer = files::create(self.output.as_deref())?;
@@ -160,13 +171,7 @@ impl Trace {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let filter = self.filter.filter()?;
         let rules = self.rules.rules()?;
-        if let Some(path) = self.output.trace_file() {
-            let problem = format!(
-                "--output is for the report, and {} is named like a trace file: use --record",
-                shown(path)
-            );
-            return Err(UsageError::new(problem).into());
-        }
+        self.output.refuse_trace_file("use --record")?;
         let outputs = [self.output.file(), self.record.as_deref()];
         files::refuse_same(self.from.as_deref(), outputs.into_iter().flatten())?;
         self.overwrite.refuse_existing(self.record.as_deref())?;
