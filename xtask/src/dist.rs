@@ -103,19 +103,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn crates_are_ready() -> Tally {
-    const NAME: &str = "crates_are_ready_to_be_published";
-    let mut tally = Tally::default();
-    match crates::publish_without_upload(&workspace::root().join("target/crates")) {
-        Ok(()) => {
-            println!("ok {NAME}");
-            tally.passed = 1;
-        }
-        Err(error) => {
-            println!("FAILED {NAME}: {error:#}");
-            tally.failed = 1;
-        }
-    }
-    tally
+    Tally::of(
+        &"crates_are_ready_to_be_published",
+        crates::publish_without_upload(&workspace::root().join("target/crates")),
+    )
 }
 
 /// Builds and packages for one machine, into `output`.

@@ -108,6 +108,26 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Prints how a test ended, and counts it.
+    pub(crate) fn of(name: &dyn fmt::Display, result: Result<()>) -> Self {
+        match result {
+            Ok(()) => {
+                println!("ok {name}");
+                Self {
+                    passed: 1,
+                    ..Self::default()
+                }
+            }
+            Err(error) => {
+                println!("FAILED {name}: {error:#}");
+                Self {
+                    failed: 1,
+                    ..Self::default()
+                }
+            }
+        }
+    }
+
     /// Prints it. The run fails if a test failed, or if none was run: the filter may be misspelt.
     fn conclude(self) -> ExitCode {
         if self == Self::default() {

@@ -65,15 +65,8 @@ pub(super) struct Package {
 /// Tests the packages, and prints a line about each test.
 pub(super) fn test(packages: &[Package], mirror: Option<&str>) -> Result<Tally> {
     let mut tally = Tally::default();
-    let mut judge = |name: &str, target: Target, result: Result<()>| match result {
-        Ok(()) => {
-            println!("ok {name} ({})", target.debian());
-            tally.passed += 1;
-        }
-        Err(error) => {
-            println!("FAILED {name} ({}): {error:#}", target.debian());
-            tally.failed += 1;
-        }
+    let mut judge = |name: &str, target: Target, result: Result<()>| {
+        tally += Tally::of(&format_args!("{name} ({})", target.debian()), result);
     };
     for package in packages {
         let target = package.target;

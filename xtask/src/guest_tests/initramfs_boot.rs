@@ -92,16 +92,8 @@ pub(crate) fn run(filter: Option<&str>, mirror: Option<&str>) -> Result<Tally> {
             .join("target/guest-tests/initramfs")
             .join(tool.format);
         let result = tool.is_booted(&program, &directory, mirror);
-        match result.with_context(|| format!("more is in {}", directory.display())) {
-            Ok(()) => {
-                println!("ok {}", tool.name);
-                tally.passed += 1;
-            }
-            Err(error) => {
-                println!("FAILED {}: {error:#}", tool.name);
-                tally.failed += 1;
-            }
-        }
+        let result = result.with_context(|| format!("more is in {}", directory.display()));
+        tally += Tally::of(&tool.name, result);
     }
     Ok(tally)
 }

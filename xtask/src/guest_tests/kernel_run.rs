@@ -247,22 +247,11 @@ impl KernelRun<'_> {
                 .succeeded("script")
                 .context("the session's script failed")
                 .and_then(|()| (test.check)(&evidence));
-            let place = format!(
-                "{} ({}, {})",
-                test.name,
-                self.kernel.release,
-                evidence.duration()
+            let (release, duration) = (&self.kernel.release, evidence.duration());
+            tally += Tally::of(
+                &format_args!("{} ({release}, {duration})", test.name),
+                result,
             );
-            match result {
-                Ok(()) => {
-                    println!("ok {place}");
-                    tally.passed += 1;
-                }
-                Err(error) => {
-                    println!("FAILED {place}: {error:#}");
-                    tally.failed += 1;
-                }
-            }
         }
         if tally.failed > 0 {
             println!("{}", evidence.report());

@@ -131,18 +131,7 @@ impl KernelRun<'_> {
 
     /// Prints how a test in a guest of its own has ended.
     fn tell(name: &str, release: &str, result: Result<()>) -> Tally {
-        let mut tally = Tally::default();
-        match result {
-            Ok(()) => {
-                println!("ok {name} ({release})");
-                tally.passed = 1;
-            }
-            Err(error) => {
-                println!("FAILED {name} ({release}): {error:#}");
-                tally.failed = 1;
-            }
-        }
-        tally
+        Tally::of(&format_args!("{name} ({release})"), result)
     }
 
     /// Runs every driver that QEMU has a device for, in a guest of its own.

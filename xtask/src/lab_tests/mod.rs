@@ -53,16 +53,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<Tally> {
         if !filter.is_none_or(|filter| name.contains(filter)) {
             continue;
         }
-        match test(&engines) {
-            Ok(()) => {
-                println!("ok {name}");
-                tally.passed += 1;
-            }
-            Err(error) => {
-                println!("FAILED {name}: {error:#}");
-                tally.failed += 1;
-            }
-        }
+        tally += Tally::of(&name, test(&engines));
     }
     Ok(tally)
 }

@@ -87,26 +87,12 @@ pub(crate) fn run(filter: Option<&str>, mirror: Option<&str>) -> Tally {
         let result = reports.iter().try_for_each(|reports| {
             test(&readers, reports).with_context(|| format!("reports in {}", reports.0.display()))
         });
-        tell(&mut tally, name, result);
+        tally += Tally::of(&name, result);
     }
     for (name, test) in wrappers {
-        tell(&mut tally, name, test(&readers, &place));
+        tally += Tally::of(&name, test(&readers, &place));
     }
     tally
-}
-
-/// Prints how a test ended, and counts it.
-fn tell(tally: &mut Tally, name: &str, result: Result<()>) {
-    match result {
-        Ok(()) => {
-            println!("ok {name}");
-            tally.passed += 1;
-        }
-        Err(error) => {
-            println!("FAILED {name}: {error:#}");
-            tally.failed += 1;
-        }
-    }
 }
 
 /// Programs and schemas that others have made.

@@ -38,23 +38,13 @@ pub(super) fn run(filter: Option<&str>) -> Tally {
         tally.skipped = 1;
         return tally;
     }
-    match demo_is_drawn()
+    let result = demo_is_drawn()
         .and_then(|()| recordings_are_drawn_beside_each_other())
         .and_then(|()| many_resources_are_drawn())
         .and_then(|()| all_rules_are_drawn())
         .and_then(|()| pages_fit_each_width())
-        .and_then(|()| keys_do_what_they_say())
-    {
-        Ok(()) => {
-            println!("ok {NAME}");
-            tally.passed = 1;
-        }
-        Err(error) => {
-            println!("FAILED {NAME}: {error:#}");
-            tally.failed = 1;
-        }
-    }
-    tally
+        .and_then(|()| keys_do_what_they_say());
+    Tally::of(&NAME, result)
 }
 
 /// The finding's device is selected, and the stack at the finding's beginning is listed.
