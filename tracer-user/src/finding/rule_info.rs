@@ -31,6 +31,19 @@ pub struct RuleInfo {
 }
 
 impl RuleInfo {
+    /// A rule that needs nothing special; the rest is to be said of each.
+    pub(crate) const PLAIN: Self = Self {
+        id: "",
+        name: "",
+        severities: &[],
+        description: "",
+        needs: &[],
+        details: &[],
+        sharpened_by: &[],
+        optional: false,
+        page: "",
+    };
+
     /// How bad its findings can be at most.
     #[must_use]
     pub fn worst(&self) -> Severity {

@@ -22,7 +22,7 @@ use crate::{
     number::plural,
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR001",
     name: "pm-detach-before-release",
     severities: &[Severity::Error, Severity::Warn, Severity::Info],
@@ -34,10 +34,8 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Probe],
         &[Hook::Unbind, Hook::Remove],
     ],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr001.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// Resources whose details a finding keeps.
@@ -47,7 +45,7 @@ const MOST_STEPS: usize = 16;
 
 /// The rule. It keeps something only of devices between a detach and the end of their binding.
 #[derive(Debug, Default)]
-pub struct PmDetachBeforeRelease {
+pub(super) struct PmDetachBeforeRelease {
     detached: HashMap<DeviceId, Detach>,
 }
 
@@ -69,10 +67,6 @@ struct Detach {
 }
 
 impl Rule for PmDetachBeforeRelease {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Entered(entered) if entered.hook == Hook::PmDetach => {

@@ -14,29 +14,24 @@ use crate::{
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, State},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR002",
     name: "pm-domain-leak-on-failed-probe",
     severities: &[Severity::Warn],
     description: "A failed probe does not detach the PM domain it attached.",
     needs: &[&[Hook::Probe], &[Hook::PmAttach]],
     details: &[(Hook::Probe, Role::PmDomain), (Hook::Probe, Role::Returned)],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr002.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// The rule. It keeps the place at which each running probe began without a domain.
 #[derive(Debug, Default)]
-pub struct PmDomainLeak {
+pub(super) struct PmDomainLeak {
     without: HashMap<DeviceId, u64>,
 }
 
 impl Rule for PmDomainLeak {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Entered(Entered {

@@ -8,7 +8,7 @@ use crate::{
     model::{Change, Device, DeviceId, Model, Node, Origin},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR004",
     name: "group-open-at-bound",
     severities: &[Severity::Warn],
@@ -18,21 +18,15 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::OpenGroup],
         &[Hook::Bound],
     ],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr004.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// The rule. It keeps nothing.
 #[derive(Debug, Default)]
-pub struct GroupOpenAtBound;
+pub(super) struct GroupOpenAtBound;
 
 impl Rule for GroupOpenAtBound {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         if let Change::Bound(device) = change {
             bound(*device, model, report);

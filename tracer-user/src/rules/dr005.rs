@@ -8,7 +8,7 @@ use crate::{
     model::{Change, Detail, Device, DeviceId, Entered, Kind, Model, Node, NodeId, State},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR005",
     name: "group-misuse",
     severities: &[Severity::Error, Severity::Warn],
@@ -18,15 +18,13 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::OpenGroup],
         &[Hook::CloseGroup],
     ],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr005.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// The rule. It keeps only what was called a moment ago.
 #[derive(Debug, Default)]
-pub struct GroupMisuse {
+pub(super) struct GroupMisuse {
     unfound: Vec<Unfound>,
 }
 
@@ -43,10 +41,6 @@ struct Unfound {
 }
 
 impl Rule for GroupMisuse {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         if !self.unfound.is_empty() {
             self.follow(change, model, report);

@@ -8,7 +8,7 @@ use crate::{
     model::{Change, Detail, DeviceId, Entered, Model, Node, NodeId},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR006",
     name: "null-id-picks-other-group",
     severities: &[Severity::Warn],
@@ -19,15 +19,13 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::CloseGroup],
         &[Hook::ReleaseGroup],
     ],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr006.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// The rule. It keeps only what was called a moment ago.
 #[derive(Debug, Default)]
-pub struct NullIdPicksOther {
+pub(super) struct NullIdPicksOther {
     unproven: Vec<Unproven>,
 }
 
@@ -45,10 +43,6 @@ struct Unproven {
 }
 
 impl Rule for NullIdPicksOther {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         if !self.unproven.is_empty() {
             self.follow(change, model, report);

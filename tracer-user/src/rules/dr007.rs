@@ -11,16 +11,14 @@ use crate::{
     number::plural,
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR007",
     name: "resources-before-probe",
     severities: &[Severity::Error],
     description: "A probe is refused (-EBUSY) because the device already has resources.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::Probe]],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr007.md"),
+    ..RuleInfo::PLAIN
 };
 
 const MEANING: &str = "The driver core refuses to probe a device that already has resources, because it would release \
@@ -37,7 +35,7 @@ const ONE_RUN: u64 = 1_000_000_000;
 /// The rule. It keeps something only of devices with resources while their probe begins, and, where no function
 /// is seen, of those whose resources are released.
 #[derive(Debug, Default)]
-pub struct ResourcesBeforeProbe {
+pub(super) struct ResourcesBeforeProbe {
     probes: HashMap<DeviceId, Probe>,
     runs: HashMap<DeviceId, Run>,
 }
@@ -65,10 +63,6 @@ struct Probe {
 }
 
 impl Rule for ResourcesBeforeProbe {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Entered(Entered {

@@ -10,7 +10,7 @@ use crate::{
     model::{Change, Device, DeviceId, Left, Model, NodeId, State},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR008",
     name: "add-during-release",
     severities: &[Severity::Error, Severity::Warn],
@@ -24,16 +24,12 @@ static INFO: RuleInfo = RuleInfo {
 
 /// The rule. It keeps something only of devices whose resources are being released.
 #[derive(Debug, Default)]
-pub struct AddDuringRelease {
+pub(super) struct AddDuringRelease {
     /// The oldest addition of each release, by its place in the order of everything seen.
     additions: HashMap<DeviceId, u64>,
 }
 
 impl Rule for AddDuringRelease {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::NodeAdded(id) => self.added(*id, model),

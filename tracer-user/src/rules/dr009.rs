@@ -9,7 +9,7 @@ use crate::{
     model::{Change, DeviceId, Model, Node, NodeId, Origin, State},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR009",
     name: "add-after-unbind",
     severities: &[Severity::Error, Severity::Warn],
@@ -21,15 +21,14 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Unbind],
         &[Hook::Delete],
     ],
-    details: &[],
     sharpened_by: &[Hook::FinalPut],
-    optional: false,
     page: include_str!("dr009.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// The rule. It keeps something for each resource that it is about while that lives.
 #[derive(Debug, Default)]
-pub struct AddAfterUnbind {
+pub(super) struct AddAfterUnbind {
     added: HashMap<DeviceId, HashMap<u64, Addition>>,
 }
 
@@ -44,10 +43,6 @@ struct Addition {
 }
 
 impl Rule for AddAfterUnbind {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::NodeAdded(id) => self.add(*id, model, report),

@@ -9,7 +9,7 @@ use crate::{
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, Node, NodeId, Origin, State},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR010",
     name: "add-in-remove",
     severities: &[Severity::Warn],
@@ -27,15 +27,11 @@ static INFO: RuleInfo = RuleInfo {
 
 /// The rule. The nodes know in what phase they were added; it keeps the devices whose bus is releasing its group.
 #[derive(Debug, Default)]
-pub struct AddInRemove {
+pub(super) struct AddInRemove {
     releasing: HashSet<DeviceId>,
 }
 
 impl Rule for AddInRemove {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Entered(Entered {

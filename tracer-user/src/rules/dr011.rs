@@ -17,7 +17,7 @@ use crate::{
     number::plural,
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR011",
     name: "unbound-owner-leak",
     severities: &[Severity::Error, Severity::Warn, Severity::Info],
@@ -29,10 +29,8 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Delete],
         &[Hook::FinalPut],
     ],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr011.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// How long after its deletion a device still has its resources before that is worth a word: nanoseconds.
@@ -42,15 +40,11 @@ const EXPECTED: &str =
 
 /// The rule. It keeps something only of deleted devices that still own what it is about.
 #[derive(Debug, Default)]
-pub struct UnboundOwnerLeak {
+pub(super) struct UnboundOwnerLeak {
     deleted: HashMap<DeviceId, Time>,
 }
 
 impl Rule for UnboundOwnerLeak {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::NodeAdded(id) if !model.coverage().sees(Hook::Probe) => {

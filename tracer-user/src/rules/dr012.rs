@@ -15,7 +15,7 @@ use crate::{
     rules::attribution::{Attribution, attribute},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR012",
     name: "outlives-creator",
     severities: &[Severity::Error, Severity::Warn],
@@ -25,16 +25,14 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Probe],
         &[Hook::Unbind],
     ],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr012.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// The rule. It keeps something only of resources that live on another device than that whose probe added
 /// them.
 #[derive(Debug, Default)]
-pub struct OutlivesCreator {
+pub(super) struct OutlivesCreator {
     creators: HashMap<DeviceId, Creator>,
 }
 
@@ -53,10 +51,6 @@ struct Left {
 }
 
 impl Rule for OutlivesCreator {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::NodeAdded(id) => self.added(*id, model),

@@ -15,7 +15,7 @@ use crate::{
     model::{Change, Detail, Device, DeviceId, Entered, Left, Model, Node, NodeId, State},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR014",
     name: "irq-after-remove",
     severities: &[Severity::Warn, Severity::Info],
@@ -27,8 +27,8 @@ static INFO: RuleInfo = RuleInfo {
     ],
     details: super::CONTENTS,
     sharpened_by: &[Hook::Remove, Hook::IrqHandler],
-    optional: false,
     page: include_str!("dr014.md"),
+    ..RuleInfo::PLAIN
 };
 
 const RELEASE: &str = "devm_irq_release";
@@ -36,7 +36,7 @@ const RELEASE: &str = "devm_irq_release";
 /// The rule. Where handlers are observed it keeps the interrupts that are live between the end of a remove
 /// and their release.
 #[derive(Debug, Default)]
-pub struct IrqAfterRemove {
+pub(super) struct IrqAfterRemove {
     windows: HashMap<Interrupt, Window>,
     /// Where releases are concluded: the interrupts that a release still running has taken off.
     going: HashMap<Interrupt, Going>,
@@ -59,10 +59,6 @@ struct Window {
 }
 
 impl Rule for IrqAfterRemove {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Left(Left {

@@ -9,7 +9,7 @@ use crate::{
     model::{Change, Device, Hazard, Kind, Model, Node, NodeId, Origin, State},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR015",
     name: "explicit-out-of-order",
     severities: &[Severity::Warn, Severity::Info],
@@ -20,10 +20,8 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Probe],
         &[Hook::Bound],
     ],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr015.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// Younger resources that are looked at for one that may use what is given up.
@@ -31,13 +29,9 @@ const MOST_YOUNGER: usize = 64;
 
 /// The rule. It keeps nothing.
 #[derive(Debug, Default)]
-pub struct ExplicitOutOfOrder;
+pub(super) struct ExplicitOutOfOrder;
 
 impl Rule for ExplicitOutOfOrder {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         if let Change::NodeRemoved(id) = change {
             removed(*id, model, report);

@@ -12,7 +12,7 @@ use crate::{
     model::{Change, DeviceId, Left, Model},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR016",
     name: "managed-free-miss",
     severities: &[Severity::Warn],
@@ -23,10 +23,8 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::ReleaseAll],
         &[Hook::ReleaseGroup],
     ],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr016.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// The kernel's `ENOENT`.
@@ -53,13 +51,9 @@ const MEANT_RELEASE: &[&str] = &[
 
 /// The rule. It keeps nothing.
 #[derive(Debug, Default)]
-pub struct ManagedFreeMiss;
+pub(super) struct ManagedFreeMiss;
 
 impl Rule for ManagedFreeMiss {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         if let Change::Left(
             left @ Left {

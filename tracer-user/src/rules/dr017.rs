@@ -12,7 +12,7 @@ use crate::{
     model::{Change, DeviceId, Model, Node, NodeId, Origin, SiteId, State},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR017",
     name: "runtime-growth",
     severities: &[Severity::Warn, Severity::Info],
@@ -23,10 +23,8 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::Probe],
         &[Hook::Bound],
     ],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr017.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// Live resources from one place between two looks at whether there are ever more.
@@ -38,7 +36,7 @@ const LASTING: u64 = 1_000_000_000;
 
 /// The rule. It keeps something for each place from which a bound driver has added what is live.
 #[derive(Debug, Default)]
-pub struct RuntimeGrowth {
+pub(super) struct RuntimeGrowth {
     sites: HashMap<(DeviceId, SiteId), Growth>,
 }
 
@@ -71,10 +69,6 @@ impl Growth {
 }
 
 impl Rule for RuntimeGrowth {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::NodeAdded(id) => self.added(*id, model, report),

@@ -10,7 +10,7 @@ use crate::{
     model::{Change, DeviceId, Entered, Left, Model, State},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR018",
     name: "deferral-churn",
     severities: &[Severity::Warn, Severity::Info],
@@ -22,9 +22,8 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::DevresLog, Hook::Defer],
     ],
     details: &[(Hook::Probe, Role::Returned)],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr018.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// Deferrals in a row that are worth knowing: one or two are ordinary.
@@ -37,7 +36,7 @@ const MOST_NAMED: usize = 8;
 
 /// The rule. It keeps something of devices whose last probe was deferred, and of drivers that it has reported.
 #[derive(Debug, Default)]
-pub struct DeferralChurn {
+pub(super) struct DeferralChurn {
     deferred: HashMap<DeviceId, Deferrals>,
     /// Devices put on the list of deferred ones by the probe that runs.
     listed: HashSet<DeviceId>,
@@ -72,10 +71,6 @@ struct Driver {
 }
 
 impl Rule for DeferralChurn {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Entered(Entered {

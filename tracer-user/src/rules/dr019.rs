@@ -14,7 +14,7 @@ use crate::{
     model::{Change, DeviceId, Kind, Left, Model, Node, NodeId},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR019",
     name: "slow-release",
     severities: &[Severity::Warn, Severity::Info],
@@ -24,10 +24,8 @@ static INFO: RuleInfo = RuleInfo {
         &[Hook::ReleaseAll],
         &[Hook::ReleaseGroup],
     ],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr019.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// A release that takes longer is slow: nanoseconds.
@@ -39,7 +37,7 @@ const HANGS: u64 = 5_000_000_000;
 
 /// The rule. It keeps something only of tasks that are releasing.
 #[derive(Debug)]
-pub struct SlowRelease {
+pub(super) struct SlowRelease {
     tasks: HashMap<u32, Vec<Batch>>,
     /// When the first of them may hang, if nothing else is heard of it.
     due: Time,
@@ -85,10 +83,6 @@ struct Batch {
 }
 
 impl Rule for SlowRelease {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         if let Change::KernelMessage { message, .. } = change
             && matches!(**message, Message::Waits)
@@ -143,7 +137,7 @@ impl Rule for SlowRelease {
 impl SlowRelease {
     /// The rule with another limit than its own.
     #[must_use]
-    pub fn with_limit(limit: Duration) -> Self {
+    pub(super) fn with_limit(limit: Duration) -> Self {
         Self {
             limit: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX),
             ..Self::default()

@@ -7,27 +7,21 @@ use crate::{
     model::{Change, Device, Model, Node},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR020",
     name: "release-fn-unloaded",
     severities: &[Severity::Error],
     description: "A module is unloaded while a live resource's release function is in it.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::ModuleFree]],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr020.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// The rule. It keeps nothing: all resources are looked at when a module goes.
 #[derive(Debug, Default)]
-pub struct ReleaseFunctionUnloaded;
+pub(super) struct ReleaseFunctionUnloaded;
 
 impl Rule for ReleaseFunctionUnloaded {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         if let Change::ModuleFreed { module, code } = change {
             for device in model.devices() {

@@ -14,16 +14,16 @@ use crate::{
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR021",
     name: "double-free-managed",
     severities: &[Severity::Error, Severity::Warn],
     description: "free_irq() frees a managed interrupt, which its release then frees again.",
     needs: &[&[Hook::DevresLog, Hook::AddDr], &[Hook::FreeIrq]],
     details: super::CONTENTS,
-    sharpened_by: &[],
     optional: true,
     page: include_str!("dr021.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// The place of a resource in the order of everything seen, and whose it is.
@@ -33,16 +33,12 @@ type Holder = (DeviceId, u64);
 /// is to say once their release runs, too: before that, `devm_free_irq()` may have called it, and its removal of the
 /// resource was not seen.
 #[derive(Debug, Default)]
-pub struct DoubleFreeManaged {
+pub(super) struct DoubleFreeManaged {
     live: HashMap<Interrupt, SmallVec<[Holder; 1]>>,
     freed: HashMap<Holder, Box<Finding>>,
 }
 
 impl Rule for DoubleFreeManaged {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::NodeAdded(id) => {

@@ -10,27 +10,21 @@ use crate::{
     model::{Change, Model},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR022",
     name: "kernel-report",
     severities: &[Severity::Info],
     description: "The kernel reported a fault in a release or a devm_*() function; the report does not show the cause.",
     needs: &[],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("dr022.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// The rule. It keeps nothing.
 #[derive(Debug, Default)]
-pub struct KernelReport;
+pub(super) struct KernelReport;
 
 impl Rule for KernelReport {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         let Change::KernelMessage { device, message } = change else {
             return;

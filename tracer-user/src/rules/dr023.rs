@@ -12,7 +12,7 @@ use crate::{
     model::{Change, Detail, DeviceId, Entered, Frame, Model, Node, NodeId},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR023",
     name: "enabled-at-put",
     severities: &[Severity::Warn],
@@ -33,7 +33,7 @@ static INFO: RuleInfo = RuleInfo {
 
 /// The rule. It keeps which clock or regulator each task releases, and when each went on.
 #[derive(Debug, Default)]
-pub struct EnabledAtPut {
+pub(super) struct EnabledAtPut {
     /// By the task's thread id: what it has begun to release last, of what can be enabled.
     released: HashMap<u32, (DeviceId, Node)>,
     /// What went on in the binding of each device, and has not gone off in it.
@@ -41,10 +41,6 @@ pub struct EnabledAtPut {
 }
 
 impl Rule for EnabledAtPut {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::KernelMessage { device, message } => {

@@ -13,7 +13,7 @@ use crate::{
     model::{Change, Detail, Device, DeviceId, Entered, Hazard, Model, Node, NodeId},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR024",
     name: "power-off-before-quiesce",
     severities: &[Severity::Warn, Severity::Info],
@@ -38,7 +38,7 @@ static INFO: RuleInfo = RuleInfo {
 
 /// The rule. It keeps what went off in each remove or probe that runs, and what was live then and has gone since.
 #[derive(Debug, Default)]
-pub struct PowerOffBeforeQuiesce {
+pub(super) struct PowerOffBeforeQuiesce {
     devices: HashMap<DeviceId, Dark>,
     /// When each interrupt was last handled while something was off.
     handled: HashMap<Interrupt, Time>,
@@ -87,10 +87,6 @@ impl Gone {
 }
 
 impl Rule for PowerOffBeforeQuiesce {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Entered(Entered {

@@ -15,7 +15,7 @@ use crate::{
     model::{Change, Detail, DeviceId, Entered, Model, NodeId},
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR025",
     name: "freed-by-hand-under-live-action",
     severities: &[Severity::Error, Severity::Warn],
@@ -30,7 +30,7 @@ static INFO: RuleInfo = RuleInfo {
 /// The rule. Where frees are observed it keeps what each live action and interrupt points to, and of those whose memory was
 /// freed what there is to say if they run: one that is removed does no harm.
 #[derive(Debug, Default)]
-pub struct FreedUnderLive {
+pub(super) struct FreedUnderLive {
     live: HashMap<u64, SmallVec<[Holder; 1]>>,
     freed: HashMap<Holder, Freed>,
 }
@@ -47,10 +47,6 @@ struct Freed {
 }
 
 impl Rule for FreedUnderLive {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::NodeAdded(id) if model.coverage().sees(Hook::Free) => {

@@ -25,7 +25,7 @@ static DETAILS: [(Hook, Role); HOOKS] = {
     details
 };
 
-static INFO: RuleInfo = RuleInfo {
+pub(super) static INFO: RuleInfo = RuleInfo {
     id: "DR026",
     name: "registered-in-managed-memory",
     severities: &[Severity::Error],
@@ -40,7 +40,7 @@ static INFO: RuleInfo = RuleInfo {
 
 /// The rule. What is in the memory is reported right before that goes, by the same task.
 #[derive(Debug, Default)]
-pub struct RegisteredInManagedMemory {
+pub(super) struct RegisteredInManagedMemory {
     /// By the task's thread id.
     pending: HashMap<u32, Pending>,
 }
@@ -55,10 +55,6 @@ struct Pending {
 }
 
 impl Rule for RegisteredInManagedMemory {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::Entered(Entered {

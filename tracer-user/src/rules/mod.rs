@@ -43,33 +43,6 @@ use crate::{
     model::{Change, Model},
 };
 
-pub use dr001::PmDetachBeforeRelease;
-pub use dr002::PmDomainLeak;
-pub use dr003::ForeignGroupRelease;
-pub use dr004::GroupOpenAtBound;
-pub use dr005::GroupMisuse;
-pub use dr006::NullIdPicksOther;
-pub use dr007::ResourcesBeforeProbe;
-pub use dr008::AddDuringRelease;
-pub use dr009::AddAfterUnbind;
-pub use dr010::AddInRemove;
-pub use dr011::UnboundOwnerLeak;
-pub use dr012::OutlivesCreator;
-pub use dr013::DanglingData;
-pub use dr014::IrqAfterRemove;
-pub use dr015::ExplicitOutOfOrder;
-pub use dr016::ManagedFreeMiss;
-pub use dr017::RuntimeGrowth;
-pub use dr018::DeferralChurn;
-pub use dr019::SlowRelease;
-pub use dr020::ReleaseFunctionUnloaded;
-pub use dr021::DoubleFreeManaged;
-pub use dr022::KernelReport;
-pub use dr023::EnabledAtPut;
-pub use dr024::PowerOffBeforeQuiesce;
-pub use dr025::FreedUnderLive;
-pub use dr026::RegisteredInManagedMemory;
-
 /// The contents of resources: of which a rule says what they stand for.
 const CONTENTS: &[(Hook, Role)] = &[
     (Hook::DevresLog, Role::Contents),
@@ -77,10 +50,7 @@ const CONTENTS: &[(Hook, Role)] = &[
 ];
 
 /// A rule.
-pub trait Rule: fmt::Debug + Send {
-    /// What is known of it before it has seen anything.
-    fn info(&self) -> &'static RuleInfo;
-
+trait Rule: fmt::Debug + Send {
     /// Looks at one change. The model is as it is after the whole event; what the event removed can still
     /// be looked up in it.
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report);
@@ -93,10 +63,59 @@ pub trait Rule: fmt::Debug + Send {
     fn finish(&mut self, _model: &Model, _report: &mut Report) {}
 }
 
+/// A rule that is applied, and what is known of it before it has seen anything.
+#[derive(Debug)]
+struct Applied {
+    info: &'static RuleInfo,
+    rule: Box<dyn Rule>,
+}
+
+/// Lists the rules.
+macro_rules! rules {
+    ($($module:ident::$rule:ident,)*) => {
+        /// Every rule, as it is before it has seen anything.
+        fn every() -> Vec<Applied> {
+            vec![$(Applied {
+                info: &$module::INFO,
+                rule: Box::<$module::$rule>::default(),
+            }),*]
+        }
+    };
+}
+
+rules! {
+    dr001::PmDetachBeforeRelease,
+    dr002::PmDomainLeak,
+    dr003::ForeignGroupRelease,
+    dr004::GroupOpenAtBound,
+    dr005::GroupMisuse,
+    dr006::NullIdPicksOther,
+    dr007::ResourcesBeforeProbe,
+    dr008::AddDuringRelease,
+    dr009::AddAfterUnbind,
+    dr010::AddInRemove,
+    dr011::UnboundOwnerLeak,
+    dr012::OutlivesCreator,
+    dr013::DanglingData,
+    dr014::IrqAfterRemove,
+    dr015::ExplicitOutOfOrder,
+    dr016::ManagedFreeMiss,
+    dr017::RuntimeGrowth,
+    dr018::DeferralChurn,
+    dr019::SlowRelease,
+    dr020::ReleaseFunctionUnloaded,
+    dr021::DoubleFreeManaged,
+    dr022::KernelReport,
+    dr023::EnabledAtPut,
+    dr024::PowerOffBeforeQuiesce,
+    dr025::FreedUnderLive,
+    dr026::RegisteredInManagedMemory,
+}
+
 /// The rules that are applied.
 #[derive(Debug)]
 pub struct RuleSet {
-    rules: Vec<Box<dyn Rule>>,
+    rules: Vec<Applied>,
     /// Whether the rules were asked for by name.
     named: bool,
 }
@@ -111,34 +130,7 @@ impl RuleSet {
     #[must_use]
     pub fn all() -> Self {
         Self {
-            rules: vec![
-                Box::<PmDetachBeforeRelease>::default(),
-                Box::<PmDomainLeak>::default(),
-                Box::<ForeignGroupRelease>::default(),
-                Box::<GroupOpenAtBound>::default(),
-                Box::<GroupMisuse>::default(),
-                Box::<NullIdPicksOther>::default(),
-                Box::<ResourcesBeforeProbe>::default(),
-                Box::<AddDuringRelease>::default(),
-                Box::<AddAfterUnbind>::default(),
-                Box::<AddInRemove>::default(),
-                Box::<UnboundOwnerLeak>::default(),
-                Box::<OutlivesCreator>::default(),
-                Box::<DanglingData>::default(),
-                Box::<IrqAfterRemove>::default(),
-                Box::<ExplicitOutOfOrder>::default(),
-                Box::<ManagedFreeMiss>::default(),
-                Box::<RuntimeGrowth>::default(),
-                Box::<DeferralChurn>::default(),
-                Box::<SlowRelease>::default(),
-                Box::<ReleaseFunctionUnloaded>::default(),
-                Box::<DoubleFreeManaged>::default(),
-                Box::<KernelReport>::default(),
-                Box::<EnabledAtPut>::default(),
-                Box::<PowerOffBeforeQuiesce>::default(),
-                Box::<FreedUnderLive>::default(),
-                Box::<RegisteredInManagedMemory>::default(),
-            ],
+            rules: every(),
             named: false,
         }
     }
@@ -178,7 +170,7 @@ impl RuleSet {
     pub fn only<S: AsRef<str>>(mut self, wanted: &[S]) -> Result<Self, UnknownRule> {
         self.known(wanted)?;
         self.rules
-            .retain(|rule| wanted.iter().any(|name| is(rule.info(), name.as_ref())));
+            .retain(|rule| wanted.iter().any(|name| is(rule.info, name.as_ref())));
         self.named = true;
         Ok(self)
     }
@@ -193,7 +185,7 @@ impl RuleSet {
     pub fn without<S: AsRef<str>>(mut self, unwanted: &[S]) -> Result<Self, UnknownRule> {
         self.known(unwanted)?;
         self.rules
-            .retain(|rule| !unwanted.iter().any(|name| is(rule.info(), name.as_ref())));
+            .retain(|rule| !unwanted.iter().any(|name| is(rule.info, name.as_ref())));
         Ok(self)
     }
 
@@ -224,36 +216,36 @@ impl RuleSet {
 
     /// What is known of each rule.
     pub fn infos(&self) -> impl Iterator<Item = &'static RuleInfo> {
-        self.rules.iter().map(|rule| rule.info())
+        self.rules.iter().map(|rule| rule.info)
     }
 
     /// Shows every rule a change.
     pub fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        for rule in &mut self.rules {
-            rule.observe(change, model, report);
+        for applied in &mut self.rules {
+            applied.rule.observe(change, model, report);
         }
     }
 
     /// Tells every rule that time has passed.
     pub fn pass(&mut self, now: Time, model: &Model, report: &mut Report) {
-        for rule in &mut self.rules {
-            rule.pass(now, model, report);
+        for applied in &mut self.rules {
+            applied.rule.pass(now, model, report);
         }
     }
 
     /// Lets DR019, where it is applied, find releases that take longer than this.
     #[must_use]
     pub fn with_slow_release(mut self, limit: Duration) -> Self {
-        if let Some(rule) = self.rules.iter_mut().find(|rule| rule.info().id == "DR019") {
-            *rule = Box::new(SlowRelease::with_limit(limit));
+        if let Some(applied) = self.rules.iter_mut().find(|rule| rule.info.id == "DR019") {
+            applied.rule = Box::new(dr019::SlowRelease::with_limit(limit));
         }
         self
     }
 
     /// Tells every rule that nothing comes any more.
     pub fn finish(&mut self, model: &Model, report: &mut Report) {
-        for rule in &mut self.rules {
-            rule.finish(model, report);
+        for applied in &mut self.rules {
+            applied.rule.finish(model, report);
         }
     }
 }

@@ -33,10 +33,8 @@ pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
         &[Hook::Probe],
         &[Hook::Unbind],
     ],
-    details: &[],
-    sharpened_by: &[],
-    optional: false,
     page: include_str!("../dr003.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// Resources whose details a finding keeps.
@@ -44,7 +42,7 @@ const MOST_RESOURCES: usize = 100;
 
 /// The rule. It keeps something only of devices of which a foreign task is releasing a group.
 #[derive(Debug, Default)]
-pub struct ForeignGroupRelease {
+pub(super) struct ForeignGroupRelease {
     releases: HashMap<DeviceId, Release>,
     lines: Lines,
 }
@@ -86,10 +84,6 @@ enum By {
 }
 
 impl Rule for ForeignGroupRelease {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         if log_lines::only_lines(model) {
             self.lines.observe(change, model, report);

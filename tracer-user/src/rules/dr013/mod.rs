@@ -40,8 +40,8 @@ pub(in crate::rules) static INFO: RuleInfo = RuleInfo {
         Hook::Delete,
         Hook::FinalPut,
     ],
-    optional: false,
     page: include_str!("../dr013.md"),
+    ..RuleInfo::PLAIN
 };
 
 /// The releases of blocks whose payload is the memory that the driver uses.
@@ -53,7 +53,7 @@ const RELEASED: &str = "released";
 
 /// The rule. It keeps the pointer of each live action and interrupt, and each device that was seen to begin.
 #[derive(Debug, Default)]
-pub struct DanglingData {
+pub(super) struct DanglingData {
     pointers: BTreeMap<u64, SmallVec<[Holder; 1]>>,
     /// What points into memory that is gone, until its own end shows that it was there all the time.
     dangling: Vec<Dangling>,
@@ -61,10 +61,6 @@ pub struct DanglingData {
 }
 
 impl Rule for DanglingData {
-    fn info(&self) -> &'static RuleInfo {
-        &INFO
-    }
-
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         self.devices.observe(change, model);
         if !self.dangling.is_empty() {
