@@ -194,6 +194,21 @@ impl<'a> Story<'a> {
         release(&self.splat.stack(Role::Freed)?.frames)
     }
 
+    /// Whether the memory was freed because the last reference to what lies in it was put: who may still use it is a
+    /// question of references.
+    #[must_use]
+    pub fn is_freed_by_last_put(&self) -> bool {
+        let Some(stack) = self.splat.stack(Role::Freed) else {
+            return false;
+        };
+        frames::named(&stack.frames)
+            .take_while(|(_, function, name)| !frames::releases(function, name))
+            .any(|(_, _, name)| {
+                name.split('_')
+                    .any(|word| matches!(word, "put" | "kobject" | "kref"))
+            })
+    }
+
     /// A release that only a further stack goes through: an earlier link in a chain of locks, or who queued what ran.
     #[must_use]
     pub fn release_elsewhere(&self) -> Option<Release<'a>> {
@@ -251,6 +266,7 @@ impl<'a> Story<'a> {
         };
         outermost()
             .or_else(|| of(release.and_then(|release| release.callback)))
+            .or_else(|| self.called_by_bus())
             .or_else(|| of(self.caller()))
             .or_else(|| of(self.allocated().and_then(|given| given.by)))
             .or_else(|| of(self.freed().and_then(|given| given.by)))
@@ -271,6 +287,18 @@ impl<'a> Story<'a> {
         std::iter::once(main)
             .chain(others)
             .find_map(|frames| frames::named(frames).find_map(|(_, _, name)| frames::bus_of(name)))
+    }
+
+    /// The module of the function that a bus has called.
+    fn called_by_bus(&self) -> Option<&'a str> {
+        let mut inner: Option<&Function> = None;
+        for (_, function, name) in frames::named(self.frames()) {
+            if frames::bus_of(name).is_some() {
+                return inner?.module.as_deref();
+            }
+            inner = Some(function);
+        }
+        None
     }
 
     /// Whether devres occurs in it at all, or what managed resources are released too late for.

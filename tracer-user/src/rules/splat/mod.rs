@@ -160,7 +160,13 @@ fn memory(splat: &Splat, story: &Story<'_>) -> Proof {
                 freed.by.is_none() && freed.in_release || by_hand.is_some_and(is_freeing);
             let between_releases = by_list.is_some() && used.is_some();
             let by_driver = used.is_some() && freed_in.is_none() && is_by_driver(&freed, story);
-            if by_devres || between_releases || by_driver {
+            // What a managed function allocated is freed by the action that this adds.
+            let by_own_release = by_list.is_some()
+                && !story.is_freed_by_last_put()
+                && story
+                    .allocated()
+                    .is_some_and(|given| given.through.is_some());
+            if by_devres || by_own_release || between_releases || by_driver {
                 Proof::Dangling
             } else {
                 Proof::Nothing

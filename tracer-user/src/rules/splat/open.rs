@@ -93,6 +93,15 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
     if splat.kind.watches_memory() {
         return memory(splat, story);
     }
+    if splat
+        .detail
+        .as_deref()
+        .is_some_and(|it| it.starts_with("CFI"))
+    {
+        return "The function is called through a pointer of another type, as an action that was cast to one. Give it the \
+                type of an action: `void (*)(void *)`."
+            .to_owned();
+    }
     let function = story.function().and_then(Function::base_name);
     let text = match splat.kind {
         SplatKind::Warning if function.is_some_and(is_switched_off) => {
@@ -201,6 +210,13 @@ fn messenger(splat: &Splat, story: &Story<'_>) -> String {
     text
 }
 
+/// Whether a managed function allocated the memory.
+fn is_managed(story: &Story<'_>) -> bool {
+    story
+        .allocated()
+        .is_some_and(|given| given.through.is_some())
+}
+
 fn memory(splat: &Splat, story: &Story<'_>) -> String {
     if story.is_within_one_release() {
         return "The same release function freed the memory and used it. In one call that is a bug inside it, not in \
@@ -221,6 +237,10 @@ fn memory(splat: &Splat, story: &Story<'_>) -> String {
         (_, Some(_)) if story.release().is_some() => {
             "As far as the stacks show, somebody other than the driver freed the memory: the release should have held a \
              reference, or put one too often."
+        }
+        (_, Some(_)) if is_managed(story) => {
+            "Memory freed by a release was used later: somebody put a reference too often, or uses it without one. \
+             Whatever uses it should hold a reference, or be stopped before the release."
         }
         (_, Some(_)) => {
             "Memory freed by a release was used later. It was not managed memory: its user should hold a reference, or \
