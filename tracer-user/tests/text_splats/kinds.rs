@@ -8,7 +8,7 @@ use super::{
 };
 
 /// A release in which it happens, as the kernel prints the stack of a task.
-const RELEASE: &str = "\
+pub(super) const RELEASE: &str = "\
 [   52.000200] CPU: 1 PID: 412 Comm: rmmod Tainted: G           O       6.1.0 #1
 [   52.000300] Call Trace:
 [   52.000400]  <TASK>
@@ -35,7 +35,7 @@ const PROBE: &str = "\
 ";
 
 /// The one finding of a log, in one line, and what no other rule could decide.
-fn told(log: &str) -> (String, Vec<&'static str>) {
+pub(super) fn told(log: &str) -> (String, Vec<&'static str>) {
     let outcome = judge(log);
     let [found] = &outcome.findings[..] else {
         panic!("{log}: {:#?}", outcome.findings);

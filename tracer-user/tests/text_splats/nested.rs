@@ -118,7 +118,7 @@ enter ? for help
 --- Exception: c00 (System Call) at 00007fff8c0a1234
 3:mon>
 ",
-            "An oops in the release acme_off [acme], during an unbind.",
+            "An oops (NULL pointer dereference) in the release acme_off [acme], during an unbind.",
         ),
         (
             "\

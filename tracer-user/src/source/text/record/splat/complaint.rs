@@ -3,7 +3,10 @@
 use super::forms::{Form, Header, begins, said, words};
 use crate::{
     event::splat::SplatKind,
-    source::text::scan::{around, digits, word},
+    source::text::{
+        record::kernel_log,
+        scan::{around, digits, word},
+    },
 };
 
 /// What the detail of a data race begins with.
@@ -18,7 +21,11 @@ pub(super) const FORMS: &[Form] = &[
     },
     Form {
         words: "already-free IRQ",
-        read: |before, rest| begins(before).then(|| freed_irq(&[b" IRQ", rest].concat()))?,
+        read: |before, rest| {
+            let before = kernel_log::beginning(before).1.trim_ascii();
+            let is_rest = matches!(before, b"free" | b"to free") || begins(before);
+            is_rest.then(|| freed_irq(&[b" IRQ", rest].concat()))?
+        },
         example: "already-free IRQ 126",
         seen: "the same, wrapped in front of it",
     },
@@ -94,6 +101,39 @@ pub(super) const FORMS: &[Form] = &[
         seen: "lib/list_debug.c",
     },
     Form {
+        words: "list_add double add",
+        read: |_, _| {
+            Some(Header::saying(
+                SplatKind::List,
+                b"list_add of what is on a list",
+            ))
+        },
+        example: "list_add double add: new=ffff88811b79fb00, prev=ffff88811b79fb10, next=ffff88811b79fb00.",
+        seen: "lib/list_debug.c",
+    },
+    Form {
+        words: ": nobody cared",
+        read: |before, _| {
+            let (_, number) = around(before, b"irq ")?;
+            let (number, rest) = digits(number)?;
+            rest.is_empty().then(|| {
+                let said = format!("nobody handles interrupt {number}");
+                Header::saying(SplatKind::Warning, said.as_bytes())
+            })
+        },
+        example: "irq 45: nobody cared (try booting with the \"irqpoll\" option)",
+        seen: "kernel/irq/spurious.c",
+    },
+    Form {
+        words: "iounmap: bad address",
+        read: |_, _| {
+            let said = b"iounmap() of what is not mapped";
+            Some(Header::saying(SplatKind::Warning, said))
+        },
+        example: "iounmap: bad address 00000000f1b2c3d4",
+        seen: "arch/x86/mm/ioremap.c",
+    },
+    Form {
         words: "cannot create duplicate",
         read: |_, rest| taken_name(rest.trim_ascii_start().strip_prefix(b"filename")?),
         example: "sysfs: cannot create duplicate filename '/devices/platform/demo.0/leds/demo'",
@@ -121,6 +161,12 @@ pub(super) const FORMS: &[Form] = &[
         words: "tried to init an initialized",
         read: |_, _| Some(Header::saying(SplatKind::Kobject, b"initialized twice")),
         example: "kobject (ffff88811b79fb00): tried to init an initialized object, something is seriously wrong.",
+        seen: "lib/kobject.c",
+    },
+    Form {
+        words: "tried to add an uninitialized object",
+        read: |_, _| Some(Header::saying(SplatKind::Kobject, b"not initialized")),
+        example: "kobject: 'demo' (ffff88811b79fb00): tried to add an uninitialized object, something is seriously wrong.",
         seen: "lib/kobject.c",
     },
     Form {

@@ -1,9 +1,12 @@
 //! Accesses that the processor or the hardware refused, and panics.
 
-use super::forms::{Form, Header, begins, words};
+use super::forms::{Form, Header, begins, function, words};
 use crate::{
     event::splat::SplatKind,
-    source::text::scan::{around, hexadecimal, word},
+    source::text::{
+        record::kernel_log,
+        scan::{around, digits, hexadecimal, last_word, word},
+    },
 };
 
 pub(super) const FORMS: &[Form] = &[
@@ -66,6 +69,26 @@ pub(super) const FORMS: &[Form] = &[
         seen: "arch/x86/mm/fault.c, from 5.1 on",
     },
     Form {
+        words: "BUG: Kernel NULL pointer dereference",
+        read: |_, _| Some(Header::saying(SplatKind::Oops, b"NULL pointer dereference")),
+        example: "BUG: Kernel NULL pointer dereference on read at 0x00000028",
+        seen: "arch/powerpc/mm/fault.c",
+    },
+    Form {
+        words: "stack guard page was hit",
+        read: |before, _| {
+            around(before, b"BUG: ").map(|_| Header::saying(SplatKind::Oops, b"the stack is full"))
+        },
+        example: "BUG: TASK stack guard page was hit at 00000000a5b4c3d2 (stack is 00000000a5b4c3d3..00000000a5b4c3d4)",
+        seen: "arch/x86/mm/fault.c, arch/x86/kernel/traps.c",
+    },
+    Form {
+        words: "PANIC: double fault",
+        read: |before, _| begins(before).then(|| Header::saying(SplatKind::Oops, b"double fault")),
+        example: "traps: PANIC: double fault, error_code: 0x0",
+        seen: "arch/x86/kernel/traps.c, above `double fault: 0000 [#1]`",
+    },
+    Form {
         words: "general protection fault",
         read: |_, _| Some(Header::saying(SplatKind::Oops, b"general protection fault")),
         example: "general protection fault, probably for non-canonical address 0xdead000000000122: 0000 [#1] SMP",
@@ -76,6 +99,41 @@ pub(super) const FORMS: &[Form] = &[
         read: |_, rest| Some(Header::saying(SplatKind::Abort, until(rest, b" ("))),
         example: "Unhandled fault: ttbr address size fault (0x96000000) at 0xffff800011111000",
         seen: "arch/arm64 before 5.x, arch/arm",
+    },
+    Form {
+        words: "Unhandled prefetch abort: ",
+        read: |_, rest| Some(Header::saying(SplatKind::Oops, until(rest, b" ("))),
+        example: "Unhandled prefetch abort: breakpoint debug exception (0x002) at 0x00000000",
+        seen: "arch/arm/mm/fault.c",
+    },
+    Form {
+        words: " bus error, epc == ",
+        read: |before, _| {
+            let (_, side) = last_word(before)?;
+            let side = side.to_ascii_lowercase();
+            let is_one = matches!(side.as_slice(), b"data" | b"instruction");
+            is_one.then(|| Header::saying(SplatKind::Abort, &[&side, &b" bus error"[..]].concat()))
+        },
+        example: "Data bus error, epc == 80010000, ra == 80010010",
+        seen: "arch/mips/kernel/traps.c",
+    },
+    Form {
+        words: "Machine Check exception - caused by",
+        read: |_, _| Some(Header::saying(SplatKind::Abort, b"machine check")),
+        example: "Machine Check exception - caused by multiple matching entries in the TLB.",
+        seen: "arch/mips/kernel/traps.c",
+    },
+    Form {
+        words: "Kernel Fault: Code=",
+        read: |_, rest| {
+            let name = around(rest, b" (").and_then(|(_, name)| around(name, b")"));
+            Some(Header {
+                detail: name.and_then(|(name, _)| words(name)),
+                ..Header::of(SplatKind::Oops)
+            })
+        },
+        example: "Kernel Fault: Code=26 (Data memory access rights trap) at addr 0000000000000028",
+        seen: "arch/parisc/kernel/traps.c",
     },
     Form {
         words: "Internal error: ",
@@ -96,10 +154,23 @@ pub(super) const FORMS: &[Form] = &[
         seen: "riscv",
     },
     Form {
-        words: "invalid opcode: 0000 [#",
-        read: |_, _| Some(Header::of(SplatKind::Bug)),
-        example: "invalid opcode: 0000 [#1] SMP",
-        seen: "arch/x86/kernel/traps.c, below `kernel BUG at`",
+        words: "[#",
+        read: trap,
+        example: "divide error: 0000 [#1] PREEMPT SMP NOPTI",
+        seen: "what a processor calls the exception: x86 before 6.10, s390, mips, riscv, loongarch",
+    },
+    Form {
+        words: "CFI failure",
+        read: |before, rest| {
+            let target = around(rest, b"target: ").and_then(|(_, target)| function(target));
+            let to = target.map_or_else(String::new, |target| format!(", called {target}"));
+            begins(before).then(|| Header {
+                function: rest.strip_prefix(b" at ").and_then(function),
+                ..Header::saying(SplatKind::Bug, format!("CFI failure{to}").as_bytes())
+            })
+        },
+        example: "CFI failure at devm_action_release+0x10/0x18 (target: demo_off+0x0/0x40 [demo]; expected type: 0x1234abcd)",
+        seen: "kernel/cfi.c: the function has another type than the pointer to it",
     },
     Form {
         words: ": Vector: ",
@@ -125,7 +196,10 @@ fn xmon(before: &[u8], rest: &[u8]) -> Option<Header> {
 }
 
 fn panic(rest: &[u8]) -> Header {
-    let kind = if around(rest, b"SError").is_some() {
+    let is_abort = [&b"SError"[..], b"external abort"]
+        .iter()
+        .any(|words| around(rest, words).is_some());
+    let kind = if is_abort {
         SplatKind::Abort
     } else if around(rest, b"Oops").is_some() || around(rest, b"Fatal exception").is_some() {
         SplatKind::Oops
@@ -155,16 +229,82 @@ fn internal_error(_: &[u8], rest: &[u8]) -> Option<Header> {
     rest.contains(&b'[').then(|| Header::of(kind))
 }
 
+/// `divide error: 0000 [#1] PREEMPT SMP`, from 6.10 on x86 with another `Oops: ` in front;
+/// `Kernel access of bad area, sig: 11 [#1]` on powerpc.
 fn oops(before: &[u8], rest: &[u8]) -> Option<Header> {
-    if !begins(before) || !rest.contains(&b'[') {
-        return None;
+    let (what, _) = around(rest, b"[")?;
+    begins(before).then(|| exception(what))
+}
+
+/// `divide error: 0000 ` in front of `[#1]`, `Oops - load page fault `, `Kernel bug detected`.
+fn trap(before: &[u8], rest: &[u8]) -> Option<Header> {
+    let (_, behind) = digits(rest)?;
+    let text = kernel_log::beginning(before).1.trim_ascii();
+    let named = text
+        .strip_prefix(b"Oops")
+        .map(|text| text.strip_prefix(b" - ").unwrap_or(text));
+    // Sparc puts the task in front: `rmmod(412): `.
+    let what = named.unwrap_or(text);
+    let what = around(what, b"): ").map_or(what, |(_, behind)| behind);
+    let is_name = what.len() < LONGEST_NAME
+        && what
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b" -():#".contains(byte));
+    // What has no code in front is prose, unless it is one of few names and ends the line.
+    let ends = matches!(behind.trim_ascii(), b"]" | b"]:");
+    let is_known = what.starts_with(b"Kernel ")
+        || what.starts_with(b"Unhandled kernel ")
+        || what.ends_with(b" in kernel code")
+        || named.is_some();
+    let says = code_of(what).is_some() || ends && is_known;
+    (behind.starts_with(b"]") && is_name && says).then(|| exception(what))
+}
+
+/// Longest name of an exception.
+const LONGEST_NAME: usize = 64;
+
+/// The name in `divide error: 0000`, `specification exception: 0006 ilc:2`.
+fn code_of(what: &[u8]) -> Option<&[u8]> {
+    let (name, code) = around(what, b": ")?;
+    let (code, _) = word(code)?;
+    let is_code = code.len() == 4 && code.iter().all(u8::is_ascii_hexdigit);
+    (is_code && !name.is_empty()).then_some(name)
+}
+
+/// Of which kind an exception is, by its name.
+fn exception(what: &[u8]) -> Header {
+    let what = what.trim_ascii();
+    let what = what.strip_prefix(b"Oops: ").unwrap_or(what);
+    let lower = what.to_ascii_lowercase();
+    let says = |words: &[&str]| {
+        words
+            .iter()
+            .any(|words| memchr::memmem::find(&lower, words.as_bytes()).is_some())
+    };
+    // The instruction of a BUG().
+    if says(&[
+        "invalid opcode",
+        "illegal operation",
+        "monitor event",
+        "kernel bug",
+        "break instruction",
+        "sig: 5",
+    ]) {
+        return Header::of(SplatKind::Bug);
     }
-    // From 6.10 on x86 writes `Oops: general protection fault, …` and `Oops: invalid opcode`.
-    Some(if around(rest, b"invalid opcode").is_some() {
-        Header::of(SplatKind::Bug)
+    let kind = if says(&["access fault", "bus error", "machine check"]) {
+        SplatKind::Abort
     } else {
-        Header::of(SplatKind::Oops)
-    })
+        SplatKind::Oops
+    };
+    // On powerpc and x86 a line before says more than its signal or a code alone.
+    let is_code = what.iter().all(u8::is_ascii_hexdigit);
+    let name = code_of(what).unwrap_or(what);
+    let is_named = !is_code && !says(&[", sig: ", "ilc:"]) || code_of(what).is_some();
+    Header {
+        detail: is_named.then(|| words(name)).flatten(),
+        ..Header::of(kind)
+    }
 }
 
 /// `NULL pointer dereference`, `page fault`, `paging request`.

@@ -81,7 +81,16 @@ pub(super) const FORMS: &[Form] = &[
         seen: "mm/kmemleak.c, in the log or in /sys/kernel/debug/kmemleak",
     },
     Form {
-        words: "BUG kmalloc",
+        words: "slab error in ",
+        read: |before, rest| {
+            let (_, sort) = around(rest, b"': ")?;
+            begins(before).then(|| Header::saying(SplatKind::Slab, sort))
+        },
+        example: "slab error in verify_redzone_free(): cache `kmalloc-64': double free detected",
+        seen: "mm/slab.c, before 6.8",
+    },
+    Form {
+        words: "BUG ",
         read: slab,
         example: "BUG kmalloc-1k (Not tainted): Object already free",
         seen: "mm/slub.c with slub_debug",
@@ -100,10 +109,13 @@ fn sort_and_function(kind: SplatKind, rest: &[u8]) -> Option<Header> {
     })
 }
 
-/// `-1k (Not tainted): Object already free`.
+/// `kmalloc-1k (Not tainted): Object already free`.
 fn slab(_: &[u8], rest: &[u8]) -> Option<Header> {
-    let (_, sort) = around(rest, b"): ")?;
-    Some(Header {
+    let (before, sort) = around(rest, b"): ")?;
+    let is_one = rest.starts_with(b"kmalloc")
+        || around(before, b" (Not tainted").is_some()
+        || around(before, b" (Tainted: ").is_some();
+    is_one.then(|| Header {
         detail: words(sort),
         ..Header::of(SplatKind::Slab)
     })

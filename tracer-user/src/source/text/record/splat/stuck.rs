@@ -1,6 +1,6 @@
 //! Tasks and CPUs that do not get on: hung tasks, lockups, RCU stalls.
 
-use super::forms::{Form, Header};
+use super::forms::{Form, Header, function};
 use crate::{
     event::{Comm, splat::SplatKind},
     source::text::scan::{around, digits},
@@ -45,6 +45,12 @@ pub(super) const FORMS: &[Form] = &[
         read: |_, _| Some(Header::of(SplatKind::Lockup)),
         example: "NMI watchdog: Watchdog detected hard LOCKUP on cpu 1",
         seen: "kernel/watchdog.c",
+    },
+    Form {
+        words: "ard LOCKUP",
+        read: hard_lockup,
+        example: "watchdog: CPU 3 self-detected hard LOCKUP @ demo_wait+0x48/0x60 [demo]",
+        seen: "arch/powerpc/kernel/watchdog.c: by the CPU itself, or by it when another one asks",
     },
     Form {
         words: "detected stall",
@@ -105,6 +111,21 @@ fn lockup(_: &[u8], rest: &[u8]) -> Option<Header> {
         );
     }
     Some(header)
+}
+
+/// `CPU 3 self-detected h` and ` @ demo_wait+0x48/0x60`, `CPU 7 H`, `Watchdog CPU:7 H`. Whoever detects that of others has
+/// nothing to do with it, and shows no stack.
+fn hard_lockup(before: &[u8], rest: &[u8]) -> Option<Header> {
+    let (before, _) = before.split_at_checked(before.len().checked_sub(1)?)?;
+    let (_, cpu) = around(before, b"CPU")?;
+    let (cpu, behind) = digits(cpu.get(1..)?)?;
+    let at = rest.strip_prefix(b" @ ");
+    let is_one = matches!(behind.trim_ascii(), b"" | b"self-detected");
+    is_one.then(|| Header {
+        cpu: u16::try_from(cpu).ok(),
+        function: at.and_then(function),
+        ..Header::of(SplatKind::Lockup)
+    })
 }
 
 /// `rmmod:1517`; a kernel thread's name has colons of its own.

@@ -1,14 +1,17 @@
 //! `WARN_ON()` and `BUG_ON()`: reports that name a place in the source.
 
-use super::forms::{Form, Header, begins, function, words};
+use super::forms::{Form, Header, begins, function, said, words};
 use crate::{
     event::{Function, splat::SplatKind},
-    source::text::scan::{around, digits, word},
+    source::text::{
+        record::kernel_log,
+        scan::{around, digits, word},
+    },
 };
 
 pub(super) const FORMS: &[Form] = &[
     Form {
-        words: "WARNING: ",
+        words: "WARNING:",
         read: warned,
         example: "WARNING: CPU: 0 PID: 378 at kernel/irq/devres.c:144 devm_free_irq+0x84/0x90",
         seen: "kernel/panic.c, all architectures; from 6.19 on the task comes last",
@@ -19,6 +22,21 @@ pub(super) const FORMS: &[Form] = &[
         example: "kernel BUG at lib/list_debug.c:56!",
         seen: "lib/bug.c and the architectures",
     },
+    Form {
+        words: "BUG: ",
+        read: |before, rest| {
+            let (prefix, text) = kernel_log::beginning(before);
+            let is_logs = prefix.logged && text.trim_ascii().is_empty();
+            let said = is_logs.then(|| said(rest)).flatten()?;
+            // Of one that watches memory it is the beginning, and what it says was cut off.
+            let is_cut = ["KASAN:", "KFENCE:", "KMSAN:", "KCSAN:"]
+                .iter()
+                .any(|name| name.as_bytes().starts_with(said));
+            (!is_cut).then(|| Header::saying(SplatKind::Bug, said))
+        },
+        example: "[   52.000100] BUG: workqueue leaked lock or atomic: kworker/0:1/0x00000001/12",
+        seen: "whatever else the kernel calls one",
+    },
 ];
 
 /// `CPU: 0 PID: 378 at drivers/base/devres.c:144 devm_free_irq+0x84/0x90`, before 4.x `at FILE:LINE f+0x1/0x2()`,
@@ -27,6 +45,15 @@ fn warned(_: &[u8], rest: &[u8]) -> Option<Header> {
     let mut header = Header::of(SplatKind::Warning);
     let number = |name: &[u8], text| around(text, name).and_then(|(_, behind)| digits(behind));
     let Some((before, place, behind)) = place(rest) else {
+        // A kernel without the places says only the function.
+        if let Some((before, at)) = around(rest, b" at ")
+            && is_task(before)
+            && let Some(function) = function(at)
+        {
+            task(before, &mut header);
+            header.function = Some(function);
+            return Some(header);
+        }
         // The place was wrapped to the next line, or cut off.
         task(rest, &mut header);
         return (is_task(rest) && !rest.trim_ascii().is_empty()).then_some(header);
