@@ -1,6 +1,8 @@
 //! Reports of the kernel in pasted logs: what each proves, and what it does not.
 
 mod damaged;
+mod headlines;
+mod joined;
 mod kinds;
 mod names;
 mod nested;
@@ -357,7 +359,9 @@ const OPEN: &[(&str, &[&str])] = &[
     ),
     (
         "powerpc-oops.log",
-        &["An oops in the release acme_disable [acme], during an unbind."],
+        &[
+            "An oops (NULL pointer dereference) in the release acme_disable [acme], during an unbind.",
+        ],
     ),
 ];
 

@@ -13,17 +13,18 @@ impl Reader {
     /// the report is over.
     pub(super) fn splat(&mut self, line: &[u8], count: u64) {
         let mut last = line;
-        while let Some((line, behind)) = splat::apart(last) {
-            self.record_of_splat(line, 0);
+        while let Some((first, behind)) = splat::apart(last) {
+            self.record_of_splat(first, line.len() - last.len(), (count, false));
             last = behind;
         }
-        self.record_of_splat(last, count);
+        self.record_of_splat(last, line.len() - last.len(), (count, true));
     }
 
-    /// The same for a line of the kernel's.
-    fn record_of_splat(&mut self, line: &[u8], count: u64) {
+    /// The same for one of the records in a line, which is so many bytes behind its beginning: the last one of them counts
+    /// for all the lines that it was.
+    fn record_of_splat(&mut self, line: &[u8], before: usize, lines: (u64, bool)) {
         let number = self.place;
-        let seen = self.splats.look(line, number, count);
+        let seen = self.splats.look(line, number, before, lines);
         self.take_splats();
         if let Seen::Begins(beginning) = seen {
             let behind = number.saturating_sub(self.last_event) <= RIGHT_BEHIND;

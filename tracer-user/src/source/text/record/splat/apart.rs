@@ -4,38 +4,71 @@
 use std::collections::VecDeque;
 
 use super::{
-    At,
+    At, FULL_ALONE,
     forms::Header,
     part::{self, Part},
     table::{self, First},
 };
-use crate::source::text::{record::kernel_log, scan::around};
+use crate::source::text::{
+    envelope::prefix::unquote,
+    record::kernel_log,
+    scan::{around, last_word},
+};
 
 /// Lines in front of a report that are kept.
 const MOST: usize = 16;
 
-/// Parts a line behind the first one of the records that have been run together in it, as some mail programs do.
+/// Parts a line behind the first one of the records that have been run together in it, as some mail programs do. These
+/// wrap it then, perhaps within a time.
 pub(in crate::source::text) fn apart(line: &[u8]) -> Option<(&[u8], &[u8])> {
     memchr::memchr_iter(b'[', line)
         .filter(|at| line.get(..*at).is_some_and(|before| before.ends_with(b" ")))
         .filter_map(|at| line.split_at_checked(at))
-        .find(|(before, behind)| begins_with_time(behind) && is_of_report(before))
+        .find(|(before, behind)| match time_of(behind) {
+            Some(Time::Kernels) => is_of_report(before) || is_message(before),
+            Some(Time::Any) => is_of_report(before) || is_message(before) && has_time(before),
+            None => false,
+        })
 }
 
-/// `[  126.886032] `, `[ +0.000008] `.
-fn begins_with_time(text: &[u8]) -> bool {
-    let Some((time, behind)) = text.strip_prefix(b"[").and_then(|text| around(text, b"]")) else {
-        return false;
-    };
+/// What a bracket may be the time of a record by.
+enum Time {
+    /// `[  126.886032] `, with as many decimals as the kernel writes.
+    Kernels,
+    /// `[ 126.886]`; `[` at the end of the line, with the rest on the next.
+    Any,
+}
+
+fn time_of(text: &[u8]) -> Option<Time> {
+    if text.trim_ascii_end() == b"[" {
+        return Some(Time::Any);
+    }
+    let (time, behind) = text
+        .strip_prefix(b"[")
+        .and_then(|text| around(text, b"]"))?;
     let time = time.trim_ascii();
-    let Some((seconds, decimals)) = around(time.strip_prefix(b"+").unwrap_or(time), b".") else {
-        return false;
-    };
+    let (seconds, decimals) = around(time.strip_prefix(b"+").unwrap_or(time), b".")?;
     let are_digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    behind.starts_with(b" ")
+    let is_time = (behind.is_empty() || behind.starts_with(b" "))
         && are_digits(seconds)
         && are_digits(decimals)
-        && (3..=9).contains(&decimals.len())
+        && (3..=9).contains(&decimals.len());
+    is_time.then_some(if decimals.len() == 6 {
+        Time::Kernels
+    } else {
+        Time::Any
+    })
+}
+
+fn has_time(text: &[u8]) -> bool {
+    kernel_log::beginning(text).0.time.is_some()
+}
+
+/// Whether a text can be a message: it is more than one word and ends as none of what stands in front of a time does.
+fn is_message(text: &[u8]) -> bool {
+    let message = kernel_log::beginning(text).1.trim_ascii();
+    let can_end = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b')' | b']' | b'.');
+    message.last().is_some_and(can_end) && message.contains(&b' ')
 }
 
 /// Whether this alone would be a line of a report.
@@ -49,8 +82,45 @@ fn is_of_report(line: &[u8]) -> bool {
 const COLUMNS: usize = 79;
 
 /// A line together with the next, where a terminal may have broken it within a word.
-pub(super) fn within_a_word(line: &[u8], rest: &[u8]) -> Option<Vec<u8>> {
+fn within_a_word(line: &[u8], rest: &[u8]) -> Option<Vec<u8>> {
     (line.len() >= COLUMNS).then(|| [line, rest].concat())
+}
+
+/// The line before together with this one, if that is its rest: it follows at once, has no time, and says nothing alone
+/// or something else.
+pub(super) fn unwrapped(before: &[u8], at: At, line: &[u8], place: At) -> Option<Vec<u8>> {
+    let follows = at.number + place.step == place.number;
+    if !follows
+        || at.before + before.len() < FULL_ALONE
+        || kernel_log::beginning(line).0.time.is_some()
+    {
+        return None;
+    }
+    let rest = unquote(line);
+    let whole = [before, b" ", rest].concat();
+    match part::read(rest) {
+        // A doubtful one, or where an address points to that stands in a register.
+        Part::Frame(Some(_)) => {
+            lacks_its_function(kernel_log::beginning(before).1).then_some(whole)
+        }
+        Part::Other if matches!(table::read(rest), First::No) => {
+            let says = |line: &[u8]| part::read(kernel_log::beginning(line).1) != Part::Other;
+            let glued = || within_a_word(before, rest).filter(|line| says(line));
+            says(&whole).then_some(whole).or_else(glued)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a line ends with the mark of a doubtful frame, or with a register or an address whose function is on the next.
+fn lacks_its_function(text: &[u8]) -> bool {
+    let is_of_address =
+        |byte: &u8| matches!(byte, b'[' | b'<' | b'>' | b']') || byte.is_ascii_hexdigit();
+    let Some((_, last)) = last_word(text) else {
+        return false;
+    };
+    let is_register = last.ends_with(b":") && part::read(text) == Part::Other;
+    last == b"?" || is_register || last.len() >= 8 && last.iter().all(is_of_address)
 }
 
 /// The first line of a report with its rest, which was wrapped to the next, and what both say. It was wrapped between
@@ -81,7 +151,7 @@ impl Before {
         let follows = self
             .lines
             .back()
-            .is_some_and(|(_, last)| last.number + at.count == at.number);
+            .is_some_and(|(_, last)| last.number + at.step == at.number);
         if !follows {
             self.lines.clear();
         }
@@ -106,7 +176,7 @@ impl Before {
         lines.retain(|(_, before)| before.number < at.number);
         let follows = lines
             .back()
-            .is_some_and(|(_, last)| last.number + at.count == at.number);
+            .is_some_and(|(_, last)| last.number + at.step == at.number);
         if follows { lines } else { VecDeque::new() }
     }
 }
@@ -126,12 +196,31 @@ mod tests {
                 "Trying to free already-free IRQ 44 [  226.735533] WARNING: CPU: 6 PID: 749 at",
                 "Trying to free already-free IRQ 44 ",
             ),
+            (
+                "[  901.200650] Tainted: [O]=OOT_MODULE [  901.200780] Hardware name: x",
+                "[  901.200650] Tainted: [O]=OOT_MODULE ",
+            ),
+            // The rest is on the next line.
+            (
+                "demo_off+0x14/0x40 [demo] [  901.200780]",
+                "demo_off+0x14/0x40 [demo] ",
+            ),
+            (
+                "[  901.200650] demo_off+0x14/0x40 [demo] [",
+                "[  901.200650] demo_off+0x14/0x40 [demo] ",
+            ),
+            (
+                "9000000001c8b8c0 90000001031b7b80 [  369.100780] Call Trace:",
+                "9000000001c8b8c0 90000001031b7b80 ",
+            ),
         ] {
             let parted = apart(line.as_bytes()).map(|(first, _)| first);
             assert_eq!(parted, Some(first.as_bytes()), "{line}");
         }
         for line in [
             "console/3: [    1.500000][  T12]  demo_off+0x14/0x40 [demo]",
+            "[  100.123456] ttyS0: [    1.500000] Call Trace:",
+            "Mar 10 21:52:21 pc [    1.500000] demo_off+0x14/0x40",
             "Mar 10 21:52:21 pc kernel: [    1.500000] demo_off+0x14/0x40",
             "demo_off+0x14/0x40 [demo] [1.2]",
             "demo_off+0x14/0x40 [demo]",

@@ -20,7 +20,7 @@ mod warning;
 use smallvec::SmallVec;
 
 use self::{
-    apart::{Before, rejoined, within_a_word},
+    apart::{Before, rejoined, unwrapped},
     forms::Header,
     margin::Margin,
     part::Part,
@@ -35,7 +35,7 @@ use crate::{
     },
     source::text::{
         envelope::prefix::{Prefix, Stamp, unquote},
-        scan::{around, last_word, word},
+        scan::{around, word},
     },
 };
 pub(in crate::source::text) use apart::apart;
@@ -97,6 +97,10 @@ pub(in crate::source::text) type Caller = (Option<u32>, Option<u16>);
 struct At {
     number: u64,
     count: u64,
+    /// How many lines behind the one before it is: none, where that is in the same one.
+    step: u64,
+    /// What of other records stands in front of it in the same line, in bytes.
+    before: usize,
 }
 
 /// Where and when a report began.
@@ -147,7 +151,7 @@ pub(in crate::source::text) struct Splats {
     before: Before,
     margin: Margin,
     /// The last line, if it has a time and says nothing: its rest may have been wrapped to the next.
-    idle: Option<(Vec<u8>, u64)>,
+    idle: Option<(Vec<u8>, At)>,
 }
 
 /// A first line of a report whose end may have been wrapped to the next line.
@@ -158,6 +162,8 @@ struct Begun {
     says: Option<Header>,
     prefix: Prefix,
     number: u64,
+    /// How long the line was up to its end.
+    length: usize,
 }
 
 /// Shortest first line that is wrapped, together with the word that had no room in it.
@@ -174,12 +180,30 @@ impl Splats {
 
     /// Notes a line that is neither an event nor, by itself, a line of a report: it may be the first frame of one.
     pub(in crate::source::text) fn pass(&mut self, line: &[u8], number: u64, count: u64) {
-        self.before.pass(line, At { number, count });
+        let place = At {
+            number,
+            count,
+            step: count,
+            before: 0,
+        };
+        self.before.pass(line, place);
     }
 
-    /// Looks at a line that is no event, the last one of `count` that it was in the input.
-    pub(in crate::source::text) fn look(&mut self, line: &[u8], number: u64, count: u64) -> Seen {
-        let place = At { number, count };
+    /// Looks at a line that is no event, or one of the records in it, `before` bytes behind its beginning. The last one of
+    /// them counts for the `lines` that it was in the input.
+    pub(in crate::source::text) fn look(
+        &mut self,
+        line: &[u8],
+        number: u64,
+        before: usize,
+        (lines, is_last): (u64, bool),
+    ) -> Seen {
+        let place = At {
+            number,
+            count: if is_last { lines } else { 0 },
+            step: if before == 0 { lines } else { 0 },
+            before,
+        };
         if let Some((before, at)) = self.idle.take()
             && let Some(whole) = unwrapped(&before, at, line, place)
         {
@@ -225,6 +249,7 @@ impl Splats {
                 says: header.clone(),
                 prefix,
                 number,
+                length: place.before + line.len(),
             });
         }
         if let Some(header) = header {
@@ -252,7 +277,7 @@ impl Splats {
                     return Seen::Part;
                 }
                 Took::Nothing => {
-                    self.idle = time.map(|_| (line.to_vec(), number));
+                    self.idle = time.map(|_| (line.to_vec(), place));
                     return Seen::Nothing;
                 }
                 Took::Another => self.close(known),
@@ -321,9 +346,9 @@ impl Splats {
     fn goes_on(&mut self, begun: &Begun, text: &[u8], place: At) -> Option<Seen> {
         // Among lines that have a time nothing else has none, and nothing else begins with a module.
         let certain = begun.prefix.time.is_some() || begins_with_module(text);
-        let follows = begun.number + place.count == place.number;
+        let follows = begun.number + place.step == place.number;
         let (next, _) = word(text)?;
-        let had_room = begun.text.len() < FULL_ALONE && begun.text.len() + 1 + next.len() < FULL;
+        let had_room = begun.length < FULL_ALONE && begun.length + 1 + next.len() < FULL;
         // What begins a report is no rest of another line, nor does it begin with a frame's address.
         if !follows
             || had_room
@@ -347,6 +372,7 @@ impl Splats {
             }
         };
         self.begun = Some(Begun {
+            length: whole_text.len(),
             text: whole_text,
             says: Some(whole),
             prefix: begun.prefix,
@@ -423,40 +449,6 @@ impl Splats {
             self.over.extend(open.over());
         }
     }
-}
-
-/// The line before together with this one, if that is its rest: it follows at once, has no time, and says nothing alone
-/// or something else.
-fn unwrapped(before: &[u8], at: u64, line: &[u8], place: At) -> Option<Vec<u8>> {
-    let follows = at + place.count == place.number;
-    if !follows || before.len() < FULL_ALONE || kernel_log::beginning(line).0.time.is_some() {
-        return None;
-    }
-    let rest = unquote(line);
-    let whole = [before, b" ", rest].concat();
-    match part::read(rest) {
-        // A doubtful one, or where an address points to that stands in a register.
-        Part::Frame(Some(_)) => {
-            lacks_its_function(kernel_log::beginning(before).1).then_some(whole)
-        }
-        Part::Other if matches!(table::read(rest), First::No) => {
-            let says = |line: &[u8]| part::read(kernel_log::beginning(line).1) != Part::Other;
-            let glued = || within_a_word(before, rest).filter(|line| says(line));
-            says(&whole).then_some(whole).or_else(glued)
-        }
-        _ => None,
-    }
-}
-
-/// Whether a line ends with the mark of a doubtful frame, or with a register or an address whose function is on the next.
-fn lacks_its_function(text: &[u8]) -> bool {
-    let is_of_address =
-        |byte: &u8| matches!(byte, b'[' | b'<' | b'>' | b']') || byte.is_ascii_hexdigit();
-    let Some((_, last)) = last_word(text) else {
-        return false;
-    };
-    let is_register = last.ends_with(b":") && part::read(text) == Part::Other;
-    last == b"?" || is_register || last.len() >= 8 && last.iter().all(is_of_address)
 }
 
 /// Whether a line begins with a module in brackets, and not with the address of a frame.

@@ -179,7 +179,7 @@ impl Open {
         }
         // A line that came twice, at the same time, is one.
         let at_once = time.is_some() && time == self.began;
-        let is_again = at_once && *header == self.header && self.last + at.count == at.number;
+        let is_again = at_once && *header == self.header && self.last + at.step == at.number;
         if self.has_frames()
             || self.within
             || self.ended
