@@ -7,7 +7,7 @@ use super::{
     kernel_log::{self, Who},
     message::{self, BEGINNING, REFUSED},
 };
-use crate::source::text::envelope::prefix::{self, Prefix};
+use crate::source::text::envelope::prefix::Prefix;
 
 /// `really_probe()` refused to probe a device that already owned resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,8 @@ pub(in crate::source::text) fn read(line: &[u8]) -> Option<Refused<'_>> {
 }
 
 /// Whether what stands before and behind the words of a refusal is a message, and no prose or source about one.
-/// A log's prefix says; without it the line names a bus, or has nothing else than what can be one and its device.
+/// The kernel writes the bus, in one word, and the device. A log's prefix says that they are those; without it they must
+/// look like them, and nothing else may be there.
 fn names_a_device(before: &[u8], prefix: &Prefix, who: Who<'_>, behind: &[u8]) -> bool {
     let parts = [who.driver, who.device].into_iter().flatten();
     if parts
@@ -36,25 +37,44 @@ fn names_a_device(before: &[u8], prefix: &Prefix, who: Who<'_>, behind: &[u8]) -
     {
         return false;
     }
-    let (Some(bus), Some(device)) = (who.driver, who.device) else {
-        return prefix.logged && who.device.is_some();
+    let (_, subject) = kernel_log::beginning(before);
+    let words = subject.trim_ascii_start().split(u8::is_ascii_whitespace);
+    let words = words.filter(|word| !word.is_empty()).count();
+    let Some(device) = who.device else {
+        return false;
     };
-    if prefix.logged {
-        return true;
+    let Some(bus) = who.driver else {
+        return prefix.logged && words == 1;
+    };
+    if is_in_a_sentence(subject, bus) {
+        return false;
     }
-    let is_mark = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'.' | b',' | b')' | b' ');
-    let ends = behind.first() == Some(&b'<') || behind.iter().all(is_mark);
-    let alone = prefix::unquote(before)
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty())
-        .count()
-        == 2;
+    let first = bus.split(u8::is_ascii_whitespace).next().unwrap_or(bus);
+    let is_known = |bus: &[u8]| std::str::from_utf8(bus).is_ok_and(is_bus);
     let can_be_bus = |byte: &u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
     };
-    let known = std::str::from_utf8(bus).is_ok_and(is_bus);
-    let possible = alone && bus.iter().all(can_be_bus) && device.iter().any(u8::is_ascii_digit);
-    ends && (known || possible)
+    let possible = words == 2 && bus.iter().all(can_be_bus);
+    if prefix.logged {
+        // Some devices have names of several words: `platform Fixed MDIO bus.0`.
+        let has_long_name = is_known(first) && subject.trim_ascii_start().starts_with(bus);
+        return is_known(bus) || possible || has_long_name;
+    }
+    let is_mark = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'.' | b',' | b')' | b' ');
+    let ends = behind.first() == Some(&b'<') || behind.iter().all(is_mark);
+    let has_number = device.iter().any(u8::is_ascii_digit);
+    ends && (is_known(bus) || possible && has_number)
+}
+
+/// Whether a quotation mark in front of a bus stands behind a word: somebody tells of the message, and it may be that it
+/// does not come any more.
+fn is_in_a_sentence(subject: &[u8], bus: &[u8]) -> bool {
+    let before = memmem::rfind(subject, bus).and_then(|at| subject.get(..at));
+    let Some([said @ .., b'"' | b'\'' | b'`']) = before else {
+        return false;
+    };
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b',';
+    said.ends_with(b" ") && said.trim_ascii_end().last().is_some_and(is_word)
 }
 
 /// Whether a line ends where the rest of the message can have been wrapped to the next.
@@ -101,6 +121,11 @@ mod tests {
                 "thinkpad_acpi",
             ),
             (
+                "[    3.252885] platform Fixed MDIO bus.0: Resources present before probing",
+                "platform Fixed MDIO",
+                "bus.0",
+            ),
+            (
                 "  CRIT KERN spi spi0.0: Resources present before probing",
                 "spi",
                 "spi0.0",
@@ -125,6 +150,15 @@ mod tests {
             "The second probe fails with: Resources present before probing",
             "+\tdev_crit(dev, \"%s: Resources present before probing\\n\", drv->name);",
             "pci 0000:00:00.2: Resources present before probing it again",
+            "it says `pci 0000:00:00.2: Resources present before probing'.",
+            "With this there is no \"pci 0000:00:00.2: Resources present before probing\"",
+            "[12:31:05] bob: I see pci 0000:00:00.2: Resources present before probing",
+            "2026-11-30 11:22 bob: the log says demo.0: Resources present before probing",
+            "Nov 30 11:22:33 bot: bob says spi spi0.0: Resources present before probing",
+            "<4>I see here: spi0.0: Resources present before probing",
+            "[   12.345678] is when it says pci 0000:00:00.2: Resources present before probing",
+            "ERROR: test failed because of spi spi0.0: Resources present before probing",
+            "Nov 30 11:22:33 host test[12]: checking for: Resources present before probing",
         ] {
             assert_eq!(read(line.as_bytes()), None, "{line}");
         }
@@ -132,7 +166,6 @@ mod tests {
             "\"pci 0000:00:00.2: Resources present before probing\"",
             "new_bus 0000:00:00.2: Resources present before probing",
             "<td>pci 0000:00:00.2: Resources present before probing</td>",
-            "it says `pci 0000:00:00.2: Resources present before probing'.",
             "[    1.000000] foo 0000:00:00.2: Resources present before probing, says it",
         ] {
             let Some(Refused { who, .. }) = read(line.as_bytes()) else {
