@@ -29,6 +29,28 @@ fn devices_have_a_driver_or_a_bus_or_neither() {
     }
 }
 
+/// `dmesg -d` says how long after the line before one was written. Lines between two events count, too, so it is neither
+/// when nor how long after each other they were.
+#[test]
+fn the_time_since_the_line_before_is_no_time() {
+    let line = |time: &str, node: u64| {
+        format!("{time} foo x.0: DEVRES ADD 000000000000000{node} a (8 bytes)\n")
+    };
+    let minute = line("[Nov30 11:22]", 1);
+    for (text, times) in [
+        (line("[   2.000000]", 1) + &line("[   7.000000]", 2), true),
+        (line("[  +2.000000]", 1) + &line("[  +5.000000]", 2), false),
+        (
+            line("<    2.000000>", 1) + &line("<    5.000000>", 2),
+            false,
+        ),
+        (minute.clone(), true),
+        (minute + &line("[  +5.000000]", 2), false),
+    ] {
+        assert_eq!(import(&text).coverage().times, times, "{text}");
+    }
+}
+
 #[test]
 fn a_driver_comes_and_goes() {
     let text = "[ 1.0] platform x.0: DEVRES ADD 0000000000000001 a (8 bytes)\n\

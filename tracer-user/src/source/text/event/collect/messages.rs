@@ -82,7 +82,10 @@ impl Collector {
         // If nothing comes of it, its time must not have reported anything.
         let time = match beginning.time {
             Some(Stamp::At(time)) => time,
-            Some(Stamp::After(time)) => self.clock.saturating_add(time),
+            Some(Stamp::After(_)) => {
+                self.relative = true;
+                self.clock
+            }
             None => self.clock,
         };
         let record = MessageRecord {
@@ -94,7 +97,7 @@ impl Collector {
             cpu: 0,
             behind,
         };
-        self.timed_places += u32::from(beginning.time.is_some());
+        self.timed_places += u32::from(matches!(beginning.time, Some(Stamp::At(_))));
         self.message(record, time)
     }
 

@@ -61,6 +61,8 @@ pub(in crate::source::text) struct Collector {
     traced: [Option<u32>; MOST_TRACED],
     traced_next: usize,
     offset_differs: bool,
+    /// Lines say how long after the one before they were written, and not when.
+    relative: bool,
     /// Places kept for reports whose lines have times.
     timed_places: u32,
     /// The last device whose probe failed, its driver, and the number of the line that says so.
@@ -213,13 +215,15 @@ impl Collector {
         if self.offset_differs {
             self.records.payload_offset = None;
         }
+        self.records.timed &= !self.relative;
         self.records
     }
 
     fn stamp(&mut self, stamp: Option<Stamp>) {
         match stamp {
             Some(Stamp::At(time)) => self.at(Some(time)),
-            Some(Stamp::After(time)) => self.at(Some(self.clock.saturating_add(time))),
+            // Lines that are no events would count, too: it says how late it was, and not when.
+            Some(Stamp::After(_)) => self.relative = true,
             None => {}
         }
     }
