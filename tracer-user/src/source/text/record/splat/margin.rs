@@ -74,11 +74,10 @@ fn beginning(text: &[u8]) -> Option<usize> {
         .filter_map(|words| memchr::memmem::find(near, words.as_bytes()))
         .min()?;
     let before = near.get(..at)?;
-    // What the kernel itself puts in front ends with a colon: `rcu: INFO: task`.
-    let is_own = matches!(
-        before.trim_ascii_end(),
-        [.., b'a'..=b'z' | b'A'..=b'Z', b':']
-    );
+    // What the kernel itself puts in front ends with a colon: `rcu: INFO: task`; so does its name in other logs.
+    let last = before.trim_ascii_end();
+    let is_own =
+        matches!(last, [.., b'a'..=b'z' | b'A'..=b'Z', b':']) && !last.ends_with(b" kernel:");
     (at <= LONGEST && !is_own).then_some(at)
 }
 
@@ -97,6 +96,7 @@ mod tests {
             "12:31 board-7 <- ",
             "boot-test qemu ",
             ",pc,kernel,warning,\"",
+            "app-1  | Mar 10 21:52:21 pc kernel: ",
             "12: ",
         ] {
             let mut own = Margin::default();
