@@ -33,10 +33,13 @@ impl Comm {
 
     /// `task_struct.comm`: what lies behind its terminating zero is left of an earlier name.
     #[must_use]
-    pub fn of_kernel(mut bytes: [u8; 16]) -> Self {
-        let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(15);
-        bytes[length..].fill(0);
-        Self(bytes)
+    pub fn of_kernel(bytes: [u8; 16]) -> Self {
+        const ONES: u128 = u128::from_le_bytes([1; 16]);
+        let word = u128::from_le_bytes(bytes);
+        // The highest bit of each byte that is zero, and perhaps of some behind the first of them.
+        let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        let bits = (zeros.trailing_zeros() / 8 * 8).min(120);
+        Self((word & ((1 << bits) - 1)).to_le_bytes())
     }
 
     /// The name, up to the first zero byte.
@@ -72,5 +75,26 @@ impl Serialize for Comm {
 impl<'de> Deserialize<'de> for Comm {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self::new(&String::deserialize(deserializer)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_behind_a_name_is_not_part_of_it() {
+        for (kernel, name) in [
+            (*b"bash\0orker/0:1\0\0", "bash"),
+            (*b"\0worker/u8:2-ev\0", ""),
+            (*b"kworker/u8:2-ev\0", "kworker/u8:2-ev"),
+            (*b"a name\x01\0\x01\0\xff\x80\0\0\0\0", "a name\x01"),
+            ([0xff; 16], &"\u{fffd}".repeat(15)),
+        ] {
+            let comm = Comm::of_kernel(kernel);
+            assert_eq!(comm.name(), name);
+            let length = comm.0.iter().position(|byte| *byte == 0).unwrap();
+            assert!(comm.0[length..].iter().all(|byte| *byte == 0), "{comm:?}");
+        }
     }
 }
