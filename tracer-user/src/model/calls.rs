@@ -257,6 +257,10 @@ impl Model {
                 self.remove_pages(id, *pointer, changes);
                 Work::Nothing
             }
+            (Hook::FreePercpu, CallDetail::Pointer(pointer)) if self.facts.concluded => {
+                self.remove_percpu(id, *pointer, changes);
+                Work::Nothing
+            }
             _ => Work::Nothing,
         }
     }

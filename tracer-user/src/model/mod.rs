@@ -44,8 +44,8 @@ pub use teardown::{PmDetach, Teardown};
 
 use crate::{
     event::{
-        DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Message, StackDefinition, StackId,
-        Task, Time,
+        DeviceAddress, Event, EventKind, Hook, Loss, LossCause, Message, NodeAddress,
+        StackDefinition, StackId, Task, Time,
     },
     evidence::{Addresses, Attachment, Coverage, HookCoverage, HookState, NodeEvents},
 };
@@ -151,6 +151,8 @@ pub struct Model {
     batches: u32,
     /// Nodes that went with the last event.
     departed: Vec<u32>,
+    /// The task that `devm_free_percpu()` ran on last, and what it took off.
+    percpu_freed: Option<(u32, NodeAddress)>,
     now: Current,
     tally: Tally,
     /// The number of the last event that did not fit.
@@ -186,6 +188,7 @@ impl Model {
             sequence: 0,
             batches: 0,
             departed: Vec::new(),
+            percpu_freed: None,
             now: Current::default(),
             tally: Tally::default(),
             last_misfit: 0,

@@ -15,6 +15,9 @@ impl Model {
             return;
         };
         let Some(slot) = self.find_node(id, reference) else {
+            if self.percpu_freed.take() == Some((self.now.task.tid, reference.node)) {
+                return;
+            }
             self.disagree(id, DesyncKind::UnknownNode(reference.node), changes);
             let slot = self.unknown_node(id, reference);
             changes.push(Change::NodeRemoved(NodeId(slot)));
@@ -89,6 +92,16 @@ impl Model {
                 node.kind() == Kind::Memory && node.payload().first() == Some(&pointer)
             });
         }
+    }
+
+    /// Memory of each CPU was freed, reported in the same way. Where `devm_free_percpu()` calls `devres_remove()` and has not
+    /// swallowed it, that reports the removal once more.
+    pub(super) fn remove_percpu(&mut self, id: DeviceId, pointer: u64, changes: &mut Changes) {
+        self.remove_pages(id, pointer, changes);
+        self.percpu_freed = changes.iter().find_map(|change| match change {
+            Change::NodeRemoved(node) => Some((self.now.task.tid, self.node(*node)?.address())),
+            _ => None,
+        });
     }
 
     fn remove_newest(

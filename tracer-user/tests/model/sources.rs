@@ -111,6 +111,31 @@ fn removals_on_5_10_are_told_by_function_or_pointer() {
 }
 
 #[test]
+fn memory_of_each_cpu_on_5_10_goes_once_however_it_is_told() {
+    let percpu = || {
+        let mut story = began();
+        let mut node = added(0x2000, "devm_percpu_release", 0);
+        node.payload = [0x607f_0000_0108, 0, 0, 0];
+        story.push(DEVICE, EventKind::Add(node)).call(
+            DEVICE,
+            Hook::FreePercpu,
+            CallDetail::Pointer(0x607f_0000_0108),
+        );
+        story
+    };
+    let (_, model) = quiet(&percpu(), reduced());
+    assert_eq!(list(&model, DEVICE), [0_u64; 0]);
+    let mut story = percpu();
+    let removed = |address| EventKind::Remove(reference(address, "devm_percpu_release", 0));
+    story.push(DEVICE, removed(0x2000));
+    quiet(&story, reduced());
+    // Once, and of that node.
+    story.push(DEVICE, removed(0x2000));
+    let (changes, _) = story.run(reduced());
+    assert_eq!(desyncs(&changes).len(), 1);
+}
+
+#[test]
 fn an_unnamed_release_is_found_by_its_place() {
     // Before 6.1.175 a moved block has neither name nor size.
     let mut story = began();
