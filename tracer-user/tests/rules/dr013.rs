@@ -10,7 +10,7 @@ use devres_tracer::{
 use super::{
     BLOCK, DEVICE, OTHER, accused, add_action_on, add_block, add_irq, begin, delete, innocent,
     nothing, probe, silent_after_loss,
-    support::{Dev, Story, whole},
+    support::{Dev, Story, reduced, whole},
     unbind,
 };
 
@@ -61,6 +61,46 @@ fn memory_that_goes_under_a_live_pointer_dangles() {
         let cause = finding.caused_by.expect("there is a culprit");
         assert_eq!((&*cause.device, cause.frame), ("owner-dev", "unbind"));
         silent_after_loss(&story, 14, "DR013");
+    }
+}
+
+/// A parent whose release unregisters a child that has an action with the parent's memory; the child is unbound in that
+/// release, or after it.
+fn children(after: bool) -> Story {
+    let mut story = pointed_at(PAYLOAD, false);
+    let child = |story: &mut Story| unbind(story, OTHER, nothing, |_| 1);
+    unbind(&mut story, DEVICE, nothing, |story| {
+        if !after {
+            child(story);
+        }
+        1
+    });
+    if after {
+        child(&mut story);
+    }
+    story
+}
+
+#[test]
+fn where_releases_are_concluded_what_one_unregisters_may_go_first() {
+    let outcome = children(false).judge_by("DR013", reduced());
+    assert_eq!((outcome.findings.len(), outcome.undecided.len()), (0, 0));
+    let outcome = children(true).judge_by("DR013", reduced());
+    let found: Vec<_> = outcome.findings.iter().map(|one| one.severity).collect();
+    assert_eq!(found, [Severity::Error]);
+    // The trace ends in that release.
+    let mut story = children(false);
+    story.events.truncate(story.events.len() - 11);
+    let outcome = story.judge_by("DR013", reduced());
+    assert_eq!(outcome.undecided.len(), 1, "{:?}", outcome.undecided);
+    // A device in the memory, that the release puts, or that somebody still has behind it.
+    for (put, count) in [(Put::InRelease, 0), (Put::After, 1)] {
+        let mut story = embedded(1024, true, put);
+        story
+            .events
+            .retain(|event| !matches!(event.kind, EventKind::Release(_)));
+        let outcome = story.judge_by("DR013", reduced());
+        assert_eq!(outcome.findings.len(), count);
     }
 }
 
@@ -277,6 +317,8 @@ enum Put {
     After,
     /// By the child's own release function, which frees the block.
     Frees,
+    /// By one of the releases.
+    InRelease,
 }
 
 /// A driver that registers a child device in memory of this many bytes, and deletes it in remove.
@@ -301,11 +343,14 @@ fn embedded(size: u64, deleted: bool, put: Put) -> Story {
                 .release_nothing(CHILD)
                 .leave(CHILD, Hook::Delete);
         }
-        if put != Put::After {
+        if matches!(put, Put::Before | Put::Frees) {
             end(story);
         }
     };
     unbind(&mut story, DEVICE, remove, |story| {
+        if put == Put::InRelease {
+            end(story);
+        }
         if put != Put::Frees {
             story.rel(DEVICE, AROUND_CHILD, BLOCK, size);
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::INFO;
+use super::{End, INFO, open::Within};
 use crate::{
     event::{Hook, Time},
     evidence::Addresses,
@@ -16,6 +16,17 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Devices {
     living: BTreeMap<u64, Lifetime>,
+    /// Blocks that went with a release of which only the end shows what it has left.
+    unordered: Vec<Unordered>,
+}
+
+#[derive(Debug)]
+struct Unordered {
+    block: Node,
+    how: &'static str,
+    within: Within,
+    /// The place of its going in the order of everything seen.
+    sequence: u64,
 }
 
 #[derive(Debug)]
@@ -29,7 +40,20 @@ struct Lifetime {
 
 impl Devices {
     /// Keeps track of when devices begin, are deleted and end.
-    pub(super) fn observe(&mut self, change: &Change, model: &Model) {
+    pub(super) fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
+        while let Some(index) = self
+            .unordered
+            .iter()
+            .position(|block| block.within.is_over(model))
+        {
+            let Unordered {
+                block,
+                how,
+                sequence,
+                ..
+            } = self.unordered.swap_remove(index);
+            self.in_block(&block, how, sequence, model, report);
+        }
         match change {
             Change::DeviceBegan(id) if is_exact(model) => {
                 if let Some(device) = model.device_by_id(*id) {
@@ -66,13 +90,37 @@ impl Devices {
     }
 
     /// A block goes: is there a device in it?
-    pub(super) fn ended(&self, block: &Node, how: &str, model: &Model, report: &mut Report) {
+    pub(super) fn ended(&mut self, end: &End<'_>, model: &Model, report: &mut Report) {
+        let sequence = model.sequence();
+        if self.inside(end.block).next().is_none() {
+            return;
+        }
+        if let Some(within) = end.unordered {
+            self.unordered.push(Unordered {
+                block: end.block.outline(),
+                how: end.how,
+                within,
+                sequence,
+            });
+        } else {
+            self.in_block(end.block, end.how, sequence, model, report);
+        }
+    }
+
+    fn in_block(&self, block: &Node, how: &str, sequence: u64, model: &Model, report: &mut Report) {
+        let inside = self.inside(block);
+        for lifetime in inside.filter(|lifetime| lifetime.sequence <= sequence) {
+            outlived(lifetime, block, how, model, report);
+        }
+    }
+
+    fn inside(&self, block: &Node) -> impl Iterator<Item = &Lifetime> {
         let start = block.payload_address();
         // Where the kernel keeps no size only a device at the beginning is certain to be in the block.
         let behind = start.saturating_add(block.size().unwrap_or(1).max(1));
-        for (_, lifetime) in self.living.range(start..behind) {
-            outlived(lifetime, block, how, model, report);
-        }
+        self.living
+            .range(start..behind)
+            .map(|(_, lifetime)| lifetime)
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) struct DanglingData {
 
 impl Rule for DanglingData {
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
-        self.devices.observe(change, model);
+        self.devices.observe(change, model, report);
         if !self.dangling.is_empty() {
             self.settle(change, model, report);
         }
@@ -73,8 +73,9 @@ impl Rule for DanglingData {
                 }
             }
             Change::NodeVanished(id) => self.forget(*id, model),
-            Change::NodeRemoved(id) => self.gone(*id, "freed", model, report),
-            Change::NodeReleased { node: id, .. } => self.gone(*id, RELEASED, model, report),
+            Change::NodeRemoved(id) | Change::NodeReleased { node: id, .. } => {
+                self.gone(*id, change, model, report);
+            }
             Change::NodeReplaced {
                 node,
                 payload,
@@ -87,6 +88,7 @@ impl Rule for DanglingData {
                         start: *payload,
                         size: *size,
                         how: "moved by devm_krealloc()",
+                        unordered: None,
                     };
                     self.ended(&end, model, report);
                 }
@@ -148,11 +150,13 @@ struct End<'m> {
     start: u64,
     size: Option<u64>,
     how: &'static str,
+    /// The release that takes it along, where when it does is not known: what that unregisters may go first.
+    unordered: Option<Within>,
 }
 
 impl DanglingData {
     /// A node has left its device's list: it points nowhere any more, and nothing may point into it.
-    fn gone(&mut self, id: NodeId, how: &'static str, model: &Model, report: &mut Report) {
+    fn gone(&mut self, id: NodeId, change: &Change, model: &Model, report: &mut Report) {
         self.forget(id, model);
         let Some(block) = model.node(id).filter(|node| is_block(node)) else {
             return;
@@ -161,11 +165,16 @@ impl DanglingData {
             block,
             start: block.payload_address(),
             size: block.size(),
-            how,
+            how: if matches!(change, Change::NodeRemoved(_)) {
+                "freed"
+            } else {
+                RELEASED
+            },
+            unordered: Within::release(change, model),
         };
         self.ended(&end, model, report);
         if block.name().is_none_or(|name| &**name != MOVED) {
-            self.devices.ended(block, how, model, report);
+            self.devices.ended(&end, model, report);
         }
     }
 
@@ -173,7 +182,7 @@ impl DanglingData {
     fn settle(&mut self, change: &Change, model: &Model, report: &mut Report) {
         let lost = matches!(change, Change::Lost(_));
         for dangling in &mut self.dangling {
-            if lost || dangling.is_left(model) {
+            if dangling.is_left(model) || lost && !dangling.is_unordered() {
                 dangling.tell(report);
             }
         }
@@ -191,6 +200,10 @@ impl DanglingData {
                 else {
                     return;
                 };
+                if self.dangling.get(index).is_some_and(Dangling::is_unordered) {
+                    self.dangling.swap_remove(index);
+                    return;
+                }
                 if let Change::NodeReleased {
                     concluded: true, ..
                 } = change
@@ -365,7 +378,7 @@ fn dangling(
     };
     // Whoever frees or moves the memory may take the action off next.
     let by_hand = how != RELEASED && interrupt::of(node).is_none();
-    let within = Within::current(model).filter(|_| by_hand);
+    let within = Within::current(model).filter(|_| by_hand).or(end.unordered);
     if within.is_none() {
         report.submit(finding.clone());
     }

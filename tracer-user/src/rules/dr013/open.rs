@@ -3,7 +3,7 @@
 use crate::{
     event::Hook,
     finding::{self, Certainty, Doubt, Finding, Report, Severity, Step},
-    model::{DeviceId, Model, NodeId},
+    model::{Change, DeviceId, Model, NodeId},
     rules::{blame, interrupt, pointer::Holder},
 };
 
@@ -19,7 +19,8 @@ pub(super) struct Dangling {
     pub(super) since: u64,
     /// It is among what a release is concluded to take; whether it did shows when that returns.
     pub(super) concluded: bool,
-    /// The probe or remove that has freed the memory, as long as it may take the action off and nothing is reported.
+    /// The probe or remove that has freed the memory, as long as it may take the action off and nothing is reported; or the
+    /// release of which the memory is a part, where it is not known what that releases first.
     pub(super) within: Option<Within>,
     pub(super) finding: Box<Finding>,
 }
@@ -29,6 +30,7 @@ pub(super) struct Dangling {
 pub(super) struct Within {
     tid: u32,
     sequence: u64,
+    is_release: bool,
 }
 
 impl Within {
@@ -42,10 +44,28 @@ impl Within {
             .map(|frame| Self {
                 tid: task.tid,
                 sequence: frame.sequence(),
+                is_release: false,
             })
     }
 
-    fn is_over(self, model: &Model) -> bool {
+    /// The release that takes a resource along, if the kernel does not say when it does.
+    pub(super) fn release(change: &Change, model: &Model) -> Option<Self> {
+        let Change::NodeReleased {
+            concluded: true, ..
+        } = change
+        else {
+            return None;
+        };
+        let task = model.current_task();
+        let frame = model.frames(task).last()?;
+        Some(Self {
+            tid: task.tid,
+            sequence: frame.sequence(),
+            is_release: true,
+        })
+    }
+
+    pub(super) fn is_over(self, model: &Model) -> bool {
         let task = model.current_task();
         task.tid == self.tid
             && !model
@@ -59,6 +79,11 @@ impl Dangling {
     /// Whether the probe or remove that has freed the memory has returned.
     pub(super) fn is_left(&self, model: &Model) -> bool {
         self.within.is_some_and(|within| within.is_over(model))
+    }
+
+    /// Whether it may have gone before the memory did: both are parts of one release.
+    pub(super) fn is_unordered(&self) -> bool {
+        self.within.is_some_and(|within| within.is_release)
     }
 
     /// It is still there: whoever has freed the memory has left it.
