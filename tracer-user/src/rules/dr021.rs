@@ -36,6 +36,9 @@ type Holder = (DeviceId, u64);
 pub(super) struct DoubleFreeManaged {
     live: HashMap<Interrupt, SmallVec<[Holder; 1]>>,
     freed: HashMap<Holder, Box<Finding>>,
+    /// Whose resource a task has just released or removed while another has the same number and `dev_id`: its `free_irq()`
+    /// is still to come.
+    due: HashMap<u32, Interrupt>,
 }
 
 impl Rule for DoubleFreeManaged {
@@ -49,12 +52,14 @@ impl Rule for DoubleFreeManaged {
                 }
             }
             Change::NodeReleased { node, .. } if !self.live.is_empty() => {
+                self.frees_its_own(*node, model);
                 if let Some(finding) = self.forget(*node, model) {
                     report.submit(confirmed(*finding, model));
                 }
             }
             // devm_free_irq() takes the resource off before it calls free_irq().
             Change::NodeRemoved(node) if !self.live.is_empty() => {
+                self.frees_its_own(*node, model);
                 self.forget(*node, model);
             }
             Change::NodeVanished(node) if !self.live.is_empty() => {
@@ -72,13 +77,20 @@ impl Rule for DoubleFreeManaged {
             Change::Tainted { device, .. } if !self.freed.is_empty() => {
                 self.doubt(report, |owner| owner == *device);
             }
-            Change::Lost(_) if !self.freed.is_empty() => self.doubt(report, |_| true),
+            Change::Lost(_) => {
+                self.due.clear();
+                self.doubt(report, |_| true);
+            }
             Change::Entered(Entered {
                 hook: Hook::FreeIrq,
                 detail: Detail::Irq { number, dev_id },
                 ..
             }) => {
-                let holders = self.live.get(&(*number, *dev_id)).into_iter().flatten();
+                let interrupt = (*number, *dev_id);
+                if self.due.remove(&model.current_task().tid) == Some(interrupt) {
+                    return;
+                }
+                let holders = self.live.get(&interrupt).into_iter().flatten();
                 for holder in holders.copied() {
                     if let Some(finding) = freed(holder, *number, model, report) {
                         self.freed.insert(holder, Box::new(finding));
@@ -109,6 +121,17 @@ fn held(id: NodeId, model: &Model) -> Option<(Interrupt, Holder)> {
 }
 
 impl DoubleFreeManaged {
+    /// Whoever releases or removes one of several that are alike frees that one.
+    fn frees_its_own(&mut self, id: NodeId, model: &Model) {
+        let Some((interrupt, _)) = held(id, model) else {
+            return;
+        };
+        let alike = self.live.get(&interrupt).map_or(0, SmallVec::len);
+        if alike > 1 {
+            self.due.insert(model.current_task().tid, interrupt);
+        }
+    }
+
     /// The interrupt is no longer managed. Returns what there is to say if it was freed meanwhile.
     fn forget(&mut self, id: NodeId, model: &Model) -> Option<Box<Finding>> {
         let (interrupt, holder) = held(id, model)?;

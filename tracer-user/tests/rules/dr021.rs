@@ -8,10 +8,11 @@ use devres_tracer::{
 };
 
 use super::{
-    accused, call_irq, innocent, nothing, outcome,
+    DEVICE, IRQ, accused, add_irq, begin, call_irq, innocent, nothing, outcome, probe,
     scenes::{DEV_ID, NUMBER, with_irq},
     silent_after_loss,
     support::{Story, whole, without},
+    unbind,
 };
 
 fn free(number: u32, dev_id: u64) -> impl Fn(&mut Story) {
@@ -33,6 +34,46 @@ fn free_irq_of_a_managed_interrupt_frees_it_twice() {
     innocent(&with_irq(true, free(NUMBER, DEV_ID), nothing), "DR021");
     innocent(&with_irq(false, free(NUMBER, DEV_ID + 8), nothing), "DR021");
     innocent(&with_irq(false, free(NUMBER + 1, DEV_ID), nothing), "DR021");
+}
+
+#[test]
+fn of_two_that_are_alike_each_release_frees_one() {
+    let number = u64::from(NUMBER);
+    let twice = |removed: bool, by_hand: bool| {
+        let mut story = Story::new();
+        begin(&mut story, DEVICE, "dev0");
+        probe(&mut story, DEVICE, "driver", |story| {
+            add_irq(story, DEVICE, 0x100, number, DEV_ID);
+            add_irq(story, DEVICE, 0x200, number, DEV_ID);
+        });
+        let remove = |story: &mut Story| {
+            if removed {
+                story.rem(DEVICE, 0x200, IRQ, 16);
+                free(NUMBER, DEV_ID)(story);
+            }
+            if by_hand {
+                free(NUMBER, DEV_ID)(story);
+            }
+        };
+        unbind(&mut story, DEVICE, remove, |story| {
+            if !removed {
+                story.rel(DEVICE, 0x200, IRQ, 16);
+                free(NUMBER, DEV_ID)(story);
+            }
+            story.rel(DEVICE, 0x100, IRQ, 16);
+            free(NUMBER, DEV_ID)(story);
+            2 - i64::from(removed)
+        });
+        story
+    };
+    innocent(&twice(false, false), "DR021");
+    innocent(&twice(true, false), "DR021");
+    accused(
+        &twice(true, true),
+        "DR021",
+        Severity::Error,
+        "DR021/platform/driver/devm_irq_release",
+    );
 }
 
 #[test]
