@@ -62,11 +62,18 @@ pub fn call_site(stack: &StackDefinition) -> Option<SourceLine> {
 }
 
 fn asking(frames: &[StackFrame]) -> Option<&StackFrame> {
-    frames.iter().find(|frame| {
+    let outside = frames.iter().find(|frame| {
         frame
             .function
             .as_deref()
             .is_none_or(|function| !text::is_of_devres(function))
+    });
+    // A release whose last call is the addition leaves no frame: then it stands right above what runs all releases.
+    outside.filter(|frame| {
+        frame
+            .function
+            .as_deref()
+            .is_none_or(|function| !text::runs_releases(function))
     })
 }
 

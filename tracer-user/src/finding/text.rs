@@ -223,6 +223,11 @@ pub(super) fn is_of_devres(function: &Function) -> bool {
     function.module.is_none() && function.name.as_deref().is_some_and(is_devres)
 }
 
+/// Whether the function is the one that runs the releases of several resources.
+pub(super) fn runs_releases(function: &Function) -> bool {
+    function.module.is_none() && function.base_name() == Some("release_nodes")
+}
+
 fn is_devres(symbol: &str) -> bool {
     let symbol = symbol.trim_start_matches('_');
     [

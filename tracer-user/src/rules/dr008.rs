@@ -7,7 +7,7 @@ use super::{Rule, blame};
 use crate::{
     event::Hook,
     finding::{self, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
-    model::{Change, Device, DeviceId, Left, Model, NodeId, State},
+    model::{Change, Device, DeviceId, Kind, Left, Model, Node, NodeId, State},
 };
 
 pub(super) static INFO: RuleInfo = RuleInfo {
@@ -26,32 +26,63 @@ pub(super) static INFO: RuleInfo = RuleInfo {
 #[derive(Debug, Default)]
 pub(super) struct AddDuringRelease {
     /// The oldest addition of each release, by its place in the order of everything seen.
-    additions: HashMap<DeviceId, u64>,
+    additions: HashMap<DeviceId, Addition>,
+    /// What each device has released last, where the kernel says so.
+    running: HashMap<DeviceId, Node>,
+}
+
+#[derive(Debug)]
+struct Addition {
+    /// Its place in the order of everything seen.
+    sequence: u64,
+    /// What was being released.
+    within: Option<Node>,
 }
 
 impl Rule for AddDuringRelease {
     fn observe(&mut self, change: &Change, model: &Model, report: &mut Report) {
         match change {
             Change::NodeAdded(id) => self.added(*id, model),
+            Change::NodeReleased {
+                node,
+                concluded: false,
+            } => {
+                // Giving memory back adds nothing.
+                if let Some(node) = model.node(*node)
+                    && node.kind() != Kind::Memory
+                    && let Some(device) = model.owner(node)
+                {
+                    self.running.insert(device.id(), node.outline());
+                }
+            }
             Change::Left(
                 left @ Left {
                     hook: Hook::ReleaseAll,
                     device: Some(id),
                     ..
                 },
-            ) if !self.additions.is_empty() => {
-                if blame::runs(model, Hook::ReleaseAll, *id) {
+            ) => {
+                self.running.remove(id);
+                if self.additions.is_empty() || blame::runs(model, Hook::ReleaseAll, *id) {
                     return;
                 }
-                if let Some(since) = self.additions.remove(id)
+                if let Some(addition) = self.additions.remove(id)
                     && !left.inferred
                     && let Some(device) = model.device_by_id(*id)
                 {
-                    left_behind(device, since, left, model, report);
+                    left_behind(device, &addition, left, model, report);
                 }
+            }
+            Change::Left(Left {
+                hook: Hook::ReleaseGroup,
+                device: Some(id),
+                ..
+            }) => {
+                self.running.remove(id);
             }
             Change::DeviceGone { device, .. } => {
                 self.additions.remove(device);
+                self.running.remove(device);
             }
             _ => {}
         }
@@ -71,12 +102,25 @@ impl AddDuringRelease {
         if let Some(device) = model.owner(node)
             && blame::runs(model, Hook::ReleaseAll, device.id())
         {
-            self.additions.entry(device.id()).or_insert(node.sequence());
+            let within = self.running.get(&device.id());
+            self.additions
+                .entry(device.id())
+                .or_insert_with(|| Addition {
+                    sequence: node.sequence(),
+                    within: within.map(Node::outline),
+                });
         }
     }
 }
 
-fn left_behind(device: Device<'_>, since: u64, left: &Left, model: &Model, report: &mut Report) {
+fn left_behind(
+    device: Device<'_>,
+    addition: &Addition,
+    left: &Left,
+    model: &Model,
+    report: &mut Report,
+) {
+    let since = addition.sequence;
     let tid = model.current_task().tid;
     let behind: Vec<_> = device
         .nodes()
@@ -108,6 +152,14 @@ fn left_behind(device: Device<'_>, since: u64, left: &Left, model: &Model, repor
              driver, and the next probe is refused with -EBUSY.",
         )
     };
+    let within = addition.within.as_ref().map(finding::label);
+    let mark = match within {
+        // Where the addition is the release's last call, no frame of it is left.
+        Some(within) if first.stack().is_some() && finding::asker(first).is_none() => {
+            format!("{}/{within}", finding::mark(first))
+        }
+        _ => finding::mark(first),
+    };
     report.submit(Finding {
         summary: format!(
             "Releasing the resources of {name} added {}, which stayed behind.",
@@ -121,7 +173,14 @@ fn left_behind(device: Device<'_>, since: u64, left: &Left, model: &Model, repor
             Step::at(left.entered, "devres_release_all() begins"),
             Step::at(
                 first.added(),
-                format!("a release adds {}", finding::label(first)),
+                format!(
+                    "{} adds {}",
+                    within.map_or_else(
+                        || "a release".to_owned(),
+                        |within| format!("the release of {within}")
+                    ),
+                    finding::label(first)
+                ),
             ),
             Step::at(
                 model.now(),
@@ -135,6 +194,6 @@ fn left_behind(device: Device<'_>, since: u64, left: &Left, model: &Model, repor
             .iter()
             .map(|node| finding::live_resource(node))
             .collect(),
-        ..subject.finding(&INFO, severity, &finding::mark(first), model.now())
+        ..subject.finding(&INFO, severity, &mark, model.now())
     });
 }

@@ -52,6 +52,39 @@ fn what_a_release_adds_stays_behind() {
 }
 
 #[test]
+fn an_addition_that_is_the_last_call_of_its_release_is_that_releases() {
+    let story = released(|story| {
+        let stack = [
+            "add_dr",
+            "devm_kmalloc",
+            "release_nodes",
+            "devres_release_all",
+        ];
+        story.stack(&stack).add(DEVICE, 0x200, BLOCK, 8);
+    });
+    let finding = accused(
+        &story,
+        "DR008",
+        Severity::Error,
+        "DR008/platform/driver/devm_kzalloc_release/devm_irq_release",
+    );
+    assert_eq!(finding.resources[0].added.by, None);
+    let adds = "the release of devm_irq_release adds devm_kzalloc_release";
+    assert_eq!(finding.order[1].what, adds);
+    // What has a frame is named by that.
+    let story = released(|story| {
+        let stack = ["devm_kmalloc", "note@driver", "release_nodes"];
+        story.stack(&stack).add(DEVICE, 0x200, BLOCK, 8);
+    });
+    accused(
+        &story,
+        "DR008",
+        Severity::Error,
+        "DR008/platform/driver/devm_kzalloc_release/note",
+    );
+}
+
+#[test]
 fn what_is_left_on_a_device_that_is_going_is_a_warning() {
     let mut story = Story::new();
     begin(&mut story, DEVICE, "dev0");
