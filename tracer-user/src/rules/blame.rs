@@ -54,13 +54,38 @@ pub(super) fn is_managed_function(name: &str) -> bool {
             .any(|beginning| name.trim_start_matches('_').starts_with(beginning))
 }
 
-/// Whether the stack goes through a callback of runtime power management.
-pub(super) fn in_runtime_pm(stack: &StackDefinition) -> bool {
-    functions(stack).any(|function| {
+/// Whether the stack goes through a callback of runtime power management that an unbind itself has called for: what the
+/// driver's remove calls for is remove's.
+pub(super) fn in_runtime_pm_of_unbind(stack: &StackDefinition) -> bool {
+    let is_callers = |function: &Function| {
         function.module.is_none()
             && is_named(function, |name| {
                 matches!(name, "rpm_resume" | "rpm_suspend" | "rpm_idle")
             })
+    };
+    let is_called = |function: &Function| {
+        let is_pm = |name: &str| name.trim_start_matches('_').starts_with("pm_runtime_");
+        is_callers(function) || function.module.is_none() && is_named(function, is_pm)
+    };
+    // One device's callback may call for another's.
+    let outermost = functions(stack)
+        .enumerate()
+        .filter(|(_, function)| is_callers(function))
+        .last();
+    let Some((outermost, _)) = outermost else {
+        return false;
+    };
+    // Behind it stands who has called for it. Where the stack ends before, it may be the unbind.
+    let caller = functions(stack)
+        .skip(outermost)
+        .find(|function| !is_called(function));
+    caller.is_none_or(|function| {
+        is_named(function, |name| {
+            matches!(
+                name,
+                "__device_release_driver" | "device_release_driver_internal"
+            )
+        })
     })
 }
 

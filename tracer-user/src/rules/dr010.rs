@@ -97,7 +97,7 @@ fn released(id: NodeId, releasing: &HashSet<DeviceId>, model: &Model, report: &m
             report.stay_silent(INFO.id, subject.key, Doubt::AddedInUnbindWithoutStack);
             return;
         };
-        if blame::in_runtime_pm(stack) {
+        if blame::in_runtime_pm_of_unbind(stack) {
             return;
         }
     }

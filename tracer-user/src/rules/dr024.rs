@@ -160,7 +160,7 @@ impl PowerOffBeforeQuiesce {
         if dark.is_some_and(|dark| dark.has_borrowed(hook, supply))
             || stack.is_some_and(blame::in_interrupt)
             // Before 5.18 only the stack distinguishes what remove does from the suspend that comes with an unbind.
-            || within == Hook::Unbind && stack.is_some_and(blame::in_runtime_pm)
+            || within == Hook::Unbind && stack.is_some_and(blame::in_runtime_pm_of_unbind)
         {
             return;
         }
@@ -331,6 +331,12 @@ fn found(device: Device<'_>, dark: &Dark, model: &Model, report: &mut Report) {
         "The handler ran without what was switched off. If it touches registers, the access fails or hangs."
     } else if is_called {
         "Until it goes others can call the driver through it. If that touches registers, the access fails or hangs."
+    } else if gone
+        .iter()
+        .any(|gone| lets_in(&gone.node) != Some(Hazard::Interrupt))
+    {
+        "Until it goes others can call the driver through it. If that touches registers, the access fails or hangs. \
+         Harmless if the probe had it on only for a moment, and others manage it."
     } else {
         "Until it is freed the interrupt's handler can run, and if it touches registers, the access fails or hangs. \
          Harmless if the device can't raise it any more and no other shares the line."

@@ -84,7 +84,12 @@ fn a_clock_that_is_only_on_where_it_is_needed_goes_off_as_before() {
         story.rel(DEVICE, 0x100, "devm_hwmon_release", 8);
         1
     });
-    accused(&story, "DR024", Severity::Info, "DR024/platform/driver/apb");
+    let finding = accused(&story, "DR024", Severity::Info, "DR024/platform/driver/apb");
+    assert!(
+        !finding.meaning.contains("interrupt"),
+        "{}",
+        finding.meaning
+    );
 }
 
 #[test]
@@ -282,6 +287,7 @@ fn a_probe_that_fails_is_judged_like_a_remove_and_one_that_succeeds_is_not() {
 
 #[test]
 fn where_remove_can_not_be_told_from_the_unbind_the_stack_does_it() {
+    const UNBIND: &str = "__device_release_driver";
     let coverage = reduced;
     let judged = |remove: &dyn Fn(&mut Story)| {
         let mut story = with_irq(false, remove, nothing);
@@ -304,6 +310,21 @@ fn where_remove_can_not_be_told_from_the_unbind_the_stack_does_it() {
         (suspended.findings.len(), suspended.undecided.len()),
         (0, 0)
     );
+    // The unbind puts what it has resumed, or the driver's remove does.
+    let called_for = |by: &'static [&'static str]| {
+        let callback = ["acme_suspend@acme", "rpm_suspend", "__pm_runtime_idle"];
+        let stack = [&["clk_disable"][..], &callback, by].concat();
+        judged(&move |story: &mut Story| {
+            story.stack(&stack);
+            switch(story, DEVICE, Hook::ClkDisable, CLOCK);
+        })
+        .findings
+        .len()
+    };
+    assert_eq!(called_for(&[UNBIND]), 0);
+    assert_eq!(called_for(&["rpm_put_suppliers", "rpm_suspend", UNBIND]), 0);
+    assert_eq!(called_for(&["acme_remove@acme", UNBIND]), 1);
+    assert_eq!(called_for(&["platform_drv_remove", UNBIND]), 1);
     let unknown = judged(&off);
     assert_eq!((unknown.findings.len(), unknown.undecided.len()), (0, 1));
 }
