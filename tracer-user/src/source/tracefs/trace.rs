@@ -1,6 +1,9 @@
 //! The running kernel, recorded by its own tracing.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::{Instance, TracefsError};
 use crate::{
@@ -19,6 +22,9 @@ const AT_ONCE: usize = 64 * 1024;
 /// stack, or what a function returns.
 const MOST_HELD: usize = 1 << 20;
 
+/// How long the last event waits for its stack, which the kernel writes behind it, at its own pace.
+const STACK_COMES_WITHIN: Duration = Duration::from_millis(100);
+
 /// The running kernel, recorded by its own tracing.
 pub struct Trace {
     instance: Instance,
@@ -27,8 +33,8 @@ pub struct Trace {
     space: Vec<u8>,
     /// Bytes that were read, and of which no events were made yet.
     held: usize,
-    /// Whether the last event waits for a stack that may follow it.
-    waiting: bool,
+    /// Since when the last event waits for a stack that may follow it.
+    waiting: Option<Instant>,
     /// Losses that were handed on.
     lost_told: u64,
     missed_told: u64,
@@ -51,7 +57,7 @@ impl Trace {
             coverage,
             space: vec![0; AT_ONCE],
             held: 0,
-            waiting: false,
+            waiting: None,
             lost_told: 0,
             missed_told: 0,
             last: Time(0),
@@ -73,13 +79,17 @@ impl Trace {
         self.held += count;
         if self.held > 0 && (count == 0 || self.held >= MOST_HELD) {
             self.held = 0;
-            self.waiting = true;
+            self.waiting = Some(Instant::now());
             // Before what it may be the cause of.
             self.tell_missed(each);
             self.hand_on(each);
-        } else if count == 0 && self.waiting {
-            // Its stack would have come with it, and the machine may die before another event does.
-            self.waiting = false;
+        } else if count == 0
+            && self
+                .waiting
+                .is_some_and(|since| since.elapsed() >= STACK_COMES_WITHIN)
+        {
+            // Its stack would have come by now, and the machine may die before another event does.
+            self.waiting = None;
             self.stream.complete();
             self.hand_on(each);
         }
