@@ -34,12 +34,20 @@ impl Comm {
     /// `task_struct.comm`: what lies behind its terminating zero is left of an earlier name.
     #[must_use]
     pub fn of_kernel(bytes: [u8; 16]) -> Self {
-        const ONES: u128 = u128::from_le_bytes([1; 16]);
-        let word = u128::from_le_bytes(bytes);
+        const ONES: u64 = u64::from_le_bytes([1; 8]);
         // The highest bit of each byte that is zero, and perhaps of some behind the first of them.
-        let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
-        let bits = (zeros.trailing_zeros() / 8 * 8).min(120);
-        Self((word & ((1 << bits) - 1)).to_le_bytes())
+        let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+        let in_front_of = |zeros: u64| ((zeros & zeros.wrapping_neg()) >> 7) - 1;
+        let [first, second]: [[u8; 8]; 2] = zerocopy::transmute!(bytes);
+        let (first, second) = (u64::from_le_bytes(first), u64::from_le_bytes(second));
+        let (first, second) = match zeros(first) {
+            0 => (first, second & in_front_of(zeros(second) | 1 << 63)),
+            zeros => (first & in_front_of(zeros), 0),
+        };
+        Self(zerocopy::transmute!([
+            first.to_le_bytes(),
+            second.to_le_bytes()
+        ]))
     }
 
     /// The name, up to the first zero byte.
