@@ -117,9 +117,9 @@ impl Engine {
     #[must_use]
     pub fn new(coverage: Arc<Coverage>, rules: RuleSet) -> Self {
         Self {
+            report: Report::new(&coverage),
             model: Model::new(coverage),
             rules,
-            report: Report::default(),
             desyncs: Vec::new(),
         }
     }

@@ -125,6 +125,9 @@ pub struct Finding {
     #[serde(serialize_with = "nanoseconds")]
     #[schemars(with = "u64")]
     pub last: Time,
+    /// Whether the source has no times: those of a finding count its events then.
+    #[serde(skip)]
+    pub numbered: bool,
     /// Each time that it was found, as far as they are kept. The rest describes the worst of them, and of those
     /// as bad the one with the most evidence.
     #[serde(flatten)]

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::{
     Adders, Certainty, Doubt, Evidence, Finding, Occurrence, Severity, Subject, subject::UNNAMED,
 };
-use crate::{event::Time, model::InstanceKey};
+use crate::{event::Time, evidence::Coverage, model::InstanceKey};
 
 /// Findings with different fingerprints that are kept; the rest is counted.
 pub const MOST_FINDINGS: usize = 10_000;
@@ -61,12 +61,28 @@ pub struct Report {
     unnamed: Vec<usize>,
     silence: BTreeMap<&'static str, Silence>,
     dropped: u64,
+    /// Whether times count events.
+    numbered: bool,
 }
 
 impl Report {
+    /// A report of nothing, on events of a source that has times, or else numbers.
+    #[must_use]
+    pub fn new(coverage: &Coverage) -> Self {
+        Self {
+            numbered: !coverage.times,
+            ..Self::default()
+        }
+    }
+
     /// Reports a finding. One with a known fingerprint is counted, and takes the place of the known one where it is
     /// worse, or as bad with more evidence.
     pub fn submit(&mut self, finding: Finding) {
+        let numbered = self.numbered;
+        let finding = Finding {
+            numbered,
+            ..finding
+        };
         let occurrence = Occurrence::of(&finding);
         let Some(index) = self.by_fingerprint.get(&finding.fingerprint).copied() else {
             self.begin(finding, occurrence);
@@ -112,6 +128,11 @@ impl Report {
         let Some(index) = self.by_fingerprint.get(&finding.fingerprint).copied() else {
             self.submit(finding);
             return;
+        };
+        let numbered = self.numbered;
+        let finding = Finding {
+            numbered,
+            ..finding
         };
         let (occurrence, evidence) = (Occurrence::of(&finding), Evidence::of(&finding));
         let Some(known) = self.findings.get_mut(index) else {

@@ -106,6 +106,7 @@ impl Subject {
             next: Vec::new(),
             first: now,
             last: now,
+            numbered: false,
             occurrences: Occurrences::default(),
         }
     }

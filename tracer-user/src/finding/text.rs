@@ -20,8 +20,6 @@ const MOST_FRAMES: usize = 5;
 const MOST_DEVICES: usize = 8;
 /// Resources that are shown one by one.
 const MOST_RESOURCES: usize = 20;
-/// The first time that is shown as another one than zero.
-const FIRST_SHOWN: Time = Time(1_000);
 
 /// Shows a finding with its whole story. Strings from the kernel are escaped. A width that is asked for, as
 /// in `{:80}`, is that of the widest line; `{:#}` shows whole call stacks.
@@ -40,10 +38,8 @@ impl fmt::Display for Text<'_> {
         if !finding.order.is_empty() {
             writeln!(formatter, "\n  Order seen:")?;
         }
-        let start = finding.order.first().map_or(Time(0), |step| step.time);
         for (step, number) in finding.order.iter().zip(1..) {
-            let since = Milliseconds(step.time.since(start));
-            let head = format!("  {number:4}. {since:>12}  ");
+            let head = format!("  {number:4}. {}", since_first(finding, step.time));
             paragraph(formatter, &head, &blank(&head), &escape(&step.what))?;
         }
         if !finding.expected.is_empty() {
@@ -57,7 +53,7 @@ impl fmt::Display for Text<'_> {
             writeln!(formatter, "\n  Resources:")?;
         }
         for one in finding.resources.iter().take(MOST_RESOURCES) {
-            resource(formatter, one, finding.delay_since)?;
+            resource(formatter, one, finding)?;
         }
         let hidden = finding.resources.len().saturating_sub(MOST_RESOURCES);
         if hidden > 0 {
@@ -89,8 +85,7 @@ fn seen(finding: &Finding) -> String {
         count, first, last, ..
     } = finding;
     let mut line = format!("Seen {count} times");
-    // An input without times counts its events instead.
-    if *last >= FIRST_SHOWN {
+    if !finding.numbered {
         line = format!("{line}, first at {first}, last at {last}");
     }
     let devices = finding.occurrences.devices();
@@ -149,7 +144,36 @@ fn culprit(formatter: &mut fmt::Formatter<'_>, cause: &Cause) -> fmt::Result {
     Ok(())
 }
 
-fn resource(formatter: &mut fmt::Formatter<'_>, resource: &Resource, since: &str) -> fmt::Result {
+/// When a step was, seen from the first; nothing where no two steps have times of their own, as in a report of the kernel, which
+/// tells at once what happened long before.
+fn since_first(finding: &Finding, time: Time) -> String {
+    let start = finding.order.first().map_or(time, |step| step.time);
+    if finding.order.iter().all(|step| step.time == start) {
+        return String::new();
+    }
+    let shown = if finding.numbered {
+        moment(finding, time)
+    } else {
+        Milliseconds(time.since(start)).to_string()
+    };
+    format!("{shown:>12}  ")
+}
+
+/// A time as it is shown: an input without times counts its events instead.
+fn moment(finding: &Finding, time: Time) -> String {
+    if finding.numbered {
+        format!("event {}", time.0)
+    } else {
+        time.to_string()
+    }
+}
+
+fn resource(
+    formatter: &mut fmt::Formatter<'_>,
+    resource: &Resource,
+    finding: &Finding,
+) -> fmt::Result {
+    let since = finding.delay_since;
     let mut line = escape(resource.label());
     match resource.size {
         Some(size) => write!(line, " ({size} bytes, {})", resource.kind)?,
@@ -160,12 +184,14 @@ fn resource(formatter: &mut fmt::Formatter<'_>, resource: &Resource, since: &str
     }
     match resource.delay {
         _ if since.is_empty() => {}
+        Some(_) if finding.numbered => write!(line, ", released after {since}")?,
         Some(delay) => write!(line, ", released {} after {since}", Milliseconds(delay))?,
         None => line.push_str(", not released when the trace ended"),
     }
     paragraph(formatter, "    ", "      ", &line)?;
     let added = &resource.added;
-    let mut line = match (&added.task, added.tid, added.time) {
+    let time = added.time.map(|time| moment(finding, time));
+    let mut line = match (&added.task, added.tid, time) {
         (Some(task), Some(0), Some(time)) if task.is_empty() => format!("added at {time}"),
         (Some(task), Some(tid), Some(time)) => {
             format!("added by {}[{tid}] at {time}", Escaped(task))
