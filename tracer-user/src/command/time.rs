@@ -124,7 +124,7 @@ impl Extent {
             if self.times {
                 time.to_string()
             } else {
-                format!("event {}", time.0)
+                time.as_event()
             }
         };
         Err(UsageError::new(format!(

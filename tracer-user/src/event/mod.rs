@@ -61,6 +61,12 @@ impl Time {
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// How it is shown where the source has no times, and it is the number of an event.
+    #[must_use]
+    pub fn as_event(self) -> String {
+        format!("event {}", self.0)
+    }
 }
 
 impl fmt::Display for Time {

@@ -78,11 +78,7 @@ impl Report {
     /// Reports a finding. One with a known fingerprint is counted, and takes the place of the known one where it is
     /// worse, or as bad with more evidence.
     pub fn submit(&mut self, finding: Finding) {
-        let numbered = self.numbered;
-        let finding = Finding {
-            numbered,
-            ..finding
-        };
+        let finding = self.marked(finding);
         let occurrence = Occurrence::of(&finding);
         let Some(index) = self.by_fingerprint.get(&finding.fingerprint).copied() else {
             self.begin(finding, occurrence);
@@ -103,6 +99,14 @@ impl Report {
         }
         self.occurs(index, occurrence);
         self.updates.extend(self.findings.get(index).cloned());
+    }
+
+    /// The finding, which knows whether its times count events.
+    fn marked(&self, finding: Finding) -> Finding {
+        Finding {
+            numbered: self.numbered,
+            ..finding
+        }
     }
 
     fn begin(&mut self, finding: Finding, occurrence: Occurrence) {
@@ -129,11 +133,7 @@ impl Report {
             self.submit(finding);
             return;
         };
-        let numbered = self.numbered;
-        let finding = Finding {
-            numbered,
-            ..finding
-        };
+        let finding = self.marked(finding);
         let (occurrence, evidence) = (Occurrence::of(&finding), Evidence::of(&finding));
         let Some(known) = self.findings.get_mut(index) else {
             return;

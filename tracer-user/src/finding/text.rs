@@ -38,8 +38,9 @@ impl fmt::Display for Text<'_> {
         if !finding.order.is_empty() {
             writeln!(formatter, "\n  Order seen:")?;
         }
+        let since = Since::of(finding);
         for (step, number) in finding.order.iter().zip(1..) {
-            let head = format!("  {number:4}. {}", since_first(finding, step.time));
+            let head = format!("  {number:4}. {}", since.text(step.time));
             paragraph(formatter, &head, &blank(&head), &escape(&step.what))?;
         }
         if !finding.expected.is_empty() {
@@ -144,25 +145,42 @@ fn culprit(formatter: &mut fmt::Formatter<'_>, cause: &Cause) -> fmt::Result {
     Ok(())
 }
 
-/// When a step was, seen from the first; nothing where no two steps have times of their own, as in a report of the kernel, which
-/// tells at once what happened long before.
-fn since_first(finding: &Finding, time: Time) -> String {
-    let start = finding.order.first().map_or(time, |step| step.time);
-    if finding.order.iter().all(|step| step.time == start) {
-        return String::new();
-    }
-    let shown = if finding.numbered {
-        moment(finding, time)
-    } else {
-        Milliseconds(time.since(start)).to_string()
-    };
-    format!("{shown:>12}  ")
+/// How it is shown when a step was, seen from the first.
+enum Since {
+    /// No two steps have times of their own, as in a report of the kernel, which tells at once what happened long before.
+    Unknown,
+    /// The input has no times.
+    Event,
+    Start(Time),
 }
 
-/// A time as it is shown: an input without times counts its events instead.
+impl Since {
+    fn of(finding: &Finding) -> Self {
+        match &finding.order[..] {
+            [first, rest @ ..] if rest.iter().any(|step| step.time != first.time) => {
+                if finding.numbered {
+                    Self::Event
+                } else {
+                    Self::Start(first.time)
+                }
+            }
+            _ => Self::Unknown,
+        }
+    }
+
+    fn text(&self, time: Time) -> String {
+        match self {
+            Self::Unknown => String::new(),
+            Self::Event => format!("{:>12}  ", time.as_event()),
+            Self::Start(start) => format!("{:>12}  ", Milliseconds(time.since(*start))),
+        }
+    }
+}
+
+/// A time as it is shown.
 fn moment(finding: &Finding, time: Time) -> String {
     if finding.numbered {
-        format!("event {}", time.0)
+        time.as_event()
     } else {
         time.to_string()
     }

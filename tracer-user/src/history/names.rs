@@ -104,7 +104,7 @@ impl Names {
     #[must_use]
     pub fn moment(&self, time: Time) -> String {
         if self.numbered {
-            format!("event {}", time.0)
+            time.as_event()
         } else {
             time.to_string()
         }

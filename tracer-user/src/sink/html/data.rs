@@ -158,7 +158,7 @@ impl Data {
     pub(super) fn moment(&self, time: u64) -> String {
         let time = Time(self.first.0.saturating_add(time));
         if self.numbered {
-            format!("event {}", time.0)
+            time.as_event()
         } else {
             format!("{time} s")
         }
