@@ -60,8 +60,8 @@ pub(crate) unsafe fn begin(
 
 const _: () = assert!(offset_of!(Header, comm).is_multiple_of(8));
 
-/// Writes the running task's name, and what lies behind its end: loaded as two words where the verifier knows the task's type, which
-/// takes a tenth of what the helper takes.
+/// Writes the running task's name, and what lies behind its end: loaded as two words where the verifier knows the task's type. The
+/// helper copies byte by byte, and took a tenth of the time of an addition without its stack.
 ///
 /// # Safety
 /// `place` points to so many writable bytes.

@@ -33,7 +33,7 @@ fn found(log: &str) -> Vec<(String, Severity)> {
         .collect()
 }
 
-/// Only their times tell where one ends.
+/// Only their times show where one ends.
 #[test]
 fn records_on_one_line_are_the_same_report_however_wrapped() {
     for name in [

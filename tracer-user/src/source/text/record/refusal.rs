@@ -66,8 +66,7 @@ fn names_a_device(before: &[u8], prefix: &Prefix, who: Who<'_>, behind: &[u8]) -
     ends && (is_known(bus) || possible && has_number)
 }
 
-/// Whether a quotation mark in front of a bus stands behind a word: somebody tells of the message, and it may be that it
-/// does not come any more.
+/// Whether the bus is quoted in the middle of a sentence: then somebody writes about the message, perhaps that it is gone.
 fn is_in_a_sentence(subject: &[u8], bus: &[u8]) -> bool {
     let before = memmem::rfind(subject, bus).and_then(|at| subject.get(..at));
     let Some([said @ .., b'"' | b'\'' | b'`']) = before else {

@@ -88,7 +88,7 @@ impl Wrapped {
         self.held.is_none()
     }
 
-    /// Takes a line that is no rest of another one.
+    /// Takes a line that does not continue another one.
     fn first(&mut self, mut line: &[u8], mut count: u64, each: &mut impl FnMut(&[u8], u64)) {
         let form = loop {
             let ending = self.finder.ending(line);

@@ -61,7 +61,7 @@ pub(in crate::source::text) struct Collector {
     traced: [Option<u32>; MOST_TRACED],
     traced_next: usize,
     offset_differs: bool,
-    /// Lines say how long after the one before they were written, and not when.
+    /// Lines have the time since the previous one, and no time of their own.
     relative: bool,
     /// Places kept for reports whose lines have times.
     timed_places: u32,
@@ -222,7 +222,7 @@ impl Collector {
     fn stamp(&mut self, stamp: Option<Stamp>) {
         match stamp {
             Some(Stamp::At(time)) => self.at(Some(time)),
-            // Lines that are no events would count, too: it says how late it was, and not when.
+            // The time since the previous line, which may be missing: these can't be added up.
             Some(Stamp::After(_)) => self.relative = true,
             None => {}
         }

@@ -189,8 +189,8 @@ impl Splats {
         self.before.pass(line, place);
     }
 
-    /// Looks at a line that is no event, or one of the records in it, `before` bytes behind its beginning. The last one of
-    /// them counts for the `lines` that it was in the input.
+    /// Looks at a line without an event, or at one of the records in it, which begins `before` bytes into the line. The last
+    /// record counts for all the `lines` that the line was in the input.
     pub(in crate::source::text) fn look(
         &mut self,
         line: &[u8],
