@@ -38,6 +38,10 @@ fn coverage() -> Coverage {
 }
 
 fn events(kinds: impl IntoIterator<Item = EventKind>) -> Vec<Event> {
+    events_on(kinds.into_iter().map(|kind| (DEVICE, kind)))
+}
+
+fn events_on(kinds: impl IntoIterator<Item = (DeviceAddress, EventKind)>) -> Vec<Event> {
     let task = Task {
         tid: 1,
         tgid: 1,
@@ -46,13 +50,13 @@ fn events(kinds: impl IntoIterator<Item = EventKind>) -> Vec<Event> {
     let mut time = 0;
     kinds
         .into_iter()
-        .map(|kind| {
+        .map(|(device, kind)| {
             time += 1_000;
             Event {
                 time: Time(time),
                 task,
                 cpu: 0,
-                device: DEVICE,
+                device,
                 stack: None,
                 kind,
             }
@@ -139,6 +143,54 @@ fn nested_groups_released(bencher: Bencher<'_, '_>, count: u64) {
         kinds.push(leave(Hook::ReleaseGroup, 1));
     }
     judge(bencher, &events(kinds), count);
+}
+
+/// Devices that all have an interrupt, an action and what their bound driver added, and go one by one.
+#[divan::bench(args = SIZES, sample_count = 3, sample_size = 1)]
+fn devices_go_one_by_one(bencher: Bencher<'_, '_>, count: u64) {
+    let node = |device: u64, number: u64| 0x10_0000 + device * 0x1000 + number * 0x100;
+    let address = |device: u64| DeviceAddress(DEVICE.0 + device * 0x1000);
+    let mut kinds = Vec::new();
+    for device in 0..count {
+        let interrupt = EventKind::Add(AddedNode {
+            node: NodeAddress(node(device, 0)),
+            name: Some(Text::from("devm_irq_release")),
+            size: Some(16),
+            payload: [device + 1, address(device).0, 0, 0],
+            ..AddedNode::default()
+        });
+        let action = EventKind::Add(AddedNode {
+            node: NodeAddress(node(device, 1)),
+            name: Some(Text::from("devm_action_release")),
+            size: Some(16),
+            action: true,
+            action_data: address(device).0,
+            ..AddedNode::default()
+        });
+        let began = [
+            enter(Hook::Initialise, None),
+            enter(Hook::Probe, None),
+            interrupt,
+            action,
+            enter(Hook::Bound, None),
+            leave(Hook::Probe, 0),
+            add(node(device, 2), "devm_kzalloc_release"),
+        ];
+        kinds.extend(began.map(|kind| (address(device), kind)));
+    }
+    for device in 0..count {
+        let ended = [
+            enter(Hook::ReleaseAll, None),
+            release(node(device, 2), "devm_kzalloc_release"),
+            release(node(device, 1), "devm_action_release"),
+            release(node(device, 0), "devm_irq_release"),
+            leave(Hook::ReleaseAll, 3),
+            enter(Hook::FinalPut, None),
+            leave(Hook::FinalPut, 0),
+        ];
+        kinds.extend(ended.map(|kind| (address(device), kind)));
+    }
+    judge(bencher, &events_on(kinds), count);
 }
 
 /// A log without addresses, in which what came first goes first.

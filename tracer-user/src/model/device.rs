@@ -359,10 +359,14 @@ impl<'m> Device<'m> {
         named(self.model.arena.iter(&self.record.releasing))
     }
 
-    /// Everything that it owns: what is being released and what is on its list, without group markers.
+    /// Everything that it owns, with group markers: what is being released and what is on its list.
+    pub fn owned(self) -> impl Iterator<Item = (NodeId, &'m Node)> {
+        self.releasing().chain(self.nodes())
+    }
+
+    /// The same without group markers.
     pub fn resources(self) -> impl Iterator<Item = &'m Node> {
-        self.releasing()
-            .chain(self.nodes())
+        self.owned()
             .map(|(_, node)| node)
             .filter(|node| !node.kind().is_marker())
     }

@@ -59,14 +59,8 @@ impl Rule for OutlivesCreator {
             | Change::NodeReleased { node: id, .. }
                 if !self.creators.is_empty() =>
             {
-                if let Some(node) = model.node(*id)
-                    && let Some(creator) = creator(node, model)
-                    && let Some(kept) = self.creators.get_mut(&creator.id())
-                {
-                    kept.nodes.remove(&node.sequence());
-                    if kept.nodes.is_empty() {
-                        self.creators.remove(&creator.id());
-                    }
+                if let Some(node) = model.node(*id) {
+                    self.gone(node, model);
                 }
             }
             Change::BindingEnded { device, was_bound } if !self.creators.is_empty() => {
@@ -76,8 +70,12 @@ impl Rule for OutlivesCreator {
             }
             Change::DeviceGone { device, .. } if !self.creators.is_empty() => {
                 self.creators.remove(device);
-                for creator in self.creators.values_mut() {
-                    creator.nodes.retain(|_, left| left.owner != *device);
+                for (_, node) in model
+                    .device_by_id(*device)
+                    .into_iter()
+                    .flat_map(Device::owned)
+                {
+                    self.gone(node, model);
                 }
             }
             _ => {}
@@ -96,6 +94,17 @@ fn creator<'m>(node: &Node, model: &'m Model) -> Option<Device<'m>> {
 }
 
 impl OutlivesCreator {
+    fn gone(&mut self, node: &Node, model: &Model) {
+        if let Some(creator) = creator(node, model)
+            && let Some(kept) = self.creators.get_mut(&creator.id())
+        {
+            kept.nodes.remove(&node.sequence());
+            if kept.nodes.is_empty() {
+                self.creators.remove(&creator.id());
+            }
+        }
+    }
+
     fn added(&mut self, id: NodeId, model: &Model) {
         let Some(node) = model.node(id).filter(|node| !node.kind().is_marker()) else {
             return;

@@ -37,7 +37,7 @@ const LASTING: u64 = 1_000_000_000;
 /// The rule. It keeps something for each place from which a bound driver has added what is live.
 #[derive(Debug, Default)]
 pub(super) struct RuntimeGrowth {
-    sites: HashMap<(DeviceId, SiteId), Growth>,
+    sites: HashMap<DeviceId, HashMap<SiteId, Growth>>,
 }
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Rule for RuntimeGrowth {
                 self.gone(*id, model);
             }
             Change::DeviceGone { device, .. } if !self.sites.is_empty() => {
-                self.sites.retain(|(owner, _), _| owner != device);
+                self.sites.remove(device);
             }
             // It counts on under the name that it has from now on.
             Change::NodeReplaced { node, site, .. } => {
@@ -128,7 +128,9 @@ impl RuntimeGrowth {
         };
         let growth = self
             .sites
-            .entry((device.id(), node.site()))
+            .entry(device.id())
+            .or_default()
+            .entry(node.site())
             .or_insert_with(|| Growth {
                 live: 0,
                 most: 0,
@@ -200,13 +202,18 @@ impl RuntimeGrowth {
         let Some(device) = model.owner(node) else {
             return;
         };
-        let key = (device.id(), site);
-        let Some(growth) = self.sites.get_mut(&key) else {
+        let Some(sites) = self.sites.get_mut(&device.id()) else {
+            return;
+        };
+        let Some(growth) = sites.get_mut(&site) else {
             return;
         };
         growth.live = growth.live.saturating_sub(1);
         if growth.live == 0 {
-            self.sites.remove(&key);
+            sites.remove(&site);
+            if sites.is_empty() {
+                self.sites.remove(&device.id());
+            }
         } else if growth.live < growth.most / 2 {
             // It does fall: begin anew from here.
             growth.most = growth.live;

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     event::Hook,
     finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
-    model::{Change, Detail, DeviceId, Entered, Model, NodeId},
+    model::{Change, Detail, Device, DeviceId, Entered, Model, NodeId},
 };
 
 pub(super) static INFO: RuleInfo = RuleInfo {
@@ -68,11 +68,15 @@ impl Rule for DoubleFreeManaged {
                 }
             }
             Change::DeviceGone { device, .. } if !self.live.is_empty() => {
-                self.live.retain(|_, holders| {
-                    holders.retain(|(owner, _)| owner != device);
-                    !holders.is_empty()
-                });
-                self.doubt(report, |owner| owner == *device);
+                for (node, _) in model
+                    .device_by_id(*device)
+                    .into_iter()
+                    .flat_map(Device::owned)
+                {
+                    if let Some(finding) = self.forget(node, model) {
+                        report.stay_silent(INFO.id, finding.instance, Doubt::FreedIrqAfterMiss);
+                    }
+                }
             }
             Change::Tainted { device, .. } if !self.freed.is_empty() => {
                 self.doubt(report, |owner| owner == *device);

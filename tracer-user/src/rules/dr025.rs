@@ -12,7 +12,7 @@ use super::{
 use crate::{
     event::{Hook, Time},
     finding::{self, Certainty, Doubt, Finding, Report, RuleInfo, Severity, Step, Subject},
-    model::{Change, Detail, DeviceId, Entered, Model, NodeId},
+    model::{Change, Detail, Device, DeviceId, Entered, Model, NodeId},
 };
 
 pub(super) static INFO: RuleInfo = RuleInfo {
@@ -74,11 +74,15 @@ impl Rule for FreedUnderLive {
                 }
             }
             Change::DeviceGone { device, .. } if !self.live.is_empty() => {
-                self.live.retain(|_, holders| {
-                    holders.retain(|holder| holder.device != *device);
-                    !holders.is_empty()
-                });
-                self.doubt_all(report, |owner| owner == *device);
+                for (node, _) in model
+                    .device_by_id(*device)
+                    .into_iter()
+                    .flat_map(Device::owned)
+                {
+                    if let Some(freed) = self.forget(node, model) {
+                        doubt(&freed, Doubt::FreedUnderAfterMiss, report);
+                    }
+                }
             }
             Change::Tainted { device, .. } if !self.freed.is_empty() => {
                 self.doubt_all(report, |owner| owner == *device);

@@ -123,7 +123,7 @@ impl Rule for DanglingData {
                 let left = model
                     .device_by_id(*device)
                     .into_iter()
-                    .flat_map(|device| device.nodes().chain(device.releasing()));
+                    .flat_map(Device::owned);
                 for (id, _) in left {
                     self.forget(id, model);
                 }
