@@ -12,7 +12,7 @@ use super::{
     record::{kernel_log, message, trace_line},
     scan::automaton,
     telling,
-    transport::{lines::is_text, strings},
+    transport::{html, lines::is_text, strings},
 };
 use crate::event::Hook;
 
@@ -63,7 +63,8 @@ const FUNCTIONS: [&[u8]; 5] = [b": (", b"  (", b"+0x", b"(ffff", b"(0xffff"];
 
 static SEEN: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
     let mut words: Vec<Vec<u8>> = telling::words(true).map(<[u8]>::to_vec).collect();
-    words.extend(CHANGED.iter().chain(&FUNCTIONS).map(|word| word.to_vec()));
+    let changed = CHANGED.iter().chain(&html::LINE_ENDS).chain(&FUNCTIONS);
+    words.extend(changed.map(|word| word.to_vec()));
     words.extend(
         [
             kernel_log::WORD,

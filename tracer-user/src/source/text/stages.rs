@@ -7,7 +7,7 @@ use super::{
     reader::{Found, Reader},
     transport::{
         base64::Base64,
-        json,
+        html, json,
         lines::{self, Lines},
         mail::Mail,
         plain::{Escapes, plain},
@@ -110,9 +110,11 @@ impl Unescape {
     }
 
     fn line(&mut self, line: &[u8], count: u64, lines: &mut Whole) {
-        let line = self.escapes.undo(line).trim_ascii_end();
-        self.records.line(line, count, |line, count| {
-            strings::lines(line, count, |line, count| lines.line(line, count));
+        html::lines(line, count, |line, count| {
+            let line = self.escapes.undo(line).trim_ascii_end();
+            self.records.line(line, count, |line, count| {
+                strings::lines(line, count, |line, count| lines.line(line, count));
+            });
         });
     }
 }

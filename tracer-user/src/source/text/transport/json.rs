@@ -1,11 +1,12 @@
-//! Logs as JSON: `journalctl -o json` and `json-pretty`, `dmesg -J`, what container runtimes write; and the
-//! journal's export and verbose formats, whose records are as many lines.
+//! Logs as JSON: `journalctl -o json` and `json-pretty`, `dmesg -J`, what container runtimes and log collectors write;
+//! and the journal's export and verbose formats, whose records are as many lines.
 //!
 //! Of each record one line is made, as the kernel's log has it: the time in brackets and the message.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 use crate::source::text::{
     envelope::prefix,
@@ -22,6 +23,22 @@ pub(in crate::source::text) struct Records {
     from_source: bool,
     message: Option<(Vec<u8>, u64)>,
 }
+
+/// What the message of a record is called: by the journal, dmesg, container runtimes, Logstash and `CloudWatch`, Splunk,
+/// Google's and Azure's logs, Graylog, Loki.
+const MESSAGES: [&str; 9] = [
+    "MESSAGE",
+    "msg",
+    "log",
+    "message",
+    "_raw",
+    "textPayload",
+    "SyslogMessage",
+    "short_message",
+    "line",
+];
+/// How deep in other objects a record may be.
+const DEEPEST: usize = 8;
 
 /// How the record that was begun goes on.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +160,7 @@ impl Records {
 
     fn field(&mut self, name: &str, value: &[u8], count: u64, mut each: impl FnMut(&[u8], u64)) {
         match name {
-            "MESSAGE" | "msg" if self.message.is_none() => {
+            _ if self.message.is_none() && MESSAGES.contains(&name) => {
                 self.message = Some((value.to_vec(), count));
                 return;
             }
@@ -178,7 +195,9 @@ fn whole(text: &[u8]) -> Option<Vec<u8>> {
         Value::Other(_) => None,
     };
     let message = record.message.or(record.text);
-    let message = message.as_ref().and_then(bytes)?;
+    let Some(message) = message.as_ref().and_then(bytes) else {
+        return within(text);
+    };
     let message = message.trim_ascii_end();
     let monotonic = record.written.as_ref().or(record.read.as_ref());
     if let Some(time) = monotonic.and_then(bytes).and_then(|time| number(&time)) {
@@ -189,6 +208,40 @@ fn whole(text: &[u8]) -> Option<Vec<u8>> {
         // A date: what the message itself has counts more.
         Some(Value::Text(date)) => Some([date.as_bytes(), b" ", message].concat()),
         _ => Some(message.to_vec()),
+    }
+}
+
+/// The messages of the records that are within others, or called otherwise, as lines. What they say of their time counts:
+/// when it was collected does not.
+fn within(text: &[u8]) -> Option<Vec<u8>> {
+    let mut messages = Vec::new();
+    collect(&serde_json::from_slice(text).ok()?, 0, &mut messages);
+    (!messages.is_empty()).then(|| messages.join("\n").into_bytes())
+}
+
+fn collect(value: &Json, depth: usize, messages: &mut Vec<String>) {
+    match value {
+        _ if depth > DEEPEST => {}
+        Json::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Json::String(text) if MESSAGES.contains(&name.as_str()) => {
+                        messages.push(text.trim_end().to_owned());
+                    }
+                    value => collect(value, depth + 1, messages),
+                }
+            }
+        }
+        // Loki's entries: when it was collected, in nanoseconds, and the line.
+        Json::Array(entry) => match &entry[..] {
+            [Json::String(time), Json::String(line)] if time.parse::<u64>().is_ok() => {
+                messages.push(line.trim_end().to_owned());
+            }
+            entries => entries
+                .iter()
+                .for_each(|entry| collect(entry, depth + 1, messages)),
+        },
+        _ => {}
     }
 }
 
@@ -282,6 +335,30 @@ mod tests {
             lines(r#"{"@timestamp":"2023-03-10T21:52:21Z","message":"x y: z"}"#),
             ["x y: z"]
         );
+    }
+
+    #[test]
+    fn records_of_log_collectors_are_found_within_others() {
+        for (text, expected) in [
+            (
+                r#"{"preview":false,"result":{"_raw":"Nov  3 pc kernel: [ 7.0] x y: z","host":"pc"}}"#,
+                &["Nov  3 pc kernel: [ 7.0] x y: z"][..],
+            ),
+            (
+                r#"{"textPayload":"[ 7.0] x y: z","severity":"INFO"}"#,
+                &["[ 7.0] x y: z"],
+            ),
+            (
+                r#"{"hits":{"hits":[{"_source":{"message":"a"}},{"_source":{"message":"b"}}]}}"#,
+                &["a", "b"],
+            ),
+            (
+                r#"{"streams":[{"stream":{"host":"pc"},"values":[["1678485141000000000","a"],["1678485141000000001","b"]]}]}"#,
+                &["a", "b"],
+            ),
+        ] {
+            assert_eq!(lines(text), expected, "{text}");
+        }
     }
 
     #[test]

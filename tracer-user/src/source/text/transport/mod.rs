@@ -2,6 +2,7 @@
 //! mail programs, JSON and the journal have made of them is undone.
 
 pub(super) mod base64;
+pub(super) mod html;
 pub(super) mod json;
 pub(super) mod lines;
 pub(super) mod mail;
