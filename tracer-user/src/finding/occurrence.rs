@@ -102,6 +102,9 @@ impl Serialize for Occurrence {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Occurrences {
     kept: Arc<Vec<Occurrence>>,
+    /// Whether one of the later half may be on a device that another is on: most findings are on one device each, and
+    /// nobody need compare all with all.
+    may_repeat: bool,
     /// All of them, also those that are not kept.
     total: u64,
 }
@@ -148,13 +151,15 @@ impl Occurrences {
     pub(super) fn push(&mut self, occurrence: Occurrence, may_grow: bool) -> bool {
         self.total = self.total.saturating_add(1);
         let kept = Arc::make_mut(&mut self.kept);
+        let is_known = kept.iter().any(|one| one.instance == occurrence.instance);
         let grows = kept.is_empty() || (may_grow && kept.len() < MOST_OCCURRENCES);
         if !grows && kept.len() > 1 {
-            kept.remove(to_go(kept, occurrence.instance));
+            kept.remove(to_go(kept, occurrence.instance, &mut self.may_repeat));
         } else if !grows {
             // The first stays in any case.
             return false;
         }
+        self.may_repeat |= is_known;
         kept.push(occurrence);
         grows
     }
@@ -176,21 +181,24 @@ impl Occurrences {
 
 /// Which of those that are kept makes room for one on `instance`: the oldest of the later half whose device has
 /// another, so that no device goes while one has two.
-fn to_go(kept: &[Occurrence], instance: InstanceKey) -> usize {
+fn to_go(kept: &[Occurrence], instance: InstanceKey, may_repeat: &mut bool) -> usize {
     let half = (kept.len() / 2).max(1).min(kept.len() - 1);
     let has_another = |place: usize, one: &Occurrence| {
         one.instance == instance
-            || kept
-                .iter()
-                .enumerate()
-                .any(|(other, known)| other != place && known.instance == one.instance)
+            || *may_repeat
+                && kept
+                    .iter()
+                    .enumerate()
+                    .any(|(other, known)| other != place && known.instance == one.instance)
     };
     let place = kept
         .iter()
         .enumerate()
         .skip(half)
         .find(|(place, one)| has_another(*place, one));
-    place.map_or(half, |(place, _)| place)
+    let place = place.map(|(place, _)| place);
+    *may_repeat &= place.is_some();
+    place.unwrap_or(half)
 }
 
 /// In their JSON form.

@@ -43,6 +43,8 @@ pub(super) struct Site {
     pub(super) function: Option<Arc<Function>>,
     pub(super) stack: Option<Arc<StackDefinition>>,
     pub(super) kind: Kind,
+    /// Whether `devm_request_irq` added them.
+    pub(super) is_interrupt: bool,
 }
 
 /// One resource on a device's list, or a marker of a group.
@@ -102,6 +104,12 @@ impl Node {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.site.kind
+    }
+
+    /// Whether it is what `devm_request_irq` adds, a `struct irq_devres`.
+    #[must_use]
+    pub fn is_interrupt(&self) -> bool {
+        self.site.is_interrupt
     }
 
     /// The name that the kernel logs.

@@ -10,6 +10,8 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::{Kind, node::Site};
 use crate::event::{Function, StackDefinition, Task, Text};
 
+/// The release function that only `devm_request_irq` and its like give a resource.
+const IRQ_RELEASE: &str = "devm_irq_release";
 /// Entries below which nothing is swept.
 const SMALL: usize = 1024;
 
@@ -111,6 +113,7 @@ impl Sharing {
             return Arc::clone(site);
         }
         let site = Site {
+            is_interrupt: key.name.is_some_and(|name| &**name == IRQ_RELEASE),
             name: key.name.cloned(),
             function: key.function.cloned(),
             stack: key.stack.cloned(),

@@ -7,7 +7,7 @@ pub(super) type Interrupt = (u32, u64);
 
 /// The interrupt that the node stands for, if it is one that `devm_request_irq` added.
 pub(super) fn of(node: &Node) -> Option<Interrupt> {
-    if node.name().is_none_or(|name| &**name != "devm_irq_release") {
+    if !node.is_interrupt() {
         return None;
     }
     let [number, dev_id, ..] = node.payload();
