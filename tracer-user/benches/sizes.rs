@@ -27,6 +27,9 @@ use support::{Dev, Story};
 /// Comes first where one command is to be measured.
 const ONE: &str = "--one";
 
+/// How often each is measured: the faster run counts, since what else the machine does only adds to it.
+const RUNS: usize = 2;
+
 /// The commands, with what comes before the file; `diff` has the file twice.
 const COMMANDS: [(&str, &[&str]); 4] = [
     ("report", &["report"]),
@@ -63,11 +66,12 @@ fn main() {
     ] {
         let events = bound_at_once(devices, resources);
         recording::write(&path, &events, events.len());
-        row(
-            &format!("{devices} devices at once, {resources} resources each"),
-            events.len(),
-            &path,
-        );
+        let what = if devices == 1 {
+            format!("one device, {resources} resources")
+        } else {
+            format!("{devices} devices at once, {resources} resources each")
+        };
+        row(&what, events.len(), &path);
     }
     fs::remove_file(&path).expect("it was just written");
 }
@@ -81,14 +85,26 @@ fn row(what: &str, events: usize, path: &Path) {
         if name == "diff" {
             one.arg(path);
         }
-        let output = one.output().expect("this program can run itself");
+        let output = (0..RUNS)
+            .map(|_| one.output().expect("this program can run itself").stdout)
+            .min_by(|one, other| seconds(one).total_cmp(&seconds(other)))
+            .expect("it runs more than once");
         #[expect(clippy::cast_precision_loss, reason = "a length is shown")]
         let megabytes = bytes as f64 / 1e6;
         println!(
             "| {what} | {events} | {megabytes:.1} | `{name}` | {} |",
-            String::from_utf8_lossy(&output.stdout).trim()
+            String::from_utf8_lossy(&output).trim()
         );
     }
+}
+
+/// What a run says of its time; one that failed without a word counts as the slowest.
+fn seconds(printed: &[u8]) -> f64 {
+    let printed = String::from_utf8_lossy(printed);
+    let first = printed.split_whitespace().next();
+    first
+        .and_then(|first| first.parse().ok())
+        .unwrap_or(f64::INFINITY)
 }
 
 /// Runs the tracer to its end, and prints what it took. What it says of the recording is of no interest here.

@@ -9,7 +9,9 @@ mod table;
 
 use std::fs;
 use std::io::ErrorKind;
+use std::num::NonZero;
 use std::process::{Command, ExitCode};
+use std::thread::available_parallelism;
 
 use anyhow::{Context, Result};
 
@@ -51,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let sizes = benchmark("sizes", &more)?;
     figures.take_sizes(&sizes);
 
-    let goals = table::write(&figures)?;
+    let goals = format!("Measured on {}.\n\n{}", machine(), table::write(&figures)?);
     println!("{goals}\n{sizes}");
     if args.write {
         let document = Place::GOALS.replace(&document, &goals)?;
@@ -59,6 +61,24 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         fs::write(&path, document).with_context(|| format!("cannot write {PERFORMANCE}"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The processors, and the kernel that runs on them.
+fn machine() -> String {
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = processor
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.trim() == "model name")
+        .map_or("an unknown processor", |(_, model)| model.trim());
+    let count = available_parallelism().map_or(1, NonZero::get);
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let processors = if count == 1 {
+        "processor"
+    } else {
+        "processors"
+    };
+    format!("{model}, {count} {processors}, Linux {}", release.trim())
 }
 
 /// What a benchmark of this tree prints.

@@ -10,7 +10,7 @@ use super::figures::Figures;
 struct Goal {
     what: &'static str,
     measure: Measure,
-    /// Why it can be missed: the limit that stands behind it.
+    /// Why it can be missed: the limit that stands behind it. Empty where none is known.
     behind: &'static str,
 }
 
@@ -79,7 +79,8 @@ const GOALS: [Goal; 17] = [
         measure: Measure::Compared(
             "`devres-tracer record --no-stacks --device …` that fits no device / `devres-tracer record --no-stacks`",
         ),
-        behind: "",
+        behind: "an event still runs the program up to the look-up of its device; a tenth of an event is less than the runs of one \
+                 guest differ by",
     },
     Goal {
         what: "the probe alone, without stacks, to that of commit 46febdf, in turn",
@@ -168,7 +169,7 @@ pub(super) fn write(figures: &Figures) -> Result<String> {
         })?;
         let verdict = match (is_met, goal.behind) {
             (true, _) => "met".to_owned(),
-            (false, "") => "missed".to_owned(),
+            (false, "") => "missed, and no limit is known".to_owned(),
             (false, behind) => format!("missed: {behind}"),
         };
         writeln!(text, "| {} | {bound} | {measured} | {verdict} |", goal.what)?;
