@@ -20,7 +20,7 @@ const PRINTK: &str = " messages dropped";
 const JOURNALD: &str = ": Missed ";
 /// journald: `Suppressed 37 messages from kernel`.
 const SUPPRESSED: &str = ": Suppressed ";
-/// rsyslog: `imklog: 37 messages lost due to rate-limiting`.
+/// rsyslog: `imklog: 37 messages lost due to rate-limiting`; where it reads the journal, `imjournal: …`.
 const RSYSLOG: &str = " messages lost due to rate-limiting";
 
 /// What such lines contain.
@@ -73,7 +73,11 @@ pub(in crate::source::text) fn read(line: &[u8]) -> Option<u64> {
         return decimal(before.rsplit(|byte| *byte == b'[').next()?);
     }
     if let Some(count) = before(RSYSLOG) {
-        return around(line, b"imklog").is_some().then_some(count);
+        let is_kernels = |words: &&[u8]| around(line, words).is_some();
+        return [&b"imklog"[..], b"imjournal"]
+            .iter()
+            .any(is_kernels)
+            .then_some(count);
     }
     let (before, _) = around(line, PRINTK.as_bytes())?;
     let before = before.strip_suffix(b" printk").unwrap_or(before);
@@ -111,6 +115,10 @@ mod tests {
             ),
             (
                 "pc rsyslogd: imklog: 37 messages lost due to rate-limiting",
+                Some(37),
+            ),
+            (
+                "pc rsyslogd: imjournal: 37 messages lost due to rate-limiting (20000 allowed within 600 seconds)",
                 Some(37),
             ),
             (
