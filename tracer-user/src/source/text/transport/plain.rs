@@ -1,6 +1,6 @@
 //! What a line is without what terminals, encodings, web pages and mail programs have made of it.
 
-use memchr::{memchr, memchr_iter, memchr2, memchr3};
+use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem};
 
 use crate::source::text::scan::last_word;
 
@@ -12,7 +12,7 @@ pub(in crate::source::text) fn plain<'a>(line: &'a [u8], space: &'a mut Vec<u8>)
         .find_map(|mark| line.strip_prefix(*mark))
         .unwrap_or(line);
     if memchr2(b'\x1b', 0, line).is_none() {
-        return line;
+        return without_bare_colours(line, space);
     }
     space.clear();
     let mut bytes = line.iter().copied().filter(|byte| *byte != 0);
@@ -36,6 +36,34 @@ pub(in crate::source::text) fn plain<'a>(line: &'a [u8], space: &'a mut Vec<u8>)
             }
             other => space.extend(other),
         }
+    }
+    space
+}
+
+/// How a colour ends, where the character before it was lost, as in what is copied from a terminal.
+const BARE_END: &[u8] = b"[0m";
+
+/// Leaves out colours that have lost their first character: `[33mdemo demo.0[0m: …`.
+fn without_bare_colours<'a>(line: &'a [u8], space: &'a mut Vec<u8>) -> &'a [u8] {
+    if memmem::find(line, BARE_END).is_none() {
+        return line;
+    }
+    space.clear();
+    let mut rest = line;
+    while let Some((byte, behind)) = rest.split_first() {
+        let codes = behind
+            .iter()
+            .position(|byte| !matches!(byte, b'0'..=b'9' | b';'));
+        let after = codes
+            .filter(|length| *length > 0)
+            .and_then(|length| behind.get(length..));
+        rest = match after.and_then(|after| after.strip_prefix(b"m")) {
+            Some(after) if *byte == b'[' => after,
+            _ => {
+                space.push(*byte);
+                behind
+            }
+        };
     }
     space
 }
@@ -191,6 +219,28 @@ fn decode(line: &[u8], decoded: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_are_left_out_also_where_they_lost_their_first_character() {
+        for (line, expected) in [
+            (
+                "[32m[   52.100100] [0m[33mdemo demo.0[0m: DEVRES ADD",
+                "[   52.100100] demo demo.0: DEVRES ADD",
+            ),
+            ("[0;1;31mx[0m", "x"),
+            ("\x1b[33mdemo\x1b[0m: x", "demo: x"),
+            // What only looks like it.
+            (
+                "[   52.100100] demo [12m] [0]",
+                "[   52.100100] demo [12m] [0]",
+            ),
+            ("[m[0m [mem 0x0] [33;", "[m [mem 0x0] [33;"),
+        ] {
+            let mut space = Vec::new();
+            let found = plain(line.as_bytes(), &mut space);
+            assert_eq!(String::from_utf8_lossy(found), expected, "{line}");
+        }
+    }
 
     #[test]
     fn escapes_are_undone() {
