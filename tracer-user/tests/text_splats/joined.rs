@@ -53,3 +53,28 @@ fn records_on_one_line_are_the_same_report_however_wrapped() {
         }
     }
 }
+
+/// What a forum makes of the system's log: one paragraph, in which each record has its own date.
+#[test]
+fn records_of_the_system_log_in_one_paragraph_are_the_same_report() {
+    for name in [
+        "used-after-unbind.log",
+        "hung.log",
+        "regulator-still-on.log",
+    ] {
+        let whole = log(name);
+        let date = |line: &str| {
+            let text = line.split_once("] ").map_or(line, |(_, text)| text);
+            format!("Oct 12 00:20:01 pc kernel: {text}")
+        };
+        let records: Vec<String> = whole.lines().map(date).collect();
+        let expected = found(&records.join("\n"));
+        assert!(!expected.is_empty(), "{name}");
+        for group in [2, 3, 5] {
+            let paragraphs: Vec<String> =
+                records.chunks(group).map(|some| some.join(" ")).collect();
+            let log = paragraphs.join("\n");
+            assert_eq!(found(&log), expected, "{name} {group}\n{log}");
+        }
+    }
+}

@@ -21,6 +21,9 @@ const MOST: usize = 16;
 /// Parts a line behind the first one of the records that have been run together in it, as some mail programs do. These
 /// wrap it then, perhaps within a time.
 pub(in crate::source::text) fn apart(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    if let Some(at) = second_record(line) {
+        return line.split_at_checked(at);
+    }
     memchr::memchr_iter(b'[', line)
         .filter(|at| line.get(..*at).is_some_and(|before| before.ends_with(b" ")))
         .filter_map(|at| line.split_at_checked(at))
@@ -29,6 +32,32 @@ pub(in crate::source::text) fn apart(line: &[u8]) -> Option<(&[u8], &[u8])> {
             Some(Time::Any) => is_of_report(before) || is_message(before) && has_time(before),
             None => false,
         })
+}
+
+/// Where another record of the system's log begins, if the line begins with one of the same machine's kernel:
+/// `Oct 12 00:20:01 host kernel: … Oct 12 00:20:01 host kernel: …`.
+fn second_record(line: &[u8]) -> Option<usize> {
+    let host = |at: usize| last_word(line.get(..at)?);
+    let mut marks = memchr::memmem::find_iter(line, b" kernel: ");
+    let (_, first) = host(marks.next()?)?;
+    marks.find_map(|at| {
+        let (before, name) = host(at)?;
+        (name == first).then(|| beginning_of_date(before))?
+    })
+}
+
+/// Where the date begins that a text ends with: `Oct 12 00:20:01`, `2026-10-12T00:20:01+01:00`.
+fn beginning_of_date(text: &[u8]) -> Option<usize> {
+    let (before, time) = last_word(text)?;
+    let is_clock =
+        |text: &[u8]| text.len() >= 8 && text.get(2) == Some(&b':') && text.get(5) == Some(&b':');
+    if let Some((_, clock)) = around(time, b"T") {
+        return is_clock(clock).then_some(before.len());
+    }
+    let (before, day) = last_word(before)?;
+    let (before, _month) = last_word(before)?;
+    let is_day = day.len() <= 2 && day.iter().all(u8::is_ascii_digit);
+    (is_clock(time) && is_day).then_some(before.len())
 }
 
 /// What a bracket may be the time of a record by.
@@ -210,6 +239,14 @@ mod tests {
                 "[  901.200650] demo_off+0x14/0x40 [demo] ",
             ),
             (
+                "Oct 12 00:20:01 pc kernel:  <TASK> Oct 12 00:20:01 pc kernel:  demo_off+0x14/0x40",
+                "Oct 12 00:20:01 pc kernel:  <TASK> ",
+            ),
+            (
+                "2026-10-12T00:20:01+01:00 pc kernel: a 2026-10-12T00:20:01+01:00 pc kernel: b",
+                "2026-10-12T00:20:01+01:00 pc kernel: a ",
+            ),
+            (
                 "9000000001c8b8c0 90000001031b7b80 [  369.100780] Call Trace:",
                 "9000000001c8b8c0 90000001031b7b80 ",
             ),
@@ -223,6 +260,8 @@ mod tests {
             "Mar 10 21:52:21 pc [    1.500000] demo_off+0x14/0x40",
             "Mar 10 21:52:21 pc kernel: [    1.500000] demo_off+0x14/0x40",
             "demo_off+0x14/0x40 [demo] [1.2]",
+            "Oct 12 00:20:01 pc app[7]: Oct 12 00:20:01 pc kernel: demo_off+0x14/0x40",
+            "Oct 12 00:20:01 pc kernel: another kernel: demo_off+0x14/0x40",
             "demo_off+0x14/0x40 [demo]",
         ] {
             assert_eq!(apart(line.as_bytes()), None, "{line}");
