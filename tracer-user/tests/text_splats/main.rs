@@ -8,6 +8,7 @@ mod names;
 mod nested;
 #[path = "../support/text.rs"]
 mod support;
+mod users;
 
 use std::{fs, path::PathBuf, sync::Arc};
 

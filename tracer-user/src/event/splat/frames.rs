@@ -206,6 +206,14 @@ pub(super) fn calls_devres(function: &Function, name: &str) -> bool {
         )
 }
 
+/// Whether a function can only be on the stack of a task that is in devres or in the driver core.
+pub(crate) fn is_of_driver_core(function: &Function) -> bool {
+    let is_core = |name: &str| {
+        core(function, name).is_some() || calls_devres(function, name) || registers(function, name)
+    };
+    is_devres(function) || function.base_name().is_some_and(is_core)
+}
+
 /// Whether a function is one of those of the driver core that register or unregister a driver.
 pub(super) fn registers(function: &Function, name: &str) -> bool {
     function.module.is_none()

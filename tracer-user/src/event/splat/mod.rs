@@ -1,6 +1,7 @@
 //! Splats: what the kernel writes into its log when something is wrong, with the stacks that come with it.
 
 mod frames;
+mod library;
 mod reporting;
 mod story;
 
@@ -11,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Function, StackFrame, Text};
 
-pub(crate) use frames::is_of_allocator;
 pub use frames::{Given, is_devres, is_freeing, is_managed, warns_of_miss};
+pub(crate) use frames::{is_of_allocator, is_of_driver_core};
 pub(crate) use reporting::{is_interrupt_entry, is_of_reporting};
 pub use story::{Phase, Release, Story};
 

@@ -4,6 +4,7 @@ use super::{
     MemoryFault, Role, Splat, SplatKind, SplatStack,
     frames::{self, Core, Given},
     is_of_reporting,
+    library::caller_of_library,
 };
 use crate::event::{Function, StackFrame};
 
@@ -144,7 +145,12 @@ impl<'a> Story<'a> {
     /// The function in which it happened, without those of the allocator and of what reports.
     #[must_use]
     pub fn function(&self) -> Option<&'a Function> {
+        // The one that RCU waits for names it; another one, which is shown behind it, was elsewhere.
+        let is_anothers = self.splat.kind == SplatKind::Stall
+            && self.main.is_some_and(|stack| stack.role == Role::Report)
+            && self.splat.stack(Role::Interrupted).is_some();
         if let Some(function) = self.splat.function.as_deref()
+            && !is_anothers
             && function
                 .base_name()
                 .is_some_and(|name| !frames::is_of_allocator(name) && !is_of_reporting(name))
@@ -154,6 +160,14 @@ impl<'a> Story<'a> {
         frames::named(self.frames())
             .find(|(_, _, name)| !frames::is_of_allocator(name) && !is_of_reporting(name))
             .map(|(_, function, _)| function)
+    }
+
+    /// Who had what it is about: the innermost function that is none of the kernel's library, such as one that takes a
+    /// lock or prints a string.
+    #[must_use]
+    pub fn user(&self) -> Option<&'a Function> {
+        let own = self.function()?;
+        Some(caller_of_library(self.frames(), own).unwrap_or(own))
     }
 
     /// The managed function that acquires or frees something where it happened, outside of a release.
@@ -327,10 +341,17 @@ fn release(frames: &[StackFrame]) -> Option<Release<'_>> {
         let is_core = matches!(*name, "devres_release" | "devres_destroy");
         function.module.is_none() && is_core || frames::is_freeing(name)
     });
+    // What the driver has called, and not the part of devres that does it.
+    let by_hand = by_hand.map(|(at, inner, _)| {
+        let outer = frames::named(frames.get(at..).unwrap_or_default())
+            .take_while(|(_, function, _)| frames::is_devres(function))
+            .filter(|(_, _, name)| frames::is_freeing(name));
+        (at, outer.last().map_or(inner, |(_, function, _)| function))
+    });
     // `devm_kfree()` in a release is a part of that release, not one by hand.
     let (at, through, by_hand) = match (by_list, by_hand) {
         (Some((at, function, _)), _) => (at, function, false),
-        (None, Some((at, function, _))) => (at, function, true),
+        (None, Some((at, function))) => (at, function, true),
         (None, None) => return None,
     };
     let inner = frames.get(..at).unwrap_or_default();

@@ -120,7 +120,7 @@ fn used(splat: &Splat, subject: &Subject, model: &Model) -> Said {
     let freed_in = story.freed_in().filter(|release| !release.by_hand);
     let who = match &used {
         Some(release) => released(release),
-        None => name(story.function(), "somebody"),
+        None => name(story.user(), "somebody"),
     };
     let by_whom = freer(freed.as_ref(), freed_in.as_ref());
     let memory = if by_devres {
@@ -211,6 +211,9 @@ fn order(story: &Story<'_>, who: &str, freer: &str, by_devres: bool, model: &Mod
     ));
     let by = match (story.release(), story.function()) {
         (Some(release), Some(function)) if release.callback != Some(function) => {
+            format!("{who} uses it, in {function}")
+        }
+        (None, Some(function)) if story.user() != Some(function) => {
             format!("{who} uses it, in {function}")
         }
         _ => format!("{who} uses it"),

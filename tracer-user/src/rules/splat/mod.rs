@@ -46,11 +46,16 @@ pub(super) fn proof(splat: &Splat) -> Proof {
     let release = story.release();
     match splat.kind {
         // Without a stack only what follows the release of a managed interrupt is one of these events.
-        SplatKind::FreedIrq if release.is_some() || splat.stacks.is_empty() => Proof::FreedTwice,
+        // devm_free_irq() of what was never requested is the same to the kernel.
+        SplatKind::FreedIrq
+            if release.is_some_and(|release| !release.by_hand) || splat.stacks.is_empty() =>
+        {
+            Proof::FreedTwice
+        }
         SplatKind::FreedActive | SplatKind::FreedLock if release.is_some() => Proof::Dangling,
         SplatKind::Hung | SplatKind::Lockup if release.is_some() => Proof::Slow,
         // Of several tasks nobody knows which one RCU waits for.
-        SplatKind::Stall if release.is_some() && reports(splat) == 1 => Proof::Slow,
+        SplatKind::Stall if release.is_some() && is_of_one(splat) => Proof::Slow,
         SplatKind::Warning if release.is_some() && enabled::is_enabled_at_put(splat) => {
             Proof::EnabledAtPut
         }
@@ -128,12 +133,13 @@ pub(super) fn missed(splat: &Splat) -> Option<&str> {
     (splat.kind == SplatKind::Warning && !splat.cut && warns_of_miss(name)).then_some(name)
 }
 
-fn reports(splat: &Splat) -> usize {
-    splat
-        .stacks
-        .iter()
-        .filter(|stack| stack.role == Role::Report)
-        .count()
+/// Whether only one task or CPU is shown: what an interrupt had interrupted stands behind the interrupt's own stack, and
+/// what comes behind that is another one's.
+fn is_of_one(splat: &Splat) -> bool {
+    let roles = || splat.stacks.iter().map(|stack| stack.role);
+    let reports = roles().filter(|role| *role == Role::Report).count();
+    let own = roles().skip_while(|role| *role != Role::Interrupted);
+    reports == 1 && !own.clone().any(|role| role == Role::Report)
 }
 
 fn memory(splat: &Splat, story: &Story<'_>) -> Proof {
@@ -259,7 +265,7 @@ fn mark(splat: &Splat) -> String {
     let callback = story
         .release()
         .and_then(|release| release.callback)
-        .or(story.function())
+        .or_else(|| story.user())
         .or(story.allocated().and_then(|allocated| allocated.by))
         .and_then(Function::base_name);
     match callback {

@@ -74,7 +74,7 @@ fn facts(story: &Story<'_>) -> Vec<String> {
     }
     let who = match story.release() {
         Some(release) => released(&release),
-        None => name(story.function(), "somebody"),
+        None => name(story.user(), "somebody"),
     };
     facts.push(format!("{who} uses it{}", when(story.phase())));
     facts
@@ -89,6 +89,9 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
     }
     if is_messenger(story) {
         return messenger(splat, story);
+    }
+    if splat.kind == SplatKind::FreedIrq {
+        return irq_freed_by_hand(story);
     }
     if splat.kind.watches_memory() {
         return memory(splat, story);
@@ -139,6 +142,16 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
         }
     };
     text.to_owned()
+}
+
+/// An interrupt that a driver frees explicitly is not there.
+fn irq_freed_by_hand(story: &Story<'_>) -> String {
+    let who = name(story.caller(), "The driver");
+    format!(
+        "{who} frees an interrupt that is not registered. If the kernel warned right before this that it is not managed \
+         either (kernel/irq/devres.c), it was never requested, or devm_free_irq() had freed it before. If not, somebody \
+         had freed it with free_irq()."
+    )
 }
 
 /// What was wrong with a reference count, by the kernel's own words for it.

@@ -58,8 +58,10 @@ const CHANGED: [&[u8]; 37] = [
     b">_",
 ];
 
-/// What stands in function events, and at the beginning of a line that goes on with one.
-const FUNCTIONS: [&[u8]; 5] = [b": (", b"  (", b"+0x", b"(ffff", b"(0xffff"];
+/// What stands in function events, at the beginning of a line that goes on with one, and in frames.
+const FUNCTIONS: [&[u8]; 7] = [
+    b": (", b"  (", b"+0x", b"(ffff", b"(0xffff", b"\n#", b"\n #",
+];
 
 static SEEN: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
     let mut words: Vec<Vec<u8>> = telling::words(true).map(<[u8]>::to_vec).collect();

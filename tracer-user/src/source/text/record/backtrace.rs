@@ -76,6 +76,24 @@ pub(in crate::source::text) fn frame(line: &[u8]) -> Option<StackFrame> {
     })
 }
 
+/// A function that has lost its offset, in parentheses as on 32-bit ARM: `[<c012df84>] (dput)`, `(release_nodes)`,
+/// `(demo_off [demo])`. Without its address it must be spelt as no remark is.
+pub(in crate::source::text) fn in_parentheses(line: &[u8]) -> Option<StackFrame> {
+    let behind = behind_addresses(line);
+    let inner = behind.strip_prefix(b"(")?.strip_suffix(b")")?;
+    let (name, _) = word(inner)?;
+    let begins = name
+        .first()
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+    let is_spelt = behind.len() < line.len() || name.contains(&b'_');
+    // powerpc's doubt of the frame in front of it.
+    let is_doubt = name == b"unreliable";
+    let has_module = inner.len() == name.len() || inner.ends_with(b"]");
+    // Written like a frame, so that names are read in one way.
+    let written = [name, b"+0x0/0x0", inner.get(name.len()..)?].concat();
+    (begins && is_spelt && has_module && !is_doubt).then(|| frame(&written))?
+}
+
 /// `release_nodes+62`, as bpftrace and crash write.
 fn in_decimal(place: &[u8]) -> Option<(&[u8], u64)> {
     let (name, offset) = around(place, b"+")?;
@@ -194,6 +212,23 @@ mod tests {
                 panic!("{line}");
             };
             assert_eq!(frame.to_string(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_function_in_parentheses_is_told_from_a_remark() {
+        for (line, expected) in [
+            ("[<c012df84>] (dput)", Some("dput+0x0")),
+            ("(release_nodes)", Some("release_nodes+0x0")),
+            ("(demo_off [demo])", Some("demo_off+0x0 [demo]")),
+            ("(...)", None),
+            ("(snip)", None),
+            ("(see dmesg_1.txt)", None),
+            ("(unreliable)", None),
+            ("[c0000000fac53400] c0000000fac53480 (unreliable)", None),
+        ] {
+            let found = in_parentheses(line.as_bytes()).map(|frame| frame.to_string());
+            assert_eq!(found.as_deref(), expected, "{line}");
         }
     }
 

@@ -49,7 +49,7 @@ const BEHIND: u64 = 40;
 const MOST_OPEN: usize = 4;
 
 /// What a line contains that belongs to a report whose first lines are missing.
-const WITHOUT_BEGINNING: [&str; 21] = [
+const WITHOUT_BEGINNING: [&str; 23] = [
     "Modules linked in:",
     " Comm: ",
     "Call Trace:",
@@ -63,7 +63,9 @@ const WITHOUT_BEGINNING: [&str; 21] = [
     "Allocated by task",
     "Freed by task",
     "[exception RIP: ",
-    SHOWN,
+    SHOWN[0],
+    SHOWN[1],
+    SHOWN[2],
     "release_nodes+",
     "devres_release_all+",
     "devres_release_group+",
@@ -73,8 +75,13 @@ const WITHOUT_BEGINNING: [&str; 21] = [
     "release_nodes at ",
 ];
 
-/// In front of what a CPU was doing, which another one has asked it for.
-const SHOWN: &str = "NMI backtrace for cpu ";
+/// In front of what a CPU or a task was doing: because another CPU asks, or somebody by sysrq.
+const SHOWN: [&str; 3] = [
+    "NMI backtrace for cpu ",
+    "sysrq: Show ",
+    // Before 5.x.
+    "SysRq : Show ",
+];
 /// Lines between that and the first of the registers and the stack.
 const BEHIND_SHOWN: u64 = 4;
 
@@ -144,7 +151,7 @@ pub(in crate::source::text) struct Splats {
     over: Vec<Over>,
     /// The last line that only says that a report begins.
     cut_here: Option<u64>,
-    /// The last line that says that a CPU shows what it was doing.
+    /// The last line that says that a CPU or task shows what it was doing.
     shown: Option<u64>,
     /// The last line, if it is a first one of a report: its rest may have been wrapped to the next.
     begun: Option<Begun>,
@@ -222,7 +229,8 @@ impl Splats {
         if memchr::memmem::find(text, b"[ cut here ]").is_some() {
             self.cut_here = Some(number);
         }
-        if memchr::memmem::find(text, SHOWN.as_bytes()).is_some() {
+        let says = |words: &&str| memchr::memmem::find(text, words.as_bytes()).is_some();
+        if SHOWN.iter().any(says) {
             self.shown = Some(number);
         }
         self.close_old(number);

@@ -24,6 +24,8 @@ pub(super) enum Part {
     Interrupted,
     /// The registers: the function in which it happened, if the address lies in one.
     Registers(Machine, Option<Function>),
+    /// The function that has called where the registers point to.
+    Link(Function),
     /// The task.
     Task(Who),
     /// The modules: the one that is being loaded or unloaded.
@@ -109,6 +111,12 @@ pub(super) fn read(line: &[u8]) -> Part {
     {
         return Part::Registers(machine, forms::function(backtrace::behind_addresses(at)));
     }
+    let caller = [&b"lr : "[..], b"LR is at ", b"ra : "]
+        .iter()
+        .find_map(|name| forms::function(line.strip_prefix(*name)?));
+    if let Some(function) = caller {
+        return Part::Link(function);
+    }
     if let Some(part) = facts(line) {
         return part;
     }
@@ -149,7 +157,7 @@ fn frame(line: &[u8]) -> Part {
         .strip_prefix(b"<EOI> ")
         .unwrap_or(line)
         .trim_ascii_start();
-    let Some(frame) = backtrace::frame(line) else {
+    let Some(frame) = backtrace::frame(line).or_else(|| backtrace::in_parentheses(line)) else {
         return Part::Other;
     };
     match around(line, b" from ").and_then(|(called, _)| called_by(called)) {
@@ -283,8 +291,9 @@ fn facts(line: &[u8]) -> Option<Part> {
             cpu: None,
         }));
     }
-    // `task:rmmod           state:D stack:0     pid:1517`
+    // `task:rmmod           state:D stack:0     pid:1517`; behind a blank old kernels write an address.
     if let Some(task) = line.strip_prefix(b"task:")
+        && !task.starts_with(b" ")
         && let Some((name, _)) = word(task)
     {
         return Some(Part::Task(Who {
@@ -441,6 +450,16 @@ mod tests {
                 who.comm.map(|comm| comm.name().into_owned()).as_deref(),
                 Some(comm)
             );
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_task_is_no_name() {
+        for line in [
+            "task: 9b492300 ti: 9d3f0000 task.ti: 9d3f0000",
+            "task: ffff8800b9a38000 task.stack: ffffc90000d2c000",
+        ] {
+            assert_eq!(read(line.as_bytes()), Part::Other, "{line}");
         }
     }
 

@@ -69,6 +69,8 @@ struct Signs {
     machine: Option<Machine>,
     /// Whether the instruction is one by which the kernel reports.
     reports: Option<bool>,
+    /// The instruction lies in no function: it was called through a pointer to something else.
+    astray: bool,
     /// The last page fault was next to NULL: that of a process would be none of the kernel's.
     near_null: bool,
 }
@@ -266,6 +268,12 @@ impl Open {
                 self.last = at.number;
                 return Took::Nothing.or_part(self.place.is_none());
             }
+            Part::Link(function) => {
+                if self.signs.astray && self.header.function.is_none() {
+                    self.header.function = Some(function);
+                }
+                return Took::Nothing;
+            }
             Part::Task(who) if self.is_followed_by(&who) => return Took::Another,
             Part::Task(who) => {
                 self.task(&who);
@@ -416,6 +424,7 @@ impl Open {
             return;
         }
         self.signs.machine = self.signs.machine.or(Some(machine));
+        self.signs.astray = function.is_none();
         if self.header.function.is_none() {
             self.header.function =
                 function.filter(|function| !function.base_name().is_some_and(is_of_reporting));

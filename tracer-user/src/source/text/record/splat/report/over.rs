@@ -9,7 +9,10 @@ use super::{
 use crate::{
     event::{
         Function, StackFrame,
-        splat::{Role, Splat, SplatKind, SplatStack, is_interrupt_entry, is_of_reporting},
+        splat::{
+            Role, Splat, SplatKind, SplatStack, is_interrupt_entry, is_of_driver_core,
+            is_of_reporting,
+        },
     },
     source::text::record::message::line_of_source,
 };
@@ -31,6 +34,9 @@ impl Open {
             };
             self.signs = Signs::default();
             self.cut = true;
+            if self.mixed == Mixed::Yes {
+                self.keep_driver_core();
+            }
         }
         let kind = self.kind();
         let function = self.header.function.take().map(Arc::new);
@@ -115,6 +121,16 @@ impl Open {
                 !stack.frames.is_empty() && !stack.frames.iter().any(|frame| is_of(frame, function))
             }
             _ => false,
+        }
+    }
+
+    /// Lines of several reports are mixed: of whom each frame is shows nothing but the frame, and so does who was running.
+    fn keep_driver_core(&mut self) {
+        (self.header.tid, self.header.comm, self.header.cpu) = (None, None, None);
+        for stack in &mut self.stacks {
+            let is_one =
+                |frame: &StackFrame| frame.function.as_deref().is_some_and(is_of_driver_core);
+            stack.frames.retain(is_one);
         }
     }
 
