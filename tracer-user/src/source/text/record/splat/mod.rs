@@ -79,7 +79,7 @@ const WITHOUT_BEGINNING: [&str; 23] = [
 const SHOWN: [&str; 3] = [
     "NMI backtrace for cpu ",
     "sysrq: Show ",
-    // Before 5.x.
+    // As older kernels write it.
     "SysRq : Show ",
 ];
 /// Lines between that and the first of the registers and the stack.
