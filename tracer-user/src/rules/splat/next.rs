@@ -11,7 +11,7 @@ pub(super) fn commands(splat: &Splat, story: &Story<'_>, subject: &Subject) -> V
     if dies(splat) {
         return vec![
             "boot with: trace_event=dev:devres_log tp_printk ignore_loglevel".to_owned(),
-            format!("on that kernel: {}", trigger(story.phase(), &names)),
+            format!("on that kernel: {}", trigger(story, &names)),
             "devres-tracer import console.log   # the log of the serial console or pstore, with the report".to_owned(),
         ];
     }
@@ -19,7 +19,7 @@ pub(super) fn commands(splat: &Splat, story: &Story<'_>, subject: &Subject) -> V
     vec![
         format!(
             "devres-tracer record -o {file} -- {}",
-            trigger(story.phase(), &names)
+            trigger(story, &names)
         ),
         format!("devres-tracer trace --from {file}"),
     ]
@@ -70,8 +70,12 @@ fn plain(name: Option<&str>) -> Option<&str> {
 }
 
 /// What makes it happen again.
-fn trigger(phase: Phase, names: &Names<'_>) -> String {
-    let binds = matches!(phase, Phase::Probe | Phase::FailedProbe);
+fn trigger(story: &Story<'_>, names: &Names<'_>) -> String {
+    // A suspend, an ioctl: the stack shows nothing that is to be called.
+    if story.phase() == Phase::Unknown && story.release().is_none() {
+        return "COMMAND   # what led to the report".to_owned();
+    }
+    let binds = matches!(story.phase(), Phase::Probe | Phase::FailedProbe);
     match (names.device, names.driver, names.bus, names.module) {
         (Some(device), Some(driver), Some(bus), _) => {
             let file = if binds { "bind" } else { "unbind" };

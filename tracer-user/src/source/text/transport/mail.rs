@@ -22,6 +22,10 @@ pub(in crate::source::text) struct Mail {
 impl Mail {
     /// Takes a line. Calls `each` with every whole one and the number of lines that it was.
     pub(in crate::source::text) fn line(&mut self, line: &[u8], mut each: impl FnMut(&[u8], u64)) {
+        if let Some(line) = ended(line) {
+            self.whole(line, &mut each);
+            return;
+        }
         if self.lines > 0 {
             if prefix::split(line).0.time.is_none() {
                 self.held.pop();
@@ -43,6 +47,18 @@ impl Mail {
         }
     }
 
+    /// Takes a line that the next one does not go on with.
+    fn whole(&mut self, line: &[u8], each: &mut impl FnMut(&[u8], u64)) {
+        if self.lines == 0 {
+            return each(line, 1);
+        }
+        self.held.pop();
+        let rest = continuation(&self.held, line);
+        self.held.extend_from_slice(rest);
+        self.lines += 1;
+        self.finish(each);
+    }
+
     /// Whether no line is held back.
     pub(in crate::source::text) fn is_idle(&self) -> bool {
         self.lines == 0
@@ -56,6 +72,12 @@ impl Mail {
             self.lines = 0;
         }
     }
+}
+
+/// A line whose end some mail programs encode, and break the encoded line behind it.
+fn ended(line: &[u8]) -> Option<&[u8]> {
+    let line = line.strip_suffix(b"=0A=")?;
+    Some(line.strip_suffix(b"=0D").unwrap_or(line))
 }
 
 fn is_broken(line: &[u8]) -> bool {
@@ -140,6 +162,26 @@ mod tests {
                     3
                 ),
                 ("x".to_owned(), 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn an_encoded_end_of_a_line_ends_it() {
+        let lines = [
+            "[ 1.0] x y: Resources present before pro=",
+            "bing=0A=",
+            "[ 2.0] a line that is long enough=0D=0A=",
+            "=0A=",
+            "x",
+        ];
+        assert_eq!(
+            joined(&lines),
+            [
+                ("[ 1.0] x y: Resources present before probing".to_owned(), 2),
+                ("[ 2.0] a line that is long enough".to_owned(), 1),
+                (String::new(), 1),
+                ("x".to_owned(), 1),
             ]
         );
     }
