@@ -1,6 +1,8 @@
 //! What a line is without what terminals, encodings, web pages and mail programs have made of it.
 
-use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem};
+use std::sync::LazyLock;
+
+use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem::Finder};
 
 use crate::source::text::scan::last_word;
 
@@ -41,11 +43,11 @@ pub(in crate::source::text) fn plain<'a>(line: &'a [u8], space: &'a mut Vec<u8>)
 }
 
 /// How a colour ends, where the character before it was lost, as in what is copied from a terminal.
-const BARE_END: &[u8] = b"[0m";
+static BARE_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"[0m"));
 
 /// Leaves out colours that have lost their first character: `[33mdemo demo.0[0m: …`.
 fn without_bare_colours<'a>(line: &'a [u8], space: &'a mut Vec<u8>) -> &'a [u8] {
-    if memmem::find(line, BARE_END).is_none() {
+    if BARE_END.find(line).is_none() {
         return line;
     }
     space.clear();

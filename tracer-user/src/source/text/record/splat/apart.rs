@@ -1,7 +1,9 @@
 //! What is left of the lines of a report by whatever it went through: several of them run together, or a stack that has
 //! lost the line it begins with.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::LazyLock};
+
+use memchr::memmem::Finder;
 
 use super::{
     At, FULL_ALONE,
@@ -34,11 +36,14 @@ pub(in crate::source::text) fn apart(line: &[u8]) -> Option<(&[u8], &[u8])> {
         })
 }
 
+/// What follows the machine's name in the system's log.
+static KERNEL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b" kernel: "));
+
 /// Where another record of the system's log begins, if the line begins with one of the same machine's kernel:
 /// `Oct 12 00:20:01 host kernel: … Oct 12 00:20:01 host kernel: …`.
 fn second_record(line: &[u8]) -> Option<usize> {
     let host = |at: usize| last_word(line.get(..at)?);
-    let mut marks = memchr::memmem::find_iter(line, b" kernel: ");
+    let mut marks = KERNEL.find_iter(line);
     let (_, first) = host(marks.next()?)?;
     marks.find_map(|at| {
         let (before, name) = host(at)?;

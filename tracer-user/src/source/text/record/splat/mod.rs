@@ -17,6 +17,9 @@ mod stuck;
 mod table;
 mod warning;
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use smallvec::SmallVec;
 
 use self::{
@@ -82,6 +85,8 @@ const SHOWN: [&str; 3] = [
     // As older kernels write it.
     "SysRq : Show ",
 ];
+static SHOWN_WORDS: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| SHOWN.map(|words| Finder::new(words)));
 /// Lines between that and the first of the registers and the stack.
 const BEHIND_SHOWN: u64 = 4;
 
@@ -229,8 +234,7 @@ impl Splats {
         if memchr::memmem::find(text, b"[ cut here ]").is_some() {
             self.cut_here = Some(number);
         }
-        let says = |words: &&str| memchr::memmem::find(text, words.as_bytes()).is_some();
-        if SHOWN.iter().any(says) {
+        if SHOWN_WORDS.iter().any(|words| words.find(text).is_some()) {
             self.shown = Some(number);
         }
         self.close_old(number);
