@@ -85,8 +85,7 @@ const SHOWN: [&str; 3] = [
     // As older kernels write it.
     "SysRq : Show ",
 ];
-static SHOWN_WORDS: LazyLock<[Finder<'static>; 3]> =
-    LazyLock::new(|| SHOWN.map(|words| Finder::new(words)));
+static SHOWN_WORDS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| SHOWN.map(Finder::new));
 /// Lines between that and the first of the registers and the stack.
 const BEHIND_SHOWN: u64 = 4;
 
