@@ -5,13 +5,10 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::source::text::{
-    envelope::prefix,
-    scan::{self, around},
-};
+use super::record::{self, MESSAGES, READ, TIME, WRITTEN, bytes, number, seconds, stamped};
+use crate::source::text::{envelope::prefix, scan::around};
 
 /// Joins records.
 #[derive(Debug, Default)]
@@ -24,22 +21,6 @@ pub(in crate::source::text) struct Records {
     message: Option<(Vec<u8>, u64)>,
 }
 
-/// What the message of a record is called: by the journal, dmesg, container runtimes, Logstash and `CloudWatch`, Splunk,
-/// Google's and Azure's logs, Graylog, Loki.
-const MESSAGES: [&str; 9] = [
-    "MESSAGE",
-    "msg",
-    "log",
-    "message",
-    "_raw",
-    "textPayload",
-    "SyslogMessage",
-    "short_message",
-    "line",
-];
-/// How deep in other objects a record may be.
-const DEEPEST: usize = 8;
-
 /// How the record that was begun goes on.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -49,35 +30,6 @@ enum Form {
     Pretty,
     /// One field a line, `NAME=value`, until something else.
     Export,
-}
-
-/// The fields of a record that is one line.
-#[derive(Deserialize)]
-struct Record<'a> {
-    #[serde(borrow, rename = "MESSAGE", alias = "msg", alias = "log")]
-    message: Option<Value<'a>>,
-    #[serde(borrow, rename = "_SOURCE_MONOTONIC_TIMESTAMP")]
-    written: Option<Value<'a>>,
-    #[serde(borrow, rename = "__MONOTONIC_TIMESTAMP")]
-    read: Option<Value<'a>>,
-    #[serde(borrow)]
-    time: Option<Value<'a>>,
-    /// What others call the message.
-    #[serde(borrow, rename = "message")]
-    text: Option<Value<'a>>,
-    /// When a test machine read the line.
-    #[serde(borrow)]
-    dt: Option<Value<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Value<'a> {
-    Text(#[serde(borrow)] Cow<'a, str>),
-    Number(f64),
-    /// What is not UTF-8.
-    Bytes(Vec<u8>),
-    Other(serde::de::IgnoredAny),
 }
 
 impl Records {
@@ -112,7 +64,7 @@ impl Records {
                 self.form = Form::Pretty;
                 each(line, count);
             }
-            (_, [b'{', ..]) => match whole(text) {
+            (_, [b'{', ..]) => match record::line(text) {
                 Some(message) => {
                     let mut count = count;
                     for line in message.split(|byte| *byte == b'\n') {
@@ -164,12 +116,12 @@ impl Records {
                 self.message = Some((value.to_vec(), count));
                 return;
             }
-            "_SOURCE_MONOTONIC_TIMESTAMP" => {
+            WRITTEN => {
                 self.time = number(value).or(self.time);
                 self.from_source = true;
             }
-            "__MONOTONIC_TIMESTAMP" if !self.from_source => self.time = number(value).or(self.time),
-            "time" => self.time = seconds(value).or(self.time),
+            READ if !self.from_source => self.time = number(value).or(self.time),
+            TIME => self.time = seconds(value).or(self.time),
             // No record of a log, but a whole log: the text of an issue.
             _ if value.contains(&b'\n') => {
                 for line in value.split(|byte| *byte == b'\n') {
@@ -181,67 +133,6 @@ impl Records {
         }
         // Nothing is told by it any more, and it keeps no message apart from the next one.
         each(b"", count);
-    }
-}
-
-/// The line of a record that is one line; `None` if it has no message.
-fn whole(text: &[u8]) -> Option<Vec<u8>> {
-    let text = text.strip_suffix(b",").unwrap_or(text);
-    let record: Record<'_> = serde_json::from_slice(text).ok()?;
-    let bytes = |value: &Value<'_>| match value {
-        Value::Text(text) => Some(text.as_bytes().to_vec()),
-        Value::Bytes(bytes) => Some(bytes.clone()),
-        Value::Number(number) => Some(number.to_string().into_bytes()),
-        Value::Other(_) => None,
-    };
-    let message = record.message.or(record.text);
-    let Some(message) = message.as_ref().and_then(bytes) else {
-        return within(text);
-    };
-    let message = message.trim_ascii_end();
-    let monotonic = record.written.as_ref().or(record.read.as_ref());
-    if let Some(time) = monotonic.and_then(bytes).and_then(|time| number(&time)) {
-        return Some(stamped(Some(time), message));
-    }
-    match record.time.or(record.dt) {
-        Some(Value::Number(time)) => Some(stamped(seconds(time.to_string().as_bytes()), message)),
-        // A date: what the message itself has counts more.
-        Some(Value::Text(date)) => Some([date.as_bytes(), b" ", message].concat()),
-        _ => Some(message.to_vec()),
-    }
-}
-
-/// The messages of the records that are within others, or called otherwise, as lines. What they say of their time counts:
-/// when it was collected does not.
-fn within(text: &[u8]) -> Option<Vec<u8>> {
-    let mut messages = Vec::new();
-    collect(&serde_json::from_slice(text).ok()?, 0, &mut messages);
-    (!messages.is_empty()).then(|| messages.join("\n").into_bytes())
-}
-
-fn collect(value: &Json, depth: usize, messages: &mut Vec<String>) {
-    match value {
-        _ if depth > DEEPEST => {}
-        Json::Object(fields) => {
-            for (name, value) in fields {
-                match value {
-                    Json::String(text) if MESSAGES.contains(&name.as_str()) => {
-                        messages.push(text.trim_end().to_owned());
-                    }
-                    value => collect(value, depth + 1, messages),
-                }
-            }
-        }
-        // Loki's entries: when it was collected, in nanoseconds, and the line.
-        Json::Array(entry) => match &entry[..] {
-            [Json::String(time), Json::String(line)] if time.parse::<u64>().is_ok() => {
-                messages.push(line.trim_end().to_owned());
-            }
-            entries => entries
-                .iter()
-                .for_each(|entry| collect(entry, depth + 1, messages)),
-        },
-        _ => {}
     }
 }
 
@@ -261,28 +152,10 @@ fn pretty(text: &[u8]) -> Option<(Cow<'_, str>, Vec<u8>)> {
     let (name, behind) = name.split_at(end);
     let value = behind.get(1..)?.trim_ascii_start().strip_prefix(b":")?;
     let value = match serde_json::from_slice(value).ok()? {
-        Value::Text(text) => text.into_owned().into_bytes(),
-        Value::Number(_) => value.trim_ascii().to_vec(),
-        Value::Bytes(bytes) => bytes,
-        Value::Other(_) => return None,
+        Json::Number(_) => value.trim_ascii().to_vec(),
+        value => bytes(&value)?.into_owned(),
     };
     Some((String::from_utf8_lossy(name), value))
-}
-
-fn stamped(time: Option<u64>, message: &[u8]) -> Vec<u8> {
-    let time = time.map_or_else(String::new, |time| {
-        format!("[{}.{:06}] ", time / 1_000_000, time % 1_000_000)
-    });
-    [time.as_bytes(), message].concat()
-}
-
-fn number(text: &[u8]) -> Option<u64> {
-    scan::decimal(text)
-}
-
-/// Seconds as microseconds.
-fn seconds(text: &[u8]) -> Option<u64> {
-    scan::seconds(text).map(|nanoseconds| nanoseconds / 1_000)
 }
 
 #[cfg(test)]
@@ -333,6 +206,11 @@ mod tests {
         }
         assert_eq!(
             lines(r#"{"@timestamp":"2023-03-10T21:52:21Z","message":"x y: z"}"#),
+            ["x y: z"]
+        );
+        // A line of some source, and what others call a message, beside it.
+        assert_eq!(
+            lines(r#"{"line":42,"log":"x y: z","message":"another","msg":{"a":1}}"#),
             ["x y: z"]
         );
     }

@@ -7,4 +7,5 @@ pub(super) mod json;
 pub(super) mod lines;
 pub(super) mod mail;
 pub(super) mod plain;
+mod record;
 pub(super) mod strings;
