@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::{
     crash,
-    engine::{Summary, Verdict},
+    engine::{Summary, Undecided, Verdict},
     escape::{Escaped, Visible, begun},
     evidence::CommandEnd,
     number::plural,
@@ -137,21 +137,34 @@ fn write_undecided(width: usize, writer: &mut impl Write, summary: &Summary) -> 
         );
         write_wrapped(width, writer, &line)?;
     }
-    for undecided in summary
-        .undecided
-        .iter()
-        .filter(|undecided| undecided.devices > 0)
-    {
+    for (rules, doubt) in in_doubt(&summary.undecided) {
         let line = format!(
             "{} could not decide on {} {}: {}",
-            undecided.rule,
-            undecided.devices,
-            plural(undecided.devices, "device", "devices"),
-            Escaped(&undecided.reason.to_string())
+            in_rows(&rules),
+            doubt.devices,
+            plural(doubt.devices, "device", "devices"),
+            Escaped(&doubt.reason.to_string())
         );
         write_wrapped(width, writer, &line)?;
     }
     Ok(())
+}
+
+/// What leaves rules in doubt about devices, each with the rules: the same often does for several.
+fn in_doubt(undecided: &[Undecided]) -> Vec<(Vec<&str>, &Undecided)> {
+    let mut doubts: Vec<(Vec<&str>, &Undecided)> = Vec::new();
+    for undecided in undecided.iter().filter(|undecided| undecided.devices > 0) {
+        let same = doubts.iter_mut().find(|(_, doubt)| {
+            doubt.reason == undecided.reason
+                && doubt.devices == undecided.devices
+                && doubt.instances == undecided.instances
+        });
+        match same {
+            Some((rules, _)) => rules.push(undecided.rule),
+            None => doubts.push((vec![undecided.rule], undecided)),
+        }
+    }
+    doubts
 }
 
 fn write_wrapped(width: usize, writer: &mut impl Write, line: &str) -> io::Result<()> {
@@ -177,4 +190,43 @@ fn in_rows(rules: &[&str]) -> String {
         })
         .collect();
     rows.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::Reason,
+        finding::{Doubt, Severity},
+        model::InstanceKey,
+    };
+
+    #[test]
+    fn rules_that_the_same_leaves_in_doubt_share_a_line() {
+        let one = InstanceKey::default();
+        let another = InstanceKey {
+            generation: 1,
+            ..one
+        };
+        let undecided: Vec<Undecided> = [
+            ("DR013", Doubt::EndedInUnbind, one),
+            ("DR014", Doubt::EndedInUnbind, another),
+            ("DR021", Doubt::EndedInUnbind, one),
+            ("DR022", Doubt::EndedInUnbind, one),
+            ("DR022", Doubt::OpenerUnknown, one),
+        ]
+        .map(|(rule, doubt, instance)| Undecided {
+            rule,
+            worst: Severity::Warn,
+            reason: Reason::Doubt(doubt),
+            devices: 1,
+            instances: vec![instance],
+        })
+        .into();
+        let lines: Vec<String> = in_doubt(&undecided)
+            .iter()
+            .map(|(rules, _)| in_rows(rules))
+            .collect();
+        assert_eq!(lines, ["DR013, DR021, DR022", "DR014", "DR022"]);
+    }
 }
