@@ -84,12 +84,12 @@ impl ObjectBuilder {
     pub(crate) fn build(&self, arch: Arch) -> Result<PathBuf> {
         command::show(
             self.cargo(arch, "build")?
-                .args(["--quiet", "--release"])
+                .arg("--quiet")
                 .args(["--bin", BINARY]),
         )?;
-        let directory = target_directory(arch);
+        let directory = target_directory();
         let linked = directory.join(TARGET).join("release").join(BINARY);
-        let object = directory.join(format!("{BINARY}.o"));
+        let object = directory.join(format!("{BINARY}.{}.o", arch.name()));
         self.strip(&linked, &object)?;
         Ok(object)
     }
@@ -114,9 +114,10 @@ impl ObjectBuilder {
                 self.rustc_flags(arch)?.join("\x1f"),
             )
             .args([subcommand, "--locked", "--package", "tracer-ebpf"])
-            .args(["--features", "probes", "--target", TARGET])
+            // Clippy shares the macros that the compiler runs with the build, which is always optimised.
+            .args(["--features", "probes", "--release", "--target", TARGET])
             .arg("--target-dir")
-            .arg(target_directory(arch));
+            .arg(target_directory());
         Ok(cargo)
     }
 
@@ -181,7 +182,8 @@ impl ObjectBuilder {
     }
 }
 
-/// A target directory for each architecture: they differ in flags, and would evict each other's builds.
-fn target_directory(arch: Arch) -> PathBuf {
-    workspace::root().join("target/ebpf").join(arch.name())
+/// Apart from the ordinary one. The architectures differ in flags, by which cargo keeps their builds apart; the macros that
+/// the compiler runs are built once for all.
+fn target_directory() -> PathBuf {
+    workspace::root().join("target/ebpf")
 }
