@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, fs, io, path::Path};
 
-use object::{Object as _, ObjectSection as _};
+use object::{
+    Endianness, Object as _, ObjectSection as _,
+    elf::{FileHeader32, FileHeader64},
+    read::elf::{ElfFile, FileHeader},
+};
 
 use super::Machine;
 use crate::kernel::{KernelTypes, LayoutError};
@@ -254,8 +258,11 @@ fn functions(symbols: &str) -> HashMap<String, Found> {
 
 /// The types in a program or kernel.
 fn section(file: &[u8]) -> Option<&[u8]> {
-    let file = object::File::parse(file).ok()?;
-    file.section_by_name(".BTF")?.data().ok()
+    fn of<Header: FileHeader>(file: &[u8]) -> Option<&[u8]> {
+        let file = ElfFile::<Header>::parse(file).ok()?;
+        file.section_by_name(".BTF")?.data().ok()
+    }
+    of::<FileHeader64<Endianness>>(file).or_else(|| of::<FileHeader32<Endianness>>(file))
 }
 
 #[cfg(test)]

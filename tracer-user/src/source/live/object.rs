@@ -1,6 +1,6 @@
 //! The eBPF object that the program carries, fitted to the running kernel.
 
-use object::{Object as _, ObjectSection as _, SectionKind, read::File};
+use object::{Endianness, Object as _, ObjectSection as _, SectionKind, read::elf::ElfFile64};
 use tracer_ebpf::KernelFunction;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -65,7 +65,7 @@ impl FittedObject {
 
 /// Where the object has instructions: offset and length in bytes.
 fn code(object: &[u8]) -> Vec<(usize, usize)> {
-    let Ok(file) = File::parse(object) else {
+    let Ok(file) = ElfFile64::<Endianness>::parse(object) else {
         // What can't be parsed is refused when it is loaded.
         return Vec::new();
     };
