@@ -254,7 +254,7 @@ impl<'c, 'a> Finder<'c, 'a> {
             .bad
             .as_ref()
             .map(|bad| &bad.history.left.held);
-        left.is_some_and(|left| left.iter().any(|held| Some(held.serial) == serial))
+        left.is_some_and(|left| left.iter().any(|held| Some(held.item.serial) == serial))
     }
 
     /// What is in both and not quite the same: sizes, and whether there is a PM domain.
@@ -276,7 +276,7 @@ impl<'c, 'a> Finder<'c, 'a> {
             let Some(other) = others.get(&token.resource).copied() else {
                 continue;
             };
-            let size = |which, place| self.comparison.entry(which, place)?.item()?.size;
+            let size = |which, place| self.comparison.entry(which, place)?.item()?.size();
             if let (Some(one), Some(two)) = (size(Which::Good, place), size(Which::Bad, other))
                 && one != two
             {

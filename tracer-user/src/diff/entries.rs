@@ -95,12 +95,7 @@ impl Entry<'_> {
     #[must_use]
     pub fn item(&self) -> Option<Item> {
         match self {
-            Self::Had(held) => Some(Item {
-                serial: held.serial,
-                label: held.label,
-                size: held.size,
-                marker: held.marker,
-            }),
+            Self::Had(held) => Some(held.item),
             Self::Step(step) => step.kind.item().copied(),
         }
     }

@@ -213,7 +213,7 @@ fn came(told: Option<&Compared<'_>>, which: Which, unnamed: &Unnamed) -> Vec<Cam
         .map(|item| Came {
             serial: item.serial,
             label: unnamed.label(which, item.label, told.names),
-            size: item.size,
+            size: item.size(),
         })
         .collect()
 }

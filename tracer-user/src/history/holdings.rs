@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use super::{DEEPEST, Held, Holdings, Marker, TaskId};
+use super::{DEEPEST, Held, Holdings, Item, Marker, TaskId};
 use crate::{
     event::{Hook, Text},
     history::HistoryObserver,
@@ -30,9 +30,7 @@ impl HistoryObserver {
             }
             if holdings.held.len() < self.limits.held && self.steps < self.limits.steps {
                 holdings.held.push(Held {
-                    serial: node.sequence(),
-                    label: self.names.of_node(node),
-                    size: node.size(),
+                    item: self.item(node, marker),
                     added: (node.origin() == Origin::Seen).then(|| node.added()),
                     task: if node.origin() == Origin::Seen {
                         self.names.of_task(node.task())
@@ -40,7 +38,6 @@ impl HistoryObserver {
                         TaskId::NONE
                     },
                     depth: u8::try_from(depth.min(DEEPEST)).unwrap_or(u8::MAX),
-                    marker,
                 });
                 self.steps += 1;
             } else {
@@ -50,7 +47,17 @@ impl HistoryObserver {
                 depth += 1;
             }
         }
+        holdings.held.shrink_to_fit();
         holdings
+    }
+
+    /// A node, as it is kept.
+    pub(super) fn item(&mut self, node: &Node, marker: Option<Marker>) -> Item {
+        let (serial, label) = (node.sequence(), self.names.of_node(node));
+        match marker {
+            Some(marker) => Item::marking(serial, label, marker),
+            None => Item::resource(serial, label, node.size()),
+        }
     }
 }
 

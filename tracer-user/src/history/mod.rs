@@ -6,6 +6,7 @@
 //! it doesn't keep it counts.
 
 mod holdings;
+mod item;
 mod names;
 mod observer;
 mod sought;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "lab")]
 pub(crate) use holdings::{foreign, frame};
+pub use item::{Item, Marker};
 pub use names::{Label, LabelId, Names, TaskId};
 pub use observer::HistoryObserver;
 pub use sought::{ResourceSearch, Sought, Wish};
@@ -43,7 +45,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// At most about 100 MB.
+    /// At most about 70 MB.
     fn default() -> Self {
         Self {
             steps_of_binding: 2_000,
@@ -56,7 +58,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// For a picture of a hundred thousand resources, which may all be of one device: up to about 500 MB.
+    /// For a picture of a hundred thousand resources, which may all be of one device: up to about 300 MB.
     #[must_use]
     pub const fn for_a_picture() -> Self {
         Self {
@@ -227,7 +229,7 @@ impl Step {
             let item = step.kind.item();
             (
                 step.kind.name(),
-                item.map(|item| (item.label, item.size)),
+                item.map(|item| (item.label, item.size())),
                 step.phase,
                 step.frame,
                 step.by,
@@ -261,31 +263,14 @@ pub struct Holdings {
 /// One resource, or a marker of a group, on a device's stack.
 #[derive(Debug, Clone, Copy)]
 pub struct Held {
-    /// What distinguishes it from others of its life.
-    pub serial: u64,
-    /// What it is, and who added it.
-    pub label: LabelId,
-    /// Payload size in bytes.
-    pub size: Option<u64>,
+    /// The resource or marker.
+    pub item: Item,
     /// When it was added; `None` if that was not seen.
     pub added: Option<Time>,
     /// The task that added it.
     pub task: TaskId,
     /// How many groups enclose it.
     pub depth: u8,
-    /// Whether it is a marker of a group.
-    pub marker: Option<Marker>,
-}
-
-/// A marker of a group on a device's stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Marker {
-    /// Whether it opens the group.
-    pub opens: bool,
-    /// Whether the group is still open.
-    pub open: bool,
-    /// The group's id; `None` where NULL was passed.
-    pub id: Option<u64>,
 }
 
 /// One thing that happened in a life.
@@ -412,19 +397,6 @@ impl StepKind {
             Self::Splat(_) => "splat",
         }
     }
-}
-
-/// A resource, or a marker of a group, in a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Item {
-    /// What distinguishes it from others of its life.
-    pub serial: u64,
-    /// What it is, and who added it.
-    pub label: LabelId,
-    /// Payload size in bytes.
-    pub size: Option<u64>,
-    /// Whether it is a marker of a group.
-    pub marker: Option<Marker>,
 }
 
 impl DeviceHistory {

@@ -253,6 +253,10 @@ impl HistoryObserver {
                 history.bindings_hidden += 1;
                 return;
             }
+            // Most devices are probed once or twice.
+            if history.bindings.len() < 4 {
+                history.bindings.reserve_exact(1);
+            }
             history.bindings.push(Binding {
                 number: device.binding(),
                 driver: device.identity().driver.clone(),
@@ -320,8 +324,7 @@ fn conclude(history: &mut DeviceHistory, device: Device<'_>, left: Holdings) {
     history.left = left;
     // What was kept in room to grow may be far more than what is there.
     for binding in &mut history.bindings {
-        let steps = mem::take(&mut binding.steps);
-        binding.steps = steps.into_boxed_slice().into_vec();
+        binding.steps.shrink_to_fit();
     }
 }
 

@@ -74,11 +74,11 @@ impl DeviceTrack {
     fn take_resources(&mut self, history: &DeviceHistory, end: Time) {
         let mut present: HashMap<u64, usize> = HashMap::new();
         for held in &history.initial.held {
-            present.insert(held.serial, self.resources.len());
+            present.insert(held.item.serial, self.resources.len());
             self.resources.push(ResourceSpan {
-                label: held.label,
-                size: held.size,
-                is_marker: held.marker.is_some(),
+                label: held.item.label,
+                size: held.item.size(),
+                is_marker: held.item.marker().is_some(),
                 begin: held.added.unwrap_or(history.began),
                 end,
                 how: "held",
@@ -198,8 +198,8 @@ impl ResourceSpan {
     fn of(item: Item, begin: Time, end: Time, task: TaskId) -> Self {
         Self {
             label: item.label,
-            size: item.size,
-            is_marker: item.marker.is_some(),
+            size: item.size(),
+            is_marker: item.marker().is_some(),
             begin,
             end: end.max(begin),
             how: "held",

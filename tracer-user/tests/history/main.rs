@@ -136,7 +136,7 @@ fn a_whole_life_is_told_in_order() {
     assert_eq!((task.comm.name().as_ref(), task.tid), ("modprobe", 7));
     let (_, bound) = binding.bound.as_ref().unwrap();
     assert_eq!((bound.resources, bound.bytes), (2, 24));
-    let label = histories.names.label(bound.held[0].label).unwrap();
+    let label = histories.names.label(bound.held[0].item.label).unwrap();
     assert_eq!(label.by.as_deref(), Some("acme_probe+0x2b [acme]"));
 }
 
@@ -313,7 +313,8 @@ fn groups_tell_their_id_their_depth_and_whether_they_are_open() {
         .iter()
         .map(|held| {
             let marker = held
-                .marker
+                .item
+                .marker()
                 .map(|marker| (marker.opens, marker.open, marker.id));
             (held.depth, marker)
         })
@@ -331,7 +332,7 @@ fn groups_tell_their_id_their_depth_and_whether_they_are_open() {
         ]
     );
     assert_eq!((bound.resources, bound.bytes), (4, 40));
-    let by = &histories.names.label(bound.held[1].label).unwrap().by;
+    let by = &histories.names.label(bound.held[1].item.label).unwrap().by;
     assert_eq!(by.as_deref(), Some("acme_probe+0x2b [acme]"));
     let released = history.bindings[1]
         .steps

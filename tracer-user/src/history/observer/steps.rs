@@ -39,13 +39,8 @@ impl HistoryObserver {
         if !self.has_room(device.id(), true, model) {
             return;
         }
-        let item = Item {
-            serial: node.sequence(),
-            label: self.names.of_node(node),
-            size: node.size(),
-            marker: marker(node, id, None, device, model),
-        };
-        let kind = kind(item);
+        let marker = marker(node, id, None, device, model);
+        let kind = kind(self.item(node, marker));
         let mut depth = if matches!(kind, StepKind::Released(_)) {
             group_releases(device, model)
         } else {

@@ -46,7 +46,7 @@ pub(super) fn subject(comparison: &BindingComparison<'_>, which: Which, place: u
         return String::new();
     };
     match (entry.item(), entry) {
-        (Some(item), _) if item.marker.is_some() => "a group".to_owned(),
+        (Some(item), _) if item.marker().is_some() => "a group".to_owned(),
         (Some(_), _) => resource(comparison, which, entry),
         (None, Entry::Step(step)) => words::step(step, half.names),
         (None, Entry::Had(_)) => String::new(),
@@ -80,7 +80,7 @@ pub(super) fn line(comparison: &BindingComparison<'_>, which: Which, place: usiz
     match half.entries.get(place) {
         Some(entry @ Entry::Had(held)) => had(held, &resource(comparison, which, entry)),
         Some(entry @ Entry::Step(step)) => match (step.kind, entry.item()) {
-            (StepKind::Added(_), Some(item)) if item.marker.is_none() => {
+            (StepKind::Added(_), Some(item)) if item.marker().is_none() => {
                 let by = half
                     .names
                     .label(item.label)
@@ -88,17 +88,17 @@ pub(super) fn line(comparison: &BindingComparison<'_>, which: Which, place: usiz
                 let text = format!(
                     "added    {:<26}{}  {}",
                     resource(comparison, which, entry),
-                    words::size(item.size),
+                    words::size(item.size()),
                     escape(by.unwrap_or_default())
                 );
                 text.trim_end().to_owned()
             }
-            (StepKind::Added(_), Some(item)) => match item.marker {
+            (StepKind::Added(_), Some(item)) => match item.marker() {
                 Some(marker) if marker.opens => "group opened (grp<)".to_owned(),
                 _ => "group closed (grp>)".to_owned(),
             },
             // The name that both go by.
-            (_, Some(item)) if item.marker.is_none() => words::step(step, half.names).replacen(
+            (_, Some(item)) if item.marker().is_none() => words::step(step, half.names).replacen(
                 &words::resource(item.label, half.names),
                 &resource(comparison, which, entry),
                 1,
@@ -113,7 +113,7 @@ pub(super) fn line(comparison: &BindingComparison<'_>, which: Which, place: usiz
 }
 
 fn had(held: &Held, name: &str) -> String {
-    match held.marker {
+    match held.item.marker() {
         Some(marker) if marker.opens => "had a group".to_owned(),
         Some(_) => "had the end of a group".to_owned(),
         None => format!("had      {name}"),
@@ -287,7 +287,7 @@ pub(super) fn parts(comparison: &BindingComparison<'_>, difference: &Difference)
         DifferenceKind::Size => {
             let size = |which, place: Option<Place>| {
                 let half = half(comparison, which)?;
-                half.entries.get(place?.entry)?.item()?.size
+                half.entries.get(place?.entry)?.item()?.size()
             };
             Sentence::whole(format!(
                 "{name} {} -> {} bytes",
@@ -311,12 +311,12 @@ fn alone(comparison: &BindingComparison<'_>, which: Which) -> String {
     let came = half.entries.iter().filter(|entry| entry.begins());
     let came = came
         .filter_map(Entry::item)
-        .filter(|item| item.marker.is_none())
+        .filter(|item| item.marker().is_none())
         .count();
     let went = half.entries.iter().filter(|entry| entry.ends());
     let went = went
         .filter_map(Entry::item)
-        .filter(|item| item.marker.is_none())
+        .filter(|item| item.marker().is_none())
         .count();
     let what = match half.binding.number {
         0 => "the part before the first probe".to_owned(),

@@ -348,7 +348,7 @@ impl DeviceData {
         // Where each resource that is still there stands in `resources`, by what tells it apart.
         let mut held = HashMap::new();
         for one in &history.initial.held {
-            held.insert(one.serial, device.resources.len());
+            held.insert(one.item.serial, device.resources.len());
             device.resources.push(ResourceData::before(one, texts));
         }
         let end = texts.since(history.last_seen(histories));
@@ -441,14 +441,14 @@ impl DeviceData {
 impl ResourceData {
     fn before(held: &Held, texts: &mut Reader<'_>) -> Self {
         Self(
-            texts.label(held.label),
-            held.size,
+            texts.label(held.item.label),
+            held.item.size(),
             held.added.map(|time| texts.since(time)),
             None,
             "held",
             held.depth,
             texts.task(held.task),
-            held.marker.map(marker),
+            held.item.marker().map(marker),
         )
     }
 
@@ -461,13 +461,13 @@ impl ResourceData {
     ) -> Self {
         Self(
             texts.label(item.label),
-            item.size,
+            item.size(),
             Some(time),
             None,
             "held",
             depth,
             task,
-            item.marker.map(marker),
+            item.marker().map(marker),
         )
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn shown_when_bound(binding: &Binding, left: &Holdings) -> bool {
                 .held
                 .iter()
                 .zip(&left.held)
-                .all(|(one, other)| one.serial == other.serial)
+                .all(|(one, other)| one.item.serial == other.item.serial)
     })
 }
 
@@ -134,7 +134,7 @@ fn write_folded(
     names: &Names,
     page: &mut Page<'_>,
 ) -> io::Result<()> {
-    let stayed: HashSet<u64> = holdings.held.iter().map(|held| held.serial).collect();
+    let stayed: HashSet<u64> = holdings.held.iter().map(|held| held.item.serial).collect();
     let added: HashSet<u64> = steps
         .iter()
         .filter_map(|step| match step.kind {
@@ -146,7 +146,7 @@ fn write_folded(
     for one in steps {
         match one.kind {
             StepKind::Added(item) if stayed.contains(&item.serial) => {}
-            StepKind::Added(item) if item.marker.is_none() => {
+            StepKind::Added(item) if item.marker().is_none() => {
                 let name = resource(item.label, names);
                 match gone.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, count)) => *count += 1,

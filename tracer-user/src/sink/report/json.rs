@@ -256,14 +256,14 @@ impl HoldingsLine {
     fn of(holdings: &Holdings, names: &Names) -> Self {
         let stack = holdings.held.iter().map(|held| {
             let (task, tid) = task(held.task, names);
-            let label = names.label(held.label);
+            let label = names.label(held.item.label);
             HeldLine {
                 name: label
                     .and_then(|label| label.name.as_deref())
                     .unwrap_or_default()
                     .to_owned(),
-                label: names.text(held.label).to_owned(),
-                size: held.size,
+                label: names.text(held.item.label).to_owned(),
+                size: held.item.size(),
                 function: label
                     .and_then(|label| label.function.as_ref())
                     .map(ToString::to_string),
@@ -271,8 +271,8 @@ impl HoldingsLine {
                 task,
                 tid,
                 depth: held.depth,
-                group: held.marker.map(GroupLine::of),
-                added_by: added_by(held.label, names),
+                group: held.item.marker().map(GroupLine::of),
+                added_by: added_by(held.item.label, names),
             }
         });
         Self {
@@ -300,7 +300,7 @@ impl StepLine {
     pub fn of(step: &Step, names: &Names) -> Self {
         let (task, tid) = task(step.task, names);
         let item: Option<&Item> = step.kind.item();
-        let group = item.and_then(|item| item.marker).map(GroupLine::of);
+        let group = item.and_then(|item| item.marker()).map(GroupLine::of);
         Self {
             time: step.time.0,
             what: step.kind.name(),
@@ -310,7 +310,7 @@ impl StepLine {
             task,
             tid,
             label: item.map(|item| names.text(item.label).to_owned()),
-            size: item.and_then(|item| item.size),
+            size: item.and_then(|item| item.size()),
             group: group.or(match step.kind {
                 StepKind::GroupReleased(call) => Some(GroupLine {
                     id: call.id.map(|id| format!("{id:#x}")),

@@ -80,11 +80,11 @@ struct Life<'a> {
 impl<'a> Life<'a> {
     fn of(sought: &Sought, history: &'a DeviceHistory) -> Self {
         let mut initial = history.initial.held.iter();
-        let held = initial.find(|held| held.serial == sought.serial);
+        let held = initial.find(|held| held.item.serial == sought.serial);
         let mut course = Self {
             steps: Vec::new(),
-            label: held.map_or(LabelId::NONE, |held| held.label),
-            size: held.and_then(|held| held.size),
+            label: held.map_or(LabelId::NONE, |held| held.item.label),
+            size: held.and_then(|held| held.item.size()),
             task: TaskId::NONE,
             hidden: history.bindings_hidden > 0,
         };
@@ -96,7 +96,7 @@ impl<'a> Life<'a> {
                 let own = item.filter(|item| item.serial == sought.serial);
                 if let Some(item) = own {
                     course.label = item.label;
-                    course.size = item.size.or(course.size);
+                    course.size = item.size().or(course.size);
                     if matches!(one.kind, StepKind::Added(_)) {
                         course.task = one.task;
                         present = true;
@@ -137,7 +137,7 @@ fn write_life(
         match one.kind {
             StepKind::Added(_) => {}
             StepKind::Released(item) if !own => {
-                if item.marker.is_none() {
+                if item.marker().is_none() {
                     others.push(item.label);
                 }
             }

@@ -19,8 +19,8 @@ pub(super) fn write_stack(
     let longest = holdings
         .held
         .iter()
-        .filter(|held| held.marker.is_none())
-        .map(|held| resource(held.label, names).chars().count())
+        .filter(|held| held.item.marker().is_none())
+        .map(|held| resource(held.item.label, names).chars().count())
         .max();
     let width = longest.unwrap_or(0).min(32);
     if holdings.hidden > 0 {
@@ -35,7 +35,7 @@ pub(super) fn write_stack(
         let bars = "│ ".repeat(usize::from(held.depth.min(16)));
         let head = format!("{:BEHIND_TIME$}  {bars}", "");
         let indent = BEHIND_TIME + 2 + 2 * usize::from(held.depth.min(16));
-        if let Some(one) = held.marker {
+        if let Some(one) = held.item.marker() {
             let corner = if one.opens { "└ " } else { "┌ " };
             let text = format!("{head}{corner}{}", marker(held, one, within, names));
             page.plain(&text, indent + 2)?;
@@ -43,10 +43,10 @@ pub(super) fn write_stack(
         }
         let text = format!(
             "{head}{:<width$}{}",
-            resource(held.label, names),
-            size(held.size)
+            resource(held.item.label, names),
+            size(held.item.size())
         );
-        let by = adder(held.label, held.task, names);
+        let by = adder(held.item.label, held.task, names);
         let text = beside(&text, &by);
         page.plain(text.trim_end(), indent + 4)?;
     }

@@ -81,7 +81,7 @@ pub fn marker(held: &Held, marker: Marker, within: u64, names: &Names) -> String
         return format!("group ({}) closed here (grp>)", group_id(marker.id));
     }
     let mut text = format!("group (grp<) opened with {}", group_id(marker.id));
-    let by = adder(held.label, held.task, names);
+    let by = adder(held.item.label, held.task, names);
     if !by.is_empty() {
         let _ = write!(text, " by {by}");
     }
@@ -103,7 +103,7 @@ pub fn within(held: &[Held]) -> Vec<u64> {
         while around.last().is_some_and(|(_, depth)| one.depth <= *depth) {
             around.pop();
         }
-        match one.marker {
+        match one.item.marker() {
             Some(marker) if marker.opens => around.push((place, one.depth)),
             Some(_) => {}
             None => {
@@ -123,7 +123,7 @@ pub fn within(held: &[Held]) -> Vec<u64> {
 pub fn step(step: &Step, names: &Names) -> String {
     let mut text = match step.kind {
         StepKind::Added(item) | StepKind::Removed(item) | StepKind::Released(item) => {
-            match item.marker {
+            match item.marker() {
                 Some(marker) => group(step, item, marker, names),
                 None => of_resource(step, item, names),
             }
@@ -210,7 +210,7 @@ fn of_resource(step: &Step, item: Item, names: &Names) -> String {
         StepKind::Added(_) => {
             let by = adder(item.label, step.task, names);
             let by = if by.is_empty() { by } else { format!("  {by}") };
-            format!("added    {name:<24}{}{by}", size(item.size))
+            format!("added    {name:<24}{}{by}", size(item.size()))
         }
         StepKind::Removed(_) => {
             let how = match step.frame {
