@@ -124,10 +124,11 @@ type Ended = (&'static str, Result<()>);
 fn in_clean_debian(package: &Package, mirror: Option<&str>) -> Result<Vec<Ended>> {
     let debian = CleanDebian::new(SUITE, &READERS, mirror)?;
     fs::copy(&package.deb, debian.root().join(&PACKAGE[1..])).context("cannot copy the package")?;
-    let tests: [(&str, Check); 8] = [
+    let tests: [(&str, Check); 9] = [
         ("package_installs", installs),
         ("package_program_tells_its_version", tells_its_version),
         ("package_demo_finds_the_defect", demonstrates),
+        ("package_program_says_what_is_wrong", complains),
         ("package_manual_pages_are_found", is_explained),
         ("package_completes_in_bash", completes),
         ("package_doctor_begins_with_the_verdict", diagnoses),
@@ -166,6 +167,18 @@ fn tells_its_version(debian: &CleanDebian) -> Result<()> {
 fn demonstrates(debian: &CleanDebian) -> Result<()> {
     let demo = debian.output("devres-tracer demo", 1)?;
     ensure!(demo.contains("DR001"), "the demo printed {demo}");
+    Ok(())
+}
+
+/// Also where Rust programs are asked for backtraces, which need the unwind tables that packages leave out.
+fn complains(debian: &CleanDebian) -> Result<()> {
+    let output = debian.run("RUST_BACKTRACE=1 devres-tracer report /missing")?;
+    let text = command::error_text(&output);
+    ensure!(
+        output.status.code() == Some(4) && text.contains("/missing"),
+        "it ended with {}: {text}",
+        output.status
+    );
     Ok(())
 }
 
