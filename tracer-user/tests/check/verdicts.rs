@@ -1,9 +1,14 @@
 //! What a run comes to: findings, loss, missing hooks, a run cut short, levels.
 
+use std::sync::Arc;
+
 use devres_tracer::{
     check::{Policy, RunEnd, Status},
     engine::Verdict,
-    event::{Hook, Role},
+    event::{
+        EventKind, Function, Hook, Message, Role as Argument, StackFrame,
+        splat::{Role, Splat, SplatKind, SplatStack},
+    },
     evidence::{CommandEnd, Coverage, Untold},
 };
 
@@ -21,6 +26,59 @@ fn findings_fail_the_run_and_nothing_found_passes() {
     let right = check(&story(&[Unbind::Right]), "");
     assert_eq!(right.verdict, Verdict::Clean);
     assert_eq!(dr001(&right).0, Status::Passed);
+}
+
+/// Whatever the rule for it is set to that applies it: what the kernel reports may be an error of another rule.
+#[test]
+fn a_fault_that_nothing_explains_leaves_the_verdict_open() {
+    let frames = [
+        "__list_del_entry_valid",
+        "release_nodes",
+        "devres_release_all",
+    ];
+    let frames = frames.map(|name| StackFrame {
+        address: 0,
+        function: Some(Arc::new(Function {
+            address: 0,
+            name: Some(name.into()),
+            module: None,
+        })),
+        offset: 0x10,
+        line: None,
+    });
+    let splat = Splat {
+        kind: SplatKind::List,
+        stacks: vec![SplatStack {
+            role: Role::Report,
+            tid: None,
+            frames: frames.into(),
+        }],
+        ..Splat::default()
+    };
+    let mut story = story(&[Unbind::Right]);
+    story.push(DEVICE, EventKind::Message(Message::Splat(Box::new(splat))));
+    for (policy, status, verdict) in [
+        ("", Status::Inconclusive, Verdict::Inconclusive),
+        (
+            "[rules]\nothers = \"off\"\nDR022 = \"on\"",
+            Status::Inconclusive,
+            Verdict::Inconclusive,
+        ),
+        ("[rules]\nDR022 = \"warn\"", Status::Noted, Verdict::Clean),
+        (
+            "[rules]\nDR022 = \"fail\"",
+            Status::Failed,
+            Verdict::Findings,
+        ),
+    ] {
+        let results = check(&story, policy);
+        assert_eq!(
+            test(&results, "platform/QEMU0001:00", "DR022").0,
+            status,
+            "{policy}"
+        );
+        assert_eq!(results.verdict, verdict, "{policy}");
+    }
 }
 
 #[test]
@@ -154,7 +212,7 @@ fn missing_arguments_are_inconclusive_as_well() {
     let right = story(&[Unbind::Right]);
     let untold = Untold {
         hook: Hook::PmDetach,
-        role: Role::PmDomain,
+        role: Argument::PmDomain,
         reason: "not every line of it has that".to_owned(),
     };
     let coverage = Coverage {

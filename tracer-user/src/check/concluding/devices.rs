@@ -14,8 +14,8 @@ use crate::{
         results::{Group, GroupKind, Judged, Status, Test},
         selection::Place,
     },
-    engine::Undecided,
-    finding::{Finding, RuleInfo},
+    engine::{Reason, Undecided},
+    finding::{Doubt, Finding, RuleInfo},
     model::InstanceKey,
     rules::RuleSet,
 };
@@ -96,14 +96,21 @@ impl<'o> Found<'o> {
         indices.filter_map(|index| self.all.get(*index))
     }
 
-    /// What a rule could not decide on one of these.
-    fn undecided(&self, rule: &'static str, records: &[(Place, Record)]) -> Option<&'o Undecided> {
+    /// What a rule could not decide on one of these, or on a device that it found something on.
+    fn undecided(
+        &self,
+        rule: &'static str,
+        records: &[(Place, Record)],
+        judged: &[Judged],
+    ) -> Option<&'o Undecided> {
         if self.undecided.is_empty() {
             return None;
         }
         let instances = records.iter().flat_map(|(_, record)| &record.instances);
         instances
-            .filter_map(|key| self.undecided.get(&(rule, *key)))
+            .copied()
+            .chain(judged.iter().map(|judged| judged.finding.instance))
+            .filter_map(|key| self.undecided.get(&(rule, key)))
             .min_by_key(|(index, _)| *index)
             .map(|(_, undecided)| *undecided)
     }
@@ -251,10 +258,16 @@ impl Concluding<'_> {
             } else {
                 format!(" ({})", worst.note)
             };
+            let open = found.undecided(info.id, records, &judged);
+            let open = open.filter(|open| self.is_left_open(info, open));
+            let status = match open {
+                Some(_) if worst.status == Status::Noted => Status::Inconclusive,
+                _ => worst.status,
+            };
             return Test {
                 fingerprint: Some(worst.finding.fingerprint.clone()),
                 message: format!("{}{note}", worst.finding.summary),
-                status: worst.status,
+                status,
                 findings: judged,
                 ..Test::new(info.id, Status::Passed, "")
             };
@@ -294,8 +307,8 @@ impl Concluding<'_> {
         records: &[(Place, Record)],
         found: &Found<'_>,
     ) -> (Status, String) {
-        if let Some(undecided) = found.undecided(info.id, records) {
-            let status = if self.policy.levels.matters(info, false, self.policy.fail_on) {
+        if let Some(undecided) = found.undecided(info.id, records, &[]) {
+            let status = if self.is_left_open(info, undecided) {
                 Status::Inconclusive
             } else {
                 Status::Skipped
@@ -317,6 +330,15 @@ impl Concluding<'_> {
             );
         }
         (Status::Passed, String::new())
+    }
+
+    /// Whether what a rule did not decide leaves the verdict open: also where its findings would fail nothing, if a fault of
+    /// the kernel has a cause that nothing shows.
+    fn is_left_open(&self, info: &RuleInfo, undecided: &Undecided) -> bool {
+        let levels = &self.policy.levels;
+        levels.matters(info, false, self.policy.fail_on)
+            || undecided.reason == Reason::Doubt(Doubt::FaultUnexplained)
+                && levels.of(info.id) != Level::Warn
     }
 
     /// What the policy says of a finding.
