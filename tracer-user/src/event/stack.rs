@@ -65,7 +65,8 @@ pub struct StackFrame {
     /// The function it lies in, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<Arc<Function>>,
-    /// Bytes from the function's start.
+    /// Bytes from the function's start; zero also where the source does not tell it: no call returns to a function's
+    /// first byte.
     pub offset: u64,
     /// The line of the call in the source, where debug info was looked up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,7 +120,10 @@ impl fmt::Display for StackFrame {
         match &self.function {
             Some(function) => match &function.name {
                 Some(name) => {
-                    write!(formatter, "{name}+{:#x}", self.offset)?;
+                    formatter.write_str(name)?;
+                    if self.offset != 0 {
+                        write!(formatter, "+{:#x}", self.offset)?;
+                    }
                     if let Some(module) = &function.module {
                         write!(formatter, " [{module}]")?;
                     }

@@ -20,6 +20,6 @@ pub use facts::KernelFacts;
 pub use memory::memory;
 pub use mounts::{Mount, mounts};
 pub use running::{Kernel, is_before, lockdown};
-pub use system::{System, taints};
+pub use system::{Machine, System, taint_bits, taints};
 pub use types::{DeviceSetLayout, KERNEL_BTF, KernelTypes, LayoutError, ModuleLayout};
 pub use waits::where_task_waits;

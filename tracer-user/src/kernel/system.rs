@@ -19,6 +19,15 @@ pub struct System {
     pub taint: Option<u64>,
 }
 
+/// The machine that a text is of, as far as it says so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Machine {
+    /// The kernel's release.
+    pub kernel: Option<String>,
+    /// Its build, its board, and how it was tainted when it reported something first.
+    pub system: System,
+}
+
 /// The letters of an oops and what they mean, in the order of the bits of `/proc/sys/kernel/tainted`.
 const TAINTS: [(char, &str); 19] = [
     ('P', "proprietary module"),
@@ -65,6 +74,20 @@ pub fn taints(bits: u64) -> Vec<String> {
         None => format!("bit {bit}"),
     })
     .collect()
+}
+
+/// The bits that these letters of an oops stand for; `G`, that there is no proprietary module, is none.
+#[must_use]
+pub fn taint_bits(letters: &[u8]) -> u64 {
+    let bit = |letter: &u8| {
+        TAINTS
+            .iter()
+            .position(|(known, _)| *known == char::from(*letter))
+    };
+    letters
+        .iter()
+        .filter_map(bit)
+        .fold(0, |bits, bit| bits | 1 << bit)
 }
 
 /// Who made the machine and what it is called, where the firmware says so.

@@ -190,9 +190,11 @@ fn warned(
     let caller = blame::reported_caller(function, model);
     let who = caller.map_or_else(String::new, |caller| format!(", called by {caller}"));
     let stopped = adds(function);
-    let closing = model
-        .current_stack()
-        .is_some_and(|stack| blame::passes(stack, "devres_close_group"));
+    let passes = |function| {
+        let stack = model.current_stack();
+        stack.is_some_and(|stack| blame::passes(stack, function))
+    };
+    let closing = passes("devres_close_group");
     let (severity, sort, meaning) = if stopped && closing {
         (
             Severity::Error,
@@ -204,6 +206,14 @@ fn warned(
             Severity::Warn,
             "added-twice",
             "The node to be added is already on a list, or its memory was overwritten.",
+        )
+    } else if function == "devres_release_group" && passes("devres_release_all") {
+        (
+            Severity::Warn,
+            "not-found",
+            "A device's resources are being released around it: if the group is of that device, it went with them, and \
+             nothing is wrong. Else it was released before, is on another device, or opening it failed. The kernel does \
+             nothing.",
         )
     } else {
         (

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     event::{Death, Event, Time},
     evidence::{LineCounts, LostBy, SourceEnd, SourceInformation},
-    kernel::LoadedModule,
+    kernel::{LoadedModule, Machine},
     trace_file::{self, Events, Header, TraceFileError},
 };
 
@@ -298,6 +298,15 @@ impl Recording {
                 event_lines: text.statistics().event_lines,
                 cut_lines: text.statistics().cut,
             }),
+        }
+    }
+
+    /// The machine that it is of, where a text says so.
+    #[must_use]
+    pub fn machine(&self) -> Option<&Machine> {
+        match &self.content {
+            Content::Text(text) => text.machine(),
+            Content::Lines(_) | Content::File(..) => None,
         }
     }
 

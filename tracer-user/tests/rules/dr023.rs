@@ -65,7 +65,7 @@ fn a_clock_that_its_release_puts_while_it_is_on_is_reported_with_when_it_went_on
         order,
         [
             "clock apb goes on, by acme_probe [acme]",
-            "remove does not disable the clock, and no release before this one does",
+            "remove is over, and the clock is still on",
             "the release devm_clk_release puts the clock apb, and it is still enabled, during an unbind",
         ]
     );

@@ -1,6 +1,8 @@
 //! Reports of the kernel in pasted logs: what each proves, and what it does not.
 
 mod damaged;
+mod failed_probe;
+mod frames;
 mod headlines;
 mod joined;
 mod kinds;
@@ -69,7 +71,7 @@ const PROVEN: &[Proves<'_>] = &[
         UNKNOWN,
         &[
             "still enabled when the release devm_regulator_release put it, after a failed probe",
-            "fails later, and does not disable it",
+            "the probe has failed, and the regulator is still on",
         ],
     ),
     (
@@ -420,6 +422,20 @@ fn a_report_without_devres_is_no_event() {
     assert!(
         said.contains("1 report of the kernel is among them, without devres on its stacks"),
         "{said}"
+    );
+    // One that was cut off before its stack says nothing of it.
+    let cut: String = log("no-devres.log")
+        .lines()
+        .take_while(|line| !line.to_lowercase().contains("call trace:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let said = text::read(cut.as_bytes())
+        .err()
+        .map(|error| error.to_string());
+    assert!(
+        said.as_deref()
+            .is_some_and(|said| said.contains("1 report of the kernel is cut off before the stack")),
+        "{said:?}"
     );
     // What an interrupt interrupted has nothing to do with it.
     let interrupted = log("used-after-unbind.log");

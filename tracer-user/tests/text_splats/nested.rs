@@ -172,7 +172,7 @@ PID: 1517     TASK: ffff888100a1c000  CPU: 1    COMMAND: \"rmmod\"
         ),
         (
             "@[\n    acme_off+1\n    devm_action_release+18\n    release_nodes+62\n    devres_release_all+142\n]: 1\n",
-            "A call trace (no line says why) in the release acme_off.",
+            "A call trace (shown along with others) in the release acme_off.",
         ),
     ] {
         let findings = judge(text).findings;

@@ -308,3 +308,149 @@ fn what_is_freed_by_hand_is_called_by_the_managed_function() {
         assert!(said.contains(expected), "{said}");
     }
 }
+
+/// Memory that the driver frees by hand is freed by no unbind.
+#[test]
+fn memory_that_is_freed_by_hand_has_its_own_advice() {
+    let found = finding(
+        "[   90.1] BUG: KASAN: slab-use-after-free in acme_work+0x1c/0x60 [acme]
+[   90.1] Read of size 8 at addr ffff888104c3a008 by task kworker/0:1/12
+[   90.1] Call Trace:
+[   90.1]  acme_work+0x1c/0x60 [acme]
+[   90.1]  process_one_work+0x1e0/0x3a0
+[   90.1] Allocated by task 700:
+[   90.1]  devm_kmalloc+0x60/0x110
+[   90.1]  acme_open+0x34/0x150 [acme]
+[   90.1] Freed by task 700:
+[   90.1]  kfree+0x12/0x40
+[   90.1]  devm_kfree+0x60/0x110
+[   90.1]  acme_release+0x2c/0x50 [acme]
+[   90.1]  __fput+0x1a5/0x2f0
+",
+        "DR013",
+    );
+    let steps: Vec<_> = found.order.iter().map(|step| step.what.as_str()).collect();
+    assert!(
+        steps.contains(&"acme_release [acme] frees the memory by devm_kfree"),
+        "{steps:?}"
+    );
+    assert!(!found.meaning.contains("binding ends"), "{}", found.meaning);
+}
+
+/// Memory with the tag of what is free was freed, whatever KASAN calls the access.
+#[test]
+fn a_tag_shows_that_memory_is_free() {
+    let log = |tag: &str| {
+        format!(
+            "[   77.1] BUG: KASAN: invalid-access in acme_work+0x1c/0x60 [acme]
+[   77.1] Read at addr f4ff000005c0a200 by task kworker/2:1/77
+[   77.1] Pointer tag: [f4], memory tag: [{tag}]
+[   77.1] Call trace:
+[   77.1]  kasan_report+0xa8/0xd0
+[   77.1]  __do_kernel_fault+0x17c/0x1c0
+[   77.1]  do_mem_abort+0x44/0x90
+[   77.1]  el1_abort+0x40/0x60
+[   77.1]  acme_work+0x1c/0x60 [acme]
+[   77.1] Freed by task 302:
+[   77.1]  release_nodes+0x5c/0x90
+[   77.1]  devres_release_all+0x8c/0xe0
+[   77.1]  device_unbind_cleanup+0x18/0x68
+"
+        )
+    };
+    let found = finding(&log("fe"), "DR013");
+    assert_eq!(found.fingerprint, "DR013/?/?/kasan/acme_work");
+    // Another tag is of memory that somebody has.
+    finding(&log("f2"), "DR022");
+}
+
+/// Plain memory that an action frees, after somebody did so by hand; or after a call of which the stack does not show the
+/// caller, which may have been the same release's.
+#[test]
+fn a_release_that_frees_what_was_freed_by_hand_is_told_from_one_that_runs_twice() {
+    let log = |caller: &str| {
+        format!(
+            "[   41.1] BUG: KASAN: double-free in acme_off+0x1c/0x30 [acme]
+[   41.1] Free of addr ffff888112345678 by task rmmod/77
+[   41.1] Call Trace:
+[   41.1]  kfree+0xa7/0x300
+[   41.1]  acme_off+0x1c/0x30 [acme]
+[   41.1]  devm_action_release+0x30/0x40
+[   41.1]  release_nodes+0x5a/0x110
+[   41.1]  devres_release_all+0x8e/0xd0
+[   41.1]  device_unbind_cleanup+0xe/0x70
+[   41.1]  driver_detach+0x54/0xa0
+[   41.1] Allocated by task 60:
+[   41.1]  acme_probe+0x44/0x120 [acme]
+[   41.1]  really_probe+0xdb/0x340
+[   41.1] Freed by task 77:
+[   41.1]  kfree+0xf5/0x300
+[   41.1]  acme_off+0x1c/0x30 [acme]
+{caller}"
+        )
+    };
+    let by_hand = "[   41.1]  acme_remove+0x1c/0x40 [acme]\n[   41.1]  device_remove+0x3f/0x70\n";
+    let found = finding(&log(by_hand), "DR021");
+    assert_eq!(
+        found.summary,
+        "The release acme_off [acme] freed memory that acme_remove [acme], through acme_off [acme], had freed before, \
+         during an unbind."
+    );
+    assert!(
+        !found.meaning.contains("managed memory"),
+        "{}",
+        found.meaning
+    );
+    let open = finding(&log(""), "DR022");
+    assert!(
+        open.meaning.contains("The same function"),
+        "{}",
+        open.meaning
+    );
+}
+
+/// What the advice is depends on who used the memory, and when.
+#[test]
+fn memory_that_is_used_too_late_has_the_advice_that_fits() {
+    let log = |user: &str, freed_by: u32| {
+        format!(
+            "[   41.1] BUG: KASAN: slab-use-after-free in acme_use+0x1c/0x30 [acme]
+[   41.1] Read of size 8 at addr ffff888112345678 by task sh/77
+[   41.1] Call Trace:
+[   41.1]  acme_use+0x1c/0x30 [acme]
+{user}
+[   41.1] Allocated by task 60:
+[   41.1]  devm_kmalloc+0x44/0x120
+[   41.1]  acme_probe+0x44/0x120 [acme]
+[   41.1] Freed by task {freed_by}:
+[   41.1]  release_nodes+0x5a/0x110
+[   41.1]  devres_release_all+0x8e/0xd0
+[   41.1]  device_unbind_cleanup+0xe/0x70
+[   41.1]  device_release_driver_internal+0x1cc/0x200
+"
+        )
+    };
+    let release = "[   41.1]  devm_action_release+0x30/0x40\n[   41.1]  release_nodes+0x5a/0x110\n\
+                   [   41.1]  devres_release_all+0x8e/0xd0\n\
+                   [   41.1]  device_release_driver_internal+0x1cc/0x200";
+    for (user, freed_by, says) in [
+        (release, 77, "reverse order"),
+        (release, 78, "another device's resources"),
+        (
+            "[   41.1]  really_probe+0xdb/0x340",
+            78,
+            "A pointer to the memory was kept",
+        ),
+        (
+            "[   41.1]  device_remove+0x3f/0x70",
+            78,
+            "an earlier binding",
+        ),
+        ("[   41.1]  device_release+0x3f/0x70", 78, "kzalloc()"),
+        ("[   41.1]  process_one_work+0x1e0/0x3a0", 78, "a work item"),
+    ] {
+        let log = log(user, freed_by);
+        let found = finding(&log, "DR013");
+        assert!(found.meaning.contains(says), "{log}: {}", found.meaning);
+    }
+}

@@ -50,6 +50,9 @@ pub struct Splat {
     pub stacks: Vec<SplatStack>,
 }
 
+/// What is known of reports whose lines are among each other's.
+pub const MIXED: &str = "lines of several reports are mixed";
+
 /// A stack in a splat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SplatStack {
@@ -237,7 +240,10 @@ impl Splat {
             MemoryFault::Other
         } else if says("double-free") || says("invalid-free") || says("already-free") {
             MemoryFault::WronglyFreed
-        } else if says("use-after-free") || says("poison-overwritten") {
+        } else if ["use-after-free", "poison-overwritten", "memory-tag-fe"]
+            .into_iter()
+            .any(says)
+        {
             MemoryFault::UsedAfterFree
         } else {
             MemoryFault::Other
@@ -337,6 +343,8 @@ mod tests {
             ("invalid free", MemoryFault::WronglyFreed),
             ("Object already free", MemoryFault::WronglyFreed),
             ("slab-out-of-bounds", MemoryFault::Other),
+            ("invalid-access", MemoryFault::Other),
+            ("invalid-access, memory tag fe", MemoryFault::UsedAfterFree),
             ("null-ptr-deref", MemoryFault::Other),
         ] {
             let splat = Splat {

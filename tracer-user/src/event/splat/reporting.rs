@@ -52,6 +52,7 @@ pub(crate) fn is_of_reporting(name: &str) -> bool {
             | "ubsan_epilogue"
             | "check_panic_on_warn"
             | "end_report"
+            | "check_slab_allocation"
             | "print_stack_trace"
             | "dump_header"
             | "walk_stackframe"
@@ -134,6 +135,14 @@ fn is_of_exceptions(plain: &str) -> bool {
             | "bad_area_nosemaphore"
             | "do_page_fault"
             | "page_fault"
+            | "do_kernel_fault"
+            | "do_bad_area"
+            | "do_tag_check_fault"
+            | "do_translation_fault"
+            | "do_mem_abort"
+            | "el1_abort"
+            | "el1h_64_sync"
+            | "el1h_64_sync_handler"
     )
 }
 

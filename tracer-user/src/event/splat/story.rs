@@ -202,6 +202,16 @@ impl<'a> Story<'a> {
         Some(Given::of(&stack.frames))
     }
 
+    /// Who called the function that freed the memory before.
+    #[must_use]
+    pub fn freed_for(&self) -> Option<&'a Function> {
+        let by = self.freed()?.by?;
+        frames::named(&self.splat.stack(Role::Freed)?.frames)
+            .map(|(_, function, _)| function)
+            .skip_while(|function| *function != by)
+            .nth(1)
+    }
+
     /// The release in which the memory was freed.
     #[must_use]
     pub fn freed_in(&self) -> Option<Release<'a>> {
@@ -223,6 +233,17 @@ impl<'a> Story<'a> {
             })
     }
 
+    /// Whether the memory was freed with a group that was released by itself.
+    #[must_use]
+    pub fn is_freed_by_group(&self) -> bool {
+        let is_of_group = |release: &Release<'_>| {
+            self.splat.stack(Role::Freed).is_some_and(|stack| {
+                frames::named(&stack.frames).any(|(_, _, name)| name == "devres_release_group")
+            }) && release.phase == Phase::Unknown
+        };
+        self.freed_in().as_ref().is_some_and(is_of_group)
+    }
+
     /// A release that only a further stack goes through: an earlier link in a chain of locks, or who queued what ran.
     #[must_use]
     pub fn release_elsewhere(&self) -> Option<Release<'a>> {
@@ -242,6 +263,22 @@ impl<'a> Story<'a> {
             Some(release) => release.phase,
             None => phase(&stack.frames, false),
         }
+    }
+
+    /// Whether the memory was used when other resources were released than those that it was freed with: by another task, or
+    /// in another phase.
+    #[must_use]
+    pub fn is_of_two_bindings(&self) -> bool {
+        let (Some(used), Some(freed)) = (self.release(), self.freed_in()) else {
+            return false;
+        };
+        let tids = (
+            self.main.and_then(|stack| stack.tid),
+            self.splat.stack(Role::Freed).and_then(|stack| stack.tid),
+        );
+        let are_known = used.phase != Phase::Unknown && freed.phase != Phase::Unknown;
+        matches!(tids, (Some(used), Some(freed)) if used != freed)
+            || are_known && used.phase != freed.phase
     }
 
     /// Whether the release function in which the memory was used freed it, too: in one call, that is no question of
@@ -293,6 +330,22 @@ impl<'a> Story<'a> {
             .find_map(|(_, function, _)| function.module.as_deref())
     }
 
+    /// Whether it was no probe of this driver: another one is registered there, by its module or by what is called at boot.
+    #[must_use]
+    pub fn is_of_another_driver(&self, driver: &str) -> bool {
+        let outward = || {
+            frames::named(self.frames())
+                .skip_while(|(_, function, name)| !frames::registers(function, name))
+        };
+        let modules = outward().filter_map(|(_, function, _)| function.module.as_deref());
+        let at_boot = outward()
+            .zip(outward().skip(1))
+            .find(|(_, (_, _, caller))| *caller == "do_one_initcall")
+            .map(|((_, _, name), _)| name);
+        let mut registering = modules.chain(at_boot).peekable();
+        registering.peek().is_some() && !registering.any(|other| are_alike(driver, other))
+    }
+
     /// The bus's name, where a function of it is on a stack.
     #[must_use]
     pub fn bus(&self) -> Option<&'static str> {
@@ -333,10 +386,40 @@ impl<'a> Story<'a> {
     }
 }
 
+/// Whether a driver with this name can be that module's or that function's: they are spelt differently, and one often says more
+/// than the other.
+fn are_alike(driver: &str, module: &str) -> bool {
+    let letters = |name: &str| -> String {
+        name.chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|letter| letter.to_ascii_lowercase())
+            .collect()
+    };
+    let share_a_word = || {
+        driver
+            .split(|letter: char| !letter.is_ascii_alphanumeric())
+            .any(|word| word.len() > 3 && letters(module).contains(&letters(word)))
+    };
+    let (one, other) = (letters(driver), letters(module));
+    one.contains(&other) || other.contains(&one) || share_a_word()
+}
+
+/// The function of the driver core that has called a release: where devres has no frame, the compiler has put it into that.
+fn caller_of_release(frames: &[StackFrame]) -> Option<(usize, &Function, &str)> {
+    frames::named(frames)
+        .zip(frames::named(frames).skip(1))
+        .find(|((_, _, called), (_, function, name))| {
+            let is_release = called.starts_with("devm_") && called.contains("release");
+            is_release && frames::calls_devres(function, name)
+        })
+        .map(|(_, caller)| caller)
+}
+
 /// The innermost release that a stack goes through.
 fn release(frames: &[StackFrame]) -> Option<Release<'_>> {
-    let by_list =
-        frames::named(frames).find(|(_, function, name)| frames::releases(function, name));
+    let by_list = frames::named(frames)
+        .find(|(_, function, name)| frames::releases(function, name))
+        .or_else(|| caller_of_release(frames));
     let by_hand = frames::named(frames).find(|(_, function, name)| {
         let is_core = matches!(*name, "devres_release" | "devres_destroy");
         function.module.is_none() && is_core || frames::is_freeing(name)
@@ -393,5 +476,26 @@ fn phase(frames: &[StackFrame], releasing: bool) -> Phase {
         Some(Core::Deletion) => Phase::Deletion,
         Some(Core::FinalPut) => Phase::FinalPut,
         None => Phase::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_alike;
+
+    #[test]
+    fn drivers_are_told_from_other_modules() {
+        for (driver, module, alike) in [
+            ("rockchip-drm", "rockchipdrm", true),
+            ("imx-sdma", "imx_sdma", true),
+            ("wm8960", "snd_soc_wm8960", true),
+            ("tegra-hda", "snd_hda_tegra", true),
+            ("edt_ft5x06", "crypto_safexcel", false),
+            ("demo", "other", false),
+            ("imx-sdma", "sdma_driver_init", true),
+            ("goodix_ts", "sf_trng_driver_init", false),
+        ] {
+            assert_eq!(are_alike(driver, module), alike, "{driver} and {module}");
+        }
     }
 }

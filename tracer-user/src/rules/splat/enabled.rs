@@ -81,14 +81,10 @@ impl Put<'_> {
         let named = self
             .name
             .map_or_else(String::new, |name| format!(" {name}"));
-        let missing = match self.phase {
-            Phase::FailedProbe => {
-                format!("the probe enables the {what}, fails later, and does not disable it")
-            }
-            Phase::Unbind => {
-                format!("remove does not disable the {what}, and no release before this one does")
-            }
-            _ => format!("the {what} is enabled, and nobody disables it before its release"),
+        let before = match self.phase {
+            Phase::FailedProbe => format!("the probe has failed, and the {what} is still on"),
+            Phase::Unbind => format!("remove is over, and the {what} is still on"),
+            _ => format!("the {what} is still on"),
         };
         let whose = match self.phase {
             Phase::FailedProbe | Phase::Unbind => " for a device that has no driver",
@@ -97,9 +93,9 @@ impl Put<'_> {
         Finding {
             summary: format!("A {what} was still enabled when {who} put it{phase}."),
             meaning: format!(
-                "{}{whose}, and the {what}'s users are counted wrong from here on. Nobody \
-                 disabled it, or an action that does was added before the {what} was acquired, and so is released after \
-                 it.",
+                "{}{whose}, and the {what}'s users are counted wrong from here on. Nobody disabled it; or somebody enabled \
+                 it again since, as an interrupt or a work item can; or an action that disables it was added before the \
+                 {what} was acquired, and so is released after it.",
                 if *what == "clock" {
                     "The clock stays on"
                 } else {
@@ -107,7 +103,7 @@ impl Put<'_> {
                 },
             ),
             order: vec![
-                step(model, missing),
+                step(model, before),
                 step(
                     model,
                     format!("{who} puts the {what}{named}, and {seen}{phase}"),

@@ -2,7 +2,7 @@
 
 use super::{capital, mark, name, released, step, when};
 use crate::{
-    event::splat::{Splat, SplatKind, Story},
+    event::splat::{Given, Splat, SplatKind, Story},
     finding::{Certainty, Finding, RuleInfo, Severity, Subject},
     model::Model,
     rules::blame,
@@ -70,13 +70,23 @@ fn memory(finding: Finding, splat: &Splat, model: &Model) -> Finding {
         let by = name(allocated.by, "somebody");
         order.push(step(model, format!("{by} allocates the memory{through}")));
     }
+    let is_own = |freed: &Given<'_>| used.is_some_and(|release| release.callback == freed.by);
     let first = story.freed().map(|freed| match story.freed_in() {
         Some(release) => released(&release),
-        None => name(freed.by, "somebody"),
+        None => match story.freed_for().filter(|_| is_own(&freed)) {
+            Some(caller) => format!("{caller}, through {},", name(freed.by, "its release")),
+            None => name(freed.by, "somebody"),
+        },
     });
+    let managed = story
+        .allocated()
+        .is_none_or(|allocated| allocated.through.is_some());
     if let Some(first) = &first {
         let phase = when(story.freed_when());
-        order.push(step(model, format!("{first} frees it{phase}")));
+        order.push(step(
+            model,
+            format!("{} frees it{phase}", first.replace(',', "")),
+        ));
     }
     let phase = when(story.phase());
     order.push(step(
@@ -95,11 +105,20 @@ fn memory(finding: Finding, splat: &Splat, model: &Model) -> Finding {
     };
     Finding {
         summary,
-        meaning: "The release frees managed memory. An explicit kfree() frees it twice, or frees a pointer that the \
-                  allocator never returned: managed memory starts after its devres header."
-            .to_owned(),
+        meaning: if managed {
+            "The release frees managed memory. An explicit kfree() frees it twice, or frees a pointer that the allocator \
+             never returned: managed memory starts after its devres header."
+        } else {
+            "A release frees the memory, and somebody does so by hand: the release stays on the device and runs later. \
+             devm_release_action() does both at once, devm_remove_action() takes it off."
+        }
+        .to_owned(),
         order,
-        expected: vec!["devm_kfree() or the unbind frees the memory, once".to_owned()],
+        expected: vec![if managed {
+            "devm_kfree() or the unbind frees the memory, once".to_owned()
+        } else {
+            "the release frees the memory, or somebody who takes it off".to_owned()
+        }],
         ..finding
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     event::{
         Function, Message, StackFrame, Task,
         splat::{
-            Given, MemoryFault, Phase, Release, Role, Splat, SplatKind, Story, is_freeing,
+            Given, MIXED, MemoryFault, Phase, Release, Role, Splat, SplatKind, Story, is_freeing,
             is_of_allocator, is_of_reporting, warns_of_miss,
         },
     },
@@ -102,7 +102,7 @@ fn leaves_open(splat: &Splat, what: Proof) -> bool {
     }
     match splat.kind {
         // What is only shown along with others reports no fault.
-        SplatKind::Stack => splat.detail.is_none(),
+        SplatKind::Stack => splat.detail.as_deref().is_none_or(|it| it == MIXED),
         // The kernel's words say what it was: nothing of these.
         SplatKind::Warning if splat.detail.is_some() && splat.place.is_none() && !splat.cut => {
             false
@@ -182,8 +182,11 @@ fn memory(splat: &Splat, story: &Story<'_>) -> Proof {
             let managed = story
                 .allocated()
                 .is_some_and(|allocated| allocated.through.is_some());
+            // Cut off right behind the release function it shows neither who called that nor when.
+            let is_cut = used.is_some_and(|release| release.callback == freed.by)
+                && story.freed_when() == Phase::Unknown;
             let again_by_release =
-                used.is_some() && by_list.is_none() && is_by_driver(&freed, story);
+                used.is_some() && by_list.is_none() && !is_cut && is_by_driver(&freed, story);
             let again_by_hand =
                 used.is_none() && by_list.is_some() && story.phase() == Phase::Unbind;
             if managed || again_by_release || again_by_hand {

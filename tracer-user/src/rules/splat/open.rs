@@ -4,7 +4,7 @@ use super::{mark, name, next, released, step, titled, when};
 use crate::{
     event::{
         Function,
-        splat::{MemoryFault, Phase, Splat, SplatKind, Story},
+        splat::{MIXED, MemoryFault, Phase, Splat, SplatKind, Story},
     },
     finding::{Certainty, Finding, RuleInfo, Severity, Subject},
     model::Model,
@@ -31,7 +31,7 @@ pub(in crate::rules) fn open(
         certainty: Certainty::Likely,
         summary: format!("{}{}{around}.", titled(splat), story.place()),
         meaning: meaning(splat, &story),
-        order: facts(&story)
+        order: facts(splat, &story)
             .into_iter()
             .map(|fact| step(model, fact))
             .collect(),
@@ -47,7 +47,7 @@ pub(super) fn is_messenger(story: &Story<'_>) -> bool {
 }
 
 /// What the report says about the memory, in order.
-fn facts(story: &Story<'_>) -> Vec<String> {
+fn facts(splat: &Splat, story: &Story<'_>) -> Vec<String> {
     let mut facts = Vec::new();
     if let Some(allocated) = story.allocated() {
         let through = allocated
@@ -76,7 +76,12 @@ fn facts(story: &Story<'_>) -> Vec<String> {
         Some(release) => released(&release),
         None => name(story.user(), "somebody"),
     };
-    facts.push(format!("{who} uses it{}", when(story.phase())));
+    let again = if splat.memory_fault() == MemoryFault::WronglyFreed {
+        "frees it again"
+    } else {
+        "uses it"
+    };
+    facts.push(format!("{who} {again}{}", when(story.phase())));
     facts
 }
 
@@ -125,6 +130,9 @@ fn meaning(splat: &Splat, story: &Story<'_>) -> String {
         }
         SplatKind::Stall => {
             "RCU waits for one of several tasks, not necessarily the one in the release."
+        }
+        SplatKind::Stack if splat.detail.as_deref() == Some(MIXED) => {
+            "Whose each line is can't be told. With CONFIG_PRINTK_CALLER each line says who wrote it."
         }
         SplatKind::Stack if splat.detail.is_some() => {
             "The kernel shows what each task or CPU was doing: because one of them was stuck, or because somebody asked. \
@@ -231,6 +239,11 @@ fn is_managed(story: &Story<'_>) -> bool {
 }
 
 fn memory(splat: &Splat, story: &Story<'_>) -> String {
+    if story.is_within_one_release() && splat.memory_fault() == MemoryFault::WronglyFreed {
+        return "The same release function freed the memory twice. In two calls, its action was added twice or two \
+                resources share the memory; in one call that is a bug inside it. The order of releases does not matter."
+            .to_owned();
+    }
     if story.is_within_one_release() {
         return "The same release function freed the memory and used it. In one call that is a bug inside it, not in \
                 the order of releases; in two calls, for two resources of its kind, the order matters."
@@ -247,6 +260,9 @@ fn memory(splat: &Splat, story: &Story<'_>) -> String {
             "The access was wrong, not the order: the report does not say that the memory had been freed."
         }
         (_, None) => "The text does not show who freed the memory; the rest of the report does.",
+        (_, Some(freed)) if story.release().is_some_and(|it| it.callback == freed.by) => {
+            "The same function had freed the memory before; the stack does not show who called it then."
+        }
         (_, Some(_)) if story.release().is_some() => {
             "As far as the stacks show, somebody other than the driver freed the memory: the release should have held a \
              reference, or put one too often."

@@ -38,6 +38,8 @@ pub use stream::Stream;
 use crate::{
     event::{Death, Hook},
     evidence::Coverage,
+    kernel::Machine,
+    number::{counted, plural},
 };
 use event::{coverage, records::Records};
 use record::{death, function_line};
@@ -49,6 +51,7 @@ pub struct Import {
     coverage: Coverage,
     statistics: Statistics,
     death: Option<Death>,
+    machine: Option<Machine>,
 }
 
 /// How many lines there were of which kind.
@@ -70,6 +73,8 @@ pub struct Statistics {
     pub messages: u64,
     /// Whole reports of the kernel in which devres does not occur.
     pub reports: u64,
+    /// Reports of the kernel that lost their stacks.
+    pub reports_without_stack: u64,
     /// Lines among the others that begin like an event and have no end.
     pub cut: u64,
     /// Events that the input itself says are missing.
@@ -90,7 +95,7 @@ pub enum ImportError {
         "{} a devres event: record them with `devres.log=1` on a kernel with \
          CONFIG_DEBUG_DEVRES, or with the tracepoint dev:devres_log{}",
         none_of(.statistics.lines),
-        of_reports(.statistics.reports)
+        of_reports(.statistics)
     )]
     NoEvents {
         /// How many lines there were.
@@ -124,16 +129,39 @@ fn unnamed_lines(count: u64) -> String {
     }
 }
 
-/// What reports of the kernel say that have nothing to do with devres.
-fn of_reports(count: u64) -> String {
-    let (reports, stacks) = match count {
-        0 => return String::new(),
-        1 => ("1 report of the kernel is".to_owned(), "its stacks"),
-        count => (format!("{count} reports of the kernel are"), "their stacks"),
+/// What reports of the kernel are among the lines that say nothing of devres.
+fn of_reports(statistics: &Statistics) -> String {
+    let mut said = Vec::new();
+    let reports = |count| {
+        counted(
+            count,
+            "report of the kernel is",
+            "reports of the kernel are",
+        )
     };
-    format!(
-        " ({reports} among them, without devres on {stacks}: nothing in the text is about the order of releases)"
-    )
+    if statistics.reports > 0 {
+        let stacks = plural(statistics.reports, "its stacks", "their stacks");
+        let whole = reports(statistics.reports);
+        said.push(format!("{whole} among them, without devres on {stacks}"));
+    }
+    if statistics.reports_without_stack > 0 {
+        let cut = reports(statistics.reports_without_stack);
+        said.push(format!(
+            "{cut} cut off before the stack, which alone says whether devres was at work: take all of it"
+        ));
+    } else if !said.is_empty() {
+        said.push("nothing in the text is about the order of releases".to_owned());
+    }
+    let separator = if said.len() > 1 && statistics.reports_without_stack == 0 {
+        ": "
+    } else {
+        "; "
+    };
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", said.join(separator))
+    }
 }
 
 fn none_of(lines: u64) -> String {
@@ -166,6 +194,7 @@ pub fn read(reader: impl BufRead) -> Result<Import, ImportError> {
         records: found.records,
         statistics,
         death: found.death,
+        machine: found.machine,
     })
 }
 
@@ -209,6 +238,12 @@ impl Import {
             )
         };
         (unnamed > 0).then(sentence).into_iter().collect()
+    }
+
+    /// The machine that it is of, where reports of the kernel in it say so.
+    #[must_use]
+    pub fn machine(&self) -> Option<&Machine> {
+        self.machine.as_ref()
     }
 
     /// How the machine died, where the text says.

@@ -13,8 +13,9 @@ use super::{
         by_fields, call_chain, death, failed_probe,
         function_line::Entries,
         function_tracer::{FunctionTracer, Traced},
+        kernel_log,
         line::{Event, EventFinder},
-        loss,
+        loss, machine,
         operation_word::Operations,
         refusal,
         splat::Splats,
@@ -23,7 +24,10 @@ use super::{
     scan::{around, last_word},
     telling,
 };
-use crate::event::{Death, Role, raw_call::Phase};
+use crate::{
+    event::{Death, Role, raw_call::Phase},
+    kernel::Machine,
+};
 use unnamed::Waiting;
 
 /// Bytes of a stack that are kept, about.
@@ -35,6 +39,7 @@ pub(super) struct Found {
     pub(super) records: Records,
     pub(super) statistics: Statistics,
     pub(super) death: Option<Death>,
+    pub(super) machine: Option<Machine>,
 }
 
 /// Makes records of lines.
@@ -43,6 +48,7 @@ pub(super) struct Reader {
     statistics: Statistics,
     splats: Splats,
     death: death::Listener,
+    machine: machine::Listener,
     /// How many lines the current one was in the input; none where it is the rest of another one.
     count: u64,
     /// Lines so far, without those in which nothing is written: how far apart two are counts by these.
@@ -84,6 +90,7 @@ impl Reader {
             statistics: Statistics::default(),
             splats: Splats::default(),
             death: death::Listener::default(),
+            machine: machine::Listener::default(),
             count: 0,
             place: 0,
             last_event: 0,
@@ -285,7 +292,8 @@ impl Reader {
             return;
         } else {
             if let Some(who) = failed_probe::read(line) {
-                self.collector.probe_failed(who, self.place);
+                let (said, _) = kernel_log::beginning(line);
+                self.collector.probe_failed(who, said, self.place);
             }
             self.splat(line, self.count);
         }
@@ -394,6 +402,7 @@ impl Reader {
             records: self.collector.finish(),
             statistics: self.statistics,
             death: self.death.finish(),
+            machine: self.machine.finish(),
         }
     }
 }

@@ -23,6 +23,7 @@ impl Reader {
     /// The same for one of the records in a line, which is so many bytes behind its beginning: the last one of them counts
     /// for all the lines that it was.
     fn record_of_splat(&mut self, line: &[u8], before: usize, lines: (u64, bool)) {
+        self.machine.line(line);
         let number = self.place;
         let seen = self.splats.look(line, number, before, lines);
         self.take_splats();
@@ -36,13 +37,15 @@ impl Reader {
     pub(super) fn take_splats(&mut self) {
         for over in self.splats.over() {
             let lines = over.lines;
-            let is_whole = !over.splat.cut;
+            let (is_whole, has_stack) = (!over.splat.cut, !over.splat.stacks.is_empty());
             if self.collector.report(over) {
                 self.statistics.messages += 1;
                 self.statistics.event_lines += lines;
                 self.statistics.other_lines -= lines;
-            } else {
+            } else if has_stack {
                 self.statistics.reports += u64::from(is_whole);
+            } else {
+                self.statistics.reports_without_stack += u64::from(is_whole);
             }
         }
     }

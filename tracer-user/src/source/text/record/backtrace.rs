@@ -173,11 +173,11 @@ mod tests {
             ),
             (
                 "[7.841542] devm_kfree (drivers/base/devres.c:1064)",
-                "devm_kfree+0x0",
+                "devm_kfree",
             ),
             (
                 "icc_disable (drivers/interconnect/core.c:708 (discriminator 1)) icc",
-                "icc_disable+0x0 [icc]",
+                "icc_disable [icc]",
             ),
             (
                 "spi_geni_runtime_suspend+0x3c/0x4c spi_geni_qcom",
@@ -198,7 +198,7 @@ mod tests {
             // As syzbot writes.
             (
                 "release_nodes drivers/base/devres.c:506 [inline]",
-                "release_nodes+0x0",
+                "release_nodes",
             ),
             (
                 "foo_remove+0x18/0x30 drivers/misc/foo.c:12",
@@ -218,9 +218,9 @@ mod tests {
     #[test]
     fn a_function_in_parentheses_is_told_from_a_remark() {
         for (line, expected) in [
-            ("[<c012df84>] (dput)", Some("dput+0x0")),
-            ("(release_nodes)", Some("release_nodes+0x0")),
-            ("(demo_off [demo])", Some("demo_off+0x0 [demo]")),
+            ("[<c012df84>] (dput)", Some("dput")),
+            ("(release_nodes)", Some("release_nodes")),
+            ("(demo_off [demo])", Some("demo_off [demo]")),
             ("(...)", None),
             ("(snip)", None),
             ("(see dmesg_1.txt)", None),

@@ -12,6 +12,7 @@ pub(super) mod function_tracer;
 pub(super) mod kernel_log;
 pub(super) mod line;
 pub(super) mod loss;
+pub(super) mod machine;
 pub(super) mod message;
 pub(super) mod operation_word;
 pub(super) mod refusal;

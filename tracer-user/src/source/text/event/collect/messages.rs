@@ -3,14 +3,15 @@
 use super::{
     super::{
         entry::{Record, RecordKind},
+        names::NameId,
         records::MessageRecord,
     },
     Collector,
 };
 use crate::{
-    event::{Comm, Message, NodeAddress, NodeReference, Task},
+    event::{Comm, Message, NodeAddress, NodeReference, Task, splat::Story},
     source::text::{
-        envelope::prefix::Stamp,
+        envelope::prefix::{Prefix, Stamp},
         record::{
             kernel_log::Who,
             refusal::Refused,
@@ -29,6 +30,31 @@ const MOST_BETWEEN: usize = 16;
 
 /// Lines behind a failed probe within which a report after a failed probe is taken for one of that.
 const RIGHT_AFTER_PROBE: u64 = 4;
+
+/// A probe that failed, as a line says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FailedProbe {
+    device: NameId,
+    driver: Option<NameId>,
+    time: Option<Stamp>,
+    /// Who wrote the line.
+    caller: Caller,
+    /// The line's number.
+    line: u64,
+}
+
+impl FailedProbe {
+    /// Whether a report that begins there can be about what this probe had acquired: the same task writes it, at once.
+    fn is_right_before(&self, beginning: Beginning, line: u64) -> bool {
+        let is_anothers = self.caller != beginning.caller;
+        let is_late = match (self.time, beginning.time) {
+            (Some(Stamp::At(said)), Some(Stamp::At(began))) => began.abs_diff(said) > ONE_BREATH,
+            (_, Some(Stamp::After(since))) => since > ONE_BREATH,
+            _ => false,
+        };
+        line.saturating_sub(self.line) <= RIGHT_AFTER_PROBE && !is_anothers && !is_late
+    }
+}
 
 impl Collector {
     /// The kernel says that it refused a probe.
@@ -50,11 +76,16 @@ impl Collector {
     }
 
     /// The probe of a device failed.
-    pub(in crate::source::text) fn probe_failed(&mut self, who: Who<'_>, line: u64) {
+    pub(in crate::source::text) fn probe_failed(&mut self, who: Who<'_>, said: Prefix, line: u64) {
         if let Some(device) = who.device {
             let names = &mut self.records.names;
-            let driver = who.driver.map(|name| names.intern(name));
-            self.failed_probe = Some((names.intern(device), driver, line));
+            self.failed_probe = Some(FailedProbe {
+                device: names.intern(device),
+                driver: who.driver.map(|name| names.intern(name)),
+                time: said.time,
+                caller: (said.thread, said.cpu),
+                line,
+            });
         }
     }
 
@@ -68,7 +99,7 @@ impl Collector {
     ) -> u32 {
         let failed = self
             .failed_probe
-            .filter(|(.., said)| line.saturating_sub(*said) <= RIGHT_AFTER_PROBE);
+            .filter(|probe| probe.is_right_before(beginning, line));
         let behind = match self.last_of(beginning.caller) {
             Some(RecordKind::Node(node))
                 if close
@@ -90,8 +121,8 @@ impl Collector {
         };
         let record = MessageRecord {
             message: None,
-            device: failed.map(|(device, ..)| device),
-            driver: failed.and_then(|(_, driver, _)| driver),
+            device: failed.map(|probe| probe.device),
+            driver: failed.and_then(|probe| probe.driver),
             task: Task::default(),
             frames: Vec::new(),
             cpu: 0,
@@ -117,6 +148,12 @@ impl Collector {
         let Some(meaning) = splat::meaning(&over, block) else {
             return false;
         };
+        let story = Story::of(&over.splat);
+        let is_of_probe = meaning.of_failed_probe
+            && !self.records.messages.get(place).is_some_and(|record| {
+                let driver = record.driver.and_then(|name| self.records.names.text(name));
+                driver.is_some_and(|driver| story.is_of_another_driver(&driver))
+            });
         let Some(record) = self.records.messages.get_mut(place) else {
             return false;
         };
@@ -124,7 +161,7 @@ impl Collector {
         record.task = task(over.tid.unwrap_or_default(), over.comm.unwrap_or_default());
         record.frames = over.frames;
         record.cpu = over.cpu.unwrap_or_default();
-        if !meaning.of_failed_probe {
+        if !is_of_probe {
             (record.device, record.driver) = (None, None);
         }
         if let Some(device) = behind.filter(|_| meaning.of_release) {

@@ -11,6 +11,7 @@ mod messages;
 use std::num::NonZeroU32;
 
 use hashbrown::HashMap;
+use messages::FailedProbe;
 
 use super::{
     entry::{NodeRecord, Real, Record, RecordKind},
@@ -65,8 +66,8 @@ pub(in crate::source::text) struct Collector {
     relative: bool,
     /// Places kept for reports whose lines have times.
     timed_places: u32,
-    /// The last device whose probe failed, its driver, and the number of the line that says so.
-    failed_probe: Option<(NameId, Option<NameId>, u64)>,
+    /// The last probe that failed.
+    failed_probe: Option<FailedProbe>,
 }
 
 /// When and where something happened.

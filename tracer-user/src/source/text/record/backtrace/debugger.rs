@@ -62,23 +62,23 @@ mod tests {
             ),
             (
                 " #8 [ffffc900008dfd80] release_nodes at ffffffff8171f6be",
-                "release_nodes+0x0",
+                "release_nodes",
             ),
             (
                 "#12 [ffffc900008dfd80] demo_off at ffffffffc0345014 [demo]",
-                "demo_off+0x0 [demo]",
+                "demo_off [demo]",
             ),
             (
                 "#0  demo_off (data=0xffff888103b2c000) at drivers/misc/demo.c:42",
-                "demo_off+0x0",
+                "demo_off",
             ),
             (
                 "#1  0xffffffff8171f2c2 in release_nodes (dev=0x1, todo=0x2) at drivers/base/devres.c:703",
-                "release_nodes+0x0",
+                "release_nodes",
             ),
             (
                 "#1  devm_action_release (drivers/base/devres.c:703:2)",
-                "devm_action_release+0x0",
+                "devm_action_release",
             ),
             ("#1  demo_off+0x14/0x60 [demo]", "demo_off+0x14 [demo]"),
         ] {

@@ -165,7 +165,7 @@ pub(super) fn rejoined(line: &[u8], rest: &[u8]) -> Option<(Vec<u8>, Header)> {
         Some((whole, header))
     };
     let spaced = with_header([line, b" ", rest].concat());
-    let names = |found: &(Vec<u8>, Header)| found.1.function.is_some();
+    let names = |found: &(Vec<u8>, Header)| found.1.frame.is_some();
     if spaced.as_ref().is_some_and(names) {
         return spaced;
     }

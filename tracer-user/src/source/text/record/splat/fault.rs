@@ -1,10 +1,10 @@
 //! Accesses that the processor or the hardware refused, and panics.
 
-use super::forms::{Form, Header, begins, function, words};
+use super::forms::{Form, Header, begins, words};
 use crate::{
     event::splat::SplatKind,
     source::text::{
-        record::kernel_log,
+        record::{backtrace::frame, kernel_log},
         scan::{around, digits, hexadecimal, last_word, word},
     },
 };
@@ -162,10 +162,11 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         words: "CFI failure",
         read: |before, rest| {
-            let target = around(rest, b"target: ").and_then(|(_, target)| function(target));
+            let target = around(rest, b"target: ").and_then(|(_, target)| frame(target));
+            let target = target.and_then(|target| target.function);
             let to = target.map_or_else(String::new, |target| format!(", called {target}"));
             begins(before).then(|| Header {
-                function: rest.strip_prefix(b" at ").and_then(function),
+                frame: rest.strip_prefix(b" at ").and_then(frame),
                 ..Header::saying(SplatKind::Bug, format!("CFI failure{to}").as_bytes())
             })
         },

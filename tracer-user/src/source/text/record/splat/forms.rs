@@ -1,11 +1,8 @@
 //! What the first line of a report looks like, and what it says.
 
 use crate::{
-    event::{Comm, Function, Text, splat::SplatKind},
-    source::text::{
-        record::{backtrace, kernel_log},
-        scan::word,
-    },
+    event::{Comm, Function, StackFrame, Text, splat::SplatKind},
+    source::text::{record::kernel_log, scan::word},
 };
 
 /// One form of a report's first line.
@@ -28,7 +25,8 @@ pub(super) struct Header {
     pub(super) kind: SplatKind,
     pub(super) detail: Option<Text>,
     pub(super) place: Option<Text>,
-    pub(super) function: Option<Function>,
+    /// The frame of the function in which it happened.
+    pub(super) frame: Option<StackFrame>,
     pub(super) hint: Option<Text>,
     pub(super) number: Option<u64>,
     pub(super) tid: Option<u32>,
@@ -44,6 +42,11 @@ impl Header {
             kind,
             ..Self::default()
         }
+    }
+
+    /// The function in which it happened.
+    pub(super) fn function(&self) -> Option<&Function> {
+        self.frame.as_ref()?.function.as_deref()
     }
 
     /// Of this kind, with the kernel's own words for it.
@@ -69,12 +72,6 @@ pub(super) fn words(text: &[u8]) -> Option<Text> {
 pub(super) fn said(rest: &[u8]) -> Option<&[u8]> {
     let rest = rest.trim_ascii();
     (!rest.is_empty()).then_some(rest)
-}
-
-/// The function at the beginning of `devm_kfree+0x8c/0xfc [demo]`, or `devm_kfree (drivers/base/devres.c:1064)`.
-pub(super) fn function(text: &[u8]) -> Option<Function> {
-    let frame = backtrace::frame(text)?;
-    frame.function.map(|function| (*function).clone())
 }
 
 /// Whether nothing but a prefix stands before: no prose.

@@ -1,9 +1,12 @@
 //! Reports of what watches memory: KASAN, KFENCE, the slab allocator.
 
-use super::forms::{Form, Header, begins, function, said, words};
+use super::forms::{Form, Header, begins, said, words};
 use crate::{
     event::splat::SplatKind,
-    source::text::scan::{around, digits},
+    source::text::{
+        record::backtrace::frame,
+        scan::{around, digits},
+    },
 };
 
 pub(super) const FORMS: &[Form] = &[
@@ -32,7 +35,7 @@ pub(super) const FORMS: &[Form] = &[
             let sort = around(rest, b" in ").map_or(rest, |(sort, _)| sort);
             let place = around(rest, b" in ").map_or(rest, |(_, place)| place);
             Some(Header {
-                function: function(place),
+                frame: frame(place),
                 ..Header::saying(SplatKind::Bug, &[b"KMSAN: ", sort].concat())
             })
         },
@@ -102,7 +105,7 @@ fn sort_and_function(kind: SplatKind, rest: &[u8]) -> Option<Header> {
     said(rest)?;
     Some(match around(rest, b" in ") {
         Some((sort, place)) => Header {
-            function: function(place),
+            frame: frame(place),
             ..Header::saying(kind, sort)
         },
         None => Header::saying(kind, rest),

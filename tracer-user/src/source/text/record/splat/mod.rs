@@ -272,15 +272,22 @@ impl Splats {
             let open = Open::new(header, caller, place);
             return self.begin_behind(open, known, time);
         }
+        // Nobody reported it: somebody asked how often it was seen.
+        if is_end_of_count(text)
+            && let Some(open) = known.and_then(|known| self.open.get_mut(known))
+            && open.is_bare()
+        {
+            open.is_only_shown();
+        }
         let known = self.leave(known, text, caller);
         let before = known.and_then(|known| self.open.get(known));
         let behind = |at: u64| number.saturating_sub(at) <= BEHIND_SHOWN;
         let is_shown =
             before.is_some_and(|open| open.shows_others()) || self.shown.is_some_and(behind);
+        let mut mixed = Mixed::No;
         match known.and_then(|known| self.open.get_mut(known)) {
-            Some(open) => match open.part(text, place) {
+            Some(open) => match open.part(text, time, place) {
                 Took::Part => {
-                    open.seen_at(time);
                     if open.nested && open.mixed == Mixed::Yes {
                         open.nested = false;
                         self.end_interrupted();
@@ -291,7 +298,13 @@ impl Splats {
                     self.idle = time.map(|_| (line.to_vec(), place));
                     return Seen::Nothing;
                 }
-                Took::Another => self.close(known),
+                Took::Another => {
+                    // Whose lines those before were can't be told, nor can it of what follows.
+                    if open.mixed == Mixed::Yes && !open.ended {
+                        mixed = Mixed::Yes;
+                    }
+                    self.close(known);
+                }
             },
             None if !is_part(text) => return Seen::Nothing,
             None => {}
@@ -299,13 +312,16 @@ impl Splats {
         let mut open = Open::new(Header::default(), caller, place);
         open.cut = true;
         open.lines = 0;
-        if is_shown {
+        open.mixed = mixed;
+        // So only /proc/PID/stack writes frames.
+        if is_shown || memchr::memmem::find(line, b"[<0>] ").is_some() {
             open.is_only_shown();
         }
         for (line, at) in self.before.take(place) {
-            open.part(kernel_log::beginning(&line).1, at);
+            let (prefix, text) = kernel_log::beginning(&line);
+            open.part(text, prefix.time, at);
         }
-        if matches!(open.part(text, place), Took::Part) {
+        if matches!(open.part(text, time, place), Took::Part) {
             return self.begin(open, time);
         }
         Seen::Nothing
@@ -469,6 +485,12 @@ fn begins_with_module(text: &[u8]) -> bool {
     };
     let is_address = name.len() >= 8 && name.iter().all(u8::is_ascii_hexdigit);
     !is_address && !name.starts_with(b"<")
+}
+
+/// Whether a line ends a stack of which bpftrace has counted how often it was seen: `]: 3`.
+fn is_end_of_count(text: &[u8]) -> bool {
+    let count = text.trim_ascii().strip_prefix(b"]: ");
+    count.is_some_and(|count| !count.is_empty() && count.iter().all(u8::is_ascii_digit))
 }
 
 /// Whether a line belongs to a report whose first lines are missing.

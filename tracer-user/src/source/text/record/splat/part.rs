@@ -1,8 +1,8 @@
 //! Lines within a report: what each of them says.
 
-use super::forms::{self, words};
+use super::forms::words;
 use crate::{
-    event::{Comm, Function, StackFrame, Text, splat::Role},
+    event::{Comm, StackFrame, Text, splat::Role},
     source::text::{
         record::backtrace,
         scan::{around, digits, hexadecimal, word},
@@ -18,20 +18,24 @@ pub(super) enum Part {
     Call(StackFrame, StackFrame),
     /// A stack begins.
     Stack(Role, Option<u32>),
-    /// A stack begins with this frame.
-    StackAt(Role, StackFrame),
+    /// A stack begins with this frame, of this task.
+    StackAt(Role, Option<u32>, StackFrame),
     /// What follows was interrupted.
     Interrupted,
     /// The registers: the function in which it happened, if the address lies in one.
-    Registers(Machine, Option<Function>),
+    Registers(Machine, Option<StackFrame>),
+    /// The registers of the process that has called the kernel.
+    ProcessRegisters,
     /// The function that has called where the registers point to.
-    Link(Function),
+    Link(StackFrame),
     /// The task.
     Task(Who),
     /// The modules: the one that is being loaded or unloaded.
     Modules(Option<Text>),
     /// The code at which it happened: whether it is an instruction by which the kernel reports.
     Code(bool),
+    /// The memory has the tag of what is free.
+    FreeMemory,
     /// The address of the last page fault.
     FaultAddress(u64),
     /// The stack of a task begins or ends.
@@ -109,13 +113,16 @@ pub(super) fn read(line: &[u8]) -> Part {
         .iter()
         .find_map(|(name, machine)| Some((line.strip_prefix(*name)?, *machine)))
     {
-        return Part::Registers(machine, forms::function(backtrace::behind_addresses(at)));
+        return Part::Registers(machine, backtrace::frame(backtrace::behind_addresses(at)));
+    }
+    if line.starts_with(b"RIP: 0033:") || line.starts_with(b"RIP: 0023:") {
+        return Part::ProcessRegisters;
     }
     let caller = [&b"lr : "[..], b"LR is at ", b"ra : "]
         .iter()
-        .find_map(|name| forms::function(line.strip_prefix(*name)?));
-    if let Some(function) = caller {
-        return Part::Link(function);
+        .find_map(|name| backtrace::frame(line.strip_prefix(*name)?));
+    if let Some(frame) = caller {
+        return Part::Link(frame);
     }
     if let Some(part) = facts(line) {
         return part;
@@ -207,7 +214,9 @@ fn stack(line: &[u8]) -> Option<Part> {
         (b"INFO: Freed in ", Role::Freed),
     ] {
         if let Some(frame) = line.strip_prefix(words).and_then(backtrace::frame) {
-            return Some(Part::StackAt(role, frame));
+            let tid = around(line, b" pid=").and_then(|(_, tid)| digits(tid));
+            let tid = tid.and_then(|(tid, _)| u32::try_from(tid).ok());
+            return Some(Part::StackAt(role, tid, frame));
         }
     }
     if line.starts_with(b"Last potentially related work creation")
@@ -316,6 +325,10 @@ fn facts(line: &[u8]) -> Option<Part> {
     if let Some(code) = line.strip_prefix(b"Code: ") {
         return marked(code).map(|(marked, behind)| Part::Code(reports(marked, behind)));
     }
+    // KASAN_TAG_INVALID of mm/kasan/kasan.h.
+    if line.starts_with(b"Pointer tag: [") && line.ends_with(b"memory tag: [fe]") {
+        return Some(Part::FreeMemory);
+    }
     if let Some(address) = line.strip_prefix(b"CR2: ") {
         let (address, _) = word(address)?;
         return hexadecimal(address).map(Part::FaultAddress);
@@ -381,10 +394,10 @@ mod tests {
             "pc is at demo_off+0x14/0x40 [demo]",
             "    pc: c008000001a30014: demo_off+0x14/0x40 [demo]",
         ] {
-            let Part::Registers(_, Some(function)) = read(line.as_bytes()) else {
+            let Part::Registers(_, Some(frame)) = read(line.as_bytes()) else {
                 panic!("{line}");
             };
-            assert_eq!(function.to_string(), "demo_off [demo]", "{line}");
+            assert_eq!(frame.to_string(), "demo_off+0x14 [demo]", "{line}");
         }
     }
 
@@ -417,7 +430,7 @@ mod tests {
             let Part::Call(called, calls) = read(line.as_bytes()) else {
                 panic!("{line}");
             };
-            assert_eq!(called.to_string(), "demo_release+0x0 [demo]");
+            assert_eq!(called.to_string(), "demo_release [demo]");
             assert_eq!(calls.to_string(), "release_nodes+0x1b0");
         }
     }

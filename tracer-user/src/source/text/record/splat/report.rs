@@ -31,7 +31,7 @@ pub(super) struct Open {
     pub(super) caller: Caller,
     /// Its last line that says something.
     pub(super) last: u64,
-    /// The time of that.
+    /// The latest time of one.
     time: Option<u64>,
     /// The time of its first line.
     pub(super) began: Option<Stamp>,
@@ -61,16 +61,74 @@ struct Building {
     role: Role,
     tid: Option<u32>,
     frames: Vec<StackFrame>,
+    /// When each of them was written.
+    times: Vec<Option<u64>>,
+    /// Its first frame is that of the line that introduces it.
+    names_frame: bool,
+}
+
+impl Building {
+    fn new(role: Role, tid: Option<u32>) -> Self {
+        Self {
+            role,
+            tid,
+            frames: Vec::new(),
+            times: Vec::new(),
+            names_frame: false,
+        }
+    }
+
+    /// Takes a frame in, where its time says that it belongs: a log that came over a network may have swapped lines.
+    fn take(&mut self, frame: StackFrame, time: Option<u64>) -> bool {
+        let later =
+            |other: &Option<u64>| time.is_some_and(|time| other.is_some_and(|it| it > time));
+        let at = self
+            .times
+            .iter()
+            .position(later)
+            .unwrap_or(self.times.len());
+        let before = at.checked_sub(1).and_then(|before| self.frames.get(before));
+        // A line that came twice is one frame.
+        if self.frames.len() >= MOST_FRAMES || before == Some(&frame) {
+            return false;
+        }
+        // Of the line that introduces it, it is the place: here is the whole stack.
+        if self.names_frame && self.frames.first() == Some(&frame) {
+            self.frames.remove(0);
+            self.times.remove(0);
+            self.names_frame = false;
+            return self.take(frame, time);
+        }
+        self.frames.insert(at, frame);
+        self.times.insert(at, time);
+        true
+    }
+
+    /// Whether it has begun without a line that introduces it, with one frame later than this.
+    fn is_introduced_late(&self, time: Option<u64>) -> bool {
+        let [Some(first)] = self.times[..] else {
+            return false;
+        };
+        time.is_some_and(|time| time < first)
+    }
 }
 
 /// What shows of which kind a report is whose first lines are missing.
 #[derive(Debug, Default, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a sign that is there or not, whatever the others are"
+)]
 struct Signs {
     machine: Option<Machine>,
     /// Whether the instruction is one by which the kernel reports.
     reports: Option<bool>,
     /// The instruction lies in no function: it was called through a pointer to something else.
     astray: bool,
+    /// The registers that come last are those of the process that called the kernel, and so is the code.
+    of_process: bool,
+    /// It names an object of KFENCE.
+    fenced: bool,
     /// The last page fault was next to NULL: that of a process would be none of the kernel's.
     near_null: bool,
 }
@@ -125,7 +183,7 @@ impl Open {
         certain: bool,
         at: At,
     ) -> bool {
-        let completes = alone.function.is_none() && whole.function.is_some()
+        let completes = alone.frame.is_none() && whole.frame.is_some()
             || alone.place.is_none() && whole.place.is_some()
             || alone.hint.is_none() && whole.hint.is_some()
             || rank(alone.kind) < rank(whole.kind);
@@ -139,8 +197,8 @@ impl Open {
         if own.detail == alone.detail {
             own.detail = whole.detail;
         }
-        if own.function == alone.function {
-            own.function = whole.function;
+        if own.frame == alone.frame {
+            own.frame = whole.frame;
         }
         own.place = own.place.take().or(whole.place);
         own.hint = own.hint.take().or(whole.hint);
@@ -150,13 +208,13 @@ impl Open {
         true
     }
 
-    /// A line that says something has this time. If that is before another one's, the lines are out of order.
-    pub(super) fn seen_at(&mut self, time: Option<Stamp>) {
-        let Some(Stamp::At(time)) = time else { return };
-        if self.time.is_some_and(|last| time < last) {
+    /// A line that says something has this time. If that is before another one's, the lines are out of order; frames are
+    /// put in order again.
+    fn seen_at(&mut self, time: Option<u64>, is_frame: bool) {
+        if !is_frame && time.is_some() && time < self.time {
             self.mixed = Mixed::Yes;
         }
-        self.time = Some(time);
+        self.time = self.time.max(time);
     }
 
     fn count(&mut self, at: At) {
@@ -197,7 +255,7 @@ impl Open {
         }
         self.cut &= header.fatal;
         own.place = own.place.take().or_else(|| header.place.clone());
-        own.function = own.function.take().or_else(|| header.function.clone());
+        own.frame = own.frame.take().or_else(|| header.frame.clone());
         own.hint = own.hint.take().or_else(|| header.hint.clone());
         own.number = own.number.or(header.number);
         own.tid = header.tid.or(own.tid);
@@ -211,8 +269,22 @@ impl Open {
     }
 
     /// Takes a line within the report in.
-    pub(super) fn part(&mut self, text: &[u8], at: At) -> Took {
+    pub(super) fn part(&mut self, text: &[u8], time: Option<Stamp>, at: At) -> Took {
         let part = part::read(text);
+        let time = match time {
+            Some(Stamp::At(time)) => Some(time),
+            _ => None,
+        };
+        self.signs.fenced |= memchr::memmem::find(text, b"kfence-#").is_some();
+        let is_frame = matches!(part, Part::Frame(_) | Part::Call(..));
+        let took = self.take(part, time, at);
+        if matches!(took, Took::Part) {
+            self.seen_at(time, is_frame);
+        }
+        took
+    }
+
+    fn take(&mut self, part: Part, time: Option<u64>, at: At) -> Took {
         if self.ended {
             // The registers are repeated; a stack is of another report.
             return match part {
@@ -228,7 +300,7 @@ impl Open {
             Part::Frame(None) if self.stacks.is_empty() => return Took::Nothing,
             Part::Frame(None) => self.count(at),
             Part::Frame(Some(frame)) => {
-                if !self.frame(frame) {
+                if !self.frame(frame, time) {
                     return Took::Nothing;
                 }
                 self.count(at);
@@ -239,17 +311,23 @@ impl Open {
                     .last()
                     .is_none_or(|stack| stack.frames.is_empty());
                 if is_first {
-                    self.frame(called);
+                    self.frame(called, time);
                 }
-                if !self.frame(frame) {
+                if !self.frame(frame, time) {
                     return Took::Nothing;
                 }
                 self.count(at);
             }
+            Part::Stack(Role::Report, _) if self.is_introduced_late(time) => {
+                return Took::Nothing;
+            }
             Part::Stack(role, tid) => return self.begin_stack(role, tid, at),
-            Part::StackAt(role, frame) => {
-                self.stack(role, None);
-                self.frame(frame);
+            Part::StackAt(role, tid, frame) => {
+                self.stack(role, tid);
+                self.frame(frame, time);
+                if let Some(stack) = self.stacks.last_mut() {
+                    stack.names_frame = true;
+                }
                 self.count(at);
             }
             Part::Interrupted => {
@@ -263,14 +341,18 @@ impl Open {
                 return Took::Nothing;
             }
             Part::Registers(_, Some(other)) if self.is_elsewhere(&other) => return Took::Another,
-            Part::Registers(machine, function) => {
-                self.registers(machine, function);
+            Part::Registers(machine, frame) => {
+                self.registers(machine, frame);
                 self.last = at.number;
                 return Took::Nothing.or_part(self.place.is_none());
             }
-            Part::Link(function) => {
-                if self.signs.astray && self.header.function.is_none() {
-                    self.header.function = Some(function);
+            Part::ProcessRegisters => {
+                self.signs.of_process = true;
+                return Took::Nothing;
+            }
+            Part::Link(frame) => {
+                if self.signs.astray && self.header.frame.is_none() {
+                    self.header.frame = Some(frame);
                 }
                 return Took::Nothing;
             }
@@ -283,9 +365,16 @@ impl Open {
                 self.module = module.or_else(|| self.module.take());
                 return Took::Nothing.or_part(self.place.is_none());
             }
+            Part::Code(_) if self.signs.of_process => return Took::Nothing,
             Part::Code(reports) => {
                 self.signs.reports = self.signs.reports.or(Some(reports));
                 self.last = at.number;
+                return Took::Nothing;
+            }
+            Part::FreeMemory => {
+                if let Some(detail) = &mut self.header.detail {
+                    *detail = Text::from(format!("{detail}, memory tag fe"));
+                }
                 return Took::Nothing;
             }
             Part::FaultAddress(address) => {
@@ -378,58 +467,59 @@ impl Open {
             self.stacks.pop();
         }
         if self.stacks.len() < MOST_STACKS {
-            self.stacks.push(Building {
-                role,
-                tid,
-                frames: Vec::new(),
-            });
+            self.stacks.push(Building::new(role, tid));
         }
     }
 
     /// Takes a frame in.
-    fn frame(&mut self, frame: StackFrame) -> bool {
+    fn frame(&mut self, frame: StackFrame, time: Option<u64>) -> bool {
         if self.stacks.is_empty() {
             self.stack(Role::Report, None);
         }
-        let Some(stack) = self.stacks.last_mut() else {
-            return false;
-        };
-        // A line that came twice is one frame.
-        if stack.frames.len() >= MOST_FRAMES || stack.frames.last() == Some(&frame) {
-            return false;
-        }
-        stack.frames.push(frame);
-        true
+        self.stacks
+            .last_mut()
+            .is_some_and(|stack| stack.take(frame, time))
+    }
+
+    /// Whether the line that introduces a stack has come behind its first frame.
+    fn is_introduced_late(&self, time: Option<u64>) -> bool {
+        let last = self.stacks.last();
+        last.is_some_and(|stack| stack.role == Role::Report && stack.is_introduced_late(time))
     }
 
     /// Whether registers are those of another report: a warning's are at the place that its first line names.
-    fn is_elsewhere(&self, other: &Function) -> bool {
-        let own = self.header.function.as_ref();
+    fn is_elsewhere(&self, other: &StackFrame) -> bool {
+        let own = self.header.function();
+        let names_another = |own: &Function| {
+            let other = other.function.as_deref();
+            other.is_some_and(|other| own.name != other.name)
+        };
         self.header.kind == SplatKind::Warning
             && !self.has_frames()
-            && own.is_some_and(|own| own.name != other.name)
-            && !other.base_name().is_some_and(is_of_reporting)
+            && own.is_some_and(names_another)
+            && !is_reporting(other)
     }
 
-    fn registers(&mut self, machine: Machine, function: Option<Function>) {
+    fn registers(&mut self, machine: Machine, frame: Option<StackFrame>) {
         let mut frames = self.stacks.iter().flat_map(|stack| &stack.frames);
         // A debugger shows first how it was called.
-        let is_reporting = |frame: &StackFrame| {
-            let function = frame.function.as_deref();
-            function
-                .and_then(Function::base_name)
-                .is_some_and(is_of_reporting)
-        };
         if frames.any(|frame| !is_reporting(frame)) {
             return;
         }
         self.signs.machine = self.signs.machine.or(Some(machine));
-        self.signs.astray = function.is_none();
-        if self.header.function.is_none() {
-            self.header.function =
-                function.filter(|function| !function.base_name().is_some_and(is_of_reporting));
+        self.signs.astray = frame.is_none();
+        if self.header.frame.is_none() {
+            self.header.frame = frame.filter(|frame| !is_reporting(frame));
         }
     }
+}
+
+/// Whether a frame is one of the functions that print the report.
+fn is_reporting(frame: &StackFrame) -> bool {
+    let function = frame.function.as_deref();
+    function
+        .and_then(Function::base_name)
+        .is_some_and(is_of_reporting)
 }
 
 impl Took {

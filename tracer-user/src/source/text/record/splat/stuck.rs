@@ -1,9 +1,12 @@
 //! Tasks and CPUs that do not get on: hung tasks, lockups, RCU stalls.
 
-use super::forms::{Form, Header, function};
+use super::forms::{Form, Header};
 use crate::{
     event::{Comm, splat::SplatKind},
-    source::text::scan::{around, digits},
+    source::text::{
+        record::backtrace::frame,
+        scan::{around, digits},
+    },
 };
 
 pub(super) const FORMS: &[Form] = &[
@@ -123,7 +126,7 @@ fn hard_lockup(before: &[u8], rest: &[u8]) -> Option<Header> {
     let is_one = matches!(behind.trim_ascii(), b"" | b"self-detected");
     is_one.then(|| Header {
         cpu: u16::try_from(cpu).ok(),
-        function: at.and_then(function),
+        frame: at.and_then(frame),
         ..Header::of(SplatKind::Lockup)
     })
 }

@@ -1,10 +1,12 @@
 //! `WARN_ON()` and `BUG_ON()`: reports that name a place in the source.
 
-use super::forms::{Form, Header, begins, function, said, words};
+use std::sync::Arc;
+
+use super::forms::{Form, Header, begins, said, words};
 use crate::{
-    event::{Function, splat::SplatKind},
+    event::{Function, StackFrame, splat::SplatKind},
     source::text::{
-        record::kernel_log,
+        record::{backtrace, kernel_log},
         scan::{around, digits, word},
     },
 };
@@ -48,10 +50,10 @@ fn warned(_: &[u8], rest: &[u8]) -> Option<Header> {
         // A kernel without the places says only the function.
         if let Some((before, at)) = around(rest, b" at ")
             && is_task(before)
-            && let Some(function) = function(at)
+            && let Some(frame) = backtrace::frame(at)
         {
             task(before, &mut header);
-            header.function = Some(function);
+            header.frame = Some(frame);
             return Some(header);
         }
         // The place was wrapped to the next line, or cut off.
@@ -62,7 +64,7 @@ fn warned(_: &[u8], rest: &[u8]) -> Option<Header> {
     header.place = words(place);
     let behind = behind.trim_ascii_start();
     let behind = behind.strip_prefix(b"at ").unwrap_or(behind);
-    header.function = function(behind).or_else(|| name_alone(behind));
+    header.frame = backtrace::frame(behind).or_else(|| name_alone(behind));
     if let Some((_, task)) = around(behind, b"CPU#") {
         header.cpu = digits(task).and_then(|(cpu, _)| u16::try_from(cpu).ok());
         let name = word(task.trim_ascii_end()).and_then(|(_, task)| word(task));
@@ -81,16 +83,21 @@ fn warned(_: &[u8], rest: &[u8]) -> Option<Header> {
 }
 
 /// A function that has lost its offset: one word, as no word of prose is spelt.
-fn name_alone(text: &[u8]) -> Option<Function> {
+fn name_alone(text: &[u8]) -> Option<StackFrame> {
     let (name, rest) = word(text)?;
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
     if !rest.trim_ascii().is_empty() || !name.contains(&b'_') || !name.iter().all(is_name) {
         return None;
     }
-    Some(Function {
+    Some(StackFrame {
         address: 0,
-        name: words(name),
-        module: None,
+        function: Some(Arc::new(Function {
+            address: 0,
+            name: words(name),
+            module: None,
+        })),
+        offset: 0,
+        line: None,
     })
 }
 

@@ -1,7 +1,10 @@
 //! A report that begins while another one has not ended, or right behind it.
 
 use super::{
-    super::part::{self, Part, Who},
+    super::{
+        forms::Header,
+        part::{self, Part, Who},
+    },
     Mixed, Open,
 };
 use crate::event::splat::{Role, SplatKind};
@@ -55,6 +58,11 @@ impl Open {
     pub(in super::super) fn shows_others(&self) -> bool {
         let is_one = self.header.kind == SplatKind::Stack && self.header.detail.is_some();
         self.header.kind.is_stuck() || is_one
+    }
+
+    /// Whether nothing but one stack is known of it.
+    pub(in super::super) fn is_bare(&self) -> bool {
+        self.cut && self.header == Header::default() && self.stacks.len() == 1
     }
 
     /// It is no report of a fault: what a task or CPU was doing is shown because another one is stuck, or somebody asks.

@@ -1,18 +1,13 @@
 //! What a report was, once all of it was seen.
 
-use std::sync::Arc;
-
 use super::{
     super::{Over, forms::Header, part::Machine},
-    Building, Mixed, Open, Signs,
+    Building, Mixed, Open, Signs, is_reporting,
 };
 use crate::{
     event::{
         Function, StackFrame,
-        splat::{
-            Role, Splat, SplatKind, SplatStack, is_interrupt_entry, is_of_driver_core,
-            is_of_reporting,
-        },
+        splat::{MIXED, Role, Splat, SplatKind, SplatStack, is_interrupt_entry, is_of_driver_core},
     },
     source::text::record::message::line_of_source,
 };
@@ -35,37 +30,27 @@ impl Open {
             self.signs = Signs::default();
             self.cut = true;
             if self.mixed == Mixed::Yes {
+                self.header.detail = Some(MIXED.into());
+                self.module = None;
                 self.keep_driver_core();
             }
         }
         let kind = self.kind();
-        let function = self.header.function.take().map(Arc::new);
-        // The function in which it happened has no frame of its own on x86.
+        let frame = self.header.frame.take();
+        let function = frame.as_ref().and_then(|frame| frame.function.clone());
+        // What a stuck CPU did was interrupted by what reports it.
+        let shows = |role: Role| {
+            role == Role::Report || kind == SplatKind::Lockup && role == Role::Interrupted
+        };
         let first = self
             .stacks
             .iter_mut()
-            .find(|stack| stack.role == Role::Report);
-        if let (Some(function), Some(stack)) = (&function, first)
+            .find(|stack| shows(stack.role) && !stack.frames.is_empty());
+        if let (Some(frame), Some(stack)) = (frame, first)
             && !matches!(kind, SplatKind::Hung | SplatKind::Stall)
             && !kind.watches_memory()
-            && !stack.frames.iter().any(|frame| is_of(frame, function))
-            && !stack.frames.is_empty()
         {
-            // A kernel that stops at warnings prints how it came to print before that.
-            let printing = stack
-                .frames
-                .iter()
-                .take_while(|frame| is_reporting(frame))
-                .count();
-            stack.frames.insert(
-                printing,
-                StackFrame {
-                    address: 0,
-                    function: Some(Arc::clone(function)),
-                    offset: 0,
-                    line: None,
-                },
-            );
+            stack.show(frame);
         }
         let tid = self.header.tid;
         let stacks: Vec<SplatStack> = self
@@ -78,17 +63,22 @@ impl Open {
                 frames: stack.frames.into(),
             })
             .collect();
-        let frames = stacks
-            .iter()
-            .find(|stack| stack.role == Role::Report)
-            .map(|stack| without_reporting(&stack.frames))
-            .unwrap_or_default();
+        let first = stacks.iter().find(|stack| shows(stack.role));
+        let frames = first.map(|stack| without_reporting(&stack.frames));
+        // Of two accesses the report names in full only the task of one.
+        let other = first
+            .and_then(|stack| stack.tid)
+            .filter(|it| tid != Some(*it));
+        let (comm, cpu) = match other {
+            Some(_) => (None, None),
+            None => (self.header.comm, self.header.cpu.or(self.caller.1)),
+        };
         Some(Over {
             place,
-            frames,
-            tid,
-            comm: self.header.comm,
-            cpu: self.header.cpu.or(self.caller.1),
+            frames: frames.unwrap_or_default(),
+            tid: other.or(tid),
+            comm,
+            cpu,
             lines: self.lines,
             splat: Splat {
                 kind,
@@ -108,7 +98,7 @@ impl Open {
     /// Whether its first line alone says what devres complains of, and in which function, whosever the stack is.
     fn says_enough(&self) -> bool {
         let place = self.header.place.as_deref().unwrap_or_default();
-        let is_whole = self.header.function.is_some() && !self.cut;
+        let is_whole = self.header.frame.is_some() && !self.cut;
         self.header.kind == SplatKind::Warning && is_whole && line_of_source(place).is_some()
     }
 
@@ -116,7 +106,7 @@ impl Open {
     /// another one's, or has lost its beginning.
     fn lacks_its_function(&self) -> bool {
         let stack = self.stacks.iter().find(|stack| stack.role == Role::Report);
-        match (&self.header.function, stack) {
+        match (self.header.function(), stack) {
             (Some(function), Some(stack)) if self.header.kind.watches_memory() => {
                 !stack.frames.is_empty() && !stack.frames.iter().any(|frame| is_of(frame, function))
             }
@@ -139,6 +129,7 @@ impl Open {
         match (self.header.kind, self.signs) {
             // It was only shown: its registers are those of code that was well.
             (SplatKind::Stack, _) if self.header.detail.is_some() => SplatKind::Stack,
+            (SplatKind::Stack, Signs { fenced: true, .. }) => SplatKind::Kfence,
             (SplatKind::Stack, signs) if self.roles(Role::Freed) && signs.machine.is_none() => {
                 SplatKind::Kasan
             }
@@ -157,7 +148,7 @@ impl Open {
 
     /// Whether it is the warning about a reference count.
     fn is_of_references(&self) -> bool {
-        let function = self.header.function.as_ref();
+        let function = self.header.function();
         function.and_then(Function::base_name) == Some("refcount_warn_saturate")
     }
 
@@ -186,9 +177,8 @@ impl Open {
             stacks.push(stack);
             if !outward.is_empty() {
                 stacks.push(Building {
-                    role: Role::Interrupted,
-                    tid,
                     frames: outward,
+                    ..Building::new(Role::Interrupted, tid)
                 });
             }
         }
@@ -196,20 +186,39 @@ impl Open {
     }
 }
 
+impl Building {
+    /// Takes in where it happened: that has no frame of its own on x86, and one without its offset on 32-bit ARM.
+    fn show(&mut self, frame: StackFrame) {
+        let is_it = |known: &&mut StackFrame| {
+            let function = frame.function.as_deref();
+            function.is_some_and(|function| is_of(known, function))
+        };
+        match self.frames.iter_mut().find(is_it) {
+            Some(known) if known.offset == 0 => *known = frame,
+            Some(_) => {}
+            None => {
+                // A kernel that stops at warnings prints how it came to print before that.
+                let printing = self.frames.iter().take_while(|frame| is_printing(frame));
+                self.frames.insert(printing.count(), frame);
+            }
+        }
+    }
+}
+
 /// The frames from the one on in which it happened: without those that print the report.
 fn without_reporting(frames: &[StackFrame]) -> Vec<StackFrame> {
-    let first = frames.iter().position(|frame| !is_reporting(frame));
+    let first = frames.iter().position(|frame| !is_printing(frame));
     frames
         .get(first.unwrap_or(0)..)
         .unwrap_or_default()
         .to_vec()
 }
 
-fn is_reporting(frame: &StackFrame) -> bool {
+/// Whether a frame is one of those that lead to the report.
+fn is_printing(frame: &StackFrame) -> bool {
     let function = frame.function.as_deref();
-    function
-        .and_then(Function::base_name)
-        .is_some_and(|name| is_of_reporting(name) || name.starts_with("debug_print_"))
+    let name = function.and_then(Function::base_name);
+    is_reporting(frame) || name.is_some_and(|name| name.starts_with("debug_print_"))
 }
 
 fn is_of(frame: &StackFrame, function: &Function) -> bool {
