@@ -12,6 +12,7 @@ use crate::{
     filter::DeviceFilter,
     finding::{Finding, Severity},
     history::{Histories, HistoryObserver, Limits, Window},
+    kernel::Machine,
     model::{Change, Model},
     rules::RuleSet,
     run::{Purpose, Run, Wanted},
@@ -38,6 +39,8 @@ pub(super) struct ReportOptions {
 pub(super) struct Judged {
     name: String,
     pub(super) header: Option<Header>,
+    /// What a text says of its machine.
+    pub(super) machine: Option<Machine>,
     information: SourceInformation,
     histories: Histories,
     findings: Vec<Finding>,
@@ -86,9 +89,13 @@ impl Judged {
         let mut summary = concluded.summary;
         // It lists no events: how many were wanted says nothing here.
         summary.chosen_events = None;
+        if options.window != Window::default() && histories.devices.is_empty() {
+            summary.doubt("nothing happened between --since and --until".to_owned());
+        }
         let judged = Self {
             name,
             header: recording.header().cloned(),
+            machine: recording.machine().filter(|_| !options.redact).cloned(),
             information,
             histories,
             findings: concluded.findings,

@@ -126,6 +126,7 @@ impl Report {
             let mail = Mail {
                 report: contents,
                 header: judged.header.as_ref(),
+                machine: judged.machine.as_ref(),
                 whole_stacks: self.stacks,
             };
             write_mail(&mail, &mut writer)

@@ -232,6 +232,7 @@ pub(crate) fn report_mail(material: &Material) -> Vec<u8> {
     let mail = |whole_stacks| {
         reported(material, |report, text| {
             let mail = Mail {
+                machine: None,
                 report: *report,
                 header: Some(&header),
                 whole_stacks,

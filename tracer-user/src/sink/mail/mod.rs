@@ -18,7 +18,7 @@ use crate::{
     escape::{begun, escape},
     evidence::SourceInformation,
     finding::{self, Finding, Severity},
-    kernel::taints,
+    kernel::{Machine, taints},
     number::counted,
     rules::RuleSet,
     trace_file::Header,
@@ -38,6 +38,8 @@ pub struct Mail<'a> {
     pub report: Report<'a>,
     /// What a trace file says of itself; other recordings say none of it.
     pub header: Option<&'a Header>,
+    /// What a text says of its machine.
+    pub machine: Option<&'a Machine>,
     /// Whether call stacks are whole, not only the frames that show who it was.
     pub whole_stacks: bool,
 }
@@ -83,12 +85,18 @@ fn subject(findings: &[Finding]) -> Option<String> {
 
 fn write_facts(mail: &Mail<'_>, writer: &mut dyn Write) -> io::Result<()> {
     let source = mail.report.source;
-    let system = mail.header.and_then(|header| header.system.as_ref());
+    let system = match mail.header {
+        Some(header) => header.system.as_ref(),
+        None => mail.machine.map(|machine| &machine.system),
+    };
     let unknown = || UNKNOWN.to_owned();
     let told = |text: Option<&String>| text.map_or_else(unknown, |text| escape(text));
     let kernel = match (&source.kernel, &source.machine) {
         (Some(kernel), Some(machine)) => format!("{} {}", escape(kernel), escape(machine)),
-        (kernel, _) => told(kernel.as_ref()),
+        (kernel, _) => {
+            let machine = mail.machine.and_then(|machine| machine.kernel.as_ref());
+            told(kernel.as_ref().or(machine))
+        }
     };
     let tainted = match system.and_then(|system| system.taint) {
         None => unknown(),
