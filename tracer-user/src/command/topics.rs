@@ -57,7 +57,7 @@ Accepted input, recognized by content, not by name:
   text                      a kernel log with DEVRES lines or splats, or a trace of devres_log with or
                             without function events; prefixes of consoles, journals, mail and CI are
                             removed
-The file name - is standard input. Decompress files first.
+Compressed with gzip, xz, bzip2 or zstd, too. The file name - is standard input.
 
 Tables of a lab (export --format parquet), for DuckDB and Spark: TABLE/kernel=RELEASE/machine=NAME/HASH.parquet
 with the tables recordings, bindings, resources, findings and events. A recording replaces itself.

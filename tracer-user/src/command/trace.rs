@@ -74,7 +74,7 @@ pub(super) struct Trace {
     #[command(flatten)]
     debug: DebugOptions,
     /// Replay this recording instead of tracing the kernel; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command", "rebind"], conflicts_with_all = PROBE_OPTIONS)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "user", "command", "rebind", "force"], conflicts_with_all = PROBE_OPTIONS)]
     from: Option<PathBuf>,
 }
 

@@ -60,7 +60,7 @@ Exit codes:
 #[command(after_help = EXIT_CODES, group = clap::ArgGroup::new("unbound").args(["exercise", "exercise_module", "rebind"]))]
 pub(super) struct Check {
     /// A recording, or a kernel log or text trace as `import` reads it; - for standard input
-    #[arg(conflicts_with_all = ["command", "propagate", "exercise", "exercise_module", "rebind", "duration", "record", "user", "cycles", "force"], conflicts_with_all = PROBE_OPTIONS)]
+    #[arg(conflicts_with_all = ["command", "propagate", "exercise", "exercise_module", "rebind", "duration", "record", "user", "cycles", "force", "hold", "fail_probe", "resume"], conflicts_with_all = PROBE_OPTIONS)]
     file: Option<PathBuf>,
     /// The policy file; `devres-tracer policy init` writes one
     #[arg(long, short, value_name = "FILE", help_heading = "Policy")]
