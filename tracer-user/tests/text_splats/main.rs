@@ -8,6 +8,7 @@ mod joined;
 mod kinds;
 mod names;
 mod nested;
+mod shown;
 #[path = "../support/text.rs"]
 mod support;
 mod users;

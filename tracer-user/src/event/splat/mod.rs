@@ -1,5 +1,6 @@
 //! Splats: what the kernel writes into its log when something is wrong, with the stacks that come with it.
 
+mod driver;
 mod frames;
 mod library;
 mod reporting;

@@ -1,7 +1,10 @@
 //! One report, while its lines come.
 
+mod building;
 mod nested;
 mod over;
+
+use building::Building;
 
 use super::{
     At, Caller,
@@ -15,8 +18,6 @@ use crate::event::{
 };
 use crate::source::text::envelope::prefix::Stamp;
 
-/// Frames of a stack that are kept.
-const MOST_FRAMES: usize = 64;
 /// Stacks of a report that are kept.
 const MOST_STACKS: usize = 12;
 
@@ -54,63 +55,6 @@ pub(super) struct Open {
     fatal: bool,
     pub(super) ended: bool,
     pub(super) lines: u64,
-}
-
-#[derive(Debug)]
-struct Building {
-    role: Role,
-    tid: Option<u32>,
-    frames: Vec<StackFrame>,
-    /// When each of them was written.
-    times: Vec<Option<u64>>,
-    /// Its first frame is that of the line that introduces it.
-    names_frame: bool,
-}
-
-impl Building {
-    fn new(role: Role, tid: Option<u32>) -> Self {
-        Self {
-            role,
-            tid,
-            frames: Vec::new(),
-            times: Vec::new(),
-            names_frame: false,
-        }
-    }
-
-    /// Takes a frame in, where its time says that it belongs: a log that came over a network may have swapped lines.
-    fn take(&mut self, frame: StackFrame, time: Option<u64>) -> bool {
-        let later =
-            |other: &Option<u64>| time.is_some_and(|time| other.is_some_and(|it| it > time));
-        let at = self
-            .times
-            .iter()
-            .position(later)
-            .unwrap_or(self.times.len());
-        let before = at.checked_sub(1).and_then(|before| self.frames.get(before));
-        // A line that came twice is one frame.
-        if self.frames.len() >= MOST_FRAMES || before == Some(&frame) {
-            return false;
-        }
-        // Of the line that introduces it, it is the place: here is the whole stack.
-        if self.names_frame && self.frames.first() == Some(&frame) {
-            self.frames.remove(0);
-            self.times.remove(0);
-            self.names_frame = false;
-            return self.take(frame, time);
-        }
-        self.frames.insert(at, frame);
-        self.times.insert(at, time);
-        true
-    }
-
-    /// Whether it has begun without a line that introduces it, with one frame later than this.
-    fn is_introduced_late(&self, time: Option<u64>) -> bool {
-        let [Some(first)] = self.times[..] else {
-            return false;
-        };
-        time.is_some_and(|time| time < first)
-    }
 }
 
 /// What shows of which kind a report is whose first lines are missing.

@@ -176,32 +176,12 @@ impl Open {
             let tid = stack.tid;
             stacks.push(stack);
             if !outward.is_empty() {
-                stacks.push(Building {
-                    frames: outward,
-                    ..Building::new(Role::Interrupted, tid)
-                });
+                let mut interrupted = Building::new(Role::Interrupted, tid);
+                interrupted.frames = outward;
+                stacks.push(interrupted);
             }
         }
         self.stacks = stacks;
-    }
-}
-
-impl Building {
-    /// Takes in where it happened: that has no frame of its own on x86, and one without its offset on 32-bit ARM.
-    fn show(&mut self, frame: StackFrame) {
-        let is_it = |known: &&mut StackFrame| {
-            let function = frame.function.as_deref();
-            function.is_some_and(|function| is_of(known, function))
-        };
-        match self.frames.iter_mut().find(is_it) {
-            Some(known) if known.offset == 0 => *known = frame,
-            Some(_) => {}
-            None => {
-                // A kernel that stops at warnings prints how it came to print before that.
-                let printing = self.frames.iter().take_while(|frame| is_printing(frame));
-                self.frames.insert(printing.count(), frame);
-            }
-        }
     }
 }
 
@@ -215,13 +195,13 @@ fn without_reporting(frames: &[StackFrame]) -> Vec<StackFrame> {
 }
 
 /// Whether a frame is one of those that lead to the report.
-fn is_printing(frame: &StackFrame) -> bool {
+pub(super) fn is_printing(frame: &StackFrame) -> bool {
     let function = frame.function.as_deref();
     let name = function.and_then(Function::base_name);
     is_reporting(frame) || name.is_some_and(|name| name.starts_with("debug_print_"))
 }
 
-fn is_of(frame: &StackFrame, function: &Function) -> bool {
+pub(super) fn is_of(frame: &StackFrame, function: &Function) -> bool {
     frame
         .function
         .as_deref()
