@@ -4,7 +4,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read as _, Write},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -118,7 +118,23 @@ pub(super) fn create_public(path: &Path) -> anyhow::Result<File> {
 }
 
 fn create_with(path: &Path, mode: u32) -> anyhow::Result<File> {
+    if is_trace_file(path) {
+        let problem = format!(
+            "{} is a recording, which can't be made again: choose another name",
+            shown(path)
+        );
+        return Err(UsageError::new(problem).into());
+    }
     told(path, output_file::rewrite(path, mode))
+}
+
+/// Whether a trace file is there: whoever forgets the name of a report gives the recording's.
+fn is_trace_file(path: &Path) -> bool {
+    let mut beginning = [0; trace_file::MAGIC.len()];
+    let is_file = fs::metadata(path).is_ok_and(|there| there.is_file());
+    is_file
+        && File::open(path).is_ok_and(|mut file| file.read_exact(&mut beginning).is_ok())
+        && beginning == trace_file::MAGIC
 }
 
 fn refused(path: &Path, refusal: Refusal) -> UsageError {
@@ -202,6 +218,17 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+
+    #[test]
+    fn no_report_replaces_a_recording() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("it");
+        fs::write(&path, trace_file::MAGIC).unwrap();
+        assert!(create_file(&path).is_err());
+        assert_eq!(fs::read(&path).unwrap(), trace_file::MAGIC);
+        fs::write(&path, "an earlier report").unwrap();
+        assert!(create_file(&path).is_ok());
+    }
 
     #[test]
     fn a_recording_replaces_nothing_unasked() {
