@@ -20,10 +20,11 @@ Call trace:
  {registers}
  do_one_initcall+0x4c/0x1b0"
     );
-    let report: String = report
+    let report: Vec<String> = report
         .lines()
         .map(|line| format!("{writes} {line}\n"))
         .collect();
+    let report = report.concat();
     format!(
         "{said} acme-touch 1-0038: probe with driver acme-touch failed with error -121\n{report}"
     )

@@ -425,11 +425,12 @@ fn a_report_without_devres_is_no_event() {
         "{said}"
     );
     // One that was cut off before its stack says nothing of it.
-    let cut: String = log("no-devres.log")
+    let cut: Vec<String> = log("no-devres.log")
         .lines()
         .take_while(|line| !line.to_lowercase().contains("call trace:"))
         .map(|line| format!("{line}\n"))
         .collect();
+    let cut = cut.concat();
     let said = text::read(cut.as_bytes())
         .err()
         .map(|error| error.to_string());

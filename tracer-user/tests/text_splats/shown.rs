@@ -8,14 +8,16 @@ use super::{finding, judge, log};
 #[test]
 fn stacks_that_nobody_reported_are_no_fault() {
     let frames = "release_nodes devres_release_all device_unbind_cleanup unbind_store";
-    let asked: String = frames
+    let asked: Vec<String> = frames
         .split(' ')
         .map(|name| format!("[<0>] {name}+0x5a/0x110\n"))
         .collect();
-    let counted: String = frames
+    let asked = asked.concat();
+    let counted: Vec<String> = frames
         .split(' ')
         .map(|name| format!("    {name}+90\n"))
         .collect();
+    let counted = counted.concat();
     let counted = format!("Attaching 4 probes...\n@[\n{counted}]: 3\n");
     for log in [asked, counted] {
         let found = finding(&log, "DR022");
@@ -40,11 +42,12 @@ fn mixed_reports_are_called_so() {
         ]
     };
     let (one, other) = (report(8, "acme_off"), report(9, "acme_stop"));
-    let log: String = one
+    let log: Vec<String> = one
         .iter()
         .zip(&other)
         .map(|(one, other)| format!("{one}\n{other}\n"))
         .collect();
+    let log = log.concat();
     let outcome = judge(&log);
     assert!(!outcome.findings.is_empty(), "{log}");
     for found in &outcome.findings {
@@ -62,11 +65,12 @@ fn a_release_is_one_without_a_frame_of_devres() {
         ("regulator-still-on.log", "DR023"),
     ] {
         let whole = log(name);
-        let inlined: String = whole
+        let inlined: Vec<String> = whole
             .lines()
             .filter(|line| !line.contains("release_nodes") && !line.contains("devres_release_all"))
             .map(|line| format!("{line}\n"))
             .collect();
+        let inlined = inlined.concat();
         assert_ne!(whole, inlined);
         let (whole, inlined) = (finding(&whole, rule), finding(&inlined, rule));
         assert_eq!(whole.fingerprint, inlined.fingerprint, "{name}");

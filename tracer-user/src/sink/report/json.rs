@@ -300,7 +300,7 @@ impl StepLine {
     pub fn of(step: &Step, names: &Names) -> Self {
         let (task, tid) = task(step.task, names);
         let item: Option<&Item> = step.kind.item();
-        let group = item.and_then(|item| item.marker()).map(GroupLine::of);
+        let group = item.and_then(Item::marker).map(GroupLine::of);
         Self {
             time: step.time.0,
             what: step.kind.name(),
@@ -310,7 +310,7 @@ impl StepLine {
             task,
             tid,
             label: item.map(|item| names.text(item.label).to_owned()),
-            size: item.and_then(|item| item.size()),
+            size: item.and_then(Item::size),
             group: group.or(match step.kind {
                 StepKind::GroupReleased(call) => Some(GroupLine {
                     id: call.id.map(|id| format!("{id:#x}")),

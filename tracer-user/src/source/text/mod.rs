@@ -99,7 +99,7 @@ pub enum ImportError {
     )]
     NoEvents {
         /// How many lines there were.
-        statistics: Statistics,
+        statistics: Box<Statistics>,
     },
     /// There are only calls of which it is not known on which device.
     #[error("the text has no event of a known device: {0}")]
@@ -111,7 +111,7 @@ pub enum ImportError {
     )]
     Unnamed {
         /// How many lines there were.
-        statistics: Statistics,
+        statistics: Box<Statistics>,
     },
     /// There is nothing in it.
     #[error("the input is empty")]
@@ -183,11 +183,15 @@ pub fn read(reader: impl BufRead) -> Result<Import, ImportError> {
         return Err(ImportError::Unusable(*unusable));
     }
     if statistics.event_lines == 0 {
-        return Err(ImportError::NoEvents { statistics });
+        return Err(ImportError::NoEvents {
+            statistics: Box::new(statistics),
+        });
     }
     let understood = statistics.kernel_log + statistics.tracepoint + statistics.functions;
     if statistics.unnamed > 0 && understood + statistics.messages == 0 {
-        return Err(ImportError::Unnamed { statistics });
+        return Err(ImportError::Unnamed {
+            statistics: Box::new(statistics),
+        });
     }
     Ok(Import {
         coverage: coverage::coverage(&found.records),

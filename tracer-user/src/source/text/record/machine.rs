@@ -37,22 +37,20 @@ impl Listener {
 
 /// `modprobe Tainted: G        W          6.9.3 #3 PREEMPT`, `rmmod Not tainted 6.1.0-18-amd64 #1  Debian 6.1.76-1`.
 fn machine(task: &[u8]) -> Option<Machine> {
-    let (taint, mut rest) = match around(task, b"Not tainted ") {
-        Some((_, rest)) => (0, rest),
-        None => {
-            let (_, mut rest) = around(task, b"Tainted: ")?;
-            let mut bits = 0;
-            while let Some((letters, behind)) = word(rest.trim_ascii_start())
-                && letters.iter().all(u8::is_ascii_uppercase)
-            {
-                bits |= taint_bits(letters);
-                rest = behind;
-            }
-            (bits, rest)
+    let (taint, rest) = if let Some((_, rest)) = around(task, b"Not tainted ") {
+        (0, rest)
+    } else {
+        let (_, mut rest) = around(task, b"Tainted: ")?;
+        let mut bits = 0;
+        while let Some((letters, behind)) = word(rest.trim_ascii_start())
+            && letters.iter().all(u8::is_ascii_uppercase)
+        {
+            bits |= taint_bits(letters);
+            rest = behind;
         }
+        (bits, rest)
     };
-    rest = rest.trim_ascii();
-    let (release, version) = word(rest)?;
+    let (release, version) = word(rest.trim_ascii())?;
     let is_release = release.first().is_some_and(u8::is_ascii_digit) && release.contains(&b'.');
     let version = version.trim_ascii();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

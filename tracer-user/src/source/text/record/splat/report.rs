@@ -284,6 +284,19 @@ impl Open {
                 }
                 return Took::Nothing;
             }
+            Part::Task(who) if self.is_followed_by(&who) => return Took::Another,
+            Part::Task(who) => {
+                self.task(&who);
+                self.count(at);
+            }
+            other => return self.note(other, at),
+        }
+        Took::Part
+    }
+
+    /// Takes in what a line says that is no part of a stack.
+    fn note(&mut self, part: Part, at: At) -> Took {
+        match part {
             Part::Registers(_, Some(other)) if self.is_elsewhere(&other) => return Took::Another,
             Part::Registers(machine, frame) => {
                 self.registers(machine, frame);
@@ -292,56 +305,43 @@ impl Open {
             }
             Part::ProcessRegisters => {
                 self.signs.of_process = true;
-                return Took::Nothing;
             }
-            Part::Link(frame) => {
-                if self.signs.astray && self.header.frame.is_none() {
-                    self.header.frame = Some(frame);
-                }
-                return Took::Nothing;
-            }
-            Part::Task(who) if self.is_followed_by(&who) => return Took::Another,
-            Part::Task(who) => {
-                self.task(&who);
-                self.count(at);
+            Part::Link(frame) if self.signs.astray && self.header.frame.is_none() => {
+                self.header.frame = Some(frame);
             }
             Part::Modules(module) => {
                 self.module = module.or_else(|| self.module.take());
                 return Took::Nothing.or_part(self.place.is_none());
             }
-            Part::Code(_) if self.signs.of_process => return Took::Nothing,
+            Part::Code(_) if self.signs.of_process => {}
             Part::Code(reports) => {
                 self.signs.reports = self.signs.reports.or(Some(reports));
                 self.last = at.number;
-                return Took::Nothing;
             }
             Part::FreeMemory => {
-                if let Some(detail) = &mut self.header.detail {
+                if let Some(detail) = &mut self.header.detail
+                    && !detail.ends_with(" fe")
+                {
                     *detail = Text::from(format!("{detail}, memory tag fe"));
                 }
-                return Took::Nothing;
             }
             Part::FaultAddress(address) => {
                 self.signs.near_null = address < 1 << 16;
-                return Took::Nothing;
             }
             Part::End => {
                 self.ended = true;
                 self.last = at.number;
-                return Took::Nothing;
             }
             Part::Rule => {
                 self.ended = self.has_frames() && !self.within;
-                return Took::Nothing;
             }
             Part::Bound(begins) => {
                 self.within = begins;
                 self.left |= !begins;
-                return Took::Nothing;
             }
-            Part::Filling | Part::Other => return Took::Nothing,
+            _ => {}
         }
-        Took::Part
+        Took::Nothing
     }
 
     /// A stack begins at this line, unless that is of another report.
