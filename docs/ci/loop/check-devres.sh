@@ -20,6 +20,13 @@ while getopts m:l:o:p:f: option; do
 	esac
 done
 
+case $loops in
+'' | 0* | *[!0-9]*)
+	echo "-l wants a number of loops: at least one"
+	exit 1
+	;;
+esac
+
 if ! command -v devres-tracer >/dev/null; then
 	echo "SKIP: devres-tracer is not installed"
 	exit 2

@@ -60,10 +60,17 @@ impl Manual {
 
 impl Completions {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
-        let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Arguments::command(), PROGRAM, &mut script);
-        written(&script)
+        written(script(self.shell).as_bytes())
     }
+}
+
+/// A shell's script. `clap_complete` writes the hyphen of the program's name in two ways, so that bash would never reach what
+/// is for a subcommand.
+fn script(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), PROGRAM, &mut script);
+    let one_way = PROGRAM.replace('-', "__");
+    String::from_utf8_lossy(&script).replace(&PROGRAM.replace('-', "__subcmd__"), &one_way)
 }
 
 /// The program's own page, which holds the topics as well.
@@ -116,4 +123,24 @@ fn write_page(directory: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> 
 fn written(bytes: &[u8]) -> anyhow::Result<Exit> {
     unless_unread(io::stdout().lock().write_all(bytes))?;
     Ok(Exit::Clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bash_reaches_every_subcommand() {
+        let script = script(Shell::Bash);
+        let commands: Vec<&str> = script
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("cmd=\"")?.strip_suffix('"'))
+            .filter(|command| !command.is_empty())
+            .collect();
+        assert!(commands.len() > 20, "{commands:?}");
+        for command in commands {
+            let case = format!("        {command})");
+            assert!(script.lines().any(|line| line == case), "{command}");
+        }
+    }
 }

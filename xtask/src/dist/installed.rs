@@ -28,7 +28,7 @@ const KERNEL: &str = "7";
 /// The package in the clean Debian.
 const PACKAGE: &str = "/devres-tracer.deb";
 
-/// Asks bash what it would complete `devres-tracer rep` to.
+/// Asks bash what it would complete `devres-tracer rep` to, and `devres-tracer report --red`.
 const COMPLETE: &str = r"
     . /usr/share/bash-completion/bash_completion
     _comp_load devres-tracer 2>/dev/null || _completion_loader devres-tracer
@@ -36,6 +36,9 @@ const COMPLETE: &str = r"
     function=${words##*-F }
     COMP_WORDS=(devres-tracer rep) COMP_CWORD=1 COMPREPLY=()
     ${function%% *} devres-tracer rep devres-tracer
+    echo ${COMPREPLY[@]}
+    COMP_WORDS=(devres-tracer report --red) COMP_CWORD=2 COMPREPLY=()
+    ${function%% *} devres-tracer --red report
     echo ${COMPREPLY[@]}
 ";
 
@@ -192,7 +195,11 @@ fn is_explained(debian: &CleanDebian) -> Result<()> {
 
 fn completes(debian: &CleanDebian) -> Result<()> {
     let completed = debian.output(COMPLETE, 0)?;
-    ensure!(completed.trim() == "report", "bash offers {completed:?}");
+    let offered: Vec<&str> = completed.split_whitespace().collect();
+    ensure!(
+        offered == ["report", "--redact"],
+        "bash offers {completed:?}"
+    );
     Ok(())
 }
 

@@ -93,6 +93,12 @@ fn kselftest(readers: &Readers, place: &Place) -> Result<()> {
         ensure!((failed > 0) == (code == 1), "{recording}: {found}");
     }
     ended(&place.run("sh", &[script, UNREADABLE])?, 1, UNREADABLE)?;
+    let behind = ["--fail-on", "warn", UNREADABLE];
+    ended(
+        &place.run("sh", &[&[script], &behind[..]].concat())?,
+        1,
+        "behind options",
+    )?;
     let nothing = command::run(
         Command::new("/bin/sh")
             .arg(script)
@@ -205,5 +211,9 @@ fn in_a_loop(_: &Readers, place: &Place) -> Result<()> {
         ensure!(said.contains("\nFAIL: "), "{recording}: {said}");
     }
     ended(&place.run("bash", &[script])?, 1, "without a module")?;
+    for loops in ["0", "-1", "2x", "abc"] {
+        let run = place.run("bash", &[script, "-f", FAILS, "-l", loops])?;
+        ended(&run, 1, loops)?;
+    }
     Ok(())
 }
