@@ -393,7 +393,7 @@ fn a_release_that_frees_what_was_freed_by_hand_is_told_from_one_that_runs_twice(
     let found = finding(&log(by_hand), "DR021");
     assert_eq!(
         found.summary,
-        "The release acme_off [acme] freed memory that acme_remove [acme], through acme_off [acme], had freed before, \
+        "The release acme_off [acme] freed memory that acme_remove [acme] through acme_off [acme] had freed before, \
          during an unbind."
     );
     assert!(

@@ -54,6 +54,9 @@ pub struct Splat {
 /// What is known of reports whose lines are among each other's.
 pub const MIXED: &str = "lines of several reports are mixed";
 
+/// What is said of memory that has the tag of what is free: `KASAN_TAG_INVALID` of mm/kasan/kasan.h.
+pub const FREE_TAG: &str = "memory tag fe";
+
 /// A stack in a splat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SplatStack {
@@ -241,9 +244,7 @@ impl Splat {
             MemoryFault::Other
         } else if says("double-free") || says("invalid-free") || says("already-free") {
             MemoryFault::WronglyFreed
-        } else if ["use-after-free", "poison-overwritten", "memory-tag-fe"]
-            .into_iter()
-            .any(says)
+        } else if says("use-after-free") || says("poison-overwritten") || detail.ends_with(FREE_TAG)
         {
             MemoryFault::UsedAfterFree
         } else {

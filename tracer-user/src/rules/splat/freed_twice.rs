@@ -74,7 +74,7 @@ fn memory(finding: Finding, splat: &Splat, model: &Model) -> Finding {
     let first = story.freed().map(|freed| match story.freed_in() {
         Some(release) => released(&release),
         None => match story.freed_for().filter(|_| is_own(&freed)) {
-            Some(caller) => format!("{caller}, through {},", name(freed.by, "its release")),
+            Some(caller) => format!("{caller} through {}", name(freed.by, "its release")),
             None => name(freed.by, "somebody"),
         },
     });
@@ -83,10 +83,7 @@ fn memory(finding: Finding, splat: &Splat, model: &Model) -> Finding {
         .is_none_or(|allocated| allocated.through.is_some());
     if let Some(first) = &first {
         let phase = when(story.freed_when());
-        order.push(step(
-            model,
-            format!("{} frees it{phase}", first.replace(',', "")),
-        ));
+        order.push(step(model, format!("{first} frees it{phase}")));
     }
     let phase = when(story.phase());
     order.push(step(

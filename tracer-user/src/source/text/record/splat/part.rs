@@ -325,7 +325,6 @@ fn facts(line: &[u8]) -> Option<Part> {
     if let Some(code) = line.strip_prefix(b"Code: ") {
         return marked(code).map(|(marked, behind)| Part::Code(reports(marked, behind)));
     }
-    // KASAN_TAG_INVALID of mm/kasan/kasan.h.
     if line.starts_with(b"Pointer tag: [") && line.ends_with(b"memory tag: [fe]") {
         return Some(Part::FreeMemory);
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::event::{
     Function, StackFrame, Text,
-    splat::{Role, SplatKind, is_of_reporting},
+    splat::{FREE_TAG, Role, SplatKind, is_of_reporting},
 };
 use crate::source::text::envelope::prefix::Stamp;
 
@@ -294,7 +294,7 @@ impl Open {
         Took::Part
     }
 
-    /// Takes in what a line says that is no part of a stack.
+    /// Takes in a line that is no part of a stack.
     fn note(&mut self, part: Part, at: At) -> Took {
         match part {
             Part::Registers(_, Some(other)) if self.is_elsewhere(&other) => return Took::Another,
@@ -320,9 +320,9 @@ impl Open {
             }
             Part::FreeMemory => {
                 if let Some(detail) = &mut self.header.detail
-                    && !detail.ends_with(" fe")
+                    && !detail.ends_with(FREE_TAG)
                 {
-                    *detail = Text::from(format!("{detail}, memory tag fe"));
+                    *detail = Text::from(format!("{detail}, {FREE_TAG}"));
                 }
             }
             Part::FaultAddress(address) => {
